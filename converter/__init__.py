@@ -1,0 +1,45 @@
+"""Turns CRM tables into the inbound files that Adobe Audience Manager accepts.
+
+    from converter import Job, convert
+
+    report = convert(Job(input={"path": "crm.csv"}, id={"column": "crm_id"},
+                         record={"signals": ["gender"]}, output={"to": "out", "dpid": 1234}))
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from converter._version import __version__
+
+if TYPE_CHECKING:
+    from converter.convert import Progress, convert
+    from converter.errors import ConverterError
+    from converter.job import Job
+    from converter.report import Report
+
+__all__ = ["ConverterError", "Job", "Progress", "Report", "__version__", "convert"]
+
+_HOMES = {"convert": "convert", "Progress": "convert", "Job": "job", "Report": "report", "ConverterError": "errors"}
+
+
+class _Package(ModuleType):
+    """The package, with its public names imported when they are asked for: the command line starts quickly.
+
+    `convert` is the function, also once the module of that name has been imported, which would take its place.
+    """
+
+    def __getattr__(self, name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'converter' has no attribute '{name}'")
+        return getattr(importlib.import_module(f"converter.{_HOMES[name]}"), name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name == "convert" and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

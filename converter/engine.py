@@ -1,0 +1,158 @@
+"""Runs the queries of `records` on the pieces of sources: in a few workers, in order, with bounded memory.
+
+A small piece (text formats) is collected at once in a worker; a file that the engine reads by itself (Parquet,
+Arrow) comes in batches, and the workers do what is left. Either way the rows that come out are counted against
+the rows that the source has found in the file, so that one lost on the way is noticed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import polars as pl
+import pyarrow as pa
+
+from converter.errors import InputError, LedgerError
+from converter.ledger import Ledger
+from converter.parts import Text, texts_of
+from converter.records import Records
+from converter.sources import BadRow, InputFile, Piece, Source, damaged
+
+_BATCH_ROWS = 65_536
+_MOST_WORKERS = 8
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A stretch of the input, converted.
+
+    `frame` is what `Records.lines` gives and `texts` the text of its lines; row i of it is row `first` + i of
+    `piece`. `bad` are the rows that could not be taken apart. `position` is how far the file is read, in bytes.
+    """
+
+    piece: Piece
+    first: int
+    frame: pl.DataFrame
+    texts: Sequence[Text]
+    bad: Sequence[BadRow]
+    ledger: Ledger
+    position: int
+
+
+def convert_all(records: Records, sources: Sequence[Source], threads: int) -> Iterator[Converted]:
+    """Convert the sources and yield what becomes of them, in order.
+
+    Raises `InputError` where a file is damaged and `LedgerError` where rows are lost. Closing the iterator
+    stops the workers.
+    """
+    workers = min(threads, _MOST_WORKERS)
+    with ThreadPoolExecutor(workers, thread_name_prefix="convert") as pool:
+        under_way: deque[Future[Converted]] = deque()
+        try:
+            for source in sources:
+                for task in _tasks(records, source, pool):
+                    under_way.append(task)
+                    if len(under_way) > workers:
+                        yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _tasks(records: Records, source: Source, pool: ThreadPoolExecutor) -> Iterator[Future[Converted]]:
+    for piece in source.pieces(records.columns):
+        if piece.whole:
+            yield pool.submit(_convert_whole, records, source, piece)
+        else:
+            yield from _convert_in_batches(records, source, piece, pool)
+
+
+def _convert_whole(records: Records, source: Source, piece: Piece) -> Converted:
+    """Convert a piece at once; where the engine cannot parse it, without the rows that it cannot parse."""
+    try:
+        frame = collected(source.file, _query(records, source, piece))
+        lost = frame.height != piece.rows
+    except InputError:
+        if piece.mend is None:
+            raise
+        lost = True
+    if lost:
+        if piece.mend is None:
+            raise _lost(piece, frame.height)
+        return _convert_whole(records, source, piece.mend())
+    return _finished(records, piece, frame, 0, piece.position, read=piece.rows + len(piece.bad))
+
+
+def _convert_in_batches(
+    records: Records, source: Source, piece: Piece, pool: ThreadPoolExecutor
+) -> Iterator[Future[Converted]]:
+    """Convert a piece while the engine reads it; the last task brings the count of its rows."""
+    query = _query(records, source, piece)
+    first = 0
+    batches = query.collect_batches(chunk_size=_BATCH_ROWS, maintain_order=True, engine="streaming")
+    while True:
+        try:
+            frame = next(batches, None)
+        except _ENGINE_ERRORS as error:
+            raise damaged(source.file, error) from None
+        if frame is None:
+            break
+        position = round(piece.position * (first + frame.height) / max(piece.rows, 1))
+        yield pool.submit(_finished, records, piece, frame, first, position, read=0)
+        first += frame.height
+    if first != piece.rows:
+        raise _lost(piece, first)
+    empty = pl.DataFrame(schema=query.collect_schema())
+    yield pool.submit(_finished, records, piece, empty, first, piece.position, read=piece.rows)
+
+
+def _query(records: Records, source: Source, piece: Piece) -> pl.LazyFrame:
+    texts = records.texts(piece.frame, source.schema, json_lists=source.json_lists)
+    return records.lines(texts, careful=piece.plain is False)
+
+
+def _finished(records: Records, piece: Piece, frame: pl.DataFrame, first: int, position: int, *, read: int) -> Converted:
+    """Take the text of the lines, prove that the quick query was enough, and count."""
+    texts = texts_of(frame["line"])
+    ledger = records.tally(frame)
+    if piece.plain is None and not _is_clean(records, texts, ledger):
+        frame = collected(piece.file, records.lines(records.again(frame), careful=True))
+        texts = texts_of(frame["line"])
+        ledger = records.tally(frame)
+    ledger.read = read
+    for bad in piece.bad:
+        ledger.rejected[bad.rule.name] += 1
+    return Converted(piece, first, frame, texts, piece.bad, ledger, position)
+
+
+def _is_clean(records: Records, texts: Sequence[Text], ledger: Ledger) -> bool:
+    """Say whether the text holds what formatting put there and no more.
+
+    A control character or a double quote in a value is one more than the tab and the newline of each line and
+    the four quotes of each pair; that there is none is what makes the quick query right.
+    """
+    counts = [text.controls_and_quotes() for text in texts]
+    controls, quotes = sum(count[0] for count in counts), sum(count[1] for count in counts)
+    return controls == 2 * ledger.written and quotes == 4 * records.pairs(ledger)
+
+
+_ENGINE_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException, OSError)
+
+
+def collected(file: InputFile, query: pl.LazyFrame) -> pl.DataFrame:
+    """Run a query. What the engine finds wrong with the file is told without its words, which may quote the data."""
+    try:
+        return query.collect(engine="streaming")
+    except _ENGINE_ERRORS as error:
+        raise damaged(file, error) from None
+
+
+def _lost(piece: Piece, rows: int) -> LedgerError:
+    return LedgerError(
+        f"The input '{piece.file.path}' has {piece.rows:,} rows in a stretch of which {rows:,} came through.",
+        "Nothing was published; please report this as a bug.",
+    )

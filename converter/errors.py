@@ -1,0 +1,73 @@
+"""One tree of errors. Each knows its exit code and, where there is one, what to do next.
+
+Messages never hold personal data or secrets: a file, a line, a column name, a rule, a count.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ConverterError(Exception):
+    """Anything this package raises on purpose.
+
+    `hint` says what to do next, as a sentence; `exit_code` is what the command line ends with.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".rstrip()
+
+
+class JobError(ConverterError):
+    """The job, or the command line that made it, is wrong. Nothing was begun."""
+
+    exit_code = 2
+
+
+class ColumnError(JobError):
+    """A column that the job names is not in the input, or is there in a form that cannot be used."""
+
+
+class InputError(ConverterError):
+    """The input is not there, cannot be read, is damaged, or changed while it was read."""
+
+
+class EmptyInputError(InputError):
+    """There is nothing to send: no row, or none that survives the rules (C10)."""
+
+
+class DestinationError(ConverterError):
+    """A part could not be written, or would replace something that is there already."""
+
+
+class LedgerError(ConverterError):
+    """Rows went in and did not come out, or the other way round. Nothing was published."""
+
+
+class TooManyRejectsError(ConverterError):
+    """More rows were rejected than `report.max_rejects` allows. Nothing was published."""
+
+    exit_code = 3
+
+
+class StoppedError(ConverterError):
+    """The run was stopped by a signal and has cleaned up after itself."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__("Stopped: nothing was published and no partial file is left.")
+        self.exit_code = 128 + signal_number
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return `, did you mean 'X'?` for the known name nearest to `name`, or nothing."""
+    by_folded = {candidate.casefold(): candidate for candidate in known}
+    close = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
+    return f", did you mean '{by_folded[close[0]]}'?" if close else ""

@@ -1,0 +1,579 @@
+"""The job: what the user asks for, validated and frozen. The same for the file, the flags and the library.
+
+Every wrong key gives one sentence: which key, what was found, what is allowed, the nearest known name.
+`${VAR}` in a text takes an environment variable; its value is never shown.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from converter.errors import JobError, nearest
+from converter.spec.ids import GLOBAL_DATA_SOURCES, ID_TYPES, Case
+from converter.spec.limits import (
+    PART_BYTES,
+    PART_BYTES_BEST,
+    PART_RAW_BYTES,
+    PART_RAW_BYTES_BEST,
+    TIMESTAMP_DIGITS,
+    Limit,
+)
+from converter.spec.names import Mode
+
+Format = Literal["csv", "tsv", "parquet", "ndjson", "arrow"]
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*")
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_PASSWORD = re.compile(r"(://[^/:@\s]*):[^/@\s]*@")
+_SMALLEST_PART = 100
+
+RESERVED_KEYS = {"d_sid": "record.traits", "d_unsid": "record.removed_traits", "ic": "record.integration_codes"}
+"""Signal keys that mean something else to Audience Manager (C2), and the setting to use instead."""
+
+
+def parse_size(size: object) -> object:
+    """Turn `"250MB"` into bytes; KB, MB, GB are powers of 1,000, KiB, MiB, GiB of 1,024."""
+    if isinstance(size, str):
+        match = _SIZE.fullmatch(size)
+        if not match or match[2].upper() not in _UNITS:
+            raise ValueError('a size is a number with a unit, such as "250MB" or "1GiB"')
+        return int(float(match[1]) * _UNITS[match[2].upper()])
+    return size
+
+
+def _at_most(limit: Limit) -> Any:  # noqa: ANN401 - what pydantic takes as metadata has no common type
+    def check(size: int) -> int:
+        if not _SMALLEST_PART <= size <= limit.value:
+            raise ValueError(
+                f"a part has at least {_SMALLEST_PART} and at most {limit.value:,} {limit.unit} ({limit.code}, {limit.page})"
+            )
+        return size
+
+    return check
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str | int | Mapping) else value
+
+
+class Section(BaseModel):
+    """A part of the job file: frozen, and unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Input(Section):
+    """Where the rows come from."""
+
+    path: Annotated[tuple[str, ...], BeforeValidator(_as_list), Field(min_length=1)]
+    """A file, a list of files, a glob or a folder."""
+    format: Format | None = None
+    """Guessed from the suffix when left out."""
+    separator: str | None = None
+    """Between the fields of a text file, one ASCII character; guessed from the header when left out."""
+    header: bool = True
+    """Whether the first row of a text file names the columns; if not, `columns` does."""
+    columns: tuple[str, ...] = ()
+    """The names of the columns: of a text file without header; of NDJSON where a key comes late."""
+    encoding: str = "utf-8"
+    """Of text files. A byte order mark is recognised by itself."""
+    null_values: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = ()
+    """Texts that mean a missing value, such as `NULL` or `\\N`; an empty field always does."""
+
+    @field_validator("separator")
+    @classmethod
+    def _one_character(cls, separator: str | None) -> str | None:
+        if separator is not None and (len(separator) != 1 or not separator.isascii() or separator in '"\r\n\0'):
+            raise ValueError("a separator is one ASCII character, no double quote and no line end")
+        return separator
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, encoding: str) -> str:
+        try:
+            "".encode(encoding)
+        except LookupError:
+            raise ValueError('an encoding is a name that Python knows, such as "utf-8", "cp1252" or "utf-16"') from None
+        return encoding
+
+    @model_validator(mode="after")
+    def _columns_for_no_header(self) -> Self:
+        if not self.header and not self.columns:
+            raise ValueError("input.columns is missing: where input.header is false it names the columns, in their order.")
+        if len(set(self.columns)) < len(self.columns):
+            raise ValueError("input.columns names a column twice.")
+        return self
+
+
+class Id(Section):
+    """The user ID of a row."""
+
+    column: str
+    """The column that holds it."""
+    type: Literal["crm", "uuid", "gaid", "idfa", "rida", "maid", "tifa", "fire", "lgudid", "vizio", "hashed_email"] = "crm"
+    """What kind of ID it is: its form is checked, and device IDs take Adobe's case by themselves."""
+    case: Case = "preserve"
+    """User IDs are case-sensitive and must be exactly what the web site sends (C12)."""
+    trim: bool = True
+    """Whether white space around the ID is removed."""
+
+    @model_validator(mode="after")
+    def _adobes_case(self) -> Self:
+        wanted = ID_TYPES[self.type].case
+        if wanted and self.case not in ("preserve", wanted):
+            raise ValueError(
+                f"id.case is '{self.case}', but IDs of type {self.type} are always written in {wanted} case: leave it out."
+            )
+        return self
+
+
+class Signal(Section):
+    """A key-value pair of a row, `"key"="value"`: the value from a column, or the same for every row."""
+
+    column: str | None = None
+    key: str = ""
+    value: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, data: object) -> object:
+        if isinstance(data, str):
+            return {"column": data, "key": data}
+        if isinstance(data, Mapping) and "key" not in data and isinstance(data.get("column"), str):
+            return {**data, "key": data["column"]}
+        return data
+
+    @model_validator(mode="after")
+    def _well_formed(self) -> Self:
+        if (self.column is None) == (self.value is None):
+            raise ValueError(
+                "a signal is a column name, { column = \"…\", key = \"…\" }, or a constant { key = \"…\", value = \"…\" }"
+            )
+        if self.key.casefold() in RESERVED_KEYS:
+            raise ValueError(
+                f"the key '{self.key}' means something else to Audience Manager (C2): "
+                f"use {RESERVED_KEYS[self.key.casefold()]} instead"
+            )
+        instead = f'give it a key of its own: {{ column = "{self.column}", key = "…" }}' if self.column else "choose another key"
+        if not self.key.strip():
+            raise ValueError(f"the key of a signal is empty (C2): {instead}")
+        if self.key.startswith("-"):
+            raise ValueError(f"the key '{self.key}' starts with a dash, which Audience Manager ignores (C5): {instead}")
+        if re.search(r'["=,\x00-\x1f\x7f]', self.key):
+            raise ValueError(
+                f"the key {self.key!r} holds a double quote, '=', a comma, a tab or a newline (C2, C6): {instead}"
+            )
+        if self.value is not None and (not self.value or re.search(r'["\x00-\x1f\x7f]', self.value)):
+            raise ValueError(f"the value of the constant signal '{self.key}' is empty or holds a double quote, tab or newline (C6)")
+        return self
+
+
+class Tokens(Section):
+    """A list of trait IDs or integration codes: from a column, or the same for every row."""
+
+    column: str | None = None
+    separator: str = "|"
+    """Between the items in the column's text; a Parquet list column needs none."""
+    value: str | None = None
+    """A constant item."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, data: object) -> object:
+        if isinstance(data, str):
+            return {"column": data}
+        if isinstance(data, int) and not isinstance(data, bool):
+            return {"value": str(data)}
+        return data
+
+    @model_validator(mode="after")
+    def _well_formed(self) -> Self:
+        if (self.column is None) == (self.value is None):
+            raise ValueError('an item is a column name, { column = "…", separator = "|" } or a constant')
+        if len(self.separator) != 1 or not self.separator.isascii() or self.separator.isalnum() or self.separator in '"\r\n':
+            raise ValueError("a separator is one ASCII character, neither letter nor digit nor double quote nor line end")
+        return self
+
+
+class Traits(Tokens):
+    """Trait IDs: digits only (C3)."""
+
+    @model_validator(mode="after")
+    def _digits(self) -> Self:
+        if self.value is not None and not re.fullmatch("[0-9]+", self.value):
+            raise ValueError(f"the trait ID '{self.value}' is not digits only (C3)")
+        return self
+
+
+class Codes(Tokens):
+    """Integration codes: text without comma, quotes and control characters."""
+
+    @model_validator(mode="after")
+    def _clean(self) -> Self:
+        if self.value is not None and not re.fullmatch(r'[^",\x00-\x1f\x7f]+', self.value):
+            raise ValueError("an integration code has no comma, no double quote, no tab and no newline (C2)")
+        return self
+
+
+class Record(Section):
+    """What a row says about its user."""
+
+    signals: tuple[Signal, ...] = ()
+    """Key-value pairs: a column name, `{ column, key }`, or a constant `{ key, value }`."""
+    traits: Annotated[tuple[Traits, ...], BeforeValidator(_as_list)] = ()
+    """Traits to add, `d_sid=…`: a column name, `{ column, separator }`, or a number for every row."""
+    removed_traits: Annotated[tuple[Traits, ...], BeforeValidator(_as_list)] = ()
+    """Traits to remove, `d_unsid=…`; Audience Manager ignores them in overwrite mode (C4)."""
+    integration_codes: Annotated[tuple[Codes, ...], BeforeValidator(_as_list)] = ()
+    """Traits by integration code, `ic=…`."""
+    rows: Literal["user"] = "user"
+    """A row is a user."""
+    on_bad_value: Literal["clean", "drop", "reject"] = "clean"
+    """For a value with a tab, newline, other control character or double quote: make each run of control
+    characters one space and each double quote a single quote; drop the pair; or reject the row."""
+    comma: str = "keep"
+    """A comma inside a value: `keep` it, within its quotes, or replace it by this text."""
+
+    @field_validator("comma")
+    @classmethod
+    def _clean_comma(cls, comma: str) -> str:
+        if comma != "keep" and re.search(r'[",\x00-\x1f\x7f]', comma):
+            raise ValueError("what replaces a comma holds no comma, double quote, tab or newline")
+        return comma
+
+    @model_validator(mode="after")
+    def _something_to_say(self) -> Self:
+        if not (self.signals or self.traits or self.removed_traits or self.integration_codes):
+            raise ValueError(
+                "record names no signals and no traits, so there is nothing to send: "
+                "give record.signals or record.traits (--signal COLUMN, --trait COLUMN or a trait ID)."
+            )
+        return self
+
+
+class Output(Section):
+    """What is written, and where to."""
+
+    to: str
+    """The folder that the parts go to."""
+    dpid: Annotated[int, Field(ge=0)]
+    """The data source whose IDs are in the file (N1)."""
+    kind: Literal["data"] = "data"
+    """The kind of inbound file."""
+    mode: Mode = "sync"
+    """`sync` adds to what Audience Manager knows, `overwrite` replaces it."""
+    target: Annotated[int, Field(ge=0)] | None = None
+    """The data source that the traits belong to; needed where `dpid` is a global data source (N4)."""
+    timestamp: int | None = None
+    """UNIX seconds, UTC, 10 digits (N2); now, when left out."""
+    compression: Literal["gzip", "none"] = "gzip"
+    """`gzip` (Z1) or `none`."""
+    max_part_bytes: Annotated[int, BeforeValidator(parse_size)] = PART_BYTES_BEST.value
+    """The most that a part may have as sent; at most 1 GB."""
+    max_part_raw_bytes: Annotated[int, BeforeValidator(parse_size)] = PART_RAW_BYTES_BEST.value
+    """The most that a part may have before compression; at most 5 GB."""
+    publish: Literal["end"] = "end"
+    """All parts become visible together, at the end."""
+
+    _check_bytes = field_validator("max_part_bytes")(_at_most(PART_BYTES))
+    _check_raw_bytes = field_validator("max_part_raw_bytes")(_at_most(PART_RAW_BYTES))
+
+    @field_validator("timestamp")
+    @classmethod
+    def _ten_digits(cls, timestamp: int | None) -> int | None:
+        if timestamp is not None and len(str(timestamp)) != TIMESTAMP_DIGITS.value:
+            raise ValueError("a timestamp is UNIX seconds with 10 digits, such as 1366545717 (N2)")
+        return timestamp
+
+    @model_validator(mode="after")
+    def _target_for_global(self) -> Self:
+        if self.dpid in GLOBAL_DATA_SOURCES and self.target is None:
+            type_ = GLOBAL_DATA_SOURCES[self.dpid]
+            raise ValueError(
+                f"output.target is missing: {self.dpid} is the global data source of IDs of type {type_.name}, so the file "
+                "must name the data source that the traits belong to (N4)."
+            )
+        return self
+
+
+class Report(Section):
+    """What is told about the run."""
+
+    dir: str = "reports"
+    """The folder for the report and the rejects."""
+    max_rejects: str = "10%"
+    """The most rows, as a number or in per cent, that may be rejected; more, and nothing is published."""
+    show_rows: bool = False
+    """Whether the rejects hold the text of rows that could not be taken apart; the file is then private."""
+
+    @field_validator("max_rejects", mode="before")
+    @classmethod
+    def _number_or_percent(cls, most: object) -> object:
+        text = str(most).strip()
+        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*%|[0-9]+", text)
+        if not match or (match[1] and float(match[1]) > 100):
+            raise ValueError('a number of rows, such as 1000, or a share of them, such as "10%"')
+        return text
+
+    def allows(self, rejected: int, read: int) -> bool:
+        """Whether a run may go out with so many rows rejected of those read."""
+        if self.max_rejects.endswith("%"):
+            return rejected * 100 <= float(self.max_rejects[:-1]) * read
+        return rejected <= int(self.max_rejects)
+
+
+class Run(Section):
+    """How the machine is used."""
+
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """Threads for compression and conversion; one a core, when left out. The bytes are the same."""
+
+
+class Job(Section):
+    """A job, whole: what is read, what is made of it, where it goes.
+
+    `Job(input={…}, id={…}, …)`, `Job.load(path)` and the flags of the command line make the same. Raises
+    `JobError`, with one sentence for each thing that is wrong.
+    """
+
+    input: Input
+    id: Id
+    record: Record
+    output: Output
+    report: Report = Field(default_factory=Report)
+    run: Run = Field(default_factory=Run)
+
+    _given: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    def __init__(self, /, **data: Any) -> None:  # noqa: ANN401 - pydantic's own signature
+        try:
+            super().__init__(**_expand(data, ()))
+        except ValidationError as error:
+            raise JobError("\n".join(_sentences(error, data))) from None
+        self._given = data
+
+    @classmethod
+    def load(cls, path: str | Path, changes: Mapping[str, Any] | None = None) -> Job:
+        """Read a job file (TOML); `changes`, nested like it, go over what it says."""
+        try:
+            text = Path(path).read_text("utf-8")
+        except FileNotFoundError:
+            raise JobError(f"There is no job file '{path}'.", "Write one, or give flags: aam-inbound convert --help.") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise JobError(f"The job file '{path}' cannot be read: {_why(error)}.") from None
+        try:
+            data = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise JobError(f"The job file '{path}' is not valid TOML: {error}.") from None
+        return cls(**merge(data, changes or {}))
+
+    @model_validator(mode="after")
+    def _no_removal_in_overwrite(self) -> Self:
+        if self.record.removed_traits and self.output.mode == "overwrite":
+            raise ValueError(
+                "record.removed_traits cannot be used with output.mode 'overwrite': Audience Manager ignores d_unsid there, "
+                "since what is not in the file is removed anyway (C4)."
+            )
+        return self
+
+    @property
+    def threads(self) -> int:
+        """How many threads convert, and how many compress."""
+        return self.run.threads or os.cpu_count() or 1
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The input columns that the job uses, the ID's first, each once."""
+        items = (*self.record.signals, *self.record.traits, *self.record.removed_traits, *self.record.integration_codes)
+        return tuple(dict.fromkeys([self.id.column, *(item.column for item in items if item.column is not None)]))
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is allowed but most likely not meant, in sentences."""
+        found = []
+        type_ = ID_TYPES[self.id.type]
+        if type_.dpid is not None and self.output.dpid != type_.dpid:
+            found.append(
+                f"IDs of type {type_.name} belong to the data source {type_.dpid}, but output.dpid is {self.output.dpid}."
+            )
+        owner = GLOBAL_DATA_SOURCES.get(self.output.dpid)
+        if owner and owner.name != type_.name:
+            found.append(f"The data source {self.output.dpid} is for IDs of type {owner.name}, but id.type is {type_.name}.")
+        return found
+
+    def public(self) -> dict[str, Any]:
+        """The job as plain data, without secrets: variables unexpanded, passwords masked."""
+        shown = _conceal(self.model_dump(mode="json"), self._given)
+        assert isinstance(shown, dict)  # noqa: S101 - for the type checker: a model dumps to a mapping
+        return shown
+
+
+def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay nested `changes` over `base`; lists and values are replaced whole."""
+    merged = dict(base)
+    for key, value in changes.items():
+        below = merged.get(key)
+        merged[key] = merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def parse_setting(text: str) -> dict[str, Any]:
+    """Turn `output.mode=overwrite` into nested data; the value is TOML where it can be, else a text."""
+    key, equals, value = text.partition("=")
+    names = key.strip().split(".")
+    if not equals or not all(names):
+        raise JobError(f"--set {text!r} is not of the form KEY=VALUE.", "For example: --set output.mode=overwrite.")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value
+    for name in reversed(names):
+        parsed = {name: parsed}
+    assert isinstance(parsed, dict)  # noqa: S101 - for the type checker: there is at least one name
+    return parsed
+
+
+def _expand(value: Any, place: tuple[str, ...]) -> Any:  # noqa: ANN401 - any TOML value
+    """Put environment variables in place of `${VAR}`, in every text."""
+    if isinstance(value, Mapping):
+        return {key: _expand(item, (*place, str(key))) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_expand(item, place) for item in value]
+    if not isinstance(value, str):
+        return value
+
+    def variable(match: re.Match[str]) -> str:
+        if match[1] not in os.environ:
+            raise JobError(f"{'.'.join(place)} takes the environment variable {match[1]}, which is not set.", f"Set {match[1]}.")
+        return os.environ[match[1]]
+
+    return _VARIABLE.sub(variable, value)
+
+
+def _conceal(value: Any, given: Any) -> Any:  # noqa: ANN401 - any TOML value
+    """Replace what came from the environment by what the user wrote, and passwords by stars."""
+    if isinstance(value, dict):
+        from_user = given if isinstance(given, Mapping) else {}
+        return {key: _conceal(item, from_user.get(key)) for key, item in value.items()}
+    if isinstance(given, str) and _VARIABLE.search(given):
+        return [given] if isinstance(value, list) else given
+    if isinstance(value, list):
+        from_list = given if isinstance(given, list | tuple) and len(given) == len(value) else [given] * len(value)
+        return [_conceal(item, one) for item, one in zip(value, from_list, strict=True)]
+    return mask_password(value) if isinstance(value, str) else value
+
+
+def mask_password(url: str) -> str:
+    """Return the URL with its password, if it has one, as stars."""
+    return _PASSWORD.sub(r"\1:***@", url)
+
+
+def _sentences(error: ValidationError, given: Mapping[str, Any]) -> Iterator[str]:
+    """Say each thing that pydantic found in one sentence, with what the user wrote and never its expansion."""
+    for found in error.errors():
+        where = [part for part in found["loc"] if not (isinstance(part, str) and part.startswith("function-"))]
+        key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
+        wrote = _shown(given, where)
+        match found["type"]:
+            case "extra_forbidden":
+                yield _unknown_key(where, key)
+            case "missing":
+                yield f"{key} is missing{_flag_for(key)}."
+            case "literal_error":
+                allowed = re.findall(r"'([^']*)'", str(found.get("ctx", {}).get("expected", "")))
+                names = " or ".join(filter(None, [", ".join(f"'{name}'" for name in allowed[:-1]), f"'{allowed[-1]}'"]))
+                yield f"{key} is {wrote}; allowed is {names}{nearest(str(found['input']), allowed) or '.'}"
+            case "value_error":
+                yield _own_sentence(str(found["ctx"]["error"]), key, wrote)
+            case "model_type" | "dict_type" | "model_attributes_type":
+                yield f"{key} is {wrote}; a table is needed, as in [{key}]."
+            case "too_short":
+                yield f"{key} is empty; at least one is needed."
+            case _:
+                yield f"{key} is {wrote}; {_needed(found)}."
+
+
+def _own_sentence(said: str, key: str, wrote: str) -> str:
+    """Complete what a validator of ours said: whole sentences stand alone, the others get key and value."""
+    return said if said.endswith(".") else f"{key} is {wrote}; {said}."
+
+
+def _needed(found: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+    """Say what pydantic wants, in our words where it is about a type."""
+    needed = {
+        "int": "a whole number is needed", "bool": "true or false is needed",
+        "string": "a text is needed", "tuple": "a list is needed", "list": "a list is needed",
+    }
+    for prefix, words in needed.items():
+        if found["type"].startswith(prefix):
+            return words
+    return str(found["msg"])[:1].lower() + str(found["msg"])[1:]
+
+
+def _unknown_key(where: list[int | str], key: str) -> str:
+    """Say that a key is unknown, with the nearest known one and all that are allowed there."""
+    model: type[BaseModel] | None = Job
+    for part in where[:-1]:
+        if isinstance(part, str) and model is not None and part in model.model_fields:
+            model = _model_in(model.model_fields[part].annotation)
+    known = list(model.model_fields) if model else []
+    section = ".".join(str(part) for part in where[:-1] if isinstance(part, str))
+    if close := nearest(str(where[-1]), known):
+        return f"{key} is not a known key{close}"
+    elsewhere = nearest(str(where[-1]), (name for name in _all_keys() if name))
+    return f"{key} is not a known key{elsewhere}" + ("" if elsewhere else ".") + (
+        f" Known in {section or 'a job'}: {', '.join(known)}."
+    )
+
+
+def _all_keys() -> list[str]:
+    return [name for field in Job.model_fields.values() if (model := _model_in(field.annotation)) for name in model.model_fields]
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - an annotation is anything
+    """Find the model in an annotation such as `tuple[Signal, ...]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((model for inner in get_args(annotation) if (model := _model_in(inner))), None)
+
+
+def _flag_for(key: str) -> str:
+    """Name the flag that gives a key, where there is one."""
+    flags = {"input": "--input FILE", "input.path": "--input FILE", "id": "--id COLUMN", "id.column": "--id COLUMN",
+             "record": "--signal COLUMN or --trait COLUMN", "output": "--to FOLDER and --dpid NUMBER",
+             "output.to": "--to FOLDER", "output.dpid": "--dpid NUMBER"}
+    return f": give it in the job file or as {flags[key]}" if key in flags else ""
+
+
+def _shown(given: Any, where: list[int | str]) -> str:  # noqa: ANN401 - any TOML value
+    """Return what the user wrote at a place of the job, short and without passwords."""
+    for part in where:
+        if isinstance(given, Mapping) and part in given:
+            given = given[part]
+        elif isinstance(given, list | tuple) and isinstance(part, int) and part < len(given):
+            given = given[part]
+    if isinstance(given, Mapping):
+        return "a table"
+    text = mask_password(str(given))
+    return f"'{text[:60]}…'" if len(text) > 60 else f"'{text}'"
+
+
+def _why(error: Exception) -> str:
+    return error.strerror or type(error).__name__ if isinstance(error, OSError) else "it is not UTF-8"

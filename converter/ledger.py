@@ -1,0 +1,51 @@
+"""What was read, written and rejected. Ledgers add up, so threads and machines can each keep their own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from converter.errors import LedgerError
+
+
+@dataclass
+class Ledger:
+    """Counts of one stretch of a run.
+
+    `read` counts records found in the input itself (its bytes, its footer); it is never derived from what
+    came through the pipeline, so that a row lost on the way shows. The keys of the counters are names of
+    rules in `converter.spec.rules`.
+    """
+
+    read: int = 0
+    written: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    signals_written: int = 0
+    signals_dropped: Counter[str] = field(default_factory=Counter)
+    signals_changed: Counter[str] = field(default_factory=Counter)
+    warnings: Counter[str] = field(default_factory=Counter)
+
+    def __add__(self, other: Ledger) -> Ledger:
+        return Ledger(
+            self.read + other.read,
+            self.written + other.written,
+            self.rejected + other.rejected,
+            self.signals_written + other.signals_written,
+            self.signals_dropped + other.signals_dropped,
+            self.signals_changed + other.signals_changed,
+            self.warnings + other.warnings,
+        )
+
+    @property
+    def rejects(self) -> int:
+        """Rows rejected, by whatever rule."""
+        return self.rejected.total()
+
+    def check(self) -> None:
+        """Raise `LedgerError` unless every row read was written or rejected."""
+        if self.read != self.written + self.rejects:
+            raise LedgerError(
+                f"{self.read:,} rows were read, but {self.written:,} written and {self.rejects:,} rejected: "
+                f"{abs(self.read - self.written - self.rejects):,} rows are unaccounted for.",
+                "Nothing was published; please report this as a bug, with the report file.",
+            )

@@ -1,0 +1,314 @@
+"""Lines become text, text becomes blocks, blocks become compressed parts of bounded size.
+
+1. The text of a batch of lines is the memory of its column as it is: nothing is joined or copied.
+2. Blocks are cut from the running text: each holds as many whole lines as fit into `block_bytes`. So the cuts
+   depend on the text and the job alone, never on batches, threads or the machine.
+3. Blocks are compressed in threads, each by itself, as raw deflate that ends at a byte. The same text gives the
+   same bytes whatever comes before it.
+4. A part is a gzip header without time or name, blocks, and a trailer with the combined CRC. A block's
+   compressed size is known before it joins a part, so a part never passes its limits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+from isal import isal_zlib
+
+from converter.spec.limits import LINE_BYTES
+
+_BLOCK_BYTES = 1 << 20
+_LEVEL = 2
+_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # deflate, no flags, no time, no file system
+_END = b"\x03\x00"  # an empty last deflate block
+_STORED = 65_535  # the most that a stored deflate block holds
+_STORED_HEAD = 5
+_GZIP_FRAME = len(_HEADER) + len(_END) + 8
+_SLICE = 1 << 16  # what stays in the nearest cache while it is looked at twice
+_INLINE = 12  # texts of a string view up to this long stand in the view itself
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text in pieces of memory, and where its lines end, in bytes from its start.
+
+    The memory belongs to the frame that the lines came from and lives as long as this object.
+    """
+
+    buffers: tuple[npt.NDArray[np.uint8], ...]
+    ends: npt.NDArray[np.int64]
+
+    def between(self, start: int, end: int) -> Iterator[memoryview]:
+        """Yield the memory of the text from `start` to `end`."""
+        for buffer in self.buffers:
+            if start < len(buffer) and end > 0:
+                yield memoryview(buffer[max(start, 0) : end])
+            start -= len(buffer)
+            end -= len(buffer)
+
+    def controls_and_quotes(self) -> tuple[int, int]:
+        """Count the control characters and the double quotes in the text."""
+        controls = quotes = 0
+        for buffer in self.buffers:
+            for start in range(0, len(buffer), _SLICE):
+                part = buffer[start : start + _SLICE]
+                controls += int(np.count_nonzero(part < 32))
+                quotes += int(np.count_nonzero(part == 34))
+        return controls, quotes
+
+
+def texts_of(lines: pl.Series) -> list[Text]:
+    """Return the text of a column of lines, each of which ends in a newline; null lines add nothing.
+
+    The engine lays the strings of a batch out one after the other. That is checked, not trusted: where it is
+    not so (short lines, which live elsewhere, or lines that were dropped later), the lines are copied.
+    """
+    table = lines.to_frame().to_arrow(compat_level=pl.CompatLevel.newest())
+    return [text for chunk in table.column(0).chunks if len(chunk) and (text := _text_of(chunk)) is not None]
+
+
+def _text_of(chunk: pa.Array) -> Text | None:
+    views = np.frombuffer(chunk.buffers()[1], np.uint32).reshape(-1, 4)[chunk.offset : chunk.offset + len(chunk)]
+    if chunk.null_count:
+        views = views[chunk.is_valid().to_numpy(zero_copy_only=False)]
+    if not len(views):
+        return None
+    lengths, numbers, offsets = views[:, 0], views[:, 2], views[:, 3]
+    buffers = tuple(np.frombuffer(buffer, np.uint8) for buffer in chunk.buffers()[2:] if buffer is not None)
+    ends = np.cumsum(lengths, dtype=np.int64)
+    if int(lengths.min()) > _INLINE and sum(map(len, buffers)) == ends[-1]:
+        starts = np.cumsum([0, *map(len, buffers)])
+        if np.array_equal(starts[numbers] + offsets, ends - lengths):
+            return Text(buffers, ends)
+    copied = chunk.drop_null().cast(pa.large_string())
+    offsets_ = np.frombuffer(copied.buffers()[1], np.int64)[copied.offset : copied.offset + len(copied) + 1]
+    data = np.frombuffer(copied.buffers()[2], np.uint8)[offsets_[0] : offsets_[-1]]
+    return Text((data,), offsets_[1:] - offsets_[0])
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most that a part may hold, in bytes: as sent, and of text."""
+
+    part_bytes: int
+    part_raw_bytes: int
+    compressed: bool
+
+    @property
+    def part_text(self) -> int:
+        """The most text that a part can hold whatever it is: so much fits even where nothing compresses."""
+        if not self.compressed:
+            return min(self.part_bytes, self.part_raw_bytes)
+        room = self.part_bytes - _GZIP_FRAME
+        whole, rest = divmod(room, _STORED + _STORED_HEAD)
+        return min(self.part_raw_bytes, whole * _STORED + max(0, rest - _STORED_HEAD))
+
+    @property
+    def line_bytes(self) -> int:
+        """The longest line that can be written."""
+        return min(self.part_text, LINE_BYTES.value)
+
+    @property
+    def block_bytes(self) -> int:
+        """How much text is compressed at once: less for small parts, so that they fill well."""
+        return max(min(_BLOCK_BYTES, self.part_text // 16), self.line_bytes)
+
+
+class Cutter:
+    """Cuts the running text into blocks of whole lines."""
+
+    def __init__(self, block_bytes: int) -> None:
+        self._size = block_bytes
+        self._pending: list[memoryview] = []
+        self._bytes = 0
+        self._lines = 0
+
+    def feed(self, texts: Iterable[Text]) -> Iterator[tuple[bytes, int]]:
+        """Yield the blocks, with their numbers of lines, that the next stretch of text completes."""
+        for text in texts:
+            place = line = 0
+            while line < len(text.ends):
+                fits = int(np.searchsorted(text.ends, place + self._size - self._bytes, side="right"))
+                if fits > line:
+                    end = int(text.ends[fits - 1])
+                    self._pending += text.between(place, end)
+                    self._bytes += end - place
+                    self._lines += fits - line
+                    place, line = end, fits
+                if line < len(text.ends):
+                    yield self._take()
+
+    def finish(self) -> Iterator[tuple[bytes, int]]:
+        """Yield the last block, if there is one."""
+        if self._lines:
+            yield self._take()
+
+    def _take(self) -> tuple[bytes, int]:
+        block = b"".join(self._pending), self._lines
+        self._pending, self._bytes, self._lines = [], 0, 0
+        return block
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block as it goes into a part: `data`, the CRC-32 and the size of its text, and its lines."""
+
+    data: bytes
+    crc32: int
+    raw_bytes: int
+    lines: int
+
+
+def compress(text: bytes, lines: int) -> Block:
+    """Compress a block by itself: raw deflate, not the last of its stream, that ends at a byte."""
+    compressor = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS)
+    data = compressor.compress(text) + compressor.flush(isal_zlib.Z_SYNC_FLUSH)
+    if len(data) > len(text) + _STORED_HEAD * -(-len(text) // _STORED):
+        data = _stored(text)
+    return Block(data, isal_zlib.crc32(text), len(text), lines)
+
+
+def _stored(text: bytes) -> bytes:
+    """Return the text as stored deflate blocks: the bound that `Limits.part_text` counts on."""
+    pieces = (text[start : start + _STORED] for start in range(0, len(text), _STORED))
+    return b"".join(struct.pack("<BHH", 0, len(piece), len(piece) ^ 0xFFFF) + piece for piece in pieces)
+
+
+def keep(text: bytes, lines: int) -> Block:
+    """Return a block of a part that is not compressed."""
+    return Block(text, 0, len(text), lines)
+
+
+class PartWriter(Protocol):
+    """Where the bytes of one part go. It is whole once `finish` returns, and still not visible."""
+
+    def write(self, data: bytes) -> None:
+        """Write the next bytes."""
+        ...
+
+    def finish(self) -> None:
+        """Make sure that everything has arrived."""
+        ...
+
+
+@dataclass(frozen=True)
+class Part:
+    """A finished part. `crc32` and `sha256` are of the bytes as sent."""
+
+    name: str
+    url: str
+    lines: int
+    raw_bytes: int
+    bytes: int
+    crc32: str
+    sha256: str
+
+
+@dataclass
+class _Open:
+    """A part while it grows."""
+
+    number: int
+    writer: PartWriter
+    lines: int = 0
+    raw_bytes: int = 0
+    text_crc32: int = 0
+    bytes: int = 0
+    crc32: int = 0
+    sha256: hashlib._Hash = field(default_factory=hashlib.sha256)
+
+    def write(self, data: bytes) -> None:
+        self.writer.write(data)
+        self.sha256.update(data)
+        self.crc32 = isal_zlib.crc32(data, self.crc32)
+        self.bytes += len(data)
+
+    def add(self, block: Block) -> None:
+        self.write(block.data)
+        self.text_crc32 = isal_zlib.crc32_combine(self.text_crc32, block.crc32, block.raw_bytes)
+        self.lines += block.lines
+        self.raw_bytes += block.raw_bytes
+
+
+class Packer:
+    """Compresses blocks in `threads` threads and fills parts with them, in order.
+
+    `create(number)` opens the writer of a part, counted from 1; `describe(number)` gives its name and URL. At
+    most a few blocks a thread are under way at once, so that memory stays bounded and a slow destination slows
+    everything down. Used as a context manager; after an exception nothing more is written.
+    """
+
+    def __init__(
+        self, limits: Limits, threads: int, create: Callable[[int], PartWriter], describe: Callable[[int], tuple[str, str]]
+    ) -> None:
+        self._limits = limits
+        self._create = create
+        self._describe = describe
+        self._make = compress if limits.compressed else keep
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="compress")
+        self._under_way: deque[Future[Block]] = deque()
+        self._most_under_way = 2 * threads + 2
+        self._part: _Open | None = None
+        self.parts: list[Part] = []
+
+    def __enter__(self) -> Packer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes have been handed to parts so far."""
+        return sum(part.bytes for part in self.parts) + (self._part.bytes if self._part else 0)
+
+    def add(self, text: bytes, lines: int) -> None:
+        """Take the next block of text."""
+        self._under_way.append(self._pool.submit(self._make, text, lines))
+        while len(self._under_way) > self._most_under_way or (self._under_way and self._under_way[0].done()):
+            self._place(self._under_way.popleft().result())
+
+    def finish(self) -> list[Part]:
+        """Write what is under way, finish the last part, and return all parts."""
+        while self._under_way:
+            self._place(self._under_way.popleft().result())
+        self._close_part()
+        return self.parts
+
+    def _place(self, block: Block) -> None:
+        frame = len(_END) + 8 if self._limits.compressed else 0
+        part = self._part
+        if part and (
+            part.bytes + len(block.data) + frame > self._limits.part_bytes
+            or part.raw_bytes + block.raw_bytes > self._limits.part_raw_bytes
+        ):
+            self._close_part()
+        if self._part is None:
+            self._part = _Open(len(self.parts) + 1, self._create(len(self.parts) + 1))
+            if self._limits.compressed:
+                self._part.write(_HEADER)
+        self._part.add(block)
+
+    def _close_part(self) -> None:
+        part = self._part
+        if part is None:
+            return
+        if self._limits.compressed:
+            part.write(_END + struct.pack("<II", part.text_crc32, part.raw_bytes & 0xFFFFFFFF))
+        part.writer.finish()
+        name, url = self._describe(part.number)
+        self.parts.append(
+            Part(name, url, part.lines, part.raw_bytes, part.bytes, f"{part.crc32:08x}", part.sha256.hexdigest())
+        )
+        self._part = None

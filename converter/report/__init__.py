@@ -1,0 +1,57 @@
+"""What is told about a run: the report as data and JSON, the rejects, and words for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import orjson
+
+from converter.ledger import Ledger
+from converter.parts import Part
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run did.
+
+    `job` is the job without secrets; `input` the files with their sizes in bytes; `records` says how many rows
+    were `read`, `written`, and `rejected` by the name of the rule; `signals` how many were `written`, and how
+    many `dropped` or `changed` by the name of the rule. `published` is false for a run that was given up.
+    Always `read = written + sum(rejected)`.
+    """
+
+    name: str
+    job: Mapping[str, Any]
+    input: list[Mapping[str, Any]]
+    records: Mapping[str, Any]
+    signals: Mapping[str, Any]
+    parts: list[Part]
+    seconds: float
+    bytes_per_second: int
+    published: bool
+    version: str
+    warnings: list[str] = field(default_factory=list)
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> bytes:
+        """Return the report as a JSON document."""
+        first = {"schema_version": self.schema_version, "version": self.version, "name": self.name}
+        return orjson.dumps({**first, **asdict(self)}, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def records_of(ledger: Ledger) -> dict[str, Any]:
+    """Return what the report says about rows."""
+    return {"read": ledger.read, "written": ledger.written, "rejected": dict(sorted(ledger.rejected.items()))}
+
+
+def signals_of(ledger: Ledger) -> dict[str, Any]:
+    """Return what the report says about signals."""
+    return {
+        "written": ledger.signals_written,
+        "dropped": dict(sorted(ledger.signals_dropped.items())),
+        "changed": dict(sorted(ledger.signals_changed.items())),
+    }

@@ -1,0 +1,100 @@
+"""The rejected rows: one JSON object a row, gzipped, with nothing in it that names a person.
+
+`file`, `row` (the physical line of text formats, else the row, counted from 1), `rule`, `code`, and `columns`,
+the job's columns, masked. For a row that could not be taken apart, `length` in bytes stands in their place,
+and its `text` only where `report.show_rows` asks for it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+from isal import isal_zlib
+
+from converter.errors import DestinationError
+from converter.privacy import masked
+from converter.sources.base import BadRow, Rows
+from converter.spec.rules import Rule
+
+PARTIAL = ".partial"
+
+
+class RejectsFile:
+    """The file of rejects while it grows, under a partial name."""
+
+    def __init__(self, path: Path, rules: Sequence[Rule], columns: Sequence[str], *, show_rows: bool) -> None:
+        self.path = path
+        self._partial = path.with_name(path.name + PARTIAL)
+        self._show_rows = show_rows
+        self._codes = pl.Series([rule.code for rule in rules], dtype=pl.String)
+        self._names = pl.Series([rule.name for rule in rules], dtype=pl.String)
+        self._masked = pl.struct(masked(pl.col(f"c{place}")).alias(name) for place, name in enumerate(columns))
+        self._compressor = isal_zlib.compressobj(2, isal_zlib.DEFLATED, 16 + isal_zlib.MAX_WBITS)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = open(self._partial, "wb", opener=_private if show_rows else None)  # noqa: PTH123, SIM115 - Path.open takes no opener
+        except OSError as error:
+            raise _cannot(path, error) from None
+
+    def add(self, file: Path, rows: Rows, rejected: pl.DataFrame) -> None:
+        """Write rejected rows. `rows` are their numbers; `rejected` has `reason` and the columns as text."""
+        reasons = rejected["reason"]
+        self._write(
+            rejected.select(
+                file=pl.lit(str(file)), row=pl.Series(rows),
+                rule=self._names.gather(reasons), code=self._codes.gather(reasons), columns=self._masked,
+            )
+        )
+
+    def add_bad(self, file: Path, bad: Sequence[BadRow]) -> None:
+        """Write rows that could not be taken apart."""
+        columns = {
+            "file": [str(file)] * len(bad),
+            "row": [row.row for row in bad],
+            "rule": [row.rule.name for row in bad],
+            "code": [row.rule.code for row in bad],
+            "length": [row.length for row in bad],
+        }
+        if self._show_rows:
+            columns["text"] = [row.text.decode("utf-8", "backslashreplace") for row in bad]
+        self._write(pl.DataFrame(columns))
+
+    def _write(self, rows: pl.DataFrame) -> None:
+        try:
+            self._file.write(self._compressor.compress(rows.write_ndjson().encode()))
+        except OSError as error:
+            raise _cannot(self.path, error) from None
+
+    def finish(self) -> None:
+        """Complete the file, still under its partial name."""
+        try:
+            self._file.write(self._compressor.flush())
+            self._file.close()
+        except OSError as error:
+            raise _cannot(self.path, error) from None
+
+    def publish(self) -> None:
+        """Give the file its name, in place of one of an earlier run that did not deliver."""
+        try:
+            self._partial.replace(self.path)
+        except OSError as error:
+            raise _cannot(self.path, error) from None
+
+    def discard(self) -> None:
+        """Remove what is not published."""
+        self._file.close()
+        self._partial.unlink(missing_ok=True)
+
+
+def _private(path: str, flags: int) -> int:
+    """Open a file that only its owner can read."""
+    return os.open(path, flags, 0o600)
+
+
+def _cannot(path: Path, error: OSError) -> DestinationError:
+    return DestinationError(
+        f"Cannot write the report '{path}': {error.strerror or error}.", "Choose another folder with report.dir."
+    )

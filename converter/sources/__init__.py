@@ -1,0 +1,129 @@
+"""Where rows come from: one module a format.
+
+A source opens one file; `FORMATS` lists the formats with the suffixes that name them. To add one, write a module
+with a class that keeps the protocol `Source`, and add it here.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from converter.errors import ColumnError, InputError, JobError, nearest
+from converter.job import Format, Input, mask_password
+from converter.sources.base import BadRow, InputFile, Piece, Source
+from converter.sources.delimited import DelimitedSource
+from converter.sources.ndjson import NdjsonSource
+from converter.sources.tables import damaged, open_arrow, open_parquet
+
+__all__ = ["FORMATS", "BadRow", "InputFile", "Piece", "Source", "damaged", "find_files", "open_source"]
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """A format: the suffixes that name it, how to open a file of it, whether gzip or zstd may be around it."""
+
+    suffixes: tuple[str, ...]
+    open: Callable[[InputFile, Input], Source]
+    packed: bool
+
+
+FORMATS: dict[Format, FileFormat] = {
+    "csv": FileFormat((".csv", ".txt"), DelimitedSource, packed=True),
+    "tsv": FileFormat((".tsv", ".tab"), partial(DelimitedSource, tabs=True), packed=True),
+    "ndjson": FileFormat((".ndjson", ".jsonl"), NdjsonSource, packed=True),
+    "parquet": FileFormat((".parquet", ".pq"), open_parquet, packed=False),
+    "arrow": FileFormat((".arrow", ".feather", ".ipc", ".arrows"), open_arrow, packed=False),
+}
+_PACKED = (".gz", ".zst", ".zstd")
+
+
+def find_files(options: Input) -> list[InputFile]:
+    """Return the files that `input.path` names: files, globs, and what a folder holds, by name.
+
+    Raises `InputError` where a path names nothing, and `JobError` where it is of a kind that is not read.
+    """
+    found: dict[Path, None] = {}
+    for path in options.path:
+        found.update(dict.fromkeys(_files_at(path, options.format)))
+    return [InputFile.at(path) for path in found]
+
+
+def open_source(file: InputFile, options: Input, columns: tuple[str, ...]) -> Source:
+    """Open one file and check that it has the columns.
+
+    Raises `InputError` where it is damaged or of no known format, and `ColumnError` where a column is missing
+    or there twice.
+    """
+    format_ = options.format or _format_of(file.path)
+    if format_ is None:
+        raise InputError(
+            f"The format of the input '{file.path}' cannot be told from its name.",
+            f"Set input.format (--set input.format=csv): {', '.join(FORMATS)}.",
+        )
+    if file.size == 0:
+        raise InputError(f"The input '{file.path}' is empty.", "A file without rows is an error: is the export complete?")
+    source = FORMATS[format_].open(file, options)
+    missing = [name for name in columns if name not in source.schema]
+    if missing:
+        known = list(source.schema)
+        shown = ", ".join(f"'{name}'" for name in known[:20]) + (", …" if len(known) > 20 else "")
+        raise ColumnError(
+            f"The input '{file.path}' has no column '{missing[0]}'{nearest(missing[0], known) or '.'}",
+            f"Its columns are {shown or 'none'}.",
+        )
+    if repeated := source.repeated & set(columns):
+        raise ColumnError(
+            f"The input '{file.path}' has more than one column '{min(repeated)}'.", "Give them different names."
+        )
+    return source
+
+
+def _files_at(path: str, format_: Format | None) -> list[Path]:
+    if path == "-":
+        raise JobError("Standard input ('-') cannot be read yet.", "Give a file, a list of files, a glob or a folder.")
+    if "://" in path:
+        raise JobError(
+            f"The input '{mask_password(path)}' is not a local file: other places cannot be read yet.",
+            "Copy it to a folder first.",
+        )
+    place = Path(path).expanduser()
+    if place.is_file():
+        return [place]
+    if place.is_dir():
+        files = sorted(
+            file for file in place.iterdir()
+            if file.is_file() and not file.name.startswith((".", "_")) and (format_ or _format_of(file))
+        )
+        if not files:
+            raise InputError(f"The folder '{path}' holds no file of a known format.", "Set input.path to a glob and input.format.")
+        return files
+    matches = sorted(Path(match) for match in glob.glob(str(place), recursive=True) if Path(match).is_file())  # noqa: PTH207
+    if not matches:
+        if glob.has_magic(path):
+            raise InputError(f"No file matches the input '{path}'.", "Check the path; it is relative to the working folder.")
+        near = [file.name for file in place.parent.iterdir()] if place.parent.is_dir() else []
+        raise InputError(
+            f"There is no input file '{path}'{nearest(place.name, near) or '.'}",
+            "The path is relative to the working folder.",
+        )
+    return matches
+
+
+def _format_of(path: Path) -> Format | None:
+    """Guess a format from the suffix, below .gz and .zst where they may be around it."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    packed = bool(suffixes) and suffixes[-1] in _PACKED
+    if packed:
+        suffixes.pop()
+    for name, format_ in FORMATS.items():
+        if suffixes and suffixes[-1] in format_.suffixes:
+            if packed and not format_.packed:
+                raise InputError(
+                    f"The input '{path}' is a packed {name} file; this format packs its contents by itself.", "Unpack it."
+                )
+            return name
+    return None

@@ -1,0 +1,103 @@
+"""What every source has in common: files, pieces of them as lazy frames, and rows that cannot be taken apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from converter.errors import InputError
+from converter.spec.rules import Rule
+
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file to read, as it was when the run began: `size` in bytes, `modified` in nanoseconds."""
+
+    path: Path
+    size: int
+    modified: int
+
+    @classmethod
+    def at(cls, path: Path) -> InputFile:
+        """Look at the file. Raises `InputError` where it is not there."""
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise InputError(f"The input '{path}' cannot be read: {error.strerror}.") from None
+        return cls(path, status.st_size, status.st_mtime_ns)
+
+    def check_unchanged(self) -> None:
+        """Raise `InputError` where the file is no longer as it was."""
+        if InputFile.at(self.path) != self:
+            raise InputError(
+                f"The input '{self.path}' changed while it was read, so the run was given up.",
+                "Run again when nothing writes to it.",
+            )
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that cannot be taken apart: its physical line, the rule, its length in bytes and its text."""
+
+    row: int
+    rule: Rule
+    length: int
+    text: bytes
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of a file as a lazy frame, with what is known of it without the engine.
+
+    `rows` is how many rows `frame` must give, counted in the file itself; `bad` are the rows beside them that
+    could not be taken apart. `locate` maps places in `frame`, counted from 0, to rows as reports name them:
+    the physical line for text formats, the row for others, both counted from 1. `plain` says whether it is
+    known that no text in it holds a double quote or a control character; `None`: nothing is known. `whole` says that it is small enough to be collected at
+    once. `position` is how many bytes of the file are read once the piece is. `mend`, where there is one, gives
+    the piece without the rows that the engine cannot parse, once it could not.
+    """
+
+    file: InputFile
+    frame: pl.LazyFrame
+    rows: int
+    locate: Callable[[Rows], Rows]
+    position: int
+    bad: tuple[BadRow, ...] = ()
+    plain: bool | None = None
+    whole: bool = False
+    blank: int = 0
+    mend: Callable[[], Piece] | None = None
+
+
+class Source(Protocol):
+    """One file of some format.
+
+    `schema` names its columns and their types. `pieces` reads it once, from the start; it never collects.
+    Both raise `InputError` where the file is damaged.
+    """
+
+    file: InputFile
+    json_lists: bool
+    """Whether a list stands in a column as the text of a JSON list."""
+
+    @property
+    def repeated(self) -> set[str]:
+        """Names that stand for more than one column."""
+        ...
+
+    @property
+    def schema(self) -> Mapping[str, pl.DataType]:
+        """The columns and their types."""
+        ...
+
+    def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
+        """Yield the file in order; each frame has at least `columns`."""
+        ...

@@ -1,0 +1,220 @@
+"""CSV, TSV and their like: every field is text, and every row is accounted for.
+
+A file is read in blocks; each block's structure is proven (`structure.py`) before the engine parses it.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import polars as pl
+
+from converter.errors import InputError
+from converter.job import Input
+from converter.sources.base import BadRow, InputFile, Piece, Rows
+from converter.sources.streams import TextStream
+from converter.sources.structure import Bad, Structure
+from converter.sources.structure import Rows as Taken
+from converter.spec.rules import ROW_MISQUOTED
+
+_BLOCK = 4 << 20
+_BLOCKS_A_PIECE = 4
+_LONGEST_ROW = 16 << 20
+_GUESSED = ",;\t|"
+_BOM = b"\xef\xbb\xbf"
+
+
+class DelimitedSource:
+    """One delimited text file. `block` is in bytes; a row may be as long as `longest_row` bytes."""
+
+    json_lists = False
+
+    def __init__(self, file: InputFile, options: Input, *, tabs: bool = False,
+                 block: int = _BLOCK, longest_row: int = _LONGEST_ROW) -> None:
+        self.file = file
+        self._options = options
+        self._block = block
+        self._longest = max(longest_row, block)
+        with TextStream(file, options.encoding) as stream:
+            head = self._head(stream)
+        self._separator = options.separator or ("\t" if tabs else _guess(head))
+        self._skipped = b"" if not options.header else head
+        self.names = self._names(head)
+
+    @property
+    def schema(self) -> Mapping[str, pl.DataType]:
+        """The columns; of columns that share a name only the first can be used, and `repeated` names them."""
+        return {name: pl.String() for name in self.names}
+
+    @property
+    def repeated(self) -> set[str]:
+        """Names that the header holds more than once."""
+        return {name for name, count in Counter(self.names).items() if count > 1}
+
+    def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
+        """Yield the file, some 16 MB at a time; the frames have all columns."""
+        del columns  # the engine reads those that the query asks for
+        # Columns that share a name are told apart by their place; none of them is asked for.
+        unique = [name if name not in self.repeated else f"\0{place}" for place, name in enumerate(self.names)]
+        schema = dict.fromkeys(unique, pl.String())
+        with TextStream(self.file, self._options.encoding) as stream:
+            gathered = _Gathered()
+            for taken in self._taken(stream):
+                gathered.add(taken)
+                if gathered.blocks == _BLOCKS_A_PIECE:
+                    yield gathered.piece(self.file, schema, self._separator, stream.position)
+                    gathered = _Gathered(gathered.newlines)
+            yield gathered.piece(self.file, schema, self._separator, self.file.size)
+
+    def _taken(self, stream: TextStream) -> Iterator[Taken]:
+        """Read the file and take it apart, block by block. The buffer is reused."""
+        structure = Structure(self._separator, len(self.names))
+        buffer = bytearray(self._block)
+        view = memoryview(buffer)
+        filled = 0
+        skip = len(self._skipped)
+        if skip:
+            newlines = self._skipped.count(b"\n")
+            while skip:
+                skip -= stream.readinto(view[: min(skip, self._block)])
+            yield Taken(b"", 0, None, (), len(self._skipped), newlines, 0, plain=True)
+        ended = False
+        while not ended or filled:
+            if not ended:
+                count = stream.readinto(view[filled:-1])
+                filled += count
+                ended = filled < len(view) - 1
+                if ended and filled and view[filled - 1] != 10:
+                    view[filled] = 10  # a last line without its newline
+                    filled += 1
+            taken = structure.take(view[:filled], last=ended)
+            if not taken.consumed and filled:
+                if not ended and len(view) < self._longest:
+                    buffer = bytearray(min(2 * len(view), self._longest))
+                    buffer[:filled] = view[:filled]
+                    view = memoryview(buffer)
+                    continue
+                taken = self._given_up(view[:filled])
+            yield taken
+            rest = filled - taken.consumed
+            buffer[:rest] = view[taken.consumed : filled].tobytes()
+            filled = rest
+
+    def _given_up(self, block: memoryview) -> Taken:
+        """Reject the first line of a row that does not end within the longest row."""
+        line_end = bytes(block).find(b"\n")
+        if line_end < 0:
+            raise InputError(
+                f"The input '{self.file.path}' has a line of more than {self._longest // 2**20} MiB without an end.",
+                "Is it a delimited text file, with lines that end in a newline?",
+            )
+        text = bytes(block[:line_end])
+        return Taken(b"", 0, None, (Bad(0, ROW_MISQUOTED, text),), line_end + 1, 1, 0, plain=False)
+
+    def _head(self, stream: TextStream) -> bytes:
+        """Return the first row with its newline, and blank lines before it; empty for an empty file."""
+        block = bytearray(self._block)
+        count = stream.readinto(memoryview(block))
+        text = bytes(block[:count])
+        if b"\0" in text[:1000]:
+            raise InputError(
+                f"The input '{self.file.path}' holds NUL characters, as UTF-16 read in another encoding does.",
+                'Set input.encoding (for example "utf-16-le") or input.format.',
+            )
+        start = len(text) - len(text.lstrip(b"\r\n"))
+        end = start
+        while end < count:
+            newline = text.find(b"\n", end)
+            end = count if newline < 0 else newline + 1
+            if newline < 0 or text.count(b'"', start, end) % 2 == 0:
+                break
+        head = text[:end]
+        if b"\r" in head.strip(b"\r\n").replace(b"\r\n", b""):
+            raise InputError(
+                f"The first line of '{self.file.path}' holds a carriage return in its middle: "
+                "the lines seem to end in CR alone, as on very old systems.",
+                "Convert the line ends to LF or CRLF.",
+            )
+        if head.count(b'"') % 2:
+            raise InputError(
+                f"The first row of '{self.file.path}' has a double quote that is never closed.", "Mend the header."
+            )
+        try:
+            head.decode("utf-8")
+        except UnicodeDecodeError:
+            raise InputError(
+                f"The first row of '{self.file.path}' is not UTF-8.", 'Set input.encoding, for example to "cp1252".'
+            ) from None
+        return head
+
+    def _names(self, head: bytes) -> tuple[str, ...]:
+        fields = next(csv.reader([head.decode("utf-8").strip("\r\n")], delimiter=self._separator), [])
+        if self._options.header:
+            return tuple(name.strip() for name in fields)
+        if fields and len(fields) != len(self._options.columns):
+            raise InputError(
+                f"The first row of '{self.file.path}' has {len(fields)} fields, but input.columns names "
+                f"{len(self._options.columns)}.",
+                "Name every column, in order.",
+            )
+        return self._options.columns
+
+
+class _Gathered:
+    """Blocks that will be one piece. `newlines` counts all physical lines before the next block."""
+
+    def __init__(self, newlines: int = 0) -> None:
+        self.newlines = newlines
+        self.blocks = 0
+        self._texts: list[bytes] = []
+        self._rows: list[int] = []
+        self._lines: list[tuple[int, Rows | None]] = []
+        self._bad: list[BadRow] = []
+        self._blank = 0
+        self._plain = True
+
+    def add(self, taken: Taken) -> None:
+        first = self.newlines + 1
+        self.blocks += 1
+        self.newlines += taken.newlines
+        self._bad += [BadRow(first + bad.line, bad.rule, len(bad.text), bad.text) for bad in taken.bad]
+        self._blank += taken.blank
+        self._plain = self._plain and taken.plain
+        if taken.rows:
+            # The engine takes a byte order mark off every block: one more keeps one that is text.
+            self._texts.append(_BOM + taken.text if taken.text.startswith(_BOM) else taken.text)
+            self._rows.append(taken.rows)
+            self._lines.append((first, taken.lines))
+
+    def piece(self, file: InputFile, schema: Mapping[str, pl.DataType], separator: str, position: int) -> Piece:
+        frame = (
+            pl.scan_csv(
+                self._texts, has_header=False, schema=dict(schema), separator=separator, empty_string_is_null=False,
+            )
+            if self._texts
+            else pl.LazyFrame(schema=dict(schema))
+        )
+        starts = np.cumsum([0, *self._rows])
+        lines = self._lines
+
+        def locate(places: Rows) -> Rows:
+            found = np.empty(len(places), np.int64)
+            block = np.searchsorted(starts, places, side="right") - 1
+            for number in np.unique(block):
+                first, known = lines[number]
+                within = places[block == number] - starts[number]
+                found[block == number] = first + (within if known is None else known[within])
+            return found
+
+        return Piece(
+            file, frame, int(starts[-1]), locate, position, tuple(self._bad), self._plain, whole=True, blank=self._blank
+        )
+
+
+def _guess(head: bytes) -> str:
+    """Guess the separator from the first row: the one that splits it most often, outside quotes."""
+    counts = {mark: len(next(csv.reader([head.decode("utf-8")], delimiter=mark), [])) for mark in _GUESSED}
+    return max(_GUESSED, key=lambda mark: counts[mark])

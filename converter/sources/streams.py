@@ -1,0 +1,147 @@
+"""Bytes of a text file, whatever it is packed in: plain, gzip or zstd, in any encoding, as UTF-8.
+
+What it is packed in shows in its first bytes, not in its name.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import sys
+import zlib
+from types import TracebackType
+from typing import IO, Protocol
+
+from isal import igzip_threaded, isal_zlib
+
+from converter.errors import InputError
+from converter.sources.base import InputFile
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+_BOMS = (
+    (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+)
+_DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, isal_zlib.error, zstd.ZstdError)
+_BLOCK = 1 << 20
+
+
+class _Readable(Protocol):
+    def readinto(self, buffer: memoryview, /) -> int: ...
+
+
+class TextStream:
+    """The bytes of a text file as UTF-8, without byte order mark, to be read once from start to end."""
+
+    def __init__(self, file: InputFile, encoding: str = "utf-8") -> None:
+        self.file = file
+        try:
+            self._raw: IO[bytes] = file.path.open("rb")
+        except OSError as error:
+            raise InputError(f"The input '{file.path}' cannot be read: {error.strerror}.") from None
+        self._unpacked = self._unpack()
+        start = self._guarded_read(4)
+        bom, marked = next(((bom, name) for bom, name in _BOMS if start.startswith(bom)), (b"", encoding))
+        same = codecs.lookup(marked).name in ("utf-8", "utf-8-sig", "ascii")
+        self._start = start[len(bom):] if same else start
+        self._transcoder = None if same else _Transcoder(self, marked)
+
+    def __enter__(self) -> TextStream:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._unpacked.close()
+        self._raw.close()
+
+    @property
+    def position(self) -> int:
+        """How many bytes of the file itself have been read."""
+        return min(self._raw.tell(), self.file.size) if not self._raw.closed else self.file.size
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill `buffer` as far as the file goes; return how many bytes it got, 0 at the end."""
+        source: _Readable = self._transcoder or self
+        fill = source.readinto if self._transcoder else self.readinto_packed
+        filled = 0
+        while filled < len(buffer) and (count := fill(buffer[filled:])):
+            filled += count
+        return filled
+
+    def readinto_packed(self, buffer: memoryview) -> int:
+        """Read once from the file, unpacked but in its own encoding."""
+        if self._start:
+            count = min(len(self._start), len(buffer))
+            buffer[:count] = self._start[:count]
+            self._start = self._start[count:]
+            return count
+        try:
+            return self._unpacked.readinto(buffer)  # type: ignore[attr-defined, no-any-return]
+        except _DAMAGED as error:
+            raise self._damaged(error) from None
+        except OSError as error:
+            raise InputError(f"The input '{self.file.path}' cannot be read: {error.strerror or error}.") from None
+
+    def _guarded_read(self, count: int) -> bytes:
+        try:
+            return self._unpacked.read(count)
+        except _DAMAGED as error:
+            raise self._damaged(error) from None
+
+    def _unpack(self) -> IO[bytes]:
+        magic = self._raw.read(4)
+        self._raw.seek(0)
+        if magic.startswith(b"\x1f\x8b"):
+            return igzip_threaded.open(self._raw, "rb", threads=1)  # type: ignore[no-any-return]
+        if magic == b"\x28\xb5\x2f\xfd":
+            return zstd.ZstdFile(self._raw, "rb")  # type: ignore[return-value]
+        if magic[:3] == b"BZh" or magic == b"PK\x03\x04" or magic == b"\xfd7zX":
+            raise InputError(
+                f"The input '{self.file.path}' is packed as bzip2, zip or xz.", "Unpack it, or pack it as gzip or zstd."
+            )
+        return self._raw
+
+    def _damaged(self, error: BaseException) -> InputError:
+        cut = isinstance(error, EOFError)
+        what = "it is cut off, or something follows its end" if cut else "its checksum or its structure is wrong"
+        return InputError(
+            f"The compressed input '{self.file.path}' is damaged: {what}.", "Get the file again; nothing was published."
+        )
+
+
+class _Transcoder:
+    """Turns another encoding into UTF-8, block by block."""
+
+    def __init__(self, stream: TextStream, encoding: str) -> None:
+        self._stream = stream
+        self._encoding = encoding
+        self._decoder = codecs.getincrementaldecoder(encoding)()
+        self._ready = io.BytesIO()
+        self._consumed = 0
+        self._ended = False
+
+    def readinto(self, buffer: memoryview) -> int:
+        while not (count := self._ready.readinto(buffer)) and not self._ended:
+            block = bytearray(_BLOCK)
+            got = self._stream.readinto_packed(memoryview(block))
+            self._ended = got == 0
+            try:
+                text = self._decoder.decode(bytes(block[:got]), final=self._ended)
+            except UnicodeDecodeError as error:
+                raise InputError(
+                    f"The input '{self._stream.file.path}' is not {self._encoding} near byte "
+                    f"{self._consumed + error.start:,} of its text.",
+                    "Set input.encoding to what the file is written in.",
+                ) from None
+            self._consumed += got
+            self._ready = io.BytesIO(text.encode("utf-8"))
+        return count

@@ -1,0 +1,393 @@
+r"""Taking delimited text apart: which rows are whole, which are not, and how many there are.
+
+The engine's own reader pads short rows, takes long ones in silence where it reads some columns only, and
+counts what it finds, not what is there. So the structure of each block is proven before the engine sees it,
+on whole blocks at a time, in these steps:
+
+1. Find every separator, newline and double quote.
+2. Prove the quoting: counted from a row's start, every even quote opens a field (it follows a separator, a
+   newline, or the quote before it) and every odd one closes it (a separator, a line end or a quote follows).
+3. Leave out what stands inside quotes. Each row then shows as `columns - 1` separators and one newline.
+4. Where both hold for the whole block, which is nearly always, it goes to the engine as it is.
+5. Otherwise the rows are found one stretch of sound quoting after the other; rows that are short, long,
+   misquoted or not UTF-8 are cut out and reported with their physical line. A double quote inside an
+   unquoted field is text (RFC 4180 leaves it open; exports hold it), and so is a carriage return at a
+   field's end: such a row is written anew, quoted.
+
+A blank line is no row.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from converter.spec.rules import ROW_MISQUOTED, ROW_NOT_TEXT, ROW_TOO_LONG, ROW_TOO_SHORT, Rule
+
+Bytes = npt.NDArray[np.uint8]
+Places = npt.NDArray[np.int64]
+
+_NEWLINE, _RETURN, _QUOTE = 10, 13, 34
+_SLICE = 1 << 16  # what stays in the nearest cache while several passes go over it
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A row cut out: its physical line, counted from 0 at the block's start, why, and its text."""
+
+    line: int
+    rule: Rule
+    text: bytes
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows found in a block.
+
+    `text` holds the `rows` whole ones, each with its newline; `lines` the physical line of each, counted
+    from 0 at the block's start, or `None` where row i is line i. `consumed` bytes and `newlines` newlines of
+    the block are done with; the rest is the start of a row that needs more of the file. `plain` says that no
+    field holds a double quote or a control character.
+    """
+
+    text: bytes
+    rows: int
+    lines: Places | None
+    bad: tuple[Bad, ...]
+    consumed: int
+    newlines: int
+    blank: int
+    plain: bool
+
+
+class Structure:
+    """Takes blocks of text with `columns` fields a row apart."""
+
+    def __init__(self, separator: str, columns: int) -> None:
+        self._separator = ord(separator)
+        self._columns = columns
+        self._stray_return = b"\r" + separator.encode()
+        mark = re.escape(separator.encode())
+        unquoted = rb'[^"' + mark + rb"\n][^" + mark + rb"\n]*+"
+        field = rb'(?:"(?:[^"]++|"")*+"|' + unquoted + rb"|)"
+        fields = rb"(?:" + field + mark + rb")*+"
+        self._field = re.compile(field)
+        self._row = re.compile(fields + field + rb"\r?\n")
+        self._begun = re.compile(fields + rb'(?:"(?:[^"]++|"")*+"?+\r?|' + unquoted + rb"|)\Z")
+
+    def take(self, block: memoryview, *, last: bool) -> Rows:
+        """Take a block apart that begins at a row's start.
+
+        `last` says that no more will come to complete a row that the block leaves open: what is then left
+        must end in a newline. The result does not refer to `block`.
+        """
+        array = np.frombuffer(block, np.uint8)
+        return self._regular(array, block) or self._irregular(array, bytes(block), last=last)
+
+    # The usual case: everything is as it should be.
+
+    def _regular(self, array: Bytes, block: memoryview) -> Rows | None:
+        marks, quotes = self._marks(array)
+        inner_newlines = False
+        plain = True
+        all_marks = marks
+        inside: Places = np.empty(0, np.int64)
+        if len(quotes):
+            if not _quoting_holds(array, quotes, self._separator):
+                return None
+            marks, inside = _without_quoted(marks)
+            inner = all_marks[inside]
+            inner_newlines = bool((inner == _NEWLINE).any())
+            plain = not inner_newlines and not (quotes[1:-1:2] + 1 == quotes[2::2]).any()
+            if self._separator < 32 and (inner == self._separator).any():
+                plain = False
+        end = _last_newline(array, quotes)
+        if end < 0:
+            return None
+        # What follows the last newline outside quotes waits for the next block.
+        ends = np.count_nonzero(marks == _NEWLINE)
+        used = ends * self._columns
+        if used > len(marks) or not (marks[:used].reshape(ends, self._columns)[:, -1] == _NEWLINE).all():
+            return None
+        if self._columns == 1 and _has_blank(array[: end + 1]):
+            return None
+        text = bytes(block[: end + 1])
+        if not text.isascii() and not _is_utf8(text):
+            return None
+        if text.find(self._stray_return) >= 0:
+            return None
+        lines, newlines = None, int(ends)
+        if inner_newlines:
+            ends_a_line = all_marks == _NEWLINE
+            ends_a_row = ends_a_line.copy()
+            ends_a_row[inside] = False
+            at_ends = np.cumsum(ends_a_line)[ends_a_row]
+            lines = np.concatenate([[0], at_ends[:-1]]).astype(np.int64)
+            newlines = int(at_ends[-1])
+        return Rows(text, int(ends), lines, (), end + 1, newlines, 0, plain and self._is_plain(text, newlines, marks, used))
+
+    def _marks(self, array: Bytes) -> tuple[Bytes, Places]:
+        """Return the separators, newlines and quotes of the block in order, and the places of the quotes."""
+        found, quotes = [], []
+        for start in range(0, len(array), _SLICE):
+            part = array[start : start + _SLICE]
+            mask = part == self._separator
+            mask |= part == _NEWLINE
+            mask |= part == _QUOTE
+            places = np.flatnonzero(mask)
+            kinds = part.take(places)
+            found.append(kinds)
+            if (quoted := places[kinds == _QUOTE]).size:
+                quotes.append(quoted + start)
+        return (
+            np.concatenate(found) if found else np.empty(0, np.uint8),
+            np.concatenate(quotes) if quotes else np.empty(0, np.int64),
+        )
+
+    def _is_plain(self, text: bytes, newlines: int, marks: Bytes, used: int) -> bool:
+        """Whether every control character in the text ends a line or separates fields."""
+        known = newlines + text.count(b"\r\n") if b"\r" in text else newlines
+        if self._separator < 32:
+            known += used - np.count_nonzero(marks[:used] == _NEWLINE)
+        array = np.frombuffer(text, np.uint8)
+        controls = sum(
+            int(np.count_nonzero(array[start : start + _SLICE] < 32)) for start in range(0, len(array), _SLICE)
+        )
+        return controls == known
+
+    # The other case: row by row where it must be, by stretches where it can.
+
+    def _irregular(self, array: Bytes, block: bytes, *, last: bool) -> Rows:
+        newlines = np.flatnonzero(array == _NEWLINE)
+        separators = np.flatnonzero(array == self._separator)
+        quotes = np.flatnonzero(array == _QUOTE)
+        # Where the quoting breaks, for parities counted from an even and from an odd quote.
+        opens, closes = _eligible(array, quotes, self._separator)
+        parity = np.arange(len(quotes)) & 1
+        breaks = [np.flatnonzero(~np.where(parity == first, opens, closes)) for first in (0, 1)]
+
+        stretches: list[_Stretch] = []
+        start, size = 0, len(block)
+        while start < size:
+            first = int(np.searchsorted(quotes, start))
+            breaking = breaks[first & 1]
+            at = int(np.searchsorted(breaking, first))
+            limit = int(quotes[breaking[at]]) if at < len(breaking) else size
+            sound = self._sound_stretch(start, limit, first, newlines, separators, quotes)
+            if sound is not None:
+                stretches.append(sound)
+                start = int(sound.ends[-1]) + 1
+            if start >= size:
+                break
+            if limit == size and not last:
+                break
+            if match := self._row.match(block, start):
+                end = match.end() - 1
+                fields = self._fields(block, start, end)
+                stretches.append(_Stretch.one(start, end, len(fields) - 1, anew=True))
+            else:
+                if not last and self._begun.match(block, start):
+                    break
+                end = block.find(b"\n", start)
+                if end < 0:
+                    break
+                stretches.append(_Stretch.one(start, end, -1, anew=False))
+            start = end + 1
+        return self._gather(array, block, newlines, stretches, start)
+
+    def _sound_stretch(
+        self, start: int, limit: int, first: int, newlines: Places, separators: Places, quotes: Places
+    ) -> _Stretch | None:
+        """Find the rows that end between `start` and `limit`, where the quoting holds from quote `first` on."""
+        ends = newlines[np.searchsorted(newlines, start) : np.searchsorted(newlines, limit)]
+        ends = ends[((np.searchsorted(quotes, ends) - first) & 1) == 0]
+        if not len(ends):
+            return None
+        starts = np.concatenate([[start], ends[:-1] + 1])
+        between = separators[np.searchsorted(separators, start) : np.searchsorted(separators, ends[-1])]
+        between = between[((np.searchsorted(quotes, between) - first) & 1) == 0]
+        counts = np.searchsorted(between, ends) - np.searchsorted(between, starts)
+        return _Stretch(starts, ends, counts, np.zeros(len(ends), np.bool_))
+
+    def _fields(self, block: bytes, start: int, end: int) -> list[bytes]:
+        """Split a row that matches `_row`."""
+        fields, place = [], start
+        while True:
+            match = self._field.match(block, place, end)
+            assert match is not None  # noqa: S101 - the pattern matches the empty text
+            fields.append(match[0])
+            if match.end() >= end or block[match.end()] != self._separator:
+                return fields
+            place = match.end() + 1
+
+    def _gather(
+        self, array: Bytes, block: bytes, newlines: Places, stretches: list[_Stretch], consumed: int
+    ) -> Rows:
+        """Judge the rows found, and put the whole ones together."""
+        if not stretches:
+            return Rows(b"", 0, None, (), 0, 0, 0, plain=False)
+        starts, ends, counts, anew = (
+            np.concatenate([getattr(stretch, name) for stretch in stretches])
+            for name in ("starts", "ends", "separators", "anew")
+        )
+        lengths = ends - starts
+        blank = (lengths == 0) | ((lengths == 1) & (array[starts] == _RETURN))
+        not_text = _not_utf8(block, starts, ends)
+        lines = np.searchsorted(newlines, starts)
+        wrong = ((counts != self._columns - 1) | not_text) & ~blank
+        bad = []
+        for place in np.flatnonzero(wrong):
+            if not_text[place]:
+                rule = ROW_NOT_TEXT
+            elif counts[place] < 0:
+                rule = ROW_MISQUOTED
+            else:
+                rule = ROW_TOO_SHORT if counts[place] < self._columns - 1 else ROW_TOO_LONG
+            bad.append(Bad(int(lines[place]), rule, block[starts[place] : ends[place]]))
+        good = ~(wrong | blank)
+        if self._stray_return in block:
+            stray = np.flatnonzero((array[:-1] == _RETURN) & (array[1:] == self._separator))
+            within = np.searchsorted(ends, stray)
+            anew[within[within < len(ends)]] = True
+        return Rows(
+            self._join(block, starts, ends, anew, good),
+            int(np.count_nonzero(good)),
+            lines[good].astype(np.int64),
+            tuple(bad),
+            consumed,
+            int(np.searchsorted(newlines, consumed)),
+            int(np.count_nonzero(blank)),
+            plain=False,
+        )
+
+    def _join(
+        self, block: bytes, starts: Places, ends: Places, anew: npt.NDArray[np.bool_], good: npt.NDArray[np.bool_]
+    ) -> bytes:
+        """Put the good rows together, in as few slices as can be; rows to be written anew by themselves."""
+        parts = []
+        place = 0
+        breaks = np.flatnonzero(~good | anew)
+        for at in [*breaks.tolist(), len(starts)]:
+            if place < at:
+                parts.append(block[starts[place] : ends[at - 1] + 1])
+            if at < len(starts) and good[at]:
+                parts.append(self._written_anew(block, int(starts[at]), int(ends[at])))
+            place = at + 1
+        return b"".join(parts)
+
+    def _written_anew(self, block: bytes, start: int, end: int) -> bytes:
+        """Write a row with quotes around the fields that hold some, or end in a carriage return.
+
+        The engine would take the latter for a line end and strip it.
+        """
+        row_end = end - 1 if block[end - 1] == _RETURN and end > start else end
+        fields = [
+            b'"' + field.replace(b'"', b'""') + b'"' 
+            if (b'"' in field and not field.startswith(b'"')) or field.endswith(b"\r")
+            else field
+            for field in self._fields(block, start, row_end)
+        ]
+        return bytes([self._separator]).join(fields) + b"\n"
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """Rows in order: from where to where (the newline), how many separators (-1: misquoted), whether to write anew."""
+
+    starts: Places
+    ends: Places
+    separators: Places
+    anew: npt.NDArray[np.bool_]
+
+    @classmethod
+    def one(cls, start: int, end: int, separators: int, *, anew: bool) -> _Stretch:
+        return cls(np.array([start]), np.array([end]), np.array([separators]), np.array([anew]))
+
+
+def _eligible(array: Bytes, quotes: Places, separator: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Say of each quote whether it can open a field, and whether it can close one."""
+    before = array[quotes - 1]
+    opens = (before == separator) | (before == _NEWLINE) | (before == _QUOTE) | (quotes == 0)
+    size = len(array)
+    after = array[np.minimum(quotes + 1, size - 1)]
+    second = array[np.minimum(quotes + 2, size - 1)]
+    at_end = quotes + 1 >= size
+    line_end = (after == _NEWLINE) | ((after == _RETURN) & ((second == _NEWLINE) | (quotes + 2 >= size)))
+    closes = (after == separator) | line_end | (after == _QUOTE) | at_end
+    return opens, closes
+
+
+def _quoting_holds(array: Bytes, quotes: Places, separator: int) -> bool:
+    """Whether every even quote opens a field and every odd one closes it.
+
+    A quote that follows a quote opens only where that one has just closed, so `"` at even places looks at an
+    odd one before it: an escaped quote. What follows a block's last byte is not known and does not count.
+    """
+    opens, closes = _eligible(array, quotes, separator)
+    return bool(opens[0::2].all() and closes[1::2].all())
+
+
+def _without_quoted(marks: Bytes) -> tuple[Bytes, Places]:
+    """Return the marks outside quotes, without the quotes, and the places in `marks` of those inside."""
+    places = np.flatnonzero(marks == _QUOTE)
+    opening, closing = places[0::2], places[1::2]
+    if len(closing) < len(opening):  # the last one is closed in a later block
+        closing = np.append(closing, len(marks))
+    counts = closing - opening - 1
+    filled = np.flatnonzero(counts)
+    counts, first = counts[filled], opening[filled] + 1
+    inside = np.repeat(first - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
+    keep = np.ones(len(marks), np.bool_)
+    keep[places] = False
+    keep[inside] = False
+    return marks[keep], inside
+
+
+def _last_newline(array: Bytes, quotes: Places) -> int:
+    """Return the place of the last newline outside quotes, -1 where there is none."""
+    end = len(array)
+    while end > 0:
+        start = max(0, end - _SLICE)
+        places = np.flatnonzero(array[start:end] == _NEWLINE) + start
+        outside = places[(np.searchsorted(quotes, places) & 1) == 0]
+        if len(outside):
+            return int(outside[-1])
+        end = start
+    return -1
+
+
+def _has_blank(array: Bytes) -> bool:
+    ends = np.flatnonzero(array == _NEWLINE)
+    lengths = np.diff(ends, prepend=-1) - 1
+    return bool((lengths == 0).any() or ((lengths == 1) & (array[ends - 1] == _RETURN)).any())
+
+
+def _is_utf8(text: bytes) -> bool:
+    """Say whether the text is UTF-8; arrow's check costs a tenth of decoding."""
+    offsets = pa.py_buffer(np.array([0, len(text)], np.int64))
+    try:
+        pa.Array.from_buffers(pa.large_utf8(), 1, [None, offsets, pa.py_buffer(text)]).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _not_utf8(block: bytes, starts: Places, ends: Places) -> npt.NDArray[np.bool_]:
+    """Say of each row whether it holds bytes that are not UTF-8."""
+    wrong = np.zeros(len(starts), np.bool_)
+    view = memoryview(block)
+    place, end = int(starts[0]), int(ends[-1])
+    while place < end:
+        try:
+            str(view[place:end], "utf-8")
+        except UnicodeDecodeError as error:
+            row = int(np.searchsorted(ends, place + error.start))
+            wrong[row] = True
+            place = int(ends[row]) + 1
+        else:
+            break
+    return wrong

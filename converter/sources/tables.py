@@ -1,0 +1,120 @@
+"""Parquet and Arrow IPC: typed columns. How many rows there are is read from the file's own bookkeeping."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from converter.errors import InputError
+from converter.job import Input
+from converter.sources.base import InputFile, Piece, Rows
+
+_STREAM_ROWS = 1 << 17
+
+
+class TableSource:
+    """One file of typed columns that the engine reads by itself."""
+
+    json_lists = False
+
+    def __init__(self, file: InputFile, frame: pl.LazyFrame, rows: int) -> None:
+        self.file = file
+        self._frame = frame
+        self._rows = rows
+        self._schema = dict(frame.collect_schema())
+
+    @property
+    def schema(self) -> Mapping[str, pl.DataType]:
+        """The columns and their types."""
+        return self._schema
+
+    @property
+    def repeated(self) -> set[str]:
+        """Names are unique."""
+        return set()
+
+    def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
+        """Yield the whole file: the engine reads it in batches."""
+        yield Piece(self.file, self._frame.select(columns), self._rows, _numbers_from(1), self.file.size)
+
+
+class StreamSource:
+    """One Arrow IPC stream: like the file format, without an index."""
+
+    json_lists = False
+
+    def __init__(self, file: InputFile) -> None:
+        self.file = file
+        with pa.OSFile(str(file.path)) as raw, pa.ipc.open_stream(raw) as reader:
+            self._schema = dict(pl.Schema(pl.DataFrame(reader.schema.empty_table()).schema))
+
+    @property
+    def schema(self) -> Mapping[str, pl.DataType]:
+        """The columns and their types."""
+        return self._schema
+
+    @property
+    def repeated(self) -> set[str]:
+        """Names are unique."""
+        return set()
+
+    def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
+        """Yield the batches of the stream, cut where they are large."""
+        first = 0
+        with pa.OSFile(str(self.file.path)) as raw, pa.ipc.open_stream(raw) as reader:
+            while True:
+                try:
+                    batch = reader.read_next_batch()
+                except StopIteration:
+                    break
+                except (pa.ArrowInvalid, OSError) as error:
+                    raise damaged(self.file, error) from None
+                for start in range(0, batch.num_rows, _STREAM_ROWS):
+                    part = batch.slice(start, _STREAM_ROWS)
+                    frame = pl.DataFrame(pa.Table.from_batches([part]).select(list(columns))).lazy()
+                    yield Piece(self.file, frame, part.num_rows, _numbers_from(first + 1), raw.tell(), whole=True)
+                    first += part.num_rows
+
+
+def open_parquet(file: InputFile, options: Input) -> TableSource:
+    """Open a Parquet file. Raises `InputError` where its footer is damaged."""
+    del options
+    try:
+        with pq.ParquetFile(file.path) as parquet:
+            rows = parquet.metadata.num_rows
+        return TableSource(file, pl.scan_parquet(file.path, glob=False), rows)
+    except (pa.ArrowException, OSError, pl.exceptions.PolarsError) as error:
+        raise damaged(file, error) from None
+
+
+def open_arrow(file: InputFile, options: Input) -> TableSource | StreamSource:
+    """Open an Arrow IPC file or stream. Raises `InputError` where it is damaged."""
+    del options
+    try:
+        with file.path.open("rb") as raw:
+            magic = raw.read(6)
+        if magic != b"ARROW1":
+            return StreamSource(file)
+        rows = ds.dataset(str(file.path), format="ipc").count_rows()
+        return TableSource(file, pl.scan_ipc(file.path, glob=False), rows)
+    except (pa.ArrowException, OSError, pl.exceptions.PolarsError) as error:
+        raise damaged(file, error) from None
+
+
+def damaged(file: InputFile, error: BaseException) -> InputError:
+    """Say that a file cannot be read; what the library said is left out, since it may quote the data."""
+    return InputError(
+        f"The input '{file.path}' is damaged or not of its format ({type(error).__name__}).",
+        "Get the file again, or set input.format.",
+    )
+
+
+def _numbers_from(first: int) -> Callable[[Rows], Rows]:
+    def locate(places: Rows) -> Rows:
+        return places + first
+
+    return locate

@@ -1,0 +1,78 @@
+"""One documented text form for every type of column.
+
+| type | text |
+|---|---|
+| text, categories | as it is |
+| integers | decimal digits |
+| floats | the shortest digits that give the same number back, never an exponent: `1e21` is `1000000000000000000000`; NaN and infinities count as missing |
+| decimals | all their digits: `12.30` |
+| booleans | `true`, `false` |
+| dates | `2024-01-31` |
+| times, date-times | `13:05:00`, `2024-01-31 13:05:00`, a fraction only where there is one; with a time zone in UTC, ending in `Z` |
+| lists (trait IDs) | their items in these forms, joined |
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import polars as pl
+from polars.datatypes import DataTypeClass
+
+from converter.errors import ColumnError
+
+
+def as_text(column: pl.Expr, name: str, type_: pl.DataType | DataTypeClass, separator: str | None = None) -> pl.Expr:
+    """Return the column as text (String), null where the value is missing.
+
+    `separator` joins the items of a list column; without it, and for structures, binaries and durations,
+    raises `ColumnError`.
+    """
+    if type_ == pl.String:
+        return column
+    if isinstance(type_, pl.List | pl.Array) and separator is not None:
+        items = column.list if isinstance(type_, pl.List) else column.arr.to_list().list
+        return items.eval(as_text(pl.element(), name, type_.inner)).list.join(separator, ignore_nulls=True)
+    if isinstance(type_, pl.Datetime):
+        if type_.time_zone:
+            return column.dt.convert_time_zone("UTC").dt.strftime("%Y-%m-%d %H:%M:%S%.fZ")
+        return column.dt.strftime("%Y-%m-%d %H:%M:%S%.f")
+    if type_ == pl.Time:
+        return column.dt.strftime("%H:%M:%S%.f")
+    if type_ == pl.Date:
+        return column.dt.strftime("%Y-%m-%d")
+    if type_.is_float():
+        return _float_as_text(column)
+    if type_.is_integer() or type_.is_decimal() or type_ in (pl.Boolean, pl.Categorical, pl.Enum, pl.Null):
+        return column.cast(pl.String)
+    raise ColumnError(
+        f"The column '{name}' is of type {type_}, which has no text form.",
+        "Lists can be used in record.traits; anything else must be turned into text, numbers or dates first.",
+    )
+
+
+def check_id_type(name: str, type_: pl.DataType | DataTypeClass) -> None:
+    """Raise `ColumnError` where a column of this type cannot hold user IDs: only text and integers can."""
+    exact = type_.is_integer() or type_ in (pl.String, pl.Categorical, pl.Enum) or (
+        isinstance(type_, pl.Decimal) and not type_.scale
+    )
+    if not exact:
+        raise ColumnError(
+            f"The ID column '{name}' is of type {type_}, in which user IDs do not keep their digits.",
+            "Store the IDs as text or as integers.",
+        )
+
+
+def _float_as_text(column: pl.Expr) -> pl.Expr:
+    finite = pl.when(column.is_finite()).then(column)
+    text = finite.cast(pl.String)
+    with_exponent = pl.when(text.str.contains("e", literal=True)).then(text)
+    return pl.coalesce(with_exponent.map_batches(_without_exponent, return_dtype=pl.String, is_elementwise=True), text)
+
+
+def _without_exponent(texts: pl.Series) -> pl.Series:
+    """Write numbers with an exponent out; the engine cannot, so Python does, once for each distinct one."""
+    distinct = texts.drop_nulls().unique()
+    if not len(distinct):
+        return texts
+    return texts.replace_strict(distinct, [format(Decimal(text), "f") for text in distinct], return_dtype=pl.String, default=None)

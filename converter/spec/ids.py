@@ -1,0 +1,77 @@
+"""The types of user IDs: the form each must have, the case Adobe wants, and the data source it belongs to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from converter.spec.limits import GLOBAL_SOURCES_PAGE, HASHING_PAGE, IDS_PAGE
+
+Case = Literal["preserve", "lower", "upper"]
+
+_LOWER_UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+_UPPER_UUID = r"^[0-9A-F]{8}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{12}$"
+
+FORBIDDEN_IN_ID = r"[:\p{Cc}]|%3[Aa]"
+"""What no user ID may hold: a colon, also percent-encoded, and control characters (tab, newline …)."""
+
+
+@dataclass(frozen=True)
+class IdType:
+    """One type of user ID.
+
+    `form` is a regular expression (Rust syntax) that a normalised ID must match as a whole, `None` where
+    anything goes that `FORBIDDEN_IN_ID` does not name; `describe` says it in words. `case` is the case that Adobe wants, `None` where the case is the customer's; `dpid` the global data source, `None`
+    where the data source is the customer's own; `device` says whether it is a device advertising ID;
+    `doubtful` is a form that is accepted with a warning.
+    """
+
+    name: str
+    title: str
+    form: str | None
+    describe: str
+    page: str
+    dpid: int | None = None
+    case: Case | None = None
+    device: bool = False
+    doubtful: str | None = None
+
+    @property
+    def clear(self) -> str:
+        """A regular expression: an ID that matches breaks no rule but, for devices, I2.
+
+        One test a row clears nearly every ID; only the others are looked at rule by rule.
+        """
+        return self.form or r"^[^:%@\p{Cc}]+$"
+
+
+ID_TYPES: dict[str, IdType] = {
+    type_.name: type_
+    for type_ in (
+        IdType("crm", "DPUUID, the customer's own ID", None,
+               "any text without a colon (or %3A), tab, newline or other control character", IDS_PAGE),
+        IdType("uuid", "Audience Manager UUID", r"^[0-9]{38}$", "38 decimal digits", IDS_PAGE, dpid=0),
+        IdType("gaid", "Google advertising ID (Android)", _LOWER_UUID,
+               "8-4-4-4-12 lower-case hexadecimal digits", IDS_PAGE, 20914, "lower", True),
+        IdType("idfa", "Apple ID for advertisers (iOS)", _UPPER_UUID,
+               "8-4-4-4-12 upper-case hexadecimal digits", IDS_PAGE, 20915, "upper", True),
+        IdType("rida", "Roku ID for advertising", _LOWER_UUID,
+               "8-4-4-4-12 lower-case hexadecimal digits", GLOBAL_SOURCES_PAGE, 121963, "lower", True),
+        IdType("maid", "Microsoft advertising ID", r"^[0-9A-Za-z-]+$", "letters and digits",
+               GLOBAL_SOURCES_PAGE, 389146, None, True, "-"),
+        IdType("tifa", "Samsung ID for advertising", r"^[0-9A-Za-z-]+$", "letters and digits",
+               GLOBAL_SOURCES_PAGE, 963906, None, True, "-"),
+        IdType("fire", "Amazon Fire TV advertising ID", _LOWER_UUID,
+               "8-4-4-4-12 lower-case hexadecimal digits", GLOBAL_SOURCES_PAGE, 488258, "lower", True),
+        IdType("lgudid", "LG device ID", _LOWER_UUID,
+               "8-4-4-4-12 lower-case hexadecimal digits", GLOBAL_SOURCES_PAGE, 1171485, "lower", True),
+        IdType("vizio", "Vizio ID for advertising", r"^[0-9A-Za-z]+$", "letters and digits",
+               GLOBAL_SOURCES_PAGE, 1171489, None, True),
+        IdType("hashed_email", "SHA-256 of an e-mail address", r"^[0-9a-f]{64}$",
+               "64 lower-case hexadecimal digits (SHA-256 of the trimmed, lower-cased address)",
+               HASHING_PAGE, None, "lower"),
+    )
+}
+
+GLOBAL_DATA_SOURCES: dict[int, IdType] = {t.dpid: t for t in ID_TYPES.values() if t.dpid and t.device}
+"""Data sources that belong to everybody (N4: their files must name a target). DPID 0 is not among them."""

@@ -1,0 +1,46 @@
+"""Numbers that Audience Manager sets, each with its rule and page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+NAMES_PAGE = "integration/sending-audience-data/batch-data-transfer-explained/inbound-s3-filenames.md"
+CONTENTS_PAGE = "integration/sending-audience-data/batch-data-transfer-explained/inbound-file-contents.md"
+COMPRESSION_PAGE = "integration/sending-audience-data/batch-data-transfer-explained/inbound-file-compression.md"
+ENCRYPTION_PAGE = "integration/sending-audience-data/batch-data-transfer-explained/inbound-file-encryption.md"
+ID_SYNC_PAGE = "integration/sending-audience-data/batch-data-transfer-explained/id-sync-file-based.md"
+IDS_PAGE = "reference/ids-in-aam.md"
+GLOBAL_SOURCES_PAGE = "features/global-data-sources.md"
+FAQ_PAGE = "faq/faq-inbound-data-ingestion.md"
+HASHING_PAGE = "features/destinations/people-based-destinations-prerequisites.md"
+COMBINED_PAGE = "features/destinations/people-based-destinations-workflow-combined.md"
+ODC_PAGE = "integration/sending-audience-data/custom-partner-integrations.md"
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A number, its unit, the code of its rule and the page it comes from."""
+
+    value: int
+    unit: str
+    code: str
+    page: str
+
+
+LINE_BYTES = Limit(102_400, "bytes", "C8", NAMES_PAGE)
+"""A line with its newline *(ours: Adobe does not say whether the newline counts)*; longer ones are excluded."""
+
+PART_BYTES = Limit(1_000_000_000, "bytes", "Z1", COMPRESSION_PAGE)
+"""A file as sent. Adobe says 3 GB on one page and 1 GB on another: we keep to the smaller."""
+
+PART_BYTES_BEST = Limit(250_000_000, "bytes", "Z1", NAMES_PAGE)
+"""The middle of the 200 to 300 MB that Adobe recommends."""
+
+PART_RAW_BYTES = Limit(5_000_000_000, "bytes", "Z1", NAMES_PAGE)
+"""A file before compression."""
+
+PART_RAW_BYTES_BEST = Limit(1_000_000_000, "bytes", "Z1", NAMES_PAGE)
+"""What Adobe recommends before compression."""
+
+TIMESTAMP_DIGITS = Limit(10, "digits", "N2", NAMES_PAGE)
+"""UNIX seconds, UTC."""

@@ -1,0 +1,101 @@
+"""File names: build and parse every kind that Audience Manager knows (N1 to N8)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+Kind = Literal["data", "id-sync", "c2c-id-sync", "odc"]
+Mode = Literal["sync", "overwrite"]
+Extension = Literal["", ".gz", ".gpg", ".pgp"]
+
+_NUMBER = r"(?:0|[1-9][0-9]*)"
+_TAIL = rf"_(?P<timestamp>[0-9]{{10}})\.(?P<mode>sync|overwrite)(?:\.(?P<split>{_NUMBER}))?(?P<extension>\.gz|\.gpg|\.pgp)?"
+_PATTERNS: dict[Kind, re.Pattern[str]] = {
+    "data": re.compile(rf"ftp_dpm_(?P<dpids>{_NUMBER})(?:_(?P<target>{_NUMBER}))?{_TAIL}", re.ASCII),
+    "odc": re.compile(rf"ftp_dpm_odc_(?P<dpids>{_NUMBER})(?:_(?P<target>{_NUMBER}))?{_TAIL}", re.ASCII),
+    "id-sync": re.compile(rf"adobe_id_(?P<dpids>{_NUMBER}(?:_{_NUMBER})+){_TAIL}", re.ASCII),
+    "c2c-id-sync": re.compile(rf"c2c_id_(?P<dpids>{_NUMBER}_{_NUMBER}){_TAIL}", re.ASCII),
+}
+_PREFIXES: dict[Kind, str] = {
+    "data": "ftp_dpm",
+    "odc": "ftp_dpm_odc",
+    "id-sync": "adobe_id",
+    "c2c-id-sync": "c2c_id",
+}
+
+
+@dataclass(frozen=True)
+class FileName:
+    """The name of an inbound file, taken apart.
+
+    `dpids` is the data source of the IDs (data, odc: one; id-sync: the master and one a further column;
+    c2c-id-sync: two); `target` the data source that the traits belong to; `timestamp` UNIX seconds, UTC;
+    `split` the part's number, counted from 1. `str()` gives the name; `parse` takes it apart again.
+
+    Raises `ValueError`, with a sentence, for a name that Audience Manager would not take.
+    """
+
+    kind: Kind
+    dpids: tuple[int, ...]
+    timestamp: int
+    mode: Mode = "sync"
+    target: int | None = None
+    split: int | None = None
+    extension: Extension = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise ValueError(f"'{self.kind}' is no kind of inbound file; the kinds are {', '.join(_PREFIXES)}.")
+        if self.mode not in get_args(Mode) or (self.mode == "overwrite" and self.kind.endswith("id-sync")):
+            raise ValueError(f"A file of kind {self.kind} cannot have the mode '{self.mode}' (N1, N6).")
+        if self.extension not in get_args(Extension):
+            raise ValueError(f"'{self.extension}' is not an extension of inbound files: .gz, .gpg or .pgp (N8).")
+        most = {"data": 1, "odc": 1, "c2c-id-sync": 2}.get(self.kind)
+        least = 2 if self.kind.endswith("id-sync") else 1
+        if len(self.dpids) < least or (most and len(self.dpids) > most):
+            raise ValueError(f"A file of kind {self.kind} cannot have {len(self.dpids)} data sources (N1, N6).")
+        if min(self.dpids) < 0 or (self.target is not None and self.target < 0):
+            raise ValueError("The number of a data source is never negative (N1).")
+        if self.target is not None and self.kind.endswith("id-sync"):
+            raise ValueError("An ID synchronisation file has no target data source (N6).")
+        if not 0 <= self.timestamp < 10**10:
+            raise ValueError(f"The timestamp {self.timestamp} does not have 10 digits (N2).")
+        if self.split is not None and self.split < 0:
+            raise ValueError("The split number is never negative (N3).")
+
+    def __str__(self) -> str:
+        numbers = [*self.dpids, *([] if self.target is None else [self.target])]
+        middle = "_".join(map(str, numbers))
+        split = "" if self.split is None else f".{self.split}"
+        return f"{_PREFIXES[self.kind]}_{middle}_{self.timestamp:010d}.{self.mode}{split}{self.extension}"
+
+    @property
+    def stem(self) -> str:
+        """The name without split number and extension: what all parts of a run share."""
+        return str(replace(self, split=None, extension=""))
+
+    def part(self, number: int) -> FileName:
+        """Return the name of part `number`, counted from 1 (N3)."""
+        return replace(self, split=number)
+
+    @classmethod
+    def parse(cls, name: str) -> FileName:
+        """Take a file name apart. Raises `ValueError` where it is no name of an inbound file (N1 to N8)."""
+        for kind, pattern in _PATTERNS.items():
+            if match := pattern.fullmatch(name):
+                found = match.groupdict()
+                return cls(
+                    kind=kind,
+                    dpids=tuple(map(int, found["dpids"].split("_"))),
+                    timestamp=int(found["timestamp"]),
+                    mode=found["mode"],
+                    target=None if found.get("target") is None else int(found["target"]),
+                    split=None if found["split"] is None else int(found["split"]),
+                    extension=found["extension"] or "",
+                )
+        raise ValueError(
+            f"'{name}' is not the name of an inbound file, such as "
+            "ftp_dpm_1234_5678_1366545717.sync.1.gz (N1) or adobe_id_0_1234_1366545717.sync (N6)."
+        )
