@@ -8,7 +8,7 @@ the rows that the source has found in the file, so that one lost on the way is n
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -23,6 +23,8 @@ from converter.sources import BadRow, InputFile, Piece, Source, damaged
 
 _BATCH_ROWS = 65_536
 _MOST_WORKERS = 8
+ENGINE_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException, OSError)
+"""What the libraries below raise where a file is damaged; a panic is not even an `Exception`."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,14 @@ def convert_all(records: Records, sources: Sequence[Source], threads: int) -> It
     Raises `InputError` where a file is damaged and `LedgerError` where rows are lost. Closing the iterator
     stops the workers.
     """
-    workers = min(threads, _MOST_WORKERS)
+    # One more than there are threads, so that the engine has work while a result is taken.
+    workers = min(threads, _MOST_WORKERS) + 1
+    converter = _Converter(records)
     with ThreadPoolExecutor(workers, thread_name_prefix="convert") as pool:
         under_way: deque[Future[Converted]] = deque()
         try:
             for source in sources:
-                for task in _tasks(records, source, pool):
+                for task in converter.tasks(source, pool):
                     under_way.append(task)
                     if len(under_way) > workers:
                         yield under_way.popleft().result()
@@ -63,70 +67,87 @@ def convert_all(records: Records, sources: Sequence[Source], threads: int) -> It
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _tasks(records: Records, source: Source, pool: ThreadPoolExecutor) -> Iterator[Future[Converted]]:
-    for piece in source.pieces(records.columns):
-        if piece.whole:
-            yield pool.submit(_convert_whole, records, source, piece)
-        else:
-            yield from _convert_in_batches(records, source, piece, pool)
+class _Converter:
+    """Converts pieces, and learns from the first one which signals are always there.
 
+    That a value is never missing makes lines cheaper to format. It is expected of a signal that is complete in
+    the first piece; a piece in which it is not is converted again, and it is expected no more.
+    """
 
-def _convert_whole(records: Records, source: Source, piece: Piece) -> Converted:
-    """Convert a piece at once; where the engine cannot parse it, without the rows that it cannot parse."""
-    try:
-        frame = collected(source.file, _query(records, source, piece))
-        lost = frame.height != piece.rows
-    except InputError:
-        if piece.mend is None:
-            raise
-        lost = True
-    if lost:
-        if piece.mend is None:
-            raise _lost(piece, frame.height)
-        return _convert_whole(records, source, piece.mend())
-    return _finished(records, piece, frame, 0, piece.position, read=piece.rows + len(piece.bad))
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._complete: frozenset[int] | None = None
 
+    def tasks(self, source: Source, pool: ThreadPoolExecutor) -> Iterator[Future[Converted]]:
+        """Yield the conversions of a file, in order."""
+        for piece in source.pieces(self._records.columns):
+            if piece.whole:
+                yield pool.submit(self._whole, source, piece)
+            else:
+                yield from self._in_batches(source, piece, pool)
 
-def _convert_in_batches(
-    records: Records, source: Source, piece: Piece, pool: ThreadPoolExecutor
-) -> Iterator[Future[Converted]]:
-    """Convert a piece while the engine reads it; the last task brings the count of its rows."""
-    query = _query(records, source, piece)
-    first = 0
-    batches = query.collect_batches(chunk_size=_BATCH_ROWS, maintain_order=True, engine="streaming")
-    while True:
-        try:
-            frame = next(batches, None)
-        except _ENGINE_ERRORS as error:
-            raise damaged(source.file, error) from None
-        if frame is None:
-            break
-        position = round(piece.position * (first + frame.height) / max(piece.rows, 1))
-        yield pool.submit(_finished, records, piece, frame, first, position, read=0)
-        first += frame.height
-    if first != piece.rows:
-        raise _lost(piece, first)
-    empty = pl.DataFrame(schema=query.collect_schema())
-    yield pool.submit(_finished, records, piece, empty, first, piece.position, read=piece.rows)
+    def _whole(self, source: Source, piece: Piece) -> Converted:
+        """Convert a piece at once; where the engine cannot parse it, without the rows that it cannot parse."""
+        careful = piece.plain is False
+        while True:
+            complete = frozenset() if careful else self._complete or frozenset()
+            try:
+                frame = collected(source.file, self._query(source, piece, careful=careful, complete=complete))
+                lost = frame.height != piece.rows
+            except InputError:
+                if piece.mend is None:
+                    raise
+                lost = True
+            if lost:
+                if piece.mend is None:
+                    raise _lost(piece, frame.height)
+                piece = piece.mend()
+                continue
+            missing = self._records.incomplete(frame)
+            if self._complete is None and frame.height:
+                self._complete = frozenset(self._records.signal_places) - missing
+            elif self._complete and missing:
+                self._complete -= missing
+            if not complete & missing:
+                return self._finished(piece, frame, 0, piece.position, read=piece.rows + len(piece.bad))
 
+    def _in_batches(self, source: Source, piece: Piece, pool: ThreadPoolExecutor) -> Iterator[Future[Converted]]:
+        """Convert a piece while the engine reads it; the last task brings the count of its rows."""
+        query = self._query(source, piece, careful=False, complete=())
+        first = 0
+        batches = query.collect_batches(chunk_size=_BATCH_ROWS, maintain_order=True, engine="streaming")
+        while True:
+            try:
+                frame = next(batches, None)
+            except ENGINE_ERRORS as error:
+                raise damaged(source.file, error) from None
+            if frame is None:
+                break
+            position = round(piece.position * (first + frame.height) / max(piece.rows, 1))
+            yield pool.submit(self._finished, piece, frame, first, position, read=0)
+            first += frame.height
+        if first != piece.rows:
+            raise _lost(piece, first)
+        empty = pl.DataFrame(schema=query.collect_schema())
+        yield pool.submit(self._finished, piece, empty, first, piece.position, read=piece.rows)
 
-def _query(records: Records, source: Source, piece: Piece) -> pl.LazyFrame:
-    texts = records.texts(piece.frame, source.schema, json_lists=source.json_lists)
-    return records.lines(texts, careful=piece.plain is False)
+    def _query(self, source: Source, piece: Piece, *, careful: bool, complete: Collection[int]) -> pl.LazyFrame:
+        texts = self._records.texts(piece.frame, source.schema, json_lists=source.json_lists)
+        return self._records.lines(texts, careful=careful, complete=complete)
 
-
-def _finished(records: Records, piece: Piece, frame: pl.DataFrame, first: int, position: int, *, read: int) -> Converted:
-    """Take the text of the lines, prove that the quick query was enough, and count."""
-    texts = texts_of(frame["line"])
-    ledger = records.tally(frame)
-    if piece.plain is None and not _is_clean(records, texts, ledger):
-        frame = collected(piece.file, records.lines(records.again(frame), careful=True))
+    def _finished(self, piece: Piece, frame: pl.DataFrame, first: int, position: int, *, read: int) -> Converted:
+        """Take the text of the lines, prove that the quick query was enough, and count."""
+        records = self._records
         texts = texts_of(frame["line"])
         ledger = records.tally(frame)
-    ledger.read = read
-    for bad in piece.bad:
-        ledger.rejected[bad.rule.name] += 1
-    return Converted(piece, first, frame, texts, piece.bad, ledger, position)
+        if piece.plain is None and not _is_clean(records, texts, ledger):
+            frame = collected(piece.file, records.lines(records.again(frame), careful=True))
+            texts = texts_of(frame["line"])
+            ledger = records.tally(frame)
+        ledger.read = read
+        for bad in piece.bad:
+            ledger.rejected[bad.rule.name] += 1
+        return Converted(piece, first, frame, texts, piece.bad, ledger, position)
 
 
 def _is_clean(records: Records, texts: Sequence[Text], ledger: Ledger) -> bool:
@@ -140,14 +161,11 @@ def _is_clean(records: Records, texts: Sequence[Text], ledger: Ledger) -> bool:
     return controls == 2 * ledger.written and quotes == 4 * records.pairs(ledger)
 
 
-_ENGINE_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException, OSError)
-
-
 def collected(file: InputFile, query: pl.LazyFrame) -> pl.DataFrame:
     """Run a query. What the engine finds wrong with the file is told without its words, which may quote the data."""
     try:
         return query.collect(engine="streaming")
-    except _ENGINE_ERRORS as error:
+    except ENGINE_ERRORS as error:
         raise damaged(file, error) from None
 
 

@@ -16,30 +16,32 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 import polars as pl
+import polars.selectors as cs
 
-from converter.job import Job
+from converter.job import Job, Tokens
 from converter.ledger import Ledger
+from converter.sift import all_bytes_in, all_number_lists
 from converter.sources.text import as_text, check_id_type
 from converter.spec import kinds, rules
-from converter.spec.ids import ID_TYPES
+from converter.spec.ids import ID_TYPES, PLAIN_IN_ID
 from converter.spec.kinds import FILE_KINDS
 
 _BAD_IN_VALUE = r'["\x00-\x1f]'
 _COUNTERS = {
-    "missing": rules.VALUE_MISSING,
-    "dropped": rules.VALUE_DROPPED,
-    "not_digits": rules.TRAIT_NOT_DIGITS,
-    "not_clean": rules.CODE_NOT_CLEAN,
-    "cleaned": rules.VALUE_CLEANED,
-    "commas": rules.COMMA_REPLACED,
-    "doubtful": rules.ID_DOUBTFUL,
+    "missing": ("signals_dropped", rules.VALUE_MISSING),
+    "dropped": ("signals_dropped", rules.VALUE_DROPPED),
+    "not_digits": ("signals_dropped", rules.TRAIT_NOT_DIGITS),
+    "not_clean": ("signals_dropped", rules.CODE_NOT_CLEAN),
+    "cleaned": ("signals_changed", rules.VALUE_CLEANED),
+    "commas": ("signals_changed", rules.COMMA_REPLACED),
+    "doubtful": ("warnings", rules.ID_DOUBTFUL),
 }
+"""What the query counts, where the ledger keeps it, and by which rule."""
 _ITEMS = {"not_digits": "[0-9]+", "not_clean": r'[^",\x00-\x1f]+'}
-_CHANGES = ("cleaned", "commas")
-_WARNINGS = ("doubtful",)
+"""The form of an item of a list, by the counter of those that have another."""
 
 
 class Records:
@@ -49,10 +51,15 @@ class Records:
         self._job = job
         self._kind = FILE_KINDS[job.output.kind]
         self._id_type = ID_TYPES[job.id.type]
+        case = self._id_type.case or job.id.case
+        self._case = None if case == "preserve" else case
         self._row_rules = self._kind.row_rules(self._id_type)
         self._line_rules = self._kind.line_rules(most_line_bytes)
         self.rules = (*self._row_rules, *self._line_rules)
         self.columns = job.columns
+        self._constants = sum(item.column is None for item in (*job.record.signals, *job.record.traits,
+                              *job.record.removed_traits, *job.record.integration_codes))
+        self.signal_places = [place for place, signal in enumerate(job.record.signals) if signal.column is not None]
         self._place = {name: f"c{place}" for place, name in enumerate(self.columns)}
         record = job.record
         self._lists = (
@@ -76,18 +83,22 @@ class Records:
             selected.append(text.alias(place))
         return frame.select(selected)
 
-    def lines(self, texts: pl.LazyFrame, *, careful: bool) -> pl.LazyFrame:
-        """Steps 2 to 6: judge and format. `texts` is what step 1 gives; the result has
+    def lines(self, texts: pl.LazyFrame, *, careful: bool, complete: Collection[int] = ()) -> pl.LazyFrame:
+        """Steps 2 to 6: judge and format. `texts` is what step 1 gives; `complete` are signals, by their place in
+
+        the job, of which the caller expects no value to be missing: the line is then cheaper to format, and
+        wrong where `incomplete` names one of them afterwards. The result has
 
         `line` (String, null where the row is rejected), `reason` (UInt8, a place in `rules`, null where it is
-        not), `signals` and other counters of signals (UInt32), and the texts.
+        not), the texts, and counters: a number or truth of each row, named `COUNTER#PLACE`.
         """
-        made = self._signals(careful=careful)
+        made = self._signals(careful=careful, complete=complete)
         if self._id_type.doubtful:
             made.count("doubtful", pl.col("id").str.contains(self._id_type.doubtful, literal=True))
         frame = (
-            texts.with_columns(id=self._normalised_id())
-            .with_columns(made.columns, suspect=self._suspect())
+            texts.with_columns(made.tests, odd=self._odd_id())
+            .with_columns(id=self._normalised_id())
+            .with_columns(made.columns, suspect=pl.when(pl.col("odd")).then(pl.col("id")))
             .with_columns(any_signal=made.any_signal(), bad_value=made.bad_value())
             .with_columns(reason=rules.first_reason(self._row_rules))
         )
@@ -110,6 +121,11 @@ class Records:
         """Return how many key-value pairs the quick query wrote for the rows counted in `ledger`."""
         return len(self._job.record.signals) * ledger.written - ledger.signals_dropped[rules.VALUE_MISSING.name]
 
+    def incomplete(self, judged: pl.DataFrame) -> set[int]:
+        """Return the signals, by their place in the job, of which values are missing in rows that were judged."""
+        missing = judged.select(cs.starts_with("missing#").any()).row(0, named=True)
+        return {int(name.partition("#")[2]) for name, any_missing in missing.items() if any_missing}
+
     def tally(self, frame: pl.DataFrame) -> Ledger:
         """Count what became of a batch; `read` is left to those who count in the input itself."""
         reasons = frame["reason"]
@@ -120,68 +136,64 @@ class Records:
             for place, count in counts.iter_rows():
                 rejected[self.rules[place].name] += count
             written = frame.filter(pl.col("reason").is_null())
-        names = [name for name in _COUNTERS if name in frame.columns]
-        sums = written.select(pl.col("signals", *names).sum()).row(0, named=True)
-        counts_of = {name: Counter({_COUNTERS[name].name: sums[name]}) for name in names if sums[name]}
-        empty: Counter[str] = Counter()
-        return Ledger(
-            written=written.height,
-            rejected=rejected,
-            signals_written=sums["signals"],
-            signals_dropped=sum((c for n, c in counts_of.items() if n not in _CHANGES + _WARNINGS), empty),
-            signals_changed=sum((c for n, c in counts_of.items() if n in _CHANGES), empty),
-            warnings=sum((c for n, c in counts_of.items() if n in _WARNINGS), empty),
-        )
+        ledger = Ledger(written=written.height, rejected=rejected)
+        for name, count in written.select(cs.contains("#").sum()).row(0, named=True).items():
+            counter, _, _ = name.partition("#")
+            if counter == "signals":
+                ledger.signals_written += count
+            elif count:
+                kept, rule = _COUNTERS[counter]
+                getattr(ledger, kept)[rule.name] += count
+        ledger.signals_written += self._constants * written.height
+        return ledger
 
     # Step 2
 
+    def _odd_id(self) -> pl.Expr:
+        """Say of which rows the ID is to be looked at: those that one test does not show to be right as they are."""
+        raw = pl.col(self._place[self._job.id.column])
+        type_, case = self._id_type, self._case
+        if type_.form:
+            right = raw.str.contains(type_.form).fill_null(value=False)
+            if case and type_.case != case:
+                right &= raw == _in_case(raw, case)
+            # A device ID may be all zeros (I2), and one with a hyphen is doubtful.
+            return ~right | raw.str.starts_with("0") if type_.device else ~right
+        unchanged = {"lower": PLAIN_IN_ID.lower, "upper": PLAIN_IN_ID.upper}.get(case or "")
+        return ~all_bytes_in(raw, bytes(sorted(set(unchanged()))) if unchanged else PLAIN_IN_ID)
+
     def _normalised_id(self) -> pl.Expr:
-        id_ = pl.col(self._place[self._job.id.column])
+        raw = pl.col(self._place[self._job.id.column])
+        id_ = pl.when(pl.col("odd")).then(raw)
         if self._job.id.trim:
             id_ = id_.str.strip_chars()
-        case = self._id_type.case or self._job.id.case
-        if case == "lower":
-            id_ = id_.str.to_lowercase()
-        elif case == "upper":
-            id_ = id_.str.to_uppercase()
-        return pl.when(id_ != "").then(id_)
-
-    def _suspect(self) -> pl.Expr:
-        cleared = pl.col("id").str.contains(self._id_type.clear)
-        if self._id_type.device:  # may be all zeros (I2)
-            cleared &= ~pl.col("id").str.starts_with("0")
-        return pl.when(~cleared).then(pl.col("id"))
+        if self._case:
+            id_ = _in_case(id_, self._case)
+        return pl.when(pl.col("odd")).then(pl.when(id_ != "").then(id_)).otherwise(raw)
 
     # Step 3
 
-    def _signals(self, *, careful: bool) -> _Signals:
+    def _signals(self, *, careful: bool, complete: Collection[int]) -> _Signals:
         """Prepare all signals of the line, in the order of the job: pairs, traits, removed traits, codes."""
         made = _Signals(reject_bad=self._job.record.on_bad_value == "reject")
         for number, signal in enumerate(self._job.record.signals):
             if signal.column is None:
                 made.signals.append(kinds.pair(signal.key, self._without_commas(signal.value or "")))
-                made.counts.append(pl.lit(1, pl.UInt32))
             else:
-                self._add_pair(made, f"v{number}", signal.key, signal.column, careful=careful)
+                self._add_pair(made, number, signal.key, signal.column, careful=careful, complete=number in complete)
         for number, (prefix, tokens, counter) in enumerate(self._lists):
             if tokens.column is None:
                 made.signals.append(kinds.Signal("", prefix + (tokens.value or ""), ""))
-                made.counts.append(pl.lit(1, pl.UInt32))
             else:
-                text, wrong = _sound_items(pl.col(self._place[tokens.column]), tokens.separator, _ITEMS[counter])
-                made.count(counter, wrong)
-                listed = text.str.replace_all(tokens.separator, f",{prefix}", literal=True)
-                # How many items there are shows in how much longer the text becomes.
-                longer = (listed.str.len_bytes() - text.str.len_bytes()) // len(prefix)
-                made.counts.append(pl.when(pl.col(f"t{number}") != "").then(pl.col(f"n{number}") + 1).otherwise(0))
-                made.columns += [listed.alias(f"t{number}"), longer.alias(f"n{number}")]
-                made.signals.append(kinds.Signal(prefix, pl.col(f"t{number}"), "", pl.col(f"t{number}") != ""))
+                self._add_list(made, str(number), prefix, tokens, counter)
         return made
 
-    def _add_pair(self, made: _Signals, name: str, key: str, column: str, *, careful: bool) -> None:
-        record = self._job.record
+    def _add_pair(
+        self, made: _Signals, number: int, key: str, column: str, *, careful: bool, complete: bool
+    ) -> None:
+        record, name = self._job.record, f"v{number}"
         value = pl.col(self._place[column]).fill_null("")
-        made.count("missing", value == "")
+        made.count("missing", value == "", number)
         if careful:
             bad = value.str.contains(_BAD_IN_VALUE)
             if record.on_bad_value == "clean":
@@ -194,8 +206,28 @@ class Records:
             made.count("commas", value.str.contains(",", literal=True))
             value = value.str.replace_all(",", record.comma, literal=True)
         made.columns.append(value.alias(name))
-        made.counts.append(pl.col(name) != "")
-        made.signals.append(kinds.pair(key, pl.col(name), pl.col(name) != ""))
+        made.columns.append((value != "").alias(f"p{name}"))
+        made.count("signals", pl.col(f"p{name}"))
+        made.signals.append(kinds.pair(key, pl.col(name), complete or pl.col(f"p{name}")))
+
+    def _add_list(self, made: _Signals, number: str, prefix: str, tokens: Tokens, counter: str) -> None:
+        """Add a list of traits or codes, without the items that are not of their form.
+
+        Empty items are passed over. Nearly all lists are sound; only the others are taken apart.
+        """
+        raw, sound, item = pl.col(self._place[tokens.column or ""]), pl.col("sound" + number), _ITEMS[counter]
+        made.tests.append(_is_sound_list(raw, tokens.separator, item).alias("sound" + number))
+        items = pl.when(~sound).then(raw).str.split(tokens.separator).list.eval(pl.element().str.strip_chars())
+        fits = pl.element().str.contains(f"^{item}$")
+        kept = items.list.eval(pl.element().filter(fits)).list.join(tokens.separator).fill_null("")
+        made.count(counter, items.list.eval(~fits & (pl.element() != "")).list.sum().fill_null(0))
+        text = pl.when(sound).then(raw).otherwise(kept)
+        listed = text.str.replace_all(tokens.separator, f",{prefix}", literal=True)
+        # How many items there are shows in how much longer the text becomes.
+        longer = (listed.str.len_bytes() - text.str.len_bytes()) // len(prefix)
+        made.columns += [listed.alias("t" + number), longer.alias("n" + number)]
+        made.count("signals", pl.when(pl.col("t" + number) != "").then(pl.col("n" + number) + 1).otherwise(0))
+        made.signals.append(kinds.Signal(prefix, pl.col("t" + number), "", pl.col("t" + number) != ""))
 
     def _without_commas(self, constant: str) -> str:
         comma = self._job.record.comma
@@ -205,21 +237,22 @@ class Records:
 class _Signals:
     """The signals of a line while they are put together.
 
-    `columns` are to be added to the frame first; `signals`, `counts` (how many signals each is) and counters
-    refer to them and to the texts. All signals of a job are prepared as `v0` … and `t0` …, empty where there
+    `tests`, and then `columns`, are to be added to the frame; the signals and the counters refer to them.
+    All signals of a job are prepared as `v0` … and `t0` …, empty where there
     is nothing to write.
     """
 
     def __init__(self, *, reject_bad: bool) -> None:
+        self.tests: list[pl.Expr] = []
         self.columns: list[pl.Expr] = []
         self.signals: list[kinds.Signal] = []
-        self.counts: list[pl.Expr] = []
-        self._counted: dict[str, list[pl.Expr]] = {}
+        self._counted: dict[str, dict[int, pl.Expr]] = {}
         self._reject_bad = reject_bad
 
-    def count(self, name: str, of_row: pl.Expr) -> None:
-        """Add to the counter `name` what a row contributes: a number or a truth."""
-        self._counted.setdefault(name, []).append(of_row)
+    def count(self, name: str, of_row: pl.Expr, place: int | None = None) -> None:
+        """Add to the counter `name` what a row contributes: a number or a truth; `place` tells terms apart."""
+        terms = self._counted.setdefault(name, {})
+        terms[len(terms) if place is None else place] = of_row
 
     def any_signal(self) -> pl.Expr:
         present = [signal.present for signal in self.signals]
@@ -227,14 +260,17 @@ class _Signals:
         return pl.lit(value=True) if len(expressions) < len(present) else pl.any_horizontal(expressions)
 
     def bad_value(self) -> pl.Expr:
-        bad = self._counted.get("dropped", []) if self._reject_bad else []
+        bad = list(self._counted.get("dropped", {}).values()) if self._reject_bad else []
         return pl.any_horizontal(bad) if bad else pl.lit(value=False)
 
     def counters(self) -> list[pl.Expr]:
         return [
-            pl.sum_horizontal(terms).cast(pl.UInt32).alias(name)
-            for name, terms in {"signals": self.counts, **self._counted}.items()
+            term.alias(f"{name}#{place}") for name, terms in self._counted.items() for place, term in terms.items()
         ]
+
+
+def _in_case(text: pl.Expr, case: str) -> pl.Expr:
+    return text.str.to_lowercase() if case == "lower" else text.str.to_uppercase()
 
 
 def _cleaned(value: pl.Expr) -> pl.Expr:
@@ -242,19 +278,11 @@ def _cleaned(value: pl.Expr) -> pl.Expr:
     return value.str.replace_all(r"[\x00-\x1f]+", " ").str.replace_all('"', "'", literal=True)
 
 
-def _sound_items(text: pl.Expr, separator: str, item: str) -> tuple[pl.Expr, pl.Expr]:
-    """Return a list, as text, without the items that are not of the form `item`, and how many those are.
-
-    Empty items are passed over. Nearly all lists are sound, which one test a row shows; only the others are
-    taken apart.
-    """
-    mark = re.escape(separator)
-    sound = text.str.contains(f"^{item}(?:{mark}{item})*$")
-    items = pl.when(~sound).then(text).str.split(separator).list.eval(pl.element().str.strip_chars())
-    fits = pl.element().str.contains(f"^{item}$")
-    kept = items.list.eval(pl.element().filter(fits)).list.join(separator)
-    wrong = items.list.eval(~fits & (pl.element() != "")).list.sum()
-    return pl.when(sound).then(text).otherwise(kept).fill_null(""), wrong.fill_null(0)
+def _is_sound_list(text: pl.Expr, separator: str, item: str) -> pl.Expr:
+    """Say of each text whether it is a list of items of the form `item` (Boolean, never null)."""
+    if item == _ITEMS["not_digits"]:
+        return all_number_lists(text, separator)
+    return text.str.contains(f"^{item}(?:{re.escape(separator)}{item})*$").fill_null(value=False)
 
 
 def _from_json_list(text: pl.Expr, separator: str) -> pl.Expr:

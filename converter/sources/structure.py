@@ -118,7 +118,8 @@ class Structure:
         text = bytes(block[: end + 1])
         if not text.isascii() and not _is_utf8(text):
             return None
-        if text.find(self._stray_return) >= 0:
+        returns = _count(text, _RETURN) if b"\r" in text else 0
+        if returns and returns != text.count(b"\r\n") and self._stray_return in text:
             return None
         lines, newlines = None, int(ends)
         if inner_newlines:
@@ -128,7 +129,12 @@ class Structure:
             at_ends = np.cumsum(ends_a_line)[ends_a_row]
             lines = np.concatenate([[0], at_ends[:-1]]).astype(np.int64)
             newlines = int(at_ends[-1])
-        return Rows(text, int(ends), lines, (), end + 1, newlines, 0, plain and self._is_plain(text, newlines, marks, used))
+        # Every control character ends a line or separates fields, in a plain text.
+        controls = newlines + text.count(b"\r\n") if returns else newlines
+        if self._separator < 32:
+            controls += used - int(ends)
+        plain = plain and _count(text, 32, below=True) == controls
+        return Rows(text, int(ends), lines, (), end + 1, newlines, 0, plain)
 
     def _marks(self, array: Bytes) -> tuple[Bytes, Places]:
         """Return the separators, newlines and quotes of the block in order, and the places of the quotes."""
@@ -147,17 +153,6 @@ class Structure:
             np.concatenate(found) if found else np.empty(0, np.uint8),
             np.concatenate(quotes) if quotes else np.empty(0, np.int64),
         )
-
-    def _is_plain(self, text: bytes, newlines: int, marks: Bytes, used: int) -> bool:
-        """Whether every control character in the text ends a line or separates fields."""
-        known = newlines + text.count(b"\r\n") if b"\r" in text else newlines
-        if self._separator < 32:
-            known += used - np.count_nonzero(marks[:used] == _NEWLINE)
-        array = np.frombuffer(text, np.uint8)
-        controls = sum(
-            int(np.count_nonzero(array[start : start + _SLICE] < 32)) for start in range(0, len(array), _SLICE)
-        )
-        return controls == known
 
     # The other case: row by row where it must be, by stretches where it can.
 
@@ -358,6 +353,13 @@ def _last_newline(array: Bytes, quotes: Places) -> int:
             return int(outside[-1])
         end = start
     return -1
+
+
+def _count(text: bytes, value: int, *, below: bool = False) -> int:
+    """Count the bytes of the text that are `value`, or those below it."""
+    array = np.frombuffer(text, np.uint8)
+    parts = (array[start : start + _SLICE] for start in range(0, len(array), _SLICE))
+    return sum(int(np.count_nonzero(part < value if below else part == value)) for part in parts)
 
 
 def _has_blank(array: Bytes) -> bool:

@@ -12,6 +12,9 @@ Case = Literal["preserve", "lower", "upper"]
 _LOWER_UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 _UPPER_UUID = r"^[0-9A-F]{8}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{12}$"
 
+PLAIN_IN_ID = bytes(code for code in range(0x21, 0x7F) if code not in b":%@")
+"""ASCII characters that make an ID of any text break no rule, and leave nothing to normalise but its case."""
+
 FORBIDDEN_IN_ID = r"[:\p{Cc}]|%3[Aa]"
 """What no user ID may hold: a colon, also percent-encoded, and control characters (tab, newline …)."""
 
@@ -35,14 +38,6 @@ class IdType:
     case: Case | None = None
     device: bool = False
     doubtful: str | None = None
-
-    @property
-    def clear(self) -> str:
-        """A regular expression: an ID that matches breaks no rule but, for devices, I2.
-
-        One test a row clears nearly every ID; only the others are looked at rule by rule.
-        """
-        return self.form or r"^[^:%@\p{Cc}]+$"
 
 
 ID_TYPES: dict[str, IdType] = {

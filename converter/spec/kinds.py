@@ -69,9 +69,11 @@ def _ends_with(signal: Signal, ends: list[_End]) -> list[_End]:
     if isinstance(signal.present, bool):
         return [_End(True, signal.after, ",")]
     last, *earlier = ends
-    if isinstance(last.when, pl.Expr) and last.closing == signal.after:
-        return [_End(signal.present | last.when, signal.after, ","), *earlier]
-    return [_End(signal.present, signal.after, ","), *ends]
+    if (last.closing, last.joiner) != (signal.after, ","):
+        return [_End(signal.present, signal.after, ","), *ends]
+    if isinstance(last.when, bool):
+        return ends
+    return [_End(signal.present | last.when, signal.after, ","), *earlier]
 
 
 def _bridge(ends: list[_End], before: str, present: pl.Expr | bool) -> pl.Expr | str:

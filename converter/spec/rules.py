@@ -3,7 +3,7 @@
 Rules on rows are Polars expressions over the columns that `converter.records` prepares:
 
 - `id`: the normalised user ID (String), null where there is none;
-- `suspect`: the same, null where one cheap test has cleared it already;
+- `suspect`: the same, null where a cheap test has shown that it breaks no rule;
 - `bad_value`: whether a value holds what no value may (Boolean);
 - `any_signal`: whether the row has a signal (Boolean);
 - `line`: the line that the row would be, with its newline (String).
