@@ -1,9 +1,9 @@
 """Turns CRM tables into the inbound files that Adobe Audience Manager accepts.
 
-    from converter import Job, convert
+from converter import Job, convert
 
-    report = convert(Job(input={"path": "crm.csv"}, id={"column": "crm_id"},
-                         record={"signals": ["gender"]}, output={"to": "out", "dpid": 1234}))
+report = convert(Job(input={"path": "crm.csv"}, id={"column": "crm_id"},
+                     record={"signals": ["gender"]}, output={"to": "out", "dpid": 1234}))
 """
 
 from __future__ import annotations

@@ -68,6 +68,8 @@ class Plan:
         """Return the first rows as `Records.lines` gives them, without writing anything."""
         source = self.sources[0]
         for piece in source.pieces(self.records.columns):
+            if not piece.rows:
+                continue
             texts = self.records.texts(piece.frame.head(rows), source.schema, json_lists=source.json_lists)
             return collected(source.file, self.records.lines(texts, careful=True))
         return pl.DataFrame()
@@ -102,8 +104,15 @@ def plan(job: Job, *, now: float | None = None) -> Plan:
         raise
     folder = Path(job.report.dir).expanduser()
     return Plan(
-        job, name, files, sources, records, limits, destination,
-        folder / f"{name.stem}.report.json", folder / f"{name.stem}.rejects.ndjson.gz",
+        job,
+        name,
+        files,
+        sources,
+        records,
+        limits,
+        destination,
+        folder / f"{name.stem}.report.json",
+        folder / f"{name.stem}.rejects.ndjson.gz",
     )
 
 
@@ -170,7 +179,9 @@ class _Run:
         for file in self._plan.files:
             file.check_unchanged()
         if not self._ledger.read:
-            raise EmptyInputError("The input has no rows, so there is nothing to send (C10).", "Is the export complete?")
+            raise EmptyInputError(
+                "The input has no rows, so there is nothing to send (C10).", "Is the export complete?"
+            )
 
     def _published(self, parts: list[Part], rejects: RejectsFile) -> Report:
         """Make the parts visible, or raise where too few rows are left; write the report either way."""
@@ -205,7 +216,10 @@ class _Run:
             bytes_per_second=round(sum(file.size for file in plan.files) / max(seconds, 1e-3)),
             published=bool(parts),
             version=__version__,
-            warnings=[*plan.job.warnings, *(f"{name}: {count:,} rows" for name, count in sorted(ledger.warnings.items()))],
+            warnings=[
+                *plan.job.warnings,
+                *(f"{name}: {count:,} rows" for name, count in sorted(ledger.warnings.items())),
+            ],
         )
 
     def _too_few_left(self) -> ConverterError:
@@ -217,7 +231,8 @@ class _Run:
         if plan.job.report.allows(ledger.rejects, ledger.read):
             return EmptyInputError(f"No row is left to send (C10): {found}.", see)
         return TooManyRejectsError(
-            f"{found}; at most {plan.job.report.max_rejects} may be (--max-rejects). Most likely a column is the wrong one.",
+            f"{found}; at most {plan.job.report.max_rejects} may be (--max-rejects). "
+            "Most likely a column is the wrong one.",
             see,
         )
 
@@ -244,9 +259,13 @@ class _Run:
         before = sum(file.size for file in files[: files.index(converted.piece.file)])
         self._progress(
             Progress(
-                before + converted.position, sum(file.size for file in files),
-                self._ledger.written + self._ledger.rejects, self._ledger.rejects,
-                len(packer.parts), packer.bytes, time.monotonic() - self._started,
+                before + converted.position,
+                sum(file.size for file in files),
+                self._ledger.written + self._ledger.rejects,
+                self._ledger.rejects,
+                len(packer.parts),
+                packer.bytes,
+                time.monotonic() - self._started,
             )
         )
 
@@ -266,4 +285,6 @@ def _write_partial(path: Path, data: bytes) -> Path:
 
 
 def _unreported(path: Path, error: OSError) -> DestinationError:
-    return DestinationError(f"Cannot write the report '{path}': {error.strerror or error}.", "Choose another folder with report.dir.")
+    return DestinationError(
+        f"Cannot write the report '{path}': {error.strerror or error}.", "Choose another folder with report.dir."
+    )

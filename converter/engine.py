@@ -8,7 +8,7 @@ the rows that the source has found in the file, so that one lost on the way is n
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -44,7 +44,7 @@ class Converted:
     position: int
 
 
-def convert_all(records: Records, sources: Sequence[Source], threads: int) -> Iterator[Converted]:
+def convert_all(records: Records, sources: Sequence[Source], threads: int) -> Generator[Converted]:
     """Convert the sources and yield what becomes of them, in order.
 
     Raises `InputError` where a file is damaged and `LedgerError` where rows are lost. Closing the iterator

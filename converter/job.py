@@ -58,11 +58,12 @@ def parse_size(size: object) -> object:
     return size
 
 
-def _at_most(limit: Limit) -> Any:  # noqa: ANN401 - what pydantic takes as metadata has no common type
+def _at_most(limit: Limit) -> Any:
     def check(size: int) -> int:
         if not _SMALLEST_PART <= size <= limit.value:
             raise ValueError(
-                f"a part has at least {_SMALLEST_PART} and at most {limit.value:,} {limit.unit} ({limit.code}, {limit.page})"
+                f"a part has at least {_SMALLEST_PART} and at most {limit.value:,} {limit.unit} "
+                f"({limit.code}, {limit.page})"
             )
         return size
 
@@ -116,7 +117,9 @@ class Input(Section):
     @model_validator(mode="after")
     def _columns_for_no_header(self) -> Self:
         if not self.header and not self.columns:
-            raise ValueError("input.columns is missing: where input.header is false it names the columns, in their order.")
+            raise ValueError(
+                "input.columns is missing: where input.header is false it names the columns, in their order."
+            )
         if len(set(self.columns)) < len(self.columns):
             raise ValueError("input.columns names a column twice.")
         return self
@@ -127,7 +130,9 @@ class Id(Section):
 
     column: str
     """The column that holds it."""
-    type: Literal["crm", "uuid", "gaid", "idfa", "rida", "maid", "tifa", "fire", "lgudid", "vizio", "hashed_email"] = "crm"
+    type: Literal["crm", "uuid", "gaid", "idfa", "rida", "maid", "tifa", "fire", "lgudid", "vizio", "hashed_email"] = (
+        "crm"
+    )
     """What kind of ID it is: its form is checked, and device IDs take Adobe's case by themselves."""
     case: Case = "preserve"
     """User IDs are case-sensitive and must be exactly what the web site sends (C12)."""
@@ -139,7 +144,8 @@ class Id(Section):
         wanted = ID_TYPES[self.type].case
         if wanted and self.case not in ("preserve", wanted):
             raise ValueError(
-                f"id.case is '{self.case}', but IDs of type {self.type} are always written in {wanted} case: leave it out."
+                f"id.case is '{self.case}', but IDs of type {self.type} are always written in {wanted} case: "
+                "leave it out."
             )
         return self
 
@@ -164,14 +170,18 @@ class Signal(Section):
     def _well_formed(self) -> Self:
         if (self.column is None) == (self.value is None):
             raise ValueError(
-                "a signal is a column name, { column = \"…\", key = \"…\" }, or a constant { key = \"…\", value = \"…\" }"
+                'a signal is a column name, { column = "…", key = "…" }, or a constant { key = "…", value = "…" }'
             )
         if self.key.casefold() in RESERVED_KEYS:
             raise ValueError(
                 f"the key '{self.key}' means something else to Audience Manager (C2): "
                 f"use {RESERVED_KEYS[self.key.casefold()]} instead"
             )
-        instead = f'give it a key of its own: {{ column = "{self.column}", key = "…" }}' if self.column else "choose another key"
+        instead = (
+            f'give it a key of its own: {{ column = "{self.column}", key = "…" }}'
+            if self.column
+            else "choose another key"
+        )
         if not self.key.strip():
             raise ValueError(f"the key of a signal is empty (C2): {instead}")
         if self.key.startswith("-"):
@@ -181,7 +191,9 @@ class Signal(Section):
                 f"the key {self.key!r} holds a double quote, '=', a comma, a tab or a newline (C2, C6): {instead}"
             )
         if self.value is not None and (not self.value or re.search(r'["\x00-\x1f\x7f]', self.value)):
-            raise ValueError(f"the value of the constant signal '{self.key}' is empty or holds a double quote, tab or newline (C6)")
+            raise ValueError(
+                f"the value of the constant signal '{self.key}' is empty or holds a double quote, tab or newline (C6)"
+            )
         return self
 
 
@@ -207,8 +219,15 @@ class Tokens(Section):
     def _well_formed(self) -> Self:
         if (self.column is None) == (self.value is None):
             raise ValueError('an item is a column name, { column = "…", separator = "|" } or a constant')
-        if len(self.separator) != 1 or not self.separator.isascii() or self.separator.isalnum() or self.separator in '"\r\n':
-            raise ValueError("a separator is one ASCII character, neither letter nor digit nor double quote nor line end")
+        if (
+            len(self.separator) != 1
+            or not self.separator.isascii()
+            or self.separator.isalnum()
+            or self.separator in '"\r\n'
+        ):
+            raise ValueError(
+                "a separator is one ASCII character, neither letter nor digit nor double quote nor line end"
+            )
         return self
 
 
@@ -307,8 +326,8 @@ class Output(Section):
         if self.dpid in GLOBAL_DATA_SOURCES and self.target is None:
             type_ = GLOBAL_DATA_SOURCES[self.dpid]
             raise ValueError(
-                f"output.target is missing: {self.dpid} is the global data source of IDs of type {type_.name}, so the file "
-                "must name the data source that the traits belong to (N4)."
+                f"output.target is missing: {self.dpid} is the global data source of IDs of type {type_.name}, "
+                "so the file must name the data source that the traits belong to (N4)."
             )
         return self
 
@@ -362,7 +381,7 @@ class Job(Section):
 
     _given: dict[str, Any] = PrivateAttr(default_factory=dict)
 
-    def __init__(self, /, **data: Any) -> None:  # noqa: ANN401 - pydantic's own signature
+    def __init__(self, /, **data: Any) -> None:
         try:
             super().__init__(**_expand(data, ()))
         except ValidationError as error:
@@ -375,7 +394,9 @@ class Job(Section):
         try:
             text = Path(path).read_text("utf-8")
         except FileNotFoundError:
-            raise JobError(f"There is no job file '{path}'.", "Write one, or give flags: aam-inbound convert --help.") from None
+            raise JobError(
+                f"There is no job file '{path}'.", "Write one, or give flags: aam-inbound convert --help."
+            ) from None
         except (OSError, UnicodeDecodeError) as error:
             raise JobError(f"The job file '{path}' cannot be read: {_why(error)}.") from None
         try:
@@ -388,8 +409,8 @@ class Job(Section):
     def _no_removal_in_overwrite(self) -> Self:
         if self.record.removed_traits and self.output.mode == "overwrite":
             raise ValueError(
-                "record.removed_traits cannot be used with output.mode 'overwrite': Audience Manager ignores d_unsid there, "
-                "since what is not in the file is removed anyway (C4)."
+                "record.removed_traits cannot be used with output.mode 'overwrite': Audience Manager ignores "
+                "d_unsid there, since what is not in the file is removed anyway (C4)."
             )
         return self
 
@@ -401,7 +422,12 @@ class Job(Section):
     @property
     def columns(self) -> tuple[str, ...]:
         """The input columns that the job uses, the ID's first, each once."""
-        items = (*self.record.signals, *self.record.traits, *self.record.removed_traits, *self.record.integration_codes)
+        items: tuple[Signal | Tokens, ...] = (
+            *self.record.signals,
+            *self.record.traits,
+            *self.record.removed_traits,
+            *self.record.integration_codes,
+        )
         return tuple(dict.fromkeys([self.id.column, *(item.column for item in items if item.column is not None)]))
 
     @property
@@ -411,15 +437,18 @@ class Job(Section):
         type_ = ID_TYPES[self.id.type]
         if type_.dpid is not None and self.output.dpid != type_.dpid:
             found.append(
-                f"IDs of type {type_.name} belong to the data source {type_.dpid}, but output.dpid is {self.output.dpid}."
+                f"IDs of type {type_.name} belong to the data source {type_.dpid}, "
+                f"but output.dpid is {self.output.dpid}."
             )
         owner = GLOBAL_DATA_SOURCES.get(self.output.dpid)
         if owner and owner.name != type_.name:
-            found.append(f"The data source {self.output.dpid} is for IDs of type {owner.name}, but id.type is {type_.name}.")
+            found.append(
+                f"The data source {self.output.dpid} is for IDs of type {owner.name}, but id.type is {type_.name}."
+            )
         return found
 
     def public(self) -> dict[str, Any]:
-        """The job as plain data, without secrets: variables unexpanded, passwords masked."""
+        """Return the job as plain data, without secrets: variables unexpanded, passwords masked."""
         shown = _conceal(self.model_dump(mode="json"), self._given)
         assert isinstance(shown, dict)  # noqa: S101 - for the type checker: a model dumps to a mapping
         return shown
@@ -450,7 +479,7 @@ def parse_setting(text: str) -> dict[str, Any]:
     return parsed
 
 
-def _expand(value: Any, place: tuple[str, ...]) -> Any:  # noqa: ANN401 - any TOML value
+def _expand(value: Any, place: tuple[str, ...]) -> Any:
     """Put environment variables in place of `${VAR}`, in every text."""
     if isinstance(value, Mapping):
         return {key: _expand(item, (*place, str(key))) for key, item in value.items()}
@@ -461,13 +490,15 @@ def _expand(value: Any, place: tuple[str, ...]) -> Any:  # noqa: ANN401 - any TO
 
     def variable(match: re.Match[str]) -> str:
         if match[1] not in os.environ:
-            raise JobError(f"{'.'.join(place)} takes the environment variable {match[1]}, which is not set.", f"Set {match[1]}.")
+            raise JobError(
+                f"{'.'.join(place)} takes the environment variable {match[1]}, which is not set.", f"Set {match[1]}."
+            )
         return os.environ[match[1]]
 
     return _VARIABLE.sub(variable, value)
 
 
-def _conceal(value: Any, given: Any) -> Any:  # noqa: ANN401 - any TOML value
+def _conceal(value: Any, given: Any) -> Any:
     """Replace what came from the environment by what the user wrote, and passwords by stars."""
     if isinstance(value, dict):
         from_user = given if isinstance(given, Mapping) else {}
@@ -515,11 +546,14 @@ def _own_sentence(said: str, key: str, wrote: str) -> str:
     return said if said.endswith(".") else f"{key} is {wrote}; {said}."
 
 
-def _needed(found: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+def _needed(found: Any) -> str:
     """Say what pydantic wants, in our words where it is about a type."""
     needed = {
-        "int": "a whole number is needed", "bool": "true or false is needed",
-        "string": "a text is needed", "tuple": "a list is needed", "list": "a list is needed",
+        "int": "a whole number is needed",
+        "bool": "true or false is needed",
+        "string": "a text is needed",
+        "tuple": "a list is needed",
+        "list": "a list is needed",
     }
     for prefix, words in needed.items():
         if found["type"].startswith(prefix):
@@ -538,16 +572,23 @@ def _unknown_key(where: list[int | str], key: str) -> str:
     if close := nearest(str(where[-1]), known):
         return f"{key} is not a known key{close}"
     elsewhere = nearest(str(where[-1]), (name for name in _all_keys() if name))
-    return f"{key} is not a known key{elsewhere}" + ("" if elsewhere else ".") + (
-        f" Known in {section or 'a job'}: {', '.join(known)}."
+    return (
+        f"{key} is not a known key{elsewhere}"
+        + ("" if elsewhere else ".")
+        + (f" Known in {section or 'a job'}: {', '.join(known)}.")
     )
 
 
 def _all_keys() -> list[str]:
-    return [name for field in Job.model_fields.values() if (model := _model_in(field.annotation)) for name in model.model_fields]
+    return [
+        name
+        for field in Job.model_fields.values()
+        if (model := _model_in(field.annotation))
+        for name in model.model_fields
+    ]
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - an annotation is anything
+def _model_in(annotation: Any) -> type[BaseModel] | None:
     """Find the model in an annotation such as `tuple[Signal, ...]`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
@@ -556,18 +597,25 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - an a
 
 def _flag_for(key: str) -> str:
     """Name the flag that gives a key, where there is one."""
-    flags = {"input": "--input FILE", "input.path": "--input FILE", "id": "--id COLUMN", "id.column": "--id COLUMN",
-             "record": "--signal COLUMN or --trait COLUMN", "output": "--to FOLDER and --dpid NUMBER",
-             "output.to": "--to FOLDER", "output.dpid": "--dpid NUMBER"}
+    flags = {
+        "input": "--input FILE",
+        "input.path": "--input FILE",
+        "id": "--id COLUMN",
+        "id.column": "--id COLUMN",
+        "record": "--signal COLUMN or --trait COLUMN",
+        "output": "--to FOLDER and --dpid NUMBER",
+        "output.to": "--to FOLDER",
+        "output.dpid": "--dpid NUMBER",
+    }
     return f": give it in the job file or as {flags[key]}" if key in flags else ""
 
 
-def _shown(given: Any, where: list[int | str]) -> str:  # noqa: ANN401 - any TOML value
+def _shown(given: Any, where: list[int | str]) -> str:
     """Return what the user wrote at a place of the job, short and without passwords."""
     for part in where:
-        if isinstance(given, Mapping) and part in given:
-            given = given[part]
-        elif isinstance(given, list | tuple) and isinstance(part, int) and part < len(given):
+        if (isinstance(given, Mapping) and part in given) or (
+            isinstance(given, list | tuple) and isinstance(part, int) and part < len(given)
+        ):
             given = given[part]
     if isinstance(given, Mapping):
         return "a table"

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import struct
 from collections import deque
@@ -53,7 +54,7 @@ class Text:
         """Yield the memory of the text from `start` to `end`."""
         for buffer in self.buffers:
             if start < len(buffer) and end > 0:
-                yield memoryview(buffer[max(start, 0) : end])
+                yield buffer[max(start, 0) : end].data
             start -= len(buffer)
             end -= len(buffer)
 
@@ -228,7 +229,7 @@ class _Open:
     crc32: int = 0
     sha256: hashlib._Hash = field(default_factory=hashlib.sha256)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: builtins.bytes) -> None:
         self.writer.write(data)
         self.sha256.update(data)
         self.crc32 = isal_zlib.crc32(data, self.crc32)
@@ -250,7 +251,11 @@ class Packer:
     """
 
     def __init__(
-        self, limits: Limits, threads: int, create: Callable[[int], PartWriter], describe: Callable[[int], tuple[str, str]]
+        self,
+        limits: Limits,
+        threads: int,
+        create: Callable[[int], PartWriter],
+        describe: Callable[[int], tuple[str, str]],
     ) -> None:
         self._limits = limits
         self._create = create
@@ -265,7 +270,9 @@ class Packer:
     def __enter__(self) -> Packer:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     @property
@@ -273,7 +280,7 @@ class Packer:
         """How many bytes have been handed to parts so far."""
         return sum(part.bytes for part in self.parts) + (self._part.bytes if self._part else 0)
 
-    def add(self, text: bytes, lines: int) -> None:
+    def add(self, text: builtins.bytes, lines: int) -> None:
         """Take the next block of text."""
         self._under_way.append(self._pool.submit(self._make, text, lines))
         while len(self._under_way) > self._most_under_way or (self._under_way and self._under_way[0].done()):

@@ -21,7 +21,7 @@ from collections.abc import Collection, Mapping
 import polars as pl
 import polars.selectors as cs
 
-from converter.job import Job, Tokens
+from converter.job import Job, Signal, Tokens
 from converter.ledger import Ledger
 from converter.sift import all_bytes_in, all_number_lists
 from converter.sources.text import as_text, check_id_type
@@ -52,13 +52,11 @@ class Records:
         self._kind = FILE_KINDS[job.output.kind]
         self._id_type = ID_TYPES[job.id.type]
         case = self._id_type.case or job.id.case
-        self._case = None if case == "preserve" else case
+        self.case = None if case == "preserve" else case
         self._row_rules = self._kind.row_rules(self._id_type)
         self._line_rules = self._kind.line_rules(most_line_bytes)
         self.rules = (*self._row_rules, *self._line_rules)
         self.columns = job.columns
-        self._constants = sum(item.column is None for item in (*job.record.signals, *job.record.traits,
-                              *job.record.removed_traits, *job.record.integration_codes))
         self.signal_places = [place for place, signal in enumerate(job.record.signals) if signal.column is not None]
         self._place = {name: f"c{place}" for place, name in enumerate(self.columns)}
         record = job.record
@@ -67,9 +65,11 @@ class Records:
             *(("d_unsid=", tokens, "not_digits") for tokens in record.removed_traits),
             *(("ic=", tokens, "not_clean") for tokens in record.integration_codes),
         )
+        items: tuple[Signal | Tokens, ...] = (*record.signals, *(tokens for _, tokens, _ in self._lists))
+        self._constants = sum(item.column is None for item in items)
 
     def texts(self, frame: pl.LazyFrame, schema: Mapping[str, pl.DataType], *, json_lists: bool) -> pl.LazyFrame:
-        """Step 1: select the job's columns as text. Raises `ColumnError` for types that cannot be used."""
+        """Select the job's columns as text: step 1. Raises `ColumnError` for types that cannot be used."""
         check_id_type(self._job.id.column, schema[self._job.id.column])
         joins = {tokens.column: tokens.separator for _, tokens, _ in self._lists if tokens.column}
         missing = list(self._job.input.null_values)
@@ -84,10 +84,11 @@ class Records:
         return frame.select(selected)
 
     def lines(self, texts: pl.LazyFrame, *, careful: bool, complete: Collection[int] = ()) -> pl.LazyFrame:
-        """Steps 2 to 6: judge and format. `texts` is what step 1 gives; `complete` are signals, by their place in
+        """Judge and format: steps 2 to 6.
 
-        the job, of which the caller expects no value to be missing: the line is then cheaper to format, and
-        wrong where `incomplete` names one of them afterwards. The result has
+        `texts` is what step 1 gives; `complete` are signals, by their place in the job, of which the caller expects
+        no value to be missing: the line is then cheaper to format, and wrong where `incomplete` names one of them
+        afterwards. The result has
 
         `line` (String, null where the row is rejected), `reason` (UInt8, a place in `rules`, null where it is
         not), the texts, and counters: a number or truth of each row, named `COUNTER#PLACE`.
@@ -109,7 +110,9 @@ class Records:
             .with_columns(reason=pl.coalesce("reason", line_reason))
             .select(
                 pl.when(pl.col("reason").is_null()).then(pl.col("line")).alias("line"),
-                "reason", *made.counters(), *self._place.values(),
+                "reason",
+                *made.counters(),
+                *self._place.values(),
             )
         )
 
@@ -152,7 +155,7 @@ class Records:
     def _odd_id(self) -> pl.Expr:
         """Say of which rows the ID is to be looked at: those that one test does not show to be right as they are."""
         raw = pl.col(self._place[self._job.id.column])
-        type_, case = self._id_type, self._case
+        type_, case = self._id_type, self.case
         if type_.form:
             right = raw.str.contains(type_.form).fill_null(value=False)
             if case and type_.case != case:
@@ -164,11 +167,11 @@ class Records:
 
     def _normalised_id(self) -> pl.Expr:
         raw = pl.col(self._place[self._job.id.column])
-        id_ = pl.when(pl.col("odd")).then(raw)
+        id_: pl.Expr = pl.when(pl.col("odd")).then(raw)
         if self._job.id.trim:
             id_ = id_.str.strip_chars()
-        if self._case:
-            id_ = _in_case(id_, self._case)
+        if self.case:
+            id_ = _in_case(id_, self.case)
         return pl.when(pl.col("odd")).then(pl.when(id_ != "").then(id_)).otherwise(raw)
 
     # Step 3
@@ -188,9 +191,7 @@ class Records:
                 self._add_list(made, str(number), prefix, tokens, counter)
         return made
 
-    def _add_pair(
-        self, made: _Signals, number: int, key: str, column: str, *, careful: bool, complete: bool
-    ) -> None:
+    def _add_pair(self, made: _Signals, number: int, key: str, column: str, *, careful: bool, complete: bool) -> None:
         record, name = self._job.record, f"v{number}"
         value = pl.col(self._place[column]).fill_null("")
         made.count("missing", value == "", number)
@@ -264,9 +265,7 @@ class _Signals:
         return pl.any_horizontal(bad) if bad else pl.lit(value=False)
 
     def counters(self) -> list[pl.Expr]:
-        return [
-            term.alias(f"{name}#{place}") for name, terms in self._counted.items() for place, term in terms.items()
-        ]
+        return [term.alias(f"{name}#{place}") for name, terms in self._counted.items() for place, term in terms.items()]
 
 
 def _in_case(text: pl.Expr, case: str) -> pl.Expr:

@@ -40,7 +40,8 @@ class FolderDestination:
                 place = place.parent
             if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
                 raise DestinationError(
-                    f"The folder '{self._folder}' cannot be written.", "Choose another one (--to), or change its permissions."
+                    f"The folder '{self._folder}' cannot be written.",
+                    "Choose another one (--to), or change its permissions.",
                 )
             if not self._folder.exists():
                 return

@@ -35,7 +35,7 @@ class RejectsFile:
         self._compressor = isal_zlib.compressobj(2, isal_zlib.DEFLATED, 16 + isal_zlib.MAX_WBITS)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(self._partial, "wb", opener=_private if show_rows else None)  # noqa: PTH123, SIM115 - Path.open takes no opener
+            self._file = open(self._partial, "wb", opener=_private if show_rows else None)  # noqa: SIM115 - Path.open takes no opener
         except OSError as error:
             raise _cannot(path, error) from None
 
@@ -44,8 +44,11 @@ class RejectsFile:
         reasons = rejected["reason"]
         self._write(
             rejected.select(
-                file=pl.lit(str(file)), row=pl.Series(rows),
-                rule=self._names.gather(reasons), code=self._codes.gather(reasons), columns=self._masked,
+                file=pl.lit(str(file)),
+                row=pl.Series(rows),
+                rule=self._names.gather(reasons),
+                code=self._codes.gather(reasons),
+                columns=self._masked,
             )
         )
 

@@ -65,7 +65,9 @@ def open_source(file: InputFile, options: Input, columns: tuple[str, ...]) -> So
             f"Set input.format (--set input.format=csv): {', '.join(FORMATS)}.",
         )
     if file.size == 0:
-        raise InputError(f"The input '{file.path}' is empty.", "A file without rows is an error: is the export complete?")
+        raise InputError(
+            f"The input '{file.path}' is empty.", "A file without rows is an error: is the export complete?"
+        )
     source = FORMATS[format_].open(file, options)
     missing = [name for name in columns if name not in source.schema]
     if missing:
@@ -95,16 +97,21 @@ def _files_at(path: str, format_: Format | None) -> list[Path]:
         return [place]
     if place.is_dir():
         files = sorted(
-            file for file in place.iterdir()
+            file
+            for file in place.iterdir()
             if file.is_file() and not file.name.startswith((".", "_")) and (format_ or _format_of(file))
         )
         if not files:
-            raise InputError(f"The folder '{path}' holds no file of a known format.", "Set input.path to a glob and input.format.")
+            raise InputError(
+                f"The folder '{path}' holds no file of a known format.", "Set input.path to a glob and input.format."
+            )
         return files
     matches = sorted(Path(match) for match in glob.glob(str(place), recursive=True) if Path(match).is_file())  # noqa: PTH207
     if not matches:
         if glob.has_magic(path):
-            raise InputError(f"No file matches the input '{path}'.", "Check the path; it is relative to the working folder.")
+            raise InputError(
+                f"No file matches the input '{path}'.", "Check the path; it is relative to the working folder."
+            )
         near = [file.name for file in place.parent.iterdir()] if place.parent.is_dir() else []
         raise InputError(
             f"There is no input file '{path}'{nearest(place.name, near) or '.'}",
@@ -123,7 +130,8 @@ def _format_of(path: Path) -> Format | None:
         if suffixes and suffixes[-1] in format_.suffixes:
             if packed and not format_.packed:
                 raise InputError(
-                    f"The input '{path}' is a packed {name} file; this format packs its contents by itself.", "Unpack it."
+                    f"The input '{path}' is a packed {name} file; this format packs its contents by itself.",
+                    "Unpack it.",
                 )
             return name
     return None

@@ -60,9 +60,10 @@ class Piece:
     `rows` is how many rows `frame` must give, counted in the file itself; `bad` are the rows beside them that
     could not be taken apart. `locate` maps places in `frame`, counted from 0, to rows as reports name them:
     the physical line for text formats, the row for others, both counted from 1. `plain` says whether it is
-    known that no text in it holds a double quote or a control character; `None`: nothing is known. `whole` says that it is small enough to be collected at
-    once. `position` is how many bytes of the file are read once the piece is. `mend`, where there is one, gives
-    the piece without the rows that the engine cannot parse, once it could not.
+    known that no text in it holds a double quote or a control character; `None`: nothing is known. `whole` says
+    that it is small enough to be collected at once. `position` is how many bytes of the file are read once the
+    piece is. `mend`, where there is one, gives the piece without the rows that the engine cannot parse, once it
+    could not.
     """
 
     file: InputFile

@@ -30,8 +30,15 @@ class DelimitedSource:
 
     json_lists = False
 
-    def __init__(self, file: InputFile, options: Input, *, tabs: bool = False,
-                 block: int = _BLOCK, longest_row: int = _LONGEST_ROW) -> None:
+    def __init__(
+        self,
+        file: InputFile,
+        options: Input,
+        *,
+        tabs: bool = False,
+        block: int = _BLOCK,
+        longest_row: int = _LONGEST_ROW,
+    ) -> None:
         self.file = file
         self._options = options
         self._block = block
@@ -59,7 +66,7 @@ class DelimitedSource:
         unique = [name if name not in self.repeated else f"\0{place}" for place, name in enumerate(self.names)]
         schema = dict.fromkeys(unique, pl.String())
         with TextStream(self.file, self._options.encoding) as stream:
-            line = 1
+            line = 1 + self._skipped.count(b"\n")
             for taken in self._taken(stream):
                 yield self._piece(taken, line, schema, stream.position)
                 line += taken.newlines
@@ -79,22 +86,17 @@ class DelimitedSource:
             return places + first if lines is None else lines[places] + first
 
         bad = tuple(BadRow(first + row.line, row.rule, len(row.text), row.text) for row in taken.bad)
-        return Piece(
-            self.file, frame, taken.rows, locate, position, bad, taken.plain, whole=True, blank=taken.blank
-        )
+        return Piece(self.file, frame, taken.rows, locate, position, bad, taken.plain, whole=True, blank=taken.blank)
 
     def _taken(self, stream: TextStream) -> Iterator[Taken]:
-        """Read the file and take it apart, block by block. The buffer is reused."""
+        """Read what follows the header and take it apart, block by block. The buffer is reused."""
         structure = Structure(self._separator, len(self.names))
         buffer = bytearray(self._block)
         view = memoryview(buffer)
         filled = 0
         skip = len(self._skipped)
-        if skip:
-            newlines = self._skipped.count(b"\n")
-            while skip:
-                skip -= stream.readinto(view[: min(skip, self._block)])
-            yield Taken(b"", 0, None, (), len(self._skipped), newlines, 0, plain=True)
+        while skip:
+            skip -= stream.readinto(view[: min(skip, self._block)])
         ended = False
         while not ended or filled:
             if not ended:

@@ -109,7 +109,7 @@ class NdjsonSource:
         lines = np.flatnonzero(~blank) + first
 
         def locate(places: Rows) -> Rows:
-            return lines[places]
+            return np.asarray(lines[places])
 
         def mend() -> Piece:
             return self._mended(piece, block.split(b"\n")[:-1], lines, first, schema)
@@ -118,8 +118,14 @@ class NdjsonSource:
         if blank.any():
             text = b"".join(line + b"\n" for line in text.split(b"\n") if line not in (b"", b"\r"))
         piece = Piece(
-            self.file, _frame(text, schema), len(lines), locate, position, whole=True,
-            blank=int(np.count_nonzero(blank)), mend=mend,
+            self.file,
+            _frame(text, schema),
+            len(lines),
+            locate,
+            position,
+            whole=True,
+            blank=int(np.count_nonzero(blank)),
+            mend=mend,
         )
         return piece
 
@@ -134,15 +140,17 @@ class NdjsonSource:
                 lines[place].decode("utf-8")
             except UnicodeDecodeError:
                 not_text.add(place)
-        texts = pl.Series([None if place in not_text else lines[place].decode("utf-8") for place in (numbers - first).tolist()],
-                          dtype=pl.String)
+        texts = pl.Series(
+            [None if place in not_text else lines[place].decode("utf-8") for place in (numbers - first).tolist()],
+            dtype=pl.String,
+        )
         parsed = texts.str.json_path_match("$").str.starts_with("{").fill_null(value=False).to_numpy()
         for place in np.flatnonzero(~parsed).tolist():
             number = int(numbers[place])
             text = lines[number - first]
             rule = ROW_NOT_TEXT if number - first in not_text else ROW_NOT_JSON
             bad.append(BadRow(number, rule, len(text), text))
-        good = numbers[parsed]
+        good: Rows = numbers[parsed]
 
         def locate(places: Rows) -> Rows:
             return good[places]
@@ -154,7 +162,7 @@ class NdjsonSource:
 
 
 def _frame(text: bytes, schema: Mapping[str, pl.DataType]) -> pl.LazyFrame:
-    return pl.scan_ndjson([text], schema=dict(schema)) if text else pl.LazyFrame(schema=dict(schema))
+    return pl.scan_ndjson(text, schema=dict(schema)) if text else pl.LazyFrame(schema=dict(schema))
 
 
 def _quote_numbers(text: bytes) -> bytes:
@@ -180,4 +188,4 @@ def _unescaped_quotes(array: npt.NDArray[np.uint8], text: bytes) -> npt.NDArray[
     others = np.flatnonzero(array != _BACKSLASH)
     before = np.searchsorted(others, quotes) - 1
     run = quotes - np.where(before >= 0, others[before], -1) - 1
-    return quotes[(run & 1) == 0]
+    return np.asarray(quotes[(run & 1) == 0])

@@ -24,11 +24,13 @@ else:
     from backports import zstd
 
 _BOMS = (
-    (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
     (codecs.BOM_UTF8, "utf-8-sig"),
 )
-_DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, isal_zlib.error, zstd.ZstdError)
+_DAMAGED: tuple[type[Exception], ...] = (EOFError, gzip.BadGzipFile, zlib.error, isal_zlib.error, zstd.ZstdError)  # type: ignore[assignment]
 _BLOCK = 1 << 20
 
 
@@ -49,13 +51,15 @@ class TextStream:
         start = self._guarded_read(4)
         bom, marked = next(((bom, name) for bom, name in _BOMS if start.startswith(bom)), (b"", encoding))
         same = codecs.lookup(marked).name in ("utf-8", "utf-8-sig", "ascii")
-        self._start = start[len(bom):] if same else start
+        self._start = start[len(bom) :] if same else start
         self._transcoder = None if same else _Transcoder(self, marked)
 
     def __enter__(self) -> TextStream:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -101,7 +105,7 @@ class TextStream:
         magic = self._raw.read(4)
         self._raw.seek(0)
         if magic.startswith(b"\x1f\x8b"):
-            return igzip_threaded.open(self._raw, "rb", threads=1)  # type: ignore[no-any-return]
+            return igzip_threaded.open(self._raw, "rb", threads=1)  # type: ignore[no-any-return, no-untyped-call]
         if magic == b"\x28\xb5\x2f\xfd":
             return zstd.ZstdFile(self._raw, "rb")  # type: ignore[return-value]
         if magic[:3] == b"BZh" or magic == b"PK\x03\x04" or magic == b"\xfd7zX":

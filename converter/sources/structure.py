@@ -109,7 +109,7 @@ class Structure:
         if end < 0:
             return None
         # What follows the last newline outside quotes waits for the next block.
-        ends = np.count_nonzero(marks == _NEWLINE)
+        ends = int(np.count_nonzero(marks == _NEWLINE))
         used = ends * self._columns
         if used > len(marks) or not (marks[:used].reshape(ends, self._columns)[:, -1] == _NEWLINE).all():
             return None
@@ -121,7 +121,7 @@ class Structure:
         returns = _count(text, _RETURN) if b"\r" in text else 0
         if returns and returns != text.count(b"\r\n") and self._stray_return in text:
             return None
-        lines, newlines = None, int(ends)
+        lines, newlines = None, ends
         if inner_newlines:
             ends_a_line = all_marks == _NEWLINE
             ends_a_row = ends_a_line.copy()
@@ -132,9 +132,9 @@ class Structure:
         # Every control character ends a line or separates fields, in a plain text.
         controls = newlines + text.count(b"\r\n") if returns else newlines
         if self._separator < 32:
-            controls += used - int(ends)
+            controls += used - ends
         plain = plain and _count(text, 32, below=True) == controls
-        return Rows(text, int(ends), lines, (), end + 1, newlines, 0, plain)
+        return Rows(text, ends, lines, (), end + 1, newlines, 0, plain)
 
     def _marks(self, array: Bytes) -> tuple[Bytes, Places]:
         """Return the separators, newlines and quotes of the block in order, and the places of the quotes."""
@@ -219,9 +219,7 @@ class Structure:
                 return fields
             place = match.end() + 1
 
-    def _gather(
-        self, array: Bytes, block: bytes, newlines: Places, stretches: list[_Stretch], consumed: int
-    ) -> Rows:
+    def _gather(self, array: Bytes, block: bytes, newlines: Places, stretches: list[_Stretch], consumed: int) -> Rows:
         """Judge the rows found, and put the whole ones together."""
         if not stretches:
             return Rows(b"", 0, None, (), 0, 0, 0, plain=False)
@@ -281,7 +279,7 @@ class Structure:
         """
         row_end = end - 1 if block[end - 1] == _RETURN and end > start else end
         fields = [
-            b'"' + field.replace(b'"', b'""') + b'"' 
+            b'"' + field.replace(b'"', b'""') + b'"'
             if (b'"' in field and not field.startswith(b'"')) or field.endswith(b"\r")
             else field
             for field in self._fields(block, start, row_end)

@@ -1,15 +1,15 @@
 """One documented text form for every type of column.
 
-| type | text |
-|---|---|
-| text, categories | as it is |
-| integers | decimal digits |
-| floats | the shortest digits that give the same number back, never an exponent: `1e21` is `1000000000000000000000`; NaN and infinities count as missing |
-| decimals | all their digits: `12.30` |
-| booleans | `true`, `false` |
-| dates | `2024-01-31` |
-| times, date-times | `13:05:00`, `2024-01-31 13:05:00`, a fraction only where there is one; with a time zone in UTC, ending in `Z` |
-| lists (trait IDs) | their items in these forms, joined |
+- Text and categories: as they are.
+- Integers: decimal digits.
+- Floats: the shortest digits that give the same number back, never an exponent (`1e21` is
+  `1000000000000000000000`); NaN and infinities count as missing.
+- Decimals: all their digits, `12.30`.
+- Booleans: `true`, `false`.
+- Dates: `2024-01-31`.
+- Times and date-times: `13:05:00`, `2024-01-31 13:05:00`, with a fraction only where there is one; with a time
+  zone in UTC, ending in `Z`.
+- Lists of trait IDs: their items in these forms, joined.
 """
 
 from __future__ import annotations
@@ -53,8 +53,10 @@ def as_text(column: pl.Expr, name: str, type_: pl.DataType | DataTypeClass, sepa
 
 def check_id_type(name: str, type_: pl.DataType | DataTypeClass) -> None:
     """Raise `ColumnError` where a column of this type cannot hold user IDs: only text and integers can."""
-    exact = type_.is_integer() or type_ in (pl.String, pl.Categorical, pl.Enum) or (
-        isinstance(type_, pl.Decimal) and not type_.scale
+    exact = (
+        type_.is_integer()
+        or type_ in (pl.String, pl.Categorical, pl.Enum)
+        or (isinstance(type_, pl.Decimal) and not type_.scale)
     )
     if not exact:
         raise ColumnError(
@@ -75,4 +77,6 @@ def _without_exponent(texts: pl.Series) -> pl.Series:
     distinct = texts.drop_nulls().unique()
     if not len(distinct):
         return texts
-    return texts.replace_strict(distinct, [format(Decimal(text), "f") for text in distinct], return_dtype=pl.String, default=None)
+    return texts.replace_strict(
+        distinct, [format(Decimal(text), "f") for text in distinct], return_dtype=pl.String, default=None
+    )

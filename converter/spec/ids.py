@@ -24,9 +24,10 @@ class IdType:
     """One type of user ID.
 
     `form` is a regular expression (Rust syntax) that a normalised ID must match as a whole, `None` where
-    anything goes that `FORBIDDEN_IN_ID` does not name; `describe` says it in words. `case` is the case that Adobe wants, `None` where the case is the customer's; `dpid` the global data source, `None`
-    where the data source is the customer's own; `device` says whether it is a device advertising ID;
-    `doubtful` is a form that is accepted with a warning.
+    anything goes that `FORBIDDEN_IN_ID` does not name; `describe` says it in words. `case` is the case that
+    Adobe wants, `None` where it is the customer's; `dpid` the global data source, `None` where the data source
+    is the customer's own; `device` says whether it is a device advertising ID; `doubtful` is a text that is
+    accepted with a warning.
     """
 
     name: str
@@ -43,28 +44,105 @@ class IdType:
 ID_TYPES: dict[str, IdType] = {
     type_.name: type_
     for type_ in (
-        IdType("crm", "DPUUID, the customer's own ID", None,
-               "any text without a colon (or %3A), tab, newline or other control character", IDS_PAGE),
+        IdType(
+            "crm",
+            "DPUUID, the customer's own ID",
+            None,
+            "any text without a colon (or %3A), tab, newline or other control character",
+            IDS_PAGE,
+        ),
         IdType("uuid", "Audience Manager UUID", r"^[0-9]{38}$", "38 decimal digits", IDS_PAGE, dpid=0),
-        IdType("gaid", "Google advertising ID (Android)", _LOWER_UUID,
-               "8-4-4-4-12 lower-case hexadecimal digits", IDS_PAGE, 20914, "lower", True),
-        IdType("idfa", "Apple ID for advertisers (iOS)", _UPPER_UUID,
-               "8-4-4-4-12 upper-case hexadecimal digits", IDS_PAGE, 20915, "upper", True),
-        IdType("rida", "Roku ID for advertising", _LOWER_UUID,
-               "8-4-4-4-12 lower-case hexadecimal digits", GLOBAL_SOURCES_PAGE, 121963, "lower", True),
-        IdType("maid", "Microsoft advertising ID", r"^[0-9A-Za-z-]+$", "letters and digits",
-               GLOBAL_SOURCES_PAGE, 389146, None, True, "-"),
-        IdType("tifa", "Samsung ID for advertising", r"^[0-9A-Za-z-]+$", "letters and digits",
-               GLOBAL_SOURCES_PAGE, 963906, None, True, "-"),
-        IdType("fire", "Amazon Fire TV advertising ID", _LOWER_UUID,
-               "8-4-4-4-12 lower-case hexadecimal digits", GLOBAL_SOURCES_PAGE, 488258, "lower", True),
-        IdType("lgudid", "LG device ID", _LOWER_UUID,
-               "8-4-4-4-12 lower-case hexadecimal digits", GLOBAL_SOURCES_PAGE, 1171485, "lower", True),
-        IdType("vizio", "Vizio ID for advertising", r"^[0-9A-Za-z]+$", "letters and digits",
-               GLOBAL_SOURCES_PAGE, 1171489, None, True),
-        IdType("hashed_email", "SHA-256 of an e-mail address", r"^[0-9a-f]{64}$",
-               "64 lower-case hexadecimal digits (SHA-256 of the trimmed, lower-cased address)",
-               HASHING_PAGE, None, "lower"),
+        IdType(
+            "gaid",
+            "Google advertising ID (Android)",
+            _LOWER_UUID,
+            "8-4-4-4-12 lower-case hexadecimal digits",
+            IDS_PAGE,
+            20914,
+            "lower",
+            True,
+        ),
+        IdType(
+            "idfa",
+            "Apple ID for advertisers (iOS)",
+            _UPPER_UUID,
+            "8-4-4-4-12 upper-case hexadecimal digits",
+            IDS_PAGE,
+            20915,
+            "upper",
+            True,
+        ),
+        IdType(
+            "rida",
+            "Roku ID for advertising",
+            _LOWER_UUID,
+            "8-4-4-4-12 lower-case hexadecimal digits",
+            GLOBAL_SOURCES_PAGE,
+            121963,
+            "lower",
+            True,
+        ),
+        IdType(
+            "maid",
+            "Microsoft advertising ID",
+            r"^[0-9A-Za-z-]+$",
+            "letters and digits",
+            GLOBAL_SOURCES_PAGE,
+            389146,
+            None,
+            True,
+            "-",
+        ),
+        IdType(
+            "tifa",
+            "Samsung ID for advertising",
+            r"^[0-9A-Za-z-]+$",
+            "letters and digits",
+            GLOBAL_SOURCES_PAGE,
+            963906,
+            None,
+            True,
+            "-",
+        ),
+        IdType(
+            "fire",
+            "Amazon Fire TV advertising ID",
+            _LOWER_UUID,
+            "8-4-4-4-12 lower-case hexadecimal digits",
+            GLOBAL_SOURCES_PAGE,
+            488258,
+            "lower",
+            True,
+        ),
+        IdType(
+            "lgudid",
+            "LG device ID",
+            _LOWER_UUID,
+            "8-4-4-4-12 lower-case hexadecimal digits",
+            GLOBAL_SOURCES_PAGE,
+            1171485,
+            "lower",
+            True,
+        ),
+        IdType(
+            "vizio",
+            "Vizio ID for advertising",
+            r"^[0-9A-Za-z]+$",
+            "letters and digits",
+            GLOBAL_SOURCES_PAGE,
+            1171489,
+            None,
+            True,
+        ),
+        IdType(
+            "hashed_email",
+            "SHA-256 of an e-mail address",
+            r"^[0-9a-f]{64}$",
+            "64 lower-case hexadecimal digits (SHA-256 of the trimmed, lower-cased address)",
+            HASHING_PAGE,
+            None,
+            "lower",
+        ),
     )
 }
 

@@ -10,8 +10,11 @@ Kind = Literal["data", "id-sync", "c2c-id-sync", "odc"]
 Mode = Literal["sync", "overwrite"]
 Extension = Literal["", ".gz", ".gpg", ".pgp"]
 
+_EXTENSIONS: dict[str, Extension] = {extension: extension for extension in get_args(Extension)}
 _NUMBER = r"(?:0|[1-9][0-9]*)"
-_TAIL = rf"_(?P<timestamp>[0-9]{{10}})\.(?P<mode>sync|overwrite)(?:\.(?P<split>{_NUMBER}))?(?P<extension>\.gz|\.gpg|\.pgp)?"
+_TAIL = (
+    rf"_(?P<timestamp>[0-9]{{10}})\.(?P<mode>sync|overwrite)(?:\.(?P<split>{_NUMBER}))?(?P<extension>\.gz|\.gpg|\.pgp)?"
+)
 _PATTERNS: dict[Kind, re.Pattern[str]] = {
     "data": re.compile(rf"ftp_dpm_(?P<dpids>{_NUMBER})(?:_(?P<target>{_NUMBER}))?{_TAIL}", re.ASCII),
     "odc": re.compile(rf"ftp_dpm_odc_(?P<dpids>{_NUMBER})(?:_(?P<target>{_NUMBER}))?{_TAIL}", re.ASCII),
@@ -90,10 +93,10 @@ class FileName:
                     kind=kind,
                     dpids=tuple(map(int, found["dpids"].split("_"))),
                     timestamp=int(found["timestamp"]),
-                    mode=found["mode"],
+                    mode="overwrite" if found["mode"] == "overwrite" else "sync",
                     target=None if found.get("target") is None else int(found["target"]),
                     split=None if found["split"] is None else int(found["split"]),
-                    extension=found["extension"] or "",
+                    extension=_EXTENSIONS[found["extension"] or ""],
                 )
         raise ValueError(
             f"'{name}' is not the name of an inbound file, such as "

@@ -46,28 +46,36 @@ class Rule:
 
 
 # Rows, in the order in which they are asked.
-ID_MISSING = Rule(
-    "C1", "id_missing", "The row has no user ID.", CONTENTS_PAGE, pl.col("id").is_null()
-)
+ID_MISSING = Rule("C1", "id_missing", "The row has no user ID.", CONTENTS_PAGE, pl.col("id").is_null())
 ID_IS_EMAIL = Rule(
-    "I3", "id_is_email", "The user ID is an e-mail address: hash it first (id.type = \"hashed_email\").",
-    FAQ_PAGE, pl.col("suspect").str.contains(r"^[^@\s]+@[^@\s]+\.[^@\s]+$"),
+    "I3",
+    "id_is_email",
+    'The user ID is an e-mail address: hash it first (id.type = "hashed_email").',
+    FAQ_PAGE,
+    pl.col("suspect").str.contains(r"^[^@\s]+@[^@\s]+\.[^@\s]+$"),
 )
 ID_FORBIDDEN_CHARACTER = Rule(
-    "I6", "id_forbidden_character", "The user ID holds a colon (or %3A), a tab, a newline or a control character.",
-    IDS_PAGE, pl.col("suspect").str.contains(FORBIDDEN_IN_ID),
+    "I6",
+    "id_forbidden_character",
+    "The user ID holds a colon (or %3A), a tab, a newline or a control character.",
+    IDS_PAGE,
+    pl.col("suspect").str.contains(FORBIDDEN_IN_ID),
 )
 ID_ALL_ZERO = Rule(
-    "I2", "id_all_zero", "The device ID is all zeros: the device has opted out.", OURS,
+    "I2",
+    "id_all_zero",
+    "The device ID is all zeros: the device has opted out.",
+    OURS,
     pl.col("suspect").str.contains(r"^[0-]+$"),
 )
 BAD_VALUE = Rule(
-    "C6", "bad_value", "A value holds a tab, a newline, another control character or a double quote.", CONTENTS_PAGE,
+    "C6",
+    "bad_value",
+    "A value holds a tab, a newline, another control character or a double quote.",
+    CONTENTS_PAGE,
     pl.col("bad_value"),
 )
-NO_SIGNAL = Rule(
-    "C1", "no_signal", "No signal is left in the row.", CONTENTS_PAGE, ~pl.col("any_signal")
-)
+NO_SIGNAL = Rule("C1", "no_signal", "No signal is left in the row.", CONTENTS_PAGE, ~pl.col("any_signal"))
 
 
 def id_wrong_form(type_: IdType) -> Rule:
@@ -79,7 +87,10 @@ def id_wrong_form(type_: IdType) -> Rule:
 def line_too_long(most: int) -> Rule:
     """Return the rule that a line has at most `most` bytes, its newline included."""
     return Rule(
-        LINE_BYTES.code, "line_too_long", f"The line would be longer than {most:,} bytes.", LINE_BYTES.page,
+        LINE_BYTES.code,
+        "line_too_long",
+        f"The line would be longer than {most:,} bytes.",
+        LINE_BYTES.page,
         pl.col("line").str.len_bytes() > most,
     )
 
@@ -87,8 +98,11 @@ def line_too_long(most: int) -> Rule:
 def line_fits_no_part(most: int) -> Rule:
     """Return the rule that a line fits into a part of its own, of at most `most` bytes of text *(ours)*."""
     return Rule(
-        "Z1", "line_fits_no_part", f"The line, longer than {most:,} bytes, fits into no part: raise the limits.",
-        NAMES_PAGE, pl.col("line").str.len_bytes() > most,
+        "Z1",
+        "line_fits_no_part",
+        f"The line, longer than {most:,} bytes, fits into no part: raise the limits.",
+        NAMES_PAGE,
+        pl.col("line").str.len_bytes() > most,
     )
 
 
@@ -120,8 +134,10 @@ def first_reason(rules: Sequence[Rule], offset: int = 0) -> pl.Expr:
 # Signals: left out, or changed, and counted; the row stays.
 VALUE_MISSING = Rule("C6", "value_missing", "The value is missing, so the pair is left out.", CONTENTS_PAGE)
 VALUE_CLEANED = Rule(
-    "C6", "value_cleaned",
-    "Control characters became a space, double quotes a single quote.", CONTENTS_PAGE,
+    "C6",
+    "value_cleaned",
+    "Control characters became a space, double quotes a single quote.",
+    CONTENTS_PAGE,
 )
 VALUE_DROPPED = Rule("C6", "value_dropped", "The value held a control character or a double quote.", CONTENTS_PAGE)
 COMMA_REPLACED = Rule("C2", "comma_replaced", "A comma in the value was replaced.", CONTENTS_PAGE)

@@ -1,0 +1,62 @@
+"""The command line: one module a command. Only here are typer, printing and exit codes.
+
+Commands import what they need when they run, so that `--help` starts quickly.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from converter._version import __version__
+from converter.cli.convert import convert
+from converter.cli.schema import schema
+from converter.errors import ConverterError
+
+app = typer.Typer(
+    name="aam-inbound",
+    help="Turn CRM tables into the inbound files that Adobe Audience Manager accepts.",
+    epilog="Exit codes: 0 done; 1 failed; 2 the command line or the job is wrong; 3 more rejects than "
+    "--max-rejects allows; 130, 143 stopped by a signal.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+app.command(no_args_is_help=True)(convert)
+app.command()(schema)
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"aam-inbound {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Turn CRM tables into the inbound files that Adobe Audience Manager accepts."""
+
+
+def main() -> None:
+    """Run the command line; errors become one sentence on standard error and an exit code."""
+    try:
+        app()
+    except ConverterError as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        print("Stopped: nothing was published and no partial file is left.", file=sys.stderr)
+        sys.exit(130)
+
+
+def _fail(error: ConverterError) -> None:
+    if "--debug" in sys.argv:
+        raise error
+    print(f"Error: {error}", file=sys.stderr)
+    sys.exit(error.exit_code)

@@ -1,0 +1,177 @@
+"""`aam-inbound convert`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from converter.cli.progress import Mode, showing
+from converter.errors import StoppedError
+
+if TYPE_CHECKING:
+    from converter.job import Job
+
+
+def convert(
+    job_file: Annotated[
+        Path | None, typer.Argument(metavar="JOB.toml", help="The job file, or else the input.")
+    ] = None,
+    *,
+    input_: Annotated[
+        list[str] | None,
+        typer.Option("--input", "-i", metavar="PATH", help="A file, glob or folder to read; may be repeated."),
+    ] = None,
+    format_: Annotated[
+        str | None,
+        typer.Option("--format", metavar="NAME", help="csv, tsv, parquet, ndjson or arrow; else by the suffix."),
+    ] = None,
+    to: Annotated[str | None, typer.Option(metavar="FOLDER", help="Where the parts go.")] = None,
+    dpid: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="The data source whose IDs are in the file.")
+    ] = None,
+    target: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="The data source that the traits belong to.")
+    ] = None,
+    mode: Annotated[str | None, typer.Option(metavar="NAME", help="sync (adds) or overwrite (replaces).")] = None,
+    id_: Annotated[str | None, typer.Option("--id", metavar="COLUMN", help="The column with the user IDs.")] = None,
+    id_type: Annotated[str | None, typer.Option(metavar="NAME", help="crm, uuid, gaid, idfa, hashed_email …")] = None,
+    signal_: Annotated[
+        list[str] | None,
+        typer.Option("--signal", metavar="COLUMN[=KEY]", help="A column to send as a key-value pair; may be repeated."),
+    ] = None,
+    trait: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN[=SEPARATOR]|NUMBER",
+            help="A column of trait IDs, or one trait for every row; may be repeated.",
+        ),
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any key of the job file; may be repeated.")
+    ] = None,
+    max_rejects: Annotated[
+        str | None,
+        typer.Option(metavar="N|P%", help="The most rows that may be rejected; more, and nothing is published. [10%]"),
+    ] = None,
+    report_dir: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="Where the report and the rejects go. [reports]")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything and show what would be done; write nothing.")
+    ] = False,
+    progress: Annotated[
+        Mode, typer.Option(metavar="auto|json|off", help="How progress is shown, on standard error.")
+    ] = "auto",
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where something fails.")] = False,
+) -> None:
+    """Convert tables into inbound data files, as a job file or flags say.
+
+    Flags go over what the job file says, and --set goes over flags.
+
+    Examples:
+      aam-inbound convert job.toml
+
+      aam-inbound convert crm.csv --id crm_id --dpid 1234 --signal gender --signal city=home_city --to out/
+
+    """
+    del debug  # main() looks for it
+    _stop_on_signals()
+    flags = {
+        "input.path": input_ or None,
+        "input.format": format_,
+        "id.column": id_,
+        "id.type": id_type,
+        "record.signals": [_signal(text) for text in signal_ or ()] or None,
+        "record.traits": [_trait(text) for text in trait or ()] or None,
+        "output.to": to,
+        "output.dpid": dpid,
+        "output.target": target,
+        "output.mode": mode,
+        "report.max_rejects": max_rejects,
+        "report.dir": report_dir,
+    }
+    job = _job(job_file, flags, set_ or ())
+    if job.run.threads:  # the engine reads this when it is first imported
+        os.environ.setdefault("POLARS_MAX_THREADS", str(job.run.threads))
+    _convert(job, progress, dry_run=dry_run)
+
+
+def _convert(job: Job, progress: Mode, *, dry_run: bool) -> None:
+    from rich.console import Console
+
+    from converter.convert import convert as run
+    from converter.convert import plan
+    from converter.report import terminal
+
+    console = Console(soft_wrap=True, highlight=False)
+    if dry_run:
+        checked = plan(job)
+        console.print(terminal.preview(checked))
+        checked.destination.abort()
+        return
+    for warning in job.warnings:
+        print(f"Warning: {warning}", file=sys.stderr)
+    with showing(progress) as update:
+        report = run(job, progress=update)
+    if progress == "json":
+        sys.stderr.write('{"event": "done", "report": ' + _one_line(report.to_json()) + "}\n")
+    elif progress != "off":
+        console.print(terminal.summary(report))
+
+
+def _one_line(document: bytes) -> str:
+    import orjson
+
+    return orjson.dumps(orjson.loads(document)).decode()
+
+
+def _job(job_file: Path | None, flags: dict[str, Any], settings: Iterable[str]) -> Job:
+    """Make the job of file, flags and settings; a first argument that is no job file is the input."""
+    from converter.job import Job, merge, parse_setting
+
+    changes: dict[str, Any] = {}
+    for key, value in flags.items():
+        if value is not None:
+            section, _, name = key.partition(".")
+            changes.setdefault(section, {})[name] = value
+    for text in settings:
+        changes = merge(changes, parse_setting(text))
+    if job_file is None:
+        return Job(**changes)
+    if job_file.suffix == ".toml":
+        return Job.load(job_file, changes)
+    given = changes.setdefault("input", {}).get("path", [])
+    changes["input"]["path"] = [str(job_file), *([given] if isinstance(given, str) else given)]
+    return Job(**changes)
+
+
+def _signal(text: str) -> dict[str, str]:
+    column, equals, key = text.rpartition("=")
+    return {"column": column, "key": key} if equals else {"column": text}
+
+
+def _trait(text: str) -> dict[str, str] | int:
+    if text.isascii() and text.isdigit():
+        return int(text)
+    column, equals, separator = text.partition("=")
+    return {"column": column, "separator": separator} if equals else {"column": column}
+
+
+def _stop_on_signals() -> None:
+    """Let SIGTERM and SIGINT end a run in the way an error does: with everything cleaned up."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del frame
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, signal.SIG_IGN)  # one is enough: let it clean up
+        raise StoppedError(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)

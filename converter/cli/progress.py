@@ -1,0 +1,92 @@
+"""Progress: a bar on a terminal, plain lines elsewhere, JSON lines for programs, or nothing. On standard error."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from converter.convert import Progress
+
+Mode = Literal["auto", "json", "off"]
+
+_SECONDS_BETWEEN_LINES = 10.0
+_SECONDS_BETWEEN_OBJECTS = 1.0
+
+
+@contextmanager
+def showing(mode: Mode) -> Iterator[Callable[[Progress], None] | None]:
+    """Give a function that shows progress as `mode` asks, and take what it drew away at the end."""
+    if mode == "off":
+        yield None
+    elif mode == "json":
+        yield _every(_SECONDS_BETWEEN_OBJECTS, _as_json)
+    elif sys.stderr.isatty():
+        with _bar() as update:
+            yield update
+    else:
+        yield _every(_SECONDS_BETWEEN_LINES, _as_line)
+
+
+def _every(seconds: float, show: Callable[[Progress], None]) -> Callable[[Progress], None]:
+    """Show at most once in so many seconds."""
+    last = time.monotonic()
+
+    def update(progress: Progress) -> None:
+        nonlocal last
+        if time.monotonic() - last >= seconds:
+            last = time.monotonic()
+            show(progress)
+
+    return update
+
+
+def _as_json(progress: Progress) -> None:
+    import orjson
+
+    sys.stderr.write(orjson.dumps({"event": "progress", **asdict(progress)}).decode() + "\n")
+    sys.stderr.flush()
+
+
+def _as_line(progress: Progress) -> None:
+    from converter.report.terminal import size
+
+    share = progress.bytes_read / max(progress.bytes_total, 1)
+    sys.stderr.write(
+        f"{share:.0%}: {progress.rows:,} rows, {size(progress.bytes_read)} read, {progress.parts} parts finished, "
+        f"{progress.rejected:,} rejected, {progress.seconds:.0f} s\n"
+    )
+    sys.stderr.flush()
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[Progress], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[rows]:,} rows  {task.fields[parts]} parts"),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("converting", total=None, rows=0, parts=0)
+
+        def update(progress: Progress) -> None:
+            bar.update(
+                task,
+                completed=progress.bytes_read,
+                total=progress.bytes_total,
+                rows=progress.rows,
+                parts=progress.parts,
+            )
+
+        yield update
