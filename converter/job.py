@@ -610,7 +610,7 @@ def _flag_for(key: str) -> str:
     return f": give it in the job file or as {flags[key]}" if key in flags else ""
 
 
-def _shown(given: Any, where: list[int | str]) -> str:
+def _shown(given: Any, where: list[Any]) -> str:
     """Return what the user wrote at a place of the job, short and without passwords."""
     for part in where:
         if (isinstance(given, Mapping) and part in given) or (

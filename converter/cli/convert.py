@@ -106,6 +106,7 @@ def convert(
 def _convert(job: Job, progress: Mode, *, dry_run: bool) -> None:
     from rich.console import Console
 
+    from converter.cli.preview import preview
     from converter.convert import convert as run
     from converter.convert import plan
     from converter.report import terminal
@@ -113,7 +114,7 @@ def _convert(job: Job, progress: Mode, *, dry_run: bool) -> None:
     console = Console(soft_wrap=True, highlight=False)
     if dry_run:
         checked = plan(job)
-        console.print(terminal.preview(checked))
+        console.print(preview(checked))
         checked.destination.abort()
         return
     for warning in job.warnings:

@@ -1,0 +1,74 @@
+"""Runs one step of a benchmark in a fresh process, and measures that process as the system sees it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import BenchmarkError
+from benchmarks.workload import ROOT
+
+_MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
+_READ = 1 << 20
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a run took: seconds of wall time and of CPU (user and system), the peak of its memory, its output."""
+
+    wall_seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+    output_bytes: int
+
+
+def run_fresh(*arguments: str) -> tuple[float, float, int]:
+    """Run `python -m benchmarks` with arguments; return wall and CPU seconds, and the peak of memory in bytes.
+
+    Linux counts what this process had at its own peak as the child's floor. So whoever calls this imports
+    nothing heavy: its dozen MB are then below what any contender needs.
+    """
+    started = time.perf_counter()
+    # The process is waited for with wait4, which is what tells of its resources.
+    process = subprocess.Popen(  # noqa: SIM115
+        [sys.executable, "-m", "benchmarks", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise BenchmarkError(f"'{' '.join(arguments[:2])}' failed, with exit code {process.returncode}.")
+    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * _MAXRSS_UNIT
+
+
+def measure(contender: str, path: Path, folder: Path) -> Measurement:
+    """Run a contender on `path`; what `folder` held before is removed, its new output stays."""
+    shutil.rmtree(folder, ignore_errors=True)
+    os.sync()  # what was written before does not slow this run
+    wall, cpu, peak = run_fresh("run", contender, str(path.resolve()), str(folder.resolve()))
+    return Measurement(wall, cpu, peak, sum(file.stat().st_size for file in outputs(folder)))
+
+
+def generated(path: Path, rows: int, seed: int) -> Path:
+    """Generate the workload at `path`, in another process: the libraries' memory is not to count here."""
+    run_fresh("generate", "wide-csv", "--rows", str(rows), "--seed", str(seed), "--to", str(path.resolve()))
+    return path
+
+
+def warm(path: Path) -> None:
+    """Read a file once, so that no contender is the one that waits for the disk."""
+    with path.open("rb", buffering=0) as file:
+        while file.read(_READ):
+            pass
+
+
+def outputs(folder: Path) -> list[Path]:
+    """Return the files of an output in the order of their parts: 2 before 10."""
+    return sorted(
+        folder.iterdir(), key=lambda file: [(len(word), word) for word in file.name.split(".")]
+    )

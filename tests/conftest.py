@@ -1,0 +1,108 @@
+"""Fixtures for all tests."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from converter import Job, convert
+from converter.job import merge
+from converter.report import Report
+
+TIMESTAMP = 1_366_545_717
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the tests that take minutes as well")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--slow"):
+        return
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
+
+
+@dataclass
+class Run:
+    """A folder to run jobs in, with a job that uses the columns `id`, `a`, `b` and `t`."""
+
+    folder: Path
+    job: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.job = {
+            "input": {"path": str(self.folder / "in.csv")},
+            "id": {"column": "id"},
+            "record": {"signals": ["a"]},
+            "output": {"to": str(self.folder / "out"), "dpid": 1234, "timestamp": TIMESTAMP},
+            "report": {"dir": str(self.folder / "reports"), "max_rejects": "100%"},
+        }
+
+    def write(self, content: str | bytes, name: str = "in.csv") -> Path:
+        path = self.folder / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    def make_job(self, **changes: Any) -> Job:
+        return Job(**merge(self.job, changes))
+
+    def convert(self, content: str | bytes | None = None, name: str = "in.csv", **changes: Any) -> Report:
+        """Write the input, convert it, and return the report."""
+        if content is not None:
+            changes = merge({"input": {"path": str(self.write(content, name))}}, changes)
+        return convert(self.make_job(**changes))
+
+    @property
+    def out(self) -> Path:
+        return self.folder / "out"
+
+    @property
+    def files(self) -> list[str]:
+        """The names of the files in the output folder."""
+        return sorted(file.name for file in self.out.iterdir()) if self.out.exists() else []
+
+    @property
+    def text(self) -> bytes:
+        """The text of all parts, in order."""
+        parts = sorted(self.out.glob("*"), key=lambda part: int(part.name.removesuffix(".gz").rpartition(".")[2]))
+        return b"".join(
+            gzip.decompress(part.read_bytes()) if part.suffix == ".gz" else part.read_bytes() for part in parts
+        )
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of all parts, without newlines."""
+        return self.text.decode().split("\n")[:-1]
+
+    @property
+    def rejects(self) -> list[dict[str, Any]]:
+        """The rejected rows, as the file of rejects has them."""
+        (path,) = (self.folder / "reports").glob("*.rejects.ndjson.gz")
+        return [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The report as it was written."""
+        (path,) = (self.folder / "reports").glob("*.report.json")
+        report = json.loads(path.read_bytes())
+        assert isinstance(report, dict)
+        return report
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run(tmp_path)
+
+
+@pytest.fixture
+def fresh_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Run]:
+    """For tests that run more than one job: a folder each."""
+    return lambda: Run(tmp_path_factory.mktemp("run"))

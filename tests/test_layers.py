@@ -1,0 +1,96 @@
+"""A room imports only from rooms above it."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "converter"
+
+ROOMS = [
+    "_version",
+    "errors",
+    "ledger",
+    "spec.limits",
+    "spec.ids",
+    "spec.names",
+    "spec.rules",
+    "spec.kinds",
+    "job",
+    "sources",
+    "privacy",
+    "sift",
+    "records",
+    "parts",
+    "engine",
+    "destinations",
+    "report",
+    "convert",
+    "cli",
+]
+
+
+def room(module: str) -> int:
+    """The place of a module's room: the longest name in ROOMS that it begins with."""
+    name = module.removeprefix("converter").removeprefix(".")
+    while name and name not in ROOMS:
+        name = name.rpartition(".")[0]
+    assert name, f"{module} is in no room"
+    return ROOMS.index(name)
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            if node.module in ("converter", "converter.spec"):
+                found.update(f"{node.module}.{alias.name}" for alias in node.names)
+            elif node.module and node.module.startswith("converter."):
+                found.add(node.module)
+        elif isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names if alias.name.startswith("converter."))
+    return found
+
+
+MODULES = sorted(
+    path for path in PACKAGE.rglob("*.py") if path.name != "__main__.py" and path.parent != PACKAGE
+) + sorted(path for path in PACKAGE.glob("*.py") if path.name not in ("__init__.py", "__main__.py"))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_room_imports_only_from_rooms_above_it(path: Path) -> None:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    module = ".".join(parts).removesuffix(".__init__")
+    if module in ("converter.spec",):
+        return
+    for imported in imports(path):
+        assert room(imported) <= room(module), f"{module} imports {imported}"
+
+
+def test_only_the_command_line_prints_or_knows_typer() -> None:
+    for path in MODULES:
+        if "cli" in path.relative_to(PACKAGE).parts:
+            continue
+        source = path.read_text()
+        assert "typer" not in source, path
+        calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+        assert not any(isinstance(call.func, ast.Name) and call.func.id == "print" for call in calls), path
+
+
+def test_the_rules_read_and_write_nothing() -> None:
+    for path in (PACKAGE / "spec").glob("*.py"):
+        names = {name.partition(".")[0] for name in _all_imports(path)}
+        assert names <= {"__future__", "collections", "dataclasses", "typing", "re", "polars", "converter"}, path
+
+
+def _all_imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            found.add(node.module or "")
+        elif isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+    return found
