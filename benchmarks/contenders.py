@@ -60,7 +60,8 @@ def _ours(path: Path, folder: Path) -> None:
 def _chdb(path: Path, folder: Path) -> None:
     import chdb
 
-    chdb.query(_chdb_query(path, folder / "lines.gz"))
+    query: Callable[[str], object] = chdb.query  # untyped where it is installed, unknown where it is not
+    query(_chdb_query(path, folder / "lines.gz"))
 
 
 def _chdb_query(path: Path, target: Path) -> str:

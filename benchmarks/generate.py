@@ -29,7 +29,7 @@ _PLACES = (
     ("Paris", "FR"), ("Orléans", "FR"), ("Lyon", "FR"), ("London", "GB"), ("Leeds", "GB"),
     ("Madrid", "ES"), ("Málaga", "ES"), ("Porto", "PT"), ("Lisboa", "PT"), ("Milano", "IT"),
     ("New York", "US"), ("Chicago", "US"), ("Boston", "US"), ("Montréal", "CA"), ("東京", "JP"),
-)  # fmt: skip
+)
 _GENDERS = ["female"] * 24 + ["male"] * 24 + ["other"] * 2
 _AGE_BANDS = ["18-24", "25-34", "35-44", "45-54", "55-64", "65+"]
 _PLANS = ["free", "basic", "standard", "premium", "business"]
@@ -37,9 +37,9 @@ _PLANS_WITH_COMMA = ["basic, monthly", "standard, yearly", "premium, monthly", "
 _PRODUCTS = ["phone", "tablet", "laptop", "headphones", "smart watch", "e-reader", "camera", "router", "game console"]
 _CHANNELS = ["web", "app", "store", "partner", "phone", "event"]
 _NOTES = [
-    "called back twice", "prefers e-mail", "asked for an invoice", "moved house in spring", "none", "long-time customer",
-    "returned one item", "newsletter only",
-]  # fmt: skip
+    "called back twice", "prefers e-mail", "asked for an invoice", "moved house in spring",
+    "none", "long-time customer", "returned one item", "newsletter only",
+]
 _DAYS = [str(dt.date(2023, 1, 1) + dt.timedelta(days)) for days in range(1000)]
 _TRAITS = [str(number) for first in (210_000, 4_100_000) for number in range(first, first + 9 * 37, 9)]
 _TRAITS_IN_ROW = 4

@@ -4,32 +4,39 @@ from __future__ import annotations
 
 import os
 import platform
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 _LIBRARIES = ("aam-inbound-converter", "polars", "numpy", "pyarrow", "isal", "chdb", "chdb-core")
 
 
-def describe() -> dict[str, object]:
-    """Return cores, CPU model, memory, system, and the versions of Python and the libraries."""
-    return {
-        "cores": os.cpu_count(),
-        "cpu": _cpu(),
-        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "libraries": {name: version for name in _LIBRARIES if (version := _version(name))},
-    }
+@dataclass(frozen=True)
+class Machine:
+    """What a measurement depends on."""
+
+    cores: int
+    cpu: str
+    memory_bytes: int
+    system: str
+    python: str
+    libraries: dict[str, str]
+
+    def __str__(self) -> str:
+        versions = ", ".join(f"{name} {version}" for name, version in self.libraries.items())
+        memory = f"{self.memory_bytes / 2**30:.1f} GiB"
+        return f"{self.cores} cores, {self.cpu}, {memory}, {self.system}\nPython {self.python}, {versions}"
 
 
-def sentence(machine: dict[str, object]) -> str:
-    """Return the same as two lines of text."""
-    memory = float(str(machine["memory_bytes"])) / 2**30
-    libraries = machine["libraries"]
-    named = [f"{name} {version}" for name, version in libraries.items()] if isinstance(libraries, dict) else []
-    return (
-        f"{machine['cores']} cores, {machine['cpu']}, {memory:.1f} GiB, {machine['system']}\n"
-        f"{', '.join([f'Python {machine["python"]}', *named])}"
+def describe() -> Machine:
+    """Describe the machine that this process runs on."""
+    return Machine(
+        cores=os.cpu_count() or 1,
+        cpu=_cpu(),
+        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        system=f"{platform.system()} {platform.machine()}",
+        python=platform.python_version(),
+        libraries={name: version for name in _LIBRARIES if (version := _version(name))},
     )
 
 

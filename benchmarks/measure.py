@@ -35,7 +35,7 @@ def run_fresh(*arguments: str) -> tuple[float, float, int]:
     """
     started = time.perf_counter()
     # The process is waited for with wait4, which is what tells of its resources.
-    process = subprocess.Popen(  # noqa: SIM115
+    process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL
     )
     _, status, usage = os.wait4(process.pid, 0)
@@ -69,6 +69,4 @@ def warm(path: Path) -> None:
 
 def outputs(folder: Path) -> list[Path]:
     """Return the files of an output in the order of their parts: 2 before 10."""
-    return sorted(
-        folder.iterdir(), key=lambda file: [(len(word), word) for word in file.name.split(".")]
-    )
+    return sorted(folder.iterdir(), key=lambda file: [(len(word), word) for word in file.name.split(".")])

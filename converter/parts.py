@@ -92,10 +92,11 @@ def _text_of(chunk: pa.Array) -> Text | None:
         starts = np.cumsum([0, *map(len, buffers)])
         if np.array_equal(starts[numbers] + offsets, ends - lengths):
             return Text(buffers, ends)
-    copied = chunk.drop_null().cast(pa.large_string())
-    offsets_ = np.frombuffer(copied.buffers()[1], np.int64)[copied.offset : copied.offset + len(copied) + 1]
-    data = np.frombuffer(copied.buffers()[2], np.uint8)[offsets_[0] : offsets_[-1]]
-    return Text((data,), offsets_[1:] - offsets_[0])
+    # A null has no length here, so only the ends of the others count.
+    copied = chunk.cast(pa.large_string())
+    edges = np.frombuffer(copied.buffers()[1], np.int64)[copied.offset : copied.offset + len(copied) + 1]
+    data = np.frombuffer(copied.buffers()[2], np.uint8)[edges[0] : edges[-1]]
+    return Text((data,), edges[1:][chunk.is_valid().to_numpy(zero_copy_only=False)] - edges[0])
 
 
 @dataclass(frozen=True)

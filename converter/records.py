@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import polars as pl
 import polars.selectors as cs
@@ -126,7 +127,7 @@ class Records:
 
     def incomplete(self, judged: pl.DataFrame) -> set[int]:
         """Return the signals, by their place in the job, of which values are missing in rows that were judged."""
-        missing = judged.select(cs.starts_with("missing#").any()).row(0, named=True)
+        missing = _row(judged.select(cs.starts_with("missing#").any()))
         return {int(name.partition("#")[2]) for name, any_missing in missing.items() if any_missing}
 
     def tally(self, frame: pl.DataFrame) -> Ledger:
@@ -140,7 +141,7 @@ class Records:
                 rejected[self.rules[place].name] += count
             written = frame.filter(pl.col("reason").is_null())
         ledger = Ledger(written=written.height, rejected=rejected)
-        for name, count in written.select(cs.contains("#").sum()).row(0, named=True).items():
+        for name, count in _row(written.select(cs.contains("#").sum())).items():
             counter, _, _ = name.partition("#")
             if counter == "signals":
                 ledger.signals_written += count
@@ -266,6 +267,11 @@ class _Signals:
 
     def counters(self) -> list[pl.Expr]:
         return [term.alias(f"{name}#{place}") for name, terms in self._counted.items() for place, term in terms.items()]
+
+
+def _row(frame: pl.DataFrame) -> dict[str, Any]:
+    """Return the only row of a frame by its columns; nothing where it has none."""
+    return frame.row(0, named=True) if frame.width else {}
 
 
 def _in_case(text: pl.Expr, case: str) -> pl.Expr:

@@ -135,9 +135,9 @@ class DelimitedSource:
         block = bytearray(self._block)
         count = stream.readinto(memoryview(block))
         text = bytes(block[:count])
-        if b"\0" in text[:1000]:
+        if b"\0" in text[: text.find(b"\n") + 1 or 1000]:
             raise InputError(
-                f"The input '{self.file.path}' holds NUL characters, as UTF-16 read in another encoding does.",
+                f"The first row of '{self.file.path}' holds NUL characters, as UTF-16 read in another encoding does.",
                 'Set input.encoding (for example "utf-16-le") or input.format.',
             )
         start = len(text) - len(text.lstrip(b"\r\n"))
