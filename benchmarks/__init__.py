@@ -1,4 +1,7 @@
-"""Measures the converter against other ways to do the same, on generated data: `python -m benchmarks --help`."""
+"""Measures the converter beside other ways to do the same, on generated data.
+
+`python -m benchmarks --help` lists the commands.
+"""
 
 from __future__ import annotations
 

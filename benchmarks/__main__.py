@@ -35,7 +35,8 @@ def _run(arguments: argparse.Namespace) -> int:
             target = arguments.to or DATA / file_name(arguments.rows)
             generate(target, arguments.rows, arguments.seed)
             size = target.stat().st_size
-            print(f"{target.name}: {arguments.rows:,} rows, {size:,} bytes, {size / arguments.rows:.1f} a row")
+            each = size / arguments.rows
+            print(f"{target.name}: {arguments.rows:,} rows, {size:,} bytes, {each:.1f} a row")
         case "run":
             from benchmarks.contenders import run
 
@@ -59,7 +60,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description="Measure the converter, on generated data, against other ways."
+        prog="python -m benchmarks", description="Measure the converter beside other ways, on generated data."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -73,10 +74,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("input", type=Path, metavar="INPUT")
     run.add_argument("folder", type=Path, metavar="OUTDIR", help="an empty folder, or one to be made")
 
-    compare = commands.add_parser("compare", help="measure contenders in turns, with their outputs proven equal")
+    compare = commands.add_parser("compare", help="measure contenders in turns, outputs proven equal")
     compare.add_argument("input", type=Path, metavar="INPUT")
     compare.add_argument(
-        "--contender", action="append", choices=list(CONTENDERS), help="again for each; default: ours and chdb"
+        "--contender", action="append", choices=list(CONTENDERS), help="repeatable; default: ours and chdb"
     )
     compare.add_argument("--runs", type=_count, default=3, help="of each contender (default: %(default)s)")
     compare.add_argument("--json", type=Path, metavar="FILE", help="default: in benchmarks/results")

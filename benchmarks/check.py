@@ -12,7 +12,7 @@ from benchmarks.workload import DATA, file_name
 
 
 def check(rows: int, seed: int) -> bool:
-    """Convert a file of `rows` rows in both ways; print what the comparison gave and return whether it was equal."""
+    """Convert a file of `rows` rows in both ways; print the result and return whether the lines are equal."""
     DATA.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="check-", dir=DATA) as folder:
         path = generated(Path(folder, file_name(rows)), rows, seed)
@@ -21,7 +21,8 @@ def check(rows: int, seed: int) -> bool:
         measure(REFERENCE, path, theirs)
         equal, differ = first_difference(ours, theirs)
     if differ:
-        print(f"The outputs differ first in line {equal + 1:,}.")  # the number only: lines hold what users are
+        # The number only: what a line says of a user is not for a log.
+        print(f"The outputs differ first in line {equal + 1:,}.")
     else:
         print(f"{equal:,} lines from {rows:,} rows, each the same as the reference script's.")
     return not differ

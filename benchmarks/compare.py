@@ -31,7 +31,8 @@ def compare(path: Path, names: Sequence[str], runs: int, target: Path) -> None:
     if not path.is_file():
         raise BenchmarkError(f"There is no input '{path}': python -m benchmarks generate wide-csv --help.")
     machine = describe()
-    print(f"{machine}\n{path.name}, {path.stat().st_size / _MB:,.1f} MB, {runs} runs each, in turns\n", flush=True)
+    size = path.stat().st_size / _MB
+    print(f"{machine}\n{path.name}, {size:,.1f} MB, {runs} runs each, in turns\n", flush=True)
     measured, digests = _in_turns(path, names, runs)
     base = OURS if OURS in names else names[0]
     ratios = {name: _ratios(measured[name], measured[base]) for name in names}

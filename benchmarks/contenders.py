@@ -1,6 +1,7 @@
 """The contenders: each turns the workload's file into gzipped lines in a folder, in a process of its own.
 
-What a contender needs is imported when it runs: a process pays, in time and memory, for its own libraries only.
+What a contender needs is imported when it runs: a process pays, in time and memory, for its own libraries
+only.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from benchmarks.workload import COLUMNS, DPID, ID, SIGNALS, TIMESTAMP, TRAIT_SEP
 
 @dataclass(frozen=True)
 class Contender:
-    """A way to convert: `convert` takes the input and an empty folder; `needs` is a module it cannot do without."""
+    """A way to convert: `convert` takes the input and an empty folder; `needs` is a module it imports."""
 
     convert: Callable[[Path, Path], None]
     needs: str | None = None
@@ -67,8 +68,8 @@ def _chdb(path: Path, folder: Path) -> None:
 def _chdb_query(path: Path, target: Path) -> str:
     """Return the query that writes the lines.
 
-    It rejects every ID with an '@'; in the workload those are e-mail addresses. An item is preceded by its comma,
-    and the first comma cut off: measured faster than to filter and join an array.
+    It rejects every ID with an '@'; in the workload those are e-mail addresses. Each item comes with a comma
+    before it, and the first comma is cut off: measured a little cheaper than to filter and join an array.
     """
     pairs = [f"""if({name} = '', '', concat(',"{name}"="', {name}, '"'))""" for name in SIGNALS]
     traits = f"concat(',d_sid=', replaceAll({TRAITS}, '{TRAIT_SEPARATOR}', ',d_sid='))"

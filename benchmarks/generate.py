@@ -1,7 +1,7 @@
 """Generates the workload `wide-csv`: the same seed and number of rows give the same bytes.
 
-Rows are made in chunks, each from a random stream of its own, so memory is bounded and a longer file begins with
-the rows of a shorter one. (The streams are numpy's: a later version of it may draw others.)
+Rows are made in chunks, each from a random stream of its own, so memory is bounded and a longer file begins
+with the rows of a shorter one. (The streams are numpy's: a later version of it may draw others.)
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _GENDERS = ["female"] * 24 + ["male"] * 24 + ["other"] * 2
 _AGE_BANDS = ["18-24", "25-34", "35-44", "45-54", "55-64", "65+"]
 _PLANS = ["free", "basic", "standard", "premium", "business"]
 _PLANS_WITH_COMMA = ["basic, monthly", "standard, yearly", "premium, monthly", "premium, yearly"]
-_PRODUCTS = ["phone", "tablet", "laptop", "headphones", "smart watch", "e-reader", "camera", "router", "game console"]
+_PRODUCTS = ["phone", "tablet", "laptop", "headphones", "smart watch", "e-reader", "camera", "game console"]
 _CHANNELS = ["web", "app", "store", "partner", "phone", "event"]
 _NOTES = [
-    "called back twice", "prefers e-mail", "asked for an invoice", "moved house in spring",
-    "none", "long-time customer", "returned one item", "newsletter only",
+    "called back twice last month", "prefers e-mail", "asked for a printed invoice", "moved house in spring",
+    "none", "long-time customer of ours", "returned one item", "newsletter only",
 ]
 _DAYS = [str(dt.date(2023, 1, 1) + dt.timedelta(days)) for days in range(1000)]
-_TRAITS = [str(number) for first in (210_000, 4_100_000) for number in range(first, first + 9 * 37, 9)]
+_TRAITS = [str(number) for first in (210_000, 4_100_000) for number in range(first, first + 250 * 997, 997)]
 _TRAITS_IN_ROW = 4
 _EMPTY = {"gender": 0.10, "product": 0.05, "revenue": 0.03}
 

@@ -29,7 +29,8 @@ class Digest:
 
     def same_lines(self, other: Digest) -> bool:
         """Whether both have the same lines, each as often, in any order."""
-        return (self.lines, self.text_bytes, self.unordered) == (other.lines, other.text_bytes, other.unordered)
+        mine = (self.lines, self.text_bytes, self.unordered)
+        return mine == (other.lines, other.text_bytes, other.unordered)
 
 
 def digest(folder: Path) -> Digest:
@@ -53,7 +54,7 @@ def digest(folder: Path) -> Digest:
 
 
 def first_difference(one: Path, other: Path) -> tuple[int, bool]:
-    """Compare two outputs in order: return how many lines are equal before the first difference, if there is one."""
+    """Return how many lines of two outputs are equal from the start, and whether one then differs."""
     equal = 0
     for mine, theirs in zip_longest(_lines(one), _lines(other)):
         if mine != theirs:

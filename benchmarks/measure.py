@@ -19,7 +19,7 @@ _READ = 1 << 20
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a run took: seconds of wall time and of CPU (user and system), the peak of its memory, its output."""
+    """What a run took: seconds of wall time and of CPU (user and system), its peak memory, its output."""
 
     wall_seconds: float
     cpu_seconds: float
@@ -28,7 +28,7 @@ class Measurement:
 
 
 def run_fresh(*arguments: str) -> tuple[float, float, int]:
-    """Run `python -m benchmarks` with arguments; return wall and CPU seconds, and the peak of memory in bytes.
+    """Run `python -m benchmarks` with arguments; return wall and CPU seconds, and peak memory in bytes.
 
     Linux counts what this process had at its own peak as the child's floor. So whoever calls this imports
     nothing heavy: its dozen MB are then below what any contender needs.

@@ -1,7 +1,7 @@
 """The contender `python`: what one would write with the standard library in an afternoon.
 
-It is also what `check` compares with, so it shares nothing with the converter, and says every rule again in its
-own words. It covers what the workload holds: no value there has a double quote or a control character.
+It is also what `check` compares with, so it shares nothing with the converter and says every rule again in
+its own words. It covers what the workload holds: no value there has a double quote or a control character.
 """
 
 from __future__ import annotations
