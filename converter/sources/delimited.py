@@ -167,7 +167,7 @@ class DelimitedSource:
         return head
 
     def _names(self, head: bytes) -> tuple[str, ...]:
-        fields = next(csv.reader([head.decode("utf-8").strip("\r\n")], delimiter=self._separator), [])
+        fields = _fields(head, self._separator)
         if self._options.header:
             return tuple(name.strip() for name in fields)
         if fields and len(fields) != len(self._options.columns):
@@ -179,7 +179,12 @@ class DelimitedSource:
         return self._options.columns
 
 
+def _fields(head: bytes, separator: str) -> list[str]:
+    """Split the first row."""
+    return next(csv.reader([head.decode("utf-8").strip("\r\n")], delimiter=separator), [])
+
+
 def _guess(head: bytes) -> str:
     """Guess the separator from the first row: the one that splits it most often, outside quotes."""
-    counts = {mark: len(next(csv.reader([head.decode("utf-8")], delimiter=mark), [])) for mark in _GUESSED}
+    counts = {mark: len(_fields(head, mark)) for mark in _GUESSED}
     return max(_GUESSED, key=lambda mark: counts[mark])

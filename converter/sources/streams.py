@@ -47,8 +47,13 @@ class TextStream:
             self._raw: IO[bytes] = file.path.open("rb")
         except OSError as error:
             raise InputError(f"The input '{file.path}' cannot be read: {error.strerror}.") from None
-        self._unpacked = self._unpack()
-        start = self._guarded_read(4)
+        self._unpacked = self._raw
+        try:
+            self._unpacked = self._unpack()
+            start = self._guarded_read(4)
+        except BaseException:
+            self.close()
+            raise
         bom, marked = next(((bom, name) for bom, name in _BOMS if start.startswith(bom)), (b"", encoding))
         same = codecs.lookup(marked).name in ("utf-8", "utf-8-sig", "ascii")
         self._start = start[len(bom) :] if same else start
