@@ -42,9 +42,7 @@ def compare(path: Path, names: Sequence[str], runs: int, target: Path) -> None:
     _write(target, path, machine, measured, ratios, base, digests)
 
 
-def _in_turns(
-    path: Path, names: Sequence[str], runs: int
-) -> tuple[dict[str, list[Measurement]], dict[str, Digest]]:
+def _in_turns(path: Path, names: Sequence[str], runs: int) -> tuple[dict[str, list[Measurement]], dict[str, Digest]]:
     """Run A B A B …: what changes on the machine meanwhile then changes for all of them."""
     measured: dict[str, list[Measurement]] = {name: [] for name in names}
     digests: dict[str, Digest] = {}
@@ -76,9 +74,7 @@ def _ratios(runs: Sequence[Measurement], base: Sequence[Measurement]) -> list[fl
     return [run.wall_seconds / other.wall_seconds for run, other in zip(runs, base, strict=True)]
 
 
-def _table(
-    measured: Mapping[str, Sequence[Measurement]], ratios: Mapping[str, Sequence[float]], base: str
-) -> str:
+def _table(measured: Mapping[str, Sequence[Measurement]], ratios: Mapping[str, Sequence[float]], base: str) -> str:
     wall = {name: statistics.median(run.wall_seconds for run in runs) for name, runs in measured.items()}
     head = ["contender", "wall s", "CPU s", "peak MiB", "output MB", f"wall / {base}", "run by run"]
     rows = [

@@ -23,12 +23,36 @@ _STEP = 3**18  # shares no factor with 10^10: places become IDs that look random
 _BAD_IDS = 0.0002
 
 _PLACES = (
-    ("São Paulo", "BR"), ("Rio de Janeiro", "BR"), ("München", "DE"), ("Köln", "DE"), ("Berlin", "DE"),
-    ("Kraków", "PL"), ("Łódź", "PL"), ("Warszawa", "PL"), ("Zürich", "CH"), ("Genève", "CH"),
-    ("Malmö", "SE"), ("Göteborg", "SE"), ("København", "DK"), ("Århus", "DK"), ("Oslo", "NO"),
-    ("Paris", "FR"), ("Orléans", "FR"), ("Lyon", "FR"), ("London", "GB"), ("Leeds", "GB"),
-    ("Madrid", "ES"), ("Málaga", "ES"), ("Porto", "PT"), ("Lisboa", "PT"), ("Milano", "IT"),
-    ("New York", "US"), ("Chicago", "US"), ("Boston", "US"), ("Montréal", "CA"), ("東京", "JP"),
+    ("São Paulo", "BR"),
+    ("Rio de Janeiro", "BR"),
+    ("München", "DE"),
+    ("Köln", "DE"),
+    ("Berlin", "DE"),
+    ("Kraków", "PL"),
+    ("Łódź", "PL"),
+    ("Warszawa", "PL"),
+    ("Zürich", "CH"),
+    ("Genève", "CH"),
+    ("Malmö", "SE"),
+    ("Göteborg", "SE"),
+    ("København", "DK"),
+    ("Århus", "DK"),
+    ("Oslo", "NO"),
+    ("Paris", "FR"),
+    ("Orléans", "FR"),
+    ("Lyon", "FR"),
+    ("London", "GB"),
+    ("Leeds", "GB"),
+    ("Madrid", "ES"),
+    ("Málaga", "ES"),
+    ("Porto", "PT"),
+    ("Lisboa", "PT"),
+    ("Milano", "IT"),
+    ("New York", "US"),
+    ("Chicago", "US"),
+    ("Boston", "US"),
+    ("Montréal", "CA"),
+    ("東京", "JP"),
 )
 _GENDERS = ["female"] * 24 + ["male"] * 24 + ["other"] * 2
 _AGE_BANDS = ["18-24", "25-34", "35-44", "45-54", "55-64", "65+"]
@@ -37,8 +61,14 @@ _PLANS_WITH_COMMA = ["basic, monthly", "standard, yearly", "premium, monthly", "
 _PRODUCTS = ["phone", "tablet", "laptop", "headphones", "smart watch", "e-reader", "camera", "game console"]
 _CHANNELS = ["web", "app", "store", "partner", "phone", "event"]
 _NOTES = [
-    "called back twice last month", "prefers e-mail", "asked for a printed invoice", "moved house in spring",
-    "none", "long-time customer of ours", "returned one item", "newsletter only",
+    "called back twice last month",
+    "prefers e-mail",
+    "asked for a printed invoice",
+    "moved house in spring",
+    "none",
+    "long-time customer of ours",
+    "returned one item",
+    "newsletter only",
 ]
 _DAYS = [str(dt.date(2023, 1, 1) + dt.timedelta(days)) for days in range(1000)]
 _TRAITS = [str(number) for first in (210_000, 4_100_000) for number in range(first, first + 250 * 997, 997)]
@@ -85,8 +115,7 @@ def _chunk(first: int, seed: int) -> pl.DataFrame:
     drawn[TRAITS] = traits.select(pl.concat_str(pl.all(), separator=TRAIT_SEPARATOR)).to_series()
     # Null, not an empty text: that would be written with quotes.
     empty = [
-        pl.when(pl.Series(rng.random(_CHUNK) >= share)).then(pl.col(name)).alias(name)
-        for name, share in _EMPTY.items()
+        pl.when(pl.Series(rng.random(_CHUNK) >= share)).then(pl.col(name)).alias(name) for name, share in _EMPTY.items()
     ]
     return pl.DataFrame(drawn).with_columns(empty).select(COLUMNS)
 

@@ -35,10 +35,13 @@ def run_fresh(*arguments: str) -> tuple[float, float, int]:
     """
     started = time.perf_counter()
     # The process is waited for with wait4, which is what tells of its resources.
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL
-    )
-    _, status, usage = os.wait4(process.pid, 0)
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL)
+    try:
+        _, status, usage = os.wait4(process.pid, 0)
+    except BaseException:  # an interrupt: the process must not go on writing while its folder is removed
+        process.kill()
+        process.wait()
+        raise
     wall = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,6 +80,21 @@ def plan(job: Job, *, now: float | None = None) -> Plan:
 
     `now` is UNIX seconds, the clock's when left out. Raises `JobError`, `InputError` and `DestinationError`.
     """
+    with _concealing(job):
+        return _planned(job, now)
+
+
+@contextlib.contextmanager
+def _concealing(job: Job) -> Iterator[None]:
+    """Keep what the job took from the environment out of errors."""
+    try:
+        yield
+    except ConverterError as error:
+        error.message, error.hint = job.conceal(error.message), job.conceal(error.hint)
+        raise
+
+
+def _planned(job: Job, now: float | None) -> Plan:
     output = job.output
     compressed = output.compression == "gzip"
     limits = Limits(output.max_part_bytes, output.max_part_raw_bytes, compressed)
@@ -122,7 +137,8 @@ def convert(job: Job, *, progress: Callable[[Progress], None] | None = None, now
     `progress` is called now and then, in this thread. Raises a `ConverterError`; nothing is published then. The
     report and the rejects are written as well where too many rows were rejected.
     """
-    return _Run(plan(job, now=now), progress or (lambda _: None)).report()
+    with _concealing(job):
+        return _Run(_planned(job, now), progress or (lambda _: None)).report()
 
 
 class _Run:
@@ -208,7 +224,7 @@ class _Run:
         return Report(
             name=plan.name.stem,
             job=plan.job.public(),
-            input=[{"path": str(file.path), "bytes": file.size} for file in plan.files],
+            input=[{"path": plan.job.conceal(str(file.path)), "bytes": file.size} for file in plan.files],
             records=records_of(ledger),
             signals=signals_of(ledger),
             parts=parts,
@@ -241,18 +257,19 @@ class _Run:
 
     def _describe(self, number: int) -> tuple[str, str]:
         name = self._plan.part_name(number)
-        return name, self._plan.destination.url(name)
+        return name, self._plan.job.conceal(self._plan.destination.url(name))
 
     def _note(self, converted: Converted, rejects: RejectsFile) -> None:
         """Add a stretch to the ledger, and its rejects to their file."""
         self._ledger += converted.ledger
+        file = self._plan.job.conceal(str(converted.piece.file.path))
         reasons = converted.frame["reason"]
         if reasons.null_count() < len(reasons):
             places = np.flatnonzero(reasons.is_not_null().to_numpy()) + converted.first
             rejected = converted.frame.filter(pl.col("reason").is_not_null())
-            rejects.add(converted.piece.file.path, converted.piece.locate(places), rejected)
+            rejects.add(file, converted.piece.locate(places), rejected)
         if converted.bad:
-            rejects.add_bad(converted.piece.file.path, converted.bad)
+            rejects.add_bad(file, converted.bad)
 
     def _tell(self, converted: Converted, packer: Packer) -> None:
         files = self._plan.files

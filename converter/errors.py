@@ -18,7 +18,7 @@ class ConverterError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
+        super().__init__()
         self.message = message
         self.hint = hint
 

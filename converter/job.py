@@ -44,6 +44,8 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _PASSWORD = re.compile(r"(://[^/:@\s]*):[^/@\s]*@")
 _SMALLEST_PART = 100
 
+_PLACES = (("input", "path"), ("output", "to"), ("report", "dir"))
+
 RESERVED_KEYS = {"d_sid": "record.traits", "d_unsid": "record.removed_traits", "ic": "record.integration_codes"}
 """Signal keys that mean something else to Audience Manager (C2), and the setting to use instead."""
 
@@ -446,6 +448,16 @@ class Job(Section):
                 f"The data source {self.output.dpid} is for IDs of type {owner.name}, but id.type is {type_.name}."
             )
         return found
+
+    def conceal(self, text: str) -> str:
+        """Put `${VAR}` back where a text, such as a path in an error, holds what the places of the job took from it."""
+        places = (self._given.get(section, {}).get(key) for section, key in _PLACES)
+        named = {name for place in places for name in _VARIABLE.findall(str(place))}
+        values = sorted(((os.environ.get(name, ""), name) for name in named), key=lambda each: -len(each[0]))
+        for value, name in values:
+            if len(value) > 2:
+                text = text.replace(value, f"${{{name}}}")
+        return mask_password(text)
 
     def public(self) -> dict[str, Any]:
         """Return the job as plain data, without secrets: variables unexpanded, passwords masked."""

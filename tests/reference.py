@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 FORBIDDEN = re.compile("[:\x00-\x1f\x7f-\x9f]|%3[Aa]")
@@ -16,7 +17,7 @@ ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 def read_csv(path: str) -> list[dict[str, str]]:
     """Read a sound CSV file; all fields are text."""
-    with open(path, encoding="utf-8", newline="") as file:
+    with Path(path).open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 

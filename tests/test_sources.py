@@ -27,7 +27,7 @@ CSV = b'id,a,b\n1,x,"y, z"\n2,\xc3\xa9,\n3,007,12.30\n'
 LINES = ['1\t"a"="x","b"="y, z"', '2\t"a"="é"', '3\t"a"="007","b"="12.30"']
 BOTH = {"record": {"signals": ["a", "b"]}}
 TABLE = pl.DataFrame({"id": ["1", "2", "3"], "a": ["x", "é", "007"], "b": ["y, z", None, "12.30"]})
-NDJSON = '{"id": 1, "a": "x", "b": "y, z"}\n{"id": "2", "a": "\\u00e9"}\n{"b": 12.30, "a": "007", "id": 3}\n'.encode()
+NDJSON = b'{"id": 1, "a": "x", "b": "y, z"}\n{"id": "2", "a": "\\u00e9"}\n{"b": 12.30, "a": "007", "id": 3}\n'
 
 
 def stream(path: Path) -> None:

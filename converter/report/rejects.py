@@ -39,12 +39,12 @@ class RejectsFile:
         except OSError as error:
             raise _cannot(path, error) from None
 
-    def add(self, file: Path, rows: Rows, rejected: pl.DataFrame) -> None:
+    def add(self, file: str, rows: Rows, rejected: pl.DataFrame) -> None:
         """Write rejected rows. `rows` are their numbers; `rejected` has `reason` and the columns as text."""
         reasons = rejected["reason"]
         self._write(
             rejected.select(
-                file=pl.lit(str(file)),
+                file=pl.lit(file),
                 row=pl.Series(rows),
                 rule=self._names.gather(reasons),
                 code=self._codes.gather(reasons),
@@ -52,10 +52,10 @@ class RejectsFile:
             )
         )
 
-    def add_bad(self, file: Path, bad: Sequence[BadRow]) -> None:
+    def add_bad(self, file: str, bad: Sequence[BadRow]) -> None:
         """Write rows that could not be taken apart."""
         columns = {
-            "file": [str(file)] * len(bad),
+            "file": [file] * len(bad),
             "row": [row.row for row in bad],
             "rule": [row.rule.name for row in bad],
             "code": [row.rule.code for row in bad],

@@ -47,7 +47,7 @@ class TextStream:
             self._raw: IO[bytes] = file.path.open("rb")
         except OSError as error:
             raise InputError(f"The input '{file.path}' cannot be read: {error.strerror}.") from None
-        self._unpacked = self._raw
+        self._unpacked: IO[bytes] = self._raw
         try:
             self._unpacked = self._unpack()
             start = self._guarded_read(4)

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
 from converter.errors import InputError
 from converter.job import Input
@@ -83,6 +81,8 @@ class StreamSource:
 def open_parquet(file: InputFile, options: Input) -> TableSource:
     """Open a Parquet file. Raises `InputError` where its footer is damaged."""
     del options
+    import pyarrow.parquet as pq  # here, since it takes a while: most inputs are text
+
     try:
         with pq.ParquetFile(file.path) as parquet:
             rows = parquet.metadata.num_rows
@@ -94,6 +94,8 @@ def open_parquet(file: InputFile, options: Input) -> TableSource:
 def open_arrow(file: InputFile, options: Input) -> TableSource | StreamSource:
     """Open an Arrow IPC file or stream. Raises `InputError` where it is damaged."""
     del options
+    import pyarrow.dataset as ds  # here, since it brings pandas along where that is installed
+
     try:
         with file.path.open("rb") as raw:
             magic = raw.read(6)

@@ -1,0 +1,221 @@
+"""Whole runs: the ledger, the report, the rejects, and runs that must not deliver."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from converter import __version__, convert
+from converter.errors import DestinationError, EmptyInputError, InputError, LedgerError, TooManyRejectsError
+from converter.ledger import Ledger
+from converter.sources import DelimitedSource, base
+from converter.sources.tables import TableSource
+
+from .conftest import Run
+
+ROWS = "id,a\n" + "".join(f"u{number},x\n" for number in range(100))
+
+
+def test_the_report_says_what_was_read_written_and_rejected(run: Run) -> None:
+    report = run.convert(ROWS + "a:b,x\n,x\nu,\n", output={"max_part_raw_bytes": 500})
+    assert report.records == {
+        "read": 103, "written": 100, "rejected": {"id_forbidden_character": 1, "id_missing": 1, "no_signal": 1},
+    }  # fmt: skip
+    written = run.report
+    assert written["schema_version"] == 1
+    assert written["version"] == __version__
+    assert written["records"] == report.records
+    assert written["signals"] == {"written": 100, "dropped": {}, "changed": {}}
+    assert written["input"] == [{"path": str(run.folder / "in.csv"), "bytes": (run.folder / "in.csv").stat().st_size}]
+    assert written["job"]["output"]["dpid"] == 1234
+    assert written["published"] is True
+    assert written["seconds"] >= 0
+    assert written["bytes_per_second"] > 0
+    for part in written["parts"]:
+        data = Path(part["url"]).read_bytes()
+        assert part["name"] == Path(part["url"]).name
+        assert part["bytes"] == len(data)
+        assert part["sha256"] == hashlib.sha256(data).hexdigest()
+        assert part["raw_bytes"] == len(gzip.decompress(data))
+    assert sum(part["lines"] for part in written["parts"]) == 100
+    assert json.loads(report.to_json()) == written
+
+
+def test_rejects_name_file_line_rule_and_the_columns_of_the_job_masked(run: Run) -> None:
+    content = 'id,a,secret\njohn.doe@example.com,"two\nlines",s\nu1,x,s\nUser:123,value,s\n,v,s\n'
+    run.convert(content)
+    file = str(run.folder / "in.csv")
+    assert run.rejects == [
+        {"file": file, "row": 2, "rule": "id_is_email", "code": "I3", "columns": {"id": "jo…@…", "a": "tw…es"}},
+        {"file": file, "row": 5, "rule": "id_forbidden_character", "code": "I6", "columns": {"id": "Us…23", "a": "v…"}},
+        {"file": file, "row": 6, "rule": "id_missing", "code": "C1", "columns": {"id": "", "a": "…"}},
+    ]
+
+
+def test_rejects_of_several_typed_files_name_file_and_row(run: Run) -> None:
+    for name in ("one", "two"):
+        table = pl.DataFrame(
+            {"id": ["a:b" if n % 40_000 == 39_999 else f"{name}{n}" for n in range(100_000)], "a": "x"}
+        )
+        table.write_parquet(run.folder / f"{name}.parquet", row_group_size=30_000)
+    report = run.convert(input={"path": str(run.folder / "*.parquet")})
+    assert report.records == {"read": 200_000, "written": 199_996, "rejected": {"id_forbidden_character": 4}}
+    assert [(Path(row["file"]).stem, row["row"]) for row in run.rejects] == [
+        ("one", 40_000), ("one", 80_000), ("two", 40_000), ("two", 80_000),
+    ]  # fmt: skip
+
+
+def lose_a_row(original: Any) -> Any:
+    """A reader that loses a row after it was counted."""
+
+    def pieces(self: Any, columns: tuple[str, ...]) -> Iterator[base.Piece]:
+        for piece in original(self, columns):
+            yield dataclasses.replace(piece, frame=piece.frame.slice(1)) if piece.rows else piece
+
+    return pieces
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_row_lost_inside_the_reader_is_an_error_and_nothing_is_sent(
+    run: Run, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    source = {"csv": DelimitedSource, "parquet": TableSource}[kind]
+    monkeypatch.setattr(source, "pieces", lose_a_row(source.pieces))
+    path = run.write(ROWS)
+    if kind == "parquet":
+        path = run.folder / "in.parquet"
+        pl.read_csv(run.write(ROWS)).write_parquet(path)
+    with pytest.raises(LedgerError, match=r"has 100 rows in a stretch of which 99 came through"):
+        run.convert(input={"path": str(path)})
+    assert run.files == []
+
+
+def test_a_ledger_that_does_not_add_up_is_an_error() -> None:
+    ledger = Ledger(read=10, written=7)
+    ledger.rejected["id_missing"] = 2
+    with pytest.raises(
+        LedgerError, match="10 rows were read, but 7 written and 2 rejected: 1 rows are unaccounted for"
+    ):
+        ledger.check()
+    (ledger + Ledger(written=1)).check()
+
+
+def test_a_line_lost_on_its_way_into_the_parts_is_an_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from converter import engine
+
+    original = engine.texts_of
+    monkeypatch.setattr(engine, "texts_of", lambda lines: original(lines.head(-1)))
+    with pytest.raises(LedgerError, match="100 rows were written, but the parts hold 99 lines"):
+        run.convert(ROWS)
+    assert run.files == []
+
+
+@pytest.mark.parametrize("most, published", [("10%", True), ("9%", False), (10, True), (9, False), ("0", False)])
+def test_more_rejects_than_allowed_deliver_nothing_and_say_which_rule(run: Run, most: str, published: bool) -> None:
+    content = "id,a\n" + "u,x\n" * 90 + ",x\n" * 10
+    if published:
+        assert run.convert(content, report={"max_rejects": most}).published
+        return
+    with pytest.raises(
+        TooManyRejectsError, match=r"10 of 100 rows were rejected, most of them \(10\) as id_missing"
+    ) as raised:
+        run.convert(content, report={"max_rejects": most})
+    assert raised.value.exit_code == 3
+    assert run.files == []
+    assert run.report["published"] is False
+    assert run.report["parts"] == []
+    assert len(run.rejects) == 10
+
+
+@pytest.mark.parametrize("content", ["id,a\n", "id,a\n\n\n", "id,a\n,x\n", "id,a\nshort\n"])
+def test_f31_c10_no_row_or_none_left_is_an_error_and_nothing_is_sent(run: Run, content: str) -> None:
+    with pytest.raises(EmptyInputError):
+        run.convert(content)
+    assert run.files == []
+
+
+def test_f26_an_input_that_changes_during_the_run_is_noticed(run: Run) -> None:
+    path = run.write(ROWS)
+
+    def append(_: object) -> None:
+        with path.open("a") as file:
+            file.write("late,x\n")
+
+    with pytest.raises(InputError, match="changed while it was read"):
+        convert(run.make_job(), progress=append)
+    assert run.files == []
+
+
+def test_f36_one_timestamp_a_run_now_where_the_job_has_none(run: Run) -> None:
+    before = int(time.time())
+    report = run.convert(ROWS, output={"timestamp": None, "max_part_raw_bytes": 300})
+    stamps = {int(part.name.split("_")[3].split(".")[0]) for part in report.parts}
+    assert len(report.parts) > 1
+    assert len(stamps) == 1
+    assert before <= stamps.pop() <= time.time()
+
+
+def test_n4_the_target_is_in_the_name(run: Run) -> None:
+    report = run.convert(ROWS, output={"target": 77, "mode": "overwrite"})
+    assert report.name == "ftp_dpm_1234_77_1366545717.overwrite"
+
+
+def test_f35_nothing_personal_is_in_errors_reports_and_rejects(run: Run) -> None:
+    planted = ["john.doe@example.com", "Doe: John", "+1 555 0100 200"]
+    content = "id,a\n" + "".join(f'"{text}","{text}"\n' for text in planted[:2]) + f'u1,"{planted[2]}"\n"{planted[0]}\n'
+    with pytest.raises(TooManyRejectsError) as raised:
+        run.convert(content, report={"max_rejects": 0})
+    said = str(raised.value) + json.dumps(run.report) + json.dumps(run.rejects, ensure_ascii=False)
+    for text in planted:
+        assert text not in said
+    assert "example" not in said
+
+
+def test_f35_a_secret_from_the_environment_is_in_no_report(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = run.folder / "hush-hush"
+    monkeypatch.setenv("SECRET_FOLDER", str(secret))
+    run.convert(ROWS, output={"to": "${SECRET_FOLDER}"})
+    assert run.report["job"]["output"]["to"] == "${SECRET_FOLDER}"
+    assert "hush-hush" not in json.dumps(run.report)
+    with pytest.raises(DestinationError) as raised:
+        run.convert(ROWS, output={"to": "${SECRET_FOLDER}"})
+    assert "'${SECRET_FOLDER}' already" in str(raised.value)
+
+
+def test_100_000_rows_of_many_blocks_keep_their_order(run: Run) -> None:
+    content = "id,a\n" + "".join(f"{number},{'y' * (number % 300)}x\n" for number in range(100_000))
+    run.convert(content, output={"max_part_bytes": 300_000})
+    assert [int(line.partition("\t")[0]) for line in run.lines] == list(range(100_000))
+    assert all(part.stat().st_size <= 300_000 for part in run.out.iterdir())
+
+
+def test_a_column_that_is_complete_at_first_and_not_later_is_written_rightly(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(DelimitedSource.__init__.__kwdefaults__ or {}, "block", 1000)
+    content = "id,a,b\n" + "".join(f"{n},x,{'' if n % 77 == 76 else 'y'}\n" for n in range(2000))
+    report = run.convert(content, record={"signals": ["a", "b"]})
+    assert run.lines == [f'{n}\t"a"="x"' + ("" if n % 77 == 76 else ',"b"="y"') for n in range(2000)]
+    assert report.signals["dropped"] == {"value_missing": 25}
+
+
+def test_memory_maps_and_descriptors_are_given_back(run: Run) -> None:
+    def descriptors() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("needs /proc")
+    run.convert(ROWS, output={"timestamp": 1366545718})
+    before = descriptors()
+    for number in range(5):
+        run.convert(gzip.compress(ROWS.encode()), "in.csv.gz", output={"timestamp": 1366545720 + number})
+    assert descriptors() <= before + 1

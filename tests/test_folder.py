@@ -1,0 +1,191 @@
+"""The folder destination: parts are visible whole, together and once, or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from converter.destinations.folder import FolderDestination
+from converter.errors import DestinationError
+from converter.spec.names import FileName
+
+from .conftest import Run
+
+NAME = FileName("data", (1234,), 1366545717, extension=".gz")
+CONTENT = "id,a\n" + "".join(f"{number},value {number * 7919}\n" for number in range(3000))
+SMALL = {"max_part_raw_bytes": 20_000}
+
+
+def begin(folder: Path, *texts: bytes) -> FolderDestination:
+    """Write finished parts that are not published."""
+    destination = FolderDestination(str(folder))
+    destination.check(NAME)
+    for number, text in enumerate(texts, 1):
+        part = destination.create(str(NAME.part(number)))
+        part.write(text)
+        part.finish()
+    return destination
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def test_parts_are_out_of_sight_until_they_are_published_together(tmp_path: Path) -> None:
+    destination = begin(tmp_path / "new" / "out", b"one", b"two")
+    assert all(name.endswith(".partial") for name in names(tmp_path / "new" / "out"))
+    destination.publish()
+    assert names(tmp_path / "new" / "out") == [str(NAME.part(1)), str(NAME.part(2))]
+    assert (tmp_path / "new" / "out" / str(NAME.part(2))).read_bytes() == b"two"
+    destination.abort()
+    assert len(names(tmp_path / "new" / "out")) == 2, "what is published stays"
+
+
+def test_nothing_is_left_of_parts_that_are_given_up(tmp_path: Path) -> None:
+    destination = begin(tmp_path, b"one")
+    destination.create(str(NAME.part(2))).write(b"half")
+    destination.abort()
+    assert names(tmp_path) == []
+
+
+def test_f10_a_name_that_is_there_is_an_error_before_converting(tmp_path: Path) -> None:
+    (tmp_path / "ftp_dpm_1234_1366545717.sync.7").write_bytes(b"sent yesterday")
+    with pytest.raises(DestinationError, match=r"'ftp_dpm_1234_1366545717.sync.7' is in .* already"):
+        FolderDestination(str(tmp_path)).check(NAME)
+
+
+@pytest.mark.parametrize(
+    "name", ["ftp_dpm_1234_1366545717.overwrite.1.gz", "ftp_dpm_12_1366545717.sync.1.gz", "notes.txt"]
+)
+def test_other_names_are_no_obstacle(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"")
+    FolderDestination(str(tmp_path)).check(NAME)
+
+
+def test_a_partial_part_of_the_same_name_stops_a_second_run(tmp_path: Path) -> None:
+    begin(tmp_path, b"one")
+    with pytest.raises(DestinationError, match="a run with this name is going on, or was killed"):
+        FolderDestination(str(tmp_path)).check(NAME)
+
+
+def test_f10_a_name_that_appears_during_the_run_is_not_overwritten_and_no_other_part_stays(tmp_path: Path) -> None:
+    destination = begin(tmp_path, b"one", b"two", b"three")
+    (tmp_path / str(NAME.part(2))).write_bytes(b"someone else's")
+    with pytest.raises(DestinationError, match="Nothing is ever overwritten"):
+        destination.publish()
+    destination.abort()
+    assert names(tmp_path) == [str(NAME.part(2))]
+    assert (tmp_path / str(NAME.part(2))).read_bytes() == b"someone else's"
+
+
+def test_where_there_are_no_hard_links_parts_are_renamed_and_still_replace_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_links(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_links)
+    begin(tmp_path / "a", b"one", b"two").publish()
+    assert names(tmp_path / "a") == [str(NAME.part(1)), str(NAME.part(2))]
+    destination = begin(tmp_path / "b", b"one", b"two")
+    (tmp_path / "b" / str(NAME.part(2))).write_bytes(b"other")
+    with pytest.raises(DestinationError):
+        destination.publish()
+    destination.abort()
+    assert names(tmp_path / "b") == [str(NAME.part(2))]
+
+
+def test_f18_a_size_that_is_not_what_was_written_is_noticed(tmp_path: Path) -> None:
+    destination = FolderDestination(str(tmp_path))
+    part = destination.create("x")
+    part.write(b"0123456789" * 10_000)
+    part._file.flush()
+    with (tmp_path / "x.partial").open("r+b") as file:
+        file.truncate(10)
+    with pytest.raises(DestinationError, match="has 10 bytes on disk, but 100,000 were written"):
+        part.finish()
+    destination.abort()
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_before_converting(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(DestinationError, match="cannot be written"):
+        FolderDestination(str(tmp_path / "file" / "below")).check(NAME)
+
+
+def failing(patch: pytest.MonkeyPatch, call: str, at: int) -> None:
+    """Let the `at`th call of a kind fail as it does on a full or broken disk."""
+    count = 0
+
+    def fails(original: Any, error: int) -> Any:
+        def call_(*arguments: Any, **named: Any) -> Any:
+            nonlocal count
+            count += 1
+            if count == at:
+                raise OSError(error, os.strerror(error))
+            return original(*arguments, **named)
+
+        return call_
+
+    if call == "fsync":
+        patch.setattr(os, "fsync", fails(os.fsync, errno.EIO))
+    elif call == "link":
+        patch.setattr(os, "link", fails(os.link, errno.EIO))
+    elif call == "open":
+        from converter.destinations import folder
+
+        patch.setattr(folder.smart_open, "open", fails(folder.smart_open.open, errno.EACCES))
+    else:
+        from converter.destinations.folder import _FolderPart
+
+        original = _FolderPart.write
+        seen = 0
+
+        def write(self: _FolderPart, data: bytes) -> None:
+            nonlocal seen
+            seen += 1
+            if seen == at:
+                self._file.write(data[: len(data) // 2])
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            original(self, data)
+
+        patch.setattr(_FolderPart, "write", write)
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+@pytest.mark.parametrize("call", ["open", "write", "fsync", "link"])
+def test_f3_f22_f23_a_disk_that_fails_at_any_moment_leaves_nothing(
+    run: Run, monkeypatch: pytest.MonkeyPatch, call: str, at: int
+) -> None:
+    failing(monkeypatch, call, at)
+    with pytest.raises((DestinationError, OSError)):
+        run.convert(CONTENT, output=SMALL)
+    monkeypatch.undo()
+    assert run.files == []
+    assert not list((run.folder / "reports").glob("*.partial"))
+    run.convert(output=SMALL)
+    assert len(run.lines) == 3000
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounting a small file system needs root")
+def test_f22_a_full_disk_is_one_sentence_and_leaves_nothing(run: Run) -> None:
+    small = run.folder / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)], check=False).returncode:
+        pytest.skip("file systems cannot be mounted here")
+    try:
+        with pytest.raises(DestinationError, match="The disk is full"):
+            run.convert(CONTENT, output={"to": str(small), "compression": "none"})
+        assert list(small.iterdir()) == []
+        (small / "filler").write_bytes(b"x" * 65_536)
+        with pytest.raises(DestinationError, match="Cannot write the report"):
+            run.convert(CONTENT, report={"dir": str(small)})
+        assert run.files == []
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
