@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from converter._version import __version__
@@ -262,18 +261,15 @@ class _Run:
     def _note(self, converted: Converted, rejects: RejectsFile) -> None:
         """Add a stretch to the ledger, and its rejects to their file."""
         self._ledger += converted.ledger
-        file = self._plan.job.conceal(str(converted.piece.file.path))
-        reasons = converted.frame["reason"]
-        if reasons.null_count() < len(reasons):
-            places = np.flatnonzero(reasons.is_not_null().to_numpy()) + converted.first
-            rejected = converted.frame.filter(pl.col("reason").is_not_null())
-            rejects.add(file, converted.piece.locate(places), rejected)
+        file = self._plan.job.conceal(str(converted.file.path))
+        if converted.rejected.height:
+            rejects.add(file, converted.rows, converted.rejected)
         if converted.bad:
             rejects.add_bad(file, converted.bad)
 
     def _tell(self, converted: Converted, packer: Packer) -> None:
         files = self._plan.files
-        before = sum(file.size for file in files[: files.index(converted.piece.file)])
+        before = sum(file.size for file in files[: files.index(converted.file)])
         self._progress(
             Progress(
                 before + converted.position,

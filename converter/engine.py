@@ -19,7 +19,7 @@ from converter.errors import InputError, LedgerError
 from converter.ledger import Ledger
 from converter.parts import Text, texts_of
 from converter.records import Records
-from converter.sources import BadRow, InputFile, Piece, Source, damaged
+from converter.sources import BadRow, InputFile, Piece, Rows, Source, damaged
 
 _BATCH_ROWS = 65_536
 _MOST_WORKERS = 8
@@ -31,14 +31,15 @@ ENGINE_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.Arr
 class Converted:
     """A stretch of the input, converted.
 
-    `frame` is what `Records.lines` gives and `texts` the text of its lines; row i of it is row `first` + i of
-    `piece`. `bad` are the rows that could not be taken apart. `position` is how far the file is read, in bytes.
+    `texts` is the text of the lines written. `rejected` are the rows with a reason, as `Records.lines` gives them,
+    and `rows` their numbers in the file; `bad` are the rows that could not be taken apart. `position` is how far
+    the file is read, in bytes.
     """
 
-    piece: Piece
-    first: int
-    frame: pl.DataFrame
+    file: InputFile
     texts: Sequence[Text]
+    rejected: pl.DataFrame
+    rows: Rows
     bad: Sequence[BadRow]
     ledger: Ledger
     position: int
@@ -138,16 +139,19 @@ class _Converter:
     def _finished(self, piece: Piece, frame: pl.DataFrame, first: int, position: int, *, read: int) -> Converted:
         """Take the text of the lines, prove that the quick query was enough, and count."""
         records = self._records
-        texts = texts_of(frame["line"])
-        ledger = records.tally(frame)
+        texts, rejected, ledger = self._judged(frame)
         if piece.plain is None and not _is_clean(records, texts, ledger):
             frame = collected(piece.file, records.lines(records.again(frame), careful=True))
-            texts = texts_of(frame["line"])
-            ledger = records.tally(frame)
+            texts, rejected, ledger = self._judged(frame)
         ledger.read = read
         for bad in piece.bad:
             ledger.rejected[bad.rule.name] += 1
-        return Converted(piece, first, frame, texts, piece.bad, ledger, position)
+        places = frame["reason"].is_not_null().arg_true().to_numpy() + first
+        return Converted(piece.file, texts, rejected, piece.locate(places), piece.bad, ledger, position)
+
+    def _judged(self, frame: pl.DataFrame) -> tuple[list[Text], pl.DataFrame, Ledger]:
+        rejected = frame.filter(pl.col("reason").is_not_null())
+        return texts_of(frame["line"]), rejected, self._records.tally(frame, rejected)
 
 
 def _is_clean(records: Records, texts: Sequence[Text], ledger: Ledger) -> bool:

@@ -15,7 +15,6 @@ none, or where the finished text shows it (`converter.engine`); otherwise the ro
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -24,7 +23,7 @@ import polars.selectors as cs
 
 from converter.job import Job, Signal, Tokens
 from converter.ledger import Ledger
-from converter.sift import all_bytes_in, all_number_lists
+from converter.sift import is_number_list, only_holds
 from converter.sources.text import as_text, check_id_type
 from converter.spec import kinds, rules
 from converter.spec.ids import ID_TYPES, PLAIN_IN_ID
@@ -130,25 +129,25 @@ class Records:
         missing = _row(judged.select(cs.starts_with("missing#").any()))
         return {int(name.partition("#")[2]) for name, any_missing in missing.items() if any_missing}
 
-    def tally(self, frame: pl.DataFrame) -> Ledger:
-        """Count what became of a batch; `read` is left to those who count in the input itself."""
-        reasons = frame["reason"]
-        rejected: Counter[str] = Counter()
-        written = frame
-        if reasons.null_count() < len(reasons):
-            counts = reasons.drop_nulls().value_counts()
-            for place, count in counts.iter_rows():
-                rejected[self.rules[place].name] += count
-            written = frame.filter(pl.col("reason").is_null())
-        ledger = Ledger(written=written.height, rejected=rejected)
-        for name, count in _row(written.select(cs.contains("#").sum())).items():
-            counter, _, _ = name.partition("#")
+    def tally(self, judged: pl.DataFrame, rejected: pl.DataFrame) -> Ledger:
+        """Count what became of rows; `rejected` are those of them with a reason.
+
+        `read` is left to those who count in the input itself.
+        """
+        ledger = Ledger(written=judged.height - rejected.height)
+        for place, count in rejected["reason"].value_counts().iter_rows():
+            ledger.rejected[self.rules[place].name] += count
+        counters = cs.contains("#").sum()
+        # All rows less the few rejected ones: that spares a copy of the many.
+        without = _row(rejected.select(counters))
+        for name, count in _row(judged.select(counters)).items():
+            counter, count = name.partition("#")[0], count - without[name]
             if counter == "signals":
                 ledger.signals_written += count
             elif count:
                 kept, rule = _COUNTERS[counter]
                 getattr(ledger, kept)[rule.name] += count
-        ledger.signals_written += self._constants * written.height
+        ledger.signals_written += self._constants * ledger.written
         return ledger
 
     # Step 2
@@ -164,7 +163,7 @@ class Records:
             # A device ID may be all zeros (I2), and one with a hyphen is doubtful.
             return ~right | raw.str.starts_with("0") if type_.device else ~right
         unchanged = {"lower": PLAIN_IN_ID.lower, "upper": PLAIN_IN_ID.upper}.get(case or "")
-        return ~all_bytes_in(raw, bytes(sorted(set(unchanged()))) if unchanged else PLAIN_IN_ID)
+        return ~only_holds(raw, bytes(sorted(set(unchanged()))) if unchanged else PLAIN_IN_ID)
 
     def _normalised_id(self) -> pl.Expr:
         raw = pl.col(self._place[self._job.id.column])
@@ -286,7 +285,7 @@ def _cleaned(value: pl.Expr) -> pl.Expr:
 def _is_sound_list(text: pl.Expr, separator: str, item: str) -> pl.Expr:
     """Say of each text whether it is a list of items of the form `item` (Boolean, never null)."""
     if item == _ITEMS["not_digits"]:
-        return all_number_lists(text, separator)
+        return is_number_list(text, separator)
     return text.str.contains(f"^{item}(?:{re.escape(separator)}{item})*$").fill_null(value=False)
 
 

@@ -1,0 +1,407 @@
+"""The command as users run it: what it prints, what it leaves behind, and how it ends."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import typer
+
+import converter
+from converter.cli import app, progress
+from converter.cli.convert import _convert
+from converter.convert import Progress
+
+from .conftest import Run
+
+JOB = """
+[input]
+path = "in.csv"
+[id]
+column = "id"
+[record]
+signals = ["a"]
+[output]
+to = "out"
+dpid = 1234
+timestamp = 1366545717
+"""
+STEM = "ftp_dpm_1234_1366545717.sync"
+STOPPED = "Error: Stopped: nothing was published and no partial file is left.\n"
+ENVIRONMENT = {
+    key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR")
+} | {"TERM": "xterm", "PYTHONIOENCODING": "utf-8"}
+
+
+def start(folder: Path, *args: str, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "converter", *args],
+        cwd=folder,
+        env=ENVIRONMENT | environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def command(folder: Path, *args: str, **environment: str) -> tuple[int, str, str]:
+    """Run the command in a folder; its exit code, standard output and standard error."""
+    process = start(folder, *args, **environment)
+    out, error = process.communicate(timeout=60)
+    return process.returncode, out, error
+
+
+def python(code: str, folder: Path) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=True
+    ).stdout
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "in.csv").write_text("id,a,t\ncustomer-0001,x,1|2\ncustomer-0002,y,3\n")
+    (tmp_path / "job.toml").write_text(JOB)
+    return tmp_path
+
+
+# --- help, version, schema --------------------------------------------------------------------------------------
+
+
+def test_the_help_lists_the_commands_and_the_exit_codes(tmp_path: Path) -> None:
+    code, out, error = command(tmp_path, "--help")
+    assert (code, error) == (0, "")
+    for word in ("convert", "schema", "--version", "Exit codes: 0 done;", "130, 143"):
+        assert word in out
+
+
+@pytest.mark.parametrize("name", ["convert", "schema"])
+def test_the_help_of_a_command_lists_every_option(name: str, tmp_path: Path) -> None:
+    code, out, error = command(tmp_path, name, "--help")
+    assert (code, error) == (0, "")
+    parameters = typer.main.get_command(app).commands[name].params  # type: ignore[attr-defined]
+    for option in (option for parameter in parameters for option in parameter.opts if option.startswith("-")):
+        assert f"{option} " in out or f"{option}," in out or f"{option}\n" in out
+
+
+def test_the_help_shows_each_example_on_a_line_of_its_own(tmp_path: Path) -> None:
+    out = command(tmp_path, "convert", "--help")[1]
+    assert "aam-inbound convert job.toml" in [line.strip() for line in out.splitlines()]
+
+
+def test_the_help_loads_none_of_the_large_libraries(tmp_path: Path) -> None:
+    large = {"polars", "pydantic", "pyarrow", "numpy", "pandas"}
+    shown = python(
+        "import sys; from converter.cli import app\n"
+        "loaded = lambda: {name.partition('.')[0] for name in sys.modules}\n"
+        "for args in ([], ['--help']):\n"
+        "    try: app(args)\n"
+        "    except SystemExit: pass\n"
+        f"    print('LOADED', loaded() & {large!r})\n"
+        "try: app(['convert', '--help'])\n"
+        "except SystemExit: pass\n"
+        # typer itself takes pydantic for a command with options
+        f"print('LOADED', loaded() & {large - {'pydantic'}!r})\n",
+        tmp_path,
+    )
+    assert [line for line in shown.splitlines() if line.startswith("LOADED")] == ["LOADED set()"] * 3
+
+
+def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
+    assert command(tmp_path, "--version") == (0, f"aam-inbound {converter.__version__}\n", "")
+
+
+@pytest.mark.parametrize("args", [[], ["convert"]])
+def test_without_arguments_the_help_is_shown(args: list[str], tmp_path: Path) -> None:
+    code, out, error = command(tmp_path, *args)
+    assert code == 2
+    assert "Usage:" in out + error
+    assert "Options:" in out + error
+
+
+def test_the_schema_is_json_and_describes_a_job(tmp_path: Path) -> None:
+    code, out, error = command(tmp_path, "schema")
+    assert (code, error) == (0, "")
+    assert json.loads(out) == converter.Job.model_json_schema()
+
+
+def test_completion_can_be_shown(tmp_path: Path) -> None:
+    code, out, _ = command(tmp_path, "--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
+    assert code == 0
+    assert "COMPLETE=complete_" in out.replace(" ", "")
+
+
+def test_the_library_has_the_function_also_once_its_module_is_loaded(folder: Path) -> None:
+    shown = python(
+        "from converter import Job, convert\n"
+        "import converter.convert\n"
+        "from converter.convert import plan\n"
+        "import converter as package\n"
+        "assert package.convert is convert and not isinstance(convert, type(package))\n"
+        "print(convert(Job.load('job.toml')).records['written'])\n",
+        folder,
+    )
+    assert shown == "2\n"
+
+
+# --- what is wrong ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "args, sentence",
+    [
+        (["none.toml"], "There is no job file 'none.toml'. Write one, or give flags: aam-inbound convert --help."),
+        (["job.toml", "--mode", "x"], "output.mode is 'x'; allowed is 'sync' or 'overwrite'."),
+        (["job.toml", "--set", "output.dpidd=1"], "output.dpidd is not a known key, did you mean 'dpid'?"),
+        (
+            ["job.toml", "--set", "x"],
+            "--set 'x' is not of the form KEY=VALUE. For example: --set output.mode=overwrite.",
+        ),
+        (
+            ["job.toml", "--dpid", "20914"],
+            "output.target is missing: 20914 is the global data source of IDs of type gaid, so the file must name "
+            "the data source that the traits belong to (N4).",
+        ),
+        (
+            ["job.toml", "--id", "idd"],
+            "The input 'in.csv' has no column 'idd', did you mean 'id'? Its columns are 'id', 'a', 't'.",
+        ),
+    ],
+)
+def test_a_wrong_job_ends_with_2_and_one_sentence(args: list[str], sentence: str, folder: Path) -> None:
+    assert command(folder, "convert", *args) == (2, "", f"Error: {sentence}\n")
+    assert files(folder) == {"in.csv", "job.toml"}
+
+
+@pytest.mark.parametrize(
+    "args, named",
+    [
+        (["job.toml", "--dpid", "x"], "--dpid"),
+        (["job.toml", "--progress", "loud"], "--progress"),
+        (["job.toml", "--bogus"], "--bogus"),
+        (["job.toml", "in.csv"], "in.csv"),
+    ],
+)
+def test_a_wrong_command_line_ends_with_2_and_names_what_is_wrong(args: list[str], named: str, folder: Path) -> None:
+    code, out, error = command(folder, "convert", *args)
+    assert (code, out) == (2, "")
+    assert named in error.splitlines()[-1]
+    assert "Traceback" not in error
+
+
+def test_a_missing_input_ends_with_1(folder: Path) -> None:
+    sentence = "There is no input file 'inn.csv', did you mean 'in.csv'? The path is relative to the working folder."
+    assert command(folder, "convert", "job.toml", "--input", "inn.csv") == (1, "", f"Error: {sentence}\n")
+    assert files(folder) == {"in.csv", "job.toml"}
+
+
+def test_debug_shows_a_traceback_and_ends_the_same(folder: Path) -> None:
+    code, _, error = command(folder, "convert", "job.toml", "--mode", "x", "--debug")
+    assert error.startswith("Traceback (most recent call last):\n")
+    assert error.endswith("JobError: output.mode is 'x'; allowed is 'sync' or 'overwrite'.\n")
+    assert code == 2
+
+
+def test_too_many_rejects_end_with_3_and_publish_nothing(folder: Path) -> None:
+    (folder / "in.csv").write_text("id,a\ncustomer:0001,x\ncustomer-0002,y\n")
+    code, out, error = command(folder, "convert", "job.toml")
+    assert (code, out) == (3, "")
+    assert error.startswith("Error: 1 of 2 rows were rejected, most of them (1) as id_forbidden_character; at most 10%")
+    assert error.count("\n") == 1
+    reports = {f"reports/{STEM}.report.json", f"reports/{STEM}.rejects.ndjson.gz"}
+    assert files(folder) == {"in.csv", "job.toml"} | reports
+    report = json.loads((folder / f"reports/{STEM}.report.json").read_bytes())
+    assert (report["published"], report["parts"], report["records"]["rejected"]) == (
+        False,
+        [],
+        {"id_forbidden_character": 1},
+    )
+    rejects = gzip.decompress((folder / f"reports/{STEM}.rejects.ndjson.gz").read_bytes()).decode()
+    assert json.loads(rejects)["row"] == 2
+    assert "customer:0001" not in rejects
+
+    assert command(folder, "convert", "job.toml", "--max-rejects", "100%")[0] == 0
+    assert files(folder) == {"in.csv", "job.toml", f"out/{STEM}.1.gz"} | reports
+
+
+# --- what is shown ----------------------------------------------------------------------------------------------
+
+
+def test_a_run_shows_a_plain_summary_with_whole_paths(folder: Path) -> None:
+    code, out, error = command(folder, "convert", "job.toml")
+    assert (code, error) == (0, "")
+    assert "\x1b" not in out
+    assert [line.split()[:3] for line in out.splitlines()[:3]] == [
+        ["2", "rows", "read,"],
+        ["2", "lines", "written"],
+        ["2", "signals", "written"],
+    ]
+    assert f"{folder}/out/{STEM}.1.gz" in out, "so that it can be copied"
+
+
+def test_a_dry_run_writes_nothing_and_masks_ids(folder: Path) -> None:
+    code, out, error = command(folder, "convert", "job.toml", "--dry-run")
+    assert (code, error) == (0, "")
+    assert files(folder) == {"in.csv", "job.toml"}
+    assert {path.name for path in folder.iterdir()} == {"in.csv", "job.toml"}, "no empty folders either"
+    assert "customer-000" not in out
+    assert ["cu…01", '"a"="x"'] in [line.split() for line in out.splitlines()]
+    assert f"reports/{STEM}.report.json" in out
+    assert "Nothing was written" in out
+    assert "\x1b" not in out
+
+
+def test_a_dry_run_shows_names_with_brackets_as_they_are(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run.write("id,price[eur],x[/b]\ncustomer-0001,1,2\n")
+    _convert(run.make_job(record={"signals": ["price[eur]", "x[/b]"]}), "auto", dry_run=True)
+    out = capsys.readouterr().out
+    assert "id, price[eur], x[/b]" in out
+    assert '"price[eur]"="1","x[/b]"="2"' in out
+
+
+def test_progress_off_prints_nothing_at_all(folder: Path) -> None:
+    assert command(folder, "convert", "job.toml", "--progress", "off") == (0, "", "")
+    assert f"out/{STEM}.1.gz" in files(folder)
+
+
+def test_progress_json_prints_json_lines_alone(folder: Path) -> None:
+    code, out, error = command(folder, "convert", "job.toml", "--id-type", "maid", "--progress", "json")
+    assert (code, out) == (0, "")
+    lines = [json.loads(line) for line in error.splitlines()]
+    assert lines[-1]["event"] == "done"
+    assert lines[-1]["report"] == json.loads((folder / f"reports/{STEM}.report.json").read_bytes())
+    assert "maid" in lines[-1]["report"]["warnings"][0], "the warning of this job is in the report"
+
+
+def test_a_warning_is_shown_once(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run.write("id,a\n1,x\n")
+    _convert(run.make_job(id={"type": "maid"}), "auto", dry_run=False)
+    assert "".join(capsys.readouterr()).count("IDs of type maid belong to the data source 389146") == 1
+
+
+def test_on_a_terminal_a_bar_and_the_summary_are_shown(folder: Path) -> None:
+    master, slave = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "converter", "convert", "job.toml"],
+        cwd=folder,
+        env=ENVIRONMENT,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+    ) as process:
+        os.close(slave)
+        shown = b""
+        try:
+            while block := os.read(master, 65536):
+                shown += block
+        except OSError:  # Linux says so at the end
+            pass
+        os.close(master)
+    assert process.returncode == 0
+    assert b"converting" in shown
+    assert shown.rfind(b"rows read") > shown.rfind(b"converting")
+    assert shown.count(b"\x1b[?25l") == shown.count(b"\x1b[?25h"), "the cursor is there again"
+
+
+HALF_WAY = Progress(500_000, 1_000_000, 12_345, 6, 2, 100_000, 3.0)
+
+
+def test_progress_as_lines_and_as_json_is_shown_now_and_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now))
+    shown = {}
+    for mode in ("auto", "json"):
+        now = 0
+        with progress.showing(mode) as update:  # type: ignore[arg-type]
+            assert update is not None
+            for _ in range(100):
+                now += 1
+                update(HALF_WAY)
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        shown[mode] = captured.err.splitlines()
+    assert shown["auto"] == ["50%: 12,345 rows, 500.0 KB read, 2 parts finished, 6 rejected, 3 s"] * 10
+    assert len(shown["json"]) == 100
+    assert json.loads(shown["json"][0]) == {
+        "event": "progress",
+        "bytes_read": 500_000,
+        "bytes_total": 1_000_000,
+        "rows": 12_345,
+        "rejected": 6,
+        "parts": 2,
+        "bytes_written": 100_000,
+        "seconds": 3.0,
+    }
+
+
+# --- file, flags and settings -----------------------------------------------------------------------------------
+
+
+def test_flags_go_over_the_file_and_settings_over_flags(folder: Path) -> None:
+    code, out, _ = command(
+        folder, "convert", "job.toml", "--dpid", "5", "--mode", "overwrite", "--set", "output.dpid=6", "--dry-run"
+    )
+    assert code == 0
+    assert "reports/ftp_dpm_6_1366545717.overwrite.report.json" in out
+
+
+def test_an_argument_that_is_no_job_file_is_the_input(folder: Path) -> None:
+    flags = ["--id", "id", "--dpid", "1234", "--signal", "a", "--signal", "a=b", "--trait", "t=|", "--trait", "9"]
+    code, _, error = command(
+        folder, "convert", "in.csv", *flags, "--to", "sent", "--report-dir", "said", "--set", "output.compression=none"
+    )
+    assert (code, error) == (0, "")
+    (part,) = (folder / "sent").iterdir()
+    assert part.read_text().splitlines() == [
+        'customer-0001\t"a"="x","b"="x",d_sid=1,d_sid=2,d_sid=9',
+        'customer-0002\t"a"="y","b"="y",d_sid=3,d_sid=9',
+    ]
+    assert len(list((folder / "said").iterdir())) == 2
+
+
+# --- signals ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table that takes a while."""
+    path = tmp_path_factory.mktemp("large") / "in.csv"
+    rows = "".join(f"customer-{row:07},value-{row % 97},{row % 1013}\n" for row in range(50_000))
+    with path.open("w") as file:
+        file.write("id,a,b\n")
+        for _ in range(40):
+            file.write(rows)
+    return path
+
+
+@pytest.mark.parametrize("begun", ["reports/*.partial", "out/*.partial"], ids=["reading", "writing"])
+@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"])
+def test_a_signal_ends_a_run_with_nothing_left(number: int, code: int, begun: str, large: Path, folder: Path) -> None:
+    process = start(
+        folder, "convert", "job.toml", "--input", str(large), "--signal", "a", "--signal", "b", "--set", "run.threads=1"
+    )
+    try:
+        deadline = time.monotonic() + 30
+        while not any(folder.glob(begun)) and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.005)
+        process.send_signal(number)
+        out, error = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert (process.returncode, out, error) == (code, "", STOPPED)
+    assert files(folder) == {"in.csv", "job.toml"}
