@@ -16,14 +16,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 import polars.selectors as cs
 
 from converter.job import Job, Signal, Tokens
 from converter.ledger import Ledger
-from converter.sift import is_number_list, only_holds
+from converter.sift import Test, is_number_list, matches, only_holds, sifted
 from converter.sources.text import as_text, check_id_type
 from converter.spec import kinds, rules
 from converter.spec.ids import ID_TYPES, PLAIN_IN_ID
@@ -44,6 +44,9 @@ _ITEMS = {"not_digits": "[0-9]+", "not_clean": r'[^",\x00-\x1f]+'}
 """The form of an item of a list, by the counter of those that have another."""
 
 
+_Text = TypeVar("_Text", pl.Expr, pl.Series)
+
+
 class Records:
     """What a job makes of rows. `most_line_bytes` is the longest line that a part can hold."""
 
@@ -53,9 +56,10 @@ class Records:
         self._id_type = ID_TYPES[job.id.type]
         case = self._id_type.case or job.id.case
         self.case = None if case == "preserve" else case
-        self._row_rules = self._kind.row_rules(self._id_type)
+        self._id_rules = self._kind.id_rules(self._id_type)
+        self._row_rules = self._kind.row_rules
         self._line_rules = self._kind.line_rules(most_line_bytes)
-        self.rules = (*self._row_rules, *self._line_rules)
+        self.rules = (*self._id_rules, *self._row_rules, *self._line_rules)
         self.columns = job.columns
         self.signal_places = [place for place, signal in enumerate(job.record.signals) if signal.column is not None]
         self._place = {name: f"c{place}" for place, name in enumerate(self.columns)}
@@ -96,15 +100,15 @@ class Records:
         made = self._signals(careful=careful, complete=complete)
         if self._id_type.doubtful:
             made.count("doubtful", pl.col("id").str.contains(self._id_type.doubtful, literal=True))
+        row_reason = rules.first_reason(self._row_rules, len(self._id_rules))
         frame = (
-            texts.with_columns(made.tests, odd=self._odd_id())
-            .with_columns(id=self._normalised_id())
-            .with_columns(made.columns, suspect=pl.when(pl.col("odd")).then(pl.col("id")))
+            texts.with_columns(made.sifted, id=self._judged_id())
+            .with_columns(made.columns, id=pl.col("id").struct["text"], id_reason=pl.col("id").struct["reason"])
             .with_columns(any_signal=made.any_signal(), bad_value=made.bad_value())
-            .with_columns(reason=rules.first_reason(self._row_rules))
+            .with_columns(reason=pl.coalesce("id_reason", row_reason))
         )
         accepted_id = pl.when(pl.col("reason").is_null()).then(pl.col("id"))
-        line_reason = rules.first_reason(self._line_rules, len(self._row_rules))
+        line_reason = rules.first_reason(self._line_rules, len(self._id_rules) + len(self._row_rules))
         return (
             frame.with_columns(line=self._kind.line(accepted_id, made.signals))
             .with_columns(reason=pl.coalesce("reason", line_reason))
@@ -152,27 +156,37 @@ class Records:
 
     # Step 2
 
-    def _odd_id(self) -> pl.Expr:
-        """Say of which rows the ID is to be looked at: those that one test does not show to be right as they are."""
-        raw = pl.col(self._place[self._job.id.column])
-        type_, case = self._id_type, self.case
-        if type_.form:
-            right = raw.str.contains(type_.form).fill_null(value=False)
-            if case and type_.case != case:
-                right &= raw == _in_case(raw, case)
-            # A device ID may be all zeros (I2), and one with a hyphen is doubtful.
-            return ~right | raw.str.starts_with("0") if type_.device else ~right
-        unchanged = {"lower": PLAIN_IN_ID.lower, "upper": PLAIN_IN_ID.upper}.get(case or "")
-        return ~only_holds(raw, bytes(sorted(set(unchanged()))) if unchanged else PLAIN_IN_ID)
+    def _judged_id(self) -> pl.Expr:
+        """Return a structure of the ID, normalised, as `text`, and the `reason` to reject it, null where none is.
 
-    def _normalised_id(self) -> pl.Expr:
-        raw = pl.col(self._place[self._job.id.column])
-        id_: pl.Expr = pl.when(pl.col("odd")).then(raw)
-        if self._job.id.trim:
-            id_ = id_.str.strip_chars()
-        if self.case:
-            id_ = _in_case(id_, self.case)
-        return pl.when(pl.col("odd")).then(pl.when(id_ != "").then(id_)).otherwise(raw)
+        Nearly all IDs are right as they are, which a test on a whole batch shows.
+        """
+
+        def mend(odd: pl.DataFrame) -> pl.DataFrame:
+            id_ = pl.col("text")
+            if self._job.id.trim:
+                id_ = id_.str.strip_chars()
+            if self.case:
+                id_ = _in_case(id_, self.case)
+            judged = odd.select(id=id_).select(id=pl.when(pl.col("id") != "").then(pl.col("id")))
+            return judged.select(text=pl.col("id"), reason=rules.first_reason(self._id_rules))
+
+        column = pl.col(self._place[self._job.id.column])
+        return sifted(column, self._id_test(), mend, {"reason": pl.UInt8()})
+
+    def _id_test(self) -> Test:
+        """Return the test that an ID is right as it is: it changes with no step of normalising and breaks no rule."""
+        type_ = self._id_type
+        if type_.form is None:
+            plain = {"lower": PLAIN_IN_ID.lower(), "upper": PLAIN_IN_ID.upper()}.get(self.case or "", PLAIN_IN_ID)
+            return only_holds(bytes(sorted(set(plain))))
+        # The form of a type is in the case that Adobe wants; a device ID may be all zeros (I2).
+        form = matches(type_.form)
+        if self.case and not type_.case:
+            return lambda ids: form(ids) & (ids == _in_case(ids, self.case or "")).fill_null(value=False)
+        if type_.device:
+            return lambda ids: form(ids) & ~ids.str.starts_with("0").fill_null(value=False)
+        return form
 
     # Step 3
 
@@ -212,18 +226,28 @@ class Records:
         made.signals.append(kinds.pair(key, pl.col(name), complete or pl.col(f"p{name}")))
 
     def _add_list(self, made: _Signals, number: str, prefix: str, tokens: Tokens, counter: str) -> None:
-        """Add a list of traits or codes, without the items that are not of their form.
+        """Add a list of traits or codes, without the items that are not of their form; empty items are passed over."""
+        separator, item = tokens.separator, _ITEMS[counter]
 
-        Empty items are passed over. Nearly all lists are sound; only the others are taken apart.
-        """
-        raw, sound, item = pl.col(self._place[tokens.column or ""]), pl.col("sound" + number), _ITEMS[counter]
-        made.tests.append(_is_sound_list(raw, tokens.separator, item).alias("sound" + number))
-        items = pl.when(~sound).then(raw).str.split(tokens.separator).list.eval(pl.element().str.strip_chars())
-        fits = pl.element().str.contains(f"^{item}$")
-        kept = items.list.eval(pl.element().filter(fits)).list.join(tokens.separator).fill_null("")
-        made.count(counter, items.list.eval(~fits & (pl.element() != "")).list.sum().fill_null(0))
-        text = pl.when(sound).then(raw).otherwise(kept)
-        listed = text.str.replace_all(tokens.separator, f",{prefix}", literal=True)
+        def mend(odd: pl.DataFrame) -> pl.DataFrame:
+            fits = pl.element().str.contains(f"^{item}$")
+            items = odd.select(pl.col("text").str.split(separator).list.eval(pl.element().str.strip_chars()))
+            return items.select(
+                pl.col("text").list.eval(pl.element().filter(fits)).list.join(separator).fill_null(""),
+                wrong=pl.col("text").list.eval(~fits & (pl.element() != "")).list.sum().cast(pl.UInt32),
+            )
+
+        sound = (
+            is_number_list(separator)
+            if counter == "not_digits"
+            else matches(f"^(?:{item}(?:{re.escape(separator)}{item})*)?$")
+        )
+        list_, text = pl.col("list" + number), pl.col("list" + number).struct["text"]
+        made.sifted.append(
+            sifted(pl.col(self._place[tokens.column or ""]), sound, mend, {"wrong": pl.UInt32()}).alias("list" + number)
+        )
+        made.count(counter, list_.struct["wrong"].fill_null(0))
+        listed = text.str.replace_all(separator, f",{prefix}", literal=True)
         # How many items there are shows in how much longer the text becomes.
         longer = (listed.str.len_bytes() - text.str.len_bytes()) // len(prefix)
         made.columns += [listed.alias("t" + number), longer.alias("n" + number)]
@@ -238,13 +262,13 @@ class Records:
 class _Signals:
     """The signals of a line while they are put together.
 
-    `tests`, and then `columns`, are to be added to the frame; the signals and the counters refer to them.
+    `sifted`, and then `columns`, are to be added to the frame; the signals and the counters refer to them.
     All signals of a job are prepared as `v0` … and `t0` …, empty where there
     is nothing to write.
     """
 
     def __init__(self, *, reject_bad: bool) -> None:
-        self.tests: list[pl.Expr] = []
+        self.sifted: list[pl.Expr] = []
         self.columns: list[pl.Expr] = []
         self.signals: list[kinds.Signal] = []
         self._counted: dict[str, dict[int, pl.Expr]] = {}
@@ -273,20 +297,13 @@ def _row(frame: pl.DataFrame) -> dict[str, Any]:
     return frame.row(0, named=True) if frame.width else {}
 
 
-def _in_case(text: pl.Expr, case: str) -> pl.Expr:
+def _in_case(text: _Text, case: str) -> _Text:
     return text.str.to_lowercase() if case == "lower" else text.str.to_uppercase()
 
 
 def _cleaned(value: pl.Expr) -> pl.Expr:
     """Clean a value (C6): each run of control characters becomes one space, a double quote a single quote."""
     return value.str.replace_all(r"[\x00-\x1f]+", " ").str.replace_all('"', "'", literal=True)
-
-
-def _is_sound_list(text: pl.Expr, separator: str, item: str) -> pl.Expr:
-    """Say of each text whether it is a list of items of the form `item` (Boolean, never null)."""
-    if item == _ITEMS["not_digits"]:
-        return is_number_list(text, separator)
-    return text.str.contains(f"^{item}(?:{re.escape(separator)}{item})*$").fill_null(value=False)
 
 
 def _from_json_list(text: pl.Expr, separator: str) -> pl.Expr:

@@ -10,7 +10,7 @@ import polars as pl
 from converter.spec.ids import IdType
 from converter.spec.limits import CONTENTS_PAGE
 from converter.spec.names import Kind
-from converter.spec.rules import Rule, line_rules, row_rules
+from converter.spec.rules import ROW_RULES, Rule, id_rules, line_rules
 
 
 @dataclass(frozen=True)
@@ -108,16 +108,17 @@ class _Template:
 
 @dataclass(frozen=True)
 class FileKind:
-    """A kind of inbound file: its line as an expression, its rules on rows and on lines, its page."""
+    """A kind of inbound file: its line as an expression, its rules on IDs, rows and lines, its page."""
 
     name: Kind
     title: str
     page: str
     line: Callable[[pl.Expr, Sequence[Signal]], pl.Expr]
-    row_rules: Callable[[IdType], tuple[Rule, ...]]
+    id_rules: Callable[[IdType], tuple[Rule, ...]]
+    row_rules: tuple[Rule, ...]
     line_rules: Callable[[int], tuple[Rule, ...]]
 
 
 FILE_KINDS: dict[str, FileKind] = {
-    "data": FileKind("data", "traits and signals of users", CONTENTS_PAGE, data_line, row_rules, line_rules),
+    "data": FileKind("data", "traits and signals of users", CONTENTS_PAGE, data_line, id_rules, ROW_RULES, line_rules),
 }

@@ -3,7 +3,6 @@
 Rules on rows are Polars expressions over the columns that `converter.records` prepares:
 
 - `id`: the normalised user ID (String), null where there is none;
-- `suspect`: the same, null where a cheap test has shown that it breaks no rule;
 - `bad_value`: whether a value holds what no value may (Boolean);
 - `any_signal`: whether the row has a signal (Boolean);
 - `line`: the line that the row would be, with its newline (String).
@@ -52,21 +51,21 @@ ID_IS_EMAIL = Rule(
     "id_is_email",
     'The user ID is an e-mail address: hash it first (id.type = "hashed_email").',
     FAQ_PAGE,
-    pl.col("suspect").str.contains(r"^[^@\s]+@[^@\s]+\.[^@\s]+$"),
+    pl.col("id").str.contains(r"^[^@\s]+@[^@\s]+\.[^@\s]+$"),
 )
 ID_FORBIDDEN_CHARACTER = Rule(
     "I6",
     "id_forbidden_character",
     "The user ID holds a colon (or %3A), a tab, a newline or a control character.",
     IDS_PAGE,
-    pl.col("suspect").str.contains(FORBIDDEN_IN_ID),
+    pl.col("id").str.contains(FORBIDDEN_IN_ID),
 )
 ID_ALL_ZERO = Rule(
     "I2",
     "id_all_zero",
     "The device ID is all zeros: the device has opted out.",
     OURS,
-    pl.col("suspect").str.contains(r"^[0-]+$"),
+    pl.col("id").str.contains(r"^[0-]+$"),
 )
 BAD_VALUE = Rule(
     "C6",
@@ -80,7 +79,7 @@ NO_SIGNAL = Rule("C1", "no_signal", "No signal is left in the row.", CONTENTS_PA
 
 def id_wrong_form(type_: IdType) -> Rule:
     """Return the rule that an ID has the form of its type."""
-    wrong = None if type_.form is None else ~pl.col("suspect").str.contains(type_.form)
+    wrong = None if type_.form is None else ~pl.col("id").str.contains(type_.form)
     return Rule("I7", "id_wrong_form", f"The user ID is not {type_.describe}.", type_.page, wrong)
 
 
@@ -106,14 +105,18 @@ def line_fits_no_part(most: int) -> Rule:
     )
 
 
-def row_rules(type_: IdType) -> tuple[Rule, ...]:
-    """Return the rules of a data file on a row's parts, in the order in which they are asked."""
+def id_rules(type_: IdType) -> tuple[Rule, ...]:
+    """Return the rules on a normalised ID, in the order in which they are asked."""
     rules = [ID_MISSING, ID_IS_EMAIL, ID_FORBIDDEN_CHARACTER]
     if type_.device:
         rules.append(ID_ALL_ZERO)
     if type_.form:
         rules.append(id_wrong_form(type_))
-    return (*rules, BAD_VALUE, NO_SIGNAL)
+    return tuple(rules)
+
+
+ROW_RULES = (BAD_VALUE, NO_SIGNAL)
+"""The rules of a data file on the signals of a row, in the order in which they are asked."""
 
 
 def line_rules(most_bytes: int) -> tuple[Rule, ...]:
