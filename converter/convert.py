@@ -20,7 +20,14 @@ import polars as pl
 from converter._version import __version__
 from converter.destinations import Destination, open_destination
 from converter.engine import Converted, collected, convert_all
-from converter.errors import ConverterError, DestinationError, EmptyInputError, LedgerError, TooManyRejectsError
+from converter.errors import (
+    ConverterError,
+    DestinationError,
+    EmptyInputError,
+    LedgerError,
+    StoppedError,
+    TooManyRejectsError,
+)
 from converter.job import Job
 from converter.ledger import Ledger
 from converter.parts import Cutter, Limits, Packer, Part, PartWriter
@@ -89,7 +96,7 @@ def _concealing(job: Job) -> Iterator[None]:
     try:
         yield
     except ConverterError as error:
-        error.message, error.hint = job.conceal(error.message), job.conceal(error.hint)
+        error.args = tuple(job.conceal(text) for text in error.args)
         raise
 
 
@@ -207,15 +214,26 @@ class _Run:
         try:
             if publish:
                 plan.destination.publish()
-            rejects.publish()
-            written.replace(plan.report_path)
-        except OSError as error:
-            raise _unreported(plan.report_path, error) from None
+            try:
+                self._publish_report(written, rejects)
+            except (StoppedError, KeyboardInterrupt):
+                if not publish:
+                    raise
+                # Too late to stop: the parts are out, and their report belongs to them.
+                self._publish_report(written, rejects)
         finally:
             written.unlink(missing_ok=True)
         if not publish:
             raise self._too_few_left()
         return report
+
+    def _publish_report(self, written: Path, rejects: RejectsFile) -> None:
+        rejects.publish()
+        try:
+            if written.exists():
+                written.replace(self._plan.report_path)
+        except OSError as error:
+            raise _unreported(self._plan.report_path, error) from None
 
     def _described(self, parts: list[Part]) -> Report:
         plan, ledger = self._plan, self._ledger
@@ -223,7 +241,7 @@ class _Run:
         return Report(
             name=plan.name.stem,
             job=plan.job.public(),
-            input=[{"path": plan.job.conceal(str(file.path)), "bytes": file.size} for file in plan.files],
+            input=[{"path": plan.job.conceal_path(str(file.path)), "bytes": file.size} for file in plan.files],
             records=records_of(ledger),
             signals=signals_of(ledger),
             parts=parts,
@@ -256,12 +274,12 @@ class _Run:
 
     def _describe(self, number: int) -> tuple[str, str]:
         name = self._plan.part_name(number)
-        return name, self._plan.job.conceal(self._plan.destination.url(name))
+        return name, self._plan.job.conceal_path(self._plan.destination.url(name))
 
     def _note(self, converted: Converted, rejects: RejectsFile) -> None:
         """Add a stretch to the ledger, and its rejects to their file."""
         self._ledger += converted.ledger
-        file = self._plan.job.conceal(str(converted.file.path))
+        file = self._plan.job.conceal_path(str(converted.file.path))
         if converted.rejected.height:
             rejects.add(file, converted.rows, converted.rejected)
         if converted.bad:

@@ -18,9 +18,17 @@ class ConverterError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__()
-        self.message = message
-        self.hint = hint
+        super().__init__(message, hint)
+
+    @property
+    def message(self) -> str:
+        """What happened."""
+        return str(self.args[0])
+
+    @property
+    def hint(self) -> str:
+        """What to do next."""
+        return str(self.args[1])
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".rstrip()
@@ -64,6 +72,9 @@ class StoppedError(ConverterError):
     def __init__(self, signal_number: int) -> None:
         super().__init__("Stopped: nothing was published and no partial file is left.")
         self.exit_code = 128 + signal_number
+
+    def __reduce__(self) -> tuple[type[StoppedError], tuple[int]]:
+        return type(self), (self.exit_code - 128,)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -18,11 +19,14 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     PrivateAttr,
     ValidationError,
     field_validator,
     model_validator,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from converter.errors import JobError, nearest
 from converter.spec.ids import GLOBAL_DATA_SOURCES, ID_TYPES, Case
@@ -41,7 +45,7 @@ Format = Literal["csv", "tsv", "parquet", "ndjson", "arrow"]
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_PASSWORD = re.compile(r"(://[^/:@\s]*):[^/@\s]*@")
+_PASSWORD = re.compile(r"(://[^/:@\s]*):(?!\$\{\w+\}@)[^\s'\"]*@")
 _SMALLEST_PART = 100
 
 _PLACES = (("input", "path"), ("output", "to"), ("report", "dir"))
@@ -56,7 +60,7 @@ def parse_size(size: object) -> object:
         match = _SIZE.fullmatch(size)
         if not match or match[2].upper() not in _UNITS:
             raise ValueError('a size is a number with a unit, such as "250MB" or "1GiB"')
-        return int(float(match[1]) * _UNITS[match[2].upper()])
+        return int(Decimal(match[1]) * _UNITS[match[2].upper()])
     return size
 
 
@@ -72,8 +76,19 @@ def _at_most(limit: Limit) -> Any:
     return check
 
 
+def _no_truth(value: object) -> object:
+    """Refuse `true` where a number is wanted: Python would take it for 1."""
+    if isinstance(value, bool):
+        raise ValueError("a whole number is needed")
+    return value
+
+
 def _as_list(value: object) -> object:
     return [value] if isinstance(value, str | int | Mapping) else value
+
+
+Name = Annotated[str, Field(min_length=1)]
+"""A text that is not empty."""
 
 
 class Section(BaseModel):
@@ -85,7 +100,9 @@ class Section(BaseModel):
 class Input(Section):
     """Where the rows come from."""
 
-    path: Annotated[tuple[str, ...], BeforeValidator(_as_list), Field(min_length=1)]
+    path: Annotated[
+        tuple[Name, ...], Field(min_length=1), BeforeValidator(_as_list, json_schema_input_type=str | tuple[Name, ...])
+    ]
     """A file, a list of files, a glob or a folder."""
     format: Format | None = None
     """Guessed from the suffix when left out."""
@@ -97,7 +114,9 @@ class Input(Section):
     """The names of the columns: of a text file without header; of NDJSON where a key comes late."""
     encoding: str = "utf-8"
     """Of text files. A byte order mark is recognised by itself."""
-    null_values: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = ()
+    null_values: Annotated[
+        tuple[str, ...], BeforeValidator(_as_list, json_schema_input_type=str | tuple[str, ...])
+    ] = ()
     """Texts that mean a missing value, such as `NULL` or `\\N`; an empty field always does."""
 
     @field_validator("separator")
@@ -111,8 +130,8 @@ class Input(Section):
     @classmethod
     def _known_encoding(cls, encoding: str) -> str:
         try:
-            "".encode(encoding)
-        except LookupError:
+            "a".encode(encoding)
+        except (LookupError, ValueError):
             raise ValueError('an encoding is a name that Python knows, such as "utf-8", "cp1252" or "utf-16"') from None
         return encoding
 
@@ -130,7 +149,7 @@ class Input(Section):
 class Id(Section):
     """The user ID of a row."""
 
-    column: str
+    column: Name
     """The column that holds it."""
     type: Literal["crm", "uuid", "gaid", "idfa", "rida", "maid", "tifa", "fire", "lgudid", "vizio", "hashed_email"] = (
         "crm"
@@ -156,8 +175,15 @@ class Signal(Section):
     """A key-value pair of a row, `"key"="value"`: the value from a column, or the same for every row."""
 
     column: str | None = None
+    """The column that holds the value."""
     key: str = ""
+    """The key; the column's name, when left out."""
     value: str | None = None
+    """The same value for every row, in place of a column."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [{"type": "string"}, handler.resolve_ref_schema(handler(core))]}
 
     @model_validator(mode="before")
     @classmethod
@@ -174,10 +200,10 @@ class Signal(Section):
             raise ValueError(
                 'a signal is a column name, { column = "…", key = "…" }, or a constant { key = "…", value = "…" }'
             )
-        if self.key.casefold() in RESERVED_KEYS:
+        if self.key.strip().casefold() in RESERVED_KEYS:
             raise ValueError(
                 f"the key '{self.key}' means something else to Audience Manager (C2): "
-                f"use {RESERVED_KEYS[self.key.casefold()]} instead"
+                f"use {RESERVED_KEYS[self.key.strip().casefold()]} instead"
             )
         instead = (
             f'give it a key of its own: {{ column = "{self.column}", key = "…" }}'
@@ -186,7 +212,7 @@ class Signal(Section):
         )
         if not self.key.strip():
             raise ValueError(f"the key of a signal is empty (C2): {instead}")
-        if self.key.startswith("-"):
+        if self.key.lstrip().startswith("-"):
             raise ValueError(f"the key '{self.key}' starts with a dash, which Audience Manager ignores (C5): {instead}")
         if re.search(r'["=,\x00-\x1f\x7f]', self.key):
             raise ValueError(
@@ -203,10 +229,15 @@ class Tokens(Section):
     """A list of trait IDs or integration codes: from a column, or the same for every row."""
 
     column: str | None = None
+    """The column that holds the list."""
     separator: str = "|"
     """Between the items in the column's text; a Parquet list column needs none."""
     value: str | None = None
     """A constant item."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [{"type": ["string", "integer"]}, handler.resolve_ref_schema(handler(core))]}
 
     @model_validator(mode="before")
     @classmethod
@@ -258,11 +289,17 @@ class Record(Section):
 
     signals: tuple[Signal, ...] = ()
     """Key-value pairs: a column name, `{ column, key }`, or a constant `{ key, value }`."""
-    traits: Annotated[tuple[Traits, ...], BeforeValidator(_as_list)] = ()
+    traits: Annotated[
+        tuple[Traits, ...], BeforeValidator(_as_list, json_schema_input_type=Traits | tuple[Traits, ...])
+    ] = ()
     """Traits to add, `d_sid=…`: a column name, `{ column, separator }`, or a number for every row."""
-    removed_traits: Annotated[tuple[Traits, ...], BeforeValidator(_as_list)] = ()
+    removed_traits: Annotated[
+        tuple[Traits, ...], BeforeValidator(_as_list, json_schema_input_type=Traits | tuple[Traits, ...])
+    ] = ()
     """Traits to remove, `d_unsid=…`; Audience Manager ignores them in overwrite mode (C4)."""
-    integration_codes: Annotated[tuple[Codes, ...], BeforeValidator(_as_list)] = ()
+    integration_codes: Annotated[
+        tuple[Codes, ...], BeforeValidator(_as_list, json_schema_input_type=Codes | tuple[Codes, ...])
+    ] = ()
     """Traits by integration code, `ic=…`."""
     rows: Literal["user"] = "user"
     """A row is a user."""
@@ -292,23 +329,27 @@ class Record(Section):
 class Output(Section):
     """What is written, and where to."""
 
-    to: str
+    to: Name
     """The folder that the parts go to."""
-    dpid: Annotated[int, Field(ge=0)]
+    dpid: Annotated[int, Field(ge=0), BeforeValidator(_no_truth)]
     """The data source whose IDs are in the file (N1)."""
     kind: Literal["data"] = "data"
     """The kind of inbound file."""
     mode: Mode = "sync"
     """`sync` adds to what Audience Manager knows, `overwrite` replaces it."""
-    target: Annotated[int, Field(ge=0)] | None = None
+    target: Annotated[int, Field(ge=0), BeforeValidator(_no_truth)] | None = None
     """The data source that the traits belong to; needed where `dpid` is a global data source (N4)."""
-    timestamp: int | None = None
+    timestamp: Annotated[int, BeforeValidator(_no_truth)] | None = None
     """UNIX seconds, UTC, 10 digits (N2); now, when left out."""
     compression: Literal["gzip", "none"] = "gzip"
     """`gzip` (Z1) or `none`."""
-    max_part_bytes: Annotated[int, BeforeValidator(parse_size)] = PART_BYTES_BEST.value
+    max_part_bytes: Annotated[
+        int, BeforeValidator(parse_size, json_schema_input_type=int | str), BeforeValidator(_no_truth)
+    ] = PART_BYTES_BEST.value
     """The most that a part may have as sent; at most 1 GB."""
-    max_part_raw_bytes: Annotated[int, BeforeValidator(parse_size)] = PART_RAW_BYTES_BEST.value
+    max_part_raw_bytes: Annotated[
+        int, BeforeValidator(parse_size, json_schema_input_type=int | str), BeforeValidator(_no_truth)
+    ] = PART_RAW_BYTES_BEST.value
     """The most that a part may have before compression; at most 5 GB."""
     publish: Literal["end"] = "end"
     """All parts become visible together, at the end."""
@@ -319,7 +360,7 @@ class Output(Section):
     @field_validator("timestamp")
     @classmethod
     def _ten_digits(cls, timestamp: int | None) -> int | None:
-        if timestamp is not None and len(str(timestamp)) != TIMESTAMP_DIGITS.value:
+        if timestamp is not None and not 10 ** (TIMESTAMP_DIGITS.value - 1) <= timestamp < 10**TIMESTAMP_DIGITS.value:
             raise ValueError("a timestamp is UNIX seconds with 10 digits, such as 1366545717 (N2)")
         return timestamp
 
@@ -344,7 +385,7 @@ class Report(Section):
     show_rows: bool = False
     """Whether the rejects hold the text of rows that could not be taken apart; the file is then private."""
 
-    @field_validator("max_rejects", mode="before")
+    @field_validator("max_rejects", mode="before", json_schema_input_type=int | str)
     @classmethod
     def _number_or_percent(cls, most: object) -> object:
         text = str(most).strip()
@@ -356,14 +397,14 @@ class Report(Section):
     def allows(self, rejected: int, read: int) -> bool:
         """Whether a run may go out with so many rows rejected of those read."""
         if self.max_rejects.endswith("%"):
-            return rejected * 100 <= float(self.max_rejects[:-1]) * read
+            return rejected * 100 <= Decimal(self.max_rejects[:-1]) * read
         return rejected <= int(self.max_rejects)
 
 
 class Run(Section):
     """How the machine is used."""
 
-    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
+    threads: Annotated[int, Field(ge=1, le=1024), BeforeValidator(_no_truth)] | None = None
     """Threads for compression and conversion; one a core, when left out. The bytes are the same."""
 
 
@@ -384,17 +425,35 @@ class Job(Section):
     _given: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     def __init__(self, /, **data: Any) -> None:
+        given = {
+            key: value.model_dump(exclude_unset=True) if isinstance(value, Section) else value
+            for key, value in data.items()
+        }
         try:
-            super().__init__(**_expand(data, ()))
+            super().__init__(**_expand(given, ()))
         except ValidationError as error:
-            raise JobError("\n".join(_sentences(error, data))) from None
-        self._given = data
+            variables = _variables_in(given)
+            raise JobError(
+                "\n".join(_printable(_concealed(said, variables)) for said in _sentences(error, given))
+            ) from None
+        self._given = given
+
+    def __repr__(self) -> str:
+        return f"Job({self.public()!r})"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Job) and self.model_dump() == other.model_dump()
+
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())
 
     @classmethod
     def load(cls, path: str | Path, changes: Mapping[str, Any] | None = None) -> Job:
         """Read a job file (TOML); `changes`, nested like it, go over what it says."""
         try:
-            text = Path(path).read_text("utf-8")
+            text = Path(path).read_text("utf-8-sig")
         except FileNotFoundError:
             raise JobError(
                 f"There is no job file '{path}'.", "Write one, or give flags: aam-inbound convert --help."
@@ -450,18 +509,17 @@ class Job(Section):
         return found
 
     def conceal(self, text: str) -> str:
-        """Put `${VAR}` back where a text, such as a path in an error, holds what the places of the job took from it."""
-        places = (self._given.get(section, {}).get(key) for section, key in _PLACES)
-        named = {name for place in places for name in _VARIABLE.findall(str(place))}
-        values = sorted(((os.environ.get(name, ""), name) for name in named), key=lambda each: -len(each[0]))
-        for value, name in values:
-            if len(value) > 2:
-                text = text.replace(value, f"${{{name}}}")
-        return mask_password(text)
+        """Put `${VAR}` back where a text, such as an error, holds what the job took from the environment."""
+        return _concealed(text, _variables_in(self._given))
+
+    def conceal_path(self, path: str) -> str:
+        """Do the same for a path, of which file names, which hold numbers of the job, must stay as they are."""
+        places = [self._given.get(section, {}).get(key) for section, key in _PLACES]
+        return _concealed(path, _variables_in(places))
 
     def public(self) -> dict[str, Any]:
         """Return the job as plain data, without secrets: variables unexpanded, passwords masked."""
-        shown = _conceal(self.model_dump(mode="json"), self._given)
+        shown = _public(self.model_dump(mode="json"), self._given, _variables_in(self._given))
         assert isinstance(shown, dict)  # noqa: S101 - for the type checker: a model dumps to a mapping
         return shown
 
@@ -480,11 +538,15 @@ def parse_setting(text: str) -> dict[str, Any]:
     key, equals, value = text.partition("=")
     names = key.strip().split(".")
     if not equals or not all(names):
-        raise JobError(f"--set {text!r} is not of the form KEY=VALUE.", "For example: --set output.mode=overwrite.")
+        raise JobError(
+            f"--set '{mask_password(text)}' is not of the form KEY=VALUE.", "For example: --set output.mode=overwrite."
+        )
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
-        parsed = value
+        parsed = value.strip()
+    if not isinstance(parsed, str | int | float | list | dict):  # no key of a job is a date
+        parsed = value.strip()
     for name in reversed(names):
         parsed = {name: parsed}
     assert isinstance(parsed, dict)  # noqa: S101 - for the type checker: there is at least one name
@@ -510,17 +572,39 @@ def _expand(value: Any, place: tuple[str, ...]) -> Any:
     return _VARIABLE.sub(variable, value)
 
 
-def _conceal(value: Any, given: Any) -> Any:
+def _variables_in(given: Any) -> dict[str, str]:
+    """Return the environment variables that a job takes, by name."""
+    if isinstance(given, Mapping):
+        given = list(given.values())
+    if isinstance(given, list | tuple):
+        return {name: value for item in given for name, value in _variables_in(item).items()}
+    return {name: os.environ.get(name, "") for name in _VARIABLE.findall(given)} if isinstance(given, str) else {}
+
+
+def _concealed(text: str, variables: Mapping[str, str]) -> str:
+    """Put `${VAR}` in place of its value, the longest first, and stars in place of passwords."""
+    for name, value in sorted(variables.items(), key=lambda variable: -len(variable[1])):
+        if len(value) > 2:  # what is shorter stands anywhere by chance
+            text = text.replace(value, f"${{{name}}}")
+    return mask_password(text)
+
+
+def _public(value: Any, given: Any, variables: Mapping[str, str]) -> Any:
     """Replace what came from the environment by what the user wrote, and passwords by stars."""
     if isinstance(value, dict):
         from_user = given if isinstance(given, Mapping) else {}
-        return {key: _conceal(item, from_user.get(key)) for key, item in value.items()}
-    if isinstance(given, str) and _VARIABLE.search(given):
-        return [given] if isinstance(value, list) else given
+        return {key: _public(item, from_user.get(key), variables) for key, item in value.items()}
     if isinstance(value, list):
         from_list = given if isinstance(given, list | tuple) and len(given) == len(value) else [given] * len(value)
-        return [_conceal(item, one) for item, one in zip(value, from_list, strict=True)]
-    return mask_password(value) if isinstance(value, str) else value
+        return [_public(item, one, variables) for item, one in zip(value, from_list, strict=True)]
+    if isinstance(given, str) and value is not None and _VARIABLE.search(given):
+        return mask_password(given)
+    return _concealed(value, variables) if isinstance(value, str) else value
+
+
+def _printable(text: str) -> str:
+    """Write control characters out."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda match: repr(match[0])[1:-1], text)
 
 
 def mask_password(url: str) -> str:
@@ -542,15 +626,28 @@ def _sentences(error: ValidationError, given: Mapping[str, Any]) -> Iterator[str
             case "literal_error":
                 allowed = re.findall(r"'([^']*)'", str(found.get("ctx", {}).get("expected", "")))
                 names = " or ".join(filter(None, [", ".join(f"'{name}'" for name in allowed[:-1]), f"'{allowed[-1]}'"]))
-                yield f"{key} is {wrote}; allowed is {names}{nearest(str(found['input']), allowed) or '.'}"
+                yield f"{key} is {wrote}; allowed is {names}{_nearest_to(wrote, found['input'], allowed)}"
             case "value_error":
                 yield _own_sentence(str(found["ctx"]["error"]), key, wrote)
             case "model_type" | "dict_type" | "model_attributes_type":
-                yield f"{key} is {wrote}; a table is needed, as in [{key}]."
+                inside = isinstance(where[-1], int)
+                yield f"{key} is {wrote}; " + (
+                    "a text or a table is needed." if inside else f"a table is needed, as in [{key}]."
+                )
+            case "greater_than_equal" | "less_than_equal":
+                least, most = found["ctx"].get("ge"), found["ctx"].get("le")
+                yield f"{key} is {wrote}; at " + (
+                    f"least {least} is needed." if most is None else f"most {most} is allowed."
+                )
             case "too_short":
                 yield f"{key} is empty; at least one is needed."
             case _:
                 yield f"{key} is {wrote}; {_needed(found)}."
+
+
+def _nearest_to(wrote: str, found: object, allowed: list[str]) -> str:
+    """Name the nearest allowed text, but none for what came from the environment: it would tell what that holds."""
+    return "." if _VARIABLE.search(wrote) else nearest(str(found), allowed) or "."
 
 
 def _own_sentence(said: str, key: str, wrote: str) -> str:
@@ -580,21 +677,20 @@ def _unknown_key(where: list[int | str], key: str) -> str:
         if isinstance(part, str) and model is not None and part in model.model_fields:
             model = _model_in(model.model_fields[part].annotation)
     known = list(model.model_fields) if model else []
-    section = ".".join(str(part) for part in where[:-1] if isinstance(part, str))
-    if close := nearest(str(where[-1]), known):
+    name, section = str(where[-1]), ".".join(str(part) for part in where[:-1] if isinstance(part, str))
+    elsewhere = [full for full in _all_keys() if full.rpartition(".")[2] == name and full.rpartition(".")[0] != section]
+    if elsewhere:
+        return f"{key} is not a known key, did you mean '{elsewhere[0]}'?"
+    if close := nearest(name, known):
         return f"{key} is not a known key{close}"
-    elsewhere = nearest(str(where[-1]), (name for name in _all_keys() if name))
-    return (
-        f"{key} is not a known key{elsewhere}"
-        + ("" if elsewhere else ".")
-        + (f" Known in {section or 'a job'}: {', '.join(known)}.")
-    )
+    return f"{key} is not a known key. Known in {section or 'a job'}: {', '.join(known)}."
 
 
 def _all_keys() -> list[str]:
+    """Return all keys of a job, with their sections."""
     return [
-        name
-        for field in Job.model_fields.values()
+        f"{section}.{name}"
+        for section, field in Job.model_fields.items()
         if (model := _model_in(field.annotation))
         for name in model.model_fields
     ]

@@ -5,7 +5,9 @@ Commands import what they need when they run, so that `--help` starts quickly.
 
 from __future__ import annotations
 
+import io
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -46,17 +48,17 @@ def _root(
 
 def main() -> None:
     """Run the command line; errors become one sentence on standard error and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a character gets a question mark
     try:
-        app()
+        app(prog_name="aam-inbound")
     except ConverterError as error:
-        _fail(error)
+        if "--debug" in sys.argv:
+            traceback.print_exc()
+        else:
+            print(f"Error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("Stopped: nothing was published and no partial file is left.", file=sys.stderr)
         sys.exit(130)
-
-
-def _fail(error: ConverterError) -> None:
-    if "--debug" in sys.argv:
-        raise error
-    print(f"Error: {error}", file=sys.stderr)
-    sys.exit(error.exit_code)

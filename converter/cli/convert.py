@@ -18,6 +18,8 @@ from converter.errors import StoppedError
 if TYPE_CHECKING:
     from converter.job import Job
 
+_WIDTH_OF_NO_TERMINAL = 1000
+
 
 def convert(
     job_file: Annotated[
@@ -71,7 +73,7 @@ def convert(
     ] = "auto",
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where something fails.")] = False,
 ) -> None:
-    """Convert tables into inbound data files, as a job file or flags say.
+    r"""Convert tables into inbound data files, as a job file or flags say.
 
     Flags go over what the job file says, and --set goes over flags.
 
@@ -111,14 +113,15 @@ def _convert(job: Job, progress: Mode, *, dry_run: bool) -> None:
     from converter.convert import plan
     from converter.report import terminal
 
-    console = Console(soft_wrap=True, highlight=False)
+    # Names and paths come as they are: not cut where there is no terminal, and never read as markup.
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = _WIDTH_OF_NO_TERMINAL
     if dry_run:
         checked = plan(job)
         console.print(preview(checked))
         checked.destination.abort()
         return
-    for warning in job.warnings:
-        print(f"Warning: {warning}", file=sys.stderr)
     with showing(progress) as update:
         report = run(job, progress=update)
     if progress == "json":
@@ -148,8 +151,9 @@ def _job(job_file: Path | None, flags: dict[str, Any], settings: Iterable[str]) 
         return Job(**changes)
     if job_file.suffix == ".toml":
         return Job.load(job_file, changes)
-    given = changes.setdefault("input", {}).get("path", [])
-    changes["input"]["path"] = [str(job_file), *([given] if isinstance(given, str) else given)]
+    if isinstance(section := changes.setdefault("input", {}), dict):  # else the job says what is wrong with it
+        given = section.get("path", [])
+        section["path"] = [str(job_file), *(given if isinstance(given, list) else [given])]
     return Job(**changes)
 
 

@@ -18,15 +18,15 @@ def preview(plan: Plan) -> RenderableType:
     facts = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     facts.add_column(style="bold")
     facts.add_column(overflow="fold")
-    files = [f"{job.conceal(str(file.path))} ({size(file.size)})" for file in plan.files]
+    files = [f"{job.conceal_path(str(file.path))} ({size(file.size)})" for file in plan.files]
     shown = files[:5] + ([f"… and {len(files) - 5:,} more"] if len(files) > 5 else [])
     facts.add_row("reads", "\n".join(shown))
     facts.add_row("ID", f"column '{job.id.column}', type {job.id.type}, " + " then ".join(_steps(plan)))
     facts.add_row("columns", ", ".join(plan.records.columns))
-    facts.add_row("writes", f"{job.conceal(plan.destination.url(plan.part_name(1)))} …")
+    facts.add_row("writes", f"{job.conceal_path(plan.destination.url(plan.part_name(1)))} …")
     facts.add_row("parts", f"at most {size(plan.limits.part_bytes)} ({size(plan.limits.part_raw_bytes)} of text)")
-    facts.add_row("report", job.conceal(str(plan.report_path)))
-    facts.add_row("rejects", job.conceal(str(plan.rejects_path)))
+    facts.add_row("report", job.conceal_path(str(plan.report_path)))
+    facts.add_row("rejects", job.conceal_path(str(plan.rejects_path)))
     lines = Text("\n")
     for reason, id_, rest in _first_lines(plan):
         lines.append(f"{id_}\t{rest}" if reason is None else f"rejected: {plan.records.rules[reason].name}\n")

@@ -82,7 +82,8 @@ class RejectsFile:
     def publish(self) -> None:
         """Give the file its name, in place of one of an earlier run that did not deliver."""
         try:
-            self._partial.replace(self.path)
+            if self._partial.exists():
+                self._partial.replace(self.path)
         except OSError as error:
             raise _cannot(self.path, error) from None
 

@@ -24,7 +24,7 @@ def summary(report: Report) -> RenderableType:
     """Return a short table of what a run did."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(justify="right")
-    table.add_column()
+    table.add_column(overflow="fold")
     records, signals = report.records, report.signals
     table.add_row(f"{records['read']:,}", f"rows read, in {report.seconds:,.1f} s ({size(report.bytes_per_second)}/s)")
     table.add_row(f"{records['written']:,}", "lines written")
