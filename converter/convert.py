@@ -76,7 +76,9 @@ class Plan:
         for piece in source.pieces(self.records.columns):
             if not piece.rows:
                 continue
-            texts = self.records.texts(piece.frame.head(rows), source.schema, json_lists=source.json_lists)
+            texts = self.records.texts(
+                piece.frame.head(rows), source.schema, json_lists=source.json_lists, nullable=source.nullable
+            )
             return collected(source.file, self.records.lines(texts, careful=True))
         return pl.DataFrame()
 
@@ -118,7 +120,12 @@ def _planned(job: Job, now: float | None) -> Plan:
         files = find_files(job.input)
         sources = [open_source(file, job.input, records.columns) for file in files]
         for source in sources:
-            records.texts(pl.LazyFrame(schema=source.schema), source.schema, json_lists=source.json_lists)
+            records.texts(
+                pl.LazyFrame(schema=source.schema),
+                source.schema,
+                json_lists=source.json_lists,
+                nullable=source.nullable,
+            )
         destination.check(name)
     except BaseException:
         destination.abort()

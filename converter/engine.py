@@ -133,7 +133,7 @@ class _Converter:
         yield pool.submit(self._finished, piece, empty, first, piece.position, read=piece.rows)
 
     def _query(self, source: Source, piece: Piece, *, careful: bool, complete: Collection[int]) -> pl.LazyFrame:
-        texts = self._records.texts(piece.frame, source.schema, json_lists=source.json_lists)
+        texts = self._records.texts(piece.frame, source.schema, json_lists=source.json_lists, nullable=source.nullable)
         return self._records.lines(texts, careful=careful, complete=complete)
 
     def _finished(self, piece: Piece, frame: pl.DataFrame, first: int, position: int, *, read: int) -> Converted:

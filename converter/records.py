@@ -61,7 +61,6 @@ class Records:
         self._line_rules = self._kind.line_rules(most_line_bytes)
         self.rules = (*self._id_rules, *self._row_rules, *self._line_rules)
         self.columns = job.columns
-        self.signal_places = [place for place, signal in enumerate(job.record.signals) if signal.column is not None]
         self._place = {name: f"c{place}" for place, name in enumerate(self.columns)}
         record = job.record
         self._lists = (
@@ -70,10 +69,16 @@ class Records:
             *(("ic=", tokens, "not_clean") for tokens in record.integration_codes),
         )
         items: tuple[Signal | Tokens, ...] = (*record.signals, *(tokens for _, tokens, _ in self._lists))
-        self._constants = sum(item.column is None for item in items)
+        self.signal_places = [place for place, item in enumerate(items) if item.column is not None]
 
-    def texts(self, frame: pl.LazyFrame, schema: Mapping[str, pl.DataType], *, json_lists: bool) -> pl.LazyFrame:
-        """Select the job's columns as text: step 1. Raises `ColumnError` for types that cannot be used."""
+    def texts(
+        self, frame: pl.LazyFrame, schema: Mapping[str, pl.DataType], *, json_lists: bool, nullable: bool = True
+    ) -> pl.LazyFrame:
+        """Select the job's columns as text, empty where a value is missing: step 1.
+
+        `json_lists` and `nullable` are what the source says of itself. Raises `ColumnError` for types that cannot be
+        used.
+        """
         check_id_type(self._job.id.column, schema[self._job.id.column])
         joins = {tokens.column: tokens.separator for _, tokens, _ in self._lists if tokens.column}
         missing = list(self._job.input.null_values)
@@ -84,6 +89,8 @@ class Records:
                 text = _from_json_list(text, joins[name])
             if missing and schema[name] == pl.String:
                 text = pl.when(~text.is_in(missing)).then(text)
+            if missing or nullable:
+                text = text.fill_null("")
             selected.append(text.alias(place))
         return frame.select(selected)
 
@@ -129,9 +136,9 @@ class Records:
         return len(self._job.record.signals) * ledger.written - ledger.signals_dropped[rules.VALUE_MISSING.name]
 
     def incomplete(self, judged: pl.DataFrame) -> set[int]:
-        """Return the signals, by their place in the job, of which values are missing in rows that were judged."""
-        missing = _row(judged.select(cs.starts_with("missing#").any()))
-        return {int(name.partition("#")[2]) for name, any_missing in missing.items() if any_missing}
+        """Return the signals, by their place in the job, that are absent from some of the rows that were judged."""
+        absent = _row(judged.select(cs.starts_with("missing#", "absent#").any()))
+        return {int(name.partition("#")[2]) for name, any_absent in absent.items() if any_absent}
 
     def tally(self, judged: pl.DataFrame, rejected: pl.DataFrame) -> Ledger:
         """Count what became of rows; `rejected` are those of them with a reason.
@@ -144,14 +151,24 @@ class Records:
         counters = cs.contains("#").sum()
         # All rows less the few rejected ones: that spares a copy of the many.
         without = _row(rejected.select(counters))
+        absent: dict[str, int] = {}
         for name, count in _row(judged.select(counters)).items():
-            counter, count = name.partition("#")[0], count - without[name]
+            (counter, _, place), count = name.partition("#"), count - without[name]
             if counter == "signals":
                 ledger.signals_written += count
+            elif counter == "absent":
+                absent[place] = count
             elif count:
                 kept, rule = _COUNTERS[counter]
                 getattr(ledger, kept)[rule.name] += count
-        ledger.signals_written += self._constants * ledger.written
+            if counter == "missing":
+                absent.setdefault(place, count)
+        # Pairs are written wherever they are not absent; items of lists are counted one by one.
+        pairs = len(self._job.record.signals) + sum(tokens.column is None for _, tokens, _ in self._lists)
+        ledger.signals_written += pairs * ledger.written
+        ledger.signals_written -= sum(
+            count for place, count in absent.items() if int(place) < len(self._job.record.signals)
+        )
         return ledger
 
     # Step 2
@@ -202,13 +219,16 @@ class Records:
             if tokens.column is None:
                 made.signals.append(kinds.Signal("", prefix + (tokens.value or ""), ""))
             else:
-                self._add_list(made, str(number), prefix, tokens, counter)
+                place = len(self._job.record.signals) + number
+                self._add_list(made, place, prefix, tokens, counter, complete=place in complete)
         return made
 
     def _add_pair(self, made: _Signals, number: int, key: str, column: str, *, careful: bool, complete: bool) -> None:
-        record, name = self._job.record, f"v{number}"
-        value = pl.col(self._place[column]).fill_null("")
-        made.count("missing", value == "", number)
+        record = self._job.record
+        value = pl.col(self._place[column])
+        made.columns.append((value == "").alias(f"m{number}"))
+        made.count("missing", pl.col(f"m{number}"), number)
+        absent = pl.col(f"m{number}")
         if careful:
             bad = value.str.contains(_BAD_IN_VALUE)
             if record.on_bad_value == "clean":
@@ -220,12 +240,15 @@ class Records:
         if record.comma != "keep":
             made.count("commas", value.str.contains(",", literal=True))
             value = value.str.replace_all(",", record.comma, literal=True)
-        made.columns.append(value.alias(name))
-        made.columns.append((value != "").alias(f"p{name}"))
-        made.count("signals", pl.col(f"p{name}"))
-        made.signals.append(kinds.pair(key, pl.col(name), complete or pl.col(f"p{name}")))
+        if careful or record.comma != "keep":
+            made.columns += [value.alias(f"v{number}"), (value == "").alias(f"a{number}")]
+            value, absent = pl.col(f"v{number}"), pl.col(f"a{number}")
+            made.count("absent", absent, number)
+        made.signals.append(kinds.pair(key, value, complete or ~absent))
 
-    def _add_list(self, made: _Signals, number: str, prefix: str, tokens: Tokens, counter: str) -> None:
+    def _add_list(
+        self, made: _Signals, place: int, prefix: str, tokens: Tokens, counter: str, *, complete: bool
+    ) -> None:
         """Add a list of traits or codes, without the items that are not of their form; empty items are passed over."""
         separator, item = tokens.separator, _ITEMS[counter]
 
@@ -242,17 +265,19 @@ class Records:
             if counter == "not_digits"
             else matches(f"^(?:{item}(?:{re.escape(separator)}{item})*)?$")
         )
-        list_, text = pl.col("list" + number), pl.col("list" + number).struct["text"]
+        list_, text = pl.col(f"list{place}"), pl.col(f"list{place}").struct["text"]
         made.sifted.append(
-            sifted(pl.col(self._place[tokens.column or ""]), sound, mend, {"wrong": pl.UInt32()}).alias("list" + number)
+            sifted(pl.col(self._place[tokens.column or ""]), sound, mend, {"wrong": pl.UInt32()}).alias(f"list{place}")
         )
         made.count(counter, list_.struct["wrong"].fill_null(0))
         listed = text.str.replace_all(separator, f",{prefix}", literal=True)
         # How many items there are shows in how much longer the text becomes.
         longer = (listed.str.len_bytes() - text.str.len_bytes()) // len(prefix)
-        made.columns += [listed.alias("t" + number), longer.alias("n" + number)]
-        made.count("signals", pl.when(pl.col("t" + number) != "").then(pl.col("n" + number) + 1).otherwise(0))
-        made.signals.append(kinds.Signal(prefix, pl.col("t" + number), "", pl.col("t" + number) != ""))
+        made.columns += [listed.alias(f"t{place}"), longer.alias(f"n{place}"), (text == "").alias(f"a{place}")]
+        absent = pl.col(f"a{place}")
+        made.count("absent", absent, place)
+        made.count("signals", pl.when(absent).then(0).otherwise(pl.col(f"n{place}") + 1))
+        made.signals.append(kinds.Signal(prefix, pl.col(f"t{place}"), "", complete or ~absent))
 
     def _without_commas(self, constant: str) -> str:
         comma = self._job.record.comma

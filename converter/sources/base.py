@@ -88,6 +88,8 @@ class Source(Protocol):
     file: InputFile
     json_lists: bool
     """Whether a list stands in a column as the text of a JSON list."""
+    nullable: bool
+    """Whether a value may be null: in delimited text a missing one is empty."""
 
     @property
     def repeated(self) -> set[str]:

@@ -29,6 +29,7 @@ class DelimitedSource:
     """One delimited text file. `block` is in bytes; a row may be as long as `longest_row` bytes."""
 
     json_lists = False
+    nullable = False
 
     def __init__(
         self,

@@ -38,6 +38,7 @@ class NdjsonSource:
     """One NDJSON file; its columns are the keys of the first thousand lines, and those that the job names."""
 
     json_lists = True
+    nullable = True
 
     def __init__(self, file: InputFile, options: Input, *, block: int = _BLOCK) -> None:
         self.file = file

@@ -18,6 +18,7 @@ class TableSource:
     """One file of typed columns that the engine reads by itself."""
 
     json_lists = False
+    nullable = True
 
     def __init__(self, file: InputFile, frame: pl.LazyFrame, rows: int) -> None:
         self.file = file
@@ -44,6 +45,7 @@ class StreamSource:
     """One Arrow IPC stream: like the file format, without an index."""
 
     json_lists = False
+    nullable = True
 
     def __init__(self, file: InputFile) -> None:
         self.file = file
