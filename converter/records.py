@@ -179,7 +179,7 @@ class Records:
         Nearly all IDs are right as they are, which a test on a whole batch shows.
         """
 
-        def mend(odd: pl.DataFrame) -> pl.DataFrame:
+        def mend(odd: pl.LazyFrame) -> pl.LazyFrame:
             id_ = pl.col("text")
             if self._job.id.trim:
                 id_ = id_.str.strip_chars()
@@ -252,7 +252,7 @@ class Records:
         """Add a list of traits or codes, without the items that are not of their form; empty items are passed over."""
         separator, item = tokens.separator, _ITEMS[counter]
 
-        def mend(odd: pl.DataFrame) -> pl.DataFrame:
+        def mend(odd: pl.LazyFrame) -> pl.LazyFrame:
             fits = pl.element().str.contains(f"^{item}$")
             items = odd.select(pl.col("text").str.split(separator).list.eval(pl.element().str.strip_chars()))
             return items.select(

@@ -16,8 +16,8 @@ import polars as pl
 Test = Callable[[pl.Series], pl.Series]
 """Says of each text (String) whether it is sound (Boolean, never null)."""
 
-Mend = Callable[[pl.DataFrame], pl.DataFrame]
-"""Takes texts that are not sound, as the column `text`, and returns what becomes of them."""
+Mend = Callable[[pl.LazyFrame], pl.LazyFrame]
+"""Takes texts that are not sound, as the column `text`, and gives what becomes of them."""
 
 _Bytes = npt.NDArray[np.uint8]
 _Edges = npt.NDArray[np.int64]
@@ -34,14 +34,14 @@ def sifted(text: pl.Expr, test: Test, mend: Mend, findings: Mapping[str, pl.Data
 
     def of_batch(texts: pl.Series) -> pl.Series:
         odd = (~test(texts)).arg_true().to_numpy()
-        nothing = [pl.lit(None, type_).alias(name) for name, type_ in findings.items()]
-        batch = texts.to_frame("text").select("text", *nothing)
+        nothing = [pl.Series(name, [None], type_).new_from_index(0, len(texts)) for name, type_ in findings.items()]
+        columns = [texts.alias("text"), *nothing]
         if len(odd):
-            mended = mend(texts.gather(odd).to_frame("text")).select(*schema)
+            mended = mend(texts.gather(odd).to_frame("text").lazy()).collect()
             places = np.arange(len(texts))
             places[odd] = len(texts) + np.arange(len(odd))
-            batch = pl.concat([batch, mended], rechunk=False).select(pl.all().gather(places))
-        return batch.to_struct()
+            columns = [pl.concat([each, mended[each.name]], rechunk=False).gather(places) for each in columns]
+        return pl.DataFrame(columns).to_struct()
 
     return text.map_batches(of_batch, return_dtype=pl.Struct(schema), is_elementwise=True)
 

@@ -26,7 +26,7 @@ def answers(test: Test, texts: list[str | None], cut: int) -> list[bool]:
     return sound
 
 
-def _mark(odd: pl.DataFrame) -> pl.DataFrame:
+def _mark(odd: pl.LazyFrame) -> pl.LazyFrame:
     return odd.with_columns(text=pl.lit("mended"), odd=pl.lit(value=True))
 
 
