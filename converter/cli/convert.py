@@ -73,16 +73,15 @@ def convert(
     ] = "auto",
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where something fails.")] = False,
 ) -> None:
-    r"""Convert tables into inbound data files, as a job file or flags say.
+    """Convert tables into inbound data files, as a job file or flags say.
 
     Flags go over what the job file says, and --set goes over flags.
 
+    \b
     Examples:
       aam-inbound convert job.toml
-
       aam-inbound convert crm.csv --id crm_id --dpid 1234 --signal gender --signal city=home_city --to out/
-
-    """
+    """  # noqa: D301 - the mark keeps the lines that follow as they are
     del debug  # main() looks for it
     _stop_on_signals()
     flags = {
