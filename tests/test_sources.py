@@ -57,6 +57,7 @@ def stream(path: Path) -> None:
         ("in.jsonl.gz", gzip.compress(NDJSON)),
         ("in.ndjson", NDJSON.replace(b"\n", b"\r\n\n")),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_text_formats_give_the_same_lines_in_whatever_they_are_packed(run: Run, name: str, content: bytes) -> None:
     report = run.convert(content, name, **BOTH)
