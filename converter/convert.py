@@ -171,6 +171,7 @@ class _Run:
                 plan.rejects_path, plan.records.rules, plan.records.columns, show_rows=plan.job.report.show_rows
             )
             try:
+                rejects.begin()
                 parts = self._converted(rejects)
                 rejects.finish()
                 self._prove(parts)
@@ -316,9 +317,11 @@ def _write_partial(path: Path, data: bytes) -> Path:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-    except OSError as error:
+    except BaseException as error:
         partial.unlink(missing_ok=True)
-        raise _unreported(path, error) from None
+        if isinstance(error, OSError):
+            raise _unreported(path, error) from None
+        raise
     return partial
 
 

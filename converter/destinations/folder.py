@@ -70,7 +70,8 @@ class FolderDestination:
         with self._mapped("write into"):
             self._folder.mkdir(parents=True, exist_ok=True)
             part = _FolderPart(self._folder / name, self._flusher)
-        self._parts.append(part)
+            self._parts.append(part)  # before there is a file, so that a signal at any moment finds what to remove
+            part.begin()
         return part
 
     def url(self, name: str) -> str:
@@ -124,13 +125,24 @@ class _FolderPart:
     def __init__(self, path: Path, flusher: ThreadPoolExecutor) -> None:
         self.path = path
         self.partial = path.with_name(path.name + PARTIAL)
-        self._file: IO[bytes] = smart_open.open(str(self.partial), "xb", compression="disable")
+        self._file: IO[bytes] | None = None
+        self._ours = False
         self._flusher = flusher
         self._flushing: Future[None] | None = None
         self._written = self._flushed = 0
 
+    def begin(self) -> None:
+        """Create the file. Raises `FileExistsError` where another run has."""
+        self._ours = not self.partial.exists()
+        try:
+            self._file = smart_open.open(str(self.partial), "xb", compression="disable")
+        except FileExistsError:
+            self._ours = False
+            raise
+
     def write(self, data: bytes) -> None:
         """Write the next bytes; every few megabytes the disk is set to work, so that the last flush is short."""
+        assert self._file is not None  # noqa: S101 - for the type checker: begun
         try:
             self._file.write(data)
             self._written += len(data)
@@ -144,6 +156,7 @@ class _FolderPart:
 
     def finish(self) -> None:
         """Bring everything to the disk and check that all of it is there."""
+        assert self._file is not None  # noqa: S101 - for the type checker: begun
         try:
             self._wait_for_flush()
             self._file.flush()
@@ -161,9 +174,11 @@ class _FolderPart:
     def discard(self) -> None:
         """Remove the part, whatever state it is in."""
         with contextlib.suppress(OSError):
-            self._file.close()
+            if self._file is not None:
+                self._file.close()
         with contextlib.suppress(OSError):
-            self.partial.unlink(missing_ok=True)
+            if self._ours:
+                self.partial.unlink(missing_ok=True)
 
     def _wait_for_flush(self) -> None:
         if self._flushing is not None:

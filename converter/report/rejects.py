@@ -7,9 +7,11 @@ and its `text` only where `report.show_rows` asks for it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import polars as pl
 from isal import isal_zlib
@@ -33,11 +35,16 @@ class RejectsFile:
         self._names = pl.Series([rule.name for rule in rules], dtype=pl.String)
         self._masked = pl.struct(masked(pl.col(f"c{place}")).alias(name) for place, name in enumerate(columns))
         self._compressor = isal_zlib.compressobj(2, isal_zlib.DEFLATED, 16 + isal_zlib.MAX_WBITS)
+        self._file: IO[bytes] | None = None
+
+    def begin(self) -> None:
+        """Create the file, under its partial name."""
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(self._partial, "wb", opener=_private if show_rows else None)  # noqa: SIM115 - Path.open takes no opener
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            opener = _private if self._show_rows else None
+            self._file = open(self._partial, "wb", opener=opener)  # noqa: SIM115 - Path.open takes no opener
         except OSError as error:
-            raise _cannot(path, error) from None
+            raise _cannot(self.path, error) from None
 
     def add(self, file: str, rows: Rows, rejected: pl.DataFrame) -> None:
         """Write rejected rows. `rows` are their numbers; `rejected` has `reason` and the columns as text."""
@@ -66,6 +73,7 @@ class RejectsFile:
         self._write(pl.DataFrame(columns))
 
     def _write(self, rows: pl.DataFrame) -> None:
+        assert self._file is not None  # noqa: S101 - for the type checker: begun
         try:
             self._file.write(self._compressor.compress(rows.write_ndjson().encode()))
         except OSError as error:
@@ -73,6 +81,7 @@ class RejectsFile:
 
     def finish(self) -> None:
         """Complete the file, still under its partial name."""
+        assert self._file is not None  # noqa: S101 - for the type checker: begun
         try:
             self._file.write(self._compressor.flush())
             self._file.close()
@@ -89,8 +98,10 @@ class RejectsFile:
 
     def discard(self) -> None:
         """Remove what is not published."""
-        self._file.close()
-        self._partial.unlink(missing_ok=True)
+        if self._file is not None:
+            self._file.close()
+        with contextlib.suppress(OSError):  # a folder that is not there holds nothing to remove
+            self._partial.unlink(missing_ok=True)
 
 
 def _private(path: str, flags: int) -> int:

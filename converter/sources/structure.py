@@ -32,7 +32,7 @@ Bytes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int64]
 
 _NEWLINE, _RETURN, _QUOTE = 10, 13, 34
-_SLICE = 1 << 16  # what stays in the nearest cache while several passes go over it
+_SLICE = 1 << 17  # what stays in the nearest cache while several passes go over it
 
 
 @dataclass(frozen=True)
