@@ -9,7 +9,6 @@ report = convert(Job(input={"path": "crm.csv"}, id={"column": "crm_id"},
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -23,10 +22,6 @@ if TYPE_CHECKING:
     from converter.report import Report
 
 __all__ = ["ConverterError", "Job", "Progress", "Report", "__version__", "convert"]
-
-# The engine's allocator, which reads this when it is first loaded, gives memory back to the system after half a
-# second, only to ask for it again: keeping it a little longer halves the system time of a run.
-os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:5000,muzzy_decay_ms:-1,background_thread:true")
 
 _HOMES = {"convert": "convert", "Progress": "convert", "Job": "job", "Report": "report", "ConverterError": "errors"}
 
