@@ -77,4 +77,4 @@ def test_exit_codes_are_those_of_the_errors(error: type[ConverterError], code: i
 
 def test_the_job_file_of_the_readme_is_a_job() -> None:
     (text,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
-    Job(**tomllib.loads(text))
+    assert Job(**tomllib.loads(text)).columns == ("crm_id", "gender", "city", "trait_ids")

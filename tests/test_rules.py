@@ -21,7 +21,7 @@ def rejected(run: Run, content: str, **changes: object) -> dict[str, int]:
 
 def judge(run: Run, ids: list[str], type_: str) -> tuple[list[str], dict[str, int]]:
     """Convert IDs of a type; return those written and the rules that rejected the others."""
-    quoted = "".join('"{}",x\n'.format(id_.replace('"', '""')) for id_ in ["placeholder", *ids])
+    quoted = "".join('"{}",x\n'.format(id_.replace('"', '""')) for id_ in ids)
     dpid = ID_TYPES[type_].dpid or 1234
     good = {"uuid": "1" * 38, "hashed_email": "a" * 64}.get(type_, "abc")
     good = (
@@ -31,7 +31,7 @@ def judge(run: Run, ids: list[str], type_: str) -> tuple[list[str], dict[str, in
         if ID_TYPES[type_].case == "lower" and type_ != "hashed_email"
         else good
     )
-    content = "id,a\n" + quoted.replace("placeholder", good)
+    content = f"id,a\n{good},x\n{quoted}"  # a good one first: a run without any is an error
     report = run.convert(content, id={"type": type_}, output={"dpid": dpid, "target": 5678})
     return [line.partition("\t")[0] for line in run.lines][1:], dict(report.records["rejected"])
 
