@@ -4,7 +4,7 @@ The engine's own reader pads short rows, takes long ones in silence where it rea
 counts what it finds, not what is there. So the structure of each block is proven before the engine sees it,
 on whole blocks at a time, in these steps:
 
-1. Find every separator, newline and double quote.
+1. Mark every separator, newline and double quote with a bit.
 2. Prove the quoting: counted from a row's start, every even quote opens a field (it follows a separator, a
    newline, or the quote before it) and every odd one closes it (a separator, a line end or a quote follows).
 3. Leave out what stands inside quotes. Each row then shows as `columns - 1` separators and one newline.
@@ -31,8 +31,10 @@ from converter.spec.rules import ROW_MISQUOTED, ROW_NOT_TEXT, ROW_TOO_LONG, ROW_
 Bytes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int64]
 
-_NEWLINE, _RETURN, _QUOTE = 10, 13, 34
-_SLICE = 1 << 17  # what stays in the nearest cache while several passes go over it
+_NEWLINE, _RETURN, _SPACE, _QUOTE = 10, 13, 32, 34
+_SLICE = 1 << 18  # what stays in the nearest cache while several passes go over it
+_WORD = 64
+_ONE = np.uint64(1)
 
 
 @dataclass(frozen=True)
@@ -91,68 +93,71 @@ class Structure:
     # The usual case: everything is as it should be.
 
     def _regular(self, array: Bytes, block: memoryview) -> Rows | None:
-        marks, quotes = self._marks(array)
-        inner_newlines = False
+        separators, controls, quotes = self._marked(array)
+        breaks = controls.places()
+        kinds = array[breaks]
+        newlines = breaks[kinds == _NEWLINE]
+        ends, fields = newlines, separators.before(newlines)
         plain = True
-        all_marks = marks
-        inside: Places = np.empty(0, np.int64)
-        if len(quotes):
-            if not _quoting_holds(array, quotes, self._separator):
+        if quotes.total:
+            quoted = quotes.places()
+            if not _quoting_holds(array, quoted, self._separator):
                 return None
-            marks, inside = _without_quoted(marks)
-            inner = all_marks[inside]
-            inner_newlines = bool((inner == _NEWLINE).any())
-            plain = not inner_newlines and not (quotes[1:-1:2] + 1 == quotes[2::2]).any()
-            if self._separator < 32 and (inner == self._separator).any():
+            opening, closing = quoted[0::2], quoted[1::2]
+            if len(closing) < len(opening):  # the last one is closed in a later block
+                closing = np.append(closing, len(array))
+            inner = separators.before(closing) - separators.before(opening)
+            before = quotes.before(newlines)
+            outside = (before & 1) == 0
+            inner_before = np.concatenate([[0], np.cumsum(inner)])
+            ends = newlines[outside]
+            fields = (fields - inner_before[before >> 1])[outside]
+            plain = len(ends) == len(newlines) and not (quoted[1:-1:2] + 1 == quoted[2::2]).any()
+            if self._separator < _SPACE and inner.any():
                 plain = False
-        end = _last_newline(array, quotes)
-        if end < 0:
+        if not len(ends) or not (np.diff(fields, prepend=0) == self._columns - 1).all():
             return None
         # What follows the last newline outside quotes waits for the next block.
-        ends = int(np.count_nonzero(marks == _NEWLINE))
-        used = ends * self._columns
-        if used > len(marks) or not (marks[:used].reshape(ends, self._columns)[:, -1] == _NEWLINE).all():
-            return None
+        end = int(ends[-1])
         if self._columns == 1 and _has_blank(array[: end + 1]):
             return None
         text = bytes(block[: end + 1])
         if not text.isascii() and not _is_utf8(text):
             return None
-        returns = _count(text, _RETURN) if b"\r" in text else 0
-        if returns and returns != text.count(b"\r\n") and self._stray_return in text:
+        newlines = newlines[: int(np.searchsorted(newlines, end)) + 1]
+        returns = breaks[kinds == _RETURN]
+        if not (array[returns[returns < end] + 1] == _NEWLINE).all() and self._stray_return in text:
             return None
-        lines, newlines = None, ends
-        if inner_newlines:
-            ends_a_line = all_marks == _NEWLINE
-            ends_a_row = ends_a_line.copy()
-            ends_a_row[inside] = False
-            at_ends = np.cumsum(ends_a_line)[ends_a_row]
-            lines = np.concatenate([[0], at_ends[:-1]]).astype(np.int64)
-            newlines = int(at_ends[-1])
+        lines = None
+        if len(newlines) != len(ends):
+            lines = np.concatenate([[0], np.searchsorted(newlines, ends[:-1]) + 1])
         # Every control character ends a line or separates fields, in a plain text.
-        controls = newlines + text.count(b"\r\n") if returns else newlines
-        if self._separator < 32:
-            controls += used - ends
-        plain = plain and _count(text, 32, below=True) == controls
-        return Rows(text, ends, lines, (), end + 1, newlines, 0, plain)
+        if plain and self._separator < _SPACE:
+            others = _count_controls(text) - len(ends) * (self._columns - 1)
+        else:
+            others = int(np.searchsorted(breaks, end)) + 1
+        line_ends = len(newlines) + (text.count(b"\r\n") if len(returns) else 0)
+        plain = plain and others == line_ends
+        return Rows(text, len(ends), lines, (), end + 1, len(newlines), 0, plain)
 
-    def _marks(self, array: Bytes) -> tuple[Bytes, Places]:
-        """Return the separators, newlines and quotes of the block in order, and the places of the quotes."""
-        found, quotes = [], []
+    def _marked(self, array: Bytes) -> tuple[_Marks, _Marks, _Marks]:
+        """Return where the separators, the control characters and the quotes are.
+
+        Of control characters only the newlines, where one of them is the separator.
+        """
+        of_controls = (np.less, _SPACE) if self._separator >= _SPACE else (np.equal, _NEWLINE)
+        tests = ((np.equal, self._separator), of_controls, (np.equal, _QUOTE))
+        bits = np.zeros((len(tests), (len(array) // _WORD + 1) * _WORD // 8), np.uint8)
+        masks = np.empty((len(tests), _SLICE), np.bool_)
         for start in range(0, len(array), _SLICE):
             part = array[start : start + _SLICE]
-            mask = part == self._separator
-            mask |= part == _NEWLINE
-            mask |= part == _QUOTE
-            places = np.flatnonzero(mask)
-            kinds = part.take(places)
-            found.append(kinds)
-            if (quoted := places[kinds == _QUOTE]).size:
-                quotes.append(quoted + start)
-        return (
-            np.concatenate(found) if found else np.empty(0, np.uint8),
-            np.concatenate(quotes) if quotes else np.empty(0, np.int64),
-        )
+            of_part = masks[:, : len(part)]
+            for mask, (compare, value) in zip(of_part, tests, strict=True):
+                compare(part, value, out=mask)
+            packed = np.packbits(of_part, axis=1, bitorder="little")
+            bits[:, start // 8 : start // 8 + packed.shape[1]] = packed
+        separators, controls, quotes = (_Marks(row.view("<u8")) for row in bits)
+        return separators, controls, quotes
 
     # The other case: row by row where it must be, by stretches where it can.
 
@@ -287,6 +292,39 @@ class Structure:
         return bytes([self._separator]).join(fields) + b"\n"
 
 
+class _Marks:
+    """Places in a text, one bit each: how many there are, how many come before some place, and where they are.
+
+    To list the places of every separator would cost more than all else here, and is not needed.
+    """
+
+    def __init__(self, words: npt.NDArray[np.uint64]) -> None:
+        self._words = words
+        self._before: Places = np.concatenate([[0], np.cumsum(np.bitwise_count(words), dtype=np.int64)])
+        self.total = int(self._before[-1])
+
+    def before(self, places: Places) -> Places:
+        """Return how many marks come before each of `places`."""
+        word = places >> 6
+        lower = (_ONE << (places & 63).astype(np.uint64)) - _ONE
+        before: Places = self._before[word] + np.bitwise_count(self._words[word] & lower)
+        return before
+
+    def places(self) -> Places:
+        """List the places, in order."""
+        if self.total * 16 > len(self._words) * _WORD:
+            return np.flatnonzero(np.unpackbits(self._words.view(np.uint8), bitorder="little"))
+        at = np.flatnonzero(self._words)
+        left, order = self._words[at], self._before[at]
+        places = np.empty(self.total, np.int64)
+        while len(at):  # the lowest bit of every word, and then the next one where there is one
+            rest = left & (left - _ONE)
+            places[order] = at * _WORD + np.bitwise_count((left ^ rest) - _ONE)
+            more = np.flatnonzero(rest)
+            at, left, order = at[more], rest[more], order[more] + 1
+        return places
+
+
 @dataclass(frozen=True)
 class _Stretch:
     """Rows in order: from where to where (the newline), how many separators (-1: misquoted), whether to write anew."""
@@ -324,40 +362,10 @@ def _quoting_holds(array: Bytes, quotes: Places, separator: int) -> bool:
     return bool(opens[0::2].all() and closes[1::2].all())
 
 
-def _without_quoted(marks: Bytes) -> tuple[Bytes, Places]:
-    """Return the marks outside quotes, without the quotes, and the places in `marks` of those inside."""
-    places = np.flatnonzero(marks == _QUOTE)
-    opening, closing = places[0::2], places[1::2]
-    if len(closing) < len(opening):  # the last one is closed in a later block
-        closing = np.append(closing, len(marks))
-    counts = closing - opening - 1
-    filled = np.flatnonzero(counts)
-    counts, first = counts[filled], opening[filled] + 1
-    inside = np.repeat(first - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
-    keep = np.ones(len(marks), np.bool_)
-    keep[places] = False
-    keep[inside] = False
-    return marks[keep], inside
-
-
-def _last_newline(array: Bytes, quotes: Places) -> int:
-    """Return the place of the last newline outside quotes, -1 where there is none."""
-    end = len(array)
-    while end > 0:
-        start = max(0, end - _SLICE)
-        places = np.flatnonzero(array[start:end] == _NEWLINE) + start
-        outside = places[(np.searchsorted(quotes, places) & 1) == 0]
-        if len(outside):
-            return int(outside[-1])
-        end = start
-    return -1
-
-
-def _count(text: bytes, value: int, *, below: bool = False) -> int:
-    """Count the bytes of the text that are `value`, or those below it."""
+def _count_controls(text: bytes) -> int:
     array = np.frombuffer(text, np.uint8)
     parts = (array[start : start + _SLICE] for start in range(0, len(array), _SLICE))
-    return sum(int(np.count_nonzero(part < value if below else part == value)) for part in parts)
+    return sum(int(np.count_nonzero(part < _SPACE)) for part in parts)
 
 
 def _has_blank(array: Bytes) -> bool:
