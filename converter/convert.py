@@ -79,7 +79,7 @@ class Plan:
             texts = self.records.texts(
                 piece.frame.head(rows), source.schema, json_lists=source.json_lists, nullable=source.nullable
             )
-            return collected(source.file, self.records.lines(texts, careful=True))
+            return collected(source.file, self.records.lines(texts))
         return pl.DataFrame()
 
 

@@ -1,28 +1,33 @@
-"""Runs the queries of `records` on the pieces of sources: in a few workers, in order, with bounded memory.
+"""Runs the queries of `quick` and `records` on sources: in a few workers, in order, with bounded memory.
 
 A small piece (text formats) is collected at once in a worker; a file that the engine reads by itself (Parquet,
-Arrow) comes in batches, and the workers do what is left. Either way the rows that come out are counted against
-the rows that the source has found in the file, so that one lost on the way is noticed.
+Arrow) comes in batches, which the workers convert. Either way the rows that come out are counted against the
+rows that the source has found in the file, so that one lost on the way is noticed.
+
+Frames are in one chunk before expressions see them: Polars 2.1 panics where it formats a column with an empty one.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
 from converter.errors import InputError, LedgerError
 from converter.ledger import Ledger
 from converter.parts import Text, texts_of
+from converter.quick import Expected, Quick, Sifted, spliced
 from converter.records import Records
 from converter.sources import BadRow, InputFile, Piece, Rows, Source, damaged
 
 _BATCH_ROWS = 65_536
 _MOST_WORKERS = 8
+_MANY = 8  # one row in so many: when an expectation costs more than it spares
 ENGINE_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException, OSError)
 """What the libraries below raise where a file is damaged; a panic is not even an `Exception`."""
 
@@ -68,16 +73,25 @@ def convert_all(records: Records, sources: Sequence[Source], threads: int) -> Ge
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-class _Converter:
-    """Converts pieces, and learns from the first one which signals are always there.
+@dataclass(frozen=True)
+class _Judged:
+    """Rows that were converted: the text of the lines, the rejected ones, their places among the rows, and counts."""
 
-    That a value is never missing makes lines cheaper to format. It is expected of a signal that is complete in
-    the first piece; a piece in which it is not is converted again, and it is expected no more.
-    """
+    texts: Sequence[Text]
+    rejected: pl.DataFrame
+    places: Rows
+    rows: int
+    ledger: Ledger
+
+
+class _Converter:
+    """Converts pieces, and learns on the way what can be expected of the file."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
-        self._complete: frozenset[int] | None = None
+        self._quick = Quick(records)
+        self._expected: Expected | None = None  # nothing is known yet
+        self._careful = False  # whether most rows are odd, so that the quick query spares nothing
 
     def tasks(self, source: Source, pool: ThreadPoolExecutor) -> Iterator[Future[Converted]]:
         """Yield the conversions of a file, in order."""
@@ -89,80 +103,113 @@ class _Converter:
 
     def _whole(self, source: Source, piece: Piece) -> Converted:
         """Convert a piece at once; where the engine cannot parse it, without the rows that it cannot parse."""
-        careful = piece.plain is False
         while True:
-            complete = frozenset() if careful else self._complete or frozenset()
             try:
-                frame = collected(source.file, self._query(source, piece, careful=careful, complete=complete))
-                lost = frame.height != piece.rows
+                judged = self._judged(piece, self._texts(source, piece))
             except InputError:
                 if piece.mend is None:
                     raise
-                lost = True
-            if lost:
+            else:
+                if judged.rows == piece.rows:
+                    return self._converted(piece, judged, 0, piece.position, read=piece.rows + len(piece.bad))
                 if piece.mend is None:
-                    raise _lost(piece, frame.height)
-                piece = piece.mend()
-                continue
-            missing = self._records.incomplete(frame)
-            if self._complete is None and frame.height:
-                self._complete = frozenset(self._records.signal_places) - missing
-            elif self._complete and missing:
-                self._complete -= missing
-            if not complete & missing:
-                return self._finished(piece, frame, 0, piece.position, read=piece.rows + len(piece.bad))
+                    raise _lost(piece, judged.rows)
+            piece = piece.mend()
 
     def _in_batches(self, source: Source, piece: Piece, pool: ThreadPoolExecutor) -> Iterator[Future[Converted]]:
         """Convert a piece while the engine reads it; the last task brings the count of its rows."""
-        query = self._query(source, piece, careful=False, complete=())
+
+        def convert(batch: pl.DataFrame, first: int, position: int, read: int) -> Converted:
+            return self._converted(piece, self._judged(piece, batch.rechunk().lazy()), first, position, read=read)
+
+        texts = self._texts(source, piece)
         first = 0
-        batches = query.collect_batches(chunk_size=_BATCH_ROWS, maintain_order=True, engine="streaming")
+        batches = texts.collect_batches(chunk_size=_BATCH_ROWS, maintain_order=True, engine="streaming")
         while True:
             try:
-                frame = next(batches, None)
+                batch = next(batches, None)
             except ENGINE_ERRORS as error:
                 raise damaged(source.file, error) from None
-            if frame is None:
+            if batch is None:
                 break
-            position = round(piece.position * (first + frame.height) / max(piece.rows, 1))
-            yield pool.submit(self._finished, piece, frame, first, position, read=0)
-            first += frame.height
+            position = round(piece.position * (first + batch.height) / max(piece.rows, 1))
+            yield pool.submit(convert, batch, first, position, 0)
+            first += batch.height
         if first != piece.rows:
             raise _lost(piece, first)
-        empty = pl.DataFrame(schema=query.collect_schema())
-        yield pool.submit(self._finished, piece, empty, first, piece.position, read=piece.rows)
+        yield pool.submit(convert, pl.DataFrame(schema=texts.collect_schema()), first, piece.position, piece.rows)
 
-    def _query(self, source: Source, piece: Piece, *, careful: bool, complete: Collection[int]) -> pl.LazyFrame:
-        texts = self._records.texts(piece.frame, source.schema, json_lists=source.json_lists, nullable=source.nullable)
-        return self._records.lines(texts, careful=careful, complete=complete)
+    def _texts(self, source: Source, piece: Piece) -> pl.LazyFrame:
+        return self._records.texts(piece.frame, source.schema, json_lists=source.json_lists, nullable=source.nullable)
 
-    def _finished(self, piece: Piece, frame: pl.DataFrame, first: int, position: int, *, read: int) -> Converted:
-        """Take the text of the lines, prove that the quick query was enough, and count."""
-        records = self._records
-        texts, rejected, ledger = self._judged(frame)
-        if piece.plain is None and not _is_clean(records, texts, ledger):
-            frame = collected(piece.file, records.lines(records.again(frame), careful=True))
-            texts, rejected, ledger = self._judged(frame)
-        ledger.read = read
+    def _judged(self, piece: Piece, texts: pl.LazyFrame) -> _Judged:
+        """Convert rows: quickly, but for the odd ones among them."""
+        if self._careful:
+            judged = collected(piece.file, self._records.lines(texts))
+            rows = judged.height
+            return self._gathered(judged["line"].drop_nulls(), judged, np.arange(rows), rows, Ledger())
+        expected = self._expected or Expected()
+        formatted = collected(piece.file, self._quick.lines(texts, expected))
+        plain = self._is_plain(formatted, expected) if piece.plain is None else piece.plain
+        sifted = self._quick.sift(formatted, expected, plain=plain)
+        self._learn(expected, sifted, formatted.height)
+        lines, rows = formatted["line"], formatted.height
+        if not len(sifted.odd):
+            return self._gathered(lines, None, sifted.odd, rows, sifted.ledger)
+        odd = formatted[sifted.odd].rechunk().lazy().select(self._records.place.values())
+        judged = collected(piece.file, self._records.lines(odd))
+        lines = spliced(lines, sifted.odd, judged["line"])
+        return self._gathered(lines, judged, sifted.odd, rows, sifted.ledger)
+
+    def _gathered(
+        self, lines: pl.Series, judged: pl.DataFrame | None, places: Rows, rows: int, ledger: Ledger
+    ) -> _Judged:
+        """Put together what became of `rows` rows, of which `judged` are those at `places`.
+
+        `ledger` counts the signals of the others.
+        """
+        texts = texts_of(lines)
+        ledger.written = sum(len(text.ends) for text in texts)
+        if judged is None:
+            return _Judged(texts, pl.DataFrame(), places, rows, ledger)
+        is_rejected = judged["reason"].is_not_null()
+        ledger += self._records.tally(judged)
+        return _Judged(texts, judged.filter(is_rejected).rechunk(), places[is_rejected.to_numpy()], rows, ledger)
+
+    def _learn(self, expected: Expected, sifted: Sifted, rows: int) -> None:
+        """Expect of the next rows what these were like, which were formatted as `expected`.
+
+        Several workers do so at once; at worst one overrules another, which costs time alone.
+        """
+        if not rows:
+            return
+        known = self._expected
+        if known is None:
+            known = Expected(self._quick.places - sifted.absent)
+        elif sifted.incomplete * _MANY > rows:
+            known = replace(known, complete=known.complete - sifted.absent)
+        if sifted.odd_ids * _MANY > rows and expected.ids_as_they_are:
+            known = replace(known, ids_as_they_are=False)
+        elif (len(sifted.odd) - sifted.incomplete) * _MANY > rows:
+            self._careful = True
+        self._expected = known
+
+    def _is_plain(self, formatted: pl.DataFrame, expected: Expected) -> bool:
+        """Say whether the lines hold what formatting put there and no more.
+
+        A control character or a double quote in a value is one more than the tab and the newline of each line and
+        the four quotes of each pair.
+        """
+        counts = [text.controls_and_quotes() for text in texts_of(formatted["line"])]
+        controls, quotes = sum(count[0] for count in counts), sum(count[1] for count in counts)
+        return controls == 2 * formatted.height and quotes == 4 * self._quick.pairs(formatted, expected)
+
+    def _converted(self, piece: Piece, judged: _Judged, first: int, position: int, *, read: int) -> Converted:
+        judged.ledger.read = read
         for bad in piece.bad:
-            ledger.rejected[bad.rule.name] += 1
-        places = frame["reason"].is_not_null().arg_true().to_numpy() + first
-        return Converted(piece.file, texts, rejected, piece.locate(places), piece.bad, ledger, position)
-
-    def _judged(self, frame: pl.DataFrame) -> tuple[list[Text], pl.DataFrame, Ledger]:
-        rejected = frame.filter(pl.col("reason").is_not_null())
-        return texts_of(frame["line"]), rejected, self._records.tally(frame, rejected)
-
-
-def _is_clean(records: Records, texts: Sequence[Text], ledger: Ledger) -> bool:
-    """Say whether the text holds what formatting put there and no more.
-
-    A control character or a double quote in a value is one more than the tab and the newline of each line and
-    the four quotes of each pair; that there is none is what makes the quick query right.
-    """
-    counts = [text.controls_and_quotes() for text in texts]
-    controls, quotes = sum(count[0] for count in counts), sum(count[1] for count in counts)
-    return controls == 2 * ledger.written and quotes == 4 * records.pairs(ledger)
+            judged.ledger.rejected[bad.rule.name] += 1
+        rows = piece.locate(judged.places + first)
+        return Converted(piece.file, judged.texts, judged.rejected, rows, piece.bad, judged.ledger, position)
 
 
 def collected(file: InputFile, query: pl.LazyFrame) -> pl.DataFrame:

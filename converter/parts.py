@@ -38,6 +38,7 @@ _STORED_HEAD = 5
 _GZIP_FRAME = len(_HEADER) + len(_END) + 8
 _SLICE = 1 << 16  # what stays in the nearest cache while it is looked at twice
 _INLINE = 12  # texts of a string view up to this long stand in the view itself
+_LEAST_LINES = 16  # in a stretch of memory, on average, for which it is worth not to copy it
 
 
 @dataclass(frozen=True)
@@ -70,33 +71,29 @@ class Text:
 
 
 def texts_of(lines: pl.Series) -> list[Text]:
-    """Return the text of a column of lines, each of which ends in a newline; null lines add nothing.
+    """Return the text of a column of lines, each of which ends in a newline; none is null.
 
-    The engine lays the strings of a batch out one after the other. That is checked, not trusted: where it is
-    not so (short lines, which live elsewhere, or lines that were dropped later), the lines are copied.
+    The engine lays the strings of a batch out one after the other, so the text is made of a few long stretches of
+    its memory. Where it is not so (short lines live elsewhere), the lines are copied.
     """
     table = lines.to_frame().to_arrow(compat_level=pl.CompatLevel.newest())
-    return [text for chunk in table.column(0).chunks if len(chunk) and (text := _text_of(chunk)) is not None]
+    return [_text_of(chunk) for chunk in table.column(0).chunks if len(chunk)]
 
 
-def _text_of(chunk: pa.Array) -> Text | None:
+def _text_of(chunk: pa.Array) -> Text:
     views = np.frombuffer(chunk.buffers()[1], np.uint32).reshape(-1, 4)[chunk.offset : chunk.offset + len(chunk)]
-    if chunk.null_count:
-        views = views[chunk.is_valid().to_numpy(zero_copy_only=False)]
-    if not len(views):
-        return None
-    lengths, numbers, offsets = views[:, 0], views[:, 2], views[:, 3]
-    buffers = tuple(np.frombuffer(buffer, np.uint8) for buffer in chunk.buffers()[2:] if buffer is not None)
-    ends = np.cumsum(lengths, dtype=np.int64)
-    if int(lengths.min()) > _INLINE and sum(map(len, buffers)) == ends[-1]:
-        starts = np.cumsum([0, *map(len, buffers)])
-        if np.array_equal(starts[numbers] + offsets, ends - lengths):
-            return Text(buffers, ends)
-    # A null has no length here, so only the ends of the others count.
+    lengths, numbers, offsets = (views[:, field].astype(np.int64) for field in (0, 2, 3))
+    ends = np.cumsum(lengths)
+    if int(lengths.min()) > _INLINE:
+        breaks = np.flatnonzero((numbers[1:] != numbers[:-1]) | (offsets[1:] != offsets[:-1] + lengths[:-1])) + 1
+        if len(breaks) * _LEAST_LINES < len(chunk):
+            first, last = np.concatenate([[0], breaks]), np.concatenate([breaks, [len(chunk)]]) - 1
+            memory = [np.frombuffer(buffer, np.uint8) for buffer in chunk.buffers()[2:]]
+            stretches = zip(numbers[first], offsets[first], offsets[last] + lengths[last], strict=True)
+            return Text(tuple(memory[number][start:end] for number, start, end in stretches), ends)
     copied = chunk.cast(pa.large_string())
     edges = np.frombuffer(copied.buffers()[1], np.int64)[copied.offset : copied.offset + len(copied) + 1]
-    data = np.frombuffer(copied.buffers()[2], np.uint8)[edges[0] : edges[-1]]
-    return Text((data,), edges[1:][chunk.is_valid().to_numpy(zero_copy_only=False)] - edges[0])
+    return Text((np.frombuffer(copied.buffers()[2], np.uint8)[edges[0] : edges[-1]],), ends)
 
 
 @dataclass(frozen=True)

@@ -1,108 +1,122 @@
-"""Sound texts are shown to be sound by a few passes over the bytes of a whole batch; only the others are worked on.
+"""Texts that cannot simply be written as they are, found by a few passes over the bytes of a whole column.
 
 A regular expression a row costs ten times as much as looking at the bytes of all rows at once, and nearly all
-IDs and trait lists are sound. So a batch's bytes are searched for what no sound text holds, the few rows in which
-it stands are taken out, mended and judged by expressions, and put back. What comes out depends on the row alone.
+IDs, lists and values are sound. So these tests clear the sound ones; rows that they do not clear are judged and
+mended by expressions (`converter.records`), row by row. A test answers with the rows that it does not clear.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-Test = Callable[[pl.Series], pl.Series]
-"""Says of each text (String) whether it is sound (Boolean, never null)."""
-
-Mend = Callable[[pl.LazyFrame], pl.LazyFrame]
-"""Takes texts that are not sound, as the column `text`, and gives what becomes of them."""
+Rows = npt.NDArray[np.int64]
+"""Rows of a column, counted from 0."""
 
 _Bytes = npt.NDArray[np.uint8]
-_Edges = npt.NDArray[np.int64]
-_Truths = npt.NDArray[np.bool_]
-_NO_BYTES = np.empty(0, np.uint8)
+_FEW = 8  # different bytes, up to which it is cheaper to look for each of them
 
 
-def sifted(text: pl.Expr, test: Test, mend: Mend, findings: Mapping[str, pl.DataType]) -> pl.Expr:
-    """Return a structure of `text`, as it is where it is sound and as `mend` makes it elsewhere, and `findings`.
+class Texts:
+    """A column of texts, none of them null: as the engine has it, and as the bytes of all of them in a row."""
 
-    The findings are further columns that `mend` returns; they are null where a text is sound.
-    """
-    schema = {"text": pl.String(), **findings}
+    def __init__(self, series: pl.Series) -> None:
+        self.series = series
 
-    def of_batch(texts: pl.Series) -> pl.Series:
-        odd = (~test(texts)).arg_true().to_numpy()
-        nothing = [pl.Series(name, [None], type_).new_from_index(0, len(texts)) for name, type_ in findings.items()]
-        columns = [texts.alias("text"), *nothing]
-        if len(odd):
-            mended = mend(texts.gather(odd).to_frame("text").lazy()).collect()
-            places = np.arange(len(texts))
-            places[odd] = len(texts) + np.arange(len(odd))
-            columns = [pl.concat([each, mended[each.name]], rechunk=False).gather(places) for each in columns]
-        return pl.DataFrame(columns).to_struct()
+    @cached_property
+    def edges(self) -> Rows:
+        """Where each text begins in `data`, and the last one ends."""
+        offsets = np.frombuffer(self._array.buffers()[1], np.int64)
+        edges = offsets[self._array.offset : self._array.offset + len(self._array) + 1]
+        from_zero: Rows = edges - edges[0]
+        return from_zero
 
-    return text.map_batches(of_batch, return_dtype=pl.Struct(schema), is_elementwise=True)
+    @cached_property
+    def data(self) -> _Bytes:
+        """The bytes of all texts."""
+        values = self._array.buffers()[2]
+        start = np.frombuffer(self._array.buffers()[1], np.int64)[self._array.offset]
+        if values is None or not self.edges[-1]:
+            return np.empty(0, np.uint8)
+        return np.frombuffer(values, np.uint8)[start : start + self.edges[-1]]
+
+    def rows_of(self, places: Rows) -> Rows:
+        """Return the rows in which the bytes at `places` stand."""
+        return np.searchsorted(self.edges, places, side="right") - 1
+
+    def holding(self, marks: bytes) -> Rows:
+        """Return the rows that hold one of `marks`, which are ASCII characters."""
+        if len(marks) <= _FEW:
+            found = [np.flatnonzero(self.data == mark) for mark in marks]
+            return self.rows_of(np.concatenate(found)) if found else np.empty(0, np.int64)
+        is_mark = np.zeros(256, np.bool_)
+        is_mark[np.frombuffer(marks, np.uint8)] = True
+        return self.rows_of(np.flatnonzero(is_mark[self.data]))
+
+    @cached_property
+    def _array(self):  # type: ignore[no-untyped-def]
+        return self.series.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
+Test = Callable[[Texts], Rows]
+"""Returns the rows that it does not clear, in any order, some perhaps more than once."""
 
 
 def only_holds(allowed: bytes) -> Test:
-    """Return the test that a text is not empty and holds `allowed` ASCII bytes only."""
-    is_allowed = np.zeros(256, np.bool_)
-    is_allowed[np.frombuffer(allowed, np.uint8)] = True
+    """Return the test that a text is not empty and holds `allowed` ASCII characters only."""
 
-    def test(data: _Bytes, edges: _Edges) -> _Truths:
-        sound = np.diff(edges) > 0
-        if data.tobytes().translate(None, allowed):
-            sound[_rows_of(np.flatnonzero(~is_allowed[data]), edges)] = False
-        return sound
+    def test(texts: Texts) -> Rows:
+        others = bytes(set(texts.data.tobytes().translate(None, allowed)))
+        return np.concatenate([np.flatnonzero(np.diff(texts.edges) == 0), texts.holding(others)])
 
-    return _on_bytes(test)
+    return test
 
 
-def is_number_list(separator: str) -> Test:
-    """Return the test that a text is numbers with a separator between, or empty."""
-    mark = ord(separator)
+def lacks(marks: bytes) -> Test:
+    """Return the test that a text holds none of `marks`, which are ASCII characters."""
 
-    def test(data: _Bytes, edges: _Edges) -> _Truths:
-        sound = np.ones(len(edges) - 1, np.bool_)
+    def test(texts: Texts) -> Rows:
+        data = texts.data.tobytes()
+        if len(data.translate(None, marks)) == len(data):
+            return np.empty(0, np.int64)
+        return texts.holding(marks)
+
+    return test
+
+
+def is_list(separator: str, allowed: bytes) -> Test:
+    """Return the test that a text is empty, or items with a separator between, made of `allowed` ASCII characters."""
+    digits = bytes(range(ord("0"), ord("9") + 1))
+    items = allowed.replace(separator.encode(), b"")
+
+    def test(texts: Texts) -> Rows:
+        data, edges = texts.data, texts.edges
+        mark = data == ord(separator)
         filled = np.flatnonzero(np.diff(edges))
-        other = (data - np.uint8(48)) > 9  # no digit: what is below "0" wraps around
         # A separator stands neither first nor last nor after another one.
-        sound[filled[other[edges[filled]] | other[edges[filled + 1] - 1]]] = False
-        doubled = other[1:] & other[:-1]
+        found = [filled[mark[edges[filled]] | mark[edges[filled + 1] - 1]]]
+        doubled = mark[1:] & mark[:-1]
         if doubled.any():
-            sound[_rows_of(np.flatnonzero(doubled), edges)] = False
-        if np.count_nonzero(other) != np.count_nonzero(data == mark):
-            sound[_rows_of(np.flatnonzero(other & (data != mark)), edges)] = False
-        return sound
+            found.append(texts.rows_of(np.flatnonzero(doubled)))
+        # Looking at a range is quicker than at a table.
+        sound = np.count_nonzero(data - np.uint8(digits[0]) < len(digits)) if items == digits else -1
+        if sound + np.count_nonzero(mark) != len(data):
+            others = bytes(set(data.tobytes().translate(None, items + separator.encode())))
+            found.append(texts.holding(others))
+        return np.concatenate(found)
 
-    return _on_bytes(test)
+    return test
 
 
 def matches(pattern: str) -> Test:
     """Return the test that a text matches a regular expression: for forms that bytes alone do not show."""
-    return lambda texts: texts.str.contains(pattern).fill_null(value=False)
+    return lambda texts: (~texts.series.str.contains(pattern)).arg_true().to_numpy().astype(np.int64)
 
 
-def _rows_of(places: _Edges, edges: _Edges) -> _Edges:
-    """Return the rows in which the bytes at `places` stand."""
-    return np.searchsorted(edges, places, side="right") - 1
-
-
-def _on_bytes(test: Callable[[_Bytes, _Edges], _Truths]) -> Test:
-    """Make a test of one that takes the bytes of all texts and the edges of the texts in them; null is not sound."""
-
-    def of_batch(texts: pl.Series) -> pl.Series:
-        if not len(texts):
-            return pl.Series(dtype=pl.Boolean)
-        array = texts.to_arrow(compat_level=pl.CompatLevel.oldest())
-        _, offsets, values = array.buffers()
-        edges = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
-        data = np.frombuffer(values, np.uint8)[edges[0] : edges[-1]] if edges[-1] > edges[0] else _NO_BYTES
-        sound = test(data, edges - edges[0])
-        if array.null_count:
-            sound &= texts.is_not_null().to_numpy()
-        return pl.Series(sound)
-
-    return of_batch
+def count_items(texts: Texts, separator: str) -> int:
+    """Count the items of lists, none of which has an empty one."""
+    return int(np.count_nonzero(np.diff(texts.edges))) + int(np.count_nonzero(texts.data == ord(separator)))

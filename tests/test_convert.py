@@ -109,12 +109,21 @@ def test_a_ledger_that_does_not_add_up_is_an_error() -> None:
     (ledger + Ledger(written=1)).check()
 
 
-def test_a_line_lost_on_its_way_into_the_parts_is_an_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_lost_where_rows_become_text_is_an_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from converter import engine
 
     original = engine.texts_of
     monkeypatch.setattr(engine, "texts_of", lambda lines: original(lines.head(-1)))
-    with pytest.raises(LedgerError, match="100 rows were written, but the parts hold 99 lines"):
+    with pytest.raises(LedgerError, match="100 rows were read, but 99 written and 0 rejected"):
+        run.convert(ROWS)
+    assert run.files == []
+
+
+def test_lines_lost_on_their_way_into_the_parts_are_an_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from converter.parts import Cutter
+
+    monkeypatch.setattr(Cutter, "finish", lambda cutter: iter(()))
+    with pytest.raises(LedgerError, match="100 rows were written, but the parts hold 0 lines"):
         run.convert(ROWS)
     assert run.files == []
 

@@ -23,6 +23,7 @@ ROOMS = [
     "privacy",
     "sift",
     "records",
+    "quick",
     "parts",
     "engine",
     "destinations",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import random
 import zlib
 from collections.abc import Callable
@@ -53,7 +54,7 @@ def pack(batches: list[pl.Series], limits: Limits, threads: int) -> tuple[list[P
     return parts, [part.data for part in written]
 
 
-def split(lines: list[str | None], sizes: list[int]) -> list[pl.Series]:
+def split(lines: list[str], sizes: list[int]) -> list[pl.Series]:
     """Cut lines into batches of the given sizes, again and again."""
     batches, place, turn = [], 0, 0
     while place < len(lines):
@@ -63,9 +64,7 @@ def split(lines: list[str | None], sizes: list[int]) -> list[pl.Series]:
     return batches
 
 
-LINES = st.lists(
-    st.none() | st.text(alphabet="ab,é\t\"'😀", max_size=60).map(lambda text: text + "\n"), min_size=1, max_size=60
-)
+LINES = st.lists(st.text(alphabet="ab,é\t\"'😀", max_size=60).map(lambda text: text + "\n"), min_size=1, max_size=60)
 
 
 @settings(max_examples=150, deadline=None)
@@ -78,13 +77,12 @@ LINES = st.lists(
     threads=st.integers(1, 3),
 )
 def test_parts_hold_all_lines_in_order_within_their_limits_whatever_the_batches_and_threads(
-    lines: list[str | None], sizes: list[int], part_bytes: int, raw_bytes: int, compressed: bool, threads: int
+    lines: list[str], sizes: list[int], part_bytes: int, raw_bytes: int, compressed: bool, threads: int
 ) -> None:
     limits = Limits(part_bytes, raw_bytes, compressed)
     parts, data = pack(split(lines, sizes), limits, threads)
     texts = [gzip.decompress(part) if compressed else part for part in data]
-    expected = "".join(line for line in lines if line is not None).encode()
-    assert b"".join(texts) == expected
+    assert b"".join(texts).decode() == "".join(lines)
     assert all(text.endswith(b"\n") for text in texts), "cut at line ends and never empty"
     assert all(len(part) <= part_bytes and len(text) <= raw_bytes for part, text in zip(data, texts, strict=True))
     assert [(part.bytes, part.raw_bytes, part.lines) for part in parts] == [
@@ -92,6 +90,19 @@ def test_parts_hold_all_lines_in_order_within_their_limits_whatever_the_batches_
     ]
     assert [part.crc32 for part in parts] == [f"{zlib.crc32(part):08x}" for part in data]
     assert pack(split(lines, [7]), limits, 1)[1] == data, "the same bytes"
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_the_text_of_lines_is_theirs_in_whatever_order_they_lie_in_memory(data: st.DataObject) -> None:
+    batches = split(data.draw(LINES), data.draw(st.lists(st.integers(1, 30), min_size=1, max_size=4)))
+    lines = pl.concat(batches, rechunk=False)
+    rows = data.draw(st.lists(st.integers(0, len(lines) - 1), min_size=1, max_size=80))
+    rows = data.draw(st.sampled_from([rows, list(range(len(lines))), sorted(set(rows))]))
+    taken = lines.gather(rows)
+    for text in texts_of(taken):
+        assert b"".join(bytes(buffer) for buffer in text.buffers).decode() == "".join(taken)
+        assert text.ends.tolist() == list(itertools.accumulate(len(line.encode()) for line in taken))
 
 
 def noise(count: int, length: int) -> list[str]:

@@ -1,44 +1,51 @@
-"""Tests on whole batches give, row by row, what a regular expression gives."""
+"""Tests on the bytes of whole columns give, row by row, what a regular expression gives."""
 
 from __future__ import annotations
 
 import re
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from converter.sift import Test, is_number_list, only_holds, sifted
+from converter.sift import Test, Texts, count_items, is_list, lacks, matches, only_holds
 
-TEXTS = st.lists(st.none() | st.text(alphabet="019|:;/ a\x00é😀-", max_size=6), max_size=30)
-
-
-def answers(test: Test, texts: list[str | None], cut: int) -> list[bool]:
-    """Ask of a column in two chunks, one of them a slice of a longer one."""
-    column = pl.concat(
-        [pl.Series(["x", *texts[:cut]], dtype=pl.String).slice(1), pl.Series(texts[cut:], dtype=pl.String)],
-        rechunk=False,
-    )
-    expression = sifted(pl.col("t"), test, _mark, {"odd": pl.Boolean()})
-    answered = column.to_frame("t").lazy().select(expression).collect(engine="streaming").unnest("t")
-    sound = [odd is None for odd in answered["odd"].to_list()]
-    assert answered["text"].to_list() == [text if fine else "mended" for text, fine in zip(texts, sound, strict=True)]
-    return sound
+TEXTS = st.lists(st.text(alphabet="019|:;/ a\x00é😀-", max_size=6), max_size=30)
+DIGITS = b"0123456789"
 
 
-def _mark(odd: pl.LazyFrame) -> pl.LazyFrame:
-    return odd.with_columns(text=pl.lit("mended"), odd=pl.lit(value=True))
+def column(texts: list[str], cut: int) -> Texts:
+    """Return a column in two chunks, one of them a slice of a longer one."""
+    first, second = pl.Series(["x", *texts[:cut]], dtype=pl.String), pl.Series(texts[cut:], dtype=pl.String)
+    return Texts(pl.concat([first.slice(1), second], rechunk=False))
 
 
 @settings(max_examples=200, deadline=None)
 @given(TEXTS, st.integers(0, 30))
-def test_number_lists_are_those_that_the_pattern_matches_and_empty_ones(texts: list[str | None], cut: int) -> None:
-    expected = [text is not None and bool(re.fullmatch(r"(?:[0-9]+(?:\|[0-9]+)*)?", text, re.ASCII)) for text in texts]
-    assert answers(is_number_list("|"), texts, cut) == expected
+@pytest.mark.parametrize(
+    "test, pattern",
+    [
+        (is_list("|", DIGITS), r"(?:[0-9]+(?:\|[0-9]+)*)?"),
+        (is_list("a", DIGITS), r"(?:[0-9]+(?:a[0-9]+)*)?"),
+        (is_list("|", b"019a-"), r"(?:[019a-]+(?:\|[019a-]+)*)?"),
+        (is_list("a", b"019a-"), r"(?:[019-]+(?:a[019-]+)*)?"),
+        (only_holds(b"019a-"), "[019a-]+"),
+        (lacks(b":a\x00"), "[^:a\x00]*"),
+        (lacks(b":;/ a\x00-|1"), "[^:;/ a\x00|1-]*"),
+        (matches("^[01]+a?$"), "[01]+a?"),
+    ],
+    ids=str,
+)
+def test_the_rows_that_a_test_does_not_clear_are_those_that_the_pattern_does_not_match(
+    test: Test, pattern: str, texts: list[str], cut: int
+) -> None:
+    expected = {row for row, text in enumerate(texts) if not re.fullmatch(pattern, text, re.ASCII)}
+    assert set(test(column(texts, cut)).tolist()) == expected
 
 
-@settings(max_examples=200, deadline=None)
-@given(TEXTS, st.integers(0, 30))
-def test_texts_that_only_hold_some_bytes_are_those_that_the_pattern_matches(texts: list[str | None], cut: int) -> None:
-    expected = [text is not None and bool(re.fullmatch("[019a-]+", text, re.ASCII)) for text in texts]
-    assert answers(only_holds(b"019a-"), texts, cut) == expected
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.lists(st.sampled_from(["1", "23", "456"]), max_size=4), max_size=20), st.integers(0, 20))
+def test_items_are_counted(lists: list[list[str]], cut: int) -> None:
+    texts = column(["|".join(items) for items in lists], cut)
+    assert count_items(texts, "|") == sum(map(len, lists))
