@@ -1,7 +1,8 @@
 """Runs the queries of `quick` and `records` on sources: in a few workers, in order, with bounded memory.
 
 A small piece (text formats) is collected at once in a worker; a file that the engine reads by itself (Parquet,
-Arrow) comes in batches, which the workers convert. Either way the rows that come out are counted against the
+Arrow) comes in batches, which the workers convert; blocks of large delimited files go through compiled loops, as
+far as they are regular. Either way the rows that come out are counted against the
 rows that the source has found in the file, so that one lost on the way is noticed.
 
 Frames are in one chunk before expressions see them: Polars 2.1 panics where it formats a column with an empty one.
@@ -13,17 +14,21 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from types import ModuleType
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from converter.errors import InputError, LedgerError
+from converter import kernel
+from converter.compiled import Compiled
+from converter.errors import InputError
 from converter.ledger import Ledger
 from converter.parts import Text, texts_of
 from converter.quick import Expected, Quick, Sifted, spliced
 from converter.records import Records
-from converter.sources import BadRow, InputFile, Piece, Rows, Source, damaged
+from converter.sources import BadRow, Block, InputFile, Piece, Rows, Source, damaged, lost
+from converter.sources.delimited import DelimitedSource
 
 _BATCH_ROWS = 65_536
 _MOST_WORKERS = 8
@@ -58,7 +63,9 @@ def convert_all(records: Records, sources: Sequence[Source], threads: int) -> Ge
     """
     # One more than there are threads, so that the engine has work while a result is taken.
     workers = min(threads, _MOST_WORKERS) + 1
-    converter = _Converter(records)
+    suited = sum(source.file.size for source in sources if isinstance(source, DelimitedSource))
+    loops = kernel.load(suited) if Compiled.suits(records) else None
+    converter = _Converter(records, loops)
     with ThreadPoolExecutor(workers, thread_name_prefix="convert") as pool:
         under_way: deque[Future[Converted]] = deque()
         try:
@@ -87,25 +94,52 @@ class _Judged:
 class _Converter:
     """Converts pieces, and learns on the way what can be expected of the file."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records, loops: ModuleType | None = None) -> None:
         self._records = records
+        self._loops = loops
         self._quick = Quick(records)
         self._expected: Expected | None = None  # nothing is known yet
         self._careful = False  # whether most rows are odd, so that the quick query spares nothing
 
     def tasks(self, source: Source, pool: ThreadPoolExecutor) -> Iterator[Future[Converted]]:
         """Yield the conversions of a file, in order."""
-        for piece in source.pieces(self._records.columns):
-            if piece.whole:
+        compiled = None
+        if self._loops and isinstance(source, DelimitedSource):
+            compiled = Compiled(self._records, source.names, source.separator, self._loops)
+        for piece in source.pieces(self._records.columns, self._loops if compiled else None):
+            if isinstance(piece, Block):
+                yield pool.submit(self._block, compiled, source, piece)
+            elif piece.whole:
                 yield pool.submit(self._whole, source, piece)
             else:
                 yield from self._in_batches(source, piece, pool)
+
+    def _block(self, compiled: Compiled | None, source: Source, block: Block) -> Converted:
+        """Convert a block by the loops, but for its odd rows; all of it otherwise where they cannot."""
+        formatted = compiled.format(block) if compiled else None
+        if compiled is None or formatted is None:
+            return self._whole(source, block.take_apart())
+        ledger, others, places = formatted.ledger, [], formatted.places
+        rejected, numbers = pl.DataFrame(), formatted.lines + block.first
+        if len(places):
+            judged = collected(block.file, self._records.lines(self._texts(source, block.scan(formatted.odd_text))))
+            if judged.height != len(places):
+                raise lost(block.file, len(places), judged.height)
+            is_rejected = judged["reason"].is_not_null()
+            ledger += self._records.tally(judged)
+            others = texts_of(judged["line"].drop_nulls())
+            rejected, numbers = judged.filter(is_rejected).rechunk(), numbers[is_rejected.to_numpy()]
+            places = places[~is_rejected.to_numpy()]
+        texts = compiled.text_of(formatted, others, places)
+        ledger.read = block.rows
+        ledger.written = sum(len(text.ends) for text in texts)
+        return Converted(block.file, texts, rejected, numbers, (), ledger, block.position)
 
     def _whole(self, source: Source, piece: Piece) -> Converted:
         """Convert a piece at once; where the engine cannot parse it, without the rows that it cannot parse."""
         while True:
             try:
-                judged = self._judged(piece, self._texts(source, piece))
+                judged = self._judged(piece, self._texts(source, piece.frame))
             except InputError:
                 if piece.mend is None:
                     raise
@@ -113,7 +147,7 @@ class _Converter:
                 if judged.rows == piece.rows:
                     return self._converted(piece, judged, 0, piece.position, read=piece.rows + len(piece.bad))
                 if piece.mend is None:
-                    raise _lost(piece, judged.rows)
+                    raise lost(piece.file, piece.rows, judged.rows)
             piece = piece.mend()
 
     def _in_batches(self, source: Source, piece: Piece, pool: ThreadPoolExecutor) -> Iterator[Future[Converted]]:
@@ -122,7 +156,7 @@ class _Converter:
         def convert(batch: pl.DataFrame, first: int, position: int, read: int) -> Converted:
             return self._converted(piece, self._judged(piece, batch.rechunk().lazy()), first, position, read=read)
 
-        texts = self._texts(source, piece)
+        texts = self._texts(source, piece.frame)
         first = 0
         batches = texts.collect_batches(chunk_size=_BATCH_ROWS, maintain_order=True, engine="streaming")
         while True:
@@ -136,11 +170,11 @@ class _Converter:
             yield pool.submit(convert, batch, first, position, 0)
             first += batch.height
         if first != piece.rows:
-            raise _lost(piece, first)
+            raise lost(piece.file, piece.rows, first)
         yield pool.submit(convert, pl.DataFrame(schema=texts.collect_schema()), first, piece.position, piece.rows)
 
-    def _texts(self, source: Source, piece: Piece) -> pl.LazyFrame:
-        return self._records.texts(piece.frame, source.schema, json_lists=source.json_lists, nullable=source.nullable)
+    def _texts(self, source: Source, frame: pl.LazyFrame) -> pl.LazyFrame:
+        return self._records.texts(frame, source.schema, json_lists=source.json_lists, nullable=source.nullable)
 
     def _judged(self, piece: Piece, texts: pl.LazyFrame) -> _Judged:
         """Convert rows: quickly, but for the odd ones among them."""
@@ -218,10 +252,3 @@ def collected(file: InputFile, query: pl.LazyFrame) -> pl.DataFrame:
         return query.collect(engine="streaming")
     except ENGINE_ERRORS as error:
         raise damaged(file, error) from None
-
-
-def _lost(piece: Piece, rows: int) -> LedgerError:
-    return LedgerError(
-        f"The input '{piece.file.path}' has {piece.rows:,} rows in a stretch of which {rows:,} came through.",
-        "Nothing was published; please report this as a bug.",
-    )

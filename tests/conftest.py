@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from converter import Job, convert
+from converter import Job, convert, kernel
 from converter.job import merge
 from converter.report import Report
 
@@ -97,12 +97,19 @@ class Run:
         return report
 
 
+@pytest.fixture(params=["frames", "loops"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Whether delimited text goes through the engine's frames or, as large files do, through compiled loops."""
+    monkeypatch.setattr(kernel, "WORTH_BYTES", 0 if request.param == "loops" else 1 << 60)
+    return str(request.param)
+
+
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(way: str, tmp_path: Path) -> Run:
     return Run(tmp_path)
 
 
 @pytest.fixture
-def fresh_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Run]:
+def fresh_run(way: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Run]:
     """For tests that run more than one job: a folder each."""
     return lambda: Run(tmp_path_factory.mktemp("run"))

@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "converter"
 ROOMS = [
     "_version",
     "errors",
+    "kernel",
     "ledger",
     "spec.limits",
     "spec.ids",
@@ -25,6 +26,7 @@ ROOMS = [
     "records",
     "quick",
     "parts",
+    "compiled",
     "engine",
     "destinations",
     "report",

@@ -35,7 +35,7 @@ def column(texts: list[str], cut: int) -> Texts:
         (lacks(b":;/ a\x00-|1"), "[^:;/ a\x00|1-]*"),
         (matches("^[01]+a?$"), "[01]+a?"),
     ],
-    ids=str,
+    ids=[f"test{number}" for number in range(8)],
 )
 def test_the_rows_that_a_test_does_not_clear_are_those_that_the_pattern_does_not_match(
     test: Test, pattern: str, texts: list[str], cut: int

@@ -14,12 +14,24 @@ from pathlib import Path
 
 from converter.errors import ColumnError, InputError, JobError, nearest
 from converter.job import Format, Input, mask_password
-from converter.sources.base import BadRow, InputFile, Piece, Rows, Source
+from converter.sources.base import BadRow, Block, InputFile, Piece, Rows, Source, lost
 from converter.sources.delimited import DelimitedSource
 from converter.sources.ndjson import NdjsonSource
 from converter.sources.tables import damaged, open_arrow, open_parquet
 
-__all__ = ["FORMATS", "BadRow", "InputFile", "Piece", "Rows", "Source", "damaged", "find_files", "open_source"]
+__all__ = [
+    "FORMATS",
+    "BadRow",
+    "Block",
+    "InputFile",
+    "Piece",
+    "Rows",
+    "Source",
+    "damaged",
+    "find_files",
+    "lost",
+    "open_source",
+]
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from converter.errors import InputError
+from converter.errors import InputError, LedgerError
 from converter.spec.rules import Rule
 
 Rows = npt.NDArray[np.int64]
@@ -78,6 +79,25 @@ class Piece:
     mend: Callable[[], Piece] | None = None
 
 
+@dataclass(frozen=True)
+class Block:
+    """Whole rows of regular delimited text, found by the compiled loops (`converter.kernel`), not yet taken apart.
+
+    `memory` holds the `size` bytes of text and some more; there are `rows` rows in it, blank lines among them, and
+    the first is on the physical line `first`, counted from 1. `scan` gives rows of the text, with all columns, as
+    a lazy frame; `take_apart` the whole block as a piece. `position` is how many bytes of the file are read.
+    """
+
+    file: InputFile
+    memory: npt.NDArray[np.uint8]
+    size: int
+    rows: int
+    first: int
+    position: int
+    scan: Callable[[bytes], pl.LazyFrame]
+    take_apart: Callable[[], Piece]
+
+
 class Source(Protocol):
     """One file of some format.
 
@@ -101,6 +121,17 @@ class Source(Protocol):
         """The columns and their types."""
         ...
 
-    def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
-        """Yield the file in order; each frame has at least `columns`."""
+    def pieces(self, columns: tuple[str, ...], loops: ModuleType | None = None) -> Iterator[Piece | Block]:
+        """Yield the file in order; each frame has at least `columns`.
+
+        With `loops`, delimited text comes in blocks, as far as it is regular.
+        """
         ...
+
+
+def lost(file: InputFile, found: int, came: int) -> LedgerError:
+    """Return the error that rows found in the file did not come through."""
+    return LedgerError(
+        f"The input '{file.path}' has {found:,} rows in a stretch of which {came:,} came through.",
+        "Nothing was published; please report this as a bug.",
+    )

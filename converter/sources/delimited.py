@@ -8,14 +8,17 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from types import ModuleType
+from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
 from converter.errors import InputError
 from converter.job import Input
-from converter.sources.base import BadRow, InputFile, Piece, Rows
+from converter.sources.base import BadRow, Block, InputFile, Piece, Rows
 from converter.sources.streams import TextStream
-from converter.sources.structure import Bad, Structure
+from converter.sources.structure import Bad, Bytes, Structure
 from converter.sources.structure import Rows as Taken
 from converter.spec.rules import ROW_MISQUOTED
 
@@ -23,6 +26,15 @@ _BLOCK = 12 << 20  # measured: smaller ones cost the engine more, larger ones me
 _LONGEST_ROW = 16 << 20
 _GUESSED = ",;\t|"
 _BOM = b"\xef\xbb\xbf"
+
+
+class _Found(NamedTuple):
+    """Regular rows: `memory` begins with their `size` bytes, in which there are so many rows and newlines."""
+
+    memory: Bytes
+    size: int
+    rows: int
+    newlines: int
 
 
 class DelimitedSource:
@@ -60,40 +72,60 @@ class DelimitedSource:
         """Names that the header holds more than once."""
         return {name for name, count in Counter(self.names).items() if count > 1}
 
-    def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
+    @property
+    def separator(self) -> str:
+        """The character between fields."""
+        return self._separator
+
+    def pieces(self, columns: tuple[str, ...], loops: ModuleType | None = None) -> Iterator[Piece | Block]:
         """Yield the file, one block at a time; the frames have all columns."""
         del columns  # the engine reads those that the query asks for
-        # Columns that share a name are told apart by their place; none of them is asked for.
-        unique = [name if name not in self.repeated else f"\0{place}" for place, name in enumerate(self.names)]
-        schema = dict.fromkeys(unique, pl.String())
+        structure = Structure(self._separator, len(self.names))
         with TextStream(self.file, self._options.encoding) as stream:
             line = 1 + self._skipped.count(b"\n")
-            for taken in self._taken(stream):
-                yield self._piece(taken, line, schema, stream.position)
-                line += taken.newlines
+            for taken in self._taken(stream, structure, loops):
+                if isinstance(taken, Taken):
+                    yield self._piece(taken, line, stream.position)
+                    line += taken.newlines
+                else:
+                    yield self._block_of(taken, line, stream.position, structure)
+                    line += taken.newlines
 
-    def _piece(self, taken: Taken, first: int, schema: Mapping[str, pl.DataType], position: int) -> Piece:
+    def _piece(self, taken: Taken, first: int, position: int) -> Piece:
         """Return what was taken apart as a piece; its first physical line is `first`."""
         lines = taken.lines
-        # The engine takes a byte order mark off every block: one more keeps one that is text.
-        text = _BOM + taken.text if taken.text.startswith(_BOM) else taken.text
-        frame = pl.LazyFrame(schema=schema)
-        if text:
-            frame = pl.scan_csv(
-                text, has_header=False, schema=dict(schema), separator=self._separator, empty_string_is_null=False
-            )
 
         def locate(places: Rows) -> Rows:
             return places + first if lines is None else lines[places] + first
 
         bad = tuple(BadRow(first + row.line, row.rule, len(row.text), row.text) for row in taken.bad)
+        frame = self._scan(taken.text)
         return Piece(self.file, frame, taken.rows, locate, position, bad, taken.plain, whole=True, blank=taken.blank)
 
-    def _taken(self, stream: TextStream) -> Iterator[Taken]:
+    def _block_of(self, found: _Found, first: int, position: int, structure: Structure) -> Block:
+        """Return rows that the loops found as a block; its first physical line is `first`."""
+
+        def take_apart() -> Piece:
+            return self._piece(structure.take(found.memory[: found.size].data, last=True), first, position)
+
+        return Block(self.file, found.memory, found.size, found.rows, first, position, self._scan, take_apart)
+
+    def _scan(self, text: bytes) -> pl.LazyFrame:
+        """Return whole rows as a frame with all columns."""
+        # Columns that share a name are told apart by their place; none of them is asked for.
+        unique = [name if name not in self.repeated else f"\0{place}" for place, name in enumerate(self.names)]
+        schema = dict.fromkeys(unique, pl.String())
+        if not text:
+            return pl.LazyFrame(schema=schema)
+        # The engine takes a byte order mark off every block: one more keeps one that is text.
+        text = _BOM + text if text.startswith(_BOM) else text
+        return pl.scan_csv(text, has_header=False, schema=schema, separator=self._separator, empty_string_is_null=False)
+
+    def _taken(self, stream: TextStream, structure: Structure, loops: ModuleType | None) -> Iterator[Taken | _Found]:
         """Read what follows the header and take it apart, block by block. The buffer is reused."""
-        structure = Structure(self._separator, len(self.names))
-        buffer = bytearray(self._block)
-        view = memoryview(buffer)
+        slack = loops.SLACK if loops else 0
+        buffer = bytearray(self._block + slack)
+        view = memoryview(buffer)[: self._block]
         filled = 0
         skip = len(self._skipped)
         while skip:
@@ -107,18 +139,32 @@ class DelimitedSource:
                 if ended and filled and view[filled - 1] != 10:
                     view[filled] = 10  # a last line without its newline
                     filled += 1
-            taken = structure.take(view[:filled], last=ended)
-            if not taken.consumed and filled:
-                if not ended and len(view) < self._longest:
-                    buffer = bytearray(min(2 * len(view), self._longest))
-                    buffer[:filled] = view[:filled]
-                    view = memoryview(buffer)
-                    continue
-                taken = self._given_up(view[:filled])
-            yield taken
-            rest = filled - taken.consumed
-            buffer[:rest] = view[taken.consumed : filled].tobytes()
+            found = self._found(buffer, filled, loops) if loops else None
+            if found is not None:
+                yield found
+                consumed = found.size
+            else:
+                taken = structure.take(view[:filled], last=ended)
+                if not taken.consumed and filled:
+                    if not ended and len(view) < self._longest:
+                        buffer = bytearray(min(2 * len(view), self._longest) + slack)
+                        buffer[:filled] = view[:filled]
+                        view = memoryview(buffer)[: len(buffer) - slack]
+                        continue
+                    taken = self._given_up(view[:filled])
+                yield taken
+                consumed = taken.consumed
+            rest = filled - consumed
+            buffer[:rest] = view[consumed:filled].tobytes()
             filled = rest
+
+    def _found(self, buffer: bytearray, filled: int, loops: ModuleType) -> _Found | None:
+        """Return the whole rows at the start of the buffer, as far as they are regular, if there are any."""
+        array = np.frombuffer(buffer, np.uint8)
+        size, rows, inner, _ = loops.whole_rows(array, loops.words_of(array), filled, ord(self._separator))
+        if not rows:
+            return None
+        return _Found(array[: size + loops.SLACK].copy(), size, rows, rows + inner)
 
     def _given_up(self, block: memoryview) -> Taken:
         """Reject the first line of a row that does not end within the longest row."""

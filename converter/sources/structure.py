@@ -122,7 +122,7 @@ class Structure:
         if self._columns == 1 and _has_blank(array[: end + 1]):
             return None
         text = bytes(block[: end + 1])
-        if not text.isascii() and not _is_utf8(text):
+        if not text.isascii() and not is_utf8(text):
             return None
         newlines = newlines[: int(np.searchsorted(newlines, end)) + 1]
         returns = breaks[kinds == _RETURN]
@@ -374,7 +374,7 @@ def _has_blank(array: Bytes) -> bool:
     return bool((lengths == 0).any() or ((lengths == 1) & (array[ends - 1] == _RETURN)).any())
 
 
-def _is_utf8(text: bytes) -> bool:
+def is_utf8(text: bytes | Bytes) -> bool:
     """Say whether the text is UTF-8; arrow's check costs a tenth of decoding."""
     offsets = pa.py_buffer(np.array([0, len(text)], np.int64))
     try:

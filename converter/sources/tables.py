@@ -36,7 +36,7 @@ class TableSource:
         """Names are unique."""
         return set()
 
-    def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
+    def pieces(self, columns: tuple[str, ...], loops: object = None) -> Iterator[Piece]:
         """Yield the whole file: the engine reads it in batches."""
         yield Piece(self.file, self._frame.select(columns), self._rows, _numbers_from(1), self.file.size)
 
@@ -62,7 +62,7 @@ class StreamSource:
         """Names are unique."""
         return set()
 
-    def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
+    def pieces(self, columns: tuple[str, ...], loops: object = None) -> Iterator[Piece]:
         """Yield the batches of the stream, cut where they are large."""
         first = 0
         with pa.OSFile(str(self.file.path)) as raw, pa.ipc.open_stream(raw) as reader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,8 +10,7 @@ from converter.spec.limits import GLOBAL_SOURCES_PAGE, HASHING_PAGE, IDS_PAGE
 
 Case = Literal["preserve", "lower", "upper"]
 
-_LOWER_UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
-_UPPER_UUID = r"^[0-9A-F]{8}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{12}$"
+_UUID = (8, 4, 4, 4, 12)
 
 PLAIN_IN_ID = bytes(code for code in range(0x21, 0x7F) if code not in b":%@")
 """ASCII characters that make an ID of any text break no rule, and leave nothing to normalise but its case."""
@@ -23,8 +23,9 @@ FORBIDDEN_IN_ID = r"[:\p{Cc}]|%3[Aa]"
 class IdType:
     """One type of user ID.
 
-    `form` is a regular expression (Rust syntax) that a normalised ID must match as a whole, `None` where
-    anything goes that `FORBIDDEN_IN_ID` does not name; `describe` says it in words. `case` is the case that
+    A normalised ID is made of `characters` (as a regular expression has them between brackets; empty where
+    anything goes that `FORBIDDEN_IN_ID` does not name), in `groups` of so many with hyphens between, or as many as
+    there are; `describe` says it in words. `case` is the case that
     Adobe wants, `None` where it is the customer's; `dpid` the global data source, `None` where the data source
     is the customer's own; `device` says whether it is a device advertising ID; `doubtful` is a text that is
     accepted with a warning.
@@ -32,13 +33,30 @@ class IdType:
 
     name: str
     title: str
-    form: str | None
+    characters: str
+    groups: tuple[int, ...]
     describe: str
     page: str
     dpid: int | None = None
     case: Case | None = None
     device: bool = False
     doubtful: str | None = None
+
+    @property
+    def form(self) -> str | None:
+        """A regular expression (Rust syntax) that a normalised ID must match, `None` where anything goes."""
+        if not self.characters:
+            return None
+        groups = "-".join(f"[{self.characters}]{{{count}}}" for count in self.groups) or f"[{self.characters}]+"
+        return f"^{groups}$"
+
+    @property
+    def plain(self) -> bytes:
+        """ASCII characters of which a normalised ID can be made that breaks no rule, but for its form."""
+        if not self.characters:
+            return PLAIN_IN_ID
+        allowed = (byte for byte in PLAIN_IN_ID if re.match(f"[{self.characters}]", chr(byte)))
+        return bytes(byte for byte in allowed if chr(byte) != self.doubtful)
 
 
 ID_TYPES: dict[str, IdType] = {
@@ -47,15 +65,17 @@ ID_TYPES: dict[str, IdType] = {
         IdType(
             "crm",
             "DPUUID, the customer's own ID",
-            None,
+            "",
+            (),
             "any text without a colon (or %3A), tab, newline or other control character",
             IDS_PAGE,
         ),
-        IdType("uuid", "Audience Manager UUID", r"^[0-9]{38}$", "38 decimal digits", IDS_PAGE, dpid=0),
+        IdType("uuid", "Audience Manager UUID", "0-9", (38,), "38 decimal digits", IDS_PAGE, dpid=0),
         IdType(
             "gaid",
             "Google advertising ID (Android)",
-            _LOWER_UUID,
+            "0-9a-f",
+            _UUID,
             "8-4-4-4-12 lower-case hexadecimal digits",
             IDS_PAGE,
             20914,
@@ -65,7 +85,8 @@ ID_TYPES: dict[str, IdType] = {
         IdType(
             "idfa",
             "Apple ID for advertisers (iOS)",
-            _UPPER_UUID,
+            "0-9A-F",
+            _UUID,
             "8-4-4-4-12 upper-case hexadecimal digits",
             IDS_PAGE,
             20915,
@@ -75,7 +96,8 @@ ID_TYPES: dict[str, IdType] = {
         IdType(
             "rida",
             "Roku ID for advertising",
-            _LOWER_UUID,
+            "0-9a-f",
+            _UUID,
             "8-4-4-4-12 lower-case hexadecimal digits",
             GLOBAL_SOURCES_PAGE,
             121963,
@@ -85,7 +107,8 @@ ID_TYPES: dict[str, IdType] = {
         IdType(
             "maid",
             "Microsoft advertising ID",
-            r"^[0-9A-Za-z-]+$",
+            "0-9A-Za-z-",
+            (),
             "letters and digits",
             GLOBAL_SOURCES_PAGE,
             389146,
@@ -96,7 +119,8 @@ ID_TYPES: dict[str, IdType] = {
         IdType(
             "tifa",
             "Samsung ID for advertising",
-            r"^[0-9A-Za-z-]+$",
+            "0-9A-Za-z-",
+            (),
             "letters and digits",
             GLOBAL_SOURCES_PAGE,
             963906,
@@ -107,7 +131,8 @@ ID_TYPES: dict[str, IdType] = {
         IdType(
             "fire",
             "Amazon Fire TV advertising ID",
-            _LOWER_UUID,
+            "0-9a-f",
+            _UUID,
             "8-4-4-4-12 lower-case hexadecimal digits",
             GLOBAL_SOURCES_PAGE,
             488258,
@@ -117,7 +142,8 @@ ID_TYPES: dict[str, IdType] = {
         IdType(
             "lgudid",
             "LG device ID",
-            _LOWER_UUID,
+            "0-9a-f",
+            _UUID,
             "8-4-4-4-12 lower-case hexadecimal digits",
             GLOBAL_SOURCES_PAGE,
             1171485,
@@ -127,7 +153,8 @@ ID_TYPES: dict[str, IdType] = {
         IdType(
             "vizio",
             "Vizio ID for advertising",
-            r"^[0-9A-Za-z]+$",
+            "0-9A-Za-z",
+            (),
             "letters and digits",
             GLOBAL_SOURCES_PAGE,
             1171489,
@@ -137,7 +164,8 @@ ID_TYPES: dict[str, IdType] = {
         IdType(
             "hashed_email",
             "SHA-256 of an e-mail address",
-            r"^[0-9a-f]{64}$",
+            "0-9a-f",
+            (64,),
             "64 lower-case hexadecimal digits (SHA-256 of the trimmed, lower-cased address)",
             HASHING_PAGE,
             None,
