@@ -1,0 +1,158 @@
+"""The compiled loops give what frames give, and a scanner finds byte by byte, wherever blocks are cut."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from converter import kernel
+from converter.compiled import Compiled
+from converter.engine import convert_all
+from converter.job import Job
+from converter.kernel import loops
+from converter.ledger import Ledger
+from converter.records import Records
+from converter.sources import InputFile
+from converter.sources.delimited import DelimitedSource
+
+from .scanner import scan
+from .test_structure import PIECES
+
+GOOD = [
+    b"u1,x,1|22\n",
+    b"U2,,5\n",
+    b"3-3,a b,7\n",
+    '"u4",é,123456789|12345678|1234567\n'.encode(),
+    b'u5,"x,y",1\r\n',
+    b"u6,,4\n",
+]
+ODD = [b" u7 ,x,1\n", b",x,1\n", b"a@b.cd,x,1\n", b"u:8,x,1\n", b'u9,"a""b",1\n', b"u10,x,1||2\n", b"u11,x,|1\n", b"u12,x,1|\n",
+       b"u13,x,1x\n", b"u14,x, 1\n", b'u15,"a\nb",1\n', b"u16,x\ty,1\n", b"0000,x,1\n", b"u17,,\n", "é,x,1\n".encode(),
+       b"u18," + b"x" * 70 + b",1\n", b"u19,x,12345678|9\n", b"u20,x,123456789:\n", b"-,x,1\n", b"u-1,a,-1\n"]  # fmt: skip
+
+
+def found(data: bytes, separator: int = 44) -> tuple[int, int, int, bool]:
+    memory = np.frombuffer(data + b'"\n"' * loops.SLACK, np.uint8)  # what follows must not count
+    end, rows, inner, regular = loops.whole_rows(memory, loops.words_of(memory), len(data), separator)
+    return int(end), int(rows), int(inner), bool(regular)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.sampled_from([*PIECES, *GOOD]), max_size=12).map(b"".join), st.integers(0, 9))
+def test_the_rows_found_are_whole_whatever_follows(data: bytes, cut: int) -> None:
+    whole = data + b"\n"
+    end, rows, inner, regular = found(whole)
+    assert end == 0 or whole[end - 1] == 10
+    assert whole[:end].count(b"\n") == rows + inner
+    good, bad, blank = scan(whole[:end], 3)
+    assert len(good) + len(bad) + blank == rows
+    assert not any(rule == "row_misquoted" for _, rule, _ in bad)
+    if regular:
+        assert end == len(whole) or whole.count(b'"', end) % 2, "what is left has a quote that is open"
+    early = found(whole[: len(whole) - cut])
+    assert early[0] <= end
+    assert found(whole[: early[0]])[:3] == early[:3]
+
+
+def converted(path: Path, job: Job, block: int, most: int) -> tuple[bytes, list[Any], Ledger]:
+    source = DelimitedSource(InputFile.at(path), job.input, block=block, longest_row=1 << 20)
+    text, rejects, ledger = b"", [], Ledger()
+    for each in convert_all(Records(job, most), [source], 1):
+        text += b"".join(bytes(buffer) for part in each.texts for buffer in part.buffers)
+        if each.rejected.height:
+            rejects += [
+                (int(row), *rest) for row, rest in zip(each.rows, each.rejected["reason", "c0"].rows(), strict=True)
+            ]
+        rejects += [(bad.row, bad.rule.name, bad.text) for bad in each.bad]
+        ledger += each.ledger
+    return text, sorted(rejects, key=str), ledger
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_lines_rejects_and_counts_are_those_of_frames(
+    data: st.DataObject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = data.draw(st.lists(st.sampled_from(GOOD), min_size=20, max_size=60))
+    for odd in data.draw(st.lists(st.sampled_from(ODD) | st.sampled_from(PIECES), max_size=8)):
+        rows.insert(data.draw(st.integers(0, len(rows))), odd)
+    path = tmp_path / "in.csv"
+    path.write_bytes(b"id,a,t\n" + b"".join(rows))
+    id_type = data.draw(st.sampled_from(["crm", "crm", "maid", "vizio"]))
+    signals = data.draw(
+        st.sampled_from([["a"], ["a", {"key": "k", "value": "v"}], [{"column": "a", "key": "x"}, "a"], []])
+    )
+    job = Job(
+        input={"path": str(path)},
+        id={"column": "id", "type": id_type, "case": data.draw(st.sampled_from(["preserve", "lower", "upper"]))},
+        record={
+            "signals": signals,
+            "traits": data.draw(st.sampled_from([["t"], [8, "t"]])),
+            "on_bad_value": data.draw(st.sampled_from(["clean", "drop", "reject"])),
+        },
+        output={"to": str(tmp_path / "out"), "dpid": 1234},
+    )
+    most = data.draw(st.sampled_from([1000, 60]))
+    monkeypatch.setattr(kernel, "WORTH_BYTES", 1 << 60)
+    expected = converted(path, job, 1 << 20, most)
+    monkeypatch.setattr(kernel, "WORTH_BYTES", 0)
+    assert converted(path, job, data.draw(st.sampled_from([1 << 20, 300, 97])), most) == expected
+
+
+UUIDS = ["0123abcd-0000-4000-8000-0123456789ab", "0123ABCD-0000-4000-8000-0123456789AB", "00000000-0000-0000-0000-000000000000",
+         "0123abcd00000-4000-8000-0123456789ab", "0123abcd-0000-4000-8000-0123456789a", "0123abcg-0000-4000-8000-0123456789ab"]  # fmt: skip
+
+
+@pytest.mark.parametrize("id_type", ["gaid", "idfa", "uuid", "hashed_email"])
+def test_ids_of_a_type_are_judged_as_in_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, id_type: str) -> None:
+    ids = [*UUIDS, "9" * 38, "9" * 37, "9" * 37 + "-", "a" * 64, "F" * 64, "f" * 63]
+    path = tmp_path / "in.csv"
+    good = {"gaid": UUIDS[0], "idfa": UUIDS[1], "uuid": "1" * 38, "hashed_email": "0a" * 32}[id_type]
+    path.write_text("id,a\n" + "".join(f"{id_},x\n" for id_ in [*ids, *[good] * 100]))
+    dpid = {"gaid": 20914, "idfa": 20915, "uuid": 0}.get(id_type, 5)
+    job = Job(
+        input={"path": str(path)},
+        id={"column": "id", "type": id_type},
+        record={"signals": ["a"]},
+        output={"to": str(tmp_path / "out"), "dpid": dpid, **({"target": 5} if dpid > 5 else {})},
+    )
+    results = []
+    for worth in (0, 1 << 60):
+        monkeypatch.setattr(kernel, "WORTH_BYTES", worth)
+        results.append(converted(path, job, 1 << 20, 1000))
+    assert results[0] == results[1]
+    assert results[0][2].written > 100
+
+
+def test_regular_text_does_go_through_the_loops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "in.csv"
+    path.write_bytes(b"id,a,t\n" + b"".join(GOOD) * 50 + ODD[0])
+    job = Job(
+        input={"path": str(path)},
+        id={"column": "id"},
+        record={"signals": ["a"], "traits": ["t"]},
+        output={"to": str(tmp_path / "out"), "dpid": 1234},
+    )
+    made = []
+    original = Compiled.format
+    monkeypatch.setattr(Compiled, "format", lambda *given: made.append(original(*given)) or made[-1])
+    monkeypatch.setattr(kernel, "WORTH_BYTES", 0)
+    _, _, ledger = converted(path, job, 1 << 20, 1000)
+    (formatted,) = made
+    assert (len(formatted.ends), formatted.odd_text) == (300, ODD[0])
+    assert (formatted.places.tolist(), formatted.lines.tolist()) == ([300], [300])
+    assert ledger.written == 301
+
+
+def test_without_the_compiler_frames_do_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(name: str) -> None:
+        raise ImportError(name)
+
+    monkeypatch.setattr(kernel.importlib, "import_module", fails)
+    assert kernel.load(1 << 60) is None
+    assert kernel.load(0) is None
