@@ -20,6 +20,7 @@ from converter.records import Records
 from converter.sources import InputFile
 from converter.sources.delimited import DelimitedSource
 
+from .conftest import Run
 from .scanner import scan
 from .test_structure import PIECES
 
@@ -78,8 +79,9 @@ def converted(path: Path, job: Job, block: int, most: int) -> tuple[bytes, list[
 def test_lines_rejects_and_counts_are_those_of_frames(
     data: st.DataObject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = data.draw(st.lists(st.sampled_from(GOOD), min_size=20, max_size=60))
-    for odd in data.draw(st.lists(st.sampled_from(ODD) | st.sampled_from(PIECES), max_size=8)):
+    rows = data.draw(st.lists(st.sampled_from(GOOD), min_size=40, max_size=60))
+    # Few enough that most blocks go through the loops; pieces of rows send them through frames, as a rule.
+    for odd in data.draw(st.lists(st.sampled_from(data.draw(st.sampled_from([ODD, ODD, ODD + PIECES]))), max_size=5)):
         rows.insert(data.draw(st.integers(0, len(rows))), odd)
     path = tmp_path / "in.csv"
     path.write_bytes(b"id,a,t\n" + b"".join(rows))
@@ -88,11 +90,12 @@ def test_lines_rejects_and_counts_are_those_of_frames(
         st.sampled_from([["a"], ["a", {"key": "k", "value": "v"}], [{"column": "a", "key": "x"}, "a"], []])
     )
     job = Job(
-        input={"path": str(path)},
+        input={"path": str(path), "null_values": data.draw(st.sampled_from([[], [], ["a b"]]))},
         id={"column": "id", "type": id_type, "case": data.draw(st.sampled_from(["preserve", "lower", "upper"]))},
         record={
             "signals": signals,
             "traits": data.draw(st.sampled_from([["t"], [8, "t"]])),
+            "comma": data.draw(st.sampled_from(["keep", "keep", ";"])),
             "on_bad_value": data.draw(st.sampled_from(["clean", "drop", "reject"])),
         },
         output={"to": str(tmp_path / "out"), "dpid": 1234},
@@ -127,6 +130,32 @@ def test_ids_of_a_type_are_judged_as_in_frames(tmp_path: Path, monkeypatch: pyte
         results.append(converted(path, job, 1 << 20, 1000))
     assert results[0] == results[1]
     assert results[0][2].written > 100
+
+
+def test_rejects_name_the_physical_line_also_after_newlines_in_quotes(run: Run) -> None:
+    rows = b"".join(GOOD) * 10 + b'u15,"a\nb",1\n' + b"u:8,x,1\n" + b"".join(GOOD) * 10 + b",x,1\n"
+    run.convert(b"id,a,t\n" + rows, record={"signals": ["a"], "traits": ["t"]})
+    assert [(reject["row"], reject["rule"]) for reject in run.rejects] == [
+        (64, "id_forbidden_character"),
+        (125, "id_missing"),
+    ]
+
+
+def test_a_blank_line_is_no_row_where_there_is_one_column(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("id\n" + "u1\n" * 30 + "\n" + "u2\r\n" * 30 + "\r\n" + '""\n')
+    job = Job(
+        input={"path": str(path)},
+        id={"column": "id"},
+        record={"traits": [7]},
+        output={"to": str(tmp_path / "out"), "dpid": 1234},
+    )
+    results = []
+    for worth in (0, 1 << 60):
+        monkeypatch.setattr(kernel, "WORTH_BYTES", worth)
+        results.append(converted(path, job, 1 << 20, 1000))
+    assert results[0] == results[1]
+    assert (results[0][2].read, results[0][2].written, results[0][2].rejected) == (61, 60, {"id_missing": 1})
 
 
 def test_regular_text_does_go_through_the_loops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
