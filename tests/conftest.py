@@ -15,6 +15,7 @@ from converter import Job, convert, kernel
 from converter.job import merge
 from converter.report import Report
 
+pytest_plugins = ["tests.raised"]
 TIMESTAMP = 1_366_545_717
 
 

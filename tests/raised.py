@@ -1,0 +1,66 @@
+"""A plugin: all tests together reach every place where the package makes one of its errors.
+
+Errors note where they are made. Once all tests have run, in however many processes, the places are compared with
+those in the source; a run of some of the tests is not judged.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from converter import errors
+
+PACKAGE = Path(__file__).parent.parent / "converter"
+KINDS = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)}
+REACHED: set[tuple[str, int]] = set()
+
+
+def places() -> set[tuple[str, int]]:
+    """Return where errors are made: the module and the line."""
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in KINDS:
+                found.add((str(path), node.lineno))
+    return found
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    original = errors.ConverterError.__init__
+
+    def noted(self: errors.ConverterError, message: str, hint: str = "") -> None:
+        frame = sys._getframe(1)
+        while frame.f_code.co_filename == errors.__file__ and frame.f_back:
+            frame = frame.f_back
+        REACHED.add((frame.f_code.co_filename, frame.f_lineno))
+        original(self, message, hint)
+
+    errors.ConverterError.__init__ = noted  # type: ignore[method-assign]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    REACHED.update(map(tuple, getattr(node, "workeroutput", {}).get("reached", [])))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    config = session.config
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["reached"] = sorted(REACHED)
+        return
+    everything = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    everything = everything and not any(map(config.getoption, ("keyword", "markexpr", "collectonly", "maxfail")))
+    missed = sorted(places() - REACHED)
+    if not everything or not missed or exitstatus:
+        return
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    for path, line in missed:
+        if terminal:
+            terminal.write_line(f"No test reaches the error made at {Path(path).relative_to(PACKAGE.parent)}:{line}")
+    session.exitstatus = pytest.ExitCode.TESTS_FAILED
