@@ -318,7 +318,8 @@ def _write_partial(path: Path, data: bytes) -> Path:
             file.flush()
             os.fsync(file.fileno())
     except BaseException as error:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the first error is the one to tell
+            partial.unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise _unreported(path, error) from None
         raise

@@ -16,12 +16,19 @@ import pytest
 
 from converter import __version__, convert, engine
 from converter.compiled import Compiled
-from converter.errors import DestinationError, EmptyInputError, InputError, LedgerError, TooManyRejectsError
+from converter.errors import (
+    DestinationError,
+    EmptyInputError,
+    InputError,
+    JobError,
+    LedgerError,
+    TooManyRejectsError,
+)
 from converter.ledger import Ledger
 from converter.sources import DelimitedSource, base
 from converter.sources.tables import TableSource
 
-from .conftest import Run
+from .conftest import TIMESTAMP, Run
 
 ROWS = "id,a\n" + "".join(f"u{number},x\n" for number in range(100))
 
@@ -232,3 +239,18 @@ def test_memory_maps_and_descriptors_are_given_back(run: Run) -> None:
     for number in range(5):
         run.convert(gzip.compress(ROWS.encode()), "in.csv.gz", output={"timestamp": 1366545720 + number})
     assert descriptors() <= before + 1
+
+
+def test_a_report_that_cannot_be_written_is_an_error_and_nothing_is_sent(run: Run) -> None:
+    name = f"ftp_dpm_1234_{TIMESTAMP}.sync"
+    (run.folder / "reports" / f"{name}.report.json.partial" / "in the way").mkdir(parents=True)
+    with pytest.raises(DestinationError, match=r"Cannot write the report '.*': Is a directory"):
+        run.convert(ROWS)
+    assert run.files == []
+
+
+def test_a_destination_of_a_scheme_that_is_not_known_is_an_error(run: Run) -> None:
+    with pytest.raises(JobError, match=r"but gopher:// is not a destination that can be written yet"):
+        run.convert(ROWS, output={"to": "gopher://somewhere/a"})
+    with pytest.raises(JobError, match=r"did you mean 'file'\?"):
+        run.convert(ROWS, output={"to": "fil://somewhere/a"})

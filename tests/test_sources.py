@@ -14,7 +14,9 @@ import pyarrow as pa
 import pytest
 
 from converter.errors import ColumnError, ConverterError, InputError, JobError
+from converter.sources import InputFile, ndjson
 from converter.sources.delimited import DelimitedSource
+from converter.sources.streams import TextStream
 
 from .conftest import Run
 
@@ -341,3 +343,28 @@ def test_compressed_sizes_are_what_progress_counts(run: Run) -> None:
     convert(run.make_job(input={"path": str(run.folder / "in.csv.gz")}), progress=seen.append)
     assert seen[-1].bytes_read == seen[-1].bytes_total == len(content)
     assert seen[-1].rows == 100_000
+
+
+@pytest.mark.parametrize("path", ["gone.csv", "."])
+def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path, path: str) -> None:
+    with pytest.raises(InputError, match="cannot be read: (No such file|Is a directory)"):
+        TextStream(InputFile(tmp_path / path, 1, 1))
+    with pytest.raises(InputError, match="gone.csv' cannot be read: No such file"):
+        InputFile.at(tmp_path / "gone.csv")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="such a file is at hand on Linux only")
+def test_a_file_that_the_system_cannot_read_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'/proc/self/mem' cannot be read: Input/output error"):
+        TextStream(InputFile(Path("/proc/self/mem"), 1, 1))
+
+
+def test_a_line_without_an_end_is_an_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ndjson, "_LONGEST_LINE", 1 << 20)
+    content = b'{"id": "1", "a": "x"}\n{"id": "' + b"x" * (1 << 24)
+    with pytest.raises(InputError, match="has a line of more than 1 MiB without an end"):
+        run.convert(content, name="in.ndjson")
+    path = run.write(b"id,a\nu,x\n" + b"x" * 5000)
+    source = DelimitedSource(InputFile.at(path), run.make_job().input, block=128, longest_row=1000)
+    with pytest.raises(InputError, match="has a line of more than 0 MiB without an end"):
+        list(source.pieces(("id", "a")))

@@ -6,10 +6,12 @@ What it is packed in shows in its first bytes, not in its name.
 from __future__ import annotations
 
 import codecs
+import contextlib
 import gzip
 import io
 import sys
 import zlib
+from collections.abc import Iterator
 from types import TracebackType
 from typing import IO, Protocol
 
@@ -43,14 +45,13 @@ class TextStream:
 
     def __init__(self, file: InputFile, encoding: str = "utf-8") -> None:
         self.file = file
-        try:
+        with self._telling():
             self._raw: IO[bytes] = file.path.open("rb")
-        except OSError as error:
-            raise InputError(f"The input '{file.path}' cannot be read: {error.strerror}.") from None
         self._unpacked: IO[bytes] = self._raw
         try:
-            self._unpacked = self._unpack()
-            start = self._guarded_read(4)
+            with self._telling():
+                self._unpacked = self._unpack()
+                start = self._unpacked.read(4)
         except BaseException:
             self.close()
             raise
@@ -93,18 +94,18 @@ class TextStream:
             buffer[:count] = self._start[:count]
             self._start = self._start[count:]
             return count
-        try:
+        with self._telling():
             return self._unpacked.readinto(buffer)  # type: ignore[attr-defined, no-any-return]
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Say of what goes wrong with the file that it does."""
+        try:
+            yield
         except _DAMAGED as error:
             raise self._damaged(error) from None
         except OSError as error:
             raise InputError(f"The input '{self.file.path}' cannot be read: {error.strerror or error}.") from None
-
-    def _guarded_read(self, count: int) -> bytes:
-        try:
-            return self._unpacked.read(count)
-        except _DAMAGED as error:
-            raise self._damaged(error) from None
 
     def _unpack(self) -> IO[bytes]:
         magic = self._raw.read(4)
