@@ -10,6 +10,7 @@ import importlib.util
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks import BenchmarkError
@@ -42,8 +43,11 @@ def require(name: str) -> None:
         raise BenchmarkError(f"The contender '{name}' is not installed: pip install {needs}")
 
 
-def _ours(path: Path, folder: Path) -> None:
-    from converter import Job, convert
+def _ours(path: Path, folder: Path, *, worth: int | None = None) -> None:
+    from converter import Job, convert, kernel
+
+    if worth is not None:
+        kernel.WORTH_BYTES = worth
 
     reports = folder.with_name(folder.name + "-report")  # beside the output, which holds lines only
     reports.mkdir(exist_ok=True)
@@ -98,8 +102,12 @@ def _python(path: Path, folder: Path) -> None:
 
 CONTENDERS = {
     "ours": Contender(_ours),
+    "loops": Contender(partial(_ours, worth=0)),
+    "frames": Contender(partial(_ours, worth=1 << 62)),
     "chdb": Contender(_chdb, needs="chdb"),
     "python": Contender(_python),
 }
 OURS = "ours"
+BOTH_WAYS = ("loops", "frames")
+"""Ours, with and without the compiled loops, whatever the size of the input."""
 REFERENCE = "python"
