@@ -179,6 +179,10 @@ def test_regular_text_does_go_through_the_loops(tmp_path: Path, monkeypatch: pyt
 
 
 def test_without_the_compiler_frames_do_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert kernel.load(1 << 60) is loops
+    monkeypatch.setattr(loops.config, "DISABLE_JIT", 1)
+    assert kernel.load(1 << 60) is None
+
     def fails(name: str) -> None:
         raise ImportError(name)
 

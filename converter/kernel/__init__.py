@@ -18,6 +18,7 @@ def load(input_bytes: int) -> ModuleType | None:
     if input_bytes < WORTH_BYTES:
         return None
     try:
-        return importlib.import_module("converter.kernel.loops")
+        loops = importlib.import_module("converter.kernel.loops")
     except (ImportError, RuntimeError):  # the latter where no folder can be written to for what is compiled
         return None
+    return None if loops.config.DISABLE_JIT else loops  # as Python, loops over bytes would take days

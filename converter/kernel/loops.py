@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from numba import config as config
 from numba import int64, njit
 
 SLACK = 24
