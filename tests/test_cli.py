@@ -180,6 +180,11 @@ def test_the_library_has_the_function_also_once_its_module_is_loaded(folder: Pat
             ["job.toml", "--id", "idd"],
             "The input 'in.csv' has no column 'idd', did you mean 'id'? Its columns are 'id', 'a', 't'.",
         ),
+        (
+            ["s3://bucket/crm.csv", "--id", "id", "--signal", "a", "--dpid", "5", "--to", "out"],
+            "The input 's3://bucket/crm.csv' is not a local file: other places cannot be read yet. Copy it to a folder "
+            "first.",
+        ),
     ],
 )
 def test_a_wrong_job_ends_with_2_and_one_sentence(args: list[str], sentence: str, folder: Path) -> None:

@@ -767,7 +767,7 @@ def test_a_file_and_flags_make_the_same_job(
 ) -> None:
     path = tmp_path / "job.toml"
     path.write_text(text)
-    from_file = _job(path, {}, [])
+    from_file = _job(str(path), {}, [])
     from_flags = _job(None, flags, settings)
     assert from_file.model_dump() == from_flags.model_dump()
     assert from_file == from_flags == Job(**tomllib.loads(text))

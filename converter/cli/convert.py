@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,9 +21,7 @@ _WIDTH_OF_NO_TERMINAL = 1000
 
 
 def convert(
-    job_file: Annotated[
-        Path | None, typer.Argument(metavar="JOB.toml", help="The job file, or else the input.")
-    ] = None,
+    job_file: Annotated[str | None, typer.Argument(metavar="JOB.toml", help="The job file, or else the input.")] = None,
     *,
     input_: Annotated[
         list[str] | None,
@@ -135,7 +132,7 @@ def _one_line(document: bytes) -> str:
     return orjson.dumps(orjson.loads(document)).decode()
 
 
-def _job(job_file: Path | None, flags: dict[str, Any], settings: Iterable[str]) -> Job:
+def _job(job_file: str | None, flags: dict[str, Any], settings: Iterable[str]) -> Job:
     """Make the job of file, flags and settings; a first argument that is no job file is the input."""
     from converter.job import Job, merge, parse_setting
 
@@ -148,11 +145,11 @@ def _job(job_file: Path | None, flags: dict[str, Any], settings: Iterable[str]) 
         changes = merge(changes, parse_setting(text))
     if job_file is None:
         return Job(**changes)
-    if job_file.suffix == ".toml":
+    if job_file.endswith(".toml"):
         return Job.load(job_file, changes)
     if isinstance(section := changes.setdefault("input", {}), dict):  # else the job says what is wrong with it
         given = section.get("path", [])
-        section["path"] = [str(job_file), *(given if isinstance(given, list) else [given])]
+        section["path"] = [job_file, *(given if isinstance(given, list) else [given])]
     return Job(**changes)
 
 
