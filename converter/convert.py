@@ -288,10 +288,7 @@ class _Run:
         """Add a stretch to the ledger, and its rejects to their file."""
         self._ledger += converted.ledger
         file = self._plan.job.conceal_path(str(converted.file.path))
-        if converted.rejected.height:
-            rejects.add(file, converted.rows, converted.rejected)
-        if converted.bad:
-            rejects.add_bad(file, converted.bad)
+        rejects.add(file, converted.rows, converted.rejected, converted.bad)
 
     def _tell(self, converted: Converted, packer: Packer) -> None:
         files = self._plan.files

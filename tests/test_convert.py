@@ -254,3 +254,9 @@ def test_a_destination_of_a_scheme_that_is_not_known_is_an_error(run: Run) -> No
         run.convert(ROWS, output={"to": "gopher://somewhere/a"})
     with pytest.raises(JobError, match=r"did you mean 'file'\?"):
         run.convert(ROWS, output={"to": "fil://somewhere/a"})
+
+
+def test_rejects_are_in_the_order_of_the_file_whatever_they_are_for(run: Run) -> None:
+    content = "id,a\n" + "u,x\n" * 100 + "u:1,x\nshort\nu:2,x\n" + 'u,"x"y\n' + "u:3,x\n"
+    run.convert(content)
+    assert [reject["row"] for reject in run.rejects] == [102, 103, 104, 105, 106]

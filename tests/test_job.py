@@ -776,21 +776,19 @@ def test_a_file_and_flags_make_the_same_job(
 
 def test_a_first_argument_that_is_no_job_file_is_the_first_input() -> None:
     flags = {"id.column": "id", "record.signals": [{"column": "a"}], "output.to": "out", "output.dpid": 1234}
-    assert _job(Path("in.csv"), flags, []).input.path == ("in.csv",)
-    assert _job(Path("in.csv"), {**flags, "input.path": ["b.csv", "c.csv"]}, []).input.path == (
+    assert _job("in.csv", flags, []).input.path == ("in.csv",)
+    assert _job("in.csv", {**flags, "input.path": ["b.csv", "c.csv"]}, []).input.path == (
         "in.csv",
         "b.csv",
         "c.csv",
     )
-    assert _job(Path("in.csv"), flags, ["input.path=b.csv"]).input.path == ("in.csv", "b.csv")
+    assert _job("in.csv", flags, ["input.path=b.csv"]).input.path == ("in.csv", "b.csv")
 
 
 @pytest.mark.parametrize("setting", ["input=x", "input.path=5", "input.path=true"])
 def test_a_first_argument_and_a_wrong_setting_of_the_input_are_an_error_like_any_other(setting: str) -> None:
     with pytest.raises(JobError, match=r"^input"):
-        _job(
-            Path("in.csv"), {"id.column": "id", "output.to": "out", "output.dpid": 1}, [setting, "record.signals=['a']"]
-        )
+        _job("in.csv", {"id.column": "id", "output.to": "out", "output.dpid": 1}, [setting, "record.signals=['a']"])
 
 
 # --- the job as a value -----------------------------------------------------------------------------------------

@@ -46,36 +46,43 @@ class RejectsFile:
         except OSError as error:
             raise _cannot(self.path, error) from None
 
-    def add(self, file: str, rows: Rows, rejected: pl.DataFrame) -> None:
-        """Write rejected rows. `rows` are their numbers; `rejected` has `reason` and the columns as text."""
-        reasons = rejected["reason"]
-        self._write(
-            rejected.select(
-                file=pl.lit(file),
-                row=pl.Series(rows),
-                rule=self._names.gather(reasons),
-                code=self._codes.gather(reasons),
-                columns=self._masked,
+    def add(self, file: str, rows: Rows, rejected: pl.DataFrame, bad: Sequence[BadRow]) -> None:
+        """Write rejected rows of a stretch of a file, in the order of the file.
+
+        `rows` are the numbers of those in `rejected`, which has `reason` and the columns as text; `bad` are those that
+        could not be taken apart.
+        """
+        described = []
+        if rejected.height:
+            reasons = rejected["reason"]
+            described.append(
+                rejected.select(
+                    file=pl.lit(file),
+                    row=pl.Series(rows),
+                    rule=self._names.gather(reasons),
+                    code=self._codes.gather(reasons),
+                    columns=self._masked,
+                )
             )
-        )
+        if bad:
+            columns = {
+                "file": [file] * len(bad),
+                "row": [row.row for row in bad],
+                "rule": [row.rule.name for row in bad],
+                "code": [row.rule.code for row in bad],
+                "length": [row.length for row in bad],
+            }
+            if self._show_rows:
+                columns["text"] = [row.text.decode("utf-8", "backslashreplace") for row in bad]
+            described.append(pl.DataFrame(columns))
+        objects = [each.select("row", object=pl.struct(pl.all()).struct.json_encode()) for each in described]
+        if objects:
+            self._write(pl.concat(objects).sort("row", maintain_order=True)["object"])
 
-    def add_bad(self, file: str, bad: Sequence[BadRow]) -> None:
-        """Write rows that could not be taken apart."""
-        columns = {
-            "file": [file] * len(bad),
-            "row": [row.row for row in bad],
-            "rule": [row.rule.name for row in bad],
-            "code": [row.rule.code for row in bad],
-            "length": [row.length for row in bad],
-        }
-        if self._show_rows:
-            columns["text"] = [row.text.decode("utf-8", "backslashreplace") for row in bad]
-        self._write(pl.DataFrame(columns))
-
-    def _write(self, rows: pl.DataFrame) -> None:
+    def _write(self, objects: pl.Series) -> None:
         assert self._file is not None  # noqa: S101 - for the type checker: begun
         try:
-            self._file.write(self._compressor.compress(rows.write_ndjson().encode()))
+            self._file.write(self._compressor.compress((objects.str.join("\n").item() + "\n").encode()))
         except OSError as error:
             raise _cannot(self.path, error) from None
 
