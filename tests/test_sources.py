@@ -13,6 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from converter import engine
 from converter.errors import ColumnError, ConverterError, InputError, JobError
 from converter.sources import InputFile, ndjson
 from converter.sources.delimited import DelimitedSource
@@ -368,3 +369,14 @@ def test_a_line_without_an_end_is_an_error(run: Run, monkeypatch: pytest.MonkeyP
     source = DelimitedSource(InputFile.at(path), run.make_job().input, block=128, longest_row=1000)
     with pytest.raises(InputError, match="has a line of more than 0 MiB without an end"):
         list(source.pieces(("id", "a")))
+
+
+def test_a_file_of_which_every_row_needs_care_is_converted_to_its_end(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_BATCH_ROWS", 16)
+    path = run.folder / "in.parquet"
+    table = pl.DataFrame({"id": [f" é{number}" for number in range(200)], "a": ["x"] * 200})
+    table.write_parquet(path, row_group_size=16)
+    run.convert(input={"path": str(path)})
+    assert run.lines == [f'é{number}\t"a"="x"' for number in range(200)]
