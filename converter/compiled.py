@@ -29,16 +29,17 @@ _MARKED = b"-"  # in the shape of an ID, where a hyphen must stand
 class Formatted:
     """What became of a block: its plain rows as lines, and the odd rows.
 
-    The lines are the first `size` bytes of `memory`, and end at `ends`. Of each odd row there are its text (all of
-    them in `odd_text`), the place of the line before which its own comes, and its physical line, counted from 0 at
-    the block's start. `ledger` counts the signals of the lines.
+    The lines stand in `memory`, and end at `ends`. `odd_text` is the text of the odd rows, of which row i begins at
+    the newline `odd_lines[i]` of it, and at the newline `lines[i]` of the block; its own line, if it gets one, comes
+    before the line `places[i]`. `ledger` counts the signals of the lines.
     """
 
     memory: npt.NDArray[np.uint8]
     ends: npt.NDArray[np.int64]
     odd_text: bytes
-    places: npt.NDArray[np.int64]
+    odd_lines: npt.NDArray[np.int64]
     lines: npt.NDArray[np.int64]
+    places: npt.NDArray[np.int64]
     ledger: Ledger
 
 
@@ -73,7 +74,7 @@ class Compiled:
             self._id_column,
             *(column for column, kind in zip(columns, kinds, strict=True) if kind != loops.CONSTANT),
         }
-        self._needed = np.array([place in needed for place in range(len(names))])
+        self._needed = np.array([place in needed for place in range(len(names) + 1)])
         type_ = records.id_type
         self._id_shape = np.frombuffer(_MARKED.join(b"x" * count for count in type_.groups), np.uint8)
         self._id_bytes = np.zeros(256, np.uint8)
@@ -96,7 +97,7 @@ class Compiled:
         )
 
     def format(self, block: Block) -> Formatted | None:
-        """Format a block; nothing where it is not as regular as it seemed, or most of its rows are odd."""
+        """Format a block; nothing where it is not UTF-8, or many of its rows are odd."""
         loops = self._loops
         if not is_utf8(block.memory[: block.size]):
             return None
@@ -105,7 +106,7 @@ class Compiled:
         memory = np.empty(room + loops.SLACK, np.uint8)
         ends = np.empty(block.rows, np.int64)
         odd = np.empty((block.rows, 5), np.int64)
-        rows, made, odds, signals, missing, how = loops.to_lines(
+        rows, made, odds, signals, missing = loops.to_lines(
             block.memory,
             loops.words_of(block.memory),
             block.size,
@@ -128,17 +129,18 @@ class Compiled:
             ends,
             odd,
         )
-        if how != loops.REGULAR or odds * _MANY > rows:
-            return None
         if rows != block.rows:
             raise lost(block.file, block.rows, rows)
+        if odds * _MANY > rows:
+            return None
         ends, odd = ends[:made], odd[:odds]
         text = block.memory.data
         odd_text = b"".join(text[start:end] for start, end in odd[:, [loops.START, loops.END]].tolist())
         ledger = Ledger(signals_written=signals)
         if missing:
             ledger.signals_dropped[rules.VALUE_MISSING.name] = missing
-        return Formatted(memory, ends, odd_text, odd[:, loops.PLACE], odd[:, loops.LINE], ledger)
+        odd_lines = np.cumsum(odd[:, loops.LINES]) - odd[:, loops.LINES]
+        return Formatted(memory, ends, odd_text, odd_lines, odd[:, loops.LINE], odd[:, loops.PLACE], ledger)
 
     def text_of(self, formatted: Formatted, others: Sequence[Text], places: npt.NDArray[np.int64]) -> list[Text]:
         """Return the text of the lines, with other lines among them: each before the line at its place."""

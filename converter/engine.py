@@ -118,22 +118,30 @@ class _Converter:
         """Convert a block by the loops, but for its odd rows; all of it otherwise where they cannot."""
         formatted = compiled.format(block) if compiled else None
         if compiled is None or formatted is None:
-            return self._whole(source, block.take_apart())
-        ledger, others, places = formatted.ledger, [], formatted.places
-        rejected, numbers = pl.DataFrame(), formatted.lines + block.first
-        if len(places):
-            judged = collected(block.file, self._records.lines(self._texts(source, block.scan(formatted.odd_text))))
-            if judged.height != len(places):
-                raise lost(block.file, len(places), judged.height)
+            return self._whole(source, block.take_apart(None))
+        ledger, others, places = formatted.ledger, [], np.empty(0, np.int64)
+        rejected, numbers, bad, blank = pl.DataFrame(), places, [], 0
+        if formatted.odd_text:
+            odd = block.take_apart(formatted.odd_text)
+            judged = collected(block.file, self._records.lines(self._texts(source, odd.frame)))
+            if judged.height != odd.rows or odd.rows + len(odd.bad) + odd.blank != len(formatted.lines):
+                raise lost(block.file, len(formatted.lines), judged.height)
+            # From newlines in the text of the odd rows to rows, and to lines of the file.
+            rows = np.searchsorted(formatted.odd_lines, odd.locate(np.arange(odd.rows)))
+            numbers = formatted.lines + block.first
+            bad = [replace(row, row=int(numbers[np.searchsorted(formatted.odd_lines, row.row)])) for row in odd.bad]
+            blank = odd.blank
             is_rejected = judged["reason"].is_not_null()
             ledger += self._records.tally(judged)
             others = texts_of(judged["line"].drop_nulls())
-            rejected, numbers = judged.filter(is_rejected).rechunk(), numbers[is_rejected.to_numpy()]
-            places = places[~is_rejected.to_numpy()]
+            places = formatted.places[rows[~is_rejected.to_numpy()]]
+            rejected, numbers = judged.filter(is_rejected).rechunk(), numbers[rows[is_rejected.to_numpy()]]
         texts = compiled.text_of(formatted, others, places)
-        ledger.read = block.rows
+        ledger.read = block.rows - blank
         ledger.written = sum(len(text.ends) for text in texts)
-        return Converted(block.file, texts, rejected, numbers, (), ledger, block.position)
+        for row in bad:
+            ledger.rejected[row.rule.name] += 1
+        return Converted(block.file, texts, rejected, numbers, bad, ledger, block.position)
 
     def _whole(self, source: Source, piece: Piece) -> Converted:
         """Convert a piece at once; where the engine cannot parse it, without the rows that it cannot parse."""

@@ -17,9 +17,8 @@ from numba import int64, njit
 SLACK = 24
 """How many bytes must follow a text, and what may be written to."""
 
-REGULAR, IRREGULAR = 0, 1
 PAIR, LIST, CONSTANT = 0, 1, 2
-ROW, START, END, LINE, PLACE = range(5)
+START, END, LINE, LINES, PLACE = range(5)
 """The columns of the table of odd rows: see `to_lines`."""
 
 _ONES = np.uint64(0x0101010101010101)
@@ -158,13 +157,12 @@ def to_lines(  # type: ignore[no-untyped-def]
     `before[before_at[k]:before_at[k + 1]]` stands before each value or item.
 
     Writes the lines to `lines` (`line_words` are its words, `room` the bytes that may be used), where each ends to
-    `ends`, and for each row left out its number, where it starts and ends in the text, the newlines before it,
-    and the lines before it, to `odd`. Returns how many rows, lines, odd rows, signals and missing values there
-    are, and `IRREGULAR` where a row has too few or too many fields, is blank, or has a carriage return that ends no
-    line: the rest is of no use then.
+    `ends`, and for each row left out where it starts and ends in the text, the newlines before it and in it, and the
+    lines before it, to `odd`. Rows with too few or too many fields, blank ones, and those with a carriage return that
+    ends no line are among them. Returns how many rows, lines, odd rows, signals and missing values there are.
     """
-    starts = np.empty(columns, np.int64)
-    stops = np.empty(columns, np.int64)
+    starts = np.empty(columns + 1, np.int64)  # the last one for all fields that are too many
+    stops = np.empty(columns + 1, np.int64)
     separators = np.uint64(separator) * _ONES
     widest = np.max(before_at[1:] - before_at[:-1]) + 1 if len(kinds) else 1
     place = at = rows = made = odds = newlines = signals = missing = 0
@@ -172,10 +170,11 @@ def to_lines(  # type: ignore[no-untyped-def]
         row_start, row_newlines, line_start = place, newlines, at
         is_odd = False
         column = 0
-        while True:  # a field
+        while True:
+            field = min(column, columns)
             if text[place] == 34:
                 place += 1
-                starts[column] = place
+                starts[field] = place
                 while True:
                     word = words[place]
                     found = _zero(word ^ _QUOTES) | _control(word)
@@ -189,12 +188,12 @@ def to_lines(  # type: ignore[no-untyped-def]
                         place += 1
                     elif text[place] == 10:
                         newlines += 1
-                    is_odd |= needed[column]
+                    is_odd |= needed[field]
                     place += 1
-                stops[column] = place
+                stops[field] = place
                 place += 1
             else:
-                starts[column] = place
+                starts[field] = place
                 while True:
                     word = words[place]
                     found = _zero(word ^ separators) | _control(word)
@@ -203,27 +202,20 @@ def to_lines(  # type: ignore[no-untyped-def]
                         continue
                     place += _first(found)
                     byte = text[place]
-                    if byte == separator or byte == 10 or byte == 13:
+                    if byte == separator or byte == 10 or (byte == 13 and text[place + 1] == 10):
                         break
-                    is_odd |= needed[column]
+                    is_odd |= needed[field] or byte == 13
                     place += 1
-                stops[column] = place
+                stops[field] = place
             column += 1
-            byte = text[place]
-            if byte == 13:
+            if text[place] == 13:
                 place += 1
-                byte = text[place]
-                if byte != 10:
-                    return rows, made, odds, signals, missing, IRREGULAR
             place += 1
-            if byte == 10:
+            if text[place - 1] == 10:
                 newlines += 1
                 break
-            if byte != separator or column == columns:
-                return rows, made, odds, signals, missing, IRREGULAR
-        if column != columns or stops[columns - 1] == row_start:
-            return rows, made, odds, signals, missing, IRREGULAR
         rows += 1
+        is_odd |= column != columns or stops[columns - 1] == row_start
 
         here = absent = 0
         if not is_odd and at + place - row_start + 64 < room:
@@ -294,10 +286,10 @@ def to_lines(  # type: ignore[no-untyped-def]
             is_odd = True
         if is_odd:
             at = line_start
-            odd[odds, ROW] = rows - 1
             odd[odds, START] = row_start
             odd[odds, END] = place
             odd[odds, LINE] = row_newlines
+            odd[odds, LINES] = newlines - row_newlines
             odd[odds, PLACE] = made
             odds += 1
         else:
@@ -305,7 +297,7 @@ def to_lines(  # type: ignore[no-untyped-def]
             made += 1
             signals += here
             missing += absent
-    return rows, made, odds, signals, missing, REGULAR
+    return rows, made, odds, signals, missing
 
 
 @njit(nogil=True, cache=True)

@@ -84,8 +84,8 @@ class Block:
     """Whole rows of regular delimited text, found by the compiled loops (`converter.kernel`), not yet taken apart.
 
     `memory` holds the `size` bytes of text and some more; there are `rows` rows in it, blank lines among them, and
-    the first is on the physical line `first`, counted from 1. `scan` gives rows of the text, with all columns, as
-    a lazy frame; `take_apart` the whole block as a piece. `position` is how many bytes of the file are read.
+    the first is on the physical line `first`, counted from 1. `take_apart` gives the whole block as a piece, or
+    some rows of it, of which it then counts the lines from 0. `position` is how many bytes of the file are read.
     """
 
     file: InputFile
@@ -94,8 +94,7 @@ class Block:
     rows: int
     first: int
     position: int
-    scan: Callable[[bytes], pl.LazyFrame]
-    take_apart: Callable[[], Piece]
+    take_apart: Callable[[bytes | None], Piece]
 
 
 class Source(Protocol):

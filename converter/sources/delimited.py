@@ -105,10 +105,11 @@ class DelimitedSource:
     def _block_of(self, found: _Found, first: int, position: int, structure: Structure) -> Block:
         """Return rows that the loops found as a block; its first physical line is `first`."""
 
-        def take_apart() -> Piece:
-            return self._piece(structure.take(found.memory[: found.size].data, last=True), first, position)
+        def take_apart(some: bytes | None) -> Piece:
+            text = found.memory[: found.size].data if some is None else memoryview(some)
+            return self._piece(structure.take(text, last=True), first if some is None else 0, position)
 
-        return Block(self.file, found.memory, found.size, found.rows, first, position, self._scan, take_apart)
+        return Block(self.file, found.memory, found.size, found.rows, first, position, take_apart)
 
     def _scan(self, text: bytes) -> pl.LazyFrame:
         """Return whole rows as a frame with all columns."""
