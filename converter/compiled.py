@@ -74,7 +74,7 @@ class Compiled:
             self._id_column,
             *(column for column, kind in zip(columns, kinds, strict=True) if kind != loops.CONSTANT),
         }
-        self._needed = np.array([place in needed for place in range(len(names) + 1)])
+        self._needed = np.array([place in needed for place in range(len(names))])
         type_ = records.id_type
         self._id_shape = np.frombuffer(_MARKED.join(b"x" * count for count in type_.groups), np.uint8)
         self._id_bytes = np.zeros(256, np.uint8)

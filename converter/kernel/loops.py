@@ -161,8 +161,8 @@ def to_lines(  # type: ignore[no-untyped-def]
     lines before it, to `odd`. Rows with too few or too many fields, blank ones, and those with a carriage return that
     ends no line are among them. Returns how many rows, lines, odd rows, signals and missing values there are.
     """
-    starts = np.empty(columns + 1, np.int64)  # the last one for all fields that are too many
-    stops = np.empty(columns + 1, np.int64)
+    starts = np.empty(columns, np.int64)
+    stops = np.empty(columns, np.int64)
     separators = np.uint64(separator) * _ONES
     widest = np.max(before_at[1:] - before_at[:-1]) + 1 if len(kinds) else 1
     place = at = rows = made = odds = newlines = signals = missing = 0
@@ -170,11 +170,10 @@ def to_lines(  # type: ignore[no-untyped-def]
         row_start, row_newlines, line_start = place, newlines, at
         is_odd = False
         column = 0
-        while True:
-            field = min(column, columns)
+        while True:  # a field
             if text[place] == 34:
                 place += 1
-                starts[field] = place
+                starts[column] = place
                 while True:
                     word = words[place]
                     found = _zero(word ^ _QUOTES) | _control(word)
@@ -188,12 +187,13 @@ def to_lines(  # type: ignore[no-untyped-def]
                         place += 1
                     elif text[place] == 10:
                         newlines += 1
-                    is_odd |= needed[field]
+                    is_odd |= needed[column]
                     place += 1
-                stops[field] = place
+                stops[column] = place
                 place += 1
+                byte = text[place]
             else:
-                starts[field] = place
+                starts[column] = place
                 while True:
                     word = words[place]
                     found = _zero(word ^ separators) | _control(word)
@@ -202,20 +202,39 @@ def to_lines(  # type: ignore[no-untyped-def]
                         continue
                     place += _first(found)
                     byte = text[place]
-                    if byte == separator or byte == 10 or (byte == 13 and text[place + 1] == 10):
+                    if byte == separator or byte == 10:
                         break
-                    is_odd |= needed[field] or byte == 13
+                    if byte == 13:
+                        if text[place + 1] == 10:
+                            break
+                        is_odd = True
+                    elif needed[column]:
+                        is_odd = True
                     place += 1
-                stops[field] = place
+                stops[column] = place
             column += 1
-            if text[place] == 13:
-                place += 1
             place += 1
-            if text[place - 1] == 10:
+            if byte != separator:
+                if byte == 13:
+                    place += 1
                 newlines += 1
                 break
+            if column == columns:  # too many: on to the row's end
+                is_odd = True
+                quoted = False
+                while True:
+                    byte = text[place]
+                    place += 1
+                    if byte == 34:
+                        quoted = not quoted
+                    elif byte == 10:
+                        newlines += 1
+                        if not quoted:
+                            break
+                break
+        if column != columns or stops[columns - 1] == row_start:
+            is_odd = True
         rows += 1
-        is_odd |= column != columns or stops[columns - 1] == row_start
 
         here = absent = 0
         if not is_odd and at + place - row_start + 64 < room:
