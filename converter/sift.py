@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -58,7 +59,7 @@ class Texts:
         return self.rows_of(np.flatnonzero(is_mark[self.data]))
 
     @cached_property
-    def _array(self):  # type: ignore[no-untyped-def]
+    def _array(self) -> Any:
         return self.series.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
