@@ -1,166 +1,108 @@
-"""Regular delimited text, formatted by compiled loops (`converter.kernel`): no frame is made of it.
+"""Rows formatted by compiled loops (`converter.kernel`): those of delimited text, and those of frames.
 
-What `converter.quick` does for any frame, done in one pass over the bytes: plain rows become lines, and the odd ones
-are left to `Records.lines`, so both ways give the same lines. It is for what large files are made of nearly always:
-IDs, values, lists of traits and constants, each as it stands. Other jobs go the other way.
+Nearly all rows of nearly all files break no rule and need no change: one pass over their bytes makes lines of them.
+The odd ones, of which that is not sure, are left to `Records.lines`, so lines are the same either way, and which rows
+are odd is a matter of speed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
+from converter.kernel import layout
+from converter.kernel.calls import SLACK, Form, Lines, Loops, Signal
 from converter.ledger import Ledger
-from converter.parts import Text
+from converter.memory import Text, columns_of
 from converter.records import Records
 from converter.sources import Block, lost
 from converter.sources.structure import is_utf8
 from converter.spec import rules
 
-_MANY = 8  # one row in so many odd: then the other way is better
-_MARKED = b"-"  # in the shape of an ID, where a hyphen must stand
-
-
-@dataclass(frozen=True)
-class Formatted:
-    """What became of a block: its plain rows as lines, and the odd rows.
-
-    The lines stand in `memory`, and end at `ends`. `odd_text` is the text of the odd rows, of which row i begins at
-    the newline `odd_lines[i]` of it, and at the newline `lines[i]` of the block; its own line, if it gets one, comes
-    before the line `places[i]`. `ledger` counts the signals of the lines.
-    """
-
-    memory: npt.NDArray[np.uint8]
-    ends: npt.NDArray[np.int64]
-    odd_text: bytes
-    odd_lines: npt.NDArray[np.int64]
-    lines: npt.NDArray[np.int64]
-    places: npt.NDArray[np.int64]
-    ledger: Ledger
+_HYPHEN = b"-"
 
 
 class Compiled:
-    """Formats the blocks of files with the columns `names` and a separator."""
+    """Formats rows that have `columns`, in this order."""
 
-    def __init__(self, records: Records, names: Sequence[str], separator: str, loops: ModuleType) -> None:
+    def __init__(self, records: Records, columns: Sequence[str], loops: Loops) -> None:
         self._loops = loops
-        self._separator = np.uint8(ord(separator))
-        self._columns = len(names)
-        job = records.job
-        kinds, columns, marks, before = [], [], [], []
-        for signal in job.record.signals:
-            start = f'"{signal.key}"="'
-            kinds.append(loops.CONSTANT if signal.column is None else loops.PAIR)
-            columns.append(0 if signal.column is None else names.index(signal.column))
-            marks.append(0)
-            before.append(start if signal.column else f'{start}{signal.value}"')
-        for each in records.lists:
-            kinds.append(loops.CONSTANT if each.tokens.column is None else loops.LIST)
-            columns.append(0 if each.tokens.column is None else names.index(each.tokens.column))
-            marks.append(ord(each.tokens.separator))
-            before.append(each.prefix if each.tokens.column else f"{each.prefix}{each.tokens.value}")
-        texts = [text.encode() for text in before]
-        self._kinds = np.array(kinds, np.uint8)
-        self._of_column = np.array(columns, np.int64)
-        self._marks = np.array(marks, np.uint8)
-        self._before_at = np.cumsum([0, *map(len, texts)], dtype=np.int64)
-        self._before = self._words(b"".join(texts))
-        self._id_column = names.index(job.id.column)
-        needed = {
-            self._id_column,
-            *(column for column, kind in zip(columns, kinds, strict=True) if kind != loops.CONSTANT),
-        }
-        self._needed = np.array([place in needed for place in range(len(names))])
-        type_ = records.id_type
-        self._id_shape = np.frombuffer(_MARKED.join(b"x" * count for count in type_.groups), np.uint8)
-        self._id_bytes = np.zeros(256, np.uint8)
-        for byte in range(128):
-            text = bytes([byte])
-            cased = text.lower() if records.case == "lower" else text.upper() if records.case == "upper" else text
-            if cased in type_.plain or (type_.groups and text == _MARKED):
-                self._id_bytes[byte] = cased[0]
-        self._id_not_zero = type_.device
-        self._most_line = records.most_line_bytes
-        self._line_extra = 2 + len(texts) * 2 + int(self._before_at[-1])
+        self._columns = len(columns)
+        self._form = _form(records, columns)
 
-    @staticmethod
-    def suits(records: Records) -> bool:
-        """Say whether the loops can do the job at all."""
-        return (
-            not records.job.input.null_values
-            and records.job.record.comma == "keep"
-            and all(each.wrong == "not_digits" or each.tokens.column is None for each in records.lists)
-        )
-
-    def format(self, block: Block) -> Formatted | None:
-        """Format a block; nothing where it is not UTF-8, or many of its rows are odd."""
-        loops = self._loops
+    def of_block(self, block: Block) -> Lines | None:
+        """Format a block of delimited text; nothing where it is not UTF-8."""
         if not is_utf8(block.memory[: block.size]):
             return None
-        # Longer than most lines are; rows for which there is no room left are odd.
-        room = 2 * block.size + block.rows * self._line_extra
-        memory = np.empty(room + loops.SLACK, np.uint8)
-        ends = np.empty(block.rows, np.int64)
-        odd = np.empty((block.rows, 5), np.int64)
-        rows, made, odds, signals, missing = loops.to_lines(
-            block.memory,
-            loops.words_of(block.memory),
-            block.size,
-            self._separator,
-            self._columns,
-            self._needed,
-            self._id_column,
-            self._id_bytes,
-            self._id_shape,
-            self._id_not_zero,
-            self._kinds,
-            self._of_column,
-            self._marks,
-            self._before,
-            self._before_at,
-            self._most_line,
-            memory,
-            loops.words_of(memory),
-            room,
-            ends,
-            odd,
+        made = self._loops.delimited_lines(
+            block.memory, block.size, block.rows, block.separator, self._columns, self._form
         )
-        if rows != block.rows:
-            raise lost(block.file, block.rows, rows)
-        if odds * _MANY > rows:
-            return None
-        ends, odd = ends[:made], odd[:odds]
-        text = block.memory.data
-        odd_text = b"".join(text[start:end] for start, end in odd[:, [loops.START, loops.END]].tolist())
-        ledger = Ledger(signals_written=signals)
-        if missing:
-            ledger.signals_dropped[rules.VALUE_MISSING.name] = missing
-        odd_lines = np.cumsum(odd[:, loops.LINES]) - odd[:, loops.LINES]
-        return Formatted(memory, ends, odd_text, odd_lines, odd[:, loops.LINE], odd[:, loops.PLACE], ledger)
+        if made.rows != block.rows:
+            raise lost(block.file, block.rows, made.rows)
+        return made
 
-    def text_of(self, formatted: Formatted, others: Sequence[Text], places: npt.NDArray[np.int64]) -> list[Text]:
+    def of_frame(self, frame: pl.DataFrame) -> Lines:
+        """Format a frame, as `Records.texts` gives it, that is in one chunk."""
+        return self._loops.frame_lines(columns_of(frame) if frame.height else [], frame.height, self._form)
+
+    def text_of(self, made: Lines, others: Sequence[Text], places: npt.NDArray[np.int64]) -> list[Text]:
         """Return the text of the lines, with other lines among them: each before the line at its place."""
-        lines = Text((formatted.memory[: int(formatted.ends[-1]) if len(formatted.ends) else 0],), formatted.ends)
         if not others:
-            return [lines] if len(lines.ends) else []
+            return [Text((made.memory[: int(made.ends[-1])],), made.ends)] if len(made.ends) else []
         memory, ends = _joined(others)
-        target = np.empty(len(lines.buffers[0]) + len(memory), np.uint8)
-        target_ends = np.empty(len(lines.ends) + len(ends), np.int64)
-        self._loops.merged(lines.buffers[0], lines.ends, memory, ends, places, target, target_ends)
-        return [Text((target,), target_ends)]
+        memory, ends = self._loops.merged(made.memory, made.ends, memory, ends, places)
+        return [Text((memory[: int(ends[-1])],), ends)]
 
-    def _words(self, text: bytes) -> npt.NDArray[np.uint64]:
-        words: npt.NDArray[np.uint64] = self._loops.words_of(np.frombuffer(text + bytes(self._loops.SLACK), np.uint8))
-        return words
+
+def counts_of(made: Lines) -> Ledger:
+    """Count the signals of the lines."""
+    ledger = Ledger(signals_written=made.signals)
+    if made.missing:
+        ledger.signals_dropped[rules.VALUE_MISSING.name] = made.missing
+    return ledger
+
+
+def _form(records: Records, columns: Sequence[str]) -> Form:
+    """Return the form of the job's lines, made of columns in this order."""
+    signals = []
+    for signal in records.job.record.signals:
+        start = f'"{signal.key}"="'
+        if signal.column is None:
+            text = f'{start}{records.constant(signal.value or "")}"'
+            signals.append(Signal(layout.CONSTANT, 0, 0, text.encode()))
+        else:
+            signals.append(Signal(layout.PAIR, columns.index(signal.column), 0, start.encode()))
+    for each in records.lists:
+        tokens = each.tokens
+        if tokens.column is None:
+            signals.append(Signal(layout.CONSTANT, 0, 0, f"{each.prefix}{tokens.value}".encode()))
+        else:
+            kind = layout.TRAITS if each.wrong == "not_digits" else layout.CODES
+            signals.append(Signal(kind, columns.index(tokens.column), ord(tokens.separator), each.prefix.encode()))
+    type_ = records.id_type
+    id_bytes = np.zeros(256, np.uint8)
+    for byte in range(128):
+        given = bytes([byte])
+        cased = given.lower() if records.case == "lower" else given.upper() if records.case == "upper" else given
+        if cased in type_.plain or (type_.groups and given == _HYPHEN):
+            id_bytes[byte] = cased[0]
+    return Form(
+        columns.index(records.job.id.column),
+        id_bytes,
+        _HYPHEN.join(b"x" * count for count in type_.groups),
+        signals,
+        records.most_line_bytes,
+        id_not_zero=type_.device,
+        bad_byte=ord('"' if records.job.record.comma == "keep" else ","),
+    )
 
 
 def _joined(texts: Sequence[Text]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     """Join texts in memory."""
-    memory = np.concatenate([buffer for text in texts for buffer in text.buffers])
+    memory = np.concatenate([*(buffer for text in texts for buffer in text.buffers), np.zeros(SLACK, np.uint8)])
     lengths = [int(text.ends[-1]) for text in texts]
     starts = np.cumsum([0, *lengths[:-1]])
     return memory, np.concatenate([text.ends + start for text, start in zip(texts, starts, strict=True)])

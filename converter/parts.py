@@ -22,11 +22,9 @@ from types import TracebackType
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
-import polars as pl
-import pyarrow as pa
 from isal import isal_zlib
 
+from converter.memory import Text
 from converter.spec.limits import LINE_BYTES
 
 _BLOCK_BYTES = 1 << 20
@@ -36,64 +34,6 @@ _END = b"\x03\x00"  # an empty last deflate block
 _STORED = 65_535  # the most that a stored deflate block holds
 _STORED_HEAD = 5
 _GZIP_FRAME = len(_HEADER) + len(_END) + 8
-_SLICE = 1 << 16  # what stays in the nearest cache while it is looked at twice
-_INLINE = 12  # texts of a string view up to this long stand in the view itself
-_LEAST_LINES = 16  # in a stretch of memory, on average, for which it is worth not to copy it
-
-
-@dataclass(frozen=True)
-class Text:
-    """A text in pieces of memory, and where its lines end, in bytes from its start.
-
-    The memory belongs to the frame that the lines came from and lives as long as this object.
-    """
-
-    buffers: tuple[npt.NDArray[np.uint8], ...]
-    ends: npt.NDArray[np.int64]
-
-    def between(self, start: int, end: int) -> Iterator[memoryview]:
-        """Yield the memory of the text from `start` to `end`."""
-        for buffer in self.buffers:
-            if start < len(buffer) and end > 0:
-                yield buffer[max(start, 0) : end].data
-            start -= len(buffer)
-            end -= len(buffer)
-
-    def controls_and_quotes(self) -> tuple[int, int]:
-        """Count the control characters and the double quotes in the text."""
-        controls = quotes = 0
-        for buffer in self.buffers:
-            for start in range(0, len(buffer), _SLICE):
-                part = buffer[start : start + _SLICE]
-                controls += int(np.count_nonzero(part < 32))
-                quotes += int(np.count_nonzero(part == 34))
-        return controls, quotes
-
-
-def texts_of(lines: pl.Series) -> list[Text]:
-    """Return the text of a column of lines, each of which ends in a newline; none is null.
-
-    The engine lays the strings of a batch out one after the other, so the text is made of a few long stretches of
-    its memory. Where it is not so (short lines live elsewhere), the lines are copied.
-    """
-    table = lines.to_frame().to_arrow(compat_level=pl.CompatLevel.newest())
-    return [_text_of(chunk) for chunk in table.column(0).chunks if len(chunk)]
-
-
-def _text_of(chunk: pa.Array) -> Text:
-    views = np.frombuffer(chunk.buffers()[1], np.uint32).reshape(-1, 4)[chunk.offset : chunk.offset + len(chunk)]
-    lengths, numbers, offsets = (views[:, field].astype(np.int64) for field in (0, 2, 3))
-    ends = np.cumsum(lengths)
-    if int(lengths.min()) > _INLINE:
-        breaks = np.flatnonzero((numbers[1:] != numbers[:-1]) | (offsets[1:] != offsets[:-1] + lengths[:-1])) + 1
-        if len(breaks) * _LEAST_LINES < len(chunk):
-            first, last = np.concatenate([[0], breaks]), np.concatenate([breaks, [len(chunk)]]) - 1
-            memory = [np.frombuffer(buffer, np.uint8) for buffer in chunk.buffers()[2:]]
-            stretches = zip(numbers[first], offsets[first], offsets[last] + lengths[last], strict=True)
-            return Text(tuple(memory[number][start:end] for number, start, end in stretches), ends)
-    copied = chunk.cast(pa.large_string())
-    edges = np.frombuffer(copied.buffers()[1], np.int64)[copied.offset : copied.offset + len(copied) + 1]
-    return Text((np.frombuffer(copied.buffers()[2], np.uint8)[edges[0] : edges[-1]],), ends)
 
 
 @dataclass(frozen=True)

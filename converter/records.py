@@ -6,8 +6,8 @@
 4. `reason`: the first rule that rejects the row, as its place in `Records.rules`.
 5. `line`: the finished line, null where there is a reason; what breaks a rule on lines becomes null too.
 
-This is right for every row, and slow. Nearly all rows of nearly all files need only be formatted; those are
-told from the others, and formatted, in `converter.quick`.
+This is right for every row, and slow. Nearly all rows of nearly all files need only be formatted; in large files
+those are told from the others, and formatted, by compiled loops (`converter.compiled`).
 """
 
 from __future__ import annotations
@@ -38,11 +38,6 @@ _COUNTERS = {
 """What the query counts, where the ledger keeps it, and by which rule."""
 _ITEMS = {"not_digits": "[0-9]+", "not_clean": r'[^",\x00-\x1f]+'}
 """The form of an item of a list, by the counter of those that have another."""
-ITEM_BYTES = {
-    "not_digits": bytes(range(ord("0"), ord("9") + 1)),
-    "not_clean": bytes(code for code in range(0x21, 0x7F) if code not in b'",'),
-}
-"""ASCII characters of which an item can be made that is sure to be right as it is."""
 
 
 @dataclass(frozen=True)

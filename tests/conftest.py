@@ -23,6 +23,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the tests that take minutes as well")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        kernel.load(1 << 60)  # compiled once, before all workers want to do it
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--slow"):
         return
@@ -100,7 +105,7 @@ class Run:
 
 @pytest.fixture(params=["frames", "loops"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Whether delimited text goes through the engine's frames or, as large files do, through compiled loops."""
+    """Whether rows go through the query or, as those of large files do, through compiled loops."""
     monkeypatch.setattr(kernel, "WORTH_BYTES", 0 if request.param == "loops" else 1 << 60)
     return str(request.param)
 

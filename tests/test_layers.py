@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "converter"
 ROOMS = [
     "_version",
     "errors",
+    "memory",
     "kernel",
     "ledger",
     "spec.limits",
@@ -22,9 +23,7 @@ ROOMS = [
     "job",
     "sources",
     "privacy",
-    "sift",
     "records",
-    "quick",
     "parts",
     "compiled",
     "engine",

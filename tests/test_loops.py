@@ -14,7 +14,7 @@ from converter import kernel
 from converter.compiled import Compiled
 from converter.engine import convert_all
 from converter.job import Job
-from converter.kernel import loops
+from converter.kernel.calls import SLACK
 from converter.ledger import Ledger
 from converter.records import Records
 from converter.sources import InputFile
@@ -38,9 +38,10 @@ ODD = [b" u7 ,x,1\n", b",x,1\n", b"a@b.cd,x,1\n", b"u:8,x,1\n", b'u9,"a""b",1\n'
 
 
 def found(data: bytes, separator: int = 44) -> tuple[int, int, int, bool]:
-    memory = np.frombuffer(data + b'"\n"' * loops.SLACK, np.uint8)  # what follows must not count
-    end, rows, inner, regular = loops.whole_rows(memory, loops.words_of(memory), len(data), separator)
-    return int(end), int(rows), int(inner), bool(regular)
+    loops = kernel.load(1 << 60)
+    assert loops
+    memory = np.frombuffer(data + b'"\n"' * SLACK, np.uint8)  # what follows must not count
+    return loops.whole_rows(memory, len(data), separator)
 
 
 @settings(max_examples=400, deadline=None)
@@ -168,24 +169,11 @@ def test_regular_text_does_go_through_the_loops(tmp_path: Path, monkeypatch: pyt
         output={"to": str(tmp_path / "out"), "dpid": 1234},
     )
     made = []
-    original = Compiled.format
-    monkeypatch.setattr(Compiled, "format", lambda *given: made.append(original(*given)) or made[-1])
+    original = Compiled.of_block
+    monkeypatch.setattr(Compiled, "of_block", lambda *given: made.append(original(*given)) or made[-1])
     monkeypatch.setattr(kernel, "WORTH_BYTES", 0)
     _, _, ledger = converted(path, job, 1 << 20, 1000)
     (formatted,) = made
-    assert (len(formatted.ends), formatted.odd_text) == (300, ODD[0])
+    assert (len(formatted.ends), formatted.text.tobytes()) == (300, ODD[0])
     assert (formatted.places.tolist(), formatted.lines.tolist()) == ([300], [300])
     assert ledger.written == 301
-
-
-def test_without_the_compiler_frames_do_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert kernel.load(1 << 60) is loops
-    monkeypatch.setattr(loops.config, "DISABLE_JIT", 1)
-    assert kernel.load(1 << 60) is None
-
-    def fails(name: str) -> None:
-        raise ImportError(name)
-
-    monkeypatch.setattr(kernel.importlib, "import_module", fails)
-    assert kernel.load(1 << 60) is None
-    assert kernel.load(0) is None

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from converter.parts import Cutter, Limits, Packer, Part, compress, texts_of
+from converter.memory import texts_of
+from converter.parts import Cutter, Limits, Packer, Part, compress
 
 from .conftest import Run
 

@@ -1,24 +1,94 @@
-"""Compiled loops over bytes (`loops`), for inputs that are worth it.
+"""Compiled loops over bytes, for inputs that are worth it.
 
-Importing them takes half a second, and compiling them some seconds, once after an installation. Everything works
-without them, slower: where the compiler is not installed, or can keep its results nowhere.
+Loading them takes a tenth of a second, and compiling them, once on a machine, some seconds in a process of its own,
+so that the compiler takes no memory from the run. Everything works without them, slower: where the compiler is not
+installed or fails, or the input is small.
 """
 
 from __future__ import annotations
 
-import importlib
-from types import ModuleType
+import contextlib
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-WORTH_BYTES = 100_000_000
-"""How large an input must be for the loops to spare more time than importing them costs: measured."""
+if TYPE_CHECKING:
+    from converter.kernel.calls import Loops
+
+WORTH_BYTES = 16_000_000
+"""How large an input must be for the loops to spare more time than loading them costs: measured."""
+WORTH_COMPILING_BYTES = 300_000_000
+"""How large it must be for compiling them first: measured."""
+
+_FOLDER = Path(__file__).parent
+_SECONDS = 120  # the most that compiling may take; it takes ten
 
 
-def load(input_bytes: int) -> ModuleType | None:
+def load(input_bytes: int) -> Loops | None:
     """Return the compiled loops, or nothing where they are not worth it or not to be had."""
     if input_bytes < WORTH_BYTES:
         return None
     try:
-        loops = importlib.import_module("converter.kernel.loops")
-    except (ImportError, RuntimeError):  # the latter where no folder can be written to for what is compiled
+        from converter.kernel.calls import Loops
+        from converter.kernel.machine import Code, describe
+    except (ImportError, OSError):  # LLVM is not installed, or not for this machine
         return None
-    return None if loops.config.DISABLE_JIT else loops  # as Python, loops over bytes would take days
+    source = b"".join(sorted(file.read_bytes() for file in _FOLDER.glob("*.py")))
+    name = f"loops-{hashlib.sha256(source + describe().encode()).hexdigest()[:32]}.bin"
+    code = _stored(name)
+    if code is None and input_bytes >= WORTH_COMPILING_BYTES:
+        code = _compiled()
+        if code:
+            _store(name, code)
+    return Loops(Code.load(code)) if code else None
+
+
+def _compiled() -> bytes | None:
+    """Compile the loops; nothing where that fails."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(_FOLDER.parent.parent), *filter(None, sys.path)])}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "converter.kernel.build"],
+            env=environment,
+            capture_output=True,
+            timeout=_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout
+
+
+def _folders() -> Iterator[Path]:
+    """Yield where the loops can be kept: with the package, or with the user."""
+    yield _FOLDER / "__pycache__"
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    with contextlib.suppress(RuntimeError):  # a user without a home
+        yield (Path(cache) if Path(cache).is_absolute() else Path.home() / ".cache") / "aam-inbound-converter"
+
+
+def _stored(name: str) -> bytes | None:
+    """Return the loops that were compiled before, if they are whole."""
+    for folder in _folders():
+        with contextlib.suppress(OSError):
+            content = (folder / name).read_bytes()
+            digest, code = content[:32], content[32:]
+            if hashlib.sha256(code).digest() == digest:
+                return code
+    return None
+
+
+def _store(name: str, code: bytes) -> None:
+    """Keep the loops in the first folder that can be written to."""
+    for folder in _folders():
+        with contextlib.suppress(OSError):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=folder, prefix=name, delete=False) as file:
+                file.write(hashlib.sha256(code).digest() + code)
+            Path(file.name).replace(folder / name)
+            return

@@ -1,340 +1,586 @@
-"""The loops over the bytes of regular delimited text, compiled: where rows end, and what lines they become.
+"""The loops over bytes, to be compiled (`build.py`): where rows of delimited text end, and what lines rows become.
 
 This is the one room that looks at bytes one after the other, and it knows nothing of jobs, files or rules: it is
-told in tables what to write, and leaves every row that is not plain to its caller.
+told in tables (`layout.py`) what to write, and leaves every row that is not plain to its caller.
 
-Texts come as bytes and once more as `words`, the 64-bit word that begins at each byte (`words_of`), since the loops
-look at eight bytes at a time. Both must go on for `SLACK` bytes after the text, which are read and do not count.
+Everything is an integer, addresses too. Arrays would be counted each time they are passed, which cost more than the
+work, and the compiled code would need the compiler's own library. Text is looked at in vectors of bytes, each test
+giving one bit a byte; how wide a machine's vectors are is LLVM's matter.
 """
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
-import numpy.typing as npt
-from numba import config as config
-from numba import int64, njit
+from llvmlite import ir
+from numba import int64, njit, types, uint8, uint64
+from numba.extending import intrinsic
 
-SLACK = 24
-"""How many bytes must follow a text, and what may be written to."""
+from converter.kernel.layout import (
+    BAD_BYTE,
+    COLUMN,
+    CONSTANT,
+    END,
+    ENDS,
+    FIELDS,
+    FOUND_ROWS,
+    ID_BYTES,
+    ID_COLUMN,
+    ID_LENGTH,
+    ID_NOT_ZERO,
+    ID_SHAPE,
+    INNER,
+    KIND,
+    LEFT_OUT,
+    LINE,
+    LINES,
+    MADE,
+    MARK,
+    MISSING,
+    MOST_LINE,
+    ODD,
+    ODD_BYTES,
+    ODD_ROW,
+    ODD_TEXT,
+    PAIR,
+    PLACE,
+    PREFIX,
+    PREFIX_BYTES,
+    REGULAR,
+    ROOM,
+    ROWS,
+    SCRATCH,
+    SIGNAL,
+    SIGNAL_COUNT,
+    SIGNALS,
+    TEXT_LINE,
+    TRAITS,
+    VIEWS,
+    WIDEST,
+    WRITTEN,
+)
 
-PAIR, LIST, CONSTANT = 0, 1, 2
-START, END, LINE, LINES, PLACE = range(5)
-"""The columns of the table of odd rows: see `to_lines`."""
+_WINDOW = 64
+_SHORT = 16  # nearly all values are no longer
+_PAGE = 4096  # memory can be read up to the end of a page of which any byte can be read
+_INLINE = 12  # texts of a string view up to this long stand in the view itself
+_LONG = 8  # bytes of an integer in a table
 
-_ONES = np.uint64(0x0101010101010101)
-_HIGH = np.uint64(0x8080808080808080)
 _ONE = np.uint64(1)
 _NONE = np.uint64(0)
-_SPACES = np.uint64(0x20) * _ONES
-_QUOTES = np.uint64(0x22) * _ONES
-_NEWLINES = np.uint64(0x0A) * _ONES
-_ZEROS = np.uint64(0x30) * _ONES
-_PAST_NINE = np.uint64(0x80 - 10) * _ONES
-_PLACES = np.uint64(0x0001020304050607)
+_ALL = ~_NONE
 
 
-def words_of(memory: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
-    """Return the words that begin at each byte of `memory`, as a view of it."""
-    return np.ndarray(len(memory) - 7, np.dtype("<u8"), memory.data, 0, (1,))
+# Reading and writing memory, written in LLVM's terms, since numba has none for it.
 
 
-# In these masks the highest bit of a byte says that it was found. Bytes above the first one found may be
-# marked wrongly, by the borrow of the subtraction, so only the first one counts.
+def _vector(builder, address, count=_WINDOW):
+    return builder.load(builder.inttoptr(address, ir.VectorType(ir.IntType(8), count).as_pointer()), align=1)
+
+
+def _each(builder, byte, like):
+    """Return a vector of the same byte: a constant, or a value."""
+    if isinstance(byte, int):
+        return ir.Constant(like.type, [byte] * like.type.count)
+    undefined = ir.Constant(like.type, ir.Undefined)
+    first = builder.insert_element(undefined, byte, ir.Constant(ir.IntType(32), 0))
+    places = ir.Constant(ir.VectorType(ir.IntType(32), like.type.count), [0] * like.type.count)
+    return builder.shuffle_vector(first, undefined, places)
+
+
+def _is(builder, how, vector, byte):
+    return builder.icmp_unsigned(how, vector, _each(builder, byte, vector))
+
+
+def _any(builder, *truths):
+    return reduce(builder.or_, truths)
+
+
+def _bits(builder, truths):
+    """Return truths as the bits of an integer, the first one lowest."""
+    bits = builder.bitcast(truths, ir.IntType(truths.type.count))
+    return bits if truths.type.count == _WINDOW else builder.zext(bits, ir.IntType(_WINDOW))
+
+
+@intrinsic
+def _structure(context, address, separator):
+    """Mark the separators, double quotes, newlines and carriage returns in a window."""
+
+    def generate(context, builder, signature, arguments):
+        vector = _vector(builder, arguments[0])
+        return _bits(builder, _any(builder, *(_is(builder, "==", vector, byte) for byte in (arguments[1], 34, 10, 13))))
+
+    return types.uint64(types.int64, types.uint8), generate
+
+
+@intrinsic
+def _marks(context, address, mark):
+    """Mark a byte in a window."""
+
+    def generate(context, builder, signature, arguments):
+        return _bits(builder, _is(builder, "==", _vector(builder, arguments[0]), arguments[1]))
+
+    return types.uint64(types.int64, types.uint8), generate
+
+
+@intrinsic
+def _not_digits(context, address):
+    """Mark what is no digit in a window."""
+
+    def generate(context, builder, signature, arguments):
+        vector = _vector(builder, arguments[0])
+        return _bits(builder, _is(builder, ">", builder.sub(vector, _each(builder, 48, vector)), 9))
+
+    return types.uint64(types.int64), generate
+
+
+@intrinsic
+def _not_codes(context, address):
+    """Mark what no code of a list should hold in a window: all but visible ASCII, commas and double quotes."""
+
+    def generate(context, builder, signature, arguments):
+        vector = _vector(builder, arguments[0])
+        visible = builder.sub(vector, _each(builder, 0x21, vector))
+        outside = _is(builder, ">", visible, 0x7E - 0x21)
+        return _bits(builder, _any(builder, outside, *(_is(builder, "==", vector, byte) for byte in (34, 44))))
+
+    return types.uint64(types.int64), generate
+
+
+@intrinsic
+def _bad(context, address, other):
+    """Mark the control characters, double quotes and one other byte in the next 16."""
+
+    def generate(context, builder, signature, arguments):
+        vector = _vector(builder, arguments[0], _SHORT)
+        control = _is(builder, "<", vector, 32)
+        return _bits(
+            builder, _any(builder, control, *(_is(builder, "==", vector, byte) for byte in (34, arguments[1])))
+        )
+
+    return types.uint64(types.int64, types.uint8), generate
+
+
+@intrinsic
+def _copy_short(context, target, source):
+    """Copy 16 bytes."""
+
+    def generate(context, builder, signature, arguments):
+        vector = _vector(builder, arguments[1], _SHORT)
+        builder.store(vector, builder.inttoptr(arguments[0], vector.type.as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), generate
+
+
+def _reader(bits, type_):
+    @intrinsic
+    def read(context, address):
+        def generate(context, builder, signature, arguments):
+            return builder.load(builder.inttoptr(arguments[0], ir.IntType(bits).as_pointer()), align=1)
+
+        return type_(types.int64), generate
+
+    return read
+
+
+def _writer(bits, type_):
+    @intrinsic
+    def write(context, address, value):
+        def generate(context, builder, signature, arguments):
+            builder.store(arguments[1], builder.inttoptr(arguments[0], ir.IntType(bits).as_pointer()), align=1)
+            return context.get_dummy_value()
+
+        return types.void(types.int64, type_), generate
+
+    return write
+
+
+_byte, _put_byte = _reader(8, types.uint8), _writer(8, types.uint8)
+_half = _reader(32, types.uint32)
+_long, _put_long = _reader(64, types.int64), _writer(64, types.int64)
+
+
+@intrinsic
+def _first(context, bits):
+    """Return the place of the lowest bit; there must be one."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.uint64), generate
 
 
 @njit(inline="always")
-def _zero(word):
-    """Mark the bytes that are zero."""
-    return (word - _ONES) & ~word & _HIGH
+def _of(table, place):
+    """Return an integer of a table."""
+    return _long(table + _LONG * place)
 
 
 @njit(inline="always")
-def _control(word):
-    """Mark the bytes that are control characters."""
-    return (word - _SPACES) & ~word & _HIGH
+def _set(table, place, value):
+    _put_long(table + _LONG * place, value)
 
 
 @njit(inline="always")
-def _first(found):
-    """Return the place of the first byte that is marked."""
-    lowest = found & (~found + _ONE)
-    return int64(((lowest >> np.uint64(7)) * _PLACES) >> np.uint64(56))
+def _lowest(count):
+    """Return a mask of so many of the lowest bits, at most 64."""
+    return (_ONE << uint64(count)) - _ONE if count < _WINDOW else _ALL
 
 
 @njit(inline="always")
-def _copy(target, at, words, start, end):
-    """Copy the text from `start` to `end`; return the place after it. Nearly all are shorter than two words."""
-    target[at] = words[start]
-    target[at + 8] = words[start + 8]
-    for offset in range(16, end - start, 8):
-        target[at + offset] = words[start + offset]
-    return at + end - start
+def _next(window, bits, end, separator):
+    """Return the next mark, `end` or later where there is none, its window, and the marks left of that."""
+    while bits == _NONE and window < end:
+        window += _WINDOW
+        bits = _structure(window, separator)
+    if bits == _NONE:
+        return end, window, bits
+    return window + _first(bits), window, bits & (bits - _ONE)
 
 
 @njit(inline="always")
-def _next_quote_or_newline(words, place, size):
-    """Return the first place from `place` on with a double quote or a newline, `size` or more where none is left."""
-    while place < size:
-        word = words[place]
-        found = _zero(word ^ _QUOTES) | _zero(word ^ _NEWLINES)
-        if found != _NONE:
-            return place + _first(found)
-        place += 8
-    return place
+def _copy(target, source, length):
+    """Copy a text that some bytes follow; return the address after it."""
+    end = target + length
+    while target < end:
+        _copy_short(target, source)
+        target += _SHORT
+        source += _SHORT
+    return end
 
 
-@njit(nogil=True, cache=True)
-def whole_rows(text, words, size, separator):
+@njit(inline="always")
+def _copy_value(target, source, length, other):
+    """Copy a text that nothing may follow; return the address after it, and marks where it holds a bad byte."""
+    end = target + length
+    bad = _NONE
+    while length > _SHORT:
+        bad |= _bad(source, other)
+        _copy_short(target, source)
+        target += _SHORT
+        source += _SHORT
+        length -= _SHORT
+    if (source & (_PAGE - 1)) <= _PAGE - _SHORT:
+        bad |= _bad(source, other) & _lowest(length)
+        _copy_short(target, source)
+    else:
+        for offset in range(length):
+            byte = _byte(source + offset)
+            if byte < 32 or byte == 34 or byte == other:
+                bad |= _ONE
+            _put_byte(target + offset, byte)
+    return end, bad
+
+
+@njit(inline="always")
+def _copy_items(target, source, length, signal, scratch):
+    """Copy a list, with the prefix before each item; return the address after it, marks, and how many items."""
+    kind, mark = _of(signal, KIND), uint8(_of(signal, MARK))
+    prefix, prefix_bytes = _of(signal, PREFIX), _of(signal, PREFIX_BYTES)
+    wrong = _NONE
+    items = 1
+    empty = True  # whether the item under way is, so far
+    while length > 0:
+        here = min(length, _WINDOW)
+        if (source & (_PAGE - 1)) <= _PAGE - _WINDOW:
+            text = source
+        else:
+            text = scratch
+            for offset in range(here):
+                _put_byte(text + offset, _byte(source + offset))
+        marks = _marks(text, mark) & _lowest(here)
+        other = _not_digits(text) if kind == TRAITS else _not_codes(text)
+        wrong |= other & ~marks & _lowest(here)
+        start = 0
+        while marks != _NONE:
+            stop = _first(marks)
+            marks &= marks - _ONE
+            if stop > start:
+                empty = False
+            elif empty:
+                wrong = _ONE
+            target = _copy(target, text + start, stop - start)
+            _put_byte(target, 44)
+            target = _copy(target + 1, prefix, prefix_bytes)
+            items += 1
+            empty = True
+            start = stop + 1
+        if start < here:
+            target = _copy(target, text + start, here - start)
+            empty = False
+        source += here
+        length -= here
+    if empty:
+        wrong = _ONE
+    return target, wrong, items
+
+
+@njit
+def _line(form, fields, target, limit, scratch):
+    """Write the line of a row; return the address after it, its signals, and how many values are missing.
+
+    An address of 0 says that the row is not plain.
+    """
+    odd = int64(0), int64(0), int64(0)
+    field = fields + 2 * _LONG * _of(form, ID_COLUMN)
+    start, length = _of(field, 0), _of(field, 1)
+    if length == 0 or target + length + _WINDOW > limit:
+        return odd
+    table = _of(form, ID_BYTES)
+    strange = False
+    zeros = True
+    for offset in range(length):
+        byte = _byte(table + _byte(start + offset))
+        strange |= byte == 0
+        zeros &= (byte == 48) | (byte == 45)
+        _put_byte(target + offset, byte)
+    if strange or (zeros and _of(form, ID_NOT_ZERO) != 0):
+        return odd
+    if _of(form, ID_LENGTH):
+        if length != _of(form, ID_LENGTH):
+            return odd
+        shape = _of(form, ID_SHAPE)
+        for offset in range(length):
+            if (_byte(target + offset) == 45) != (_byte(shape + offset) == 45):
+                return odd
+    at = target + length
+    _put_byte(at, 9)
+    at += 1
+    signals = missing = int64(0)
+    bad = _NONE
+    widest, other = _of(form, WIDEST), uint8(_of(form, BAD_BYTE))
+    signal = _of(form, SIGNALS)
+    signals_end = signal + SIGNAL * _LONG * _of(form, SIGNAL_COUNT)
+    while signal < signals_end:
+        kind = _of(signal, KIND)
+        field = fields + 2 * _LONG * _of(signal, COLUMN)
+        start, length = _of(field, 0), _of(field, 1)
+        if kind == CONSTANT:
+            length = 0
+        elif length == 0:
+            missing += kind == PAIR
+            signal += SIGNAL * _LONG
+            continue
+        if at + (length + 1) * widest + 2 * _WINDOW > limit:
+            return odd
+        at = _copy(at, _of(signal, PREFIX), _of(signal, PREFIX_BYTES))
+        if kind == PAIR:
+            at, wrong = _copy_value(at, start, length, other)
+            bad |= wrong
+            _put_byte(at, 34)
+            at += 1
+            signals += 1
+        elif kind == CONSTANT:
+            signals += 1
+        else:
+            at, wrong, items = _copy_items(at, start, length, signal, scratch)
+            bad |= wrong
+            signals += items
+        _put_byte(at, 44)  # the last one gives way to the newline
+        at += 1
+        signal += SIGNAL * _LONG
+    if signals == 0 or bad != _NONE or at - target > _of(form, MOST_LINE):
+        return odd
+    _put_byte(at - 1, 10)
+    return at, signals, missing
+
+
+@njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def whole_rows(text, size, separator, found):
     """Find the rows that end within the first `size` bytes of a text that begins at a row's start.
 
-    Returns where the last of them ends, how many there are, how many newlines stand inside their quotes, and
-    whether all that was seen is quoted regularly: an opening quote stands at a field's start, a closing one at
-    its end. Where it is not, the rows before it are returned.
+    Writes to `found` where the last of them ends, how many there are, how many newlines stand inside their quotes,
+    and whether all that was seen is quoted regularly: an opening quote stands at a field's start, a closing one at
+    its end. Where it is not, the rows before it are found.
     """
-    place = end = rows = inner = inner_at_end = 0
+    end = text + size
+    window, bits = text, _structure(text, uint8(34))
+    row = text
+    rows = inner = inner_before = int64(0)
+    regular = int64(1)
     while True:
-        place = _next_quote_or_newline(words, place, size)
-        if place >= size:
-            return end, rows, inner_at_end, True
-        if text[place] == 10:
-            place += 1
-            rows += 1
-            end = place
-            inner_at_end = inner
+        mark, window, bits = _next(window, bits, end, uint8(34))
+        if mark >= end:
+            break
+        byte = _byte(mark)
+        if byte == 13:
             continue
-        if place != end and text[place - 1] != separator:
-            return end, rows, inner_at_end, False
-        place += 1
+        if byte == 10:
+            rows += 1
+            row = mark + 1
+            inner_before = inner
+            continue
+        if mark != row and _byte(mark - 1) != separator:
+            regular = 0
+            break
         while True:  # inside quotes
-            place = _next_quote_or_newline(words, place, size)
-            while place < size and text[place] == 10:
-                inner += 1
-                place = _next_quote_or_newline(words, place + 1, size)
-            if place + 1 >= size:  # what follows is not known yet
-                return end, rows, inner_at_end, True
-            if text[place + 1] != 34:
+            mark, window, bits = _next(window, bits, end, uint8(34))
+            if mark + 1 >= end:
                 break
-            place += 2
-        place += 1
-        after = text[place]
-        if after == 13 and place + 1 >= size:
-            return end, rows, inner_at_end, True
-        if after != separator and after != 10 and (after != 13 or text[place + 1] != 10):
-            return end, rows, inner_at_end, False
+            byte = _byte(mark)
+            if byte == 34:
+                if _byte(mark + 1) != 34:
+                    break
+                mark, window, bits = _next(window, bits, end, uint8(34))
+            elif byte == 10:
+                inner += 1
+        if mark + 1 >= end:  # what follows is not known yet
+            break
+        after = _byte(mark + 1)
+        if after == 13 and mark + 2 >= end:
+            break
+        if after != separator and after != 10 and (after != 13 or _byte(mark + 2) != 10):
+            regular = 0
+            break
+    _set(found, END, row - text)
+    _set(found, FOUND_ROWS, rows)
+    _set(found, INNER, inner_before)
+    _set(found, REGULAR, regular)
+    return 0
 
 
-@njit(nogil=True, cache=True)
-def to_lines(
-    text,
-    words,
-    size,
-    separator,
-    columns,
-    needed,
-    id_column,
-    id_bytes,
-    id_shape,
-    id_not_zero,
-    kinds,
-    of_column,
-    marks,
-    before,
-    before_at,
-    most_line,
-    lines,
-    line_words,
-    room,
-    ends,
-    odd,
-):
+@njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def delimited_lines(text, size, separator, columns, form, output):
     """Turn the rows of a text, as `whole_rows` found them, into lines; leave out those that are not plain.
 
-    `needed` says of each of the `columns` whether the lines need it. `id_bytes` maps each byte of an ID to the byte
-    to write, 0 where the ID is not plain; `id_shape` is empty, or as long as an ID must be, with a hyphen where one
-    must stand; `id_not_zero` says that not all may be zeros. Signal k of a line is of `kinds[k]`: the value of
-    column `of_column[k]` in quotes, its digits between `marks[k]` as items, or a constant;
-    `before[before_at[k]:before_at[k + 1]]` stands before each value or item.
-
-    Writes the lines to `lines` (`line_words` are its words, `room` the bytes that may be used), where each ends to
-    `ends`, and for each row left out where it starts and ends in the text, the newlines before it and in it, and the
-    lines before it, to `odd`. Rows with too few or too many fields, blank ones, and those with a carriage return that
-    ends no line are among them. Returns how many rows, lines, odd rows, signals and missing values there are.
+    Rows with too few or too many fields, blank ones, and those with a carriage return that ends no line are among
+    the latter; their text goes to `ODD_TEXT`.
     """
-    starts = np.empty(columns, np.int64)
-    stops = np.empty(columns, np.int64)
-    separators = np.uint64(separator) * _ONES
-    widest = np.max(before_at[1:] - before_at[:-1]) + 1 if len(kinds) else 1
-    place = at = rows = made = odds = newlines = signals = missing = 0
-    while place < size:
-        row_start, row_newlines, line_start = place, newlines, at
+    lines, limit = _of(output, LINES), _of(output, LINES) + _of(output, ROOM)
+    ends, fields, scratch = _of(output, ENDS), _of(output, FIELDS), _of(output, SCRATCH)
+    odd, odd_text = _of(output, ODD), _of(output, ODD_TEXT)
+    end = text + size
+    separator = uint8(separator)
+    window, bits = text, _structure(text, separator)
+    place, target = text, lines
+    rows = made = left_out = newlines = odd_newlines = written = missing_values = int64(0)
+    while place < end:
+        row, row_newlines = place, newlines
         is_odd = False
-        column = 0
-        while True:  # a field; as a function of their own, its two loops over words measured a seventh slower
-            if text[place] == 34:
-                place += 1
-                starts[column] = place
+        column = int64(0)
+        while True:  # a field
+            start = place
+            mark, window, bits = _next(window, bits, end, separator)
+            byte = _byte(mark)
+            if byte == 34 and mark == start:
+                start += 1
                 while True:
-                    word = words[place]
-                    found = _zero(word ^ _QUOTES) | _control(word)
-                    if found == _NONE:
-                        place += 8
-                        continue
-                    place += _first(found)
-                    if text[place] == 34:
-                        if text[place + 1] != 34:
+                    mark, window, bits = _next(window, bits, end, separator)
+                    byte = _byte(mark)
+                    if byte == 34:
+                        if _byte(mark + 1) != 34:
                             break
-                        place += 1
-                    elif text[place] == 10:
-                        newlines += 1
-                    is_odd |= needed[column]
-                    place += 1
-                stops[column] = place
-                place += 1
-                byte = text[place]
+                        mark, window, bits = _next(window, bits, end, separator)
+                    newlines += byte == 10
+                length = mark - start
+                mark, window, bits = _next(window, bits, end, separator)
+                byte = _byte(mark)
             else:
-                starts[column] = place
-                while True:
-                    word = words[place]
-                    found = _zero(word ^ separators) | _control(word)
-                    if found == _NONE:
-                        place += 8
-                        continue
-                    place += _first(found)
-                    byte = text[place]
-                    if byte == separator or byte == 10:
-                        break
-                    if byte == 13:
-                        if text[place + 1] == 10:
-                            break
-                        is_odd = True
-                    elif needed[column]:
-                        is_odd = True
-                    place += 1
-                stops[column] = place
+                while byte == 13 and _byte(mark + 1) != 10:
+                    is_odd = True
+                    mark, window, bits = _next(window, bits, end, separator)
+                    byte = _byte(mark)
+                length = mark - start
+            if column < columns:
+                _set(fields, 2 * column, start)
+                _set(fields, 2 * column + 1, length)
             column += 1
-            place += 1
+            place = mark + 1
             if byte != separator:
                 if byte == 13:
+                    mark, window, bits = _next(window, bits, end, separator)
                     place += 1
                 newlines += 1
                 break
-            if column == columns:  # too many: on to the row's end
-                is_odd = True
-                quoted = False
-                while True:
-                    byte = text[place]
-                    place += 1
-                    if byte == 34:
-                        quoted = not quoted
-                    elif byte == 10:
-                        newlines += 1
-                        if not quoted:
-                            break
-                break
-        if column != columns or stops[columns - 1] == row_start:
-            is_odd = True
         rows += 1
-
-        here = absent = 0
-        if not is_odd and at + place - row_start + 64 < room:
-            start, end = starts[id_column], stops[id_column]
-            sound = start < end and (len(id_shape) == 0 or len(id_shape) == end - start)
-            zeros = True
-            for offset in range(end - start):
-                byte = id_bytes[text[start + offset]]
-                if sound and len(id_shape) and (text[start + offset] == 45) != (id_shape[offset] == 45):
-                    sound = False
-                sound &= byte != 0
-                zeros &= byte == 48 or byte == 45
-                lines[at] = byte
-                at += 1
-            is_odd = not sound or (id_not_zero and zeros)
-            lines[at] = 9
-            at += 1
-            for signal in range(len(kinds)):
-                kind = kinds[signal]
-                prefix, prefix_end = before_at[signal], before_at[signal + 1]
-                start = end = 0
-                if kind != CONSTANT:
-                    start, end = starts[of_column[signal]], stops[of_column[signal]]
-                    if start == end:
-                        absent += kind == PAIR
-                        continue
-                if at + (end - start + 1) * widest + 64 > room:
-                    is_odd = True
-                    break
-                if here:
-                    lines[at] = 44
-                    at += 1
-                here += 1
-                at = _copy(line_words, at, before, prefix, prefix_end)
-                if kind == PAIR:
-                    at = _copy(line_words, at, words, start, end)
-                    lines[at] = 34
-                    at += 1
-                elif kind == LIST:
-                    mark = np.uint64(marks[signal]) * _ONES
-                    while True:  # an item, or eight digits of one
-                        word = words[start]
-                        found = _zero(word ^ mark)
-                        length = _first(found) if found != _NONE else 8
-                        length = min(length, end - start)
-                        digits = word ^ _ZEROS
-                        other = ((digits + _PAST_NINE) | digits) & _HIGH
-                        if length < 8:
-                            other &= (_ONE << np.uint64(8 * length)) - _ONE
-                        is_odd |= other != _NONE or length == 0
-                        line_words[at] = word
-                        at += length
-                        start += length
-                        if start == end:
-                            break
-                        if text[start] == marks[signal]:
-                            start += 1
-                            lines[at] = 44
-                            at = _copy(line_words, at + 1, before, prefix, prefix_end)
-                            here += 1
-                            if start == end:
-                                is_odd = True
-                                break
-            lines[at] = 10
-            at += 1
-            is_odd |= here == 0 or at - line_start > most_line
+        is_blank = column == 1 and start == row and length == 0
+        after = signals = missing = int64(0)
+        if column == columns and not is_odd and not is_blank:
+            after, signals, missing = _line(form, fields, target, limit, scratch)
+        if after == 0:
+            _set(odd, LINE, row_newlines)
+            _set(odd, TEXT_LINE, odd_newlines)
+            _set(odd, PLACE, made)
+            odd += ODD_ROW * _LONG
+            odd_text = _copy(odd_text, row, place - row)
+            odd_newlines += newlines - row_newlines
+            left_out += 1
         else:
-            is_odd = True
-        if is_odd:
-            at = line_start
-            odd[odds, START] = row_start
-            odd[odds, END] = place
-            odd[odds, LINE] = row_newlines
-            odd[odds, LINES] = newlines - row_newlines
-            odd[odds, PLACE] = made
-            odds += 1
-        else:
-            ends[made] = at
+            target = after
+            _set(ends, made, target - lines)
             made += 1
-            signals += here
-            missing += absent
-    return rows, made, odds, signals, missing
+            written += signals
+            missing_values += missing
+    _set(output, ROWS, rows)
+    _set(output, MADE, made)
+    _set(output, LEFT_OUT, left_out)
+    _set(output, WRITTEN, written)
+    _set(output, MISSING, missing_values)
+    _set(output, ODD_BYTES, odd_text - _of(output, ODD_TEXT))
+    return 0
 
 
-@njit(nogil=True, cache=True)
-def merged(lines, ends, others, other_ends, places, target, target_ends):
-    """Put the lines of `others` among `lines`, other i before line `places[i]`; write to `target` and `target_ends`."""
-    at = made = taken = start = other_start = 0
-    for line in range(len(ends) + 1):
-        while taken < len(places) and places[taken] == line:
-            length = other_ends[taken] - other_start
-            target[at : at + length] = others[other_start : other_start + length]
-            other_start += length
-            at += length
-            target_ends[made] = at
+@njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def frame_lines(views, columns, rows, form, output):
+    """Turn the rows of a frame into lines; leave out those that are not plain. `views` has an entry each column."""
+    lines, limit = _of(output, LINES), _of(output, LINES) + _of(output, ROOM)
+    ends, fields, scratch = _of(output, ENDS), _of(output, FIELDS), _of(output, SCRATCH)
+    odd = _of(output, ODD)
+    target = lines
+    made = left_out = written = missing_values = int64(0)
+    for row in range(rows):
+        for column in range(columns):
+            view = _of(views, VIEWS * column) + 16 * row
+            length = int64(_half(view))
+            start = view + 4
+            if length > _INLINE:
+                start = _of(_of(views, VIEWS * column + 1), int64(_half(view + 8))) + int64(_half(view + 12))
+            _set(fields, 2 * column, start)
+            _set(fields, 2 * column + 1, length)
+        after, signals, missing = _line(form, fields, target, limit, scratch)
+        if after == 0:
+            _set(odd, LINE, row)
+            _set(odd, TEXT_LINE, 0)
+            _set(odd, PLACE, made)
+            odd += ODD_ROW * _LONG
+            left_out += 1
+        else:
+            target = after
+            _set(ends, made, target - lines)
+            made += 1
+            written += signals
+            missing_values += missing
+    _set(output, ROWS, rows)
+    _set(output, MADE, made)
+    _set(output, LEFT_OUT, left_out)
+    _set(output, WRITTEN, written)
+    _set(output, MISSING, missing_values)
+    return 0
+
+
+@njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def merged(lines, ends, count, others, other_ends, places, other_count, target, target_ends):
+    """Put `other_count` lines among `count` lines, other i before line `places[i]`; write the lines, and their ends."""
+    at = target
+    made = taken = start = other_start = int64(0)
+    for line in range(count + 1):
+        while taken < other_count and _of(places, taken) == line:
+            end = _of(other_ends, taken)
+            at = _copy(at, others + other_start, end - other_start)
+            other_start = end
+            _set(target_ends, made, at - target)
             made += 1
             taken += 1
-        if line < len(ends):
-            length = ends[line] - start
-            target[at : at + length] = lines[start : start + length]
-            start += length
-            at += length
-            target_ends[made] = at
+        if line < count:
+            end = _of(ends, line)
+            at = _copy(at, lines + start, end - start)
+            start = end
+            _set(target_ends, made, at - target)
             made += 1
+    return 0
+
+
+FUNCTIONS = {whole_rows: 4, delimited_lines: 6, frame_lines: 5, merged: 9}
+"""What is to be compiled, and how many integers each takes; each gives an integer."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +13,9 @@ import polars as pl
 
 from converter.errors import InputError, LedgerError
 from converter.spec.rules import Rule
+
+if TYPE_CHECKING:
+    from converter.kernel.calls import Loops
 
 Rows = npt.NDArray[np.int64]
 
@@ -60,8 +62,7 @@ class Piece:
 
     `rows` is how many rows `frame` must give, counted in the file itself; `bad` are the rows beside them that
     could not be taken apart. `locate` maps places in `frame`, counted from 0, to rows as reports name them:
-    the physical line for text formats, the row for others, both counted from 1. `plain` says whether it is
-    known that no text in it holds a double quote or a control character; `None`: nothing is known. `whole` says
+    the physical line for text formats, the row for others, both counted from 1. `whole` says
     that it is small enough to be collected at once. `position` is how many bytes of the file are read once the
     piece is. `mend`, where there is one, gives the piece without the rows that the engine cannot parse, once it
     could not.
@@ -73,7 +74,6 @@ class Piece:
     locate: Callable[[Rows], Rows]
     position: int
     bad: tuple[BadRow, ...] = ()
-    plain: bool | None = None
     whole: bool = False
     blank: int = 0
     mend: Callable[[], Piece] | None = None
@@ -92,9 +92,10 @@ class Block:
     memory: npt.NDArray[np.uint8]
     size: int
     rows: int
+    separator: int
     first: int
     position: int
-    take_apart: Callable[[bytes | None], Piece]
+    take_apart: Callable[[memoryview | None], Piece]
 
 
 class Source(Protocol):
@@ -120,7 +121,7 @@ class Source(Protocol):
         """The columns and their types."""
         ...
 
-    def pieces(self, columns: tuple[str, ...], loops: ModuleType | None = None) -> Iterator[Piece | Block]:
+    def pieces(self, columns: tuple[str, ...], loops: Loops | None = None) -> Iterator[Piece | Block]:
         """Yield the file in order; each frame has at least `columns`.
 
         With `loops`, delimited text comes in blocks, as far as it is regular.

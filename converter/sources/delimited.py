@@ -8,19 +8,22 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from types import ModuleType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from converter.errors import InputError
 from converter.job import Input
+from converter.kernel.layout import SLACK
 from converter.sources.base import BadRow, Block, InputFile, Piece, Rows
 from converter.sources.streams import TextStream
 from converter.sources.structure import Bad, Bytes, Structure
 from converter.sources.structure import Rows as Taken
 from converter.spec.rules import ROW_MISQUOTED
+
+if TYPE_CHECKING:
+    from converter.kernel.calls import Loops
 
 _BLOCK = 12 << 20  # measured: smaller ones cost the engine more, larger ones memory
 _LONGEST_ROW = 16 << 20
@@ -77,7 +80,7 @@ class DelimitedSource:
         """The character between fields."""
         return self._separator
 
-    def pieces(self, columns: tuple[str, ...], loops: ModuleType | None = None) -> Iterator[Piece | Block]:
+    def pieces(self, columns: tuple[str, ...], loops: Loops | None = None) -> Iterator[Piece | Block]:
         """Yield the file, one block at a time; the frames have all columns."""
         del columns  # the engine reads those that the query asks for
         structure = Structure(self._separator, len(self.names))
@@ -100,16 +103,17 @@ class DelimitedSource:
 
         bad = tuple(BadRow(first + row.line, row.rule, len(row.text), row.text) for row in taken.bad)
         frame = self._scan(taken.text)
-        return Piece(self.file, frame, taken.rows, locate, position, bad, taken.plain, whole=True, blank=taken.blank)
+        return Piece(self.file, frame, taken.rows, locate, position, bad, whole=True, blank=taken.blank)
 
     def _block_of(self, found: _Found, first: int, position: int, structure: Structure) -> Block:
         """Return rows that the loops found as a block; its first physical line is `first`."""
 
-        def take_apart(some: bytes | None) -> Piece:
-            text = found.memory[: found.size].data if some is None else memoryview(some)
+        def take_apart(some: memoryview | None) -> Piece:
+            text = found.memory[: found.size].data if some is None else some
             return self._piece(structure.take(text, last=True), first if some is None else 0, position)
 
-        return Block(self.file, found.memory, found.size, found.rows, first, position, take_apart)
+        separator = ord(self._separator)
+        return Block(self.file, found.memory, found.size, found.rows, separator, first, position, take_apart)
 
     def _scan(self, text: bytes) -> pl.LazyFrame:
         """Return whole rows as a frame with all columns."""
@@ -122,9 +126,9 @@ class DelimitedSource:
         text = _BOM + text if text.startswith(_BOM) else text
         return pl.scan_csv(text, has_header=False, schema=schema, separator=self._separator, empty_string_is_null=False)
 
-    def _taken(self, stream: TextStream, structure: Structure, loops: ModuleType | None) -> Iterator[Taken | _Found]:
+    def _taken(self, stream: TextStream, structure: Structure, loops: Loops | None) -> Iterator[Taken | _Found]:
         """Read what follows the header and take it apart, block by block. The buffer is reused."""
-        slack = loops.SLACK if loops else 0
+        slack = SLACK if loops else 0
         buffer = bytearray(self._block + slack)
         view = memoryview(buffer)[: self._block]
         filled = 0
@@ -159,13 +163,13 @@ class DelimitedSource:
             buffer[:rest] = view[consumed:filled].tobytes()
             filled = rest
 
-    def _found(self, buffer: bytearray, filled: int, loops: ModuleType) -> _Found | None:
+    def _found(self, buffer: bytearray, filled: int, loops: Loops) -> _Found | None:
         """Return the whole rows at the start of the buffer, as far as they are regular, if there are any."""
         array = np.frombuffer(buffer, np.uint8)
-        size, rows, inner, _ = loops.whole_rows(array, loops.words_of(array), filled, ord(self._separator))
+        size, rows, inner, _ = loops.whole_rows(array, filled, ord(self._separator))
         if not rows:
             return None
-        return _Found(array[: size + loops.SLACK].copy(), size, rows, rows + inner)
+        return _Found(array[: size + SLACK].copy(), size, rows, rows + inner)
 
     def _given_up(self, block: memoryview) -> Taken:
         """Reject the first line of a row that does not end within the longest row."""
@@ -176,7 +180,7 @@ class DelimitedSource:
                 "Is it a delimited text file, with lines that end in a newline?",
             )
         text = bytes(block[:line_end])
-        return Taken(b"", 0, None, (Bad(0, ROW_MISQUOTED, text),), line_end + 1, 1, 0, plain=False)
+        return Taken(b"", 0, None, (Bad(0, ROW_MISQUOTED, text),), line_end + 1, 1, 0)
 
     def _head(self, stream: TextStream) -> bytes:
         """Return the first row with its newline, and blank lines before it; empty for an empty file."""

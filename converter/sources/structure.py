@@ -31,7 +31,7 @@ from converter.spec.rules import ROW_MISQUOTED, ROW_NOT_TEXT, ROW_TOO_LONG, ROW_
 Bytes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int64]
 
-_NEWLINE, _RETURN, _SPACE, _QUOTE = 10, 13, 32, 34
+_NEWLINE, _RETURN, _QUOTE = 10, 13, 34
 _SLICE = 1 << 18  # what stays in the nearest cache while several passes go over it
 _WORD = 64
 _ONE = np.uint64(1)
@@ -52,8 +52,7 @@ class Rows:
 
     `text` holds the `rows` whole ones, each with its newline; `lines` the physical line of each, counted
     from 0 at the block's start, or `None` where row i is line i. `consumed` bytes and `newlines` newlines of
-    the block are done with; the rest is the start of a row that needs more of the file. `plain` says that no
-    field holds a double quote or a control character.
+    the block are done with; the rest is the start of a row that needs more of the file.
     """
 
     text: bytes
@@ -63,7 +62,6 @@ class Rows:
     consumed: int
     newlines: int
     blank: int
-    plain: bool
 
 
 class Structure:
@@ -93,12 +91,9 @@ class Structure:
     # The usual case: everything is as it should be.
 
     def _regular(self, array: Bytes, block: memoryview) -> Rows | None:
-        separators, controls, quotes = self._marked(array)
-        breaks = controls.places()
-        kinds = array[breaks]
-        newlines = breaks[kinds == _NEWLINE]
+        separators, line_ends, quotes = self._marked(array)
+        newlines = line_ends.places()
         ends, fields = newlines, separators.before(newlines)
-        plain = True
         if quotes.total:
             quoted = quotes.places()
             if not _quoting_holds(array, quoted, self._separator):
@@ -112,9 +107,6 @@ class Structure:
             inner_before = np.concatenate([[0], np.cumsum(inner)])
             ends = newlines[outside]
             fields = (fields - inner_before[before >> 1])[outside]
-            plain = len(ends) == len(newlines) and not (quoted[1:-1:2] + 1 == quoted[2::2]).any()
-            if self._separator < _SPACE and inner.any():
-                plain = False
         if not len(ends) or not (np.diff(fields, prepend=0) == self._columns - 1).all():
             return None
         # What follows the last newline outside quotes waits for the next block.
@@ -125,39 +117,27 @@ class Structure:
         if not text.isascii() and not is_utf8(text):
             return None
         newlines = newlines[: int(np.searchsorted(newlines, end)) + 1]
-        returns = breaks[kinds == _RETURN]
-        if not (array[returns[returns < end] + 1] == _NEWLINE).all() and self._stray_return in text:
+        if self._stray_return in text:
             return None
         lines = None
         if len(newlines) != len(ends):
             lines = np.concatenate([[0], np.searchsorted(newlines, ends[:-1]) + 1])
-        # Every control character ends a line or separates fields, in a plain text.
-        if plain and self._separator < _SPACE:
-            others = _count_controls(text) - len(ends) * (self._columns - 1)
-        else:
-            others = int(np.searchsorted(breaks, end)) + 1
-        line_ends = len(newlines) + (text.count(b"\r\n") if len(returns) else 0)
-        plain = plain and others == line_ends
-        return Rows(text, len(ends), lines, (), end + 1, len(newlines), 0, plain)
+        return Rows(text, len(ends), lines, (), end + 1, len(newlines), 0)
 
     def _marked(self, array: Bytes) -> tuple[_Marks, _Marks, _Marks]:
-        """Return where the separators, the control characters and the quotes are.
-
-        Of control characters only the newlines, where one of them is the separator.
-        """
-        of_controls = (np.less, _SPACE) if self._separator >= _SPACE else (np.equal, _NEWLINE)
-        tests = ((np.equal, self._separator), of_controls, (np.equal, _QUOTE))
-        bits = np.zeros((len(tests), (len(array) // _WORD + 1) * _WORD // 8), np.uint8)
-        masks = np.empty((len(tests), _SLICE), np.bool_)
+        """Return where the separators, the newlines and the quotes are."""
+        marks = (self._separator, _NEWLINE, _QUOTE)
+        bits = np.zeros((len(marks), (len(array) // _WORD + 1) * _WORD // 8), np.uint8)
+        masks = np.empty((len(marks), _SLICE), np.bool_)
         for start in range(0, len(array), _SLICE):
             part = array[start : start + _SLICE]
             of_part = masks[:, : len(part)]
-            for mask, (compare, value) in zip(of_part, tests, strict=True):
-                compare(part, value, out=mask)
+            for mask, mark in zip(of_part, marks, strict=True):
+                np.equal(part, mark, out=mask)
             packed = np.packbits(of_part, axis=1, bitorder="little")
             bits[:, start // 8 : start // 8 + packed.shape[1]] = packed
-        separators, controls, quotes = (_Marks(row.view("<u8")) for row in bits)
-        return separators, controls, quotes
+        separators, newlines, quotes = (_Marks(row.view("<u8")) for row in bits)
+        return separators, newlines, quotes
 
     # The other case: row by row where it must be, by stretches where it can.
 
@@ -227,7 +207,7 @@ class Structure:
     def _gather(self, array: Bytes, block: bytes, newlines: Places, stretches: list[_Stretch], consumed: int) -> Rows:
         """Judge the rows found, and put the whole ones together."""
         if not stretches:
-            return Rows(b"", 0, None, (), 0, 0, 0, plain=False)
+            return Rows(b"", 0, None, (), 0, 0, 0)
         starts, ends, counts, anew = (
             np.concatenate([getattr(stretch, name) for stretch in stretches])
             for name in ("starts", "ends", "separators", "anew")
@@ -259,7 +239,6 @@ class Structure:
             consumed,
             int(np.searchsorted(newlines, consumed)),
             int(np.count_nonzero(blank)),
-            plain=False,
         )
 
     def _join(
@@ -360,12 +339,6 @@ def _quoting_holds(array: Bytes, quotes: Places, separator: int) -> bool:
     """
     opens, closes = _eligible(array, quotes, separator)
     return bool(opens[0::2].all() and closes[1::2].all())
-
-
-def _count_controls(text: bytes) -> int:
-    array = np.frombuffer(text, np.uint8)
-    parts = (array[start : start + _SLICE] for start in range(0, len(array), _SLICE))
-    return sum(int(np.count_nonzero(part < _SPACE)) for part in parts)
 
 
 def _has_blank(array: Bytes) -> bool:

@@ -1,0 +1,187 @@
+"""How the loops are called: with arrays, of which they get the addresses (`layout.py`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from converter.kernel import layout
+from converter.memory import Views
+
+if TYPE_CHECKING:  # which brings LLVM along
+    from converter.kernel.machine import Code
+
+Bytes = npt.NDArray[np.uint8]
+Places = npt.NDArray[np.int64]
+SLACK = layout.SLACK
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A signal of a line: a `kind` of `layout`, its column, the byte between its items, and what stands before it."""
+
+    kind: int
+    column: int
+    mark: int
+    prefix: bytes
+
+
+class Form:
+    """The form of a line, for columns by their number.
+
+    `id_bytes` maps each byte of an ID to the byte to write, 0 where the ID is not plain; `id_shape` is empty, or as
+    long as an ID must be, with a hyphen where one must stand; `id_not_zero` says that not all of it may be zeros.
+    `bad_byte` may be in no value, beside quotes and control characters. `most_line` is in bytes.
+    """
+
+    def __init__(
+        self,
+        id_column: int,
+        id_bytes: Bytes,
+        id_shape: bytes,
+        signals: Sequence[Signal],
+        most_line: int,
+        *,
+        id_not_zero: bool,
+        bad_byte: int,
+    ) -> None:
+        self.extra = 2 + sum(len(signal.prefix) + 2 for signal in signals)
+        """The most bytes of a line, beside its values and its second and further items."""
+        prefixes = np.frombuffer(b"".join(signal.prefix for signal in signals) + bytes(SLACK), np.uint8)
+        shape = np.frombuffer(id_shape + bytes(SLACK), np.uint8)
+        address = prefixes.ctypes.data
+        rows = []
+        for signal in signals:
+            rows.append([signal.kind, signal.column, signal.mark, address, len(signal.prefix)])
+            address += len(signal.prefix)
+        table = np.array(rows, np.int64).reshape(-1, layout.SIGNAL)
+        form = np.zeros(layout.FORM, np.int64)
+        form[layout.ID_COLUMN] = id_column
+        form[layout.ID_BYTES] = id_bytes.ctypes.data
+        form[layout.ID_SHAPE] = shape.ctypes.data
+        form[layout.ID_LENGTH] = len(id_shape)
+        form[layout.ID_NOT_ZERO] = id_not_zero
+        form[layout.SIGNALS] = table.ctypes.data
+        form[layout.SIGNAL_COUNT] = len(signals)
+        form[layout.WIDEST] = 2 + max((len(signal.prefix) for signal in signals), default=0)
+        form[layout.BAD_BYTE] = bad_byte
+        form[layout.MOST_LINE] = most_line
+        self._kept = (id_bytes, prefixes, shape, table, form)
+        self.address = form.ctypes.data
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Lines in `memory`, which end at `ends`, and the rows left out.
+
+    `lines` are the newlines before these rows in the text, or their places in the frame; `text` is their text, if
+    they come as text, with so many newlines before each as `text_lines` says; each row's own line, if it gets one,
+    comes before the line `places`. There were `rows` rows; the lines have so many `signals`, and so many values are
+    `missing` from them.
+    """
+
+    memory: Bytes
+    ends: Places
+    lines: Places
+    text: Bytes
+    text_lines: Places
+    places: Places
+    rows: int
+    signals: int
+    missing: int
+
+
+class Loops:
+    """The compiled loops. Texts begin at a row's start, and go on for `SLACK` bytes that do not count."""
+
+    def __init__(self, code: Code) -> None:
+        self._code = code  # lives as long as its functions
+        self._whole_rows = code.function("whole_rows")
+        self._delimited_lines = code.function("delimited_lines")
+        self._frame_lines = code.function("frame_lines")
+        self._merged = code.function("merged")
+
+    def whole_rows(self, text: Bytes, size: int, separator: int) -> tuple[int, int, int, bool]:
+        """Find the rows that end within the first `size` bytes of `text`.
+
+        Returns where the last of them ends, how many there are, how many newlines stand inside their quotes, and
+        whether all that was seen is quoted regularly; where it is not, the rows before it are found.
+        """
+        found = np.zeros(layout.FOUND, np.int64)
+        self._whole_rows(text.ctypes.data, size, separator, found.ctypes.data)
+        end, rows, inner, regular = found.tolist()
+        return end, rows, inner, bool(regular)
+
+    def delimited_lines(self, text: Bytes, size: int, rows: int, separator: int, columns: int, form: Form) -> Lines:
+        """Turn the `rows` rows in the first `size` bytes of `text`, as `whole_rows` found them, into lines."""
+        output = _Output(2 * size + rows * form.extra, rows, columns, size)
+        self._delimited_lines(text.ctypes.data, size, separator, columns, form.address, output.address)
+        return output.lines()
+
+    def frame_lines(self, columns: Sequence[Views], rows: int, form: Form) -> Lines:
+        """Turn the rows of a frame into lines."""
+        tables = [np.array([buffer.ctypes.data for buffer in column.buffers], np.int64) for column in columns]
+        addresses = [column.views.ctypes.data for column in columns]
+        views = np.array([[*each] for each in zip(addresses, (table.ctypes.data for table in tables), strict=True)])
+        size = sum(int(column.views.view(np.uint32)[::4].sum(dtype=np.int64)) for column in columns)
+        output = _Output(2 * size + rows * form.extra, rows, len(columns), 0)
+        self._frame_lines(views.ctypes.data, len(columns), rows, form.address, output.address)
+        return output.lines()
+
+    def merged(
+        self, lines: Bytes, ends: Places, others: Bytes, other_ends: Places, places: Places
+    ) -> tuple[Bytes, Places]:
+        """Put the lines of `others` among `lines`, other i before line `places[i]`; return them, and where they end.
+
+        Both texts go on for `SLACK` bytes that do not count, and so does the result.
+        """
+        count, other_count = len(ends), len(other_ends)
+        size = (int(ends[-1]) if count else 0) + (int(other_ends[-1]) if other_count else 0)
+        target, target_ends = np.empty(size + SLACK, np.uint8), np.empty(count + other_count, np.int64)
+        given = (lines, ends, count, others, other_ends, places, other_count, target, target_ends)
+        self._merged(*(each if isinstance(each, int) else each.ctypes.data for each in given))
+        return target, target_ends
+
+
+class _Output:
+    """Memory for what becomes of rows."""
+
+    def __init__(self, room: int, rows: int, columns: int, odd_bytes: int) -> None:
+        self._lines = np.empty(room + SLACK, np.uint8)
+        self._ends = np.empty(rows, np.int64)
+        self._odd = np.empty((rows, layout.ODD_ROW), np.int64)
+        self._odd_text = np.empty(odd_bytes + SLACK, np.uint8)
+        self._fields = np.empty((columns, 2), np.int64)
+        self._scratch = np.empty(SLACK, np.uint8)
+        self._table = np.zeros(layout.OUTPUT, np.int64)
+        self._table[layout.ROOM] = room
+        for place, memory in (
+            (layout.LINES, self._lines),
+            (layout.ENDS, self._ends),
+            (layout.ODD, self._odd),
+            (layout.ODD_TEXT, self._odd_text),
+            (layout.FIELDS, self._fields),
+            (layout.SCRATCH, self._scratch),
+        ):
+            self._table[place] = memory.ctypes.data
+        self.address = self._table.ctypes.data
+
+    def lines(self) -> Lines:
+        """Return what a call has made."""
+        rows, made, left_out, signals, missing, odd_bytes = self._table[layout.ROWS :].tolist()
+        odd = self._odd[:left_out]
+        return Lines(
+            self._lines,
+            self._ends[:made],
+            odd[:, layout.LINE],
+            self._odd_text[:odd_bytes],
+            odd[:, layout.TEXT_LINE],
+            np.ascontiguousarray(odd[:, layout.PLACE]),
+            rows,
+            signals,
+            missing,
+        )

@@ -1,0 +1,81 @@
+"""Texts as they stand in memory: nothing is joined or copied where it need not be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+Bytes = npt.NDArray[np.uint8]
+_VIEW = 16  # bytes
+_INLINE = 12  # texts of a string view up to this long stand in the view itself
+_LEAST_LINES = 16  # in a stretch of memory, on average, for which it is worth not to copy it
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text in pieces of memory, and where its lines end, in bytes from its start.
+
+    The memory lives as long as this object.
+    """
+
+    buffers: tuple[Bytes, ...]
+    ends: npt.NDArray[np.int64]
+
+    def between(self, start: int, end: int) -> Iterator[memoryview]:
+        """Yield the memory of the text from `start` to `end`."""
+        for buffer in self.buffers:
+            if start < len(buffer) and end > 0:
+                yield buffer[max(start, 0) : end].data
+            start -= len(buffer)
+            end -= len(buffer)
+
+
+@dataclass(frozen=True)
+class Views:
+    """A column of texts: a string view of 16 bytes for each, and the buffers in which the long ones stand."""
+
+    views: Bytes
+    buffers: tuple[Bytes, ...]
+
+
+def views_of(chunk: pa.Array) -> Views:
+    """Return the views of an array of texts, none of them null."""
+    _, views, *buffers = chunk.buffers()
+    memory = np.frombuffer(views, np.uint8)[chunk.offset * _VIEW : (chunk.offset + len(chunk)) * _VIEW]
+    return Views(memory, tuple(np.frombuffer(buffer, np.uint8) for buffer in buffers))
+
+
+def columns_of(frame: pl.DataFrame) -> list[Views]:
+    """Return the columns of a frame that is in one chunk, all of them texts, none of them null."""
+    return [views_of(column.chunk(0)) for column in frame.to_arrow(compat_level=pl.CompatLevel.newest()).columns]
+
+
+def texts_of(lines: pl.Series) -> list[Text]:
+    """Return the text of a column of lines, each of which ends in a newline; none is null.
+
+    The engine lays the strings of a batch out one after the other, so the text is made of a few long stretches of
+    its memory. Where it is not so (short lines live elsewhere), the lines are copied.
+    """
+    table = lines.to_frame().to_arrow(compat_level=pl.CompatLevel.newest())
+    return [_text_of(chunk) for chunk in table.column(0).chunks if len(chunk)]
+
+
+def _text_of(chunk: pa.Array) -> Text:
+    column = views_of(chunk)
+    fields = column.views.view(np.uint32).reshape(-1, 4)
+    lengths, numbers, offsets = (fields[:, field].astype(np.int64) for field in (0, 2, 3))
+    ends = np.cumsum(lengths)
+    if int(lengths.min()) > _INLINE:
+        breaks = np.flatnonzero((numbers[1:] != numbers[:-1]) | (offsets[1:] != offsets[:-1] + lengths[:-1])) + 1
+        if len(breaks) * _LEAST_LINES < len(chunk):
+            first, last = np.concatenate([[0], breaks]), np.concatenate([breaks, [len(chunk)]]) - 1
+            stretches = zip(numbers[first], offsets[first], offsets[last] + lengths[last], strict=True)
+            return Text(tuple(column.buffers[number][start:end] for number, start, end in stretches), ends)
+    copied = chunk.cast(pa.large_string())
+    edges = np.frombuffer(copied.buffers()[1], np.int64)[copied.offset : copied.offset + len(copied) + 1]
+    return Text((np.frombuffer(copied.buffers()[2], np.uint8)[edges[0] : edges[-1]],), ends)
