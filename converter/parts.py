@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import builtins
 import hashlib
 import struct
 from collections import deque
@@ -34,6 +33,9 @@ _END = b"\x03\x00"  # an empty last deflate block
 _STORED = 65_535  # the most that a stored deflate block holds
 _STORED_HEAD = 5
 _GZIP_FRAME = len(_HEADER) + len(_END) + 8
+
+
+Buffer = bytes | memoryview
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Cutter:
         self._bytes = 0
         self._lines = 0
 
-    def feed(self, texts: Iterable[Text]) -> Iterator[tuple[bytes, int]]:
+    def feed(self, texts: Iterable[Text]) -> Iterator[tuple[Buffer, int]]:
         """Yield the blocks, with their numbers of lines, that the next stretch of text completes."""
         for text in texts:
             place = line = 0
@@ -88,13 +90,14 @@ class Cutter:
                 if line < len(text.ends):
                     yield self._take()
 
-    def finish(self) -> Iterator[tuple[bytes, int]]:
+    def finish(self) -> Iterator[tuple[Buffer, int]]:
         """Yield the last block, if there is one."""
         if self._lines:
             yield self._take()
 
-    def _take(self) -> tuple[bytes, int]:
-        block = b"".join(self._pending), self._lines
+    def _take(self) -> tuple[Buffer, int]:
+        # Nearly all blocks stand in one piece of memory already.
+        block = self._pending[0] if len(self._pending) == 1 else b"".join(self._pending), self._lines
         self._pending, self._bytes, self._lines = [], 0, 0
         return block
 
@@ -103,13 +106,13 @@ class Cutter:
 class Block:
     """A block as it goes into a part: `data`, the CRC-32 and the size of its text, and its lines."""
 
-    data: bytes
+    data: Buffer
     crc32: int
     raw_bytes: int
     lines: int
 
 
-def compress(text: bytes, lines: int) -> Block:
+def compress(text: Buffer, lines: int) -> Block:
     """Compress a block by itself: raw deflate, not the last of its stream, that ends at a byte."""
     compressor = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS)
     data = compressor.compress(text) + compressor.flush(isal_zlib.Z_SYNC_FLUSH)
@@ -118,13 +121,13 @@ def compress(text: bytes, lines: int) -> Block:
     return Block(data, isal_zlib.crc32(text), len(text), lines)
 
 
-def _stored(text: bytes) -> bytes:
+def _stored(text: Buffer) -> bytes:
     """Return the text as stored deflate blocks: the bound that `Limits.part_text` counts on."""
     pieces = (text[start : start + _STORED] for start in range(0, len(text), _STORED))
     return b"".join(struct.pack("<BHH", 0, len(piece), len(piece) ^ 0xFFFF) + piece for piece in pieces)
 
 
-def keep(text: bytes, lines: int) -> Block:
+def keep(text: Buffer, lines: int) -> Block:
     """Return a block of a part that is not compressed."""
     return Block(text, 0, len(text), lines)
 
@@ -132,7 +135,7 @@ def keep(text: bytes, lines: int) -> Block:
 class PartWriter(Protocol):
     """Where the bytes of one part go. It is whole once `finish` returns, and still not visible."""
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Buffer) -> None:
         """Write the next bytes."""
         ...
 
@@ -167,7 +170,7 @@ class _Open:
     crc32: int = 0
     sha256: hashlib._Hash = field(default_factory=hashlib.sha256)
 
-    def write(self, data: builtins.bytes) -> None:
+    def write(self, data: Buffer) -> None:
         self.writer.write(data)
         self.sha256.update(data)
         self.crc32 = isal_zlib.crc32(data, self.crc32)
@@ -218,7 +221,7 @@ class Packer:
         """How many bytes have been handed to parts so far."""
         return sum(part.bytes for part in self.parts) + (self._part.bytes if self._part else 0)
 
-    def add(self, text: builtins.bytes, lines: int) -> None:
+    def add(self, text: Buffer, lines: int) -> None:
         """Take the next block of text."""
         self._under_way.append(self._pool.submit(self._make, text, lines))
         while len(self._under_way) > self._most_under_way or (self._under_way and self._under_way[0].done()):

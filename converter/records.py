@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
-import polars.selectors as cs
 
 from converter.job import Job, Tokens
 from converter.ledger import Ledger
@@ -71,6 +71,8 @@ class Records:
             *(ListOfItems("d_unsid=", tokens, "not_digits") for tokens in record.removed_traits),
             *(ListOfItems("ic=", tokens, "not_clean") for tokens in record.integration_codes),
         )
+        # Made once: each of many blocks asks for them, and making them takes longer than judging a few rows.
+        self._steps, self._results = self._expressions()
 
     def texts(
         self, frame: pl.LazyFrame, schema: Mapping[str, pl.DataType], *, json_lists: bool, nullable: bool = True
@@ -101,26 +103,9 @@ class Records:
         The result has `line` (String, null where the row is rejected), `reason` (UInt8, a place in `rules`, null
         where it is not), the texts, and counters: a number or truth of each row, named `COUNTER#PLACE`.
         """
-        made = self._signals()
-        if self.id_type.doubtful:
-            made.count("doubtful", pl.col("id").str.contains(self.id_type.doubtful, literal=True))
-        id_ = self.normalised(pl.col(self.place[self.job.id.column]))
-        row_rules = (*self._id_rules, *self._row_rules)
-        accepted_id = pl.when(pl.col("reason").is_null()).then(pl.col("id"))
-        return (
-            texts.with_columns(made.columns, id=id_)
-            .with_columns(made.later, id=pl.when(pl.col("id") != "").then(pl.col("id")))
-            .with_columns(any_signal=made.any_signal(), bad_value=made.bad_value())
-            .with_columns(reason=rules.first_reason(row_rules))
-            .with_columns(line=self.kind.line(accepted_id, made.signals))
-            .with_columns(reason=pl.coalesce("reason", rules.first_reason(self._line_rules, len(row_rules))))
-            .select(
-                pl.when(pl.col("reason").is_null()).then(pl.col("line")).alias("line"),
-                "reason",
-                *made.counters(),
-                *self.place.values(),
-            )
-        )
+        for step in self._steps:
+            texts = texts.with_columns(step)
+        return texts.select(self._results)
 
     def tally(self, judged: pl.DataFrame) -> Ledger:
         """Count what became of rows that `lines` gave.
@@ -128,12 +113,14 @@ class Records:
         `read` is left to those who count in the input itself, `written` to those who count lines.
         """
         ledger = Ledger()
+        reasons = np.bincount(judged["reason"].drop_nulls().to_numpy(), minlength=len(self.rules))
+        for rule, rejected in zip(self.rules, reasons.tolist(), strict=True):
+            if rejected:
+                ledger.rejected[rule.name] += rejected
         accepted = judged["reason"].is_null()
-        for place, count in judged["reason"].drop_nulls().value_counts().iter_rows():
-            ledger.rejected[self.rules[place].name] += count
-        counts = judged.filter(accepted).select(cs.contains("#").sum())
-        for name, count in counts.row(0, named=True).items() if counts.width else ():
-            counter = name.partition("#")[0]
+        for name in judged.columns if accepted.any() else ():
+            counter, is_counter, _ = name.partition("#")
+            count = int(judged[name].filter(accepted).sum()) if is_counter else 0
             if counter == "signals":
                 ledger.signals_written += count
             elif count:
@@ -141,7 +128,26 @@ class Records:
                 getattr(ledger, kept)[rule.name] += count
         return ledger
 
-    def normalised(self, id_: pl.Expr) -> pl.Expr:
+    def _expressions(self) -> tuple[list[list[pl.Expr]], list[pl.Expr]]:
+        """Return the columns that steps 2 to 5 add, one after the other, and what is selected then."""
+        made = self._signals()
+        if self.id_type.doubtful:
+            made.count("doubtful", pl.col("id").str.contains(self.id_type.doubtful, literal=True))
+        id_ = self._normalised(pl.col(self.place[self.job.id.column]))
+        row_rules = (*self._id_rules, *self._row_rules)
+        accepted_id = pl.when(pl.col("reason").is_null()).then(pl.col("id"))
+        steps = [
+            [*made.columns, id_.alias("id")],
+            [*made.later, pl.when(pl.col("id") != "").then(pl.col("id")).alias("id")],
+            [made.any_signal().alias("any_signal"), made.bad_value().alias("bad_value")],
+            [rules.first_reason(row_rules).alias("reason")],
+            [self.kind.line(accepted_id, made.signals).alias("line")],
+            [pl.coalesce("reason", rules.first_reason(self._line_rules, len(row_rules))).alias("reason")],
+        ]
+        line = pl.when(pl.col("reason").is_null()).then(pl.col("line")).alias("line")
+        return steps, [line, pl.col("reason"), *made.counters(), *map(pl.col, self.place.values())]
+
+    def _normalised(self, id_: pl.Expr) -> pl.Expr:
         """Return the ID trimmed and in its case: step 2."""
         if self.job.id.trim:
             id_ = id_.str.strip_chars()

@@ -140,7 +140,7 @@ class _FolderPart:
             self._ours = False
             raise
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Write the next bytes; every few megabytes the disk is set to work, so that the last flush is short."""
         assert self._file is not None  # noqa: S101 - for the type checker: begun
         try:

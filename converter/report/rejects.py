@@ -10,9 +10,11 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 import polars as pl
 from isal import isal_zlib
 
@@ -22,6 +24,18 @@ from converter.sources.base import BadRow, Rows
 from converter.spec.rules import Rule
 
 PARTIAL = ".partial"
+_MOST_WAITING = 16  # stretches
+_MOST_ROWS_WAITING = 4096
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """The rejected rows of a stretch of a file, as `RejectsFile.add` takes them."""
+
+    file: str
+    rows: Rows
+    rejected: pl.DataFrame
+    bad: Sequence[BadRow]
 
 
 class RejectsFile:
@@ -36,6 +50,8 @@ class RejectsFile:
         self._masked = pl.struct(masked(pl.col(f"c{place}")).alias(name) for place, name in enumerate(columns))
         self._compressor = isal_zlib.compressobj(2, isal_zlib.DEFLATED, 16 + isal_zlib.MAX_WBITS)
         self._file: IO[bytes] | None = None
+        self._waiting: list[_Stretch] = []
+        self._rows_waiting = 0
 
     def begin(self) -> None:
         """Create the file, under its partial name."""
@@ -52,32 +68,54 @@ class RejectsFile:
         `rows` are the numbers of those in `rejected`, which has `reason` and the columns as text; `bad` are those that
         could not be taken apart.
         """
+        if not rejected.height and not bad:
+            return
+        self._waiting.append(_Stretch(file, rows, rejected, bad))
+        self._rows_waiting += rejected.height + len(bad)
+        # Describing a few rows takes as long as describing many, and large files come in many stretches.
+        if len(self._waiting) >= _MOST_WAITING or self._rows_waiting >= _MOST_ROWS_WAITING:
+            self._describe()
+
+    def _describe(self) -> None:
+        """Write the rows that wait, as objects."""
         described = []
-        if rejected.height:
-            reasons = rejected["reason"]
+        rejected = [(place, each) for place, each in enumerate(self._waiting) if each.rejected.height]
+        if rejected:
+            counts = [each.rejected.height for _, each in rejected]
+            frame = pl.concat([each.rejected for _, each in rejected])
+            reasons = frame["reason"]
             described.append(
-                rejected.select(
-                    file=pl.lit(file),
-                    row=pl.Series(rows),
+                frame.select(
+                    stretch=pl.Series(np.repeat([place for place, _ in rejected], counts)),
+                    file=pl.Series([each.file for _, each in rejected]).gather(
+                        np.repeat(np.arange(len(counts)), counts)
+                    ),
+                    row=pl.Series(np.concatenate([each.rows for _, each in rejected])),
                     rule=self._names.gather(reasons),
                     code=self._codes.gather(reasons),
                     columns=self._masked,
                 )
             )
+        bad = [(place, each.file, row) for place, each in enumerate(self._waiting) for row in each.bad]
         if bad:
             columns = {
-                "file": [file] * len(bad),
-                "row": [row.row for row in bad],
-                "rule": [row.rule.name for row in bad],
-                "code": [row.rule.code for row in bad],
-                "length": [row.length for row in bad],
+                "stretch": [place for place, _, _ in bad],
+                "file": [file for _, file, _ in bad],
+                "row": [row.row for _, _, row in bad],
+                "rule": [row.rule.name for _, _, row in bad],
+                "code": [row.rule.code for _, _, row in bad],
+                "length": [row.length for _, _, row in bad],
             }
             if self._show_rows:
-                columns["text"] = [row.text.decode("utf-8", "backslashreplace") for row in bad]
+                columns["text"] = [row.text.decode("utf-8", "backslashreplace") for _, _, row in bad]
             described.append(pl.DataFrame(columns))
-        objects = [each.select("row", object=pl.struct(pl.all()).struct.json_encode()) for each in described]
+        self._waiting, self._rows_waiting = [], 0
+        order = ("stretch", "row")
+        objects = [
+            each.select(*order, object=pl.struct(pl.exclude("stretch")).struct.json_encode()) for each in described
+        ]
         if objects:
-            self._write(pl.concat(objects).sort("row", maintain_order=True)["object"])
+            self._write(pl.concat(objects).sort(order, maintain_order=True)["object"])
 
     def _write(self, objects: pl.Series) -> None:
         assert self._file is not None  # noqa: S101 - for the type checker: begun
@@ -89,6 +127,7 @@ class RejectsFile:
     def finish(self) -> None:
         """Complete the file, still under its partial name."""
         assert self._file is not None  # noqa: S101 - for the type checker: begun
+        self._describe()
         try:
             self._file.write(self._compressor.flush())
             self._file.close()
