@@ -1,7 +1,6 @@
 """Makes lines of sources: in a few workers, in order, with bounded memory.
 
-A small piece (text formats) is collected at once in a worker; a file that the engine reads by itself (Parquet,
-Arrow) comes in batches, which the workers convert. The rows of large files become lines by compiled loops, those of
+A piece of a file is collected at once in a worker. The rows of large files become lines by compiled loops, those of
 delimited text without a frame between, as far as it is regular; odd rows, and those of small files, by the query of
 `records`. Either way the rows that come out are counted against the rows that the source has found in the file, so
 that one lost on the way is noticed.
@@ -30,7 +29,6 @@ from converter.records import Records
 from converter.sources import BadRow, Block, InputFile, Piece, Rows, Source, damaged, lost
 from converter.sources.delimited import DelimitedSource
 
-_BATCH_ROWS = 65_536
 _MOST_WORKERS = 8
 ENGINE_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException, OSError)
 """What the libraries below raise where a file is damaged; a panic is not even an `Exception`."""
@@ -105,36 +103,32 @@ class _Converter:
         for piece in source.pieces(self._records.columns, self._loops if of_blocks else None):
             if isinstance(piece, Block):
                 yield pool.submit(self._block, of_blocks, source, piece)
-            elif piece.whole:
-                yield pool.submit(self._whole, source, piece)
             else:
-                yield from self._in_batches(source, piece, pool)
+                yield pool.submit(self._whole, source, piece)
 
     def _block(self, compiled: Compiled | None, source: Source, block: Block) -> Converted:
         """Convert a block by the loops, but for its odd rows; all of it as frames where it is not UTF-8."""
         made = compiled.of_block(block) if compiled else None
         if compiled is None or made is None:
             return self._whole(source, block.take_apart(None))
-        if not len(made.lines):
-            converted = _plain(compiled, made)
-            converted.ledger.read = block.rows
-            return Converted(
-                block.file, converted.texts, converted.rejected, made.lines, (), converted.ledger, block.position
-            )
-        odd = block.take_apart(made.text.data)
-        judged = collected(block.file, self._records.lines(self._texts(source, odd.frame)))
-        if judged.height != odd.rows or odd.rows + len(odd.bad) + odd.blank != len(made.lines):
-            raise lost(block.file, len(made.lines), judged.height)
-        # From newlines in the text of the odd rows to rows, and to lines of the file.
-        rows = np.searchsorted(made.text_lines, odd.locate(np.arange(odd.rows)))
-        lines = made.lines + block.first
-        bad = [replace(row, row=int(lines[np.searchsorted(made.text_lines, row.row)])) for row in odd.bad]
-        converted = self._mixed(compiled, made, judged, rows)
-        converted.ledger.read = block.rows - odd.blank
-        for row in bad:
-            converted.ledger.rejected[row.rule.name] += 1
-        places = converted.places + block.first
-        return Converted(block.file, converted.texts, converted.rejected, places, bad, converted.ledger, block.position)
+        bad: Sequence[BadRow] = ()
+        blank = 0
+        if len(made.lines):
+            odd = block.take_apart(made.text.data)
+            rows = collected(block.file, self._records.lines(self._texts(source, odd.frame)))
+            if rows.height != odd.rows or odd.rows + len(odd.bad) + odd.blank != len(made.lines):
+                raise lost(block.file, len(made.lines), rows.height)
+            # From newlines in the text of the odd rows to rows, and to lines of the file.
+            places = np.searchsorted(made.text_lines, odd.locate(np.arange(odd.rows)))
+            lines = made.lines + block.first
+            bad = [replace(row, row=int(lines[np.searchsorted(made.text_lines, row.row)])) for row in odd.bad]
+            blank = odd.blank
+            judged = self._mixed(compiled, made, rows, places)
+        else:
+            judged = _plain(compiled, made)
+        return _converted(
+            block.file, judged, judged.places + block.first, bad, read=block.rows - blank, position=block.position
+        )
 
     def _whole(self, source: Source, piece: Piece) -> Converted:
         """Convert a piece at once; where the engine cannot parse it, without the rows that it cannot parse."""
@@ -146,33 +140,12 @@ class _Converter:
                     raise
             else:
                 if judged.rows == piece.rows:
-                    return self._converted(piece, judged, 0, piece.position, read=piece.rows + len(piece.bad))
+                    read = piece.rows + len(piece.bad)
+                    rows = piece.locate(judged.places)
+                    return _converted(piece.file, judged, rows, piece.bad, read=read, position=piece.position)
                 if piece.mend is None:
                     raise lost(piece.file, piece.rows, judged.rows)
             piece = piece.mend()
-
-    def _in_batches(self, source: Source, piece: Piece, pool: ThreadPoolExecutor) -> Iterator[Future[Converted]]:
-        """Convert a piece while the engine reads it; the last task brings the count of its rows."""
-
-        def convert(batch: pl.DataFrame, first: int, position: int, read: int) -> Converted:
-            return self._converted(piece, self._judged(piece.file, batch.rechunk().lazy()), first, position, read=read)
-
-        texts = self._texts(source, piece.frame)
-        first = 0
-        batches = texts.collect_batches(chunk_size=_BATCH_ROWS, maintain_order=True, engine="streaming")
-        while True:
-            try:
-                batch = next(batches, None)
-            except ENGINE_ERRORS as error:
-                raise damaged(source.file, error) from None
-            if batch is None:
-                break
-            position = round(piece.position * (first + batch.height) / max(piece.rows, 1))
-            yield pool.submit(convert, batch, first, position, 0)
-            first += batch.height
-        if first != piece.rows:
-            raise lost(piece.file, piece.rows, first)
-        yield pool.submit(convert, pl.DataFrame(schema=texts.collect_schema()), first, piece.position, piece.rows)
 
     def _texts(self, source: Source, frame: pl.LazyFrame) -> pl.LazyFrame:
         return self._records.texts(frame, source.schema, json_lists=source.json_lists, nullable=source.nullable)
@@ -203,12 +176,15 @@ class _Converter:
         ledger.written = sum(len(text.ends) for text in texts)
         return _Judged(texts, judged.filter(is_rejected).rechunk(), made.lines[rejected], made.rows, ledger)
 
-    def _converted(self, piece: Piece, judged: _Judged, first: int, position: int, *, read: int) -> Converted:
-        judged.ledger.read = read
-        for bad in piece.bad:
-            judged.ledger.rejected[bad.rule.name] += 1
-        rows = piece.locate(judged.places + first)
-        return Converted(piece.file, judged.texts, judged.rejected, rows, piece.bad, judged.ledger, position)
+
+def _converted(
+    file: InputFile, judged: _Judged, rows: Rows, bad: Sequence[BadRow], *, read: int, position: int
+) -> Converted:
+    """Put together what became of `read` rows: those judged, whose rejected ones are `rows` of the file, and `bad`."""
+    judged.ledger.read = read
+    for row in bad:
+        judged.ledger.rejected[row.rule.name] += 1
+    return Converted(file, judged.texts, judged.rejected, rows, bad, judged.ledger, position)
 
 
 def _plain(compiled: Compiled, made: Lines) -> _Judged:

@@ -13,9 +13,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from converter import engine
 from converter.errors import ColumnError, ConverterError, InputError, JobError
-from converter.sources import InputFile, ndjson
+from converter.sources import InputFile, ndjson, tables
 from converter.sources.delimited import DelimitedSource
 from converter.sources.streams import TextStream
 
@@ -374,9 +373,9 @@ def test_a_line_without_an_end_is_an_error(run: Run, monkeypatch: pytest.MonkeyP
 def test_a_file_of_which_every_row_needs_care_is_converted_to_its_end(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "_BATCH_ROWS", 16)
+    monkeypatch.setattr(tables, "_PIECE_ROWS", 16)
     path = run.folder / "in.parquet"
     table = pl.DataFrame({"id": [f" é{number}" for number in range(200)], "a": ["x"] * 200})
-    table.write_parquet(path, row_group_size=16)
+    table.write_parquet(path, row_group_size=50)
     run.convert(input={"path": str(path)})
     assert run.lines == [f'é{number}\t"a"="x"' for number in range(200)]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # which brings LLVM along
 Bytes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int64]
 SLACK = layout.SLACK
+_SPARE = 4096  # room for some long lists among few rows
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,7 @@ class _Output:
     """Memory for what becomes of rows."""
 
     def __init__(self, room: int, rows: int, columns: int, odd_bytes: int) -> None:
+        room += _SPARE
         self._lines = np.empty(room + SLACK, np.uint8)
         self._ends = np.empty(rows, np.int64)
         self._odd = np.empty((rows, layout.ODD_ROW), np.int64)

@@ -62,10 +62,9 @@ class Piece:
 
     `rows` is how many rows `frame` must give, counted in the file itself; `bad` are the rows beside them that
     could not be taken apart. `locate` maps places in `frame`, counted from 0, to rows as reports name them:
-    the physical line for text formats, the row for others, both counted from 1. `whole` says
-    that it is small enough to be collected at once. `position` is how many bytes of the file are read once the
-    piece is. `mend`, where there is one, gives the piece without the rows that the engine cannot parse, once it
-    could not.
+    the physical line for text formats, the row for others, both counted from 1. `position` is how many bytes of
+    the file are read once the piece is. `mend`, where there is one, gives the piece without the rows that the engine
+    cannot parse, once it could not.
     """
 
     file: InputFile
@@ -74,7 +73,6 @@ class Piece:
     locate: Callable[[Rows], Rows]
     position: int
     bad: tuple[BadRow, ...] = ()
-    whole: bool = False
     blank: int = 0
     mend: Callable[[], Piece] | None = None
 

@@ -103,7 +103,7 @@ class DelimitedSource:
 
         bad = tuple(BadRow(first + row.line, row.rule, len(row.text), row.text) for row in taken.bad)
         frame = self._scan(taken.text)
-        return Piece(self.file, frame, taken.rows, locate, position, bad, whole=True, blank=taken.blank)
+        return Piece(self.file, frame, taken.rows, locate, position, bad, blank=taken.blank)
 
     def _block_of(self, found: _Found, first: int, position: int, structure: Structure) -> Block:
         """Return rows that the loops found as a block; its first physical line is `first`."""

@@ -124,7 +124,6 @@ class NdjsonSource:
             len(lines),
             locate,
             position,
-            whole=True,
             blank=int(np.count_nonzero(blank)),
             mend=mend,
         )

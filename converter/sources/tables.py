@@ -11,7 +11,7 @@ from converter.errors import InputError
 from converter.job import Input
 from converter.sources.base import InputFile, Piece, Rows
 
-_STREAM_ROWS = 1 << 17
+_PIECE_ROWS = 1 << 17  # in memory at once, for each worker; to skip rows of a file costs next to nothing
 
 
 class TableSource:
@@ -37,8 +37,14 @@ class TableSource:
         return set()
 
     def pieces(self, columns: tuple[str, ...], loops: object = None) -> Iterator[Piece]:
-        """Yield the whole file: the engine reads it in batches."""
-        yield Piece(self.file, self._frame.select(columns), self._rows, _numbers_from(1), self.file.size)
+        """Yield the file in pieces, which the engine reads by itself."""
+        frame = self._frame.select(columns)
+        for first in range(0, self._rows, _PIECE_ROWS):
+            end = min(first + _PIECE_ROWS, self._rows)
+            # The last one goes on to the file's end, whatever its bookkeeping says.
+            piece = frame.slice(first, None if end == self._rows else _PIECE_ROWS)
+            position = round(self.file.size * end / self._rows)
+            yield Piece(self.file, piece, end - first, _numbers_from(first + 1), position)
 
 
 class StreamSource:
@@ -73,10 +79,10 @@ class StreamSource:
                     break
                 except (pa.ArrowInvalid, OSError) as error:
                     raise damaged(self.file, error) from None
-                for start in range(0, batch.num_rows, _STREAM_ROWS):
-                    part = batch.slice(start, _STREAM_ROWS)
+                for start in range(0, batch.num_rows, _PIECE_ROWS):
+                    part = batch.slice(start, _PIECE_ROWS)
                     frame = pl.DataFrame(pa.Table.from_batches([part]).select(list(columns))).lazy()
-                    yield Piece(self.file, frame, part.num_rows, _numbers_from(first + 1), raw.tell(), whole=True)
+                    yield Piece(self.file, frame, part.num_rows, _numbers_from(first + 1), raw.tell())
                     first += part.num_rows
 
 

@@ -1,0 +1,187 @@
+"""The compiled loops on frames give what the query gives; they read no further than they may, and are kept whole."""
+
+from __future__ import annotations
+
+import mmap
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from converter import kernel
+from converter.compiled import Compiled
+from converter.engine import _Converter
+from converter.job import Job
+from converter.kernel.calls import SLACK
+from converter.memory import Views
+from converter.records import Records
+from converter.sources import InputFile
+
+LOOPS = kernel.load(1 << 60)
+CHARACTERS = 'aB1| ,"\t\x01é@.:-0'
+IDS = st.text(alphabet="aB10-", min_size=1, max_size=20) | st.text(alphabet=CHARACTERS, max_size=6)
+VALUES = st.text(alphabet="aB1 é", max_size=40) | st.text(alphabet=CHARACTERS, max_size=4)
+ITEMS = st.lists(
+    st.sampled_from(["1", "22", "x-1", " 3", "", '"', "é", "4,4", "5" * 70, "123456789"]), max_size=15
+).map("|".join)
+ROWS = st.lists(st.tuples(IDS, VALUES, VALUES, ITEMS, ITEMS), max_size=12)
+FILE = InputFile(Path("in.parquet"), 1, 1)
+
+
+@st.composite
+def jobs(draw: st.DrawFn) -> Job:
+    signals: list[Any] = draw(st.lists(st.sampled_from(["a", "b", {"column": "a", "key": "again" * 5}]), max_size=3))
+    if draw(st.booleans()):
+        signals.insert(draw(st.integers(0, len(signals))), {"key": "k", "value": "one, two"})
+    return Job(
+        input={"path": "in.csv", "null_values": draw(st.sampled_from([[], [], ["a"]]))},
+        id={
+            "column": "id",
+            "type": draw(st.sampled_from(["crm", "crm", "vizio", "maid", "uuid"])),
+            "case": draw(st.sampled_from(["preserve", "lower", "upper"])),
+            "trim": draw(st.booleans()),
+        },
+        record={
+            "signals": signals,
+            "traits": draw(st.sampled_from([["t"], ["t", 7], []])) if signals else ["t"],
+            "integration_codes": draw(
+                st.sampled_from([[], ["c"], [{"column": "c", "separator": "|"}, {"value": "z"}]])
+            ),
+            "comma": draw(st.sampled_from(["keep", "", ";"])),
+            "on_bad_value": draw(st.sampled_from(["clean", "drop", "reject"])),
+        },
+        output={"to": "out", "dpid": 1234},
+    )
+
+
+@settings(max_examples=500, deadline=None)
+@given(ROWS, jobs(), st.sampled_from([10_000, 60]))
+def test_lines_rejects_and_counts_are_those_of_the_query(rows: list[tuple[str, ...]], job: Job, most: int) -> None:
+    records = Records(job, most)
+    frame = pl.DataFrame(rows, schema=dict.fromkeys(["id", "a", "b", "t", "c"], pl.String), orient="row")
+    texts = records.texts(frame.lazy(), frame.schema, json_lists=False)
+    results = []
+    for loops in (None, LOOPS):
+        judged = _Converter(records, loops)._judged(FILE, texts)
+        text = b"".join(bytes(buffer) for text in judged.texts for buffer in text.buffers)
+        ends = [int(end) for text in judged.texts for end in text.ends]
+        rejected = judged.rejected["reason", "c0"].rows() if judged.rejected.height else []
+        results.append((text, len(ends), judged.places.tolist(), rejected, judged.rows, judged.ledger))
+    assert results[0] == results[1]
+
+
+def compiled(**record: Any) -> Compiled:
+    assert LOOPS
+    job = Job(input={"path": "in"}, id={"column": "id"}, record=record, output={"to": "out", "dpid": 1234})
+    return Compiled(Records(job, 10_000), Records(job, 10_000).columns, LOOPS)
+
+
+def test_plain_rows_are_not_odd() -> None:
+    frame = pl.DataFrame({"id": ["U1", "U2"], "a": ["x", ""], "b": ["1,5", "é" * 30], "t": ["1|2", "3" * 200]})
+    made = compiled(signals=["a", "b"], traits=["t"]).of_frame(frame)
+    assert not len(made.lines)
+    assert (made.signals, made.missing) == (6, 1)
+
+
+@pytest.mark.parametrize("bad", [b'"', b"\x1f"])
+@pytest.mark.parametrize("length", [1, 12, 13, 15, 16, 17, 31, 32, 33, 63, 64, 65, 130])
+def test_a_value_that_ends_with_its_page_is_read_to_its_end_and_no_further(length: int, bad: bytes) -> None:
+    page = np.frombuffer(mmap.mmap(-1, mmap.PAGESIZE), np.uint8)
+    good = (b"0123456789" * 20)[:length]
+    form = compiled(signals=["a"], traits=["t"])._form
+    for value, made_lines in ((good, 1), (good[:-1] + bad, 0)):
+        page[-length:] = np.frombuffer(value, np.uint8)
+        inline = Views(np.frombuffer((1).to_bytes(4, "little") + b"u" + bytes(11), np.uint8), ())
+        view = b"".join(number.to_bytes(4, "little") for number in (length, 0, 0, mmap.PAGESIZE - length))
+        if length <= 12:
+            view = length.to_bytes(4, "little") + value + bytes(12 - length)
+        column = Views(np.frombuffer(view, np.uint8), (page,))
+        assert LOOPS
+        made = LOOPS.frame_lines([inline, column, column], 1, form)
+        assert len(made.ends) == made_lines
+        if made_lines:
+            assert made.memory[: made.ends[0]].tobytes() == b'u\t"a"="%b",d_sid=%b\n' % (value, value)
+
+
+def test_no_line_is_written_where_there_is_no_room() -> None:
+    """A long list of short items needs more room than is made; it is left to the query."""
+    frame = pl.DataFrame({"id": ["u1", "u2", "u3"], "t": ["1", "|".join("1" * 900), "2"]})
+    made = compiled(traits=["t"]).of_frame(frame)
+    assert made.lines.tolist() == [1]
+    assert made.places.tolist() == [1]
+
+
+def test_lines_are_put_among_others() -> None:
+    assert LOOPS
+
+    def text(*lines: bytes) -> tuple[Any, Any]:
+        return np.frombuffer(b"".join(lines) + bytes(SLACK), np.uint8), np.cumsum([*map(len, lines)], dtype=np.int64)
+
+    places = np.array([0, 0, 1, 2])
+    memory, ends = LOOPS.merged(*text(b"one\n", b"two\n"), *text(b"a\n", b"bb\n", b"c" * 90 + b"\n", b"\n"), places)
+    assert memory[: ends[-1]].tobytes() == b"a\nbb\none\n" + b"c" * 90 + b"\ntwo\n\n"
+    assert ends.tolist() == [2, 5, 9, 100, 104, 105]
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    folders = [tmp_path / "package" / "__pycache__", tmp_path / "user" / "cache"]
+    monkeypatch.setattr(kernel, "_folders", lambda: iter(folders))
+    return folders
+
+
+def test_the_loops_are_compiled_once_and_kept_whole(folders: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    code = next(kernel._FOLDER.glob("__pycache__/loops-*.bin")).read_bytes()[32:]
+    asked = []
+    monkeypatch.setattr(kernel, "_compiled", lambda: asked.append(1) or code)
+    assert kernel.load(kernel.WORTH_COMPILING_BYTES - 1) is None
+    assert kernel.load(kernel.WORTH_COMPILING_BYTES)
+    assert kernel.load(kernel.WORTH_BYTES)
+    assert len(asked) == 1
+    (stored,) = folders[0].iterdir()
+    stored.write_bytes(stored.read_bytes()[:-1])  # cut off: not to be run
+    assert kernel.load(kernel.WORTH_BYTES) is None
+    assert kernel.load(kernel.WORTH_COMPILING_BYTES)
+    assert len(asked) == 2
+    assert kernel.load(kernel.WORTH_BYTES - 1) is None
+
+
+def test_where_the_package_cannot_be_written_to_the_user_keeps_the_loops(folders: list[Path]) -> None:
+    folders[0].parent.mkdir()
+    folders[0].touch()  # no folder can be made
+    kernel._store("loops.bin", b"code")
+    assert kernel._stored("loops.bin") == b"code"
+    assert [path.name for path in folders[1].iterdir()] == ["loops.bin"]
+    assert folders[1].stat().st_mode & 0o077 == 0
+    folders[1] = folders[0]
+    kernel._store("loops.bin", b"code")  # nowhere: then they are compiled again the next time
+    assert kernel._stored("loops.bin") is None
+
+
+def test_the_users_folder_is_that_of_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert list(kernel._folders())[1] == tmp_path / "aam-inbound-converter"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert list(kernel._folders())[1] == tmp_path / ".cache" / "aam-inbound-converter"
+
+
+@pytest.mark.parametrize("error", [OSError, subprocess.TimeoutExpired(["python"], 1)])
+def test_without_the_compiler_the_query_does_it_all(
+    folders: list[Path], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(subprocess, "run", fails)
+    assert kernel.load(1 << 60) is None
+
+
+def test_a_compiler_that_is_not_installed_is_no_error(folders: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel.sys, "executable", "/bin/false")
+    assert kernel.load(1 << 60) is None
