@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.compare import present
-from benchmarks.contenders import CONTENDERS, OURS, chosen_level, write_levels
+from benchmarks.contenders import CONTENDERS, OURS, chosen_level, keep_levels
 from benchmarks.measure import generated, measure
 from benchmarks.table import table
 from benchmarks.workloads import DATA, Input
@@ -20,12 +20,12 @@ def levels(source: Input) -> None:
     with tempfile.TemporaryDirectory(prefix="levels-", dir=DATA) as folder:
         output = Path(folder, "output")
         ours = measure(OURS, workload, path, output).output_bytes
-        sizes = {OURS: {"": ours}}
+        sizes: dict[str, dict[str, int]] = {}
         for name in names:
             sizes[name] = {}
             for level in CONTENDERS[name].levels:
                 sizes[name][str(level)] = measure(name, workload, path, output, level=level).output_bytes
-    write_levels({workload.name: sizes})
+    keep_levels(workload.name, {"rows": source.rows, "ours": ours, "by_level": sizes})
     rows = [
         [name, str(chosen_level(name, workload.name)), *(f"{size / ours:.2f}" for size in sizes[name].values())]
         for name in names

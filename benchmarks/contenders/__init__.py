@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 from benchmarks import BenchmarkError
 from benchmarks.workloads import Workload
@@ -66,7 +67,7 @@ class Contender:
         return modules + [name for name in self.commands if shutil.which(name) is None]
 
 
-_ZLIB = range(1, 10)
+_ZLIB = range(1, 7)
 CONTENDERS = {
     "ours": Contender("ours.convert"),
     "loops": Contender("ours.convert_with_loops"),
@@ -121,19 +122,28 @@ def chosen_level(name: str, workload: str) -> int | None:
     """
     if not CONTENDERS[name].levels:
         return None
-    sizes = measured_levels().get(workload, {})
-    if name not in sizes:
+    measured = measured_levels().get(workload)
+    sizes = measured["by_level"].get(name) if measured else None
+    if measured is None or not sizes:
         return 1
-    ours = sizes[OURS][""]
-    return int(min(sizes[name], key=lambda level: abs(sizes[name][level] - ours)))
+    ours = measured["ours"]
+    return min(CONTENDERS[name].levels, key=lambda level: abs(sizes[str(level)] - ours))
 
 
-def measured_levels() -> dict[str, dict[str, dict[str, int]]]:
-    """Return the bytes of output by workload, contender and level."""
-    found: dict[str, dict[str, dict[str, int]]] = json.loads(_LEVELS.read_text("utf-8")) if _LEVELS.exists() else {}
+class Sizes(TypedDict):
+    """Bytes of output for so many rows: of ours, and of each contender by its level."""
+
+    rows: int
+    ours: int
+    by_level: dict[str, dict[str, int]]
+
+
+def measured_levels() -> dict[str, Sizes]:
+    """Return what has been measured, by workload."""
+    found: dict[str, Sizes] = json.loads(_LEVELS.read_text("utf-8"))
     return found
 
 
-def write_levels(sizes: dict[str, dict[str, dict[str, int]]]) -> None:
+def keep_levels(workload: str, sizes: Sizes) -> None:
     """Keep what was measured, beside what is kept of other workloads."""
-    _LEVELS.write_text(json.dumps(measured_levels() | sizes, indent=1) + "\n", "utf-8")
+    _LEVELS.write_text(json.dumps(measured_levels() | {workload: sizes}, indent=1) + "\n", "utf-8")
