@@ -30,6 +30,7 @@ _INK = "#1F2328"
 _FAINT = "#6E7781"
 _GB = 1e9
 _MIB = 2**20
+_MOST_RATIO = 5  # bars of so many times ours and more are cut
 
 
 def draw(results: Path, folder: Path) -> None:
@@ -104,11 +105,11 @@ def _comparison_chart(comparisons: Sequence[Comparison]) -> Figure:
         "Median of fresh processes taking turns; thin lines: least and most. ×: wall time in terms of ours. All outputs"
         " have the same lines, gzipped at the level nearest to ours in size where it can be set. floor: the finished "
         "lines through our compressor on all cores, and nothing else. Hatched: measured on one row in so many, and "
-        "multiplied.",
+        "multiplied. Bars with a gap are longer than drawn.",
         _machine(comparisons[0].machine),
     ]
     figure = _figure(
-        11, rows * (0.34 * most + 1.0) + 1.4, "Seconds from table to inbound files (less is better)", notes
+        11, rows * (0.32 * most + 1.1) + 1.4, "Seconds from table to inbound files (less is better)", notes
     )
     for place, each in enumerate(comparisons, 1):
         _bars(figure.add_subplot(rows, columns, place), each)
@@ -116,11 +117,11 @@ def _comparison_chart(comparisons: Sequence[Comparison]) -> Figure:
 
 
 def _bars(axes: Axes, result: Comparison) -> None:
-    """Draw a bar a contender, the quickest on top. Bars of slow ones that would dwarf the others are cut."""
+    """Draw a bar for each contender, the quickest on top. Those of slow ones, which would dwarf the others, are cut."""
+    from matplotlib.ticker import MaxNLocator
+
     ranked = sorted(result.contenders, key=lambda each: each.wall)
-    longest = max(each.wall for each in ranked if each.one_in == 1)
-    end = 1.22 * longest
-    room = 1.42 * longest
+    end = min(_MOST_RATIO * result.of_base.wall, max(max(each.walls) for each in ranked))
     for place, each in enumerate(ranked):
         colour = {result.base: _OURS, "floor": _FLOOR}.get(each.name, _OTHERS)
         part = each.one_in > 1
@@ -135,12 +136,16 @@ def _bars(axes: Axes, result: Comparison) -> None:
         )
         cut = each.wall > end
         if cut:
-            _cut_mark(axes, end * 0.93, place)
+            _cut_mark(axes, end * 0.94, place)
         elif len(each.walls) > 1:
             axes.plot(
-                [min(each.walls), max(each.walls)], [place, place], color=_INK, linewidth=1, solid_capstyle="butt"
+                [min(each.walls), min(max(each.walls), end)],
+                [place, place],
+                color=_INK,
+                linewidth=1,
+                solid_capstyle="butt",
             )
-        after = end if cut else max(each.wall, *each.walls)
+        after = min(max(each.walls), end)
         text = f"{_seconds(each.wall)} s"
         if each.name != result.base:
             text += f"  {each.wall / result.of_base.wall:.1f}×"
@@ -152,20 +157,28 @@ def _bars(axes: Axes, result: Comparison) -> None:
         tick.set_fontweight("bold" if each.name == result.base else "normal")
     axes.tick_params(axis="y", length=0)
     axes.invert_yaxis()
-    axes.set_xlim(0, room)
+    axes.set_xlim(0, 1.3 * end)
+    ticks = MaxNLocator(4, integer=end > 4).tick_values(0, end)
+    axes.set_xticks([tick for tick in ticks if 0 <= tick < 0.92 * end])  # none where bars are cut
     axes.grid(axis="x")
     axes.spines["bottom"].set_visible(False)
     axes.tick_params(axis="x", length=0)
-    title = f"{WORKLOADS[result.workload].title}: {_count(result.rows)} rows, {_bytes(result.input_bytes)}"
-    axes.set_title(title, loc="left", fontsize=11, pad=8)
+    axes.set_title(WORKLOADS[result.workload].title, loc="left", fontsize=11, pad=22)
+    size = f"{_count(result.rows)} rows, {_bytes(result.input_bytes)} to {_bytes(result.text_bytes)} of lines"
+    axes.annotate(size, (0, 1), (0, 8), xycoords="axes fraction", textcoords="offset points", fontsize=9, color=_FAINT)
 
 
 def _cut_mark(axes: Axes, x: float, place: int) -> None:
     """Draw two slanted lines through a bar that is longer than it is drawn."""
-    width = axes.get_xlim()[1] * 0.006
-    for shift in (0.0, 3 * width):
+    width = x * 0.008
+    for colour, thickness in ((_FAINT, 6), ("white", 4)):
         axes.plot(
-            [x + shift - width, x + shift + width], [place + 0.42, place - 0.42], color="white", linewidth=4, zorder=3
+            [x - width, x + width],
+            [place + 0.4, place - 0.4],
+            color=colour,
+            linewidth=thickness,
+            solid_capstyle="butt",
+            zorder=3,
         )
 
 
@@ -178,66 +191,78 @@ def _label(each: Measured, result: Comparison) -> str:
 
 def _scaling_chart(result: Scaling) -> Figure:
     title = f"How the converter scales: {WORKLOADS[result.workload].title}"
-    notes = ["Median of fresh processes; lines at points: least and most. Threads: held to as many cores."]
+    notes = [
+        "Median of fresh processes; thin lines: least and most. Runs with so many threads are held to as many cores."
+    ]
     figure = _figure(11, 4.6, title, [*notes, _machine(result.machine)])
-    seconds, memory, threads = figure.subplots(1, 3)
-    rows = [each.rows / 1e6 for each in result.sizes]
-    _line(seconds, rows, [each.walls for each in result.sizes], "{:,.1f} s")
-    first = result.sizes[0]
-    seconds.plot(
-        [0, rows[-1]], [0, first.wall * rows[-1] / rows[0]], color=_FAINT, linestyle=(0, (4, 3)), linewidth=1, zorder=1
-    )
-    seconds.annotate(
-        "in proportion to the first",
-        (0.97, 0.04),
-        xycoords="axes fraction",
-        ha="right",
-        fontsize=8,
-        color=_FAINT,
-    )
-    seconds.set_title("Wall seconds by million rows", loc="left", fontsize=11, pad=8)
-    peaks = [[peak / _MIB for peak in each.peaks] for each in result.sizes]
-    _line(memory, rows, peaks, "{:,.0f} MiB")
-    memory.set_title("Peak memory by million rows, MiB", loc="left", fontsize=11, pad=8)
+    seconds, memory, threads = figure.subplots(1, 3, width_ratios=[1.3, 1, 1])
+    _times(seconds, result.sizes)
+    _memory(memory, result.sizes)
     _threads(threads, result.threads)
     return figure
 
 
-def _line(axes: Axes, places: Sequence[float], values: Sequence[Sequence[float]], form: str) -> None:
-    middles = [statistics.median(each) for each in values]
-    axes.plot(places, middles, color=_OURS, marker="o", markersize=5, linewidth=2, zorder=2)
-    for place, middle, each in zip(places, middles, values, strict=True):
-        axes.plot([place, place], [min(each), max(each)], color=_INK, linewidth=1, zorder=3)
+def _times(axes: Axes, sizes: Sequence[Measured]) -> None:
+    """Draw wall time by rows, and a line in proportion to the first."""
+    rows = [each.rows for each in sizes]
+    slope = sizes[0].wall / rows[0]
+    axes.plot([0, rows[-1]], [0, slope * rows[-1]], color=_FAINT, dashes=(4, 3), linewidth=1, label="in proportion")
+    axes.plot(rows, [each.wall for each in sizes], color=_OURS, marker="o", markersize=5, linewidth=2, label="measured")
+    for each in sizes:
+        axes.plot([each.rows] * 2, [min(each.walls), max(each.walls)], color=_INK, linewidth=1, zorder=3)
+        # On the side of the curve where the other line is not.
+        quick = each.wall <= slope * each.rows
         axes.annotate(
-            form.format(middle), (place, max(each)), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=9
+            f"{_seconds(each.wall)} s",
+            (each.rows, each.wall),
+            (6, -4) if quick else (-6, 4),
+            textcoords="offset points",
+            ha="left" if quick else "right",
+            va="top" if quick else "bottom",
+            fontsize=9,
         )
-    axes.set_xlim(0, places[-1] * 1.18)
-    axes.set_ylim(0, max(max(each) for each in values) * 1.25)
-    axes.set_xticks(list(places), [f"{place:g}" for place in places])
-    axes.grid(axis="y")
+    axes.set_xlim(0, rows[-1] * 1.16)
+    axes.set_ylim(0, max(slope * rows[-1], *(max(each.walls) for each in sizes)) * 1.12)
+    axes.set_xticks(rows, [_short(each) for each in rows])
+    axes.legend(loc="upper left", frameon=False, fontsize=9)
+    _finish(axes, "Wall seconds by rows")
+
+
+def _memory(axes: Axes, sizes: Sequence[Measured]) -> None:
+    peaks = [statistics.median(each.peaks) / _MIB for each in sizes]
+    for place, (each, peak) in enumerate(zip(sizes, peaks, strict=True)):
+        axes.bar(place, peak, 0.62, color=_OURS)
+        axes.plot([place, place], [min(each.peaks) / _MIB, max(each.peaks) / _MIB], color=_INK, linewidth=1)
+        _above(axes, place, max(each.peaks) / _MIB, f"{peak:,.0f} MiB")
+    axes.set_xticks(range(len(sizes)), [_short(each.rows) for each in sizes])
+    axes.set_ylim(0, max(max(each.peaks) for each in sizes) / _MIB * 1.2)
+    _finish(axes, "Peak memory by rows, MiB")
 
 
 def _threads(axes: Axes, results: Sequence[Measured]) -> None:
     width = 0.36
-    for place, each in enumerate(results):
-        for shift, value, colour in ((-width / 2, each.wall, _OURS), (width / 2, each.cpu, _CPU)):
-            axes.bar(place + shift, value, width * 0.94, color=colour)
-            axes.annotate(
-                f"{_seconds(value)} s",
-                (place + shift, value),
-                xytext=(0, 4),
-                textcoords="offset points",
-                ha="center",
-                fontsize=9,
-            )
-    axes.set_xticks(range(len(results)), [str(each.threads) for each in results])
+    for name, shift, colour in (("wall", -width / 2, _OURS), ("CPU", width / 2, _CPU)):
+        runs = [each.walls if name == "wall" else each.cpus for each in results]
+        for place, values in enumerate(runs):
+            middle = statistics.median(values)
+            axes.bar(place + shift, middle, width * 0.94, color=colour, label=None if place else name)
+            axes.plot([place + shift] * 2, [min(values), max(values)], color=_INK, linewidth=1)
+            _above(axes, place + shift, max(values), f"{_seconds(middle)} s")
+    axes.set_xticks(range(len(results)), [f"{each.threads}" for each in results])
     axes.set_xlim(-0.6, max(len(results), 2) - 0.4)
-    axes.set_ylim(0, max(max(each.wall, each.cpu) for each in results) * 1.25)
-    axes.grid(axis="y")
-    axes.bar(0, 0, color=_OURS, label="wall")
-    axes.bar(0, 0, color=_CPU, label="CPU")
+    axes.set_ylim(0, max(max(*each.walls, *each.cpus) for each in results) * 1.3)
     axes.legend(loc="upper right", frameon=False, ncols=2, fontsize=9, handlelength=1, borderaxespad=0.2)
-    axes.set_title(f"Seconds by threads, {_count(results[0].rows)} rows", loc="left", fontsize=11, pad=8)
+    _finish(axes, f"Seconds by threads, {_count(results[0].rows)} rows")
+
+
+def _above(axes: Axes, x: float, y: float, text: str) -> None:
+    axes.annotate(text, (x, y), (0, 4), textcoords="offset points", ha="center", fontsize=9)
+
+
+def _finish(axes: Axes, title: str) -> None:
+    axes.grid(axis="y")
+    axes.tick_params(length=0)
+    axes.set_title(title, loc="left", fontsize=11, pad=8)
 
 
 def _machine(machine: Machine) -> str:
@@ -250,6 +275,10 @@ def _seconds(value: float) -> str:
 
 def _count(rows: int) -> str:
     return f"{rows / 1e6:g} million" if rows >= 1_000_000 else f"{rows:,}"
+
+
+def _short(rows: int) -> str:
+    return f"{rows / 1e6:g} M" if rows >= 1_000_000 else f"{rows / 1e3:g} k"
 
 
 def _bytes(size: int) -> str:
