@@ -59,7 +59,7 @@ def draw(results: Path, folder: Path) -> None:
 def _styled() -> AbstractContextManager[None]:
     import matplotlib as mpl
 
-    return mpl.rc_context(
+    style: AbstractContextManager[None] = mpl.rc_context(
         {
             "svg.hashsalt": "aam-inbound-converter",
             "font.size": 10,
@@ -75,6 +75,7 @@ def _styled() -> AbstractContextManager[None]:
             "hatch.linewidth": 0.8,
         }
     )
+    return style
 
 
 def _save(figure: Figure, path: Path) -> None:
