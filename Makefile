@@ -3,13 +3,17 @@
 # make lint   ruff and strict type checks
 # make slow   the tests that take minutes
 # make check  compares 1,000,000 lines with those of a plain Python script
+# make bench-small   ours against the floor, 100,000 rows; fails on a wrong line only
+# make bench  all benchmarks, an hour or so; make bench SCALE=0.01 for a trial
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_FLAGS ?= -n auto
+SCALE ?= 1
+RUNS ?= 3
 
-.PHONY: demo test lint format slow check clean
+.PHONY: demo test lint format slow check bench-small bench clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -31,6 +35,17 @@ slow: $(VENV)/.ready
 
 check: $(VENV)/.ready
 	$(BIN)/python -m benchmarks check --rows 1000000
+
+bench-small: $(VENV)/.ready
+	$(BIN)/python -m benchmarks compare wide-csv --rows 100000 --contender ours --contender floor --contender python
+
+# A stamp of its own: the other contenders are large, and only this needs them.
+$(VENV)/.bench-ready: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --group bench
+	touch $@
+
+bench: $(VENV)/.bench-ready
+	$(BIN)/python -m benchmarks all --scale $(SCALE) --runs $(RUNS)
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

@@ -12,7 +12,16 @@ from pathlib import Path
 
 from benchmarks import BenchmarkError
 from benchmarks.contenders import CONTENDERS
-from benchmarks.workload import DATA, RESULTS, ROWS, SEED, WIDE_CSV, file_name
+from benchmarks.workloads import CHARTS, DATA, RESULTS, SEED, WORKLOADS, Input
+
+_DESCRIPTION = """\
+Measure the converter beside other ways to make the same lines, on generated tables.
+
+`all` does everything: it generates the inputs, compares the contenders on each workload, scales the input and the
+threads, and draws charts. The other commands are its steps. Inputs are kept in benchmarks/data. Results of whole
+measurements go to benchmarks/results and their charts to benchmarks/charts; those of other numbers of rows are trials,
+and go to benchmarks/data/trials.
+"""
 
 
 def main() -> None:
@@ -32,68 +41,140 @@ def _run(arguments: argparse.Namespace) -> int:
         case "generate":
             from benchmarks.generate import generate
 
-            target = arguments.to or DATA / file_name(arguments.rows)
-            generate(target, arguments.rows, arguments.seed)
-            size = target.stat().st_size
-            each = size / arguments.rows
-            print(f"{target.name}: {arguments.rows:,} rows, {size:,} bytes, {each:.1f} a row")
+            table = _input(arguments.workload, arguments, folder=arguments.to)
+            generate(table)
+            size = table.path.stat().st_size
+            print(f"{table.path.name}: {table.rows:,} rows, {size:,} bytes, {size / table.rows:.1f} a row")
         case "run":
             from benchmarks.contenders import run
 
-            run(arguments.contender, arguments.input, arguments.folder)
+            workload = WORKLOADS[arguments.workload] if arguments.workload else Input.at(arguments.input).workload
+            run(
+                arguments.contender,
+                workload,
+                arguments.input,
+                arguments.folder,
+                threads=arguments.threads,
+                level=arguments.level,
+            )
         case "compare":
-            from benchmarks.compare import compare
+            from benchmarks.compare import compare, present
+            from benchmarks.results import comparison_path, folder_for
 
-            names = list(dict.fromkeys(arguments.contender or ["ours", "chdb"]))
-            target = arguments.json or RESULTS / f"compare-{arguments.input.stem}.json"
-            compare(arguments.input, names, arguments.runs, target)
+            named = arguments.input in WORKLOADS
+            source = _input(arguments.input, arguments) if named else Input.at(Path(arguments.input))
+            names = list(dict.fromkeys(arguments.contender or present(source.workload.contenders)))
+            target = arguments.json or comparison_path(folder_for(source), source.workload.name)
+            compare(source, names, arguments.runs, target)
         case "scale":
-            from benchmarks.scale import scale
+            from benchmarks.results import folder_for, scaling_path
+            from benchmarks.scale import cores, scale
 
-            scale(arguments.rows, arguments.factors, arguments.seed)
+            source = _input(arguments.workload, arguments)
+            target = arguments.json or scaling_path(folder_for(source))
+            scale(source, arguments.factors, arguments.threads or cores(), arguments.runs, target)
+        case "levels":
+            from benchmarks.levels import levels
+
+            for name in arguments.workload or WORKLOADS:
+                levels(_input(name, arguments))
+        case "chart":
+            from benchmarks.chart import draw
+
+            draw(arguments.results, arguments.to)
+        case "all":
+            from benchmarks.everything import everything
+
+            everything(arguments.scale, arguments.seed, arguments.runs)
         case "check":
             from benchmarks.check import check
 
-            return 0 if check(arguments.rows, arguments.seed) else 1
+            workloads = [WORKLOADS[name] for name in arguments.workload or ["wide-csv"]]
+            return 0 if check(workloads, arguments.rows, arguments.seed) else 1
     return 0
+
+
+def _input(name: str, arguments: argparse.Namespace, folder: Path = DATA) -> Input:
+    workload = WORKLOADS[name]
+    return Input(workload, arguments.rows or workload.rows, arguments.seed, folder)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description="Measure the converter beside other ways, on generated data."
+        prog="python -m benchmarks",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="\n".join(
+            ["workloads:", *(f"  {each.name:15} {each.title}, {each.rows:,} rows" for each in WORKLOADS.values())]
+        ),
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    generate = commands.add_parser("generate", help="write a workload's file")
-    generate.add_argument("workload", choices=[WIDE_CSV])
-    _add_rows(generate, ROWS)
-    generate.add_argument("--to", type=Path, metavar="FILE", help="default: in benchmarks/data")
+    everything = commands.add_parser("all", help="generate, compare, scale and draw, for every workload")
+    everything.add_argument(
+        "--scale", type=float, default=1.0, help="of the workloads' rows, such as 0.01 (default: %(default)s)"
+    )
+    everything.add_argument("--seed", type=int, default=SEED, help="default: %(default)s")
+    _add_runs(everything)
 
-    run = commands.add_parser("run", help="run one contender in this process, unmeasured")
-    run.add_argument("contender", choices=list(CONTENDERS))
-    run.add_argument("input", type=Path, metavar="INPUT")
-    run.add_argument("folder", type=Path, metavar="OUTDIR", help="an empty folder, or one to be made")
+    generate = commands.add_parser("generate", help="write a workload's file")
+    generate.add_argument("workload", choices=list(WORKLOADS))
+    _add_rows(generate)
+    generate.add_argument("--to", type=Path, default=DATA, metavar="FOLDER", help="default: benchmarks/data")
 
     compare = commands.add_parser("compare", help="measure contenders in turns, outputs proven equal")
-    compare.add_argument("input", type=Path, metavar="INPUT")
     compare.add_argument(
-        "--contender", action="append", choices=list(CONTENDERS), help="repeatable; default: ours and chdb"
+        "input", metavar="WORKLOAD|INPUT", help="a workload, generated where it is not there, or the file of one"
     )
-    compare.add_argument("--runs", type=_count, default=3, help="of each contender (default: %(default)s)")
-    compare.add_argument("--json", type=Path, metavar="FILE", help="default: in benchmarks/results")
+    _add_rows(compare)
+    compare.add_argument(
+        "--contender",
+        action="append",
+        choices=list(CONTENDERS),
+        metavar="NAME",
+        help=f"repeatable: {', '.join(CONTENDERS)}; default: all that can do the workload and are installed",
+    )
+    _add_runs(compare)
+    compare.add_argument("--json", type=Path, metavar="FILE", help="where the result is kept")
 
-    scale = commands.add_parser("scale", help="measure the converter at several sizes of input")
-    _add_rows(scale, 1_000_000)
-    scale.add_argument("--factors", type=_count, nargs="+", default=[1, 2], help="of --rows (default: 1 2)")
+    scale = commands.add_parser("scale", help="measure ours at several sizes of input and numbers of threads")
+    scale.add_argument("--workload", choices=list(WORKLOADS), default="wide-csv", help="default: %(default)s")
+    _add_rows(scale)
+    scale.add_argument("--factors", type=_count, nargs="+", default=[1, 2, 4, 8], help="of --rows (default: 1 2 4 8)")
+    scale.add_argument("--threads", type=_count, nargs="+", help="default: 1, 2, 4 … up to the cores")
+    _add_runs(scale)
+    scale.add_argument("--json", type=Path, metavar="FILE", help="where the result is kept")
+
+    chart = commands.add_parser("chart", help="draw the results as SVG and PNG")
+    chart.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER", help="default: benchmarks/results")
+    chart.add_argument("--to", type=Path, default=CHARTS, metavar="FOLDER", help="default: benchmarks/charts")
+
+    levels = commands.add_parser("levels", help="measure output by level of gzip, and keep which is most like ours")
+    levels.add_argument("workload", nargs="*", choices=[*WORKLOADS, []], help="default: all")
+    _add_rows(levels, 200_000)
 
     check = commands.add_parser("check", help="compare the converter's lines with those of a plain script")
+    check.add_argument("workload", nargs="*", choices=[*WORKLOADS, []], help="default: wide-csv")
     _add_rows(check, 1_000_000)
+
+    run = commands.add_parser("run", help="run one contender in this process, unmeasured: for profilers")
+    run.add_argument("contender", choices=list(CONTENDERS))
+    run.add_argument("input", type=Path, metavar="INPUT", help="for the floor, the lines as text")
+    run.add_argument("folder", type=Path, metavar="OUTDIR", help="an empty folder, or one to be made")
+    run.add_argument("--workload", choices=list(WORKLOADS), help="what INPUT holds, where its name does not say it")
+    run.add_argument("--threads", type=int, default=0, help="held to as many cores (default: one a core)")
+    run.add_argument("--level", type=int, help="of gzip, where it can be set (default: the one most like ours)")
     return parser
 
 
-def _add_rows(parser: argparse.ArgumentParser, default: int) -> None:
-    parser.add_argument("--rows", type=_count, default=default, help="default: %(default)s")
+def _add_rows(parser: argparse.ArgumentParser, default: int | None = None) -> None:
+    shown = "%(default)s" if default else "all of the workload's"
+    parser.add_argument("--rows", type=_count, default=default, help=f"default: {shown}")
     parser.add_argument("--seed", type=int, default=SEED, help="default: %(default)s")
+
+
+def _add_runs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--runs", type=_count, default=3, help="of each contender (default: %(default)s)")
 
 
 def _count(text: str) -> int:

@@ -1,129 +1,181 @@
-"""`compare`: contenders on the same input, in turns, with their outputs proven equal."""
+"""`compare`: contenders on the same input, in turns, with their outputs proven equal.
+
+1. The inputs are generated, and ours runs once, unmeasured: it gives the lines that all must give.
+2. The contenders take turns (A B A B …), each in a fresh process. After a contender's first run its lines are read.
+3. Everything is printed, and kept as JSON.
+"""
 
 from __future__ import annotations
 
-import json
+import gzip
+import shutil
 import statistics
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import BenchmarkError
-from benchmarks.contenders import OURS, require
+from benchmarks.contenders import CONTENDERS, OURS, chosen_level, require
 from benchmarks.lines import Digest, digest
-from benchmarks.machine import Machine, describe
-from benchmarks.measure import Measurement, measure, warm
+from benchmarks.machine import describe
+from benchmarks.measure import Measurement, generated, measure, outputs
+from benchmarks.results import Comparison, Measured
 from benchmarks.table import spread, table
-from benchmarks.workload import DATA
+from benchmarks.workloads import DATA, Input
 
 _MB = 1e6
 _MIB = 2**20
+_LEAST_ROWS = 200_000  # of which a part is measured: in fewer, starting would count too much
 
 
-def compare(path: Path, names: Sequence[str], runs: int, target: Path) -> None:
+@dataclass(frozen=True)
+class _Entry:
+    """A contender and what it runs on: one row in `one_in`, at a level of gzip."""
+
+    name: str
+    source: Input
+    one_in: int
+    level: int | None
+
+    @property
+    def reads_lines(self) -> bool:
+        return CONTENDERS[self.name].reads_lines
+
+
+def compare(source: Input, names: Sequence[str], runs: int, target: Path) -> None:
     """Measure each contender `runs` times, print a table and write all numbers to `target` as JSON.
 
     Raises `BenchmarkError` where a contender is missing or fails, or where outputs differ.
     """
-    for name in names:
-        require(name)
-    if not path.is_file():
-        raise BenchmarkError(f"There is no input '{path}': python -m benchmarks generate wide-csv --help.")
+    require(names)
+    entries = [_entry(name, source) for name in names]
     machine = describe()
-    size = path.stat().st_size / _MB
-    print(f"{machine}\n{path.name}, {size:,.1f} MB, {runs} runs each, in turns\n", flush=True)
-    measured, digests = _in_turns(path, names, runs)
-    base = OURS if OURS in names else names[0]
-    ratios = {name: _ratios(measured[name], measured[base]) for name in names}
-    ordered = len({found.sha256 for found in digests.values()}) == 1
-    print(f"\n{_table(measured, ratios, base)}\n")
-    print(_proof(digests[base], len(names), ordered=ordered))
-    _write(target, path, machine, measured, ratios, base, digests)
-
-
-def _in_turns(path: Path, names: Sequence[str], runs: int) -> tuple[dict[str, list[Measurement]], dict[str, Digest]]:
-    """Run A B A B …: what changes on the machine meanwhile then changes for all of them."""
-    measured: dict[str, list[Measurement]] = {name: [] for name in names}
-    digests: dict[str, Digest] = {}
+    size = generated(source).stat().st_size
+    print(f"{machine}\n{source.path.name}, {size / _MB:,.1f} MB, {runs} runs each, in turns\n", flush=True)
     DATA.mkdir(parents=True, exist_ok=True)
-    warm(path)
     with tempfile.TemporaryDirectory(prefix="compare-", dir=DATA) as folder:
-        for run in range(1, runs + 1):
-            for name in names:
-                output = Path(folder, name)
-                found = measure(name, path, output)
-                measured[name].append(found)
-                print(f"run {run}: {name} took {found.wall_seconds:,.2f} s", flush=True)
-                if name not in digests:
-                    digests[name] = digest(output)
-                    _check(name, digests[name], names[0], digests[names[0]])
-    return measured, digests
+        wanted, text = _prepared(entries, source, Path(folder))
+        measured = _in_turns(entries, runs, wanted, text, Path(folder))
+    base = OURS if OURS in names else names[0]
+    whole = wanted[source.rows]
+    result = Comparison(
+        workload=source.workload.name,
+        rows=source.rows,
+        seed=source.seed,
+        input_bytes=size,
+        lines=whole.lines,
+        text_bytes=whole.text_bytes,
+        base=base,
+        contenders=measured,
+        machine=machine,
+    )
+    print(f"\n{summary(result)}")
+    result.write(target)
 
 
-def _check(name: str, found: Digest, first: str, wanted: Digest) -> None:
+def present(names: Sequence[str]) -> list[str]:
+    """Return those of the contenders that are installed, and say which ones are not."""
+    for name in names:
+        if missing := CONTENDERS[name].missing:
+            print(f"{name} is left out: {', '.join(missing)} is not installed.")
+    return [name for name in names if not CONTENDERS[name].missing]
+
+
+def _entry(name: str, source: Input) -> _Entry:
+    one_in = CONTENDERS[name].one_in
+    if source.rows // one_in < _LEAST_ROWS:
+        one_in = 1
+    part = Input(source.workload, source.rows // one_in, source.seed, source.folder)
+    return _Entry(name, part, one_in, chosen_level(name, source.workload.name))
+
+
+def _prepared(entries: Sequence[_Entry], source: Input, folder: Path) -> tuple[dict[int, Digest], Path]:
+    """Run ours once on each input, unmeasured.
+
+    Return its lines' digests by the input's rows, and a file that has the lines as text where one is needed.
+    """
+    text = folder / "lines.txt"
+    wanted: dict[int, Digest] = {}
+    for part in [source, *(entry.source for entry in entries)]:
+        if part.rows in wanted:
+            continue
+        output = folder / "prepared"
+        measure(OURS, part.workload, generated(part), output)
+        wanted[part.rows] = digest(output)
+        if part == source and any(entry.reads_lines for entry in entries):
+            with text.open("wb") as file:
+                for packed in outputs(output):
+                    with gzip.open(packed) as lines:
+                        shutil.copyfileobj(lines, file, 1 << 20)
+        shutil.rmtree(output)
+    return wanted, text
+
+
+def _in_turns(
+    entries: Sequence[_Entry], runs: int, wanted: dict[int, Digest], text: Path, folder: Path
+) -> list[Measured]:
+    """Run A B A B …: what changes on the machine meanwhile then changes for all of them."""
+    measured: dict[str, list[Measurement]] = {entry.name: [] for entry in entries}
+    in_order = {}
+    for run in range(1, runs + 1):
+        for entry in entries:
+            output = folder / entry.name
+            path = text if entry.reads_lines else entry.source.path
+            found = measure(entry.name, entry.source.workload, path, output, level=entry.level)
+            measured[entry.name].append(found)
+            print(f"run {run}: {entry.name} took {found.wall_seconds:,.2f} s", flush=True)
+            if entry.name not in in_order:
+                in_order[entry.name] = _proven(entry.name, digest(output), wanted[entry.source.rows])
+            shutil.rmtree(output)
+    return [
+        Measured(
+            name=entry.name,
+            rows=entry.source.rows,
+            runs=measured[entry.name],
+            one_in=entry.one_in,
+            level=entry.level,
+            in_order=in_order[entry.name],
+        )
+        for entry in entries
+    ]
+
+
+def _proven(name: str, found: Digest, wanted: Digest) -> bool:
+    """Say whether the lines are in our order. Raises `BenchmarkError` where they are others."""
     if not found.same_lines(wanted):
         raise BenchmarkError(
-            f"The lines of {name} ({found.lines:,}, {found.text_bytes:,} bytes) are not those of {first} "
+            f"The lines of {name} ({found.lines:,}, {found.text_bytes:,} bytes) are not those of {OURS} "
             f"({wanted.lines:,}, {wanted.text_bytes:,} bytes): nothing can be compared."
         )
+    return found.sha256 == wanted.sha256
 
 
-def _ratios(runs: Sequence[Measurement], base: Sequence[Measurement]) -> list[float]:
-    """Return wall times, run by run, in terms of those of `base` in the same turn."""
-    return [run.wall_seconds / other.wall_seconds for run, other in zip(runs, base, strict=True)]
-
-
-def _table(measured: Mapping[str, Sequence[Measurement]], ratios: Mapping[str, Sequence[float]], base: str) -> str:
-    wall = {name: statistics.median(run.wall_seconds for run in runs) for name, runs in measured.items()}
-    head = ["contender", "wall s", "CPU s", "peak MiB", "output MB", f"wall / {base}", "run by run"]
-    rows = [
-        [
-            name,
-            spread([run.wall_seconds for run in runs]),
-            spread([run.cpu_seconds for run in runs]),
-            spread([run.peak_bytes for run in runs], _MIB, 0),
-            spread([statistics.median(run.output_bytes for run in runs)], _MB, 1),
-            f"{wall[name] / wall[base]:.2f}",
-            spread(ratios[name]),
-        ]
-        for name, runs in measured.items()
-    ]
-    return f"{table(head, rows)}\nmedian [least-most]"
-
-
-def _proof(found: Digest, contenders: int, *, ordered: bool) -> str:
-    lines = f"{found.lines:,} lines, {found.text_bytes / _MB:,.1f} MB of text"
-    if contenders == 1:
-        return f"{lines}; one contender, so there was nothing to compare them with"
-    order = "in the same order" if ordered else "though not in the same order"
-    return f"{lines}; the same from every contender, {order}"
-
-
-def _write(
-    target: Path,
-    path: Path,
-    machine: Machine,
-    measured: Mapping[str, Sequence[Measurement]],
-    ratios: Mapping[str, Sequence[float]],
-    base: str,
-    digests: Mapping[str, Digest],
-) -> None:
-    document = {
-        "machine": asdict(machine),
-        "input": {"name": path.name, "bytes": path.stat().st_size},
-        "base": base,
-        "contenders": {
-            name: {
-                "runs": [asdict(run) for run in runs],
-                "wall_seconds_median": statistics.median(run.wall_seconds for run in runs),
-                "wall_ratios": ratios[name],
-                "lines": digests[name].lines,
-                "text_bytes": digests[name].text_bytes,
-                "sha256": digests[name].sha256,
-            }
-            for name, runs in measured.items()
-        },
-    }
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")
+def summary(result: Comparison) -> str:
+    """Return the result as a table for the terminal, with what must be known to read it."""
+    head = ["contender", "level", "wall s", "CPU s", "CPU/wall", "peak MiB", "output MB"]
+    head += [f"wall / {result.base}", "run by run"]
+    rows = []
+    for each in result.contenders:
+        mark = f" (1 row in {each.one_in})" if each.one_in > 1 else ""
+        size = statistics.median(run.output_bytes for run in each.runs) * each.one_in
+        rows.append(
+            [
+                each.name + mark,
+                "" if each.level is None else str(each.level),
+                spread(each.walls),
+                spread(each.cpus),
+                f"{each.cpu / each.wall:.2f}",
+                spread(each.peaks, _MIB, 0),
+                f"{size / _MB:,.1f}",
+                f"{each.wall / result.of_base.wall:.2f}",
+                spread(each.ratios(result.of_base)),
+            ]
+        )
+    notes = ["median [least-most]; the peak is of the largest process; the level is that of gzip, where one can be set"]
+    if any(each.one_in > 1 for each in result.contenders):
+        notes.append("1 row in N: measured on so many rows alone; seconds and bytes are N times what was measured")
+    others = ", ".join(each.name for each in result.contenders if not each.in_order)
+    order = f"the same from every contender{f', in another order from {others}' if others else ''}"
+    notes.append(f"{result.lines:,} lines, {result.text_bytes / _MB:,.1f} MB of text; {order}")
+    return "\n".join([table(head, rows), *notes])

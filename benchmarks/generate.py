@@ -1,13 +1,15 @@
-"""Generates the workload `wide-csv`: the same seed and number of rows give the same bytes.
+"""Generates the workloads: the same seed and number of rows give the same rows.
 
 Rows are made in chunks, each from a random stream of its own, so memory is bounded and a longer file begins
-with the rows of a shorter one. (The streams are numpy's: a later version of it may draw others.)
+with the rows of a shorter one (but for `long-csv`, which has five rows a user at any length). The streams are
+numpy's: a later version of it may draw others.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +17,15 @@ import numpy.typing as npt
 import polars as pl
 
 from benchmarks import BenchmarkError
-from benchmarks.workload import COLUMNS, ID, SEED, TRAIT_SEPARATOR, TRAITS
+from benchmarks.workloads import ID, TRAIT_SEPARATOR, Input
 
 _CHUNK = 480_000  # a multiple of 3, so that every chunk quotes exactly a third of its lines
+_ROW_GROUP = 120_000  # some 10 MB; a chunk is a whole number of them
 _IDS = 10**10
 _STEP = 3**18  # shares no factor with 10^10: places become IDs that look random and are unique
 _BAD_IDS = 0.0002
+_PRIME = 1_000_003
+_ROWS_OF_USER = 5
 
 _PLACES = (
     ("São Paulo", "BR"),
@@ -74,32 +79,65 @@ _DAYS = [str(dt.date(2023, 1, 1) + dt.timedelta(days)) for days in range(1000)]
 _TRAITS = [str(number) for first in (210_000, 4_100_000) for number in range(first, first + 250 * 997, 997)]
 _TRAITS_IN_ROW = 4
 _EMPTY = {"gender": 0.10, "product": 0.05, "revenue": 0.03}
+_NULL = {
+    "age": 0.10,
+    "visits": 0.02,
+    "basket": 0.05,
+    "score": 0.05,
+    "signup": 0.01,
+    "last_purchase": 0.20,
+    "active": 0.02,
+    "newsletter": 0.02,
+    "segment_id": 0.05,
+}
 
 _Places = npt.NDArray[np.int64]
 
 
-def generate(path: Path, rows: int, seed: int = SEED) -> None:
-    """Write the workload to `path`. The file appears when it is whole."""
-    if not 0 < rows <= _IDS:
-        raise BenchmarkError(f"--rows is {rows:,}; from 1 to {_IDS:,} are possible.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
+def generate(table: Input) -> None:
+    """Write the workload's file. It appears when it is whole."""
+    if not 0 < table.rows <= _IDS:
+        raise BenchmarkError(f"--rows is {table.rows:,}; from 1 to {_IDS:,} are possible.")
+    table.folder.mkdir(parents=True, exist_ok=True)
+    partial_ = table.path.with_name(table.path.name + ".partial")
     try:
-        with partial.open("wb") as file:
-            for first in range(0, rows, _CHUNK):
-                frame = _chunk(first, seed).head(rows - first)
-                frame.write_csv(file, include_header=not first, quote_style="necessary")
-        partial.replace(path)
+        write = _write_csv if table.workload.format == "csv" else _write_parquet
+        write(partial_, _frames(table))
+        partial_.replace(table.path)
     finally:
-        partial.unlink(missing_ok=True)
+        partial_.unlink(missing_ok=True)
 
 
-def _chunk(first: int, seed: int) -> pl.DataFrame:
-    """Return the rows from `first` on, a chunk of them."""
+def _frames(table: Input) -> Iterator[pl.DataFrame]:
+    chunk = _CHUNKS.get(table.workload.name) or partial(_pairs, users=-(-table.rows // _ROWS_OF_USER))
+    columns = list(table.workload.columns)
+    for first in range(0, table.rows, _CHUNK):
+        yield chunk(first, table.seed).select(columns).head(table.rows - first)
+
+
+def _write_csv(path: Path, frames: Iterator[pl.DataFrame]) -> None:
+    with path.open("wb") as file:
+        for place, frame in enumerate(frames):
+            frame.write_csv(file, include_header=not place, quote_style="necessary")
+
+
+def _write_parquet(path: Path, frames: Iterator[pl.DataFrame]) -> None:
+    """Write one row group after the other, in Snappy as most writers do by themselves."""
+    import pyarrow.parquet as pq  # here, since only half of the workloads need it
+
+    first = next(frames).to_arrow(compat_level=pl.CompatLevel.oldest())
+    with pq.ParquetWriter(path, first.schema, compression="snappy") as writer:
+        writer.write_table(first, _ROW_GROUP)
+        for frame in frames:
+            writer.write_table(frame.to_arrow(compat_level=pl.CompatLevel.oldest()), _ROW_GROUP)
+
+
+def _wide(first: int, seed: int) -> pl.DataFrame:
+    """Return the rows of the wide table from `first` on, a chunk of them."""
     rng = np.random.default_rng([seed, first])
     place = _draw(rng, len(_PLACES))
     drawn = {
-        ID: _ids(rng, first, seed),
+        ID: _ids(_numbers(np.arange(first, first + _CHUNK), seed), rng),
         "gender": _pick(rng, _GENDERS),
         "city": _at([city for city, _ in _PLACES], place),
         "country": _at([country for _, country in _PLACES], place),
@@ -112,20 +150,51 @@ def _chunk(first: int, seed: int) -> pl.DataFrame:
         "internal_note": _pick(rng, _NOTES),
     }
     traits = pl.DataFrame({str(number): _pick(rng, _TRAITS) for number in range(_TRAITS_IN_ROW)})
-    drawn[TRAITS] = traits.select(pl.concat_str(pl.all(), separator=TRAIT_SEPARATOR)).to_series()
+    drawn["trait_ids"] = traits.select(pl.concat_str(pl.all(), separator=TRAIT_SEPARATOR)).to_series()
     # Null, not an empty text: that would be written with quotes.
-    empty = [
-        pl.when(pl.Series(rng.random(_CHUNK) >= share)).then(pl.col(name)).alias(name) for name, share in _EMPTY.items()
-    ]
-    return pl.DataFrame(drawn).with_columns(empty).select(COLUMNS)
+    return _with_gaps(rng, drawn, _EMPTY)
 
 
-def _ids(rng: np.random.Generator, first: int, seed: int) -> pl.Series:
-    """Return unique IDs, a few of which no inbound file may hold: e-mail addresses, and IDs with a colon."""
+def _typed(first: int, seed: int) -> pl.DataFrame:
+    """Return the rows of the typed table from `first` on, a chunk of them."""
+    rng = np.random.default_rng([seed, first])
+    drawn = {
+        ID: _ids(_numbers(np.arange(first, first + _CHUNK), seed), rng),
+        "age": pl.Series(rng.integers(18, 96, _CHUNK, dtype=np.int32)),
+        "visits": pl.Series(rng.integers(0, 3_000, _CHUNK)),
+        "basket": _decimals(rng, 500, 250_000),
+        "score": _decimals(rng, -10_000, 10_000),
+        "signup": _days(rng, dt.date(2012, 1, 1), 4_000),
+        "last_purchase": _days(rng, dt.date(2023, 1, 1), 1_000),
+        "active": pl.Series(rng.random(_CHUNK) < 0.7),
+        "newsletter": pl.Series(rng.random(_CHUNK) < 0.3),
+        "clicks": pl.Series(rng.integers(0, 1_000_000, _CHUNK)),
+        "note": _pick(rng, _NOTES),
+        "segment_id": _pick(rng, _TRAITS).cast(pl.Int64),
+    }
+    return _with_gaps(rng, drawn, _NULL)
+
+
+def _pairs(first: int, seed: int, *, users: int) -> pl.DataFrame:
+    """Return rows of the long table from `first` on, a chunk of them: a user drawn from so many, and a trait."""
+    rng = np.random.default_rng([seed, first])
+    numbers = _numbers(rng.integers(0, users, _CHUNK), seed)
+    return pl.DataFrame({"user_id": _ids(numbers), "trait_id": _pick(rng, _TRAITS)})
+
+
+def _numbers(places: _Places, seed: int) -> _Places:
+    """Return a number for each place, which looks random and is no other place's."""
     start = int(np.random.default_rng(seed).integers(_IDS))
-    numbers = (np.arange(first, first + _CHUNK, dtype=np.int64) * _STEP + start) % _IDS
+    return (places * _STEP + start) % _IDS
+
+
+def _ids(numbers: _Places, rng: np.random.Generator | None = None) -> pl.Series:
+    """Return IDs, a few of which no inbound file may hold: e-mail addresses, and IDs with a colon.
+
+    Which ones is drawn, or, where a user comes more than once, told by the number.
+    """
     digits = pl.Series(numbers).cast(pl.String).str.zfill(len(str(_IDS - 1)))
-    drawn = pl.Series(rng.random(_CHUNK))
+    drawn = pl.Series(rng.random(_CHUNK) if rng else numbers % _PRIME / _PRIME)
     return pl.select(
         pl.when(drawn < _BAD_IDS / 2)
         .then(pl.format("user.{}@example.com", digits))
@@ -133,6 +202,14 @@ def _ids(rng: np.random.Generator, first: int, seed: int) -> pl.Series:
         .then(pl.format("U:{}", digits))
         .otherwise(pl.format("U{}", digits))
     ).to_series()
+
+
+def _with_gaps(rng: np.random.Generator, drawn: dict[str, pl.Series], shares: dict[str, float]) -> pl.DataFrame:
+    """Return the columns as a frame, a share of some of them null."""
+    gaps = [
+        pl.when(pl.Series(rng.random(_CHUNK) >= share)).then(pl.col(name)).alias(name) for name, share in shares.items()
+    ]
+    return pl.DataFrame(drawn).with_columns(gaps)
 
 
 def _plans(rng: np.random.Generator) -> pl.Series:
@@ -148,6 +225,20 @@ def _amounts(rng: np.random.Generator) -> pl.Series:
     return pl.select(pl.format("{}.{}", cents // 100, (cents % 100).cast(pl.String).str.zfill(2))).to_series()
 
 
+def _decimals(rng: np.random.Generator, least: int, most: int) -> pl.Series:
+    """Return floats from so many hundredths to so many, none of which ends in a zero.
+
+    So the shortest digits that give the number back are the two decimals, whatever writes them.
+    """
+    tenths = rng.integers(least // 10, most // 10, _CHUNK)
+    return pl.Series((tenths * 10 + rng.integers(1, 10, _CHUNK)) / 100)
+
+
+def _days(rng: np.random.Generator, first: dt.date, count: int) -> pl.Series:
+    start = (first - dt.date(1970, 1, 1)).days
+    return pl.Series((start + _draw(rng, count)).astype(np.int32)).cast(pl.Date)
+
+
 def _draw(rng: np.random.Generator, count: int) -> _Places:
     return rng.integers(0, count, _CHUNK)
 
@@ -158,3 +249,10 @@ def _pick(rng: np.random.Generator, values: Sequence[str]) -> pl.Series:
 
 def _at(values: Sequence[str], places: _Places) -> pl.Series:
     return pl.Series(values).gather(pl.Series(places))
+
+
+_CHUNKS: dict[str, Callable[[int, int], pl.DataFrame]] = {
+    "wide-csv": _wide,
+    "wide-parquet": _wide,
+    "typed-parquet": _typed,
+}

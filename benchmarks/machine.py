@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-_LIBRARIES = ("aam-inbound-converter", "polars", "numpy", "pyarrow", "isal", "chdb", "chdb-core", "pandas")
+_LIBRARIES = (
+    "aam-inbound-converter",
+    "polars",
+    "numpy",
+    "numba",
+    "pyarrow",
+    "isal",
+    "duckdb",
+    "chdb",
+    "chdb-core",
+    "pandas",
+)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import BenchmarkError
-from benchmarks.workload import ROOT
+from benchmarks.workloads import ROOT, Input, Workload
 
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 _READ = 1 << 20
@@ -19,7 +19,11 @@ _READ = 1 << 20
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a run took: seconds of wall time and of CPU (user and system), its peak memory, its output."""
+    """What a run took: seconds of wall time and of CPU (user and system), its peak memory, its output.
+
+    CPU is of the process and all that it waited for: the programs of a pipeline too. The peak is of the largest of
+    them alone, since the system keeps no sum.
+    """
 
     wall_seconds: float
     cpu_seconds: float
@@ -49,21 +53,29 @@ def run_fresh(*arguments: str) -> tuple[float, float, int]:
     return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * _MAXRSS_UNIT
 
 
-def measure(contender: str, path: Path, folder: Path) -> Measurement:
+def measure(
+    contender: str, workload: Workload, path: Path, folder: Path, *, threads: int = 0, level: int | None = None
+) -> Measurement:
     """Run a contender on `path`; what `folder` held before is removed, its new output stays."""
     shutil.rmtree(folder, ignore_errors=True)
+    _warm(path)
     os.sync()  # what was written before does not slow this run
-    wall, cpu, peak = run_fresh("run", contender, str(path.resolve()), str(folder.resolve()))
+    options = ["--workload", workload.name, "--threads", str(threads)]
+    if level is not None:
+        options += ["--level", str(level)]
+    wall, cpu, peak = run_fresh("run", contender, str(path.resolve()), str(folder.resolve()), *options)
     return Measurement(wall, cpu, peak, sum(file.stat().st_size for file in outputs(folder)))
 
 
-def generated(path: Path, rows: int, seed: int) -> Path:
-    """Generate the workload at `path`, in another process: the libraries' memory is not to count here."""
-    run_fresh("generate", "wide-csv", "--rows", str(rows), "--seed", str(seed), "--to", str(path.resolve()))
-    return path
+def generated(table: Input) -> Path:
+    """Return the input's file. Where it is not there, another process makes it, whose memory does not count here."""
+    if not table.path.exists():
+        options = ["--rows", str(table.rows), "--seed", str(table.seed), "--to", str(table.folder.resolve())]
+        run_fresh("generate", table.workload.name, *options)
+    return table.path
 
 
-def warm(path: Path) -> None:
+def _warm(path: Path) -> None:
     """Read a file once, so that no contender is the one that waits for the disk."""
     with path.open("rb", buffering=0) as file:
         while file.read(_READ):

@@ -1,39 +1,79 @@
-"""`scale`: our converter on inputs of growing size; memory should not grow with them."""
+"""`scale`: ours on inputs of growing size, whose memory should not grow with them, and on one core after the other."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import statistics
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.contenders import OURS
 from benchmarks.machine import describe
-from benchmarks.measure import generated, measure, warm
-from benchmarks.table import table
-from benchmarks.workload import DATA, file_name
+from benchmarks.measure import generated, measure
+from benchmarks.results import Measured, Scaling
+from benchmarks.table import spread, table
+from benchmarks.workloads import DATA, Input
+
+_MIB = 2**20
 
 
-def scale(rows: int, factors: Sequence[int], seed: int) -> None:
-    """Convert files of `rows` times each factor, and print what that took beside the first."""
-    print(f"{describe()}\n", flush=True)
-    printed = []
-    first = None
+def scale(source: Input, factors: Sequence[int], threads: Sequence[int], runs: int, target: Path) -> None:
+    """Convert `source` times each factor, and `source` with each number of threads; print and keep what that took."""
+    machine = describe()
+    print(f"{machine}\n{source.workload.name}, {runs} runs each\n", flush=True)
+    inputs = [Input(source.workload, source.rows * factor, source.seed, source.folder) for factor in factors]
+    sizes = [_measured(each, runs) for each in inputs]
+    print(f"{_sizes_table(sizes)}\n", flush=True)
+    limited = [_measured(source, runs, count) for count in threads]
+    print(f"{_threads_table(limited)}\nmedian [least-most]")
+    Scaling(source.workload.name, source.seed, sizes, limited, machine).write(target)
+
+
+def cores() -> list[int]:
+    """Return 1, 2, 4 … and the number of cores."""
+    most = os.cpu_count() or 1
+    return sorted({1 << power for power in range(most.bit_length()) if 1 << power <= most} | {most})
+
+
+def _measured(source: Input, runs: int, threads: int = 0) -> Measured:
+    """Measure ours on an input; one that was not there before is removed again, since these are large."""
+    kept = source.path.exists()
+    path = generated(source)
     DATA.mkdir(parents=True, exist_ok=True)
-    for factor in factors:
+    try:
         with tempfile.TemporaryDirectory(prefix="scale-", dir=DATA) as folder:
-            path = generated(Path(folder, file_name(rows * factor)), rows * factor, seed)
-            warm(path)
-            found = measure(OURS, path, Path(folder, OURS))
-            size = path.stat().st_size
-        first = first or found
-        printed.append(
-            [
-                f"{rows * factor:,}",
-                f"{size / 1e6:,.1f}",
-                f"{found.wall_seconds:,.2f}",
-                f"{found.peak_bytes / 2**20:,.0f}",
-                f"{found.wall_seconds / first.wall_seconds:.2f}",
-                f"{found.peak_bytes / first.peak_bytes:.2f}",
-            ]
-        )
-    print(table(["rows", "input MB", "wall s", "peak MiB", "wall / first", "peak / first"], printed))
+            output = Path(folder, OURS)
+            found = []
+            for _ in range(runs):
+                found.append(measure(OURS, source.workload, path, output, threads=threads))
+                shutil.rmtree(output)
+        return Measured(OURS, source.rows, found, threads=threads, input_bytes=path.stat().st_size)
+    finally:
+        if not kept:
+            path.unlink()
+
+
+def _sizes_table(sizes: Sequence[Measured]) -> str:
+    first = sizes[0]
+    rows = [
+        [
+            f"{each.rows:,}",
+            f"{each.input_bytes / 1e6:,.1f}",
+            spread(each.walls),
+            spread(each.peaks, _MIB, 0),
+            f"{each.wall / first.wall:.2f}",
+            f"{statistics.median(each.peaks) / statistics.median(first.peaks):.2f}",
+        ]
+        for each in sizes
+    ]
+    return table(["rows", "input MB", "wall s", "peak MiB", "wall / first", "peak / first"], rows)
+
+
+def _threads_table(limited: Sequence[Measured]) -> str:
+    first = limited[0]
+    rows = [
+        [str(each.threads), spread(each.walls), spread(each.cpus), f"{first.wall / each.wall:.2f}"] for each in limited
+    ]
+    return table(["threads", "wall s", "CPU s", "first / wall"], rows)
