@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -103,6 +104,8 @@ def _convert(job: Job, progress: Mode, *, dry_run: bool) -> None:
     from converter.cli import summary
     from converter.convert import convert as run
 
+    gc.freeze()  # what is loaded stays, so it need not be looked through; main() has turned that off
+    gc.enable()
     if dry_run:
         _show_plan(job)
         return
