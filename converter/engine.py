@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 
 from converter import kernel
 from converter.compiled import Compiled, counts_of
@@ -32,7 +31,7 @@ from converter.sources.delimited import DelimitedSource
 
 _BATCH_ROWS = 65_536
 _MOST_WORKERS = 8
-ENGINE_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException, OSError)
+ENGINE_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 """What the libraries below raise where a file is damaged; a panic is not even an `Exception`."""
 
 

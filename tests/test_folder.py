@@ -139,7 +139,9 @@ def failing(patch: pytest.MonkeyPatch, call: str, at: int) -> None:
         patch.setattr(os, "link", fails(os.link, errno.EIO))
     elif call == "open":
         read, begin = Path.open, fails(Path.open, errno.EACCES)
-        patch.setattr(Path, "open", lambda path, mode="r", **named: (begin if "x" in mode else read)(path, mode, **named))
+        patch.setattr(
+            Path, "open", lambda path, mode="r", **named: (begin if "x" in mode else read)(path, mode, **named)
+        )
     else:
         from converter.destinations.folder import _FolderPart
 

@@ -129,6 +129,14 @@ class Source(Protocol):
         ...
 
 
+def damaged(file: InputFile, error: BaseException) -> InputError:
+    """Say that a file cannot be read; what the library said is left out, since it may quote the data."""
+    return InputError(
+        f"The input '{file.path}' is damaged or not of its format ({type(error).__name__}).",
+        "Get the file again, or set input.format.",
+    )
+
+
 def lost(file: InputFile, found: int, came: int) -> LedgerError:
     """Return the error that rows found in the file did not come through."""
     return LedgerError(
