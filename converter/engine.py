@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -35,8 +35,7 @@ ENGINE_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSErro
 """What the libraries below raise where a file is damaged; a panic is not even an `Exception`."""
 
 
-@dataclass(frozen=True)
-class Converted:
+class Converted(NamedTuple):
     """A stretch of the input, converted.
 
     `texts` is the text of the lines written. `rejected` are the rows with a reason, as `Records.lines` gives them,
@@ -76,8 +75,7 @@ def convert_all(records: Records, sources: Sequence[Source], threads: int) -> Ge
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-@dataclass(frozen=True)
-class _Judged:
+class _Judged(NamedTuple):
     """What became of `rows` rows: the text of the lines, the rejected rows and their places, and counts."""
 
     texts: Sequence[Text]
@@ -127,7 +125,7 @@ class _Converter:
         # From newlines in the text of the odd rows to rows, and to lines of the file.
         rows = np.searchsorted(made.text_lines, odd.locate(np.arange(odd.rows)))
         lines = made.lines + block.first
-        bad = [replace(row, row=int(lines[np.searchsorted(made.text_lines, row.row)])) for row in odd.bad]
+        bad = [row._replace(row=int(lines[np.searchsorted(made.text_lines, row.row)])) for row in odd.bad]
         converted = self._mixed(compiled, made, judged, rows)
         converted.ledger.read = block.rows - odd.blank
         for row in bad:

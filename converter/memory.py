@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +19,7 @@ _SHORT = 1 << 20  # bytes of text that are copied sooner than arrow is loaded
 _LEAST_LINES = 16  # in a stretch of memory, on average, for which it is worth not to copy it
 
 
-@dataclass(frozen=True)
-class Text:
+class Text(NamedTuple):
     """A text in pieces of memory, and where its lines end, in bytes from its start.
 
     The memory lives as long as this object.
@@ -39,8 +37,7 @@ class Text:
             end -= len(buffer)
 
 
-@dataclass(frozen=True)
-class Views:
+class Views(NamedTuple):
     """A column of texts: a string view of 16 bytes for each, and the buffers in which the long ones stand."""
 
     views: Bytes

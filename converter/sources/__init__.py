@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from converter.errors import ColumnError, InputError, JobError, nearest
 from converter.job import Format, Input, mask_password
@@ -33,8 +33,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class FileFormat:
+class FileFormat(NamedTuple):
     """A format: the suffixes that name it, how to open a file of it, whether gzip or zstd may be around it."""
 
     suffixes: tuple[str, ...]

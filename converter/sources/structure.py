@@ -20,7 +20,7 @@ A blank line is no row.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -37,8 +37,7 @@ _WORD = 64
 _ONE = np.uint64(1)
 
 
-@dataclass(frozen=True)
-class Bad:
+class Bad(NamedTuple):
     """A row cut out: its physical line, counted from 0 at the block's start, why, and its text."""
 
     line: int
@@ -46,8 +45,7 @@ class Bad:
     text: bytes
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(NamedTuple):
     """The rows found in a block.
 
     `text` holds the `rows` whole ones, each with its newline; `lines` the physical line of each, counted
@@ -304,8 +302,7 @@ class _Marks:
         return places
 
 
-@dataclass(frozen=True)
-class _Stretch:
+class _Stretch(NamedTuple):
     """Rows in order: from where to where (the newline), how many separators (-1: misquoted), whether to write anew."""
 
     starts: Places
