@@ -85,6 +85,8 @@ def _form(records: Records, columns: Sequence[str]) -> Form:
     type_ = records.id_type
     id_bytes = np.zeros(256, np.uint8)
     for byte in range(128):
+        if byte == ord('"'):  # in delimited text it may stand for half of one
+            continue
         given = bytes([byte])
         cased = given.lower() if records.case == "lower" else given.upper() if records.case == "upper" else given
         if cased in type_.plain or (type_.groups and given == _HYPHEN):

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
@@ -52,8 +53,7 @@ class Progress:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """What a job would do, checked but not begun."""
 
     job: Job

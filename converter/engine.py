@@ -13,11 +13,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 
 from converter import kernel
 from converter.compiled import Compiled, counts_of
@@ -30,12 +29,11 @@ from converter.sources import BadRow, Block, InputFile, Piece, Rows, Source, dam
 from converter.sources.delimited import DelimitedSource
 
 _MOST_WORKERS = 8
-ENGINE_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException, OSError)
+ENGINE_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 """What the libraries below raise where a file is damaged; a panic is not even an `Exception`."""
 
 
-@dataclass(frozen=True)
-class Converted:
+class Converted(NamedTuple):
     """A stretch of the input, converted.
 
     `texts` is the text of the lines written. `rejected` are the rows with a reason, as `Records.lines` gives them,
@@ -75,8 +73,7 @@ def convert_all(records: Records, sources: Sequence[Source], threads: int) -> Ge
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-@dataclass(frozen=True)
-class _Judged:
+class _Judged(NamedTuple):
     """What became of `rows` rows: the text of the lines, the rejected rows and their places, and counts."""
 
     texts: Sequence[Text]
@@ -121,7 +118,7 @@ class _Converter:
             # From newlines in the text of the odd rows to rows, and to lines of the file.
             places = np.searchsorted(made.text_lines, odd.locate(np.arange(odd.rows)))
             lines = made.lines + block.first
-            bad = [replace(row, row=int(lines[np.searchsorted(made.text_lines, row.row)])) for row in odd.bad]
+            bad = [row._replace(row=int(lines[np.searchsorted(made.text_lines, row.row)])) for row in odd.bad]
             blank = odd.blank
             judged = self._mixed(compiled, made, rows, places)
         else:

@@ -6,11 +6,14 @@ Every wrong key gives one sentence: which key, what was found, what is allowed, 
 
 from __future__ import annotations
 
+import ast
+import inspect
 import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -91,10 +94,35 @@ Name = Annotated[str, Field(min_length=1)]
 """A text that is not empty."""
 
 
+def _descriptions(section: type[BaseModel]) -> dict[str, str]:
+    """Return the texts that stand below the fields of a section, and of those that it is made from."""
+    found: dict[str, str] = {}
+    for made_from in reversed(section.__mro__[: section.__mro__.index(BaseModel)]):
+        (definition,) = ast.parse(inspect.getsource(made_from)).body
+        assert isinstance(definition, ast.ClassDef)  # noqa: S101 - for the type checker: the source of a class
+        for statement, below in pairwise(definition.body):
+            match statement, below:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                    found[name] = inspect.cleandoc(text)
+    return found
+
+
 class Section(BaseModel):
     """A part of the job file: frozen, and unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Describe each key by the text below it.
+
+        Pydantic does so itself where it is told to, but whenever the models are made: that was half of their time.
+        """
+        schema = handler(core)
+        properties = handler.resolve_ref_schema(schema)["properties"]
+        for name, description in _descriptions(cls).items():
+            properties[name]["description"] = description
+        return schema
 
 
 class Input(Section):
@@ -183,7 +211,8 @@ class Signal(Section):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"anyOf": [{"type": "string"}, handler.resolve_ref_schema(handler(core))]}
+        described = super().__get_pydantic_json_schema__(core, handler)
+        return {"anyOf": [{"type": "string"}, handler.resolve_ref_schema(described)]}
 
     @model_validator(mode="before")
     @classmethod
@@ -237,7 +266,8 @@ class Tokens(Section):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"anyOf": [{"type": ["string", "integer"]}, handler.resolve_ref_schema(handler(core))]}
+        described = super().__get_pydantic_json_schema__(core, handler)
+        return {"anyOf": [{"type": ["string", "integer"]}, handler.resolve_ref_schema(described)]}
 
     @model_validator(mode="before")
     @classmethod

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import pyarrow as pa
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Bytes = npt.NDArray[np.uint8]
 _VIEW = 16  # bytes
 _INLINE = 12  # texts of a string view up to this long stand in the view itself
+_SHORT = 1 << 20  # bytes of text that are copied sooner than arrow is loaded
 _LEAST_LINES = 16  # in a stretch of memory, on average, for which it is worth not to copy it
 
 
-@dataclass(frozen=True)
-class Text:
+class Text(NamedTuple):
     """A text in pieces of memory, and where its lines end, in bytes from its start.
 
     The memory lives as long as this object.
@@ -35,8 +37,7 @@ class Text:
             end -= len(buffer)
 
 
-@dataclass(frozen=True)
-class Views:
+class Views(NamedTuple):
     """A column of texts: a string view of 16 bytes for each, and the buffers in which the long ones stand."""
 
     views: Bytes
@@ -59,13 +60,22 @@ def texts_of(lines: pl.Series) -> list[Text]:
     """Return the text of a column of lines, each of which ends in a newline; none is null.
 
     The engine lays the strings of a batch out one after the other, so the text is made of a few long stretches of
-    its memory. Where it is not so (short lines live elsewhere), the lines are copied.
+    its memory. Where it is not so (short lines live elsewhere), or the text is short, the lines are copied.
     """
+    if lines.estimated_size() < _SHORT:
+        return [_copied(lines)] if len(lines) else []
     table = lines.to_frame().to_arrow(compat_level=pl.CompatLevel.newest())
     return [_text_of(chunk) for chunk in table.column(0).chunks if len(chunk)]
 
 
+def _copied(lines: pl.Series) -> Text:
+    text, lengths = lines.str.join().item().encode(), lines.str.len_bytes().fill_null(0).cast(pl.Int64)
+    return Text((np.frombuffer(text, np.uint8),), lengths.cum_sum().to_numpy())
+
+
 def _text_of(chunk: pa.Array) -> Text:
+    import pyarrow as pa  # here, since it takes a while: a short input of text needs none of it
+
     column = views_of(chunk)
     fields = column.views.view(np.uint32).reshape(-1, 4)
     lengths, numbers, offsets = (fields[:, field].astype(np.int64) for field in (0, 2, 3))

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from isal import isal_zlib
@@ -38,8 +38,7 @@ _GZIP_FRAME = len(_HEADER) + len(_END) + 8
 Buffer = bytes | memoryview
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """The most that a part may hold, in bytes: as sent, and of text."""
 
     part_bytes: int
@@ -102,8 +101,7 @@ class Cutter:
         return block
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """A block as it goes into a part: `data`, the CRC-32 and the size of its text, and its lines."""
 
     data: Buffer

@@ -13,7 +13,7 @@ those are told from the others, and formatted, by compiled loops (`converter.com
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -40,8 +40,7 @@ _ITEMS = {"not_digits": "[0-9]+", "not_clean": r'[^",\x00-\x1f]+'}
 """The form of an item of a list, by the counter of those that have another."""
 
 
-@dataclass(frozen=True)
-class ListOfItems:
+class ListOfItems(NamedTuple):
     """A list of traits or codes of a job: what stands before each item, and the counter of those left out."""
 
     prefix: str

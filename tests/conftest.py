@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from converter import Job, convert, kernel
+from converter import Job, convert, kernel, memory
 from converter.job import merge
 from converter.report import Report
+from converter.sources import structure
 
 pytest_plugins = ["tests.raised"]
 TIMESTAMP = 1_366_545_717
@@ -106,7 +107,10 @@ class Run:
 @pytest.fixture(params=["frames", "loops"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Whether rows go through the query or, as those of large files do, through compiled loops."""
-    monkeypatch.setattr(kernel, "WORTH_BYTES", 0 if request.param == "loops" else 1 << 60)
+    large = request.param == "loops"
+    monkeypatch.setattr(kernel, "WORTH_BYTES", 0 if large else 1 << 60)
+    for module in (memory, structure):  # arrow as well is for what is not short
+        monkeypatch.setattr(module, "_SHORT", 0 if large else 1 << 60)
     return str(request.param)
 
 

@@ -91,7 +91,7 @@ def lose_a_row(original: Any) -> Any:
                 first = bytes(piece.memory).index(b"\n") + 1
                 yield dataclasses.replace(piece, memory=piece.memory[first:], size=piece.size - first)
             else:
-                yield dataclasses.replace(piece, frame=piece.frame.slice(1)) if piece.rows else piece
+                yield piece._replace(frame=piece.frame.slice(1)) if piece.rows else piece
 
     return pieces
 

@@ -138,9 +138,10 @@ def failing(patch: pytest.MonkeyPatch, call: str, at: int) -> None:
     elif call == "link":
         patch.setattr(os, "link", fails(os.link, errno.EIO))
     elif call == "open":
-        from converter.destinations import folder
-
-        patch.setattr(folder.smart_open, "open", fails(folder.smart_open.open, errno.EACCES))
+        read, begin = Path.open, fails(Path.open, errno.EACCES)
+        patch.setattr(
+            Path, "open", lambda path, mode="r", **named: (begin if "x" in mode else read)(path, mode, **named)
+        )
     else:
         from converter.destinations.folder import _FolderPart
 

@@ -34,7 +34,7 @@ GOOD = [
 ]
 ODD = [b" u7 ,x,1\n", b",x,1\n", b"a@b.cd,x,1\n", b"u:8,x,1\n", b'u9,"a""b",1\n', b"u10,x,1||2\n", b"u11,x,|1\n", b"u12,x,1|\n",
        b"u13,x,1x\n", b"u14,x, 1\n", b'u15,"a\nb",1\n', b"u16,x\ty,1\n", b"0000,x,1\n", b"u17,,\n", "é,x,1\n".encode(),
-       b"u18," + b"x" * 70 + b",1\n", b"u19,x,12345678|9\n", b"u20,x,123456789:\n", b"short\n", b"u21,x\n", b"u22,x,1,2\n", b"u23,x,1,2,3,4\n", b'u24,"x",1,"y\nz"\n', b"\n", b"\r\n", b"u25,x\r,1\n", b"u\r26,x,1\n", b"-,x,1\n", b"u-1,a,-1\n"]  # fmt: skip
+       b"u18," + b"x" * 70 + b",1\n", b"u19,x,12345678|9\n", b"u20,x,123456789:\n", b"short\n", b"u21,x\n", b"u22,x,1,2\n", b"u23,x,1,2,3,4\n", b'u24,"x",1,"y\nz"\n', b"\n", b"\r\n", b"u25,x\r,1\n", b"u\r26,x,1\n", b"-,x,1\n", b"u-1,a,-1\n", b'"u""27",x,1\n']  # fmt: skip
 
 
 def found(data: bytes, separator: int = 44) -> tuple[int, int, int, bool]:

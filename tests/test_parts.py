@@ -6,17 +6,26 @@ import gzip
 import itertools
 import random
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from converter import memory
 from converter.memory import texts_of
 from converter.parts import Cutter, Limits, Packer, Part, compress
 
 from .conftest import Run
+
+
+@pytest.fixture(scope="module", autouse=True, params=["as it lies", "copied"])
+def short(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whether text is taken as it lies in memory, or short and copied."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory, "_SHORT", 0 if request.param == "as it lies" else 1 << 60)
+        yield
 
 
 class Memory:

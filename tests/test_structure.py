@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from converter.sources.structure import Structure
+from converter.sources import structure
+from converter.sources.structure import Structure, is_utf8
 
 from .scanner import scan
 
@@ -131,3 +133,24 @@ def test_blank_lines_are_no_rows() -> None:
     rows, bad, blank = take_apart(b"1,x,y\n\n\r\n2,x,y\n\n", 3, 1 << 20)
     assert [line for line, _ in rows] == [0, 3]
     assert (bad, blank) == ([], 3)
+
+
+@pytest.mark.parametrize("short", [0, 1 << 20], ids=["by arrow", "decoded"])
+@pytest.mark.parametrize(
+    "text, is_",
+    [
+        (b"", True),
+        ("aé€😀\0".encode(), True),
+        (b"\xff", False),
+        (b"a\xc3", False),
+        (b"\xc0\xaf", False),
+        (b"\xed\xa0\x80", False),
+        (b"\xf4\x90\x80\x80", False),
+    ],
+)
+def test_text_is_utf8_or_not_however_long_it_is(
+    text: bytes, is_: bool, short: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(structure, "_SHORT", short)
+    assert is_utf8(text) is is_
+    assert is_utf8(np.frombuffer(text, np.uint8)) is is_

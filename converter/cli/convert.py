@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -16,8 +17,6 @@ from converter.errors import StoppedError
 
 if TYPE_CHECKING:
     from converter.job import Job
-
-_WIDTH_OF_NO_TERMINAL = 1000
 
 
 def convert(
@@ -102,28 +101,29 @@ def convert(
 
 
 def _convert(job: Job, progress: Mode, *, dry_run: bool) -> None:
-    from rich.console import Console
-
-    from converter.cli.preview import preview
+    from converter.cli import summary
     from converter.convert import convert as run
-    from converter.convert import plan
-    from converter.report import terminal
 
-    # Names and paths come as they are: not cut where there is no terminal, and never read as markup.
-    console = Console(highlight=False, markup=False, emoji=False)
-    if not console.is_terminal:
-        console.width = _WIDTH_OF_NO_TERMINAL
+    gc.freeze()  # what is loaded stays, so it need not be looked through; main() has turned that off
+    gc.enable()
     if dry_run:
-        checked = plan(job)
-        console.print(preview(checked))
-        checked.destination.abort()
+        _show_plan(job)
         return
     with showing(progress) as update:
         report = run(job, progress=update)
     if progress == "json":
         sys.stderr.write('{"event": "done", "report": ' + _one_line(report.to_json()) + "}\n")
     elif progress != "off":
-        console.print(terminal.summary(report))
+        summary.show(report)
+
+
+def _show_plan(job: Job) -> None:
+    from converter.cli import preview
+    from converter.convert import plan
+
+    checked = plan(job)
+    preview.show(checked)
+    checked.destination.abort()
 
 
 def _one_line(document: bytes) -> str:

@@ -7,12 +7,18 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from converter.cli.console import console
 from converter.convert import Plan
 from converter.privacy import masked
 from converter.report.terminal import size
 
 
-def preview(plan: Plan) -> RenderableType:
+def show(plan: Plan) -> None:
+    """Print what a run would do."""
+    console().print(_preview(plan))
+
+
+def _preview(plan: Plan) -> RenderableType:
     """Return what a run would do: names, columns, first lines with the ID masked."""
     job = plan.job
     facts = Table(box=None, show_header=False, padding=(0, 2, 0, 0))

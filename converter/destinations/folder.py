@@ -14,8 +14,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
-import smart_open
-
 from converter.errors import DestinationError
 from converter.spec.names import FileName
 
@@ -135,7 +133,7 @@ class _FolderPart:
         """Create the file. Raises `FileExistsError` where another run has."""
         self._ours = not self.partial.exists()
         try:
-            self._file = smart_open.open(str(self.partial), "xb", compression="disable")
+            self._file = self.partial.open("xb")
         except FileExistsError:
             self._ours = False
             raise

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from converter.errors import ColumnError, InputError, JobError, nearest
 from converter.job import Format, Input, mask_password
-from converter.sources.base import BadRow, Block, InputFile, Piece, Rows, Source, lost
+from converter.sources.base import BadRow, Block, InputFile, Piece, Rows, Source, damaged, lost
 from converter.sources.delimited import DelimitedSource
 from converter.sources.ndjson import NdjsonSource
-from converter.sources.tables import damaged, open_arrow, open_parquet
 
 __all__ = [
     "FORMATS",
@@ -34,8 +33,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class FileFormat:
+class FileFormat(NamedTuple):
     """A format: the suffixes that name it, how to open a file of it, whether gzip or zstd may be around it."""
 
     suffixes: tuple[str, ...]
@@ -43,12 +41,24 @@ class FileFormat:
     packed: bool
 
 
+def _open_parquet(file: InputFile, options: Input) -> Source:
+    from converter.sources.tables import open_parquet  # here, since arrow takes a while: most inputs are text
+
+    return open_parquet(file, options)
+
+
+def _open_arrow(file: InputFile, options: Input) -> Source:
+    from converter.sources.tables import open_arrow  # here, since arrow takes a while: most inputs are text
+
+    return open_arrow(file, options)
+
+
 FORMATS: dict[Format, FileFormat] = {
     "csv": FileFormat((".csv", ".txt"), DelimitedSource, packed=True),
     "tsv": FileFormat((".tsv", ".tab"), partial(DelimitedSource, tabs=True), packed=True),
     "ndjson": FileFormat((".ndjson", ".jsonl"), NdjsonSource, packed=True),
-    "parquet": FileFormat((".parquet", ".pq"), open_parquet, packed=False),
-    "arrow": FileFormat((".arrow", ".feather", ".ipc", ".arrows"), open_arrow, packed=False),
+    "parquet": FileFormat((".parquet", ".pq"), _open_parquet, packed=False),
+    "arrow": FileFormat((".arrow", ".feather", ".ipc", ".arrows"), _open_arrow, packed=False),
 }
 _PACKED = (".gz", ".zst", ".zstd")
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
 Rows = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class InputFile:
+class InputFile(NamedTuple):
     """A file to read, as it was when the run began: `size` in bytes, `modified` in nanoseconds."""
 
     path: Path
@@ -46,8 +44,7 @@ class InputFile:
             )
 
 
-@dataclass(frozen=True)
-class BadRow:
+class BadRow(NamedTuple):
     """A row that cannot be taken apart: its physical line, the rule, its length in bytes and its text."""
 
     row: int
@@ -56,8 +53,7 @@ class BadRow:
     text: bytes
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(NamedTuple):
     """A stretch of a file as a lazy frame, with what is known of it without the engine.
 
     `rows` is how many rows `frame` must give, counted in the file itself; `bad` are the rows beside them that
@@ -77,8 +73,7 @@ class Piece:
     mend: Callable[[], Piece] | None = None
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """Whole rows of regular delimited text, found by the compiled loops (`converter.kernel`), not yet taken apart.
 
     `memory` holds the `size` bytes of text and some more; there are `rows` rows in it, blank lines among them, and
@@ -125,6 +120,14 @@ class Source(Protocol):
         With `loops`, delimited text comes in blocks, as far as it is regular.
         """
         ...
+
+
+def damaged(file: InputFile, error: BaseException) -> InputError:
+    """Say that a file cannot be read; what the library said is left out, since it may quote the data."""
+    return InputError(
+        f"The input '{file.path}' is damaged or not of its format ({type(error).__name__}).",
+        "Get the file again, or set input.format.",
+    )
 
 
 def lost(file: InputFile, found: int, came: int) -> LedgerError:

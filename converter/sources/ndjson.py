@@ -8,7 +8,6 @@ rejected with its number; it shows when the engine cannot parse the piece that i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -156,8 +155,8 @@ class NdjsonSource:
             return good[places]
 
         text = b"".join(lines[number - first] + b"\n" for number in good.tolist())
-        return replace(
-            piece, frame=_frame(_quote_numbers(text), schema), rows=len(good), locate=locate, bad=tuple(bad), mend=None
+        return piece._replace(
+            frame=_frame(_quote_numbers(text), schema), rows=len(good), locate=locate, bad=tuple(bad), mend=None
         )
 
 

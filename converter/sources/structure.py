@@ -20,11 +20,10 @@ A blank line is no row.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from converter.spec.rules import ROW_MISQUOTED, ROW_NOT_TEXT, ROW_TOO_LONG, ROW_TOO_SHORT, Rule
 
@@ -32,13 +31,13 @@ Bytes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int64]
 
 _NEWLINE, _RETURN, _QUOTE = 10, 13, 34
+_SHORT = 1 << 20  # bytes that are decoded sooner than arrow is loaded
 _SLICE = 1 << 18  # what stays in the nearest cache while several passes go over it
 _WORD = 64
 _ONE = np.uint64(1)
 
 
-@dataclass(frozen=True)
-class Bad:
+class Bad(NamedTuple):
     """A row cut out: its physical line, counted from 0 at the block's start, why, and its text."""
 
     line: int
@@ -46,8 +45,7 @@ class Bad:
     text: bytes
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(NamedTuple):
     """The rows found in a block.
 
     `text` holds the `rows` whole ones, each with its newline; `lines` the physical line of each, counted
@@ -304,8 +302,7 @@ class _Marks:
         return places
 
 
-@dataclass(frozen=True)
-class _Stretch:
+class _Stretch(NamedTuple):
     """Rows in order: from where to where (the newline), how many separators (-1: misquoted), whether to write anew."""
 
     starts: Places
@@ -348,7 +345,15 @@ def _has_blank(array: Bytes) -> bool:
 
 
 def is_utf8(text: bytes | Bytes) -> bool:
-    """Say whether the text is UTF-8; arrow's check costs a tenth of decoding."""
+    """Say whether the text is UTF-8; arrow's check costs a tenth of decoding, but loading it takes a while."""
+    if len(text) < _SHORT:
+        try:
+            bytes(text).decode()
+        except UnicodeDecodeError:
+            return False
+        return True
+    import pyarrow as pa  # here, where it spares more than it takes
+
     offsets = pa.py_buffer(np.array([0, len(text)], np.int64))
     try:
         pa.Array.from_buffers(pa.large_utf8(), 1, [None, offsets, pa.py_buffer(text)]).validate(full=True)

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 import polars as pl
 import pyarrow as pa
 
-from converter.errors import InputError
 from converter.job import Input
-from converter.sources.base import InputFile, Piece, Rows
+from converter.sources.base import InputFile, Piece, Rows, damaged
 
 _PIECE_ROWS = 1 << 17  # in memory at once, for each worker; to skip rows of a file costs next to nothing
 
@@ -89,7 +88,7 @@ class StreamSource:
 def open_parquet(file: InputFile, options: Input) -> TableSource:
     """Open a Parquet file. Raises `InputError` where its footer is damaged."""
     del options
-    import pyarrow.parquet as pq  # here, since it takes a while: most inputs are text
+    import pyarrow.parquet as pq  # here, since it takes a while: Arrow files need none of it
 
     try:
         with pq.ParquetFile(file.path) as parquet:
@@ -113,14 +112,6 @@ def open_arrow(file: InputFile, options: Input) -> TableSource | StreamSource:
         return TableSource(file, pl.scan_ipc(file.path, glob=False), rows)
     except (pa.ArrowException, OSError, pl.exceptions.PolarsError) as error:
         raise damaged(file, error) from None
-
-
-def damaged(file: InputFile, error: BaseException) -> InputError:
-    """Say that a file cannot be read; what the library said is left out, since it may quote the data."""
-    return InputError(
-        f"The input '{file.path}' is damaged or not of its format ({type(error).__name__}).",
-        "Get the file again, or set input.format.",
-    )
 
 
 def _numbers_from(first: int) -> Callable[[Rows], Rows]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from converter.spec.limits import GLOBAL_SOURCES_PAGE, HASHING_PAGE, IDS_PAGE
 
@@ -19,8 +18,7 @@ FORBIDDEN_IN_ID = r"[:\p{Cc}]|%3[Aa]"
 """What no user ID may hold: a colon, also percent-encoded, and control characters (tab, newline …)."""
 
 
-@dataclass(frozen=True)
-class IdType:
+class IdType(NamedTuple):
     """One type of user ID.
 
     A normalised ID is made of `characters` (as a regular expression has them between brackets; empty where

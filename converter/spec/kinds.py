@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import polars as pl
 
@@ -13,8 +13,7 @@ from converter.spec.names import Kind
 from converter.spec.rules import ROW_RULES, Rule, id_rules, line_rules
 
 
-@dataclass(frozen=True)
-class Signal:
+class Signal(NamedTuple):
     """One signal of a line: literal text before and after a value, and whether the row has it.
 
     `value` is a String expression (the text between `before` and `after`, never null) or, for a constant,
@@ -52,8 +51,7 @@ def data_line(id_: pl.Expr, signals: Sequence[Signal]) -> pl.Expr:
     return template.expression()
 
 
-@dataclass(frozen=True)
-class _End:
+class _End(NamedTuple):
     """How the line so far may end: if `when`, then with a value that `closing` closes.
 
     `joiner` is what must come between it and a further signal.
@@ -106,8 +104,7 @@ class _Template:
         return pl.format("".join(self._text), *self._arguments)
 
 
-@dataclass(frozen=True)
-class FileKind:
+class FileKind(NamedTuple):
     """A kind of inbound file: its line as an expression, its rules on IDs, rows and lines, its page."""
 
     name: Kind

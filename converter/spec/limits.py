@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 NAMES_PAGE = "integration/sending-audience-data/batch-data-transfer-explained/inbound-s3-filenames.md"
 CONTENTS_PAGE = "integration/sending-audience-data/batch-data-transfer-explained/inbound-file-contents.md"
@@ -17,8 +17,7 @@ COMBINED_PAGE = "features/destinations/people-based-destinations-workflow-combin
 ODC_PAGE = "integration/sending-audience-data/custom-partner-integrations.md"
 
 
-@dataclass(frozen=True)
-class Limit:
+class Limit(NamedTuple):
     """A number, its unit, the code of its rule and the page it comes from."""
 
     value: int

@@ -14,7 +14,7 @@ have no expression here: they are applied where the signal is formatted, or wher
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import polars as pl
 
@@ -30,8 +30,7 @@ from converter.spec.limits import (
 OURS = "README.md"
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """One rule: its code, its name, what to do about it, its page, and where it has one its expression.
 
     `rejects` is a Boolean expression over a row, true where the rule rejects it; null counts as false.

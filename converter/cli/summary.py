@@ -1,0 +1,38 @@
+"""What is shown of a run: a table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+
+from converter.report import Report
+from converter.report.terminal import summary
+
+
+def show(report: Report) -> None:
+    """Print what a run did, and its warnings."""
+    lines = summary(report)
+    warnings = [f"Warning: {warning}" for warning in report.warnings]
+    if sys.stdout.isatty():
+        _draw(lines, warnings)
+        return
+    width = max(len(number) for number, _ in lines)
+    for number, words in lines:
+        print(f"{number:>{width}}  {words}")
+    for warning in warnings:
+        print(warning)
+
+
+def _draw(lines: list[tuple[str, str]], warnings: list[str]) -> None:
+    from rich.table import Table  # here, since it takes a while: many runs have no terminal
+
+    from converter.cli.console import console
+
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(justify="right")
+    table.add_column(overflow="fold")
+    for line in lines:
+        table.add_row(*line)
+    screen = console()
+    screen.print(table)
+    for warning in warnings:
+        screen.print(warning, style="yellow")
