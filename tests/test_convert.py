@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gzip
 import hashlib
 import json
@@ -89,7 +88,7 @@ def lose_a_row(original: Any) -> Any:
         for piece in original(self, columns, loops):
             if isinstance(piece, base.Block):
                 first = bytes(piece.memory).index(b"\n") + 1
-                yield dataclasses.replace(piece, memory=piece.memory[first:], size=piece.size - first)
+                yield piece._replace(memory=piece.memory[first:], size=piece.size - first)
             else:
                 yield piece._replace(frame=piece.frame.slice(1)) if piece.rows else piece
 
