@@ -185,7 +185,8 @@ class _Run:
         """Convert everything; the parts are whole, but not visible yet."""
         plan = self._plan
         cutter = Cutter(plan.limits.block_bytes)
-        with Packer(plan.limits, plan.job.threads, self._create, self._describe) as packer:
+        level = plan.job.output.compression_level
+        with Packer(plan.limits, plan.job.threads, self._create, self._describe, level) as packer:
             stretches = convert_all(plan.records, plan.sources, plan.job.threads)
             with contextlib.closing(stretches):
                 for converted in stretches:

@@ -373,6 +373,8 @@ class Output(Section):
     """UNIX seconds, UTC, 10 digits (N2); now, when left out."""
     compression: Literal["gzip", "none"] = "gzip"
     """`gzip` (Z1) or `none`."""
+    compression_level: Literal["fast", "balanced", "small"] = "balanced"
+    """How much work gzip takes upon itself: the README has the speed and the size of each."""
     max_part_bytes: Annotated[
         int, BeforeValidator(parse_size, json_schema_input_type=int | str), BeforeValidator(_no_truth)
     ] = PART_BYTES_BEST.value

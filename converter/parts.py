@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from isal import isal_zlib
@@ -27,7 +29,6 @@ from converter.memory import Text
 from converter.spec.limits import LINE_BYTES
 
 _BLOCK_BYTES = 1 << 20
-_LEVEL = 1  # of isal: measured on such lines as small as level 2, and faster
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # deflate, no flags, no time, no file system
 _END = b"\x03\x00"  # an empty last deflate block
 _STORED = 65_535  # the most that a stored deflate block holds
@@ -36,6 +37,7 @@ _GZIP_FRAME = len(_HEADER) + len(_END) + 8
 
 
 Buffer = bytes | memoryview
+Level = Literal["fast", "balanced", "small"]
 
 
 class Limits(NamedTuple):
@@ -110,13 +112,27 @@ class Block(NamedTuple):
     lines: int
 
 
-def compress(text: Buffer, lines: int) -> Block:
+def compress(text: Buffer, lines: int, level: Level = "balanced") -> Block:
     """Compress a block by itself: raw deflate, not the last of its stream, that ends at a byte."""
-    compressor = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS)
-    data = compressor.compress(text) + compressor.flush(isal_zlib.Z_SYNC_FLUSH)
+    compressor = _compressor(level)
+    data = compressor.compress(text) + compressor.flush(zlib.Z_SYNC_FLUSH)
     if len(data) > len(text) + _STORED_HEAD * -(-len(text) // _STORED):
         data = _stored(text)
     return Block(data, isal_zlib.crc32(text), len(text), lines)
+
+
+class _Compressor(Protocol):
+    def compress(self, data: Buffer, /) -> bytes: ...
+    def flush(self, mode: int, /) -> bytes: ...
+
+
+def _compressor(level: Level) -> _Compressor:
+    """Return the compressor of a level: measured, the fastest for its size and the smallest for its speed."""
+    if level == "small":
+        from zlib_ng import zlib_ng  # here, since few ask for it
+
+        return zlib_ng.compressobj(6, zlib_ng.DEFLATED, -zlib_ng.MAX_WBITS)
+    return isal_zlib.compressobj(0 if level == "fast" else 1, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS)
 
 
 def _stored(text: Buffer) -> bytes:
@@ -184,9 +200,9 @@ class _Open:
 class Packer:
     """Compresses blocks in `threads` threads and fills parts with them, in order.
 
-    `create(number)` opens the writer of a part, counted from 1; `describe(number)` gives its name and URL. At
-    most a few blocks a thread are under way at once, so that memory stays bounded and a slow destination slows
-    everything down. Used as a context manager; after an exception nothing more is written.
+    `create(number)` opens the writer of a part, counted from 1; `describe(number)` gives its name and URL; `level` is
+    that of the compression. At most a few blocks a thread are under way at once, so that memory stays bounded and a
+    slow destination slows everything down. Used as a context manager; after an exception nothing more is written.
     """
 
     def __init__(
@@ -195,11 +211,12 @@ class Packer:
         threads: int,
         create: Callable[[int], PartWriter],
         describe: Callable[[int], tuple[str, str]],
+        level: Level = "balanced",
     ) -> None:
         self._limits = limits
         self._create = create
         self._describe = describe
-        self._make = compress if limits.compressed else keep
+        self._make = partial(compress, level=level) if limits.compressed else keep
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="compress")
         self._under_way: deque[Future[Block]] = deque()
         self._most_under_way = 2 * threads + 2

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from converter import memory
 from converter.memory import texts_of
-from converter.parts import Cutter, Limits, Packer, Part, compress
+from converter.parts import Cutter, Level, Limits, Packer, Part, compress
 
 from .conftest import Run
 
@@ -43,7 +43,9 @@ class Memory:
         self.whole = True
 
 
-def pack(batches: list[pl.Series], limits: Limits, threads: int) -> tuple[list[Part], list[bytes]]:
+def pack(
+    batches: list[pl.Series], limits: Limits, threads: int, level: Level = "balanced"
+) -> tuple[list[Part], list[bytes]]:
     written: list[Memory] = []
 
     def create(number: int) -> Memory:
@@ -53,7 +55,7 @@ def pack(batches: list[pl.Series], limits: Limits, threads: int) -> tuple[list[P
         return written[-1]
 
     cutter = Cutter(limits.block_bytes)
-    with Packer(limits, threads, create, lambda number: (f"part {number}", f"place {number}")) as packer:
+    with Packer(limits, threads, create, lambda number: (f"part {number}", f"place {number}"), level) as packer:
         for batch in batches:
             for block in cutter.feed(texts_of(batch)):
                 packer.add(*block)
@@ -85,12 +87,13 @@ LINES = st.lists(st.text(alphabet="ab,é\t\"'😀", max_size=60).map(lambda text
     raw_bytes=st.integers(300, 2000),
     compressed=st.booleans(),
     threads=st.integers(1, 3),
+    level=st.sampled_from(["fast", "balanced", "small"]),
 )
 def test_parts_hold_all_lines_in_order_within_their_limits_whatever_the_batches_and_threads(
-    lines: list[str], sizes: list[int], part_bytes: int, raw_bytes: int, compressed: bool, threads: int
+    lines: list[str], sizes: list[int], part_bytes: int, raw_bytes: int, compressed: bool, threads: int, level: Level
 ) -> None:
     limits = Limits(part_bytes, raw_bytes, compressed)
-    parts, data = pack(split(lines, sizes), limits, threads)
+    parts, data = pack(split(lines, sizes), limits, threads, level)
     texts = [gzip.decompress(part) if compressed else part for part in data]
     assert b"".join(texts).decode() == "".join(lines)
     assert all(text.endswith(b"\n") for text in texts), "cut at line ends and never empty"
@@ -99,7 +102,7 @@ def test_parts_hold_all_lines_in_order_within_their_limits_whatever_the_batches_
         (len(part), len(text), text.count(b"\n")) for part, text in zip(data, texts, strict=True)
     ]
     assert [part.crc32 for part in parts] == [f"{zlib.crc32(part):08x}" for part in data]
-    assert pack(split(lines, [7]), limits, 1)[1] == data, "the same bytes"
+    assert pack(split(lines, [7]), limits, 1, level)[1] == data, "the same bytes"
 
 
 @settings(max_examples=100, deadline=None)
@@ -126,6 +129,16 @@ def test_a_part_keeps_its_limit_also_where_nothing_compresses(part_bytes: int) -
     _, data = pack([pl.Series(lines)], Limits(part_bytes, 10**9, compressed=True), 2)
     assert max(map(len, data)) <= part_bytes
     assert b"".join(map(gzip.decompress, data)).decode() == "".join(lines)
+
+
+def test_a_smaller_level_is_smaller() -> None:
+    generator = random.Random(1)
+    lines = pl.Series(
+        [f'{generator.randrange(10**9)}\t"a"="{generator.randrange(100)} years"\n' for _ in range(20_000)]
+    )
+    limits = Limits(10**9, 10**9, compressed=True)
+    small, balanced, fast = (pack([lines], limits, 1, level)[0][0].bytes for level in ("small", "balanced", "fast"))
+    assert small * 1.05 < balanced < fast / 1.05
 
 
 def test_a_part_fills_well() -> None:
