@@ -56,8 +56,8 @@ class Workload:
         return [self.id, *self.signals, self.traits]
 
 
-_ON_PARQUET = ("ours", "floor", "duckdb", "duckdb-pigz", "chdb", "polars", "pandas", "python")
-_ON_CSV = ("ours", "floor", "duckdb", "duckdb-pigz", "chdb", "polars", "awk", "pandas", "python")
+_ON_PARQUET = ("ours", "ours-no-rules", "floor", "duckdb", "duckdb-pigz", "chdb", "polars", "pandas", "python")
+_ON_CSV = ("ours", "ours-no-rules", "floor", "duckdb", "duckdb-pigz", "chdb", "polars", "awk", "pandas", "python")
 _WIDE_SIGNALS = ("gender", "city", "country", "age_band", "plan", "product", "revenue")
 _WIDE_TRAITS = "trait_ids"
 _WIDE: dict[str, Type] = dict.fromkeys(

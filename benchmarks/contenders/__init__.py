@@ -44,7 +44,8 @@ class Contender:
 
     `place` is the function that does so, as `module.function` within this package; `modules` and `commands` must be
     installed. `levels` are the levels of gzip that it can be set to. A slow one runs on one row in `one_in`.
-    `reads_lines` says that it reads the finished lines as text instead of the workload's file.
+    `reads_lines` says that it reads the finished lines as text instead of the workload's file, `other_lines` that the
+    lines it writes are not ours.
     """
 
     place: str
@@ -53,6 +54,7 @@ class Contender:
     levels: range = range(0)
     one_in: int = 1
     reads_lines: bool = False
+    other_lines: bool = False
 
     def convert(self, task: Task) -> None:
         """Do the task in this process."""
@@ -72,6 +74,7 @@ CONTENDERS = {
     "ours": Contender("ours.convert"),
     "loops": Contender("ours.convert_with_loops"),
     "frames": Contender("ours.convert_without_loops"),
+    "ours-no-rules": Contender("unjudged.convert", other_lines=True),
     "floor": Contender("floor.compress_lines", reads_lines=True),
     "duckdb": Contender("duckdb_copy.convert", modules=("duckdb",)),
     "duckdb-pigz": Contender("duckdb_copy.convert_with_pigz", modules=("duckdb",), commands=("pigz",), levels=_ZLIB),

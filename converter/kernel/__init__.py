@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 WORTH_BYTES = 16_000_000
 """How large an input must be for the loops to spare more time than loading them costs: measured."""
-WORTH_COMPILING_BYTES = 300_000_000
+WORTH_COMPILING_BYTES = 100_000_000
 """How large it must be for compiling them first: measured."""
 
 _FOLDER = Path(__file__).parent

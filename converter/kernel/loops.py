@@ -61,6 +61,9 @@ from converter.kernel.layout import (
     WRITTEN,
 )
 
+JUDGING = True
+"""Whether rows are judged. A benchmark compiles loops that take every row for plain, to see what the rules cost."""
+
 _WINDOW = 64
 _SHORT = 16  # nearly all values are no longer
 _PAGE = 4096  # memory can be read up to the end of a page of which any byte can be read
@@ -257,18 +260,20 @@ def _copy_value(target, source, length, other):
     end = target + length
     bad = _NONE
     while length > _SHORT:
-        bad |= _bad(source, other)
+        if JUDGING:
+            bad |= _bad(source, other)
         _copy_short(target, source)
         target += _SHORT
         source += _SHORT
         length -= _SHORT
     if (source & (_PAGE - 1)) <= _PAGE - _SHORT:
-        bad |= _bad(source, other) & _lowest(length)
+        if JUDGING:
+            bad |= _bad(source, other) & _lowest(length)
         _copy_short(target, source)
     else:
         for offset in range(length):
             byte = _byte(source + offset)
-            if byte < 32 or byte == 34 or byte == other:
+            if JUDGING and (byte < 32 or byte == 34 or byte == other):
                 bad |= _ONE
             _put_byte(target + offset, byte)
     return end, bad
@@ -291,15 +296,16 @@ def _copy_items(target, source, length, signal, scratch):
             for offset in range(here):
                 _put_byte(text + offset, _byte(source + offset))
         marks = _marks(text, mark) & _lowest(here)
-        other = _not_digits(text) if kind == TRAITS else _not_codes(text)
-        wrong |= other & ~marks & _lowest(here)
+        if JUDGING:
+            other = _not_digits(text) if kind == TRAITS else _not_codes(text)
+            wrong |= other & ~marks & _lowest(here)
         start = 0
         while marks != _NONE:
             stop = _first(marks)
             marks &= marks - _ONE
             if stop > start:
                 empty = False
-            elif empty:
+            elif empty and JUDGING:
                 wrong = _ONE
             target = _copy(target, text + start, stop - start)
             _put_byte(target, 44)
@@ -312,7 +318,7 @@ def _copy_items(target, source, length, signal, scratch):
             empty = False
         source += here
         length -= here
-    if empty:
+    if empty and JUDGING:
         wrong = _ONE
     return target, wrong, items
 
@@ -333,12 +339,13 @@ def _line(form, fields, target, limit, scratch):
     zeros = True
     for offset in range(length):
         byte = _byte(table + _byte(start + offset))
-        strange |= byte == 0
-        zeros &= (byte == 48) | (byte == 45)
+        if JUDGING:
+            strange |= byte == 0
+            zeros &= (byte == 48) | (byte == 45)
         _put_byte(target + offset, byte)
-    if strange or (zeros and _of(form, ID_NOT_ZERO) != 0):
+    if JUDGING and (strange or (zeros and _of(form, ID_NOT_ZERO) != 0)):
         return odd
-    if _of(form, ID_LENGTH):
+    if JUDGING and _of(form, ID_LENGTH):
         if length != _of(form, ID_LENGTH):
             return odd
         shape = _of(form, ID_SHAPE)
@@ -381,7 +388,7 @@ def _line(form, fields, target, limit, scratch):
         _put_byte(at, 44)  # the last one gives way to the newline
         at += 1
         signal += SIGNAL * _LONG
-    if signals == 0 or bad != _NONE or at - target > _of(form, MOST_LINE):
+    if signals == 0 or (JUDGING and (bad != _NONE or at - target > _of(form, MOST_LINE))):
         return odd
     _put_byte(at - 1, 10)
     return at, signals, missing
