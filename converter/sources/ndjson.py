@@ -29,8 +29,8 @@ _LONGEST_LINE = 64 << 20
 _HEAD = 1 << 20
 _SAMPLE = 1000
 _NEWLINE, _SPACE, _QUOTE, _MINUS, _ZERO, _COLON, _BACKSLASH = 10, 32, 34, 45, 48, 58, 92
-_NUMBERS = re.compile(rb"(?:-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)? )*+")
-_HUGE = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{200}")
+_NUMBERS = re.compile(rb"(?:-?[0-9]++(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)? )*+")
+_NOT_BY_ITSELF = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{200}|(?<![0-9])0[0-9]")
 _HALF_PAIR = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]")
 
 _IN_NUMBER = np.zeros(256, np.bool_)
@@ -173,9 +173,9 @@ def _is_object(line: bytes) -> bool:
     try:
         return isinstance(orjson.loads(line), dict)
     except orjson.JSONDecodeError:
-        if not _HUGE.search(line):
+        if not _NOT_BY_ITSELF.search(line):
             return False
-    # Perhaps for a number that no type holds alone: in quotes, all numbers are fine.
+    # Perhaps for a number that no type holds, or one like 007: in quotes, both are fine.
     text, sound = _quote_numbers(line + b"\n", np.array([len(line)]))
     try:
         return sound and isinstance(orjson.loads(text), dict)
@@ -205,7 +205,7 @@ def _quote_numbers(text: bytes, newlines: Rows) -> tuple[bytes, bool]:
 
 
 def _are_numbers(array: npt.NDArray[np.uint8], starts: Rows, ends: Rows) -> bool:
-    """Say whether all these words are numbers as JSON writes them, and none is a key."""
+    """Say whether all these words are numbers as JSON writes them, zeros before them aside, and none is a key."""
     after = array[ends]
     if (after <= _SPACE).any():
         others = np.flatnonzero(array > _SPACE)
@@ -221,7 +221,7 @@ def _are_numbers(array: npt.NDArray[np.uint8], starts: Rows, ends: Rows) -> bool
     # Most are digits alone, perhaps with a sign: the others are few enough to be looked at one by one.
     usual = (words - _ZERO <= 9) | (words == _SPACE)
     usual[(until - lengths)[signed]] = True
-    odd = (digits == 0) | ((digits > 1) & (array[starts + signed] == _ZERO))
+    odd = digits == 0
     odd[np.searchsorted(until, np.flatnonzero(~usual), side="right")] = True
     return _NUMBERS.fullmatch(words[np.repeat(odd, lengths)].tobytes()) is not None
 
