@@ -8,6 +8,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_LONGEST_SHOWN = 60
+
 
 class ConverterError(Exception):
     """Anything this package raises on purpose.
@@ -81,4 +83,15 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Return `, did you mean 'X'?` for the known name nearest to `name`, or nothing."""
     by_folded = {candidate.casefold(): candidate for candidate in known}
     close = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
-    return f", did you mean '{by_folded[close[0]]}'?" if close else ""
+    return f", did you mean '{shown(by_folded[close[0]])}'?" if close else ""
+
+
+def shown(name: str) -> str:
+    """Return a name from the input as a message may show it: short, on one line, and every character visible.
+
+    Where a file has no header, its first row stands for one: an e-mail address is not shown.
+    """
+    if "@" in name:
+        return "…@…"
+    text = "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in name[:_LONGEST_SHOWN])
+    return text + "…" * (len(name) > _LONGEST_SHOWN)

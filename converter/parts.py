@@ -38,6 +38,8 @@ _GZIP_FRAME = len(_HEADER) + len(_END) + 8
 
 Buffer = bytes | memoryview
 Level = Literal["fast", "balanced", "small"]
+ISAL_LEVELS: dict[Level, int] = {"fast": 0, "balanced": 1}
+"""Its level 2 is 2 % smaller than 1, and slower; its level 3 takes three times as long for another 1 %."""
 
 
 class Limits(NamedTuple):
@@ -132,7 +134,7 @@ def _compressor(level: Level) -> _Compressor:
         from zlib_ng import zlib_ng  # here, since few ask for it
 
         return zlib_ng.compressobj(6, zlib_ng.DEFLATED, -zlib_ng.MAX_WBITS)
-    return isal_zlib.compressobj(0 if level == "fast" else 1, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS)
+    return isal_zlib.compressobj(ISAL_LEVELS[level], isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS)
 
 
 def _stored(text: Buffer) -> bytes:

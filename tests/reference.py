@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-FORBIDDEN = re.compile("[:\x00-\x1f\x7f-\x9f]|%3[Aa]")
+FORBIDDEN = re.compile("[:\x00-\x1f\x7f-\x9f\ufeff]|%3[Aa]")
 ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import io
+import os
 import sys
 import traceback
 from typing import Annotated
@@ -50,13 +51,16 @@ def _root(
 def main() -> None:
     """Run the command line; errors become one sentence on standard error and an exit code."""
     gc.disable()  # until all is loaded: nearly all of it stays, and looking it through is a tenth of the start
+    debug = "--debug" in sys.argv
+    if not debug:
+        _silence_libraries()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a character gets a question mark
     try:
         app(prog_name="aam-inbound")
     except ConverterError as error:
-        if "--debug" in sys.argv:
+        if debug:
             traceback.print_exc()
         else:
             print(f"Error: {error}", file=sys.stderr)
@@ -64,3 +68,18 @@ def main() -> None:
     except KeyboardInterrupt:
         print("Stopped: nothing was published and no partial file is left.", file=sys.stderr)
         sys.exit(130)
+
+
+def _silence_libraries() -> None:
+    """Keep standard error for ourselves.
+
+    Below Python, libraries write there as well: a damaged file that brings one to panic would print its trace, which
+    may quote the data, beside the one sentence.
+    """
+    if not isinstance(sys.stderr, io.TextIOWrapper):  # it was closed when the command was started
+        return
+    ours = os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding=sys.stderr.encoding, buffering=1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stderr.fileno())
+    os.close(nowhere)
+    sys.stderr = ours

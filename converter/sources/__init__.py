@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from converter.errors import ColumnError, InputError, JobError, nearest
+from converter.errors import ColumnError, InputError, JobError, nearest, shown
 from converter.job import Format, Input, mask_password
 from converter.sources.base import BadRow, Block, InputFile, Piece, Rows, Source, damaged, lost
 from converter.sources.delimited import DelimitedSource
@@ -91,13 +91,18 @@ def open_source(file: InputFile, options: Input, columns: tuple[str, ...]) -> So
             f"The input '{file.path}' is empty.", "A file without rows is an error: is the export complete?"
         )
     source = FORMATS[format_].open(file, options)
+    if not source.schema:
+        raise InputError(
+            f"The input '{file.path}' has no columns: there is nothing in it, or it is not of the format {format_}.",
+            "A file without rows is an error: is the export complete?",
+        )
     missing = [name for name in columns if name not in source.schema]
     if missing:
         known = list(source.schema)
-        shown = ", ".join(f"'{name}'" for name in known[:20]) + (", …" if len(known) > 20 else "")
+        names = ", ".join(f"'{shown(name)}'" for name in known[:20]) + (", …" if len(known) > 20 else "")
         raise ColumnError(
             f"The input '{file.path}' has no column '{missing[0]}'{nearest(missing[0], known) or '.'}",
-            f"Its columns are {shown or 'none'}.",
+            f"Its columns are {names}.",
         )
     if repeated := source.repeated & set(columns):
         raise ColumnError(

@@ -5,7 +5,6 @@ A file is read in blocks; each block's structure is proven (`structure.py`) befo
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,7 +17,7 @@ from converter.job import Input
 from converter.kernel.layout import SLACK
 from converter.sources.base import BadRow, Block, InputFile, Piece, Rows
 from converter.sources.streams import TextStream
-from converter.sources.structure import Bad, Bytes, Structure
+from converter.sources.structure import Bad, Bytes, Row, Structure
 from converter.sources.structure import Rows as Taken
 from converter.spec.rules import ROW_MISQUOTED
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 12 << 20  # measured: smaller ones cost the engine more, larger ones memory
 _LONGEST_ROW = 16 << 20
+_LONGEST_HEAD = 1 << 20  # at least, however small the blocks are
 _GUESSED = ",;\t|"
 _BOM = b"\xef\xbb\xbf"
 
@@ -38,6 +38,14 @@ class _Found(NamedTuple):
     size: int
     rows: int
     newlines: int
+
+
+class _Head(NamedTuple):
+    """The first row: its text with its newline and blank lines before it, the separator, and its fields."""
+
+    text: bytes
+    separator: str
+    fields: tuple[str, ...]
 
 
 class DelimitedSource:
@@ -60,10 +68,10 @@ class DelimitedSource:
         self._block = block
         self._longest = max(longest_row, block)
         with TextStream(file, options.encoding) as stream:
-            head = self._head(stream)
-        self._separator = options.separator or ("\t" if tabs else _guess(head))
-        self._skipped = b"" if not options.header else head
-        self.names = self._names(head)
+            head = self._head(stream, options.separator or ("\t" if tabs else _GUESSED))
+        self._separator = head.separator
+        self._skipped = b"" if not options.header else head.text
+        self.names = self._names(head.fields)
 
     @property
     def schema(self) -> Mapping[str, pl.DataType]:
@@ -133,8 +141,8 @@ class DelimitedSource:
         view = memoryview(buffer)[: self._block]
         filled = 0
         skip = len(self._skipped)
-        while skip:
-            skip -= stream.readinto(view[: min(skip, self._block)])
+        while skip and (count := stream.readinto(view[: min(skip, self._block)])):
+            skip -= count
         ended = False
         while not ended or filled:
             if not ended:
@@ -182,44 +190,49 @@ class DelimitedSource:
         text = bytes(block[:line_end])
         return Taken(b"", 0, None, (Bad(0, ROW_MISQUOTED, text),), line_end + 1, 1, 0)
 
-    def _head(self, stream: TextStream) -> bytes:
-        """Return the first row with its newline, and blank lines before it; empty for an empty file."""
-        block = bytearray(self._block)
+    def _head(self, stream: TextStream, separators: str) -> _Head:
+        """Take the first row apart, by the same rules as all others."""
+        block = bytearray(max(self._block, _LONGEST_HEAD))
         count = stream.readinto(memoryview(block))
-        text = bytes(block[:count])
-        if b"\0" in text[: text.find(b"\n") + 1 or 1000]:
+        text = bytes(memoryview(block)[:count])
+        if count < len(block) and not text.endswith(b"\n"):
+            text += b"\n"  # a first line without its newline
+        start = len(text) - len(text.lstrip(b"\r\n"))
+        if start == len(text):
+            return _Head(text[:count], separators[0], ())
+        line = text[start : text.find(b"\n", start) + 1]
+        if not line:
+            raise InputError(
+                f"The first row of '{self.file.path}' has no end within {len(block) >> 20} MiB.",
+                "Is it a delimited text file, with lines that end in a newline?",
+            )
+        if b"\0" in line:
             raise InputError(
                 f"The first row of '{self.file.path}' holds NUL characters, as UTF-16 read in another encoding does.",
                 'Set input.encoding (for example "utf-16-le") or input.format.',
             )
-        start = len(text) - len(text.lstrip(b"\r\n"))
-        end = start
-        while end < count:
-            newline = text.find(b"\n", end)
-            end = count if newline < 0 else newline + 1
-            if newline < 0 or text.count(b'"', start, end) % 2 == 0:
-                break
-        head = text[:end]
-        if b"\r" in head.strip(b"\r\n").replace(b"\r\n", b""):
+        separator, row = _guess(text, start, line, separators)
+        if b"\r" in line.strip(b"\r\n") if row is None else row.stray_return:
             raise InputError(
                 f"The first line of '{self.file.path}' holds a carriage return in its middle: "
                 "the lines seem to end in CR alone, as on very old systems.",
                 "Convert the line ends to LF or CRLF.",
             )
-        if head.count(b'"') % 2:
+        if row is None:
             raise InputError(
-                f"The first row of '{self.file.path}' has a double quote that is never closed.", "Mend the header."
+                f"The first row of '{self.file.path}' has a double quote that is never closed, or text after one "
+                "that closes a field.",
+                "Mend the row.",
             )
         try:
-            head.decode("utf-8")
+            fields = tuple(str(field, "utf-8") for field in row.fields)
         except UnicodeDecodeError:
             raise InputError(
                 f"The first row of '{self.file.path}' is not UTF-8.", 'Set input.encoding, for example to "cp1252".'
             ) from None
-        return head
+        return _Head(text[: min(row.end, count)], separator, fields)
 
-    def _names(self, head: bytes) -> tuple[str, ...]:
-        fields = _fields(head, self._separator)
+    def _names(self, fields: tuple[str, ...]) -> tuple[str, ...]:
         if self._options.header:
             return tuple(name.strip() for name in fields)
         if fields and len(fields) != len(self._options.columns):
@@ -231,12 +244,18 @@ class DelimitedSource:
         return self._options.columns
 
 
-def _fields(head: bytes, separator: str) -> list[str]:
-    """Split the first row."""
-    return next(csv.reader([head.decode("utf-8").strip("\r\n")], delimiter=separator), [])
+def _guess(text: bytes, start: int, line: bytes, separators: str) -> tuple[str, Row | None]:
+    """Return the separator that takes the row at `start` apart best, and the row as it does, none if misquoted.
 
+    That is the one that leaves no double quote inside an unquoted field, and of such the one that gives most fields.
+    """
+    rows = {mark: Structure(mark, 0).row(text, start) for mark in separators}
 
-def _guess(head: bytes) -> str:
-    """Guess the separator from the first row: the one that splits it most often, outside quotes."""
-    counts = {mark: len(_fields(head, mark)) for mark in _GUESSED}
-    return max(_GUESSED, key=lambda mark: counts[mark])
+    def merit(mark: str) -> tuple[bool, int]:
+        row = rows[mark]
+        if row is None:
+            return False, line.count(mark.encode()) + 1
+        return not row.stray_quote, len(row.fields)
+
+    best = max(separators, key=merit)
+    return best, rows[best]

@@ -2,11 +2,13 @@
 
 The engine would read `12.30` as a number and give `12.3` back, and digits beyond its number types are lost. So
 numbers are put in quotes before it sees them, and every value is text. A line that is not one JSON object is
-rejected with its number; it shows when the engine cannot parse the piece that it stands in.
+rejected with its number; it shows when the engine cannot parse the piece that it stands in. What the engine would take
+though it is no JSON (half an emoji, and whatever begins as a number does, once it is in quotes) is looked for before.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -18,12 +20,17 @@ from converter.errors import InputError
 from converter.job import Input
 from converter.sources.base import BadRow, InputFile, Piece, Rows
 from converter.sources.streams import TextStream
+from converter.sources.structure import is_utf8
 from converter.spec.rules import ROW_NOT_JSON, ROW_NOT_TEXT
 
 _BLOCK = 16 << 20
 _LONGEST_LINE = 64 << 20
+_HEAD = 1 << 20
 _SAMPLE = 1000
-_NEWLINE, _QUOTE, _BACKSLASH = 10, 34, 92
+_NEWLINE, _SPACE, _QUOTE, _MINUS, _ZERO, _COLON, _BACKSLASH = 10, 32, 34, 45, 48, 58, 92
+_NUMBERS = re.compile(rb"(?:-?[0-9]++(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)? )*+")
+_NOT_BY_ITSELF = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{200}|(?<![0-9])0[0-9]")
+_HALF_PAIR = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]")
 
 _IN_NUMBER = np.zeros(256, np.bool_)
 _IN_NUMBER[np.frombuffer(b"0123456789+-.eE", np.uint8)] = True
@@ -44,10 +51,7 @@ class NdjsonSource:
         self._options = options
         self._block = block
         names = dict.fromkeys(options.columns)
-        with TextStream(file, options.encoding) as stream:
-            head = bytearray(1 << 20)
-            count = stream.readinto(memoryview(head))
-        for line in bytes(head[:count]).split(b"\n")[:_SAMPLE]:
+        for line in self._head().split(b"\n")[:_SAMPLE]:
             try:
                 found = orjson.loads(line)
             except orjson.JSONDecodeError:
@@ -55,6 +59,15 @@ class NdjsonSource:
             if isinstance(found, dict):
                 names.update(dict.fromkeys(found))
         self._names = tuple(names)
+
+    def _head(self) -> bytes:
+        """Return the start of the file: a megabyte, or more where the first line is longer."""
+        with TextStream(self.file, self._options.encoding) as stream:
+            head = b""
+            buffer = bytearray(_HEAD)
+            while b"\n" not in head and len(head) <= _LONGEST_LINE and (count := stream.readinto(memoryview(buffer))):
+                head += buffer[:count]
+        return head
 
     @property
     def schema(self) -> Mapping[str, pl.DataType]:
@@ -114,7 +127,7 @@ class NdjsonSource:
         def mend() -> Piece:
             return self._mended(piece, block.split(b"\n")[:-1], lines, first, schema)
 
-        text = _quote_numbers(block)
+        text, sound = _quote_numbers(block, newlines)
         if blank.any():
             text = b"".join(line + b"\n" for line in text.split(b"\n") if line not in (b"", b"\r"))
         piece = Piece(
@@ -126,56 +139,94 @@ class NdjsonSource:
             blank=int(np.count_nonzero(blank)),
             mend=mend,
         )
-        return piece
+        return piece if sound and not _has_half_pairs(text) else mend()
 
     def _mended(
         self, piece: Piece, lines: list[bytes], numbers: Rows, first: int, schema: Mapping[str, pl.DataType]
     ) -> Piece:
         """Take out the lines that are not one JSON object each. Only a piece that has some comes here."""
         bad = []
-        not_text = set()
-        for place in (numbers - first).tolist():
-            try:
-                lines[place].decode("utf-8")
-            except UnicodeDecodeError:
-                not_text.add(place)
-        texts = pl.Series(
-            [None if place in not_text else lines[place].decode("utf-8") for place in (numbers - first).tolist()],
-            dtype=pl.String,
-        )
-        parsed = texts.str.json_path_match("$").str.starts_with("{").fill_null(value=False).to_numpy()
-        for place in np.flatnonzero(~parsed).tolist():
-            number = int(numbers[place])
+        parsed = np.ones(len(numbers), np.bool_)
+        for place, number in enumerate(numbers.tolist()):
             text = lines[number - first]
-            rule = ROW_NOT_TEXT if number - first in not_text else ROW_NOT_JSON
-            bad.append(BadRow(number, rule, len(text), text))
+            if not _is_object(text):
+                parsed[place] = False
+                bad.append(BadRow(number, ROW_NOT_JSON if is_utf8(text) else ROW_NOT_TEXT, len(text), text))
         good: Rows = numbers[parsed]
 
         def locate(places: Rows) -> Rows:
             return good[places]
 
         text = b"".join(lines[number - first] + b"\n" for number in good.tolist())
-        return piece._replace(
-            frame=_frame(_quote_numbers(text), schema), rows=len(good), locate=locate, bad=tuple(bad), mend=None
-        )
+        text, _ = _quote_numbers(text, np.flatnonzero(np.frombuffer(text, np.uint8) == _NEWLINE))
+        return piece._replace(frame=_frame(text, schema), rows=len(good), locate=locate, bad=tuple(bad), mend=None)
 
 
 def _frame(text: bytes, schema: Mapping[str, pl.DataType]) -> pl.LazyFrame:
     return pl.scan_ndjson(text, schema=dict(schema)) if text else pl.LazyFrame(schema=dict(schema))
 
 
-def _quote_numbers(text: bytes) -> bytes:
-    """Put every number outside strings in double quotes."""
+def _is_object(line: bytes) -> bool:
+    """Say whether a line is one JSON object."""
+    try:
+        return isinstance(orjson.loads(line), dict)
+    except orjson.JSONDecodeError:
+        if not _NOT_BY_ITSELF.search(line):
+            return False
+    # Perhaps for a number that no type holds, or one like 007: in quotes, both are fine.
+    text, sound = _quote_numbers(line + b"\n", np.array([len(line)]))
+    try:
+        return sound and isinstance(orjson.loads(text), dict)
+    except orjson.JSONDecodeError:
+        return False
+
+
+def _quote_numbers(text: bytes, newlines: Rows) -> tuple[bytes, bool]:
+    """Put every number outside strings in double quotes; say whether they were numbers, and no string lacks its end."""
     array = np.frombuffer(text, np.uint8)
     quotes = _unescaped_quotes(array, text)
+    sound = not (np.searchsorted(quotes, newlines) & 1).any()
     word = _IN_WORD[array]
     edges = np.flatnonzero(np.diff(word, prepend=False, append=False))
     starts, ends = edges[0::2], edges[1::2]
     outside = ((np.searchsorted(quotes, starts) & 1) == 0) & _STARTS_NUMBER[array[starts]]
     starts, ends = starts[outside], ends[outside]
     if not len(starts):
-        return text
-    return np.insert(array, np.stack([starts, ends], axis=1).ravel(), _QUOTE).tobytes()
+        return text, sound
+    sound = sound and _are_numbers(array, starts, ends)
+    quoted = np.full(len(array) + 2 * len(starts), _QUOTE, np.uint8)
+    kept = np.ones(len(quoted), np.bool_)
+    kept[starts + 2 * np.arange(len(starts))] = False
+    kept[ends + 2 * np.arange(len(starts)) + 1] = False
+    quoted[kept] = array
+    return quoted.tobytes(), sound
+
+
+def _are_numbers(array: npt.NDArray[np.uint8], starts: Rows, ends: Rows) -> bool:
+    """Say whether all these words are numbers as JSON writes them, zeros before them aside, and none is a key."""
+    after = array[ends]
+    if (after <= _SPACE).any():
+        others = np.flatnonzero(array > _SPACE)
+        after = array[others[np.minimum(np.searchsorted(others, ends), len(others) - 1)]]
+    if (after == _COLON).any():
+        return False
+    signed = array[starts] == _MINUS
+    digits = ends - starts - signed
+    lengths = ends - starts + 1
+    until = np.cumsum(lengths)
+    words = array[np.repeat(starts - until + lengths, lengths) + np.arange(until[-1])]
+    words[until - 1] = _SPACE
+    # Most are digits alone, perhaps with a sign: the others are few enough to be looked at one by one.
+    usual = (words - _ZERO <= 9) | (words == _SPACE)
+    usual[(until - lengths)[signed]] = True
+    odd = digits == 0
+    odd[np.searchsorted(until, np.flatnonzero(~usual), side="right")] = True
+    return _NUMBERS.fullmatch(words[np.repeat(odd, lengths)].tobytes()) is not None
+
+
+def _has_half_pairs(text: bytes) -> bool:
+    """Say whether a half of a surrogate pair may be escaped in the text, without the other half."""
+    return (b"\\ud" in text or b"\\uD" in text) and _HALF_PAIR.search(text) is not None
 
 
 def _unescaped_quotes(array: npt.NDArray[np.uint8], text: bytes) -> npt.NDArray[np.int64]:

@@ -145,13 +145,14 @@ class _Transcoder:
             got = self._stream.readinto_packed(memoryview(block))
             self._ended = got == 0
             try:
-                text = self._decoder.decode(bytes(block[:got]), final=self._ended)
-            except UnicodeDecodeError as error:
+                text = self._decoder.decode(bytes(block[:got]), final=self._ended).encode("utf-8")
+            except UnicodeError as error:
+                # Some codecs do not tell the place; some give halves of characters, which UTF-8 has no form for.
                 raise InputError(
                     f"The input '{self._stream.file.path}' is not {self._encoding} near byte "
-                    f"{self._consumed + error.start:,} of its text.",
+                    f"{self._consumed + getattr(error, 'start', 0):,} of its text.",
                     "Set input.encoding to what the file is written in.",
                 ) from None
             self._consumed += got
-            self._ready = io.BytesIO(text.encode("utf-8"))
+            self._ready = io.BytesIO(text)
         return count

@@ -62,6 +62,18 @@ class Rows(NamedTuple):
     blank: int
 
 
+class Row(NamedTuple):
+    """One row taken apart: its fields, without the quotes around them, and where the next one begins.
+
+    `stray_quote` and `stray_return` say that an unquoted field holds a double quote, a carriage return.
+    """
+
+    fields: list[bytes]
+    end: int
+    stray_quote: bool
+    stray_return: bool
+
+
 class Structure:
     """Takes blocks of text with `columns` fields a row apart."""
 
@@ -85,6 +97,16 @@ class Structure:
         """
         array = np.frombuffer(block, np.uint8)
         return self._regular(array, block) or self._irregular(array, bytes(block), last=last)
+
+    def row(self, block: bytes, start: int) -> Row | None:
+        """Take the row that begins at `start` apart, whatever number of fields it has; nothing if it is misquoted."""
+        match = self._row.match(block, start)
+        if match is None:
+            return None
+        text = block[start : match.end() - 1].rstrip(b"\r")
+        fields = self._fields(text, 0, len(text))
+        unquoted = b"".join(field for field in fields if not field.startswith(b'"'))
+        return Row([_unquoted(field) for field in fields], match.end(), b'"' in unquoted, b"\r" in unquoted)
 
     # The usual case: everything is as it should be.
 
@@ -313,6 +335,10 @@ class _Stretch(NamedTuple):
     @classmethod
     def one(cls, start: int, end: int, separators: int, *, anew: bool) -> _Stretch:
         return cls(np.array([start]), np.array([end]), np.array([separators]), np.array([anew]))
+
+
+def _unquoted(field: bytes) -> bytes:
+    return field[1:-1].replace(b'""', b'"') if field.startswith(b'"') else field
 
 
 def _eligible(array: Bytes, quotes: Places, separator: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:

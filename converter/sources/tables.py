@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import polars as pl
 import pyarrow as pa
 
+from converter.errors import ColumnError, InputError
 from converter.job import Input
 from converter.sources.base import InputFile, Piece, Rows, damaged
 
 _PIECE_ROWS = 1 << 17  # in memory at once, for each worker; to skip rows of a file costs next to nothing
+_END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
+# What the libraries raise where a file is damaged: a name that is not UTF-8 is a `ValueError`, and a panic is not even
+# an `Exception`.
+_DAMAGED = (pa.ArrowException, OSError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
 
 
 class TableSource:
@@ -55,6 +62,7 @@ class StreamSource:
     def __init__(self, file: InputFile) -> None:
         self.file = file
         with pa.OSFile(str(file.path)) as raw, pa.ipc.open_stream(raw) as reader:
+            _check_names(file, reader.schema.names)
             self._schema = dict(pl.Schema(pl.DataFrame(reader.schema.empty_table()).schema))
 
     @property
@@ -70,19 +78,43 @@ class StreamSource:
     def pieces(self, columns: tuple[str, ...], loops: object = None) -> Iterator[Piece]:
         """Yield the batches of the stream, cut where they are large."""
         first = 0
-        with pa.OSFile(str(self.file.path)) as raw, pa.ipc.open_stream(raw) as reader:
-            while True:
-                try:
-                    batch = reader.read_next_batch()
-                except StopIteration:
-                    break
-                except (pa.ArrowInvalid, OSError) as error:
-                    raise damaged(self.file, error) from None
+        with contextlib.ExitStack() as stack:
+            with _telling(self.file):
+                raw = stack.enter_context(pa.OSFile(str(self.file.path)))
+                reader = stack.enter_context(pa.ipc.open_stream(raw))
+            while (batch := self._next(reader, columns)) is not None:
                 for start in range(0, batch.num_rows, _PIECE_ROWS):
                     part = batch.slice(start, _PIECE_ROWS)
-                    frame = pl.DataFrame(pa.Table.from_batches([part]).select(list(columns))).lazy()
+                    with _telling(self.file):
+                        frame = pl.DataFrame(pa.Table.from_batches([part])).lazy()
                     yield Piece(self.file, frame, part.num_rows, _numbers_from(first + 1), raw.tell())
                     first += part.num_rows
+            self._check_end(raw)
+
+    def _next(self, reader: pa.RecordBatchReader, columns: Sequence[str]) -> pa.RecordBatch | None:
+        with _telling(self.file):
+            try:
+                batch = reader.read_next_batch().select(list(columns))
+            except StopIteration:
+                return None
+            # The engine trusts what it is given: offsets beyond a buffer would bring the process down.
+            batch.validate(full=True)
+            return batch
+
+    def _check_end(self, raw: pa.OSFile) -> None:
+        """Raise `InputError` unless the stream has its end mark, and the file ends there.
+
+        A stream cut between two batches reads as a whole one, and so does the first of several in one file.
+        """
+        with _telling(self.file):
+            end = raw.tell()
+            raw.seek(max(end - len(_END_OF_STREAM), 0))
+            mark = raw.read(len(_END_OF_STREAM))
+        if mark != _END_OF_STREAM or end != self.file.size:
+            raise InputError(
+                f"The Arrow stream '{self.file.path}' is damaged: it is cut off, or something follows its end.",
+                "Get the file again; nothing was published.",
+            )
 
 
 def open_parquet(file: InputFile, options: Input) -> TableSource:
@@ -90,12 +122,11 @@ def open_parquet(file: InputFile, options: Input) -> TableSource:
     del options
     import pyarrow.parquet as pq  # here, since it takes a while: Arrow files need none of it
 
-    try:
+    with _telling(file):
         with pq.ParquetFile(file.path) as parquet:
+            _check_names(file, parquet.schema_arrow.names)
             rows = parquet.metadata.num_rows
         return TableSource(file, pl.scan_parquet(file.path, glob=False), rows)
-    except (pa.ArrowException, OSError, pl.exceptions.PolarsError) as error:
-        raise damaged(file, error) from None
 
 
 def open_arrow(file: InputFile, options: Input) -> TableSource | StreamSource:
@@ -103,14 +134,32 @@ def open_arrow(file: InputFile, options: Input) -> TableSource | StreamSource:
     del options
     import pyarrow.dataset as ds  # here, since it brings pandas along where that is installed
 
-    try:
-        with file.path.open("rb") as raw:
-            magic = raw.read(6)
+    with _telling(file):
+        with file.path.open("rb") as start:
+            magic = start.read(6)
         if magic != b"ARROW1":
             return StreamSource(file)
+        with pa.OSFile(str(file.path)) as raw, pa.ipc.open_file(raw) as reader:
+            _check_names(file, reader.schema.names)
         rows = ds.dataset(str(file.path), format="ipc").count_rows()
         return TableSource(file, pl.scan_ipc(file.path, glob=False), rows)
-    except (pa.ArrowException, OSError, pl.exceptions.PolarsError) as error:
+
+
+def _check_names(file: InputFile, names: Sequence[str]) -> None:
+    """Raise `ColumnError` where columns share a name: the engine reads no such table at all."""
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise ColumnError(
+            f"The input '{file.path}' has more than one column '{repeated[0]}'.", "Give them different names."
+        )
+
+
+@contextlib.contextmanager
+def _telling(file: InputFile) -> Iterator[None]:
+    """Say of what the libraries find wrong with the file that it is damaged."""
+    try:
+        yield
+    except _DAMAGED as error:
         raise damaged(file, error) from None
 
 

@@ -14,8 +14,11 @@ _UUID = (8, 4, 4, 4, 12)
 PLAIN_IN_ID = bytes(code for code in range(0x21, 0x7F) if code not in b":%@")
 """ASCII characters that make an ID of any text break no rule, and leave nothing to normalise but its case."""
 
-FORBIDDEN_IN_ID = r"[:\p{Cc}]|%3[Aa]"
-"""What no user ID may hold: a colon, also percent-encoded, and control characters (tab, newline …)."""
+FORBIDDEN_IN_ID = r"[:\p{Cc}\x{FEFF}]|%3[Aa]"
+"""What no user ID may hold: a colon, also percent-encoded, control characters (tab, newline …), and a byte order mark.
+
+The mark is left in the middle of a file where files were joined that each began with one; no web site sends it.
+"""
 
 
 class IdType(NamedTuple):

@@ -55,7 +55,7 @@ ID_IS_EMAIL = Rule(
 ID_FORBIDDEN_CHARACTER = Rule(
     "I6",
     "id_forbidden_character",
-    "The user ID holds a colon (or %3A), a tab, a newline or a control character.",
+    "The user ID holds a colon (or %3A), a tab, a newline, a control character or a byte order mark.",
     IDS_PAGE,
     pl.col("id").str.contains(FORBIDDEN_IN_ID),
 )
