@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from converter.kernel.calls import Loops
 
 _BLOCK = 12 << 20  # measured: smaller ones cost the engine more, larger ones memory
+_HEAD = 1 << 16  # what is read of a file to see its header, at first
 _LONGEST_ROW = 16 << 20
 _GUESSED = ",;\t|"
 _BOM = b"\xef\xbb\xbf"
@@ -129,8 +130,8 @@ class DelimitedSource:
     def _taken(self, stream: TextStream, structure: Structure, loops: Loops | None) -> Iterator[Taken | _Found]:
         """Read what follows the header and take it apart, block by block. The buffer is reused."""
         slack = SLACK if loops else 0
-        buffer = bytearray(self._block + slack)
-        view = memoryview(buffer)[: self._block]
+        buffer = np.empty(self._block + slack, np.uint8)  # of which a small file touches but the start
+        view = buffer[: self._block].data
         filled = 0
         skip = len(self._skipped)
         while skip:
@@ -152,24 +153,23 @@ class DelimitedSource:
                 taken = structure.take(view[:filled], last=ended)
                 if not taken.consumed and filled:
                     if not ended and len(view) < self._longest:
-                        buffer = bytearray(min(2 * len(view), self._longest) + slack)
+                        buffer = np.empty(min(2 * len(view), self._longest) + slack, np.uint8)
                         buffer[:filled] = view[:filled]
-                        view = memoryview(buffer)[: len(buffer) - slack]
+                        view = buffer[: len(buffer) - slack].data
                         continue
                     taken = self._given_up(view[:filled])
                 yield taken
                 consumed = taken.consumed
             rest = filled - consumed
-            buffer[:rest] = view[consumed:filled].tobytes()
+            view[:rest] = view[consumed:filled].tobytes()
             filled = rest
 
-    def _found(self, buffer: bytearray, filled: int, loops: Loops) -> _Found | None:
+    def _found(self, buffer: Bytes, filled: int, loops: Loops) -> _Found | None:
         """Return the whole rows at the start of the buffer, as far as they are regular, if there are any."""
-        array = np.frombuffer(buffer, np.uint8)
-        size, rows, inner, _ = loops.whole_rows(array, filled, ord(self._separator))
+        size, rows, inner, _ = loops.whole_rows(buffer, filled, ord(self._separator))
         if not rows:
             return None
-        return _Found(array[: size + SLACK].copy(), size, rows, rows + inner)
+        return _Found(buffer[: size + SLACK].copy(), size, rows, rows + inner)
 
     def _given_up(self, block: memoryview) -> Taken:
         """Reject the first line of a row that does not end within the longest row."""
@@ -184,22 +184,19 @@ class DelimitedSource:
 
     def _head(self, stream: TextStream) -> bytes:
         """Return the first row with its newline, and blank lines before it; empty for an empty file."""
-        block = bytearray(self._block)
-        count = stream.readinto(memoryview(block))
-        text = bytes(block[:count])
+        text, more = b"", True
+        while more:  # a header is short, so that little is read for it
+            block = bytearray(min(max(_HEAD, len(text)), self._block - len(text)))
+            count = stream.readinto(memoryview(block))
+            text += block[:count]
+            end = _end_of_first_row(text)
+            more = not end and count == len(block) and len(text) < self._block
         if b"\0" in text[: text.find(b"\n") + 1 or 1000]:
             raise InputError(
                 f"The first row of '{self.file.path}' holds NUL characters, as UTF-16 read in another encoding does.",
                 'Set input.encoding (for example "utf-16-le") or input.format.',
             )
-        start = len(text) - len(text.lstrip(b"\r\n"))
-        end = start
-        while end < count:
-            newline = text.find(b"\n", end)
-            end = count if newline < 0 else newline + 1
-            if newline < 0 or text.count(b'"', start, end) % 2 == 0:
-                break
-        head = text[:end]
+        head = text[: end or len(text)]
         if b"\r" in head.strip(b"\r\n").replace(b"\r\n", b""):
             raise InputError(
                 f"The first line of '{self.file.path}' holds a carriage return in its middle: "
@@ -229,6 +226,18 @@ class DelimitedSource:
                 "Name every column, in order.",
             )
         return self._options.columns
+
+
+def _end_of_first_row(text: bytes) -> int:
+    """Return where the first row ends, after its newline and blank lines before it; 0 where more of it must follow."""
+    end = len(text) - len(text.lstrip(b"\r\n"))
+    quotes = 0
+    while following := text.find(b"\n", end) + 1:
+        quotes += text.count(b'"', end, following)
+        end = following
+        if quotes % 2 == 0:
+            return end
+    return 0
 
 
 def _fields(head: bytes, separator: str) -> list[str]:
