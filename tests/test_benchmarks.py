@@ -73,7 +73,7 @@ def _check_lines(name: str, table: Input, ours: Path, folder: Path) -> None:
 
 
 def test_the_floor_compresses_as_we_do(tmp_path: Path) -> None:
-    assert (floor.LEVEL, floor.BLOCK_BYTES) == (parts.ISAL_LEVELS["balanced"], parts._BLOCK_BYTES)
+    assert (parts.ISAL_LEVELS["balanced"], parts._BLOCK_BYTES) == (floor.LEVEL, floor.BLOCK_BYTES)
     text = b'U1\t"plan"="basic"\n' * 1000
     assert floor._compress(text) == (parts.compress(text, 1).data, parts.compress(text, 1).crc32, len(text))
 

@@ -121,6 +121,45 @@ def test_the_help_loads_none_of_the_large_libraries(tmp_path: Path) -> None:
     assert [line for line in shown.splitlines() if line.startswith("LOADED")] == ["LOADED set()"] * 3
 
 
+def loaded(folder: Path, *args: str) -> set[str]:
+    """The modules that a process has loaded once the command is done there."""
+    shown = python(
+        "import sys\n"
+        "from converter.cli import main\n"
+        f"sys.argv = ['aam-inbound', *{args!r}]\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "print('LOADED', *sys.modules)\n",
+        folder,
+    )
+    return set(shown.rpartition("LOADED ")[2].split())
+
+
+def test_a_small_table_is_converted_without_what_it_does_not_need(folder: Path) -> None:
+    modules = loaded(folder, "convert", "job.toml")
+    assert {"polars", "numpy", "converter.sources.delimited"} <= modules
+    needless = {"pyarrow", "pandas", "numba", "llvmlite", "rich", "smart_open", "asyncio", "ssl", "http", "numpy.ma"}
+    assert modules & needless == set()
+    assert modules & {"converter.sources.tables", "converter.cli.preview", "converter.kernel.loops"} == set()
+
+
+def test_a_table_in_another_encoding_needs_no_more(folder: Path) -> None:
+    (folder / "in.csv").write_bytes("id,a\n1,é\n".encode("cp1252"))
+    assert not loaded(folder, "convert", "job.toml", "--set", "input.encoding=cp1252") & {"pyarrow", "pandas", "rich"}
+
+
+def test_garbage_is_looked_for_again_once_the_command_is_loaded(folder: Path) -> None:
+    shown = python(
+        "import gc, sys\n"
+        "from converter.cli import main\n"
+        "sys.argv = ['aam-inbound', 'convert', 'job.toml']\n"
+        "try: main()\n"
+        "except SystemExit: print(gc.isenabled(), gc.get_freeze_count() > 10_000)\n",
+        folder,
+    )
+    assert shown.splitlines()[-1] == "True True"
+
+
 def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
     assert command(tmp_path, "--version") == (0, f"aam-inbound {converter.__version__}\n", "")
 

@@ -333,6 +333,32 @@ def test_a_row_may_be_longer_than_a_block_and_one_without_end_is_given_up(run: R
     assert [(bad.row, bad.rule.name) for piece in pieces for bad in piece.bad] == [(4, "row_misquoted")]
 
 
+HEADERS = {
+    "short": b"id,a\n",
+    "blank lines before it": b"\r\n" * 200_000 + b"id,a\n",
+    "long": b"id," + b"x" * 100_000 + b",a\n",
+    "with newlines": b'id,"' + b"two\n" * 25_000 + b'lines",a\n',
+    "with quotes where reading goes on": b'id,"' + b'""' * 50_000 + b'",a\n',
+}
+
+
+@pytest.mark.parametrize("kind", HEADERS)
+def test_a_header_is_found_whatever_its_length_and_no_more_is_read_than_for_that(
+    run: Run, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header = HEADERS[kind]
+    path = run.write(header + b"1,x,y\n" * 500_000)
+    asked = []
+    original = TextStream.readinto
+    monkeypatch.setattr(
+        TextStream, "readinto", lambda stream, buffer: (asked.append(len(buffer)), original(stream, buffer))[1]
+    )
+    source = DelimitedSource(InputFile.at(path), run.make_job(input={"separator": ","}).input)
+    assert source._skipped == header
+    assert (source.names[0], source.names[-1]) == ("id", "a")
+    assert len(header) <= sum(asked) <= max(2 * len(header), 1 << 16)
+
+
 def test_compressed_sizes_are_what_progress_counts(run: Run) -> None:
     seen = []
     content = gzip.compress(b"id,a\n" + b"1,x\n" * 100_000)

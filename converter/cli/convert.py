@@ -95,6 +95,7 @@ def convert(
         "report.dir": report_dir,
     }
     job = _job(job_file, flags, set_ or ())
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy reads this when imported; else it starts idle threads
     if job.run.threads:  # the engine reads this when it is first imported
         os.environ.setdefault("POLARS_MAX_THREADS", str(job.run.threads))
     _convert(job, progress, dry_run=dry_run)

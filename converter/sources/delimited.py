@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from converter.kernel.calls import Loops
 
 _BLOCK = 12 << 20  # measured: smaller ones cost the engine more, larger ones memory
+_HEAD = 1 << 16  # what is read of a file to see its header, at first
 _LONGEST_ROW = 16 << 20
 _LONGEST_HEAD = 1 << 20  # at least, however small the blocks are
 _GUESSED = ",;\t|"
@@ -137,8 +138,8 @@ class DelimitedSource:
     def _taken(self, stream: TextStream, structure: Structure, loops: Loops | None) -> Iterator[Taken | _Found]:
         """Read what follows the header and take it apart, block by block. The buffer is reused."""
         slack = SLACK if loops else 0
-        buffer = bytearray(self._block + slack)
-        view = memoryview(buffer)[: self._block]
+        buffer = np.empty(self._block + slack, np.uint8)  # of which a small file touches but the start
+        view = buffer[: self._block].data
         filled = 0
         skip = len(self._skipped)
         while skip and (count := stream.readinto(view[: min(skip, self._block)])):
@@ -160,24 +161,23 @@ class DelimitedSource:
                 taken = structure.take(view[:filled], last=ended)
                 if not taken.consumed and filled:
                     if not ended and len(view) < self._longest:
-                        buffer = bytearray(min(2 * len(view), self._longest) + slack)
+                        buffer = np.empty(min(2 * len(view), self._longest) + slack, np.uint8)
                         buffer[:filled] = view[:filled]
-                        view = memoryview(buffer)[: len(buffer) - slack]
+                        view = buffer[: len(buffer) - slack].data
                         continue
                     taken = self._given_up(view[:filled])
                 yield taken
                 consumed = taken.consumed
             rest = filled - consumed
-            buffer[:rest] = view[consumed:filled].tobytes()
+            view[:rest] = view[consumed:filled].tobytes()
             filled = rest
 
-    def _found(self, buffer: bytearray, filled: int, loops: Loops) -> _Found | None:
+    def _found(self, buffer: Bytes, filled: int, loops: Loops) -> _Found | None:
         """Return the whole rows at the start of the buffer, as far as they are regular, if there are any."""
-        array = np.frombuffer(buffer, np.uint8)
-        size, rows, inner, _ = loops.whole_rows(array, filled, ord(self._separator))
+        size, rows, inner, _ = loops.whole_rows(buffer, filled, ord(self._separator))
         if not rows:
             return None
-        return _Found(array[: size + SLACK].copy(), size, rows, rows + inner)
+        return _Found(buffer[: size + SLACK].copy(), size, rows, rows + inner)
 
     def _given_up(self, block: memoryview) -> Taken:
         """Reject the first line of a row that does not end within the longest row."""
@@ -192,10 +192,14 @@ class DelimitedSource:
 
     def _head(self, stream: TextStream, separators: str) -> _Head:
         """Take the first row apart, by the same rules as all others."""
-        block = bytearray(max(self._block, _LONGEST_HEAD))
-        count = stream.readinto(memoryview(block))
-        text = bytes(memoryview(block)[:count])
-        if count < len(block) and not text.endswith(b"\n"):
+        text, ended, most = b"", False, max(self._block, _LONGEST_HEAD)
+        while not ended and len(text) < most and not _ends_a_row(text):  # a header is short: little is read for it
+            block = bytearray(min(max(_HEAD, len(text)), most - len(text)))
+            read = stream.readinto(memoryview(block))
+            text += block[:read]
+            ended = read < len(block)
+        count = len(text)
+        if ended and not text.endswith(b"\n"):
             text += b"\n"  # a first line without its newline
         start = len(text) - len(text.lstrip(b"\r\n"))
         if start == len(text):
@@ -203,7 +207,7 @@ class DelimitedSource:
         line = text[start : text.find(b"\n", start) + 1]
         if not line:
             raise InputError(
-                f"The first row of '{self.file.path}' has no end within {len(block) >> 20} MiB.",
+                f"The first row of '{self.file.path}' has no end within {most >> 20} MiB.",
                 "Is it a delimited text file, with lines that end in a newline?",
             )
         if b"\0" in line:
@@ -242,6 +246,18 @@ class DelimitedSource:
                 "Name every column, in order.",
             )
         return self._options.columns
+
+
+def _ends_a_row(text: bytes) -> bool:
+    """Say whether the first row, after blank lines, has its end in a text."""
+    end = len(text) - len(text.lstrip(b"\r\n"))
+    quotes = 0
+    while following := text.find(b"\n", end) + 1:
+        quotes += text.count(b'"', end, following)
+        end = following
+        if quotes % 2 == 0:
+            return True
+    return False
 
 
 def _guess(text: bytes, start: int, line: bytes, separators: str) -> tuple[str, Row | None]:

@@ -95,11 +95,11 @@ class NdjsonSource:
         rest = b""
         size = self._block
         while True:
-            buffer = bytearray(size)
-            count = stream.readinto(memoryview(buffer))
+            buffer = np.empty(size, np.uint8)  # of which a small file touches but the start
+            count = stream.readinto(buffer.data)
             if not count:
                 break
-            block = rest + bytes(buffer[:count])
+            block = rest + buffer[:count].tobytes()
             end = block.rfind(b"\n") + 1
             if not end and len(block) > _LONGEST_LINE:
                 raise InputError(
