@@ -18,7 +18,8 @@ from converter.kernel.calls import SLACK, Form, Lines, Loops, Signal
 from converter.ledger import Ledger
 from converter.memory import Text, columns_of
 from converter.records import Records
-from converter.sources import Block, lost
+from converter.sources import lost
+from converter.sources.delimited import Block, DelimitedSource
 from converter.sources.structure import is_utf8
 from converter.spec import rules
 
@@ -33,15 +34,14 @@ class Compiled:
         self._columns = len(columns)
         self._form = _form(records, columns)
 
-    def of_block(self, block: Block) -> Lines | None:
+    def of_block(self, source: DelimitedSource, block: Block) -> Lines | None:
         """Format a block of delimited text; nothing where it is not UTF-8."""
         if not is_utf8(block.memory[: block.size]):
             return None
-        made = self._loops.delimited_lines(
-            block.memory, block.size, block.rows, block.separator, self._columns, self._form
-        )
+        separator = ord(source.separator)
+        made = self._loops.delimited_lines(block.memory, block.size, block.rows, separator, self._columns, self._form)
         if made.rows != block.rows:
-            raise lost(block.file, block.rows, made.rows)
+            raise lost(source.file, block.rows, made.rows)
         return made
 
     def of_frame(self, frame: pl.DataFrame) -> Lines:

@@ -35,7 +35,7 @@ from converter.parts import Cutter, Limits, Packer, Part, PartWriter
 from converter.records import Records
 from converter.report import Report, records_of, signals_of
 from converter.report.rejects import RejectsFile
-from converter.sources import Block, InputFile, Source, find_files, open_source
+from converter.sources import InputFile, Source, find_files, open_source
 from converter.spec.names import FileName
 from converter.spec.rules import SOURCE_RULES
 
@@ -74,7 +74,7 @@ class Plan(NamedTuple):
         """Return the first rows as `Records.lines` gives them, without writing anything."""
         source = self.sources[0]
         for piece in source.pieces(self.records.columns):
-            if isinstance(piece, Block) or not piece.rows:  # without loops, no blocks
+            if not piece.rows:
                 continue
             texts = self.records.texts(
                 piece.frame.head(rows), source.schema, json_lists=source.json_lists, nullable=source.nullable

@@ -11,8 +11,9 @@ Frames are in one chunk before expressions see them: Polars 2.1 panics where it 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -25,10 +26,12 @@ from converter.kernel.calls import Lines, Loops
 from converter.ledger import Ledger
 from converter.memory import Text, texts_of
 from converter.records import Records
-from converter.sources import BadRow, Block, InputFile, Piece, Rows, Source, damaged, lost
-from converter.sources.delimited import DelimitedSource
+from converter.sources import BadRow, InputFile, Piece, Rows, Source, damaged, lost
+from converter.sources.delimited import Block, DelimitedSource
 
 _MOST_WORKERS = 8
+_TOGETHER = 4  # stretches whose odd rows are judged together
+_FEW = 2048  # odd rows, up to which a stretch waits for others
 ENGINE_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 """What the libraries below raise where a file is damaged; a panic is not even an `Exception`."""
 
@@ -58,137 +61,190 @@ def convert_all(records: Records, sources: Sequence[Source], threads: int) -> Ge
     """
     # One more than there are threads, so that the engine has work while a result is taken.
     workers = min(threads, _MOST_WORKERS) + 1
-    converter = _Converter(records, kernel.load(sum(source.file.size for source in sources)))
+    loops = kernel.load(sum(source.file.size for source in sources))
     with ThreadPoolExecutor(workers, thread_name_prefix="convert") as pool:
-        under_way: deque[Future[Converted]] = deque()
         try:
             for source in sources:
-                for task in converter.tasks(source, pool):
-                    under_way.append(task)
-                    if len(under_way) > workers:
-                        yield under_way.popleft().result()
-            while under_way:
-                yield under_way.popleft().result()
+                converter = _Converter(records, source, loops)
+                for group in _grouped(_in_order(converter.tasks(pool), workers)):
+                    yield from [group] if isinstance(group, Converted) else converter.judged(group)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-class _Judged(NamedTuple):
-    """What became of `rows` rows: the text of the lines, the rejected rows and their places, and counts."""
+def _in_order(tasks: Iterator[Future[Converted | _Formatted]], workers: int) -> Iterator[Converted | _Formatted]:
+    """Yield the results of tasks; as many more tasks as there are workers are begun meanwhile."""
+    under_way: deque[Future[Converted | _Formatted]] = deque()
+    for task in tasks:
+        under_way.append(task)
+        if len(under_way) > workers:
+            yield under_way.popleft().result()
+    while under_way:
+        yield under_way.popleft().result()
 
-    texts: Sequence[Text]
-    rejected: pl.DataFrame
-    places: Rows
-    rows: int
-    ledger: Ledger
+
+def _grouped(results: Iterator[Converted | _Formatted]) -> Iterator[Converted | list[_Formatted]]:
+    """Put neighbours together whose odd rows can be judged together."""
+    group: list[_Formatted] = []
+    for result in results:
+        kind = result.odd is None if isinstance(result, _Formatted) else None
+        if group and kind is not (group[0].odd is None):
+            yield group
+            group = []
+        if isinstance(result, Converted):
+            yield result
+            continue
+        group.append(result)
+        if len(group) == _TOGETHER:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+class _Formatted(NamedTuple):
+    """Rows of which the loops have made lines; the odd ones among them are still to be judged.
+
+    They are in `odd`, or as text in `made`. `locate` maps `made.lines` to rows as reports name them. `read` and
+    `position` are the rows, and how far the file is read; `bad` the rows that could not be taken apart.
+    """
+
+    compiled: Compiled
+    made: Lines
+    odd: pl.DataFrame | None
+    locate: Callable[[Rows], Rows]
+    bad: Sequence[BadRow]
+    read: int
+    position: int
 
 
 class _Converter:
-    """Converts pieces and blocks."""
+    """Converts a file."""
 
-    def __init__(self, records: Records, loops: Loops | None) -> None:
+    def __init__(self, records: Records, source: Source, loops: Loops | None) -> None:
         self._records = records
+        self._source = source
         self._loops = loops
         self._of_frames = Compiled(records, records.columns, loops) if loops else None
 
-    def tasks(self, source: Source, pool: ThreadPoolExecutor) -> Iterator[Future[Converted]]:
-        """Yield the conversions of a file, in order."""
-        of_blocks = None
+    def tasks(self, pool: ThreadPoolExecutor) -> Iterator[Future[Converted | _Formatted]]:
+        """Yield the conversions of stretches of the file, in order."""
+        source, loops = self._source, self._loops
         # Texts that stand for a missing value are frames' to know.
-        if self._loops and isinstance(source, DelimitedSource) and not self._records.job.input.null_values:
-            of_blocks = Compiled(self._records, source.names, self._loops)
-        for piece in source.pieces(self._records.columns, self._loops if of_blocks else None):
-            if isinstance(piece, Block):
-                yield pool.submit(self._block, of_blocks, source, piece)
-            else:
-                yield pool.submit(self._whole, source, piece)
-
-    def _block(self, compiled: Compiled | None, source: Source, block: Block) -> Converted:
-        """Convert a block by the loops, but for its odd rows; all of it as frames where it is not UTF-8."""
-        made = compiled.of_block(block) if compiled else None
-        if compiled is None or made is None:
-            return self._whole(source, block.take_apart(None))
-        bad: Sequence[BadRow] = ()
-        blank = 0
-        if len(made.lines):
-            odd = block.take_apart(made.text.data)
-            rows = collected(block.file, self._records.lines(self._texts(source, odd.frame)))
-            if rows.height != odd.rows or odd.rows + len(odd.bad) + odd.blank != len(made.lines):
-                raise lost(block.file, len(made.lines), rows.height)
-            # From newlines in the text of the odd rows to rows, and to lines of the file.
-            places = np.searchsorted(made.text_lines, odd.locate(np.arange(odd.rows)))
-            lines = made.lines + block.first
-            bad = [row._replace(row=int(lines[np.searchsorted(made.text_lines, row.row)])) for row in odd.bad]
-            blank = odd.blank
-            judged = self._mixed(compiled, made, rows, places)
+        if loops and isinstance(source, DelimitedSource) and not self._records.job.input.null_values:
+            compiled = Compiled(self._records, source.names, loops)
+            for each in source.blocks(loops):
+                if isinstance(each, Block):
+                    yield pool.submit(self._block, compiled, source, each)
+                else:
+                    yield pool.submit(self._piece, each)
         else:
-            judged = _plain(compiled, made)
-        return _converted(
-            block.file, judged, judged.places + block.first, bad, read=block.rows - blank, position=block.position
-        )
+            for piece in source.pieces(self._records.columns):
+                yield pool.submit(self._piece, piece)
 
-    def _whole(self, source: Source, piece: Piece) -> Converted:
-        """Convert a piece at once; where the engine cannot parse it, without the rows that it cannot parse."""
+    def _block(self, compiled: Compiled, source: DelimitedSource, block: Block) -> Converted | _Formatted:
+        """Convert a block by the loops, but for its odd rows; all of it as a frame where it is not UTF-8."""
+        made = compiled.of_block(source, block)
+        if made is None:
+            text = block.memory[: block.size].data
+            return self._piece(source.take_apart(text, first=block.first, position=block.position))
+        locate = partial(np.add, block.first)
+        return self._settled(_Formatted(compiled, made, None, locate, (), block.rows, block.position))
+
+    def _piece(self, piece: Piece) -> Converted | _Formatted:
+        """Convert a piece; where the engine cannot parse it, without the rows that it cannot parse."""
         while True:
             try:
-                judged = self._judged(piece.file, self._texts(source, piece.frame))
+                if self._of_frames:
+                    frame = collected(piece.file, self._texts(piece.frame)).rechunk()
+                else:
+                    frame = collected(piece.file, self._records.lines(self._texts(piece.frame)))
             except InputError:
                 if piece.mend is None:
                     raise
             else:
-                if judged.rows == piece.rows:
-                    read = piece.rows + len(piece.bad)
-                    rows = piece.locate(judged.places)
-                    return _converted(piece.file, judged, rows, piece.bad, read=read, position=piece.position)
+                if frame.height == piece.rows:
+                    break
                 if piece.mend is None:
-                    raise lost(piece.file, piece.rows, judged.rows)
+                    raise lost(piece.file, piece.rows, frame.height)
             piece = piece.mend()
+        read = piece.rows + len(piece.bad)
+        if self._of_frames:
+            made = self._of_frames.of_frame(frame)
+            odd = frame[made.lines]
+            return self._settled(_Formatted(self._of_frames, made, odd, piece.locate, piece.bad, read, piece.position))
+        rejected = np.flatnonzero(frame["reason"].is_not_null().to_numpy())
+        texts = texts_of(frame["line"].drop_nulls())
+        return self._converted(texts, frame, piece.locate(rejected), piece.bad, Ledger(read=read), piece.position)
 
-    def _texts(self, source: Source, frame: pl.LazyFrame) -> pl.LazyFrame:
+    def _texts(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+        source = self._source
         return self._records.texts(frame, source.schema, json_lists=source.json_lists, nullable=source.nullable)
 
-    def _judged(self, file: InputFile, texts: pl.LazyFrame) -> _Judged:
-        """Convert rows: by the loops, but for the odd ones among them."""
-        if self._of_frames is None:
-            judged = collected(file, self._records.lines(texts))
-            lines, is_rejected = texts_of(judged["line"].drop_nulls()), judged["reason"].is_not_null()
-            ledger = self._records.tally(judged)
-            ledger.written = sum(len(text.ends) for text in lines)
-            places = np.flatnonzero(is_rejected.to_numpy())
-            return _Judged(lines, judged.filter(is_rejected).rechunk(), places, judged.height, ledger)
-        frame = collected(file, texts).rechunk()
-        made = self._of_frames.of_frame(frame)
-        if not len(made.lines):
-            return _plain(self._of_frames, made)
-        judged = collected(file, self._records.lines(frame[made.lines].rechunk().lazy()))
-        return self._mixed(self._of_frames, made, judged, np.arange(len(made.lines)))
+    def _settled(self, formatted: _Formatted) -> Converted | _Formatted:
+        """Judge the odd rows, unless they are so few that they had better be judged with others."""
+        if 0 < len(formatted.made.lines) < _FEW:
+            return formatted
+        (converted,) = self.judged([formatted])
+        return converted
 
-    def _mixed(self, compiled: Compiled, made: Lines, judged: pl.DataFrame, rows: Rows) -> _Judged:
-        """Put lines that the loops made together with `judged` rows, which are the `rows` of those they left out."""
-        is_rejected = judged["reason"].is_not_null()
-        accepted, rejected = rows[~is_rejected.to_numpy()], rows[is_rejected.to_numpy()]
-        texts = compiled.text_of(made, texts_of(judged["line"].drop_nulls()), made.places[accepted])
-        ledger = counts_of(made)
-        ledger += self._records.tally(judged)
+    def judged(self, group: Sequence[_Formatted]) -> Iterator[Converted]:
+        """Judge the odd rows of some stretches at once: to plan a query takes longer than to judge a few rows."""
+        edges = np.cumsum([0, *(len(each.made.lines) for each in group)])
+        judged, places, bad = self._odd(group, int(edges[-1])) if edges[-1] else (pl.DataFrame(), edges[:0], [])
+        for each, start, end in zip(group, edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+            first, last = np.searchsorted(places, [start, end]).tolist()
+            rows, frame = places[first:last] - start, judged.slice(first, last - first)
+            lines = each.locate(each.made.lines)
+            own = [row._replace(row=int(lines[place - start])) for place, row in bad if start <= place < end]
+            blank = end - start - len(rows) - len(own)
+            ledger = counts_of(each.made)
+            ledger.read = each.read - blank
+            is_rejected = frame["reason"].is_not_null().to_numpy() if len(rows) else np.empty(0, np.bool_)
+            others = texts_of(frame["line"].drop_nulls()) if len(rows) else []
+            texts = each.compiled.text_of(each.made, others, each.made.places[rows[~is_rejected]])
+            yield self._converted(texts, frame, lines[rows[is_rejected]], (*each.bad, *own), ledger, each.position)
+
+    def _odd(self, group: Sequence[_Formatted], count: int) -> tuple[pl.DataFrame, Rows, list[tuple[int, BadRow]]]:
+        """Judge the odd rows of all stretches, so many.
+
+        Return what was judged and which of the odd rows these are, and those that could not be taken apart, with
+        their places among all.
+        """
+        source = self._source
+        if not isinstance(source, DelimitedSource) or group[0].odd is not None:
+            frames = [each.odd for each in group if each.odd is not None]
+            judged = collected(source.file, self._records.lines(pl.concat(frames).rechunk().lazy()))
+            if judged.height != count:
+                raise lost(source.file, count, judged.height)
+            return judged, np.arange(count), []
+        texts = [each.made.text for each in group]
+        newlines = np.cumsum([0, *(np.count_nonzero(text == ord("\n")) for text in texts[:-1])])
+        lines = np.concatenate([each.made.text_lines + start for each, start in zip(group, newlines, strict=True)])
+        odd = source.take_apart(np.concatenate(texts).data, first=0, position=0)
+        judged = collected(source.file, self._records.lines(self._texts(odd.frame)))
+        if judged.height != odd.rows or odd.rows + len(odd.bad) + odd.blank != count:
+            raise lost(source.file, count, judged.height)
+        bad = [(int(np.searchsorted(lines, row.row)), row) for row in odd.bad]
+        return judged, np.searchsorted(lines, odd.locate(np.arange(odd.rows))), bad
+
+    def _converted(
+        self,
+        texts: Sequence[Text],
+        judged: pl.DataFrame,
+        rows: Rows,
+        bad: Sequence[BadRow],
+        ledger: Ledger,
+        position: int,
+    ) -> Converted:
+        """Put together what became of rows: their lines, those judged, whose rejected ones are `rows`, and `bad`."""
+        if judged.height:
+            ledger += self._records.tally(judged)
+            judged = judged.filter(pl.col("reason").is_not_null()).rechunk()
         ledger.written = sum(len(text.ends) for text in texts)
-        return _Judged(texts, judged.filter(is_rejected).rechunk(), made.lines[rejected], made.rows, ledger)
-
-
-def _converted(
-    file: InputFile, judged: _Judged, rows: Rows, bad: Sequence[BadRow], *, read: int, position: int
-) -> Converted:
-    """Put together what became of `read` rows: those judged, whose rejected ones are `rows` of the file, and `bad`."""
-    judged.ledger.read = read
-    for row in bad:
-        judged.ledger.rejected[row.rule.name] += 1
-    return Converted(file, judged.texts, judged.rejected, rows, bad, judged.ledger, position)
-
-
-def _plain(compiled: Compiled, made: Lines) -> _Judged:
-    """Return what became of rows of which none was odd."""
-    texts, ledger = compiled.text_of(made, (), made.places), counts_of(made)
-    ledger.written = sum(len(text.ends) for text in texts)
-    return _Judged(texts, pl.DataFrame(), made.lines, made.rows, ledger)
+        for row in bad:
+            ledger.rejected[row.rule.name] += 1
+        return Converted(self._source.file, texts, judged, rows, bad, ledger, position)
 
 
 def collected(file: InputFile, query: pl.LazyFrame) -> pl.DataFrame:

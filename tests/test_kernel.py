@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 
 from converter import kernel
 from converter.compiled import Compiled
-from converter.engine import _Converter
+from converter.engine import Converted, _Converter
 from converter.job import Job
 from converter.kernel.calls import SLACK
 from converter.memory import Views
 from converter.records import Records
 from converter.sources import InputFile
+from converter.sources.tables import TableSource
 
 LOOPS = kernel.load(1 << 60)
 CHARACTERS = 'aB1| ,"\t\x01é@.:-0'
@@ -30,7 +31,6 @@ ITEMS = st.lists(
     st.sampled_from(["1", "22", "x-1", " 3", "", '"', "é", "4,4", "5" * 70, "123456789"]), max_size=15
 ).map("|".join)
 ROWS = st.lists(st.tuples(IDS, VALUES, VALUES, ITEMS, ITEMS), max_size=12)
-FILE = InputFile(Path("in.parquet"), 1, 1)
 
 
 @st.composite
@@ -59,20 +59,30 @@ def jobs(draw: st.DrawFn) -> Job:
     )
 
 
+class Given(TableSource):
+    """A source of one frame."""
+
+    def __init__(self, frame: pl.DataFrame) -> None:
+        super().__init__(InputFile(Path("in.parquet"), 1, 1), frame.lazy(), frame.height)
+
+
 @settings(max_examples=500, deadline=None)
 @given(ROWS, jobs(), st.sampled_from([10_000, 60]))
 def test_lines_rejects_and_counts_are_those_of_the_query(rows: list[tuple[str, ...]], job: Job, most: int) -> None:
     records = Records(job, most)
     frame = pl.DataFrame(rows, schema=dict.fromkeys(["id", "a", "b", "t", "c"], pl.String), orient="row")
-    texts = records.texts(frame.lazy(), frame.schema, json_lists=False)
+    source = Given(frame)
     results = []
     for loops in (None, LOOPS):
-        judged = _Converter(records, loops)._judged(FILE, texts)
-        text = b"".join(bytes(buffer) for text in judged.texts for buffer in text.buffers)
-        ends = [int(end) for text in judged.texts for end in text.ends]
-        rejected = judged.rejected["reason", "c0"].rows() if judged.rejected.height else []
-        results.append((text, len(ends), judged.places.tolist(), rejected, judged.rows, judged.ledger))
-    assert results[0] == results[1]
+        converter = _Converter(records, source, loops)
+        for piece in source.pieces(records.columns):
+            made = converter._piece(piece)
+            (each,) = [made] if isinstance(made, Converted) else converter.judged([made])
+            text = b"".join(bytes(buffer) for text in each.texts for buffer in text.buffers)
+            ends = [int(end) for text in each.texts for end in text.ends]
+            rejected = each.rejected["reason", "c0"].rows() if each.rejected.height else []
+            results.append((text, len(ends), each.rows.tolist(), rejected, each.ledger))
+    assert results[: len(results) // 2] == results[len(results) // 2 :]
 
 
 def compiled(**record: Any) -> Compiled:

@@ -14,14 +14,13 @@ from typing import NamedTuple
 
 from converter.errors import ColumnError, InputError, JobError, nearest, shown
 from converter.job import Format, Input, mask_password
-from converter.sources.base import BadRow, Block, InputFile, Piece, Rows, Source, damaged, lost
+from converter.sources.base import BadRow, InputFile, Piece, Rows, Source, damaged, lost
 from converter.sources.delimited import DelimitedSource
 from converter.sources.ndjson import NdjsonSource
 
 __all__ = [
     "FORMATS",
     "BadRow",
-    "Block",
     "InputFile",
     "Piece",
     "Rows",

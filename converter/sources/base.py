@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,6 @@ import polars as pl
 
 from converter.errors import InputError, LedgerError
 from converter.spec.rules import Rule
-
-if TYPE_CHECKING:
-    from converter.kernel.calls import Loops
 
 Rows = npt.NDArray[np.int64]
 
@@ -73,24 +70,6 @@ class Piece(NamedTuple):
     mend: Callable[[], Piece] | None = None
 
 
-class Block(NamedTuple):
-    """Whole rows of regular delimited text, found by the compiled loops (`converter.kernel`), not yet taken apart.
-
-    `memory` holds the `size` bytes of text and some more; there are `rows` rows in it, blank lines among them, and
-    the first is on the physical line `first`, counted from 1. `take_apart` gives the whole block as a piece, or
-    some rows of it, of which it then counts the lines from 0. `position` is how many bytes of the file are read.
-    """
-
-    file: InputFile
-    memory: npt.NDArray[np.uint8]
-    size: int
-    rows: int
-    separator: int
-    first: int
-    position: int
-    take_apart: Callable[[memoryview | None], Piece]
-
-
 class Source(Protocol):
     """One file of some format.
 
@@ -114,11 +93,8 @@ class Source(Protocol):
         """The columns and their types."""
         ...
 
-    def pieces(self, columns: tuple[str, ...], loops: Loops | None = None) -> Iterator[Piece | Block]:
-        """Yield the file in order; each frame has at least `columns`.
-
-        With `loops`, delimited text comes in blocks, as far as it is regular.
-        """
+    def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
+        """Yield the file in order; each frame has at least `columns`."""
         ...
 
 

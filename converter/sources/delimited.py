@@ -15,7 +15,7 @@ import polars as pl
 from converter.errors import InputError
 from converter.job import Input
 from converter.kernel.layout import SLACK
-from converter.sources.base import BadRow, Block, InputFile, Piece, Rows
+from converter.sources.base import BadRow, InputFile, Piece, Rows
 from converter.sources.streams import TextStream
 from converter.sources.structure import Bad, Bytes, Row, Structure
 from converter.sources.structure import Rows as Taken
@@ -30,6 +30,20 @@ _LONGEST_ROW = 16 << 20
 _LONGEST_HEAD = 1 << 20  # at least, however small the blocks are
 _GUESSED = ",;\t|"
 _BOM = b"\xef\xbb\xbf"
+
+
+class Block(NamedTuple):
+    """Whole rows of regular text, found by the compiled loops (`converter.kernel`), not yet taken apart.
+
+    `memory` holds the `size` bytes of text and some more; there are `rows` rows in it, blank lines among them, and
+    the first is on the physical line `first`, counted from 1. `position` is how many bytes of the file are read.
+    """
+
+    memory: Bytes
+    size: int
+    rows: int
+    first: int
+    position: int
 
 
 class _Found(NamedTuple):
@@ -89,19 +103,31 @@ class DelimitedSource:
         """The character between fields."""
         return self._separator
 
-    def pieces(self, columns: tuple[str, ...], loops: Loops | None = None) -> Iterator[Piece | Block]:
+    def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
         """Yield the file, one block at a time; the frames have all columns."""
         del columns  # the engine reads those that the query asks for
+        for piece in self._read(None):
+            assert isinstance(piece, Piece)  # noqa: S101 - without loops nothing else comes
+            yield piece
+
+    def blocks(self, loops: Loops) -> Iterator[Piece | Block]:
+        """Yield the file as blocks, as far as the loops find it regular, and as pieces."""
+        return self._read(loops)
+
+    def _read(self, loops: Loops | None) -> Iterator[Piece | Block]:
         structure = Structure(self._separator, len(self.names))
         with TextStream(self.file, self._options.encoding) as stream:
             line = 1 + self._skipped.count(b"\n")
             for taken in self._taken(stream, structure, loops):
                 if isinstance(taken, Taken):
                     yield self._piece(taken, line, stream.position)
-                    line += taken.newlines
                 else:
-                    yield self._block_of(taken, line, stream.position, structure)
-                    line += taken.newlines
+                    yield Block(taken.memory, taken.size, taken.rows, line, stream.position)
+                line += taken.newlines
+
+    def take_apart(self, text: memoryview, *, first: int, position: int) -> Piece:
+        """Take whole rows apart, as a piece of which `first` is the first physical line."""
+        return self._piece(Structure(self._separator, len(self.names)).take(text, last=True), first, position)
 
     def _piece(self, taken: Taken, first: int, position: int) -> Piece:
         """Return what was taken apart as a piece; its first physical line is `first`."""
@@ -113,16 +139,6 @@ class DelimitedSource:
         bad = tuple(BadRow(first + row.line, row.rule, len(row.text), row.text) for row in taken.bad)
         frame = self._scan(taken.text)
         return Piece(self.file, frame, taken.rows, locate, position, bad, blank=taken.blank)
-
-    def _block_of(self, found: _Found, first: int, position: int, structure: Structure) -> Block:
-        """Return rows that the loops found as a block; its first physical line is `first`."""
-
-        def take_apart(some: memoryview | None) -> Piece:
-            text = found.memory[: found.size].data if some is None else some
-            return self._piece(structure.take(text, last=True), first if some is None else 0, position)
-
-        separator = ord(self._separator)
-        return Block(self.file, found.memory, found.size, found.rows, separator, first, position, take_apart)
 
     def _scan(self, text: bytes) -> pl.LazyFrame:
         """Return whole rows as a frame with all columns."""

@@ -79,7 +79,7 @@ class NdjsonSource:
         """Keys cannot be told apart by place."""
         return set()
 
-    def pieces(self, columns: tuple[str, ...], loops: object = None) -> Iterator[Piece]:
+    def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
         """Yield the file, some 16 MB at a time."""
         schema = {name: pl.String() for name in columns}
         line = 1

@@ -42,7 +42,7 @@ class TableSource:
         """Names are unique."""
         return set()
 
-    def pieces(self, columns: tuple[str, ...], loops: object = None) -> Iterator[Piece]:
+    def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
         """Yield the file in pieces, which the engine reads by itself."""
         frame = self._frame.select(columns)
         for first in range(0, self._rows, _PIECE_ROWS):
@@ -75,7 +75,7 @@ class StreamSource:
         """Names are unique."""
         return set()
 
-    def pieces(self, columns: tuple[str, ...], loops: object = None) -> Iterator[Piece]:
+    def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
         """Yield the batches of the stream, cut where they are large."""
         first = 0
         with contextlib.ExitStack() as stack:
