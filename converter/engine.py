@@ -30,7 +30,7 @@ from converter.sources import BadRow, InputFile, Piece, Rows, Source, damaged, l
 from converter.sources.delimited import Block, DelimitedSource
 
 _MOST_WORKERS = 8
-_TOGETHER = 4  # stretches whose odd rows are judged together
+_TOGETHER = 3  # stretches whose odd rows are judged together: more would hold more memory
 _FEW = 2048  # odd rows, up to which a stretch waits for others
 ENGINE_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 """What the libraries below raise where a file is damaged; a panic is not even an `Exception`."""

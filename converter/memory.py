@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,6 +19,28 @@ _VIEW = 16  # bytes
 _INLINE = 12  # texts of a string view up to this long stand in the view itself
 _SHORT = 1 << 20  # bytes of text that are copied sooner than arrow is loaded
 _LEAST_LINES = 16  # in a stretch of memory, on average, for which it is worth not to copy it
+
+
+class Pool:
+    """Gives memory out again once nothing refers to it any more: fresh memory costs a page fault for every page."""
+
+    def __init__(self) -> None:
+        self._free: list[memoryview] = []
+
+    def lease(self, size: int) -> Bytes:
+        """Return `size` bytes, whatever they hold."""
+        with contextlib.suppress(IndexError):  # another thread may be quicker
+            while self._free:
+                memory = self._free.pop()
+                if len(memory) >= size:
+                    return self._leased(memory, size)
+        return self._leased(np.empty(size, np.uint8).data, size)
+
+    def _leased(self, memory: memoryview, size: int) -> Bytes:
+        array = np.frombuffer(memory, np.uint8)
+        # Whatever is cut out of the array refers to it, and to no array below, since the memory is none.
+        weakref.finalize(array, self._free.append, memory).atexit = False
+        return array[:size]
 
 
 class Text(NamedTuple):

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converter.kernel import layout
-from converter.memory import Views
+from converter.memory import Pool, Views
 
 if TYPE_CHECKING:  # which brings LLVM along
     from converter.kernel.machine import Code
@@ -101,6 +101,7 @@ class Loops:
 
     def __init__(self, code: Code) -> None:
         self._code = code  # lives as long as its functions
+        self._pools = Pool(), Pool(), Pool()  # for memory of different sizes
         self._whole_rows = code.function("whole_rows")
         self._delimited_lines = code.function("delimited_lines")
         self._frame_lines = code.function("frame_lines")
@@ -119,7 +120,7 @@ class Loops:
 
     def delimited_lines(self, text: Bytes, size: int, rows: int, separator: int, columns: int, form: Form) -> Lines:
         """Turn the `rows` rows in the first `size` bytes of `text`, as `whole_rows` found them, into lines."""
-        output = _Output(2 * size + rows * form.extra, rows, columns, size)
+        output = _Output(self._pools, 2 * size + rows * form.extra, rows, columns, size)
         self._delimited_lines(text.ctypes.data, size, separator, columns, form.address, output.address)
         return output.lines()
 
@@ -129,7 +130,7 @@ class Loops:
         addresses = [column.views.ctypes.data for column in columns]
         views = np.array([[*each] for each in zip(addresses, (table.ctypes.data for table in tables), strict=True)])
         size = sum(int(column.views.view(np.uint32)[::4].sum(dtype=np.int64)) for column in columns)
-        output = _Output(2 * size + rows * form.extra, rows, len(columns), 0)
+        output = _Output(self._pools, 2 * size + rows * form.extra, rows, len(columns), 0)
         self._frame_lines(views.ctypes.data, len(columns), rows, form.address, output.address)
         return output.lines()
 
@@ -151,12 +152,12 @@ class Loops:
 class _Output:
     """Memory for what becomes of rows."""
 
-    def __init__(self, room: int, rows: int, columns: int, odd_bytes: int) -> None:
+    def __init__(self, pools: tuple[Pool, Pool, Pool], room: int, rows: int, columns: int, odd_bytes: int) -> None:
         room += _SPARE
-        self._lines = np.empty(room + SLACK, np.uint8)
-        self._ends = np.empty(rows, np.int64)
-        self._odd = np.empty((rows, layout.ODD_ROW), np.int64)
-        self._odd_text = np.empty(odd_bytes + SLACK, np.uint8)
+        self._lines = pools[0].lease(room + SLACK)
+        table = pools[1].lease(8 * rows * (1 + layout.ODD_ROW)).view(np.int64)
+        self._ends, self._odd = table[:rows], table[rows:].reshape(rows, layout.ODD_ROW)
+        self._odd_text = pools[2].lease(odd_bytes + SLACK)
         self._fields = np.empty((columns, 2), np.int64)
         self._scratch = np.empty(SLACK, np.uint8)
         self._table = np.zeros(layout.OUTPUT, np.int64)

@@ -268,7 +268,7 @@ def _copy_value(target, source, length, other):
         length -= _SHORT
     if (source & (_PAGE - 1)) <= _PAGE - _SHORT:
         if JUDGING:
-            bad |= _bad(source, other) & _lowest(length)
+            bad |= _bad(source, other) & ((_ONE << uint64(length)) - _ONE)
         _copy_short(target, source)
     else:
         for offset in range(length):
@@ -336,15 +336,20 @@ def _line(form, fields, target, limit, scratch):
         return odd
     table = _of(form, ID_BYTES)
     strange = False
-    zeros = True
     for offset in range(length):
         byte = _byte(table + _byte(start + offset))
         if JUDGING:
             strange |= byte == 0
-            zeros &= (byte == 48) | (byte == 45)
         _put_byte(target + offset, byte)
-    if JUDGING and (strange or (zeros and _of(form, ID_NOT_ZERO) != 0)):
+    if strange:
         return odd
+    if JUDGING and _of(form, ID_NOT_ZERO):
+        zeros = True
+        for offset in range(length):
+            byte = _byte(target + offset)
+            zeros &= (byte == 48) | (byte == 45)
+        if zeros:
+            return odd
     if JUDGING and _of(form, ID_LENGTH):
         if length != _of(form, ID_LENGTH):
             return odd

@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import polars as pl
 
 from converter.errors import InputError
 from converter.job import Input
 from converter.kernel.layout import SLACK
+from converter.memory import Pool
 from converter.sources.base import BadRow, InputFile, Piece, Rows
 from converter.sources.streams import TextStream
 from converter.sources.structure import Bad, Bytes, Row, Structure
@@ -152,10 +152,10 @@ class DelimitedSource:
         return pl.scan_csv(text, has_header=False, schema=schema, separator=self._separator, empty_string_is_null=False)
 
     def _taken(self, stream: TextStream, structure: Structure, loops: Loops | None) -> Iterator[Taken | _Found]:
-        """Read what follows the header and take it apart, block by block. The buffer is reused."""
-        slack = SLACK if loops else 0
-        buffer = np.empty(self._block + slack, np.uint8)  # of which a small file touches but the start
-        view = buffer[: self._block].data
+        """Read what follows the header and take it apart, block by block. Buffers are used again."""
+        pool = Pool()
+        buffer = pool.lease(self._block + SLACK)  # of which a small file touches but the start
+        view = buffer[:-SLACK].data
         filled = 0
         skip = len(self._skipped)
         while skip and (count := stream.readinto(view[: min(skip, self._block)])):
@@ -169,31 +169,36 @@ class DelimitedSource:
                 if ended and filled and view[filled - 1] != 10:
                     view[filled] = 10  # a last line without its newline
                     filled += 1
+            left = view  # what holds the rest
             found = self._found(buffer, filled, loops) if loops else None
             if found is not None:
                 yield found
                 consumed = found.size
+                if found.memory is buffer:  # which is not ours any more
+                    buffer = pool.lease(len(buffer))
+                    view = buffer[:-SLACK].data
             else:
                 taken = structure.take(view[:filled], last=ended)
                 if not taken.consumed and filled:
                     if not ended and len(view) < self._longest:
-                        buffer = np.empty(min(2 * len(view), self._longest) + slack, np.uint8)
+                        buffer = pool.lease(min(2 * len(view), self._longest) + SLACK)
                         buffer[:filled] = view[:filled]
-                        view = buffer[: len(buffer) - slack].data
+                        view = buffer[:-SLACK].data
                         continue
                     taken = self._given_up(view[:filled])
                 yield taken
                 consumed = taken.consumed
-            rest = filled - consumed
-            view[:rest] = view[consumed:filled].tobytes()
-            filled = rest
+            rest = left[consumed:filled]
+            filled = len(rest)
+            view[:filled] = rest.tobytes() if left is view else rest
 
     def _found(self, buffer: Bytes, filled: int, loops: Loops) -> _Found | None:
         """Return the whole rows at the start of the buffer, as far as they are regular, if there are any."""
         size, rows, inner, _ = loops.whole_rows(buffer, filled, ord(self._separator))
         if not rows:
             return None
-        return _Found(buffer[: size + SLACK].copy(), size, rows, rows + inner)
+        memory = buffer if 2 * size > filled else buffer[: size + SLACK].copy()
+        return _Found(memory, size, rows, rows + inner)
 
     def _given_up(self, block: memoryview) -> Taken:
         """Reject the first line of a row that does not end within the longest row."""
