@@ -56,9 +56,10 @@ def _run(arguments: argparse.Namespace) -> int:
                 arguments.folder,
                 threads=arguments.threads,
                 level=arguments.level,
+                profile=arguments.profile,
             )
         case "compare":
-            from benchmarks.compare import compare, present
+            from benchmarks.compare import compare, present, profile
             from benchmarks.results import comparison_path, folder_for
 
             named = arguments.input in WORKLOADS
@@ -66,6 +67,8 @@ def _run(arguments: argparse.Namespace) -> int:
             names = list(dict.fromkeys(arguments.contender or present(source.workload.contenders)))
             target = arguments.json or comparison_path(folder_for(source), source.workload.name)
             compare(source, names, arguments.runs, target)
+            if arguments.profile:
+                profile(source)
         case "scale":
             from benchmarks.results import folder_for, scaling_path
             from benchmarks.scale import cores, scale
@@ -136,6 +139,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_runs(compare)
     compare.add_argument("--json", type=Path, metavar="FILE", help="where the result is kept")
+    compare.add_argument(
+        "--profile", action="store_true", help="also print where our CPU seconds go, with the rules and without"
+    )
 
     scale = commands.add_parser("scale", help="measure ours at several sizes of input and numbers of threads")
     scale.add_argument("--workload", choices=list(WORKLOADS), default="wide-csv", help="default: %(default)s")
@@ -163,6 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("folder", type=Path, metavar="OUTDIR", help="an empty folder, or one to be made")
     run.add_argument("--workload", choices=list(WORKLOADS), help="what INPUT holds, where its name does not say it")
     run.add_argument("--threads", type=int, default=0, help="held to as many cores (default: one a core)")
+    run.add_argument("--profile", action="store_true", help="of ours: print where the CPU seconds went")
     run.add_argument("--level", type=int, help="of gzip, where it can be set (default: the one most like ours)")
     return parser
 

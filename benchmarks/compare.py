@@ -19,7 +19,7 @@ from benchmarks import BenchmarkError
 from benchmarks.contenders import CONTENDERS, OURS, chosen_level, require
 from benchmarks.lines import Digest, digest
 from benchmarks.machine import describe
-from benchmarks.measure import Measurement, generated, measure, outputs
+from benchmarks.measure import Measurement, generated, measure, outputs, run_fresh
 from benchmarks.results import Comparison, Measured
 from benchmarks.table import spread, table
 from benchmarks.workloads import DATA, Input
@@ -72,6 +72,15 @@ def compare(source: Input, names: Sequence[str], runs: int, target: Path) -> Non
     )
     print(f"\n{summary(result)}")
     result.write(target)
+
+
+def profile(source: Input) -> None:
+    """Print where our CPU seconds go, with the rules and without."""
+    for name in (OURS, "ours-no-rules"):
+        with tempfile.TemporaryDirectory(prefix="profile-", dir=DATA) as folder:
+            options = ["--workload", source.workload.name, "--profile"]
+            print(f"\n{name}:", flush=True)
+            run_fresh("run", name, str(source.path.resolve()), folder + "/out", *options, output=None)
 
 
 def present(names: Sequence[str]) -> list[str]:

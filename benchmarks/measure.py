@@ -31,15 +31,17 @@ class Measurement:
     output_bytes: int
 
 
-def run_fresh(*arguments: str) -> tuple[float, float, int]:
+def run_fresh(*arguments: str, output: int | None = subprocess.DEVNULL) -> tuple[float, float, int]:
     """Run `python -m benchmarks` with arguments; return wall and CPU seconds, and peak memory in bytes.
+
+    What it prints goes to `output`; `None` is where ours goes.
 
     Linux counts what this process had at its own peak as the child's floor. So whoever calls this imports
     nothing heavy: its dozen MB are then below what any contender needs.
     """
     started = time.perf_counter()
     # The process is waited for with wait4, which is what tells of its resources.
-    process = subprocess.Popen([sys.executable, "-m", "benchmarks", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks", *arguments], cwd=ROOT, stdout=output)
     try:
         _, status, usage = os.wait4(process.pid, 0)
     except BaseException:  # an interrupt: the process must not go on writing while its folder is removed

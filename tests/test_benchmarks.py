@@ -151,3 +151,22 @@ def test_charts_are_the_same_each_time(results: Path, tmp_path: Path) -> None:
         one, two = ((folder / name).read_bytes() for folder in folders)
         assert one == two
         assert one
+
+
+def test_a_profile_accounts_for_all_cpu_seconds(table: Input, tmp_path: Path) -> None:
+    arguments = ["run", "loops", str(table.path), str(tmp_path / "out"), "--profile"]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", *arguments], cwd=measure.ROOT, capture_output=True, text=True, check=True
+    )
+    seconds = {line.rsplit(maxsplit=2)[0].strip(): float(line.split()[-2]) for line in done.stdout.splitlines()[1:]}
+    total = seconds.pop("all")
+    assert sum(seconds.values()) == pytest.approx(total, abs=0.1)
+    assert {"start", "format", "compress", "write"} < {name for name, spent in seconds.items() if spent >= 0}
+    assert seconds["start"] > 0
+    assert seconds["compress"] > 0
+
+
+@pytest.mark.slow
+def test_without_rules_every_row_becomes_a_line(table: Input, tmp_path: Path) -> None:
+    run("ours-no-rules", table.workload, table.path, tmp_path / "out")
+    assert digest(tmp_path / "out").lines == ROWS

@@ -90,8 +90,17 @@ BOTH_WAYS = ("loops", "frames")
 REFERENCE = "python"
 
 
-def run(name: str, workload: Workload, path: Path, folder: Path, threads: int = 0, level: int | None = None) -> None:
-    """Run a contender here and now, in this process.
+def run(
+    name: str,
+    workload: Workload,
+    path: Path,
+    folder: Path,
+    threads: int = 0,
+    level: int | None = None,
+    *,
+    profile: bool = False,
+) -> None:
+    """Run a contender here and now, in this process; `profile` prints where the CPU seconds of one of ours went.
 
     It is held to as many cores as it has threads, where the system can do that; 0 threads are one a core. `level` is
     the chosen one, when left out.
@@ -106,7 +115,16 @@ def run(name: str, workload: Workload, path: Path, folder: Path, threads: int = 
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     threads = threads or os.cpu_count() or 1
     chosen = chosen_level(name, workload.name) if level is None else level
-    CONTENDERS[name].convert(Task(workload, path.resolve(), folder.resolve(), threads, chosen or 1))
+    task = Task(workload, path.resolve(), folder.resolve(), threads, chosen or 1)
+    if not profile:
+        CONTENDERS[name].convert(task)
+        return
+    from benchmarks.profile import Profile
+
+    watched = Profile()
+    watched.watch()
+    CONTENDERS[name].convert(task)
+    print(watched)
 
 
 def require(names: Iterable[str]) -> None:

@@ -1,0 +1,35 @@
+"""Memory is given out again when nothing refers to it, and not before."""
+
+from __future__ import annotations
+
+import gc
+
+import numpy as np
+
+from converter.memory import Pool
+
+
+def address(memory: np.ndarray) -> int:  # type: ignore[type-arg]
+    return memory.ctypes.data
+
+
+def test_memory_comes_back_when_the_last_reference_is_gone() -> None:
+    pool = Pool()
+    memory = pool.lease(1000)
+    first = address(memory)
+    part = memory[10:20]
+    view = part.data
+    del memory, part
+    gc.collect()
+    assert address(pool.lease(1000)) != first, "a view of a part of it is still there"
+    del view
+    gc.collect()
+    assert address(pool.lease(500)) == first
+
+
+def test_memory_that_is_too_small_is_not_given_out() -> None:
+    pool = Pool()
+    pool.lease(10)
+    gc.collect()
+    assert len(pool.lease(1000)) == 1000
+    assert len(pool.lease(5)) == 5
