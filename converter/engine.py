@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -64,42 +64,46 @@ def convert_all(records: Records, sources: Sequence[Source], threads: int) -> Ge
     loops = kernel.load(sum(source.file.size for source in sources))
     with ThreadPoolExecutor(workers, thread_name_prefix="convert") as pool:
         try:
-            for source in sources:
-                converter = _Converter(records, source, loops)
-                for group in _grouped(_in_order(converter.tasks(pool), workers)):
-                    yield from [group] if isinstance(group, Converted) else converter.judged(group)
+            converters = (_Converter(records, source, loops) for source in sources)
+            tasks = ((converter, task) for converter in converters for task in converter.tasks(pool))
+            for converter, group in _grouped(_in_order(tasks, workers)):
+                yield from [group] if isinstance(group, Converted) else converter.judged(group)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _in_order(tasks: Iterator[Future[Converted | _Formatted]], workers: int) -> Iterator[Converted | _Formatted]:
+_Result: TypeAlias = "tuple[_Converter, Converted | _Formatted]"
+
+
+def _in_order(tasks: Iterator[tuple[_Converter, Future[Converted | _Formatted]]], workers: int) -> Iterator[_Result]:
     """Yield the results of tasks; as many more tasks as there are workers are begun meanwhile."""
-    under_way: deque[Future[Converted | _Formatted]] = deque()
-    for task in tasks:
-        under_way.append(task)
+    under_way: deque[tuple[_Converter, Future[Converted | _Formatted]]] = deque()
+    for begun in tasks:
+        under_way.append(begun)
         if len(under_way) > workers:
-            yield under_way.popleft().result()
+            converter, task = under_way.popleft()
+            yield converter, task.result()
     while under_way:
-        yield under_way.popleft().result()
+        converter, task = under_way.popleft()
+        yield converter, task.result()
 
 
-def _grouped(results: Iterator[Converted | _Formatted]) -> Iterator[Converted | list[_Formatted]]:
-    """Put neighbours together whose odd rows can be judged together."""
+def _grouped(results: Iterator[_Result]) -> Iterator[tuple[_Converter, Converted | list[_Formatted]]]:
+    """Put neighbours together whose odd rows can be judged together: of one file, all as text or all in frames."""
     group: list[_Formatted] = []
-    for result in results:
-        kind = result.odd is None if isinstance(result, _Formatted) else None
-        if group and kind is not (group[0].odd is None):
-            yield group
+    of: tuple[_Converter, bool] | None = None
+    for converter, result in results:
+        kind = (converter, result.odd is None) if isinstance(result, _Formatted) else None
+        if group and of and (kind != of or len(group) == _TOGETHER):
+            yield of[0], group
             group = []
+        of = kind
         if isinstance(result, Converted):
-            yield result
-            continue
-        group.append(result)
-        if len(group) == _TOGETHER:
-            yield group
-            group = []
-    if group:
-        yield group
+            yield converter, result
+        else:
+            group.append(result)
+    if group and of:
+        yield of[0], group
 
 
 class _Formatted(NamedTuple):

@@ -260,3 +260,19 @@ def test_rejects_are_in_the_order_of_the_file_whatever_they_are_for(run: Run) ->
     content = "id,a\n" + "u,x\n" * 100 + "u:1,x\nshort\nu:2,x\n" + 'u,"x"y\n' + "u:3,x\n"
     run.convert(content)
     assert [reject["row"] for reject in run.rejects] == [102, 103, 104, 105, 106]
+
+
+def test_files_with_odd_rows_and_without_come_out_in_their_order(run: Run) -> None:
+    """Odd rows wait for those of neighbours, but never for those of another file."""
+    kinds = ["u{n},x\n", " u{n} ,x\n", "u:{n},x\n", 'u{n},"x"y"\nu{n},z\n', "u{n},x\n é{n} ,y\n"]
+    paths, expected, rejected = [], [], []
+    for number in range(15):
+        text = kinds[number % 5].format(n=number)
+        paths.append(str(run.write("id,a\n" + text, f"{number:02}.csv")))
+        expected += {
+            0: [f"u{number}\tx"], 1: [f"u{number}\tx"], 2: [], 3: [f"u{number}\tz"], 4: [f"u{number}\tx", f"é{number}\ty"],
+        }[number % 5]  # fmt: skip
+        rejected += [(f"{number:02}", 2)] if number % 5 in (2, 3) else []
+    run.convert(input={"path": paths})
+    assert [line.replace('"a"="', "").rstrip('"') for line in run.lines] == expected
+    assert [(Path(row["file"]).stem, row["row"]) for row in run.rejects] == rejected

@@ -192,6 +192,9 @@ def test_without_the_compiler_the_query_does_it_all(
     assert kernel.load(1 << 60) is None
 
 
-def test_a_compiler_that_is_not_installed_is_no_error(folders: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel.sys, "executable", "/bin/false")
+@pytest.mark.parametrize("executable", ["", "/bin/false"])
+def test_a_compiler_that_is_not_to_be_had_is_no_error(
+    folders: list[Path], monkeypatch: pytest.MonkeyPatch, executable: str
+) -> None:
+    monkeypatch.setattr(kernel.sys, "executable", executable)
     assert kernel.load(1 << 60) is None

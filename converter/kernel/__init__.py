@@ -50,6 +50,8 @@ def load(input_bytes: int) -> Loops | None:
 
 def _compiled() -> bytes | None:
     """Compile the loops; nothing where that fails."""
+    if not sys.executable:  # Python within another program
+        return None
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(_FOLDER.parent.parent), *filter(None, sys.path)])}
     try:
         done = subprocess.run(
