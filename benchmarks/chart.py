@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks import BenchmarkError
+from benchmarks.contenders import CONTENDERS
 from benchmarks.machine import Machine
 from benchmarks.results import Comparison, Measured, Scaling, comparison_path, read, scaling_path
 from benchmarks.workloads import WORKLOADS
@@ -54,6 +55,11 @@ def draw(results: Path, folder: Path) -> None:
             _save(_comparison_chart(comparisons), folder / "compare")
         if scaling.exists():
             _save(_scaling_chart(read(Scaling, scaling)), folder / "scale")
+
+
+def _shown(result: Comparison) -> list[Measured]:
+    """Return the contenders that make the same lines."""
+    return [each for each in result.contenders if not CONTENDERS[each.name].other_lines]
 
 
 def _styled() -> AbstractContextManager[None]:
@@ -107,7 +113,7 @@ def _figure(width: float, height: float, title: str, notes: Sequence[str]) -> Fi
 def _comparison_chart(comparisons: Sequence[Comparison]) -> Figure:
     columns = min(2, len(comparisons))
     rows = -(-len(comparisons) // columns)
-    most = max(len(each.contenders) for each in comparisons)
+    most = max(len(_shown(each)) for each in comparisons)
     notes = [
         "Median of fresh processes taking turns; thin lines: least and most. ×: wall time in terms of ours. All outputs"
         " have the same lines, gzipped at the level nearest to ours in size where it can be set. floor: the finished "
@@ -127,7 +133,7 @@ def _bars(axes: Axes, result: Comparison) -> None:
     """Draw a bar for each contender, the quickest on top. Those of slow ones, which would dwarf the others, are cut."""
     from matplotlib.ticker import MaxNLocator
 
-    ranked = sorted(result.contenders, key=lambda each: each.wall)
+    ranked = sorted(_shown(result), key=lambda each: each.wall)
     end = min(_MOST_RATIO * result.of_base.wall, max(max(each.walls) for each in ranked))
     for place, each in enumerate(ranked):
         colour = {result.base: _OURS, "floor": _FLOOR}.get(each.name, _OTHERS)

@@ -13,7 +13,7 @@ from converter.errors import ColumnError, InputError
 from converter.job import Input
 from converter.sources.base import InputFile, Piece, Rows, damaged
 
-_PIECE_ROWS = 1 << 17  # in memory at once, for each worker; to skip rows of a file costs next to nothing
+_PIECE_ROWS = 1 << 16  # in memory at once, for each worker; to skip rows of a file costs next to nothing
 _END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 # What the libraries raise where a file is damaged: a name that is not UTF-8 is a `ValueError`, and a panic is not even
 # an `Exception`.
