@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from converter.kernel.calls import Loops
 
-WORTH_BYTES = 16_000_000
+WORTH_BYTES = 4_000_000
 """How large an input must be for the loops to spare more time than loading them costs: measured."""
 WORTH_COMPILING_BYTES = 100_000_000
 """How large it must be for compiling them first: measured."""
