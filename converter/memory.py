@@ -29,7 +29,7 @@ class Pool:
 
     def lease(self, size: int) -> Bytes:
         """Return `size` bytes, whatever they hold."""
-        with contextlib.suppress(IndexError):  # another thread may be quicker
+        with contextlib.suppress(IndexError):  # another thread took the last one: then there is fresh memory
             while self._free:
                 memory = self._free.pop()
                 if len(memory) >= size:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import gc
 
-import numpy as np
-
-from converter.memory import Pool
+from converter.memory import Bytes, Pool
 
 
-def address(memory: np.ndarray) -> int:  # type: ignore[type-arg]
+def address(memory: Bytes) -> int:
     return memory.ctypes.data
 
 

@@ -77,7 +77,7 @@ def _folders() -> Iterator[Path]:
 def _stored(name: str) -> bytes | None:
     """Return the loops that were compiled before, if they are whole."""
     for folder in _folders():
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # not there: then in the next one, or to be compiled
             content = (folder / name).read_bytes()
             digest, code = content[:32], content[32:]
             if hashlib.sha256(code).digest() == digest:
@@ -88,9 +88,10 @@ def _stored(name: str) -> bytes | None:
 def _store(name: str, code: bytes) -> None:
     """Keep the loops in the first folder that can be written to."""
     for folder in _folders():
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # nowhere to keep them: then they are compiled again the next time
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=folder, prefix=name, delete=False) as file:
-                file.write(hashlib.sha256(code).digest() + code)
-            Path(file.name).replace(folder / name)
+            with tempfile.TemporaryDirectory(dir=folder) as beside:  # goes, whatever fails
+                partial = Path(beside, name)
+                partial.write_bytes(hashlib.sha256(code).digest() + code)
+                partial.replace(folder / name)
             return

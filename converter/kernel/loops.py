@@ -399,6 +399,16 @@ def _line(form, fields, target, limit, scratch):
     return at, signals, missing
 
 
+@njit(inline="always")
+def _report(output, rows, made, left_out, written, missing):
+    """Write the counts of a call where its results go."""
+    _set(output, ROWS, rows)
+    _set(output, MADE, made)
+    _set(output, LEFT_OUT, left_out)
+    _set(output, WRITTEN, written)
+    _set(output, MISSING, missing)
+
+
 @njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def whole_rows(text, size, separator, found):
     """Find the rows that end within the first `size` bytes of a text that begins at a row's start.
@@ -525,11 +535,7 @@ def delimited_lines(text, size, separator, columns, form, output):
             made += 1
             written += signals
             missing_values += missing
-    _set(output, ROWS, rows)
-    _set(output, MADE, made)
-    _set(output, LEFT_OUT, left_out)
-    _set(output, WRITTEN, written)
-    _set(output, MISSING, missing_values)
+    _report(output, rows, made, left_out, written, missing_values)
     _set(output, ODD_BYTES, odd_text - _of(output, ODD_TEXT))
     return 0
 
@@ -564,11 +570,7 @@ def frame_lines(views, columns, rows, form, output):
             made += 1
             written += signals
             missing_values += missing
-    _set(output, ROWS, rows)
-    _set(output, MADE, made)
-    _set(output, LEFT_OUT, left_out)
-    _set(output, WRITTEN, written)
-    _set(output, MISSING, missing_values)
+    _report(output, rows, made, left_out, written, missing_values)
     return 0
 
 
