@@ -74,8 +74,11 @@ def _check_lines(name: str, table: Input, ours: Path, folder: Path) -> None:
 
 def test_the_floor_compresses_as_we_do(tmp_path: Path) -> None:
     assert (parts.ISAL_LEVELS["balanced"], parts._BLOCK_BYTES) == (floor.LEVEL, floor.BLOCK_BYTES)
+    assert parts.WINDOW_BYTES == floor.WINDOW_BYTES
     text = b'U1\t"plan"="basic"\n' * 1000
-    assert floor._compress(text) == (parts.compress(text, 1).data, parts.compress(text, 1).crc32, len(text))
+    for before in (b"", b'U0\t"plan"="basic"\n'):
+        block = parts.compress(text, 1, before)
+        assert floor._compress(text, before) == (block.data, block.crc32, len(text))
 
 
 def test_the_floor_imports_nothing_of_the_converter() -> None:
