@@ -29,7 +29,7 @@ _STAGES = {
     "judge the odd": ["converter.engine._Converter.judged", "converter.report.rejects.RejectsFile.add"],
     "parse and plan": ["converter.engine.collected"],
     "hand over": [
-        "converter.compiled.columns_of",
+        "converter.compiled.chunks_of",
         "converter.compiled.Compiled.text_of",
         "converter.parts.Cutter.feed",
         "converter.parts.Cutter.finish",

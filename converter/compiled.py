@@ -16,7 +16,7 @@ import polars as pl
 from converter.kernel import layout
 from converter.kernel.calls import SLACK, Form, Lines, Loops, Signal
 from converter.ledger import Ledger
-from converter.memory import Text, columns_of
+from converter.memory import Text, chunks_of
 from converter.records import Records
 from converter.sources import lost
 from converter.sources.delimited import Block, DelimitedSource
@@ -45,8 +45,8 @@ class Compiled:
         return made
 
     def of_frame(self, frame: pl.DataFrame) -> Lines:
-        """Format a frame, as `Records.texts` gives it, that is in one chunk."""
-        return self._loops.frame_lines(columns_of(frame) if frame.height else [], frame.height, self._form)
+        """Format a frame, as `Records.texts` gives it."""
+        return self._loops.frame_lines(chunks_of(frame), self._form)
 
     def text_of(self, made: Lines, others: Sequence[Text], places: npt.NDArray[np.int64]) -> list[Text]:
         """Return the text of the lines, with other lines among them: each before the line at its place."""

@@ -11,9 +11,8 @@ Frames are in one chunk before expressions see them: Polars 2.1 panics where it 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -89,36 +88,32 @@ def _in_order(tasks: Iterator[tuple[_Converter, Future[Converted | _Formatted]]]
 
 
 def _grouped(results: Iterator[_Result]) -> Iterator[tuple[_Converter, Converted | list[_Formatted]]]:
-    """Put neighbours together whose odd rows can be judged together: of one file, all as text or all in frames."""
+    """Put neighbours of one file together whose odd rows can be judged together."""
     group: list[_Formatted] = []
-    of: tuple[_Converter, bool] | None = None
+    of: _Converter | None = None
     for converter, result in results:
-        kind = (converter, result.odd is None) if isinstance(result, _Formatted) else None
-        if group and of and (kind != of or len(group) == _TOGETHER):
-            yield of[0], group
+        waiting = converter if isinstance(result, _Formatted) else None
+        if group and of and (waiting is not of or len(group) == _TOGETHER):
+            yield of, group
             group = []
-        of = kind
+        of = waiting
         if isinstance(result, Converted):
             yield converter, result
         else:
             group.append(result)
     if group and of:
-        yield of[0], group
+        yield of, group
 
 
 class _Formatted(NamedTuple):
-    """Rows of which the loops have made lines; the odd ones among them are still to be judged.
+    """A block of which the loops have made lines; the odd rows among them, text in `made`, are still to be judged.
 
-    They are in `odd`, or as text in `made`. `locate` maps `made.lines` to rows as reports name them. `read` and
-    `position` are the rows, and how far the file is read; `bad` the rows that could not be taken apart.
+    `first` is its first physical line, `position` how far the file is read.
     """
 
     compiled: Compiled
     made: Lines
-    odd: pl.DataFrame | None
-    locate: Callable[[Rows], Rows]
-    bad: Sequence[BadRow]
-    read: int
+    first: int
     position: int
 
 
@@ -152,17 +147,18 @@ class _Converter:
         if made is None:
             text = block.memory[: block.size].data
             return self._piece(source.take_apart(text, first=block.first, position=block.position))
-        locate = partial(np.add, block.first)
-        return self._settled(_Formatted(compiled, made, None, locate, (), block.rows, block.position))
+        formatted = _Formatted(compiled, made, block.first, block.position)
+        if 0 < len(made.lines) < _FEW:
+            return formatted  # they had better be judged with others
+        (converted,) = self.judged([formatted])
+        return converted
 
-    def _piece(self, piece: Piece) -> Converted | _Formatted:
+    def _piece(self, piece: Piece) -> Converted:
         """Convert a piece; where the engine cannot parse it, without the rows that it cannot parse."""
         while True:
             try:
-                if self._of_frames:
-                    frame = collected(piece.file, self._texts(piece.frame)).rechunk()
-                else:
-                    frame = collected(piece.file, self._records.lines(self._texts(piece.frame)))
+                texts = self._texts(piece.frame)
+                frame = collected(piece.file, texts if self._of_frames else self._records.lines(texts))
             except InputError:
                 if piece.mend is None:
                     raise
@@ -172,65 +168,89 @@ class _Converter:
                 if piece.mend is None:
                     raise lost(piece.file, piece.rows, frame.height)
             piece = piece.mend()
-        read = piece.rows + len(piece.bad)
         if self._of_frames:
-            made = self._of_frames.of_frame(frame)
-            odd = frame[made.lines]
-            return self._settled(_Formatted(self._of_frames, made, odd, piece.locate, piece.bad, read, piece.position))
+            return self._formatted(self._of_frames, frame, piece)
         rejected = np.flatnonzero(frame["reason"].is_not_null().to_numpy())
-        texts = texts_of(frame["line"].drop_nulls())
-        return self._converted(texts, frame, piece.locate(rejected), piece.bad, Ledger(read=read), piece.position)
+        lines = texts_of(frame["line"].drop_nulls())
+        ledger = Ledger(read=piece.rows + len(piece.bad))
+        return self._converted(lines, frame, piece.locate(rejected), piece.bad, ledger, piece.position)
 
     def _texts(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         source = self._source
         return self._records.texts(frame, source.schema, json_lists=source.json_lists, nullable=source.nullable)
 
-    def _settled(self, formatted: _Formatted) -> Converted | _Formatted:
-        """Judge the odd rows, unless they are so few that they had better be judged with others."""
-        if 0 < len(formatted.made.lines) < _FEW:
-            return formatted
-        (converted,) = self.judged([formatted])
-        return converted
+    def _formatted(self, compiled: Compiled, frame: pl.DataFrame, piece: Piece) -> Converted:
+        """Convert what was collected of a piece by the loops, but for its odd rows."""
+        made = compiled.of_frame(frame)
+        odd = frame[made.lines]
+        del frame  # it is large
+        judged = self._judged(odd.rechunk().lazy(), odd.height) if odd.height else pl.DataFrame()
+        ledger = counts_of(made)
+        ledger.read = piece.rows + len(piece.bad)
+        places, lines = np.arange(odd.height), piece.locate(made.lines)
+        return self._merged(compiled, made, judged, places, lines, piece.bad, ledger, piece.position)
 
     def judged(self, group: Sequence[_Formatted]) -> Iterator[Converted]:
-        """Judge the odd rows of some stretches at once: to plan a query takes longer than to judge a few rows."""
+        """Judge the odd rows of some blocks at once: to plan a query takes longer than to judge a few rows."""
         edges = np.cumsum([0, *(len(each.made.lines) for each in group)])
         judged, places, bad = self._odd(group, int(edges[-1])) if edges[-1] else (pl.DataFrame(), edges[:0], [])
         for each, start, end in zip(group, edges[:-1].tolist(), edges[1:].tolist(), strict=True):
             first, last = np.searchsorted(places, [start, end]).tolist()
-            rows, frame = places[first:last] - start, judged.slice(first, last - first)
-            lines = each.locate(each.made.lines)
+            rows = places[first:last] - start
+            lines = each.made.lines + each.first
             own = [row._replace(row=int(lines[place - start])) for place, row in bad if start <= place < end]
-            blank = end - start - len(rows) - len(own)
             ledger = counts_of(each.made)
-            ledger.read = each.read - blank
-            is_rejected = frame["reason"].is_not_null().to_numpy() if len(rows) else np.empty(0, np.bool_)
-            others = texts_of(frame["line"].drop_nulls()) if len(rows) else []
-            texts = each.compiled.text_of(each.made, others, each.made.places[rows[~is_rejected]])
-            yield self._converted(texts, frame, lines[rows[is_rejected]], (*each.bad, *own), ledger, each.position)
+            blank = end - start - len(rows) - len(own)
+            ledger.read = each.made.rows - blank
+            frame = judged.slice(first, last - first)
+            yield self._merged(each.compiled, each.made, frame, rows, lines, own, ledger, each.position)
 
     def _odd(self, group: Sequence[_Formatted], count: int) -> tuple[pl.DataFrame, Rows, list[tuple[int, BadRow]]]:
-        """Judge the odd rows of all stretches, so many.
+        """Judge the odd rows of all blocks, so many.
 
         Return what was judged and which of the odd rows these are, and those that could not be taken apart, with
         their places among all.
         """
         source = self._source
-        if not isinstance(source, DelimitedSource) or group[0].odd is not None:
-            frames = [each.odd for each in group if each.odd is not None]
-            judged = collected(source.file, self._records.lines(pl.concat(frames).rechunk().lazy()))
-            if judged.height != count:
-                raise lost(source.file, count, judged.height)
-            return judged, np.arange(count), []
+        assert isinstance(source, DelimitedSource)  # noqa: S101 - for the type checker: others have no blocks
         texts = [each.made.text for each in group]
         newlines = np.cumsum([0, *(np.count_nonzero(text == ord("\n")) for text in texts[:-1])])
         lines = np.concatenate([each.made.text_lines + start for each, start in zip(group, newlines, strict=True)])
         odd = source.take_apart(np.concatenate(texts).data, first=0, position=0)
-        judged = collected(source.file, self._records.lines(self._texts(odd.frame)))
-        if judged.height != odd.rows or odd.rows + len(odd.bad) + odd.blank != count:
-            raise lost(source.file, count, judged.height)
+        if odd.rows + len(odd.bad) + odd.blank != count:
+            raise lost(source.file, count, odd.rows + len(odd.bad) + odd.blank)
+        judged = self._judged(self._texts(odd.frame), odd.rows)
         bad = [(int(np.searchsorted(lines, row.row)), row) for row in odd.bad]
         return judged, np.searchsorted(lines, odd.locate(np.arange(odd.rows))), bad
+
+    def _judged(self, texts: pl.LazyFrame, rows: int) -> pl.DataFrame:
+        """Judge rows, so many, by the query."""
+        judged = collected(self._source.file, self._records.lines(texts))
+        if judged.height != rows:
+            raise lost(self._source.file, rows, judged.height)
+        return judged
+
+    def _merged(
+        self,
+        compiled: Compiled,
+        made: Lines,
+        judged: pl.DataFrame,
+        odd: Rows,
+        lines: Rows,
+        bad: Sequence[BadRow],
+        ledger: Ledger,
+        position: int,
+    ) -> Converted:
+        """Put the lines of odd rows, as they were judged, among the others.
+
+        `odd` are the places of the judged rows among the odd ones, and `lines` where all of these are in the file.
+        """
+        if not judged.height:
+            return self._converted(compiled.text_of(made, [], odd), judged, lines[:0], bad, ledger, position)
+        is_rejected = judged["reason"].is_not_null().to_numpy()
+        others = texts_of(judged["line"].drop_nulls())
+        texts = compiled.text_of(made, others, made.places[odd[~is_rejected]])
+        return self._converted(texts, judged, lines[odd[is_rejected]], bad, ledger, position)
 
     def _converted(
         self,

@@ -67,6 +67,18 @@ class Views(NamedTuple):
     views: Bytes
     buffers: tuple[Bytes, ...]
 
+    @property
+    def lengths(self) -> npt.NDArray[np.uint32]:
+        """The lengths of the texts, in bytes."""
+        return self.views.view(np.uint32)[::4]
+
+
+class Chunk(NamedTuple):
+    """A stretch of a frame, of which each column is in one piece."""
+
+    columns: tuple[Views, ...]
+    rows: int
+
 
 def views_of(chunk: pa.Array) -> Views:
     """Return the views of an array of texts, none of them null."""
@@ -75,9 +87,10 @@ def views_of(chunk: pa.Array) -> Views:
     return Views(memory, tuple(np.frombuffer(buffer, np.uint8) for buffer in buffers))
 
 
-def columns_of(frame: pl.DataFrame) -> list[Views]:
-    """Return the columns of a frame that is in one chunk, all of them texts, none of them null."""
-    return [views_of(column.chunk(0)) for column in frame.to_arrow(compat_level=pl.CompatLevel.newest()).columns]
+def chunks_of(frame: pl.DataFrame) -> list[Chunk]:
+    """Return the chunks of a frame; its columns are all texts, none of them null."""
+    batches = frame.to_arrow(compat_level=pl.CompatLevel.newest()).to_batches()
+    return [Chunk(tuple(map(views_of, batch.columns)), batch.num_rows) for batch in batches]
 
 
 def texts_of(lines: pl.Series) -> list[Text]:

@@ -210,12 +210,10 @@ class _Open:
 
 
 class _UnderWay(NamedTuple):
-    """A block that is being compressed, its text and lines, and whether that refers to the block before."""
+    """A block that is being compressed, and the text it may refer to."""
 
     block: Future[Block]
-    text: Buffer
-    lines: int
-    refers: bool
+    before: bytes
 
 
 class Packer:
@@ -261,7 +259,7 @@ class Packer:
     def add(self, text: Buffer, lines: int) -> None:
         """Take the next block of text."""
         block = self._pool.submit(self._make, text, lines, self._before)
-        self._under_way.append(_UnderWay(block, text, lines, refers=self._limits.compressed and bool(self._before)))
+        self._under_way.append(_UnderWay(block, self._before))
         self._before = bytes(text[-WINDOW_BYTES:])
         while len(self._under_way) > self._most_under_way or (self._under_way and self._under_way[0].block.done()):
             self._place(self._under_way.popleft())
@@ -274,7 +272,7 @@ class Packer:
         return self.parts
 
     def _place(self, made: _UnderWay) -> None:
-        block = made.block.result()
+        block, before = made.block.result(), made.before
         frame = len(_END) + 8 if self._limits.compressed else 0
         part = self._part
         if part and (
@@ -286,8 +284,9 @@ class Packer:
             self._part = _Open(len(self.parts) + 1, self._create(len(self.parts) + 1))
             if self._limits.compressed:
                 self._part.write(_HEADER)
-            if made.refers:
-                block = self._make(made.text, made.lines)
+                # Its text is not kept for this, since blocks are parts of much larger stretches of memory.
+                text = isal_zlib.decompressobj(-isal_zlib.MAX_WBITS, before).decompress(block.data)
+                block = self._make(text, block.lines) if before else block
         self._part.add(block)
 
     def _close_part(self) -> None:

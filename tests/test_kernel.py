@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from converter import kernel
 from converter.compiled import Compiled
-from converter.engine import Converted, _Converter
+from converter.engine import _Converter
 from converter.job import Job
 from converter.kernel.calls import SLACK
-from converter.memory import Views
+from converter.memory import Chunk, Views
 from converter.records import Records
 from converter.sources import InputFile
 from converter.sources.tables import TableSource
@@ -63,7 +63,7 @@ class Given(TableSource):
     """A source of one frame."""
 
     def __init__(self, frame: pl.DataFrame) -> None:
-        super().__init__(InputFile(Path("in.parquet"), 1, 1), frame.lazy(), frame.height)
+        super().__init__(InputFile(Path("in.parquet"), 1, 1), frame.lazy(), [frame.height])
 
 
 @settings(max_examples=500, deadline=None)
@@ -71,13 +71,12 @@ class Given(TableSource):
 def test_lines_rejects_and_counts_are_those_of_the_query(rows: list[tuple[str, ...]], job: Job, most: int) -> None:
     records = Records(job, most)
     frame = pl.DataFrame(rows, schema=dict.fromkeys(["id", "a", "b", "t", "c"], pl.String), orient="row")
-    source = Given(frame)
+    source = Given(pl.concat([frame.head(3), frame.slice(3)], rechunk=False))  # in two chunks
     results = []
     for loops in (None, LOOPS):
         converter = _Converter(records, source, loops)
         for piece in source.pieces(records.columns):
-            made = converter._piece(piece)
-            (each,) = [made] if isinstance(made, Converted) else converter.judged([made])
+            each = converter._piece(piece)
             text = b"".join(bytes(buffer) for text in each.texts for buffer in text.buffers)
             ends = [int(end) for text in each.texts for end in text.ends]
             rejected = each.rejected["reason", "c0"].rows() if each.rejected.height else []
@@ -98,6 +97,20 @@ def test_plain_rows_are_not_odd() -> None:
     assert (made.signals, made.missing) == (6, 1)
 
 
+def test_a_frame_in_chunks_gives_the_same_lines_as_in_one() -> None:
+    texts = {"id": [f"U{n}" if n % 5 else "U:" for n in range(40)], "a": [f"x{n}" * (n % 9) for n in range(40)]}
+    whole = pl.DataFrame(texts)
+    chunked = pl.concat([whole[:7], whole[7:8], whole[:0], whole[8:31], whole[31:]], rechunk=False)
+    form = compiled(signals=["a"])
+    (one, other) = (form.of_frame(frame) for frame in (whole, chunked))
+    assert chunked.n_chunks() > 3
+    assert len(one.lines) == 12
+    assert one.memory[: one.ends[-1]].tobytes() == other.memory[: other.ends[-1]].tobytes()
+    for name in ("ends", "lines", "places"):
+        assert getattr(one, name).tolist() == getattr(other, name).tolist()
+    assert (one.rows, one.signals, one.missing) == (other.rows, other.signals, other.missing)
+
+
 @pytest.mark.parametrize("bad", [b'"', b"\x1f"])
 @pytest.mark.parametrize("length", [1, 12, 13, 15, 16, 17, 31, 32, 33, 63, 64, 65, 130])
 def test_a_value_that_ends_with_its_page_is_read_to_its_end_and_no_further(length: int, bad: bytes) -> None:
@@ -112,7 +125,7 @@ def test_a_value_that_ends_with_its_page_is_read_to_its_end_and_no_further(lengt
             view = length.to_bytes(4, "little") + value + bytes(12 - length)
         column = Views(np.frombuffer(view, np.uint8), (page,))
         assert LOOPS
-        made = LOOPS.frame_lines([inline, column, column], 1, form)
+        made = LOOPS.frame_lines([Chunk((inline, column, column), 1)], form)
         assert len(made.ends) == made_lines
         if made_lines:
             assert made.memory[: made.ends[0]].tobytes() == b'u\t"a"="%b",d_sid=%b\n' % (value, value)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converter.kernel import layout
-from converter.memory import Pool, Views
+from converter.memory import Chunk, Pool
 
 if TYPE_CHECKING:  # which brings LLVM along
     from converter.kernel.machine import Code
@@ -124,14 +124,17 @@ class Loops:
         self._delimited_lines(text.ctypes.data, size, separator, columns, form.address, output.address)
         return output.lines()
 
-    def frame_lines(self, columns: Sequence[Views], rows: int, form: Form) -> Lines:
+    def frame_lines(self, chunks: Sequence[Chunk], form: Form) -> Lines:
         """Turn the rows of a frame into lines."""
-        tables = [np.array([buffer.ctypes.data for buffer in column.buffers], np.int64) for column in columns]
-        addresses = [column.views.ctypes.data for column in columns]
-        views = np.array([[*each] for each in zip(addresses, (table.ctypes.data for table in tables), strict=True)])
-        size = sum(int(column.views.view(np.uint32)[::4].sum(dtype=np.int64)) for column in columns)
-        output = _Output(self._pools, 2 * size + rows * form.extra, rows, len(columns), 0)
-        self._frame_lines(views.ctypes.data, len(columns), rows, form.address, output.address)
+        rows = sum(chunk.rows for chunk in chunks)
+        size = sum(int(column.lengths.sum(dtype=np.int64)) for chunk in chunks for column in chunk.columns)
+        columns = max((len(chunk.columns) for chunk in chunks), default=0)
+        output = _Output(self._pools, 2 * size + rows * form.extra, rows, columns, 0)
+        for chunk in chunks:
+            views = [column.views.ctypes.data for column in chunk.columns]
+            buffers = [np.array([buffer.ctypes.data for buffer in column.buffers]) for column in chunk.columns]
+            table = np.array([views, [addresses.ctypes.data for addresses in buffers]]).T.copy()
+            self._frame_lines(table.ctypes.data, len(views), chunk.rows, form.address, output.address)
         return output.lines()
 
     def merged(

@@ -542,12 +542,18 @@ def delimited_lines(text, size, separator, columns, form, output):
 
 @njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def frame_lines(views, columns, rows, form, output):
-    """Turn the rows of a frame into lines; leave out those that are not plain. `views` has an entry each column."""
+    """Turn the rows of a frame into lines; leave out those that are not plain. `views` has an entry each column.
+
+    What calls before wrote to `output` stays: the frame is one of several that belong together.
+    """
     lines, limit = _of(output, LINES), _of(output, LINES) + _of(output, ROOM)
     ends, fields, scratch = _of(output, ENDS), _of(output, FIELDS), _of(output, SCRATCH)
-    odd = _of(output, ODD)
+    before, made, left_out = _of(output, ROWS), _of(output, MADE), _of(output, LEFT_OUT)
+    written, missing_values = _of(output, WRITTEN), _of(output, MISSING)
+    odd = _of(output, ODD) + ODD_ROW * _LONG * left_out
     target = lines
-    made = left_out = written = missing_values = int64(0)
+    if made:
+        target += _of(ends, made - 1)
     for row in range(rows):
         for column in range(columns):
             view = _of(views, VIEWS * column) + 16 * row
@@ -559,7 +565,7 @@ def frame_lines(views, columns, rows, form, output):
             _set(fields, 2 * column + 1, length)
         after, signals, missing = _line(form, fields, target, limit, scratch)
         if after == 0:
-            _set(odd, LINE, row)
+            _set(odd, LINE, before + row)
             _set(odd, TEXT_LINE, 0)
             _set(odd, PLACE, made)
             odd += ODD_ROW * _LONG
@@ -570,7 +576,7 @@ def frame_lines(views, columns, rows, form, output):
             made += 1
             written += signals
             missing_values += missing
-    _report(output, rows, made, left_out, written, missing_values)
+    _report(output, before + rows, made, left_out, written, missing_values)
     return 0
 
 

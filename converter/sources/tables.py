@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import polars as pl
 import pyarrow as pa
@@ -13,7 +13,7 @@ from converter.errors import ColumnError, InputError
 from converter.job import Input
 from converter.sources.base import InputFile, Piece, Rows, damaged
 
-_PIECE_ROWS = 1 << 16  # in memory at once, for each worker; to skip rows of a file costs next to nothing
+_PIECE_ROWS = 1 << 17
 _END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 # What the libraries raise where a file is damaged: a name that is not UTF-8 is a `ValueError`, and a panic is not even
 # an `Exception`.
@@ -21,15 +21,15 @@ _DAMAGED = (pa.ArrowException, OSError, ValueError, pl.exceptions.PolarsError, p
 
 
 class TableSource:
-    """One file of typed columns that the engine reads by itself."""
+    """One file of typed columns that the engine reads by itself. `groups` are the rows of its groups or batches."""
 
     json_lists = False
     nullable = True
 
-    def __init__(self, file: InputFile, frame: pl.LazyFrame, rows: int) -> None:
+    def __init__(self, file: InputFile, frame: pl.LazyFrame, groups: Sequence[int]) -> None:
         self.file = file
         self._frame = frame
-        self._rows = rows
+        self._groups = groups
         self._schema = dict(frame.collect_schema())
 
     @property
@@ -45,12 +45,33 @@ class TableSource:
     def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
         """Yield the file in pieces, which the engine reads by itself."""
         frame = self._frame.select(columns)
-        for first in range(0, self._rows, _PIECE_ROWS):
-            end = min(first + _PIECE_ROWS, self._rows)
+        first, total = 0, sum(self._groups)
+        for rows in _cut(self._groups):
+            end = first + rows
             # The last one goes on to the file's end, whatever its bookkeeping says.
-            piece = frame.slice(first, None if end == self._rows else _PIECE_ROWS)
-            position = round(self.file.size * end / self._rows)
-            yield Piece(self.file, piece, end - first, _numbers_from(first + 1), position)
+            piece = frame.slice(first, None if end == total else rows)
+            position = round(self.file.size * end / total)
+            yield Piece(self.file, piece, rows, _numbers_from(first + 1), position)
+            first = end
+
+
+def _cut(groups: Iterable[int]) -> Iterator[int]:
+    """Yield numbers of rows: large groups in equal shares, small ones together.
+
+    What a piece has of a group costs as much to begin as the whole one, so no piece has a little of its neighbour.
+    """
+    together = 0
+    for rows in groups:
+        if together and together + rows > _PIECE_ROWS:
+            yield together
+            together = 0
+        together += rows
+        while together > _PIECE_ROWS:
+            share = -(-together // -(-together // _PIECE_ROWS))
+            yield share
+            together -= share
+    if together:
+        yield together
 
 
 class StreamSource:
@@ -125,8 +146,9 @@ def open_parquet(file: InputFile, options: Input) -> TableSource:
     with _telling(file):
         with pq.ParquetFile(file.path) as parquet:
             _check_names(file, parquet.schema_arrow.names)
-            rows = parquet.metadata.num_rows
-        return TableSource(file, pl.scan_parquet(file.path, glob=False), rows)
+            footer = parquet.metadata
+        groups = [footer.row_group(number).num_rows for number in range(footer.num_row_groups)]
+        return TableSource(file, pl.scan_parquet(file.path, glob=False), groups)
 
 
 def open_arrow(file: InputFile, options: Input) -> TableSource | StreamSource:
@@ -142,7 +164,7 @@ def open_arrow(file: InputFile, options: Input) -> TableSource | StreamSource:
         with pa.OSFile(str(file.path)) as raw, pa.ipc.open_file(raw) as reader:
             _check_names(file, reader.schema.names)
         rows = ds.dataset(str(file.path), format="ipc").count_rows()
-        return TableSource(file, pl.scan_ipc(file.path, glob=False), rows)
+        return TableSource(file, pl.scan_ipc(file.path, glob=False), [rows])
 
 
 def _check_names(file: InputFile, names: Sequence[str]) -> None:
