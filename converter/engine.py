@@ -60,12 +60,14 @@ def convert_all(records: Records, sources: Sequence[Source], threads: int) -> Ge
     """
     # One more than there are threads, so that the engine has work while a result is taken.
     workers = min(threads, _MOST_WORKERS) + 1
+    # Frames of tables take more memory than blocks of text: fewer of them wait.
+    ahead = workers + 1 if all(isinstance(source, DelimitedSource) for source in sources) else workers
     loops = kernel.load(sum(source.file.size for source in sources))
     with ThreadPoolExecutor(workers, thread_name_prefix="convert") as pool:
         try:
             converters = (_Converter(records, source, loops) for source in sources)
             tasks = ((converter, task) for converter in converters for task in converter.tasks(pool))
-            for converter, group in _grouped(_in_order(tasks, workers)):
+            for converter, group in _grouped(_in_order(tasks, ahead)):
                 yield from [group] if isinstance(group, Converted) else converter.judged(group)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -74,12 +76,12 @@ def convert_all(records: Records, sources: Sequence[Source], threads: int) -> Ge
 _Result: TypeAlias = "tuple[_Converter, Converted | _Formatted]"
 
 
-def _in_order(tasks: Iterator[tuple[_Converter, Future[Converted | _Formatted]]], workers: int) -> Iterator[_Result]:
-    """Yield the results of tasks; as many more tasks as there are workers are begun meanwhile."""
+def _in_order(tasks: Iterator[tuple[_Converter, Future[Converted | _Formatted]]], ahead: int) -> Iterator[_Result]:
+    """Yield the results of tasks; so many tasks are begun at a time."""
     under_way: deque[tuple[_Converter, Future[Converted | _Formatted]]] = deque()
     for begun in tasks:
         under_way.append(begun)
-        if len(under_way) > workers:
+        if len(under_way) == ahead:
             converter, task = under_way.popleft()
             yield converter, task.result()
     while under_way:
