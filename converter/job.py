@@ -110,7 +110,7 @@ def _descriptions(section: type[BaseModel]) -> dict[str, str]:
 class Section(BaseModel):
     """A part of the job file: frozen, and unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:

@@ -25,6 +25,7 @@ from converter.spec.rules import Rule
 
 PARTIAL = ".partial"
 _MOST_WAITING = 16  # stretches
+_FEW = 1000  # rows, up to which a list of them is made sooner than an array
 _MOST_ROWS_WAITING = 4096
 
 
@@ -86,11 +87,11 @@ class RejectsFile:
             reasons = frame["reason"]
             described.append(
                 frame.select(
-                    stretch=pl.Series(np.repeat([place for place, _ in rejected], counts)),
+                    stretch=_series(np.repeat([place for place, _ in rejected], counts)),
                     file=pl.Series([each.file for _, each in rejected]).gather(
-                        np.repeat(np.arange(len(counts)), counts)
+                        _series(np.repeat(np.arange(len(counts)), counts))
                     ),
-                    row=pl.Series(np.concatenate([each.rows for _, each in rejected])),
+                    row=_series(np.concatenate([each.rows for _, each in rejected])),
                     rule=self._names.gather(reasons),
                     code=self._codes.gather(reasons),
                     columns=self._masked,
@@ -148,6 +149,12 @@ class RejectsFile:
             self._file.close()
         with contextlib.suppress(OSError):  # a folder that is not there holds nothing to remove
             self._partial.unlink(missing_ok=True)
+
+
+def _series(numbers: Rows) -> pl.Series:
+    """Return numbers as a series."""
+    # For an array the engine loads `numpy.ma`, which takes longer than all else that a small file needs here.
+    return pl.Series(numbers.tolist() if len(numbers) < _FEW else numbers)
 
 
 def _private(path: str, flags: int) -> int:
