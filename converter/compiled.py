@@ -49,11 +49,14 @@ class Compiled:
         return self._loops.frame_lines(chunks_of(frame), self._form)
 
     def text_of(self, made: Lines, others: Sequence[Text], places: npt.NDArray[np.int64]) -> list[Text]:
-        """Return the text of the lines, with other lines among them: each before the line at its place."""
+        """Return the text of the lines, with other lines among them: each before the line at its place.
+
+        The text takes the memory of `made`, which is not to be used any more.
+        """
         if not others:
             return [Text((made.memory[: int(made.ends[-1])],), made.ends)] if len(made.ends) else []
         memory, ends = _joined(others)
-        memory, ends = self._loops.merged(made.memory, made.ends, memory, ends, places)
+        memory, ends = self._loops.merged(made, memory, ends, places)
         return [Text((memory[: int(ends[-1])],), ends)]
 
 

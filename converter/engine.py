@@ -10,6 +10,7 @@ Frames are in one chunk before expressions see them: Polars 2.1 panics where it 
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -192,11 +193,15 @@ class _Converter:
         places, lines = np.arange(odd.height), piece.locate(made.lines)
         return self._merged(compiled, made, judged, places, lines, piece.bad, ledger, piece.position)
 
-    def judged(self, group: Sequence[_Formatted]) -> Iterator[Converted]:
-        """Judge the odd rows of some blocks at once: to plan a query takes longer than to judge a few rows."""
+    def judged(self, group: list[_Formatted]) -> Iterator[Converted]:
+        """Judge the odd rows of some blocks at once: to plan a query takes longer than to judge a few rows.
+
+        The blocks are taken out of `group`, since each holds much memory.
+        """
         edges = np.cumsum([0, *(len(each.made.lines) for each in group)])
         judged, places, bad = self._odd(group, int(edges[-1])) if edges[-1] else (pl.DataFrame(), edges[:0], [])
-        for each, start, end in zip(group, edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+        for start, end in itertools.pairwise(edges.tolist()):
+            each = group.pop(0)
             first, last = np.searchsorted(places, [start, end]).tolist()
             rows = places[first:last] - start
             lines = each.made.lines + each.first

@@ -18,7 +18,7 @@ from converter.compiled import Compiled
 from converter.engine import _Converter
 from converter.job import Job
 from converter.kernel.calls import SLACK
-from converter.memory import Chunk, Views
+from converter.memory import Chunk, Text, Views
 from converter.records import Records
 from converter.sources import InputFile
 from converter.sources.tables import TableSource
@@ -139,16 +139,21 @@ def test_no_line_is_written_where_there_is_no_room() -> None:
     assert made.places.tolist() == [1]
 
 
-def test_lines_are_put_among_others() -> None:
-    assert LOOPS
-
-    def text(*lines: bytes) -> tuple[Any, Any]:
-        return np.frombuffer(b"".join(lines) + bytes(SLACK), np.uint8), np.cumsum([*map(len, lines)], dtype=np.int64)
-
-    places = np.array([0, 0, 1, 2])
-    memory, ends = LOOPS.merged(*text(b"one\n", b"two\n"), *text(b"a\n", b"bb\n", b"c" * 90 + b"\n", b"\n"), places)
-    assert memory[: ends[-1]].tobytes() == b"a\nbb\none\n" + b"c" * 90 + b"\ntwo\n\n"
-    assert ends.tolist() == [2, 5, 9, 100, 104, 105]
+@pytest.mark.parametrize("most", [1, 5, 300])  # where the lines of odd rows are long, there is no room for them
+def test_lines_are_put_among_others(most: int) -> None:
+    generator = random.Random(most)
+    form = compiled(signals=["a"])
+    for _ in range(100):
+        odd = [generator.random() < generator.choice([0.03, 0.3, 1]) for _ in range(generator.randrange(1, 70))]
+        values = ["x" * generator.randrange(1, 40) for _ in odd]
+        others = [b"odd %d" % place * generator.randrange(most) + b"\n" for place, each in enumerate(odd) if each]
+        left = iter(others)
+        lines = [next(left) if each else b'U\t"a"="%b"\n' % value.encode() for each, value in zip(odd, values, strict=True)]
+        made = form.of_frame(pl.DataFrame({"id": ["U:" if each else "U" for each in odd], "a": values}))
+        text = Text((np.frombuffer(b"".join(others), np.uint8),), np.cumsum([*map(len, others)], dtype=np.int64))
+        (text,) = form.text_of(made, [text] if others else [], made.places)
+        assert text.buffers[0].tobytes() == b"".join(lines)
+        assert text.ends.tolist() == list(itertools.accumulate(map(len, lines)))
 
 
 @pytest.fixture

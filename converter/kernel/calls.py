@@ -77,7 +77,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Lines:
-    """Lines in `memory`, which end at `ends`, and the rows left out.
+    """Lines in `memory`, which end at `ends`, and the rows left out. `ends_room` is the memory of `ends`.
 
     `lines` are the newlines before these rows in the text, or their places in the frame; `text` is their text, if
     they come as text, with so many newlines before each as `text_lines` says; each row's own line, if it gets one,
@@ -87,6 +87,7 @@ class Lines:
 
     memory: Bytes
     ends: Places
+    ends_room: Places
     lines: Places
     text: Bytes
     text_lines: Places
@@ -137,19 +138,21 @@ class Loops:
             self._frame_lines(table.ctypes.data, len(views), chunk.rows, form.address, output.address)
         return output.lines()
 
-    def merged(
-        self, lines: Bytes, ends: Places, others: Bytes, other_ends: Places, places: Places
-    ) -> tuple[Bytes, Places]:
-        """Put the lines of `others` among `lines`, other i before line `places[i]`; return them, and where they end.
+    def merged(self, made: Lines, others: Bytes, other_ends: Places, places: Places) -> tuple[Bytes, Places]:
+        """Put the lines of `others` among those of `made`, other i before line `places[i]`.
 
-        Both texts go on for `SLACK` bytes that do not count, and so does the result.
+        Returns all lines, and where they end, in the memory of `made`: that is not to be used any more.
         """
-        count, other_count = len(ends), len(other_ends)
-        size = (int(ends[-1]) if count else 0) + (int(other_ends[-1]) if other_count else 0)
-        target, target_ends = np.empty(size + SLACK, np.uint8), np.empty(count + other_count, np.int64)
-        given = (lines, ends, count, others, other_ends, places, other_count, target, target_ends)
+        count, other_count = len(made.ends), len(other_ends)
+        lines, ends = made.memory, made.ends_room[: count + other_count]
+        own = int(made.ends[-1]) if count else 0
+        size = own + (int(other_ends[-1]) if other_count else 0)
+        if size > len(lines):
+            lines = np.empty(size, np.uint8)
+            lines[:own] = made.memory[:own]
+        given = (lines, ends, count, others, other_ends, places, other_count)
         self._merged(*(each if isinstance(each, int) else each.ctypes.data for each in given))
-        return target, target_ends
+        return lines, ends
 
 
 class _Output:
@@ -183,6 +186,7 @@ class _Output:
         return Lines(
             self._lines,
             self._ends[:made],
+            self._ends,
             odd[:, layout.LINE],
             self._odd_text[:odd_bytes],
             odd[:, layout.TEXT_LINE],

@@ -255,6 +255,30 @@ def _copy(target, source, length):
 
 
 @njit(inline="always")
+def _copy_exactly(target, source, length):
+    """Copy a text and nothing that follows it."""
+    offset = int64(0)
+    while offset + _SHORT <= length:
+        _copy_short(target + offset, source + offset)
+        offset += _SHORT
+    while offset < length:
+        _put_byte(target + offset, _byte(source + offset))
+        offset += 1
+
+
+@njit(inline="always")
+def _move_on(start, length, shift):
+    """Move a text some bytes on, also to where a part of it is now."""
+    offset = length
+    while offset >= _SHORT:
+        offset -= _SHORT
+        _copy_short(start + shift + offset, start + offset)
+    while offset > 0:
+        offset -= 1
+        _put_byte(start + shift + offset, _byte(start + offset))
+
+
+@njit(inline="always")
 def _copy_value(target, source, length, other):
     """Copy a text that nothing may follow; return the address after it, and marks where it holds a bad byte."""
     end = target + length
@@ -581,26 +605,28 @@ def frame_lines(views, columns, rows, form, output):
 
 
 @njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
-def merged(lines, ends, count, others, other_ends, places, other_count, target, target_ends):
-    """Put `other_count` lines among `count` lines, other i before line `places[i]`; write the lines, and their ends."""
-    at = target
-    made = taken = start = other_start = int64(0)
-    for line in range(count + 1):
-        while taken < other_count and _of(places, taken) == line:
-            end = _of(other_ends, taken)
-            at = _copy(at, others + other_start, end - other_start)
-            other_start = end
-            _set(target_ends, made, at - target)
-            made += 1
-            taken += 1
-        if line < count:
-            end = _of(ends, line)
-            at = _copy(at, lines + start, end - start)
-            start = end
-            _set(target_ends, made, at - target)
-            made += 1
+def merged(lines, ends, count, others, other_ends, places, other_count):
+    """Put `other_count` lines among the `count` lines, other i before line `places[i]`, from the last one on.
+
+    There must be room behind the lines, and behind their ends.
+    """
+    line = count
+    end = _of(ends, count - 1) if count else int64(0)  # of the lines that are not yet where they belong
+    for taken in range(other_count):
+        other = other_count - 1 - taken
+        before = _of(places, other)
+        if before < line:
+            start = _of(ends, before - 1) if before else int64(0)
+            shift = _of(other_ends, other)
+            _move_on(lines + start, end - start, shift)
+            for place in range(line - 1, before - 1, -1):
+                _set(ends, place + other + 1, _of(ends, place) + shift)
+            line, end = before, start
+        start = _of(other_ends, other - 1) if other else int64(0)
+        _copy_exactly(lines + end + start, others + start, _of(other_ends, other) - start)
+        _set(ends, line + other, end + _of(other_ends, other))
     return 0
 
 
-FUNCTIONS = {whole_rows: 4, delimited_lines: 6, frame_lines: 5, merged: 9}
+FUNCTIONS = {whole_rows: 4, delimited_lines: 6, frame_lines: 5, merged: 7}
 """What is to be compiled, and how many integers each takes; each gives an integer."""
