@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import mmap
+import random
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,6 @@ from converter import kernel
 from converter.compiled import Compiled
 from converter.engine import _Converter
 from converter.job import Job
-from converter.kernel.calls import SLACK
 from converter.memory import Chunk, Text, Views
 from converter.records import Records
 from converter.sources import InputFile
@@ -148,7 +149,9 @@ def test_lines_are_put_among_others(most: int) -> None:
         values = ["x" * generator.randrange(1, 40) for _ in odd]
         others = [b"odd %d" % place * generator.randrange(most) + b"\n" for place, each in enumerate(odd) if each]
         left = iter(others)
-        lines = [next(left) if each else b'U\t"a"="%b"\n' % value.encode() for each, value in zip(odd, values, strict=True)]
+        lines = [
+            next(left) if each else b'U\t"a"="%b"\n' % value.encode() for each, value in zip(odd, values, strict=True)
+        ]
         made = form.of_frame(pl.DataFrame({"id": ["U:" if each else "U" for each in odd], "a": values}))
         text = Text((np.frombuffer(b"".join(others), np.uint8),), np.cumsum([*map(len, others)], dtype=np.int64))
         (text,) = form.text_of(made, [text] if others else [], made.places)
