@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import mmap
 import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Bytes = npt.NDArray[np.uint8]
+_STEP = 1 << 20  # bytes: sizes that are nearly the same are the same, so that one lease can follow another
 _VIEW = 16  # bytes
 _INLINE = 12  # texts of a string view up to this long stand in the view itself
 _SHORT = 1 << 20  # bytes of text that are copied sooner than arrow is loaded
@@ -22,7 +24,10 @@ _LEAST_LINES = 16  # in a stretch of memory, on average, for which it is worth n
 
 
 class Pool:
-    """Gives memory out again once nothing refers to it any more: fresh memory costs a page fault for every page."""
+    """Gives memory out again once nothing refers to it any more: fresh memory costs a page fault for every page.
+
+    It comes from the system and goes back there: in pieces of such sizes the allocator would leave holes.
+    """
 
     def __init__(self) -> None:
         self._free: list[memoryview] = []
@@ -34,7 +39,11 @@ class Pool:
                 memory = self._free.pop()
                 if len(memory) >= size:
                     return self._leased(memory, size)
-        return self._leased(np.empty(size, np.uint8).data, size)
+        try:
+            pages = mmap.mmap(-1, -(-(size or 1) // _STEP) * _STEP)
+        except OSError as error:  # which elsewhere says that a file is damaged
+            raise MemoryError from error
+        return self._leased(memoryview(pages), size)
 
     def _leased(self, memory: memoryview, size: int) -> Bytes:
         array = np.frombuffer(memory, np.uint8)
