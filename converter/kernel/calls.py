@@ -57,7 +57,9 @@ class Form:
         address = prefixes.ctypes.data
         rows = []
         for signal in signals:
-            rows.append([signal.kind, signal.column, signal.mark, address, len(signal.prefix)])
+            around = signal.prefix + (b'",' if signal.kind == layout.PAIR else b",")
+            special = sum(byte < ord(" ") or byte in (ord('"'), bad_byte) for byte in around)
+            rows.append([signal.kind, signal.column, signal.mark, address, len(signal.prefix), special])
             address += len(signal.prefix)
         table = np.array(rows, np.int64).reshape(-1, layout.SIGNAL)
         form = np.zeros(layout.FORM, np.int64)

@@ -52,6 +52,7 @@ from converter.kernel.layout import (
     ROWS,
     SCRATCH,
     SIGNAL,
+    SPECIAL,
     SIGNAL_COUNT,
     SIGNALS,
     TEXT_LINE,
@@ -152,11 +153,11 @@ def _not_codes(context, address):
 
 
 @intrinsic
-def _bad(context, address, other):
-    """Mark the control characters, double quotes and one other byte in the next 16."""
+def _special(context, address, other):
+    """Mark the control characters, double quotes and one other byte in a window."""
 
     def generate(context, builder, signature, arguments):
-        vector = _vector(builder, arguments[0], _SHORT)
+        vector = _vector(builder, arguments[0])
         control = _is(builder, "<", vector, 32)
         return _bits(
             builder, _any(builder, control, *(_is(builder, "==", vector, byte) for byte in (34, arguments[1])))
@@ -211,6 +212,16 @@ def _first(context, bits):
 
     def generate(context, builder, signature, arguments):
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.uint64), generate
+
+
+@intrinsic
+def _count(context, bits):
+    """Count the bits that are set."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.ctpop(arguments[0])
 
     return types.int64(types.uint64), generate
 
@@ -279,28 +290,30 @@ def _move_on(start, length, shift):
 
 
 @njit(inline="always")
-def _copy_value(target, source, length, other):
-    """Copy a text that nothing may follow; return the address after it, and marks where it holds a bad byte."""
+def _copy_value(target, source, length):
+    """Copy a text that nothing may follow; return the address after it."""
     end = target + length
-    bad = _NONE
     while length > _SHORT:
-        if JUDGING:
-            bad |= _bad(source, other)
         _copy_short(target, source)
         target += _SHORT
         source += _SHORT
         length -= _SHORT
     if (source & (_PAGE - 1)) <= _PAGE - _SHORT:
-        if JUDGING:
-            bad |= _bad(source, other) & ((_ONE << uint64(length)) - _ONE)
         _copy_short(target, source)
     else:
         for offset in range(length):
-            byte = _byte(source + offset)
-            if JUDGING and (byte < 32 or byte == 34 or byte == other):
-                bad |= _ONE
-            _put_byte(target + offset, byte)
-    return end, bad
+            _put_byte(target + offset, _byte(source + offset))
+    return end
+
+
+@njit(inline="always")
+def _special_bytes(start, end, other):
+    """Count the special bytes of a text that some bytes follow: control characters, double quotes and one other."""
+    found = int64(0)
+    while start < end:
+        found += _count(_special(start, other) & _lowest(end - start))
+        start += _WINDOW
+    return found
 
 
 @njit(inline="always")
@@ -384,8 +397,9 @@ def _line(form, fields, target, limit, scratch):
     at = target + length
     _put_byte(at, 9)
     at += 1
-    signals = missing = int64(0)
-    bad = _NONE
+    values = at
+    signals = missing = special = int64(0)
+    wrong = _NONE
     widest, other = _of(form, WIDEST), uint8(_of(form, BAD_BYTE))
     signal = _of(form, SIGNALS)
     signals_end = signal + SIGNAL * _LONG * _of(form, SIGNAL_COUNT)
@@ -402,23 +416,25 @@ def _line(form, fields, target, limit, scratch):
         if at + (length + 1) * widest + 2 * _WINDOW > limit:
             return odd
         at = _copy(at, _of(signal, PREFIX), _of(signal, PREFIX_BYTES))
+        items = int64(1)
         if kind == PAIR:
-            at, wrong = _copy_value(at, start, length, other)
-            bad |= wrong
+            at = _copy_value(at, start, length)
             _put_byte(at, 34)
             at += 1
-            signals += 1
-        elif kind == CONSTANT:
-            signals += 1
-        else:
-            at, wrong, items = _copy_items(at, start, length, signal, scratch)
-            bad |= wrong
-            signals += items
+        elif kind != CONSTANT:
+            at, wrong_items, items = _copy_items(at, start, length, signal, scratch)
+            wrong |= wrong_items
+        signals += items
+        special += items * _of(signal, SPECIAL)
         _put_byte(at, 44)  # the last one gives way to the newline
         at += 1
         signal += SIGNAL * _LONG
-    if signals == 0 or (JUDGING and (bad != _NONE or at - target > _of(form, MOST_LINE))):
+    if signals == 0:
         return odd
+    if JUDGING:
+        # A special byte more than there are around the values is in one of them. The last comma is not yet a newline.
+        if wrong != _NONE or at - target > _of(form, MOST_LINE) or _special_bytes(values, at, other) != special:
+            return odd
     _put_byte(at - 1, 10)
     return at, signals, missing
 
