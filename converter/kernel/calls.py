@@ -59,7 +59,8 @@ class Form:
         for signal in signals:
             around = signal.prefix + (b'",' if signal.kind == layout.PAIR else b",")
             special = sum(byte < ord(" ") or byte in (ord('"'), bad_byte) for byte in around)
-            rows.append([signal.kind, signal.column, signal.mark, address, len(signal.prefix), special])
+            digits = -1 if signal.kind == layout.TRAITS else 0
+            rows.append([signal.kind, signal.column, signal.mark, address, len(signal.prefix), special, digits])
             address += len(signal.prefix)
         table = np.array(rows, np.int64).reshape(-1, layout.SIGNAL)
         form = np.zeros(layout.FORM, np.int64)

@@ -21,6 +21,7 @@ from converter.kernel.layout import (
     BAD_BYTE,
     COLUMN,
     CONSTANT,
+    DIGITS,
     END,
     ENDS,
     FIELDS,
@@ -52,11 +53,10 @@ from converter.kernel.layout import (
     ROWS,
     SCRATCH,
     SIGNAL,
-    SPECIAL,
     SIGNAL_COUNT,
     SIGNALS,
+    SPECIAL,
     TEXT_LINE,
-    TRAITS,
     VIEWS,
     WIDEST,
     WRITTEN,
@@ -319,8 +319,10 @@ def _special_bytes(start, end, other):
 @njit(inline="always")
 def _copy_items(target, source, length, signal, scratch):
     """Copy a list, with the prefix before each item; return the address after it, marks, and how many items."""
-    kind, mark = _of(signal, KIND), uint8(_of(signal, MARK))
+    mark = uint8(_of(signal, MARK))
     prefix, prefix_bytes = _of(signal, PREFIX), _of(signal, PREFIX_BYTES)
+    # Both are looked at, and bits of a table say which one counts: LLVM would choose between vectors byte by byte.
+    digits = uint64(_of(signal, DIGITS))
     wrong = _NONE
     items = 1
     empty = True  # whether the item under way is, so far
@@ -334,7 +336,7 @@ def _copy_items(target, source, length, signal, scratch):
                 _put_byte(text + offset, _byte(source + offset))
         marks = _marks(text, mark) & _lowest(here)
         if JUDGING:
-            other = _not_digits(text) if kind == TRAITS else _not_codes(text)
+            other = (_not_digits(text) & digits) | (_not_codes(text) & ~digits)
             wrong |= other & ~marks & _lowest(here)
         start = 0
         while marks != _NONE:
@@ -431,10 +433,11 @@ def _line(form, fields, target, limit, scratch):
         signal += SIGNAL * _LONG
     if signals == 0:
         return odd
-    if JUDGING:
-        # A special byte more than there are around the values is in one of them. The last comma is not yet a newline.
-        if wrong != _NONE or at - target > _of(form, MOST_LINE) or _special_bytes(values, at, other) != special:
-            return odd
+    if JUDGING and (wrong != _NONE or at - target > _of(form, MOST_LINE)):
+        return odd
+    # A special byte more than there are around the values is in one of them. The last comma is not yet a newline.
+    if JUDGING and _special_bytes(values, at, other) != special:
+        return odd
     _put_byte(at - 1, 10)
     return at, signals, missing
 
