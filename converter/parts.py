@@ -284,9 +284,10 @@ class Packer:
             self._part = _Open(len(self.parts) + 1, self._create(len(self.parts) + 1))
             if self._limits.compressed:
                 self._part.write(_HEADER)
-                # Its text is not kept for this, since blocks are parts of much larger stretches of memory.
-                text = isal_zlib.decompressobj(-isal_zlib.MAX_WBITS, before).decompress(block.data)
-                block = self._make(text, block.lines) if before else block
+                if before:
+                    # Its text is not kept for this, since blocks are parts of much larger stretches of memory.
+                    text = isal_zlib.decompressobj(-isal_zlib.MAX_WBITS, before).decompress(block.data)
+                    block = self._make(text, block.lines)
         self._part.add(block)
 
     def _close_part(self) -> None:

@@ -150,7 +150,7 @@ class Loops:
         lines, ends = made.memory, made.ends_room[: count + other_count]
         own = int(made.ends[-1]) if count else 0
         size = own + (int(other_ends[-1]) if other_count else 0)
-        if size > len(lines):
+        if size > len(lines):  # lines of odd rows may be longer than the room for them
             lines = np.empty(size, np.uint8)
             lines[:own] = made.memory[:own]
         given = (lines, ends, count, others, other_ends, places, other_count)
