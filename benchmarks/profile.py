@@ -23,7 +23,7 @@ _STAGES = {
     "scan": [
         "converter.kernel.calls.Loops.whole_rows",
         "converter.sources.structure.Structure.take",
-        "converter.compiled.is_utf8",
+        "converter.kernel.calls.Loops.is_utf8",
     ],
     "format": ["converter.kernel.calls.Loops.delimited_lines", "converter.kernel.calls.Loops.frame_lines"],
     "judge the odd": ["converter.engine._Converter.judged", "converter.report.rejects.RejectsFile.add"],

@@ -20,7 +20,6 @@ from converter.memory import Text, chunks_of
 from converter.records import Records
 from converter.sources import lost
 from converter.sources.delimited import Block, DelimitedSource
-from converter.sources.structure import is_utf8
 from converter.spec import rules
 
 _HYPHEN = b"-"
@@ -36,7 +35,7 @@ class Compiled:
 
     def of_block(self, source: DelimitedSource, block: Block) -> Lines | None:
         """Format a block of delimited text; nothing where it is not UTF-8."""
-        if not is_utf8(block.memory[: block.size]):
+        if not self._loops.is_utf8(block.memory, block.size):
             return None
         separator = ord(source.separator)
         made = self._loops.delimited_lines(block.memory, block.size, block.rows, separator, self._columns, self._form)

@@ -61,6 +61,44 @@ def test_the_rows_found_are_whole_whatever_follows(data: bytes, cut: int) -> Non
     assert found(whole[: early[0]])[:3] == early[:3]
 
 
+WELL_FORMED = ["a", "\0", "\x7f", "\x80", "é", "\u07ff", "\u0800", "€", "\ud7ff", "\ue000", "\uffff", "\U00010000", "😀", "\U0010ffff"]  # fmt: skip
+BYTES = [bytes([byte]) for byte in (0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xED, 0xEF, 0xF0, 0xF4, 0xF5, 0xFF)]  # fmt: skip
+
+
+@settings(max_examples=1000, deadline=None)
+@given(
+    st.integers(0, 130),
+    st.lists(st.sampled_from([*(text.encode() for text in WELL_FORMED), *BYTES]), max_size=5).map(b"".join),
+    st.sampled_from([b"", b"a", b"a" * 70, "é".encode() * 40]),
+    st.sampled_from([b"\x80", b"\xbf", b"a", b"\xff"]),
+)
+def test_text_is_utf8_where_python_can_decode_it(before: int, text: bytes, after: bytes, beyond: bytes) -> None:
+    loops = kernel.load(1 << 60)
+    assert loops
+    whole = b"a" * before + text + after
+    try:
+        whole.decode()
+        is_text = True
+    except UnicodeDecodeError:
+        is_text = False
+    assert loops.is_utf8(np.frombuffer(whole + beyond * SLACK, np.uint8), len(whole)) is is_text
+
+
+def test_every_character_is_utf8_and_none_with_a_byte_changed_or_left_out() -> None:
+    loops = kernel.load(1 << 60)
+    assert loops
+
+    def is_text(text: bytes) -> bool:
+        return loops.is_utf8(np.frombuffer(text + bytes(SLACK), np.uint8), len(text))
+
+    assert is_text("".join(chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000).encode())
+    for first in range(0x80, 0x100):
+        for second in range(0x100):
+            for rest in (b"", b"\x80", b"\xbf\xbf"):
+                text = bytes([first, second]) + rest
+                assert is_text(text) is (text.decode(errors="replace").encode() == text), text
+
+
 def converted(path: Path, job: Job, block: int, most: int) -> tuple[bytes, list[Any], Ledger]:
     source = DelimitedSource(InputFile.at(path), job.input, block=block, longest_row=1 << 20)
     text, rejects, ledger = b"", [], Ledger()

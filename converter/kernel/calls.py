@@ -59,8 +59,7 @@ class Form:
         for signal in signals:
             around = signal.prefix + (b'",' if signal.kind == layout.PAIR else b",")
             special = sum(byte < ord(" ") or byte in (ord('"'), bad_byte) for byte in around)
-            digits = -1 if signal.kind == layout.TRAITS else 0
-            rows.append([signal.kind, signal.column, signal.mark, address, len(signal.prefix), special, digits])
+            rows.append([signal.kind, signal.column, signal.mark, address, len(signal.prefix), special])
             address += len(signal.prefix)
         table = np.array(rows, np.int64).reshape(-1, layout.SIGNAL)
         form = np.zeros(layout.FORM, np.int64)
@@ -107,6 +106,7 @@ class Loops:
         self._code = code  # lives as long as its functions
         self._pools = Pool(), Pool(), Pool()  # for memory of different sizes
         self._whole_rows = code.function("whole_rows")
+        self._is_utf8 = code.function("is_utf8")
         self._delimited_lines = code.function("delimited_lines")
         self._frame_lines = code.function("frame_lines")
         self._merged = code.function("merged")
@@ -121,6 +121,10 @@ class Loops:
         self._whole_rows(text.ctypes.data, size, separator, found.ctypes.data)
         end, rows, inner, regular = found.tolist()
         return end, rows, inner, bool(regular)
+
+    def is_utf8(self, text: Bytes, size: int) -> bool:
+        """Say whether the first `size` bytes of `text` are UTF-8."""
+        return bool(self._is_utf8(text.ctypes.data, size))
 
     def delimited_lines(self, text: Bytes, size: int, rows: int, separator: int, columns: int, form: Form) -> Lines:
         """Turn the `rows` rows in the first `size` bytes of `text`, as `whole_rows` found them, into lines."""

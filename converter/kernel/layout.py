@@ -11,12 +11,12 @@ SLACK = 96
 PAIR, TRAITS, CODES, CONSTANT = range(4)
 """Kinds of signals: a value in quotes, a list of digits, a list of codes, a text that is always the same."""
 
-SIGNAL = 7
-KIND, COLUMN, MARK, PREFIX, PREFIX_BYTES, SPECIAL, DIGITS = range(SIGNAL)
+SIGNAL = 6
+KIND, COLUMN, MARK, PREFIX, PREFIX_BYTES, SPECIAL = range(SIGNAL)
 """A signal: its kind, its column, the byte between items of a list, and what stands before each value or item.
 
 `SPECIAL` is how many special bytes there are around each value or item: control characters, double quotes, and the byte
-that no value may hold. `DIGITS` has all bits set where items must be digits, and none where they are codes.
+that no value may hold.
 """
 
 FORM = 10

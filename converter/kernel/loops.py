@@ -19,9 +19,9 @@ from numba.extending import intrinsic
 
 from converter.kernel.layout import (
     BAD_BYTE,
+    CODES,
     COLUMN,
     CONSTANT,
-    DIGITS,
     END,
     ENDS,
     FIELDS,
@@ -57,6 +57,7 @@ from converter.kernel.layout import (
     SIGNALS,
     SPECIAL,
     TEXT_LINE,
+    TRAITS,
     VIEWS,
     WIDEST,
     WRITTEN,
@@ -124,6 +125,16 @@ def _marks(context, address, mark):
 
     def generate(context, builder, signature, arguments):
         return _bits(builder, _is(builder, "==", _vector(builder, arguments[0]), arguments[1]))
+
+    return types.uint64(types.int64, types.uint8), generate
+
+
+@intrinsic
+def _at_least(context, address, byte):
+    """Mark the bytes of a window that are as high as one, or higher."""
+
+    def generate(context, builder, signature, arguments):
+        return _bits(builder, _is(builder, ">=", _vector(builder, arguments[0]), arguments[1]))
 
     return types.uint64(types.int64, types.uint8), generate
 
@@ -317,12 +328,10 @@ def _special_bytes(start, end, other):
 
 
 @njit(inline="always")
-def _copy_items(target, source, length, signal, scratch):
+def _copy_items(target, source, length, signal, scratch, wrong_bytes):
     """Copy a list, with the prefix before each item; return the address after it, marks, and how many items."""
     mark = uint8(_of(signal, MARK))
     prefix, prefix_bytes = _of(signal, PREFIX), _of(signal, PREFIX_BYTES)
-    # Both are looked at, and bits of a table say which one counts: LLVM would choose between vectors byte by byte.
-    digits = uint64(_of(signal, DIGITS))
     wrong = _NONE
     items = 1
     empty = True  # whether the item under way is, so far
@@ -336,8 +345,7 @@ def _copy_items(target, source, length, signal, scratch):
                 _put_byte(text + offset, _byte(source + offset))
         marks = _marks(text, mark) & _lowest(here)
         if JUDGING:
-            other = (_not_digits(text) & digits) | (_not_codes(text) & ~digits)
-            wrong |= other & ~marks & _lowest(here)
+            wrong |= wrong_bytes(text) & ~marks & _lowest(here)
         start = 0
         while marks != _NONE:
             stop = _first(marks)
@@ -374,14 +382,8 @@ def _line(form, fields, target, limit, scratch):
     if length == 0 or target + length + _WINDOW > limit:
         return odd
     table = _of(form, ID_BYTES)
-    strange = False
     for offset in range(length):
-        byte = _byte(table + _byte(start + offset))
-        if JUDGING:
-            strange |= byte == 0
-        _put_byte(target + offset, byte)
-    if strange:
-        return odd
+        _put_byte(target + offset, _byte(table + _byte(start + offset)))
     if JUDGING and _of(form, ID_NOT_ZERO):
         zeros = True
         for offset in range(length):
@@ -399,8 +401,8 @@ def _line(form, fields, target, limit, scratch):
     at = target + length
     _put_byte(at, 9)
     at += 1
-    values = at
-    signals = missing = special = int64(0)
+    signals = missing = int64(0)
+    special = int64(1)  # the tab
     wrong = _NONE
     widest, other = _of(form, WIDEST), uint8(_of(form, BAD_BYTE))
     signal = _of(form, SIGNALS)
@@ -423,8 +425,11 @@ def _line(form, fields, target, limit, scratch):
             at = _copy_value(at, start, length)
             _put_byte(at, 34)
             at += 1
-        elif kind != CONSTANT:
-            at, wrong_items, items = _copy_items(at, start, length, signal, scratch)
+        elif kind == TRAITS:  # a loop each: in one, LLVM would choose between vectors byte by byte
+            at, wrong_items, items = _copy_items(at, start, length, signal, scratch, _not_digits)
+            wrong |= wrong_items
+        elif kind == CODES:
+            at, wrong_items, items = _copy_items(at, start, length, signal, scratch, _not_codes)
             wrong |= wrong_items
         signals += items
         special += items * _of(signal, SPECIAL)
@@ -435,8 +440,9 @@ def _line(form, fields, target, limit, scratch):
         return odd
     if JUDGING and (wrong != _NONE or at - target > _of(form, MOST_LINE)):
         return odd
-    # A special byte more than there are around the values is in one of them. The last comma is not yet a newline.
-    if JUDGING and _special_bytes(values, at, other) != special:
+    # A special byte more than there are around the values is in one of them, or in the ID, where a NUL stands for
+    # what no plain ID holds. The last comma is not yet a newline.
+    if JUDGING and _special_bytes(target, at, other) != special:
         return odd
     _put_byte(at - 1, 10)
     return at, signals, missing
@@ -504,6 +510,41 @@ def whole_rows(text, size, separator, found):
     _set(found, INNER, inner_before)
     _set(found, REGULAR, regular)
     return 0
+
+
+@njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def is_utf8(text, size):
+    """Say whether a text is UTF-8: every byte that begins a character is followed by as many as it asks for.
+
+    The well-formed byte sequences are those of table 3-7 of the Unicode standard.
+    """
+    end = text + size
+    pending = wrong = _NONE  # pending are the bytes that must go on with a character of the window before
+    window = text
+    while window < end:
+        if (_at_least(window, uint8(0x80)) | pending) == _NONE:
+            window += _WINDOW
+            continue
+        own = _lowest(end - window)
+        high = _at_least(window, uint8(0x80)) & own
+        two = _at_least(window, uint8(0xC0)) & own
+        three = _at_least(window, uint8(0xE0)) & own
+        four = _at_least(window, uint8(0xF0)) & own
+        following = (two << _ONE) | (three << uint64(2)) | (four << uint64(3)) | pending
+        wrong |= following ^ (high & ~two)
+        wrong |= two & ~_at_least(window, uint8(0xC2)) & own  # longer than need be
+        if three != _NONE:
+            after = window + 1
+            wrong |= _marks(window, uint8(0xE0)) & own & ~_at_least(after, uint8(0xA0))  # longer than need be
+            wrong |= _marks(window, uint8(0xED)) & own & _at_least(after, uint8(0xA0))  # a surrogate
+            wrong |= _marks(window, uint8(0xF0)) & own & ~_at_least(after, uint8(0x90))  # longer than need be
+            wrong |= _marks(window, uint8(0xF4)) & own & _at_least(after, uint8(0x90))  # beyond Unicode
+            wrong |= _at_least(window, uint8(0xF5)) & own
+        pending = (two >> uint64(63)) | (three >> uint64(62)) | (four >> uint64(61))
+        if wrong != _NONE:
+            return 0
+        window += _WINDOW
+    return 1 if pending == _NONE else 0
 
 
 @njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
@@ -647,5 +688,5 @@ def merged(lines, ends, count, others, other_ends, places, other_count):
     return 0
 
 
-FUNCTIONS = {whole_rows: 4, delimited_lines: 6, frame_lines: 5, merged: 7}
+FUNCTIONS = {whole_rows: 4, is_utf8: 2, delimited_lines: 6, frame_lines: 5, merged: 7}
 """What is to be compiled, and how many integers each takes; each gives an integer."""
