@@ -58,6 +58,10 @@ class DestinationError(ConverterError):
     """A part could not be written, or would replace something that is there already."""
 
 
+class TransientError(DestinationError):
+    """A destination failed in a way that may pass: what was tried is worth trying again."""
+
+
 class LedgerError(ConverterError):
     """Rows went in and did not come out, or the other way round. Nothing was published."""
 
@@ -71,12 +75,14 @@ class TooManyRejectsError(ConverterError):
 class StoppedError(ConverterError):
     """The run was stopped by a signal and has cleaned up after itself."""
 
-    def __init__(self, signal_number: int) -> None:
-        super().__init__("Stopped: nothing was published and no partial file is left.")
+    def __init__(
+        self, signal_number: int, message: str = "Stopped: nothing was published and no partial file is left."
+    ) -> None:
+        super().__init__(message)
         self.exit_code = 128 + signal_number
 
-    def __reduce__(self) -> tuple[type[StoppedError], tuple[int]]:
-        return type(self), (self.exit_code - 128,)
+    def __reduce__(self) -> tuple[type[StoppedError], tuple[int, str]]:
+        return type(self), (self.exit_code - 128, self.message)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -32,6 +32,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from converter.errors import JobError, nearest
+from converter.spec.environments import BETA_WARNING, FTP_WARNING, Environment, place
 from converter.spec.ids import GLOBAL_DATA_SOURCES, ID_TYPES, Case
 from converter.spec.limits import (
     PART_BYTES,
@@ -84,6 +85,12 @@ def _no_truth(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("a whole number is needed")
     return value
+
+
+def _suffix(suffix: str) -> str:
+    if "/" in suffix or not suffix.isprintable() or re.fullmatch(r"\.(gz|gpg|pgp|sync|overwrite)|\.[0-9]+", suffix):
+        raise ValueError("a suffix has no slash, and is none that an inbound file may end in")
+    return suffix
 
 
 def _as_list(value: object) -> object:
@@ -359,8 +366,25 @@ class Record(Section):
 class Output(Section):
     """What is written, and where to."""
 
-    to: Name
-    """The folder that the parts go to."""
+    to: str = ""
+    """A folder, or `s3://BUCKET/PREFIX`, `ftp://`, `ftps://` or `sftp://USER@HOST/FOLDER`.
+
+    With `environment`, the scheme alone (`s3://`, `sftp://USER@`); S3, when left out."""
+    environment: Environment | None = None
+    """`production` or `beta`: Adobe's own buckets and hosts. Needs `partner`."""
+    partner: str = ""
+    """The name that Adobe gave you: on S3, what keys begin with (N5)."""
+    uploads: Annotated[int, Field(ge=1, le=64), BeforeValidator(_no_truth)] = 2
+    """How many parts may be made or on their way at once. Each may take `max_part_bytes` of disk until it arrived."""
+    bandwidth: Annotated[
+        int | None,
+        BeforeValidator(parse_size, json_schema_input_type=int | str | None),
+        BeforeValidator(_no_truth),
+        Field(ge=1000),
+    ] = None
+    """The most bytes a second that are sent, such as `"10MB"`, in all; no limit, when left out."""
+    retry_seconds: Annotated[float, Field(ge=0)] = 600
+    """For how long, in seconds of waiting, what may pass is tried again."""
     dpid: Annotated[int, Field(ge=0), BeforeValidator(_no_truth)]
     """The data source whose IDs are in the file (N1)."""
     kind: Literal["data"] = "data"
@@ -383,8 +407,8 @@ class Output(Section):
         int, BeforeValidator(parse_size, json_schema_input_type=int | str), BeforeValidator(_no_truth)
     ] = PART_RAW_BYTES_BEST.value
     """The most that a part may have before compression; at most 5 GB."""
-    publish: Literal["end"] = "end"
-    """All parts become visible together, at the end."""
+    publish: Literal["end", "each"] = "end"
+    """`end`: all parts become visible together, once every row is accounted for. `each`: each as soon as it is whole."""
 
     _check_bytes = field_validator("max_part_bytes")(_at_most(PART_BYTES))
     _check_raw_bytes = field_validator("max_part_raw_bytes")(_at_most(PART_RAW_BYTES))
@@ -396,6 +420,38 @@ class Output(Section):
             raise ValueError("a timestamp is UNIX seconds with 10 digits, such as 1366545717 (N2)")
         return timestamp
 
+    @field_validator("partner")
+    @classmethod
+    def _one_segment(cls, partner: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9!_.*'() -]*", partner):
+            raise ValueError("a partner's name is part of a key: letters, digits and - _ . only")
+        return partner
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        scheme, _, rest = self.to.partition("://")
+        if self.environment is None:
+            if not self.to:
+                raise ValueError(f"output.to is missing{_flag_for('output.to')}.")
+            return self
+        if not self.partner:
+            raise ValueError("output.partner is missing: output.environment needs the name that Adobe gave you (N5).")
+        if self.to and (rest.rpartition("@")[2].strip("/") or not place(self.environment, scheme.lower())):
+            raise ValueError(
+                f"output.to is '{mask_password(self.to)}', but output.environment says where to: leave output.to out "
+                f"for S3, or give the scheme alone, such as {_places(self.environment)}."
+            )
+        return self
+
+    @property
+    def url(self) -> str:
+        """Where to, whole: with the bucket or the host of the environment."""
+        if self.environment is None:
+            return self.to
+        scheme, _, rest = (self.to or "s3://").partition("://")
+        user, at, _ = rest.rpartition("@")
+        return f"{scheme}://{user}{at}{place(self.environment, scheme.lower())}"
+
     @model_validator(mode="after")
     def _target_for_global(self) -> Self:
         if self.dpid in GLOBAL_DATA_SOURCES and self.target is None:
@@ -405,6 +461,106 @@ class Output(Section):
                 "so the file must name the data source that the traits belong to (N4)."
             )
         return self
+
+
+class S3(Section):
+    """How parts are written to S3."""
+
+    acl: (
+        Literal[
+            "bucket-owner-full-control",
+            "bucket-owner-read",
+            "private",
+            "authenticated-read",
+            "aws-exec-read",
+            "public-read",
+            "public-read-write",
+        ]
+        | None
+    ) = None
+    """A canned ACL. From one's own AWS account to Adobe's bucket: `bucket-owner-full-control` (Z4)."""
+    sse: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = None
+    """Encryption at rest; what the bucket does by itself, when left out."""
+    kms_key_id: str | None = None
+    """The KMS key for `sse = "aws:kms"`."""
+    storage_class: str | None = None
+    """Such as `STANDARD_IA`; the bucket's own, when left out."""
+    endpoint_url: str | None = None
+    """Of another service that speaks S3; the variable `AWS_ENDPOINT_URL` works too."""
+    region: str | None = None
+    """The bucket's region; by the usual settings of AWS, when left out."""
+    addressing_style: Literal["auto", "path", "virtual"] = "auto"
+    """Whether the bucket's name is in the path or in the host name."""
+    role_arn: str | None = None
+    """A role to take on, with the credentials that the usual settings of AWS give."""
+    part_size: Annotated[
+        int, BeforeValidator(parse_size, json_schema_input_type=int | str), BeforeValidator(_no_truth)
+    ] = 8 << 20
+    """How much is sent at once, in bytes; at least 5 MiB. More where a file would have over 10,000 such parts."""
+    timeout: Annotated[float, Field(gt=0)] = 60
+    """Seconds to wait for a connection, and for the server to go on."""
+
+    @field_validator("part_size")
+    @classmethod
+    def _parts_of_s3(cls, size: int) -> int:
+        if not 5 << 20 <= size <= 5 << 30:
+            raise ValueError("S3 takes parts of 5 MiB to 5 GiB")
+        return size
+
+    @model_validator(mode="after")
+    def _key_for_kms(self) -> Self:
+        if self.kms_key_id and self.sse not in ("aws:kms", "aws:kms:dsse"):
+            raise ValueError("s3.kms_key_id needs s3.sse = 'aws:kms'.")
+        return self
+
+
+class Ftp(Section):
+    """How parts are written by FTP and FTPS."""
+
+    passive: bool = True
+    """Whether the server says where data goes; if not, it connects back to this machine."""
+    tls_ca_file: str | None = None
+    """A file with the certificates to trust, in place of the system's."""
+    timeout: Annotated[float, Field(gt=0)] = 60
+    """Seconds to wait for a connection, and for the server to go on."""
+    partial_suffix: Name = ".partial"
+    """What names end in until all parts are published. Some servers act on any name: choose one that yours leaves."""
+    read_back: bool = True
+    """Whether a part sent by plain FTP, which notices no damage, is read again and compared."""
+
+    @field_validator("partial_suffix")
+    @classmethod
+    def _harmless_suffix(cls, suffix: str) -> str:
+        return _suffix(suffix)
+
+
+class Sftp(Section):
+    """How parts are written by SFTP."""
+
+    key_file: str | None = None
+    """The private key; else those of the SSH agent, and then `~/.ssh/id_*`."""
+    key_passphrase: str | None = None
+    """The passphrase of the key, such as `${KEY_PASSPHRASE}`."""
+    known_hosts: str | None = None
+    """The file of known host keys; `~/.ssh/known_hosts`, when left out."""
+    host_key_fingerprint: str | None = None
+    """The host key to accept, as `ssh-keygen -l` shows it: `SHA256:…`. No file of known hosts is needed then."""
+    timeout: Annotated[float, Field(gt=0)] = 60
+    """Seconds to wait for a connection, and for the server to go on."""
+    partial_suffix: Name = ".partial"
+    """What names end in until all parts are published. Some servers act on any name: choose one that yours leaves."""
+
+    @field_validator("partial_suffix")
+    @classmethod
+    def _harmless_suffix(cls, suffix: str) -> str:
+        return _suffix(suffix)
+
+    @field_validator("host_key_fingerprint")
+    @classmethod
+    def _sha256_fingerprint(cls, fingerprint: str | None) -> str | None:
+        if fingerprint is not None and not re.fullmatch(r"SHA256:[A-Za-z0-9+/]{43}=?", fingerprint):
+            raise ValueError("a fingerprint is as `ssh-keygen -l` shows it, SHA256: and 43 characters")
+        return fingerprint
 
 
 class Report(Section):
@@ -438,6 +594,8 @@ class Run(Section):
 
     threads: Annotated[int, Field(ge=1, le=1024), BeforeValidator(_no_truth)] | None = None
     """Threads for compression and conversion; one a core, when left out. The bytes are the same."""
+    spill_dir: str | None = None
+    """The folder for temporary files, such as parts that are on their way; the system's, when left out."""
 
 
 class Job(Section):
@@ -451,6 +609,9 @@ class Job(Section):
     id: Id
     record: Record
     output: Output
+    s3: S3 = Field(default_factory=S3)
+    ftp: Ftp = Field(default_factory=Ftp)
+    sftp: Sftp = Field(default_factory=Sftp)
     report: Report = Field(default_factory=Report)
     run: Run = Field(default_factory=Run)
 
@@ -527,6 +688,10 @@ class Job(Section):
     def warnings(self) -> list[str]:
         """What is allowed but most likely not meant, in sentences."""
         found = []
+        if self.output.environment == "beta":
+            found.append(BETA_WARNING)
+        if self.output.url.lower().startswith(("ftp://", "ftps://")):
+            found.append(FTP_WARNING)
         type_ = ID_TYPES[self.id.type]
         if type_.dpid is not None and self.output.dpid != type_.dpid:
             found.append(
@@ -733,6 +898,10 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((model for inner in get_args(annotation) if (model := _model_in(inner))), None)
+
+
+def _places(environment: Environment) -> str:
+    return " or ".join(f"'{scheme}://'" for scheme in ("s3", "ftp", "sftp") if place(environment, scheme))
 
 
 def _flag_for(key: str) -> str:

@@ -5,25 +5,92 @@ To add a destination, write a module with a class that keeps the protocol `Desti
 
 from __future__ import annotations
 
+import datetime
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
 from converter.destinations.base import Destination
 from converter.destinations.folder import FolderDestination
 from converter.errors import JobError, nearest
-from converter.job import mask_password
+from converter.job import S3, Ftp, Sftp, mask_password
 
-__all__ = ["SCHEMES", "Destination", "open_destination"]
-
-SCHEMES = {"": FolderDestination, "file": FolderDestination}
+__all__ = ["SCHEMES", "Destination", "Settings", "open_destination"]
 
 
-def open_destination(url: str) -> Destination:
-    """Return the destination that `output.to` names. Raises `JobError` where its scheme is not known."""
-    scheme, separator, _ = url.partition("://")
+@dataclass(frozen=True)
+class Settings:
+    """What destinations are told beside their URL.
+
+    `partner` and `sent`, the day in UTC, are parts of keys on S3 (N5); `most_bytes` is the most that a part has.
+    """
+
+    sent: datetime.date
+    partner: str = ""
+    most_bytes: int = 10**9
+    s3: S3 = field(default_factory=S3)
+    ftp: Ftp = field(default_factory=Ftp)
+    sftp: Sftp = field(default_factory=Sftp)
+
+
+def _folder(url: str, settings: Settings) -> Destination:
+    del settings
+    return FolderDestination(url.removeprefix("file://"))
+
+
+# Each of the others takes libraries that are not loaded before they are needed.
+
+
+def _s3(url: str, settings: Settings) -> Destination:
+    from converter.destinations.s3 import S3Destination
+
+    return S3Destination(url, settings.s3, settings.partner, settings.sent, settings.most_bytes)
+
+
+def _ftp(url: str, settings: Settings) -> Destination:
+    from converter.destinations.ftp import ftp_destination
+
+    return ftp_destination(url, settings.ftp)
+
+
+def _sftp(url: str, settings: Settings) -> Destination:
+    from converter.destinations.sftp import sftp_destination
+
+    return sftp_destination(url, settings.sftp)
+
+
+SCHEMES: dict[str, Callable[[str, Settings], Destination]] = {
+    "": _folder,
+    "file": _folder,
+    "s3": _s3,
+    "ftp": _ftp,
+    "ftps": _ftp,
+    "sftp": _sftp,
+}
+
+
+def open_destination(url: str, settings: Settings) -> Destination:
+    """Return the destination that a URL names; nothing is connected yet. Raises `JobError` where it is wrong."""
+    scheme, separator, rest = url.partition("://")
     if not separator:
-        return FolderDestination(url)
+        return _folder(url, settings)
     if scheme.lower() not in SCHEMES:
         raise JobError(
-            f"output.to is '{mask_password(url)}', but {scheme}:// is not a destination that can be written yet"
+            f"output.to is '{mask_password(url)}', but {scheme}:// is not a destination"
             f"{nearest(scheme, filter(None, SCHEMES)) or '.'}",
-            "Write to a folder (--to FOLDER) and send the files from there.",
+            "Destinations are folders, s3://, ftp://, ftps:// and sftp://.",
         )
-    return SCHEMES[scheme.lower()](url[len(scheme) + 3 :])
+    if scheme.lower() != "file" and not _has_host(f"{scheme.lower()}://{rest}"):
+        raise JobError(
+            f"output.to is '{mask_password(url)}', which names no {'bucket' if scheme.lower() == 's3' else 'host'}.",
+            "For example: s3://BUCKET/PREFIX or sftp://USER@HOST/FOLDER.",
+        )
+    return SCHEMES[scheme.lower()](f"{scheme.lower()}://{rest}", settings)
+
+
+def _has_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # no port, no address
+        return False

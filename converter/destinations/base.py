@@ -1,35 +1,98 @@
-"""What every destination promises."""
+"""What every destination promises: a part is visible under its final name whole and once, or not at all."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol
 
-from converter.parts import PartWriter
 from converter.spec.names import FileName
 
 
-class Destination(Protocol):
-    """A place for parts. A part is visible under its final name whole and once, or not at all.
+class Finding(NamedTuple):
+    """What a check found, as a line for people: `ok`, `warning` or `error`, and what to do about it."""
 
-    All methods raise `DestinationError`.
+    level: Literal["ok", "warning", "error"]
+    text: str
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A part that has arrived whole, and is not visible yet.
+
+    `bytes` and `crc32` are those of the part as sent. `state` is what the destination needs to publish or to remove
+    the part, also in another process: plain texts, numbers and lists, which the journal keeps.
     """
 
-    def check(self, name: FileName) -> None:
-        """Make sure, before anything is converted, that parts of this name can be written and replace nothing."""
+    name: str
+    bytes: int
+    crc32: int
+    state: Mapping[str, Any]
+
+
+class Incoming(Protocol):
+    """A part on its way, out of sight. Used by one thread at a time."""
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        """What `Destination.discard` needs to remove the part, from now on."""
         ...
 
-    def create(self, name: str) -> PartWriter:
-        """Begin a part, out of sight."""
+    def write(self, data: bytes | memoryview) -> None:
+        """Send the next bytes; `data` is not kept."""
         ...
 
-    def url(self, name: str) -> str:
-        """Where the part will be."""
-        ...
-
-    def publish(self) -> None:
-        """Make all finished parts visible, together; where that fails, none of them stays."""
+    def finish(self) -> Arrived:
+        """Make sure that everything has arrived as it was written."""
         ...
 
     def abort(self) -> None:
-        """Remove everything that is not published. Does nothing after `publish`."""
+        """Let go, and remove what has arrived as far as that can be done. Never raises."""
+        ...
+
+
+class Destination(Protocol):
+    """A place for parts.
+
+    Methods raise `DestinationError`, and of its kinds `TransientError` where another try may help. Several parts may
+    be on their way at once, in a thread each.
+    """
+
+    direct: bool
+    """Whether parts are written in place, with nothing between that could fail and be tried again."""
+
+    def check(self, name: FileName) -> list[Finding]:
+        """See whether parts of this name can be written and would replace nothing, and leave nothing behind.
+
+        What is wrong is found, not raised.
+        """
+        ...
+
+    def create(self, name: str) -> Incoming:
+        """Begin a part, out of sight."""
+        ...
+
+    def holds(self, part: Arrived) -> bool:
+        """Say whether a part that had arrived is still there, as far as that can be seen; or visible already."""
+        ...
+
+    def publish(self, part: Arrived) -> None:
+        """Make a part visible. Where it is visible already, with the same bytes, all is well."""
+        ...
+
+    def discard(self, name: str, state: Mapping[str, Any]) -> None:
+        """Remove what is not published of a part, if it is there. What is published stays."""
+        ...
+
+    def sweep(self, name: FileName, keep: Collection[Arrived]) -> None:
+        """Remove all unpublished parts of a run, which is over, but for some; as far as they can be seen."""
+        ...
+
+    def url(self, name: str) -> str:
+        """Where a part will be, without any password."""
+        ...
+
+    def close(self) -> None:
+        """Give connections back. The destination can still be used, and opens new ones."""
         ...

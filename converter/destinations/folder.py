@@ -1,4 +1,4 @@
-"""A folder. Parts grow under `NAME.partial` and get their names together, once all are whole.
+"""A folder. Parts grow under `NAME.partial` and get their names once all are whole.
 
 A final name is made by a hard link, which never replaces a file; where the file system has none, by looking
 first and renaming then.
@@ -9,98 +9,109 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import IO
+from typing import Any
 
+from isal import isal_zlib
+
+from converter.destinations.base import Arrived, Finding
 from converter.errors import DestinationError
 from converter.spec.names import FileName
 
 PARTIAL = ".partial"
 _FLUSH_BYTES = 32 << 20  # so much is on its way to the disk before the next is sent after it
+_READ_BYTES = 1 << 20
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
 class FolderDestination:
     """A folder on a local or mounted file system; it is made when the first part is."""
 
+    direct = True
+
     def __init__(self, path: str) -> None:
         self._folder = Path(path).expanduser()
-        self._parts: list[_FolderPart] = []
-        self._flusher = ThreadPoolExecutor(1, thread_name_prefix="flush")
 
-    def check(self, name: FileName) -> None:
+    def check(self, name: FileName) -> list[Finding]:
         """See that the folder can be written and holds no part of this name."""
-        with self._mapped("look into"):
-            place = self._folder
-            while not place.exists():
-                place = place.parent
-            if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-                raise DestinationError(
-                    f"The folder '{self._folder}' cannot be written.",
-                    "Choose another one (--to), or change its permissions.",
-                )
-            if not self._folder.exists():
-                return
-            for file in sorted(self._folder.iterdir()):
-                self._check_file(file.name, name)
-
-    def _check_file(self, found: str, name: FileName) -> None:
         try:
-            other = FileName.parse(found.removesuffix(PARTIAL))
-        except ValueError:
-            return
-        if other.stem != name.stem:
-            return
-        if found.endswith(PARTIAL):
-            raise DestinationError(
-                f"'{found}' is in '{self._folder}': a run with this name is going on, or was killed.",
-                "If none is going on, remove the file, or use another timestamp.",
-            )
-        raise DestinationError(
-            f"'{found}' is in '{self._folder}' already, and nothing is ever overwritten.",
-            "Leave output.timestamp out, or use another one (N2).",
-        )
+            return [self._writable() or Finding("ok", f"The folder '{self._folder}' can be written."), *self._taken(name)]
+        except OSError as error:
+            return [_finding(_cannot("look into the folder", self._folder, error))]
+
+    def _writable(self) -> Finding | None:
+        place = self._folder
+        while not place.exists():
+            place = place.parent
+        if place.is_dir() and os.access(place, os.W_OK | os.X_OK):
+            return None
+        advice = "Choose another one (--to), or change its permissions."
+        return Finding("error", f"The folder '{self._folder}' cannot be written.", advice)
+
+    def _taken(self, name: FileName) -> Iterator[Finding]:
+        """Find files of this name, whole and partial."""
+        for found in _files_of(self._folder, name):
+            if found.endswith(PARTIAL):
+                yield Finding(
+                    "error",
+                    f"'{found}' is in '{self._folder}': a run with this name is going on, or was killed.",
+                    "If none is going on, finish it with --resume, remove the file, or use another timestamp.",
+                )
+            else:
+                yield Finding(
+                    "error",
+                    f"'{found}' is in '{self._folder}' already, and nothing is ever overwritten.",
+                    "Finish the run that began it with --resume, leave output.timestamp out, or use another one (N2).",
+                )
 
     def create(self, name: str) -> _FolderPart:
         """Begin a part under its partial name."""
         with self._mapped("write into"):
             self._folder.mkdir(parents=True, exist_ok=True)
-            part = _FolderPart(self._folder / name, self._flusher)
-            self._parts.append(part)  # before there is a file, so that a signal at any moment finds what to remove
-            part.begin()
-        return part
+            return _FolderPart(self._folder / name)
+
+    def holds(self, part: Arrived) -> bool:
+        """Read the part, and say whether it is what was written."""
+        path = self._folder / part.name
+        with self._mapped("read"):
+            return any(_is_same(each, part) for each in (path, _partial(path)))
+
+    def publish(self, part: Arrived) -> None:
+        """Give the part its final name."""
+        path = self._folder / part.name
+        partial = _partial(path)
+        with self._mapped("name the parts in"):
+            try:
+                _name(partial, path)
+            except (FileExistsError, FileNotFoundError):
+                # Named before, by a run that died then; or by somebody else.
+                if not (path.exists() and (_is_one(partial, path) or _is_same(path, part))):
+                    raise
+            partial.unlink(missing_ok=True)
+            self._sync_folder()
+
+    def discard(self, name: str, state: Mapping[str, Any]) -> None:
+        """Remove the partial file."""
+        del state
+        with self._mapped("remove parts from"):
+            _partial(self._folder / name).unlink(missing_ok=True)
+
+    def sweep(self, name: FileName, keep: Collection[Arrived]) -> None:
+        """Remove the partial files of this name."""
+        kept = {_partial(self._folder / part.name).name for part in keep}
+        with self._mapped("remove parts from"):
+            for found in _files_of(self._folder, name):
+                if found.endswith(PARTIAL) and found not in kept:
+                    (self._folder / found).unlink(missing_ok=True)
 
     def url(self, name: str) -> str:
         """Return the path of the part, absolute."""
         return str((self._folder / name).absolute())
 
-    def publish(self) -> None:
-        """Give every part its final name; take the names back where one cannot be given."""
-        named: list[Path] = []
-        try:
-            with self._mapped("name the parts in"):
-                for part in self._parts:
-                    _name(part.partial, part.path)
-                    named.append(part.path)
-                for part in self._parts:
-                    part.partial.unlink(missing_ok=True)
-                self._sync_folder()
-        except BaseException:
-            for path in named:
-                with contextlib.suppress(OSError):
-                    path.unlink()
-            raise
-        self._parts.clear()
-        self._flusher.shutdown()
-
-    def abort(self) -> None:
-        """Close and remove what is not published."""
-        self._flusher.shutdown(wait=True, cancel_futures=True)
-        for part in self._parts:
-            part.discard()
-        self._parts.clear()
+    def close(self) -> None:
+        """Do nothing: there is no connection."""
 
     def _sync_folder(self) -> None:
         descriptor = os.open(self._folder, os.O_RDONLY)
@@ -120,68 +131,92 @@ class FolderDestination:
 class _FolderPart:
     """One part, growing."""
 
-    def __init__(self, path: Path, flusher: ThreadPoolExecutor) -> None:
-        self.path = path
-        self.partial = path.with_name(path.name + PARTIAL)
-        self._file: IO[bytes] | None = None
-        self._ours = False
-        self._flusher = flusher
-        self._flushing: Future[None] | None = None
-        self._written = self._flushed = 0
+    state: Mapping[str, Any] = {}
 
-    def begin(self) -> None:
-        """Create the file. Raises `FileExistsError` where another run has."""
-        self._ours = not self.partial.exists()
-        try:
-            self._file = self.partial.open("xb")
-        except FileExistsError:
-            self._ours = False
-            raise
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._partial = _partial(path)
+        self._flusher = ThreadPoolExecutor(1, thread_name_prefix="flush")
+        self._flushing: Future[None] | None = None
+        self._written = self._flushed = self._crc32 = 0
+        self._file = self._partial.open("xb")
 
     def write(self, data: bytes | memoryview) -> None:
         """Write the next bytes; every few megabytes the disk is set to work, so that the last flush is short."""
-        assert self._file is not None  # noqa: S101 - for the type checker: begun
         try:
             self._file.write(data)
             self._written += len(data)
+            self._crc32 = isal_zlib.crc32(data, self._crc32)
             if self._written - self._flushed >= _FLUSH_BYTES and (self._flushing is None or self._flushing.done()):
                 self._wait_for_flush()
                 self._file.flush()
                 self._flushed = self._written
                 self._flushing = self._flusher.submit(os.fsync, self._file.fileno())
         except OSError as error:
-            raise _cannot("write", self.path, error) from None
+            raise _cannot("write", self._path, error) from None
 
-    def finish(self) -> None:
+    def finish(self) -> Arrived:
         """Bring everything to the disk and check that all of it is there."""
-        assert self._file is not None  # noqa: S101 - for the type checker: begun
         try:
             self._wait_for_flush()
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
-            size = self.partial.stat().st_size
+            size = self._partial.stat().st_size
         except OSError as error:
-            raise _cannot("write", self.path, error) from None
+            raise _cannot("write", self._path, error) from None
+        finally:
+            self._flusher.shutdown(wait=False)
         if size != self._written:
             raise DestinationError(
-                f"'{self.path}' has {size:,} bytes on disk, but {self._written:,} were written.",
+                f"'{self._path}' has {size:,} bytes on disk, but {self._written:,} were written.",
                 "Is the disk full or the file system damaged? Nothing was published.",
             )
+        return Arrived(self._path.name, size, self._crc32, self.state)
 
-    def discard(self) -> None:
-        """Remove the part, whatever state it is in."""
+    def abort(self) -> None:
+        """Close and remove the file."""
+        self._flusher.shutdown(wait=True, cancel_futures=True)
         with contextlib.suppress(OSError):
-            if self._file is not None:
-                self._file.close()
+            self._file.close()
         with contextlib.suppress(OSError):
-            if self._ours:
-                self.partial.unlink(missing_ok=True)
+            self._partial.unlink(missing_ok=True)
 
     def _wait_for_flush(self) -> None:
         if self._flushing is not None:
             self._flushing.result()
             self._flushing = None
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(path.name + PARTIAL)
+
+
+def _files_of(folder: Path, name: FileName) -> list[str]:
+    """Return the files of a run in a folder, whole and partial, in order."""
+    if not folder.exists():
+        return []
+    found = sorted(file.name for file in folder.iterdir())
+    return [each for each in found if name.has_part(each.removesuffix(PARTIAL))]
+
+
+def _is_same(path: Path, part: Arrived) -> bool:
+    """Say whether a file is there and holds the bytes of a part."""
+    try:
+        if path.stat().st_size != part.bytes:
+            return False
+        crc32 = 0
+        with path.open("rb") as file:
+            while data := file.read(_READ_BYTES):
+                crc32 = isal_zlib.crc32(data, crc32)
+    except FileNotFoundError:
+        return False
+    return crc32 == part.crc32
+
+
+def _is_one(partial: Path, path: Path) -> bool:
+    """Say whether both names are one file's."""
+    return partial.exists() and partial.samefile(path)
 
 
 def _name(partial: Path, path: Path) -> None:
@@ -194,6 +229,10 @@ def _name(partial: Path, path: Path) -> None:
         if path.exists():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
         partial.rename(path)
+
+
+def _finding(error: DestinationError) -> Finding:
+    return Finding("error", error.message, error.hint)
 
 
 def _cannot(what: str, path: Path, error: OSError) -> DestinationError:

@@ -79,6 +79,13 @@ class FileName:
         """The name without split number and extension: what all parts of a run share."""
         return str(replace(self, split=None, extension=""))
 
+    def has_part(self, name: str) -> bool:
+        """Say whether a file name is that of a part of the same run."""
+        try:
+            return self.parse(name).stem == self.stem
+        except ValueError:
+            return False
+
     def part(self, number: int) -> FileName:
         """Return the name of part `number`, counted from 1 (N3)."""
         return replace(self, split=number)
