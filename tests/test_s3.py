@@ -9,6 +9,7 @@ import random
 import re
 import traceback
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -533,6 +534,44 @@ def test_f14_a_long_list_of_uploads_is_swept(scripted: ScriptedPlace) -> None:
         destination.create(str(NAME.part(number)))
     destination.sweep(NAME, [])
     assert scripted.hidden() == set()
+
+
+def test_a_sweep_that_is_denied_does_nothing_and_one_that_fails_can_be_tried_again(scripted: ScriptedPlace) -> None:
+    destination = scripted.destination()
+    destination.create(FIRST)
+    scripted.server.always["abort"] = Act(403, "AccessDenied")
+    destination.sweep(NAME, [])
+    scripted.server.always["abort"] = Act(503, "SlowDown")
+    with pytest.raises(TransientError, match="Cannot remove what was sent of"):
+        destination.sweep(NAME, [])
+    scripted.server.always.clear()
+    destination.sweep(NAME, [])
+    assert scripted.hidden() == set()
+
+
+def test_many_parts_are_on_their_way_at_once(both: ScriptedPlace) -> None:
+    destination = both.destination()
+    data = {str(NAME.part(number)): DATA[number:] for number in range(1, 5)}
+    with ThreadPoolExecutor(4) as threads:
+        parts = list(threads.map(lambda name: send(destination, name, data[name]), data))
+        list(threads.map(destination.publish, parts))
+    assert both.visible() == data
+
+
+def test_connections_that_were_given_back_are_opened_again(scripted: ScriptedPlace) -> None:
+    destination = scripted.destination()
+    part = destination.create(FIRST)
+    destination.close()
+    part.write(DATA)
+    arrived = part.finish()
+    destination.close()
+    destination.publish(arrived)
+    assert scripted.visible() == {FIRST: DATA}
+
+
+def test_the_endpoint_may_come_from_the_environment(scripted: ScriptedPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", scripted.endpoint)
+    assert levels(scripted.destination(endpoint_url=None)) == ["ok"]
 
 
 def test_an_abort_that_is_denied_is_a_warning(scripted: ScriptedPlace) -> None:
