@@ -322,6 +322,29 @@ def test_a_part_arrives_whole(both: ScriptedPlace) -> None:
     assert not [call for call in both.server.calls if "trailer" in str(call.headers).lower()]
 
 
+def test_a_check_and_a_part_begin_alike_with_all_that_the_job_wants(scripted: ScriptedPlace) -> None:
+    wanted = {
+        "x-amz-acl": "bucket-owner-full-control",
+        "x-amz-server-side-encryption": "aws:kms",
+        "x-amz-server-side-encryption-aws-kms-key-id": "key-1",
+        "x-amz-storage-class": "STANDARD_IA",
+        "x-amz-checksum-algorithm": "CRC32",
+        "x-amz-checksum-type": "FULL_OBJECT",
+    }
+    destination = scripted.destination(
+        acl="bucket-owner-full-control", sse="aws:kms", kms_key_id="key-1", storage_class="STANDARD_IA"
+    )
+    destination.check(NAME)
+    destination.create(FIRST)
+    for call in scripted.server.calls_of("begin"):
+        assert {name: call.headers.get(name) for name in wanted} == wanted
+    scripted.destination().create(FIRST)
+    assert {*wanted} & {*scripted.server.calls_of("begin")[2].headers} == {
+        "x-amz-checksum-algorithm",
+        "x-amz-checksum-type",
+    }
+
+
 def test_publishing_has_conditions_where_the_server_keeps_them(both: ScriptedPlace) -> None:
     destination = both.destination()
     destination.publish(send(destination))
