@@ -7,6 +7,7 @@ import gc
 import json
 import random
 import re
+import ssl
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import trustme
 
 from converter.destinations import Settings, open_destination
 from converter.destinations.base import Arrived
@@ -708,6 +710,25 @@ def test_an_answer_that_is_not_one_of_s3_is_an_error(scripted: ScriptedPlace, mo
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", scripted.endpoint + "/sts/assume")
     (found,) = scripted.destination(role_arn="arn:aws:iam::123456789012:role/x").check(NAME)
     assert "the answer is not one of S3" in found.text
+
+
+def test_f20_over_tls_a_certificate_must_be_trusted_and_bodies_go_as_they_are(
+    scripted: ScriptedPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    scripted.server.socket = context.wrap_socket(scripted.server.socket, server_side=True)
+    scripted.endpoint = scripted.endpoint.replace("http:", "https:")
+    (found,) = scripted.destination().check(NAME)
+    assert "the server's certificate is not trusted" in found.text
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "authority.pem"))
+    destination = scripted.destination()
+    destination.publish(send(destination))
+    assert scripted.visible() == {FIRST: DATA}
+    for call in scripted.server.calls_of("send"):
+        assert call.headers["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD"
+        assert "content-encoding" not in call.headers
 
 
 @pytest.mark.parametrize(("date", "expected"), [("Sun, 21 Apr 2013 12:00:00 GMT", ["ok", "warning"]), ("soon", ["ok"])])

@@ -149,14 +149,13 @@ class S3Destination:
 
     def _confirm(self, part: Arrived) -> None:
         """Look at what was published, where the server did not say what it made of it."""
+        place = self._bucket.url(_State(**part.state).key)
         match self._compare(part):
             case "nothing":
-                raise TransientError(
-                    f"'{self.url(part.name)}' was published, but cannot be seen yet.", "It is looked for again."
-                )
+                raise TransientError(f"'{place}' was published, but cannot be seen yet.", "It is looked for again.")
             case "other":
                 raise DestinationError(
-                    f"'{self.url(part.name)}' was published, but it is not what was sent.",
+                    f"'{place}' was published, but it is not what was sent.",
                     "Remove it, and run again with another timestamp (N2).",
                 )
 
