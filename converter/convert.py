@@ -130,8 +130,6 @@ def convert(
     journal = Journal(_journal_path(job))
     with _concealing(job), locked(journal.path):
         past = journal.read()
-        if past and past.ended == "over":
-            past = None
         say = notify or (lambda _: None)
         try:
             if not (resume and past):
@@ -249,7 +247,7 @@ def _delivery(job: Job, destination: Destination, journal: Journal) -> Delivery:
 def _resumed(job: Job, journal: Journal, past: Past, notify: Callable[[str], None]) -> Report:
     """Finish a run that died while it published, and return its report; or that of a run that is done."""
     report = Report.from_dict(past.report or {})
-    if past.ended:
+    if past.is_done:
         _check_input(job, past, find_files(job.input), "is finished")
         notify(f"The run {past.run.name} is finished: there is nothing to resume, and nothing was done.")
         return report
@@ -261,7 +259,7 @@ def _resumed(job: Job, journal: Journal, past: Past, notify: Callable[[str], Non
         delivery.publish()
         folder = _report_folder(job)
         RejectsFile(_rejects_path(folder, past.run.name), (), (), show_rows=False).publish()
-        _write(_report_path(folder, past.run.name), report.to_json())
+        _write(_report_path(folder, past.run.name), report).publish()
         journal.note("done")
     except ConverterError as error:
         raise _still_to_publish(error, delivery) from None
@@ -319,7 +317,7 @@ class _Run:
         """Check the destination and begin a journal. `past` is a run that died, or is done; it is given up."""
         plan = self._plan
         self._warnings += _checked(plan)
-        if past and not past.ended:
+        if past and not past.is_done:
             self._give_up(past)
         self._journal.begin(
             JournalRun(
@@ -383,8 +381,7 @@ class _Run:
             delivery.close()
             return
         if delivery.discard() and not delivery.published:  # else there is something to resume
-            with contextlib.suppress(DestinationError):  # where even that fails, what is to be told is the first error
-                self._journal.note("over")
+            self._journal.remove()
 
     def _converted(self, progress: Callable[[Progress], None]) -> list[Part]:
         """Convert everything; the parts have arrived whole, but are not visible yet."""
@@ -431,15 +428,19 @@ class _Run:
             # Where parts are published one by one, those are out.
             visible = [part for number, part in enumerate(parts, 1) if number in self._delivery.published]
             self._rejects.publish()
-            _write(plan.report_path, self._described(visible).to_json())
+            _write(plan.report_path, self._described(visible)).publish()
             raise self._too_few_left()
         report = self._described(parts)
-        self._journal.note("publishing", report=report.as_dict())
-        self._publishing = True
-        self._delivery.publish()
-        self._rejects.publish()
-        _write(plan.report_path, report.to_json())
-        self._journal.note("done")
+        written = _write(plan.report_path, report)
+        try:
+            self._journal.note("publishing", report=report.as_dict())
+            self._publishing = True
+            self._delivery.publish()
+            self._rejects.publish()
+            written.publish()
+            self._journal.note("done")
+        finally:
+            written.discard()
         return report
 
     def _described(self, parts: list[Part]) -> Report:
@@ -508,19 +509,46 @@ class _Run:
         )
 
 
-def _write(path: Path, data: bytes) -> None:
-    """Write a file whole, or not at all, and bring it to the disk."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("wb") as file:
+class _Written:
+    """The report in a file, under a partial name until it is published."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._partial = path.with_name(path.name + ".partial")
+
+    def write(self, data: bytes) -> None:
+        """Bring the file to the disk."""
+        with self._mapped(), self._partial.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise DestinationError(
-            f"Cannot write the report '{path}': {error.strerror or error}.", "Choose another folder with report.dir."
-        ) from None
-    finally:
+
+    def publish(self) -> None:
+        """Give the file its name."""
+        with self._mapped():
+            self._partial.replace(self._path)
+
+    def discard(self) -> None:
+        """Remove what is not published."""
         with contextlib.suppress(OSError):  # the first error is the one to tell
-            partial.unlink(missing_ok=True)
+            self._partial.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _mapped(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            self.discard()
+            if isinstance(error, OSError):
+                raise DestinationError(
+                    f"Cannot write the report '{self._path}': {error.strerror or error}.",
+                    "Choose another folder with report.dir.",
+                ) from None
+            raise
+
+
+def _write(path: Path, report: Report) -> _Written:
+    """Write a report under a partial name."""
+    written = _Written(path)
+    written.write(report.to_json())
+    return written

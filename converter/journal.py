@@ -8,7 +8,9 @@ A line is on the disk before what follows from it happens. The events, in the or
 - `arrived`: a part is there whole, and not visible yet;
 - `publishing`: every row is accounted for, and all parts become visible, with the report that will tell of it;
 - `published`: a part is visible;
-- `done`: the report is written; or `over`: the run was given up, and nothing is left of it.
+- `done`: the report is written.
+
+The journal of a run that was given up, and of which nothing is left, is removed.
 
 A lock beside the journal, which goes with its process, keeps two runs of one job apart.
 """
@@ -65,8 +67,7 @@ class Past:
     published: set[int] = field(default_factory=set)
     report: dict[str, Any] | None = None
     """The report of a run that began to publish."""
-    ended: str = ""
-    """`done`, `over`, or nothing for a run that died."""
+    is_done: bool = False
 
     def planned(self, held: set[int]) -> list[Planned]:
         """Return how the text was cut into parts, as far as it was; `held` are the numbers of those still there."""
@@ -91,8 +92,8 @@ class Past:
                 self.report = facts["report"]
             case "published":
                 self.published.add(number)
-            case "done" | "over":
-                self.ended = event
+            case "done":
+                self.is_done = True
 
 
 class Journal:
@@ -153,7 +154,7 @@ class Journal:
 
     def note(self, event: str, **facts: Any) -> None:
         """Add a line, and bring it to the disk."""
-        if self._descriptor is None:  # over already
+        if self._descriptor is None:  # given up already
             return
         line = orjson.dumps({"event": event, **facts}) + b"\n"
         try:
@@ -162,6 +163,12 @@ class Journal:
             os.fsync(self._descriptor)
         except OSError as error:
             raise self._cannot("write", error) from None
+
+    def remove(self) -> None:
+        """Remove the journal: nothing is left of its run."""
+        self.close()
+        with contextlib.suppress(OSError):  # then it tells of what is not there any more, which does no harm
+            self.path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close the file."""
