@@ -96,9 +96,13 @@ servers = pytest.mark.parametrize("server_place", SERVERS, indirect=True)
 
 def send(destination: Destination, name: str, *blocks: bytes | memoryview) -> Arrived:
     part = destination.create(name)
-    for block in blocks:
-        part.write(block)
-    return part.finish()
+    try:
+        for block in blocks:
+            part.write(block)
+        return part.finish()
+    except DestinationError:
+        part.abort()
+        raise
 
 
 def journaled(part: Arrived) -> Arrived:

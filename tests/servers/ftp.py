@@ -62,6 +62,7 @@ class FtpServer:
     seen: list[str] = field(default_factory=list)
     reused: list[bool] = field(default_factory=list)
     port: int = 0
+    opened: list[Destination] = field(default_factory=list)
 
     def start(self) -> FtpServer:
         outer = self
@@ -77,12 +78,12 @@ class FtpServer:
                     return
                 super().pre_process_command(line, cmd, arg)  # type: ignore[misc]
 
-            def respond(self, resp: str, *args: Any) -> None:
+            def respond(self, resp: str, *args: Any, **kwargs: Any) -> None:
                 found = re.match(r"227 .*,(\d+),(\d+)\)", resp)
                 if found and outer.through:
                     port = outer.through(int(found[1]) * 256 + int(found[2]))
                     resp = f"227 Entering passive mode (127,0,0,1,{port // 256},{port % 256})."
-                super().respond(resp, *args)  # type: ignore[misc]
+                super().respond(resp, *args, **kwargs)  # type: ignore[misc]
 
         class Data(TLS_DTPHandler):
             def handle_ssl_established(self) -> None:
@@ -142,7 +143,8 @@ class FtpServer:
             ca_file = self.root.parent / "ca.pem"
             authority().cert_pem.write_to_path(str(ca_file))
             settings = {"tls_ca_file": str(ca_file), **settings}
-        return ftp_destination(url or self.url(), Ftp(**{"timeout": TIMEOUT, **settings}))
+        self.opened.append(ftp_destination(url or self.url(), Ftp(**{"timeout": TIMEOUT, **settings})))
+        return self.opened[-1]
 
 
 @contextlib.contextmanager
@@ -154,6 +156,8 @@ def ftp_server(folder: Path, **settings: Any) -> Iterator[FtpServer]:
     try:
         yield server
     finally:
+        for destination in server.opened:
+            destination.close()
         server.stop()
 
 
@@ -162,11 +166,9 @@ def ftp_place(folder: Path, *, tls: bool = False) -> Iterator[FolderPlace]:
     """A folder on a server, not made yet."""
     with ftp_server(folder, tls=tls) as server:
         (server.root / "closed").mkdir()
-        opened: list[Destination] = []
 
         def open_at(url: str) -> Destination:
-            opened.append(server.destination(url, timeout=3))
-            return opened[-1]
+            return server.destination(url, timeout=3)
 
         authorizer = server._server.handler.authorizer
         authorizer.override_perm(USER, str(server.root / "closed"), "el")
@@ -181,5 +183,3 @@ def ftp_place(folder: Path, *, tls: bool = False) -> Iterator[FolderPlace]:
                 "folder": lambda: open_at(server.url("/closed/in")),
             },
         )
-        for destination in opened:
-            destination.close()

@@ -48,6 +48,7 @@ class SftpServer:
     port: int = 0
     writes: int = 0
     connections: set[Any] = field(default_factory=set)
+    opened: list[Destination] = field(default_factory=list)
 
     def start(self) -> SftpServer:
         self._loop = asyncio.new_event_loop()
@@ -149,7 +150,8 @@ class SftpServer:
 
     def destination(self, url: str | None = None, **settings: Any) -> Destination:
         trusted = {} if "host_key_fingerprint" in settings else {"known_hosts": self.known_hosts}
-        return sftp_destination(url or self.url(), Sftp(**{"timeout": TIMEOUT, **trusted, **settings}))
+        self.opened.append(sftp_destination(url or self.url(), Sftp(**{"timeout": TIMEOUT, **trusted, **settings})))
+        return self.opened[-1]
 
 
 @contextlib.contextmanager
@@ -161,6 +163,8 @@ def sftp_server(folder: Path, **settings: Any) -> Iterator[SftpServer]:
     try:
         yield server
     finally:
+        for destination in server.opened:
+            destination.close()
         server.stop()
 
 
@@ -169,11 +173,9 @@ def sftp_place(folder: Path) -> Iterator[FolderPlace]:
     """A folder on a server, not made yet."""
     with sftp_server(folder) as server:
         (server.root / "a file").write_bytes(b"")
-        opened: list[Destination] = []
 
         def open_at(url: str) -> Destination:
-            opened.append(server.destination(url, timeout=3))
-            return opened[-1]
+            return server.destination(url, timeout=3)
 
         yield FolderPlace(
             server.root / "in/bound",
@@ -186,5 +188,3 @@ def sftp_place(folder: Path) -> Iterator[FolderPlace]:
                 "folder": lambda: open_at(server.url("/a%20file/in")),
             },
         )
-        for destination in opened:
-            destination.close()
