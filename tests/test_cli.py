@@ -361,7 +361,7 @@ def test_on_a_terminal_a_bar_and_the_summary_are_shown(folder: Path) -> None:
     assert shown.count(b"\x1b[?25l") == shown.count(b"\x1b[?25h"), "the cursor is there again"
 
 
-HALF_WAY = Progress(500_000, 1_000_000, 12_345, 6, 2, 100_000, 3.0)
+HALF_WAY = Progress(500_000, 1_000_000, 12_345, 6, 2, 1, 100_000, 3.0)
 
 
 def test_progress_as_lines_and_as_json_is_shown_now_and_then(

@@ -30,7 +30,9 @@ def convert(
         str | None,
         typer.Option("--format", metavar="NAME", help="csv, tsv, parquet, ndjson or arrow; else by the suffix."),
     ] = None,
-    to: Annotated[str | None, typer.Option(metavar="FOLDER", help="Where the parts go.")] = None,
+    to: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where the parts go: a folder, s3://, ftp://, ftps:// or sftp://.")
+    ] = None,
     dpid: Annotated[
         int | None, typer.Option(metavar="NUMBER", help="The data source whose IDs are in the file.")
     ] = None,
@@ -63,6 +65,9 @@ def convert(
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything and show what would be done; write nothing.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Finish a run of this job that died; start one where there is none.")
     ] = False,
     progress: Annotated[
         Mode, typer.Option(metavar="auto|json|off", help="How progress is shown, on standard error.")
@@ -98,10 +103,10 @@ def convert(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy reads this when imported; else it starts idle threads
     if job.run.threads:  # the engine reads this when it is first imported
         os.environ.setdefault("POLARS_MAX_THREADS", str(job.run.threads))
-    _convert(job, progress, dry_run=dry_run)
+    _convert(job, progress, dry_run=dry_run, resume=resume)
 
 
-def _convert(job: Job, progress: Mode, *, dry_run: bool) -> None:
+def _convert(job: Job, progress: Mode, *, dry_run: bool, resume: bool) -> None:
     from converter.cli import summary
     from converter.convert import convert as run
 
@@ -111,7 +116,7 @@ def _convert(job: Job, progress: Mode, *, dry_run: bool) -> None:
         _show_plan(job)
         return
     with showing(progress) as update:
-        report = run(job, progress=update)
+        report = run(job, progress=update, notify=_notice, resume=resume)
     if progress == "json":
         sys.stderr.write('{"event": "done", "report": ' + _one_line(report.to_json()) + "}\n")
     elif progress != "off":
@@ -124,7 +129,11 @@ def _show_plan(job: Job) -> None:
 
     checked = plan(job)
     preview.show(checked)
-    checked.destination.abort()
+    checked.destination.close()
+
+
+def _notice(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def _one_line(document: bytes) -> str:

@@ -37,7 +37,10 @@ class FolderDestination:
     def check(self, name: FileName) -> list[Finding]:
         """See that the folder can be written and holds no part of this name."""
         try:
-            return [self._writable() or Finding("ok", f"The folder '{self._folder}' can be written."), *self._taken(name)]
+            return [
+                self._writable() or Finding("ok", f"The folder '{self._folder}' can be written."),
+                *self._taken(name),
+            ]
         except OSError as error:
             return [_finding(_cannot("look into the folder", self._folder, error))]
 

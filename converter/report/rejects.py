@@ -143,10 +143,15 @@ class RejectsFile:
         except OSError as error:
             raise _cannot(self.path, error) from None
 
+    def close(self) -> None:
+        """Close the file, and leave it under the name that it has."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # what could not be written has been told
+                self._file.close()
+
     def discard(self) -> None:
         """Remove what is not published."""
-        if self._file is not None:
-            self._file.close()
+        self.close()
         with contextlib.suppress(OSError):  # a folder that is not there holds nothing to remove
             self._partial.unlink(missing_ok=True)
 

@@ -1,0 +1,355 @@
+"""S3, and what speaks like it. A part is a multipart upload, which nobody sees until it is completed.
+
+1. `create` begins an upload through smart-open, which cuts what is written into pieces and sends them one by one.
+   What smart-open takes for boto3's client is ours (`_Sender`): each piece carries its CRC32, and the answer is
+   compared. It cannot complete an upload: whatever becomes of the stream, left open, closed by the garbage collector
+   or by an exception, nothing appears.
+2. `finish` sends the rest, and proves that every byte went out.
+3. `publish` completes the upload, on condition that nothing has that key, and with size and CRC32 of the whole part.
+   Servers that know no such conditions are asked before and after, as far as one may look.
+
+What may be tried again a request at a time is tried by boto3; what is left is a `TransientError`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import email.utils
+import hashlib
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, BinaryIO, Literal, NamedTuple, TypedDict, Unpack
+
+import smart_open.s3
+from isal import isal_zlib
+
+from converter.destinations.base import Arrived, Finding
+from converter.destinations.s3_bucket import Bucket, Object, Proof, Upload, base64_of
+from converter.errors import DestinationError, JobError, TransientError
+from converter.job import S3, mask_password
+from converter.spec.environments import key
+from converter.spec.names import FileName
+
+_BUCKET = re.compile(r"[A-Za-z0-9._-]{3,255}")
+_MOST_PIECES = 10_000
+_SKEW = datetime.timedelta(minutes=5)  # S3 itself refuses a clock that is a quarter of an hour off
+
+_Seen = Literal["nothing", "unseen", "same", "alike", "other"]
+"""What stands at a key: nothing; it cannot be seen; the same bytes; as many, which are not compared; others."""
+
+
+class S3Destination:
+    """A bucket, and the folder in it for a partner and a day: `[PREFIX/][PARTNER/]date=YYYY-MM-DD/` (N5).
+
+    `most_bytes` is the most that a part will have. Raises `JobError` where the URL names no bucket.
+    """
+
+    direct = False
+
+    def __init__(self, url: str, settings: S3, partner: str, sent: datetime.date, most_bytes: int) -> None:
+        bucket, _, prefix = url.removeprefix("s3://").partition("/")
+        if not _BUCKET.fullmatch(bucket) or not prefix.isprintable():
+            raise JobError(
+                f"output.to is '{mask_password(url)}', which does not name a bucket and a prefix.",
+                "For example: s3://BUCKET/PREFIX; the name of a bucket has letters, digits and - . _ only.",
+            )
+        self._bucket = Bucket(bucket, settings)
+        self._prefix, self._partner, self._sent = prefix.strip("/"), partner, sent
+        self._piece_bytes = max(settings.part_size, -(-most_bytes // _MOST_PIECES))
+
+    def check(self, name: FileName) -> list[Finding]:
+        """Begin an upload with the same settings and let go of it, and look for parts of this name."""
+        try:
+            return [*self._writable(name), *self._taken(name)]
+        except DestinationError as error:
+            return [Finding("error", error.message, error.hint)]
+
+    def _writable(self, name: FileName) -> Iterator[Finding]:
+        upload, date = self._bucket.begin(self._key(str(name.part(1))))
+        yield Finding("ok", f"The bucket '{self._bucket.name}' can be written.")
+        yield from _skewed(date)
+        try:
+            self._bucket.abort(upload)
+        except DestinationError as error:
+            yield Finding(
+                "warning",
+                f"{error.message} Incomplete uploads that are left behind are never seen, but cost storage.",
+                f"{error.hint} Or let a lifecycle rule of the bucket remove them.",
+            )
+
+    def _taken(self, name: FileName) -> Iterator[Finding]:
+        """Find parts of this name; where they cannot be listed, the first at least."""
+        keys, first = self._bucket.keys(self._key(name.stem)), self._key(str(name.part(1)))
+        if keys is None:
+            head = self._bucket.head(first)
+            keys = [first] if isinstance(head, Object) else []
+            if head is None:
+                yield Finding(
+                    "warning",
+                    f"Whether '{self._bucket.url(first)}' is there already cannot be seen.",
+                    "With s3:ListBucket it could be. On S3 itself nothing is overwritten in any case.",
+                )
+        found = [each for each in keys if self._is_part(each, name)]
+        if found:
+            more = f" and {len(found) - 1:,} more of its run are" if found[1:] else " is"
+            yield Finding(
+                "error",
+                f"'{self._bucket.url(found[0])}'{more} there already, and nothing is ever overwritten.",
+                "Finish the run that began it with --resume, leave output.timestamp out, or use another one (N2).",
+            )
+
+    def create(self, name: str) -> _S3Part:
+        """Begin an upload."""
+        return _S3Part(name, self._key(name), self._bucket, self._piece_bytes)
+
+    def holds(self, part: Arrived) -> bool:
+        """Compare the pieces that the server lists with those that were sent. Where one may not look, trust."""
+        state = _State(**part.state)
+        pieces = self._bucket.pieces(state.upload)
+        if pieces is None:
+            return self._look(part) != "other"
+        if pieces == "nothing":
+            return self._look(part) == "same"
+        return [each.etag for each in pieces] == state.etags and sum(each.bytes for each in pieces) == part.bytes
+
+    def publish(self, part: Arrived) -> None:
+        """Complete the upload.
+
+        What has that key already is compared, and never overwritten. Where the upload is gone, no further try can
+        help: that is a `DestinationError`, and the part has to be sent again.
+        """
+        state = _State(**part.state)
+        match self._look(part):
+            case "same":
+                with contextlib.suppress(DestinationError):  # the part may have been sent a second time
+                    self._bucket.abort(state.upload)
+                return
+            case "other":
+                raise self._not_overwritten(part)
+        conditions: dict[str, str | int] = {
+            "ChecksumCRC32": base64_of(part.crc32),
+            "ChecksumType": "FULL_OBJECT",
+            "MpuObjectSize": part.bytes,
+            "IfNoneMatch": "*",
+        }
+        try:
+            crc32 = self._bucket.complete(state.upload, state.etags, conditions if state.proof == "crc32" else {})
+        except DestinationError:
+            # The answer may be lost, or the refusal be that of a second try, after a first that worked.
+            match self._look(part):
+                case "same":
+                    return
+                case "other":
+                    raise self._not_overwritten(part) from None
+            raise
+        if crc32 != base64_of(part.crc32):
+            self._confirm(part)
+
+    def _confirm(self, part: Arrived) -> None:
+        """Look at what was published, where the server did not say what it made of it."""
+        match self._compare(part):
+            case "nothing":
+                raise TransientError(
+                    f"'{self.url(part.name)}' was published, but cannot be seen yet.", "It is looked for again."
+                )
+            case "other":
+                raise DestinationError(
+                    f"'{self.url(part.name)}' was published, but it is not what was sent.",
+                    "Remove it, and run again with another timestamp (N2).",
+                )
+
+    def discard(self, name: str, state: Mapping[str, Any]) -> None:
+        """Abort the upload."""
+        del name
+        self._bucket.abort(Upload(state["key"], state["upload_id"]))
+
+    def sweep(self, name: FileName, keep: Collection[Arrived]) -> None:
+        """Abort the uploads of this name, where they can be listed."""
+        kept = {_State(**part.state).upload_id for part in keep}
+        for upload in self._bucket.uploads(self._key(name.stem)) or []:
+            if self._is_part(upload.key, name) and upload.id not in kept:
+                self._bucket.abort(upload)
+
+    def url(self, name: str) -> str:
+        """Return the URL of a part."""
+        return self._bucket.url(self._key(name))
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._bucket.close()
+
+    def _key(self, name: str) -> str:
+        return "/".join(filter(None, [self._prefix, key(name, self._partner, self._sent)]))
+
+    def _is_part(self, key: str, name: FileName) -> bool:
+        """Say whether a key is that of a part of a run."""
+        base = key.rpartition("/")[2]
+        return key == self._key(base) and name.has_part(base)
+
+    def _look(self, part: Arrived) -> _Seen:
+        """Compare what stands at the key of a part with the part; it is read where nothing else can tell."""
+        seen = self._compare(part)
+        if seen == "alike":
+            same = self._bucket.read_crc32(_State(**part.state).key) == base64_of(part.crc32)
+            return "same" if same else "other"
+        return seen
+
+    def _compare(self, part: Arrived) -> _Seen:
+        """Compare what the server knows of what stands at the key of a part with the part."""
+        state = _State(**part.state)
+        head = self._bucket.head(state.key)
+        if not isinstance(head, Object):
+            return "unseen" if head is None else "nothing"
+        if head.bytes != part.bytes:
+            return "other"
+        if head.crc32:
+            return "same" if head.crc32 == base64_of(part.crc32) else "other"
+        return "same" if state.proof == "md5" and head.etag == _etag_of(state.etags) else "alike"
+
+    def _not_overwritten(self, part: Arrived) -> DestinationError:
+        return DestinationError(
+            f"'{self._bucket.url(_State(**part.state).key)}' is there already, with other bytes.",
+            "Nothing is ever overwritten: use another timestamp (N2).",
+        )
+
+
+class _State(NamedTuple):
+    """What the journal keeps of a part that has arrived: where it is, and what proves that it is whole."""
+
+    key: str
+    upload_id: str
+    etags: list[str]
+    proof: Proof
+
+    @property
+    def upload(self) -> Upload:
+        return Upload(self.key, self.upload_id)
+
+
+class _S3Part:
+    """One part on its way."""
+
+    def __init__(self, name: str, key: str, bucket: Bucket, piece_bytes: int) -> None:
+        self._name, self._bucket = name, bucket
+        self._written = self._crc32 = 0
+        self._sender = _Sender(bucket, bucket.begin(key)[0])
+        self._stream = smart_open.s3.open(bucket.name, key, "wb", min_part_size=piece_bytes, client=self._sender)
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        """The upload."""
+        return {"key": self._sender.upload.key, "upload_id": self._sender.upload.id}
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Take the next bytes; each time that there are enough for a piece, it is sent."""
+        with self._sender.opened():
+            self._stream.write(data)
+        self._written += len(data)
+        self._crc32 = isal_zlib.crc32(data, self._crc32)
+
+    def finish(self) -> Arrived:
+        """Send the rest, and compare the number of bytes."""
+        with self._sender.opened():
+            self._stream.close()
+        sender = self._sender
+        if not sender.whole or sender.bytes != self._written:
+            raise DestinationError(
+                f"'{self._bucket.url(sender.upload.key)}' has {self._written:,} bytes, but {sender.bytes:,} were sent.",
+                "Nothing was published. An empty part cannot be sent.",
+            )
+        state = _State(*sender.upload, sender.etags, sender.proof)
+        return Arrived(self._name, self._written, self._crc32, state._asdict())
+
+    def abort(self) -> None:
+        """Abort the upload."""
+        with contextlib.suppress(DestinationError):
+            self._bucket.abort(self._sender.upload)
+
+
+class _Call(TypedDict, total=False):
+    """What smart-open passes to a client."""
+
+    Bucket: str
+    Key: str
+    UploadId: str
+    PartNumber: int
+    Body: BinaryIO
+    MultipartUpload: Mapping[str, list[Mapping[str, str]]]
+
+
+class _Sender:
+    """What smart-open takes for a client of boto3: it sends the pieces of one upload, and nothing else.
+
+    Pieces are sent only while it is `opened`: a stream that was let go is closed by the garbage collector at some
+    time, and must send nothing then. No upload is ever completed here. Errors are ours, not boto3's: those smart-open
+    would answer by sending the piece once more, which is empty by then.
+    """
+
+    def __init__(self, bucket: Bucket, upload: Upload) -> None:
+        self.upload = upload
+        self.etags: list[str] = []
+        self.bytes = 0
+        self.whole = False
+        self._bucket = bucket
+        self._open = False
+        self._proofs: set[Proof] = set()
+
+    @property
+    def proof(self) -> Proof:
+        """What the server showed for all of the pieces."""
+        return min(self._proofs) if len(self._proofs) == 1 else ""
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[None]:
+        """Send the pieces that come meanwhile."""
+        self._open = True
+        try:
+            yield
+        finally:
+            self._open = False
+
+    def create_multipart_upload(self, **call: Unpack[_Call]) -> Mapping[str, str]:
+        """Return the upload, which has begun already."""
+        return {"UploadId": self.upload.id}
+
+    def upload_part(self, **call: Unpack[_Call]) -> Mapping[str, str]:
+        """Send a piece: bytes of its own, which boto3 can send again."""
+        if not self._open:
+            return {"ETag": ""}
+        piece = call["Body"].read()
+        etag, proof = self._bucket.send(self.upload, len(self.etags) + 1, piece)
+        self.etags.append(etag)
+        self._proofs.add(proof)
+        self.bytes += len(piece)
+        return {"ETag": etag}
+
+    def complete_multipart_upload(self, **call: Unpack[_Call]) -> None:
+        """Note that the stream was closed as it should be, and send nothing."""
+        self.whole = self._open and [piece["ETag"] for piece in call["MultipartUpload"]["Parts"]] == self.etags
+
+    def abort_multipart_upload(self, **call: Unpack[_Call]) -> None:
+        """Do nothing: a part aborts its upload itself."""
+
+    def put_object(self, **call: Unpack[_Call]) -> None:
+        """Do nothing: smart-open makes an empty object at once where nothing was written."""
+
+
+def _etag_of(etags: list[str]) -> str:
+    """Return the ETag that S3 gives an object of pieces with these MD5s: the MD5 of their MD5s, and their number."""
+    of_all = hashlib.md5(b"".join(map(bytes.fromhex, etags)), usedforsecurity=False)
+    return f"{of_all.hexdigest()}-{len(etags)}"
+
+
+def _skewed(date: str) -> Iterator[Finding]:
+    """Compare the time of a server's answer with our own."""
+    try:
+        there = email.utils.parsedate_to_datetime(date)
+    except ValueError:  # no date, or none that one can read
+        return
+    if there.tzinfo and abs(datetime.datetime.now(datetime.UTC) - there) > _SKEW:
+        yield Finding(
+            "warning",
+            f"This machine's clock and that of the server, which has {there:%Y-%m-%d %H:%M} UTC, are minutes apart.",
+            "Set the clock: from a quarter of an hour on, S3 refuses every request.",
+        )

@@ -1,0 +1,228 @@
+"""The requests that we make to a bucket, one method each: with proof that bytes arrived, and errors in our words."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, TypeVar
+
+from botocore.exceptions import ClientError
+from isal import isal_zlib
+
+from converter.destinations.s3_client import Client, open_client
+from converter.destinations.s3_errors import FOREIGN, NO_UPLOAD, NOT_THERE, code_of, is_unseen, mapped
+from converter.errors import TransientError
+from converter.job import S3
+
+_READ_BYTES = 1 << 20
+_MD5 = re.compile(r"[0-9a-f]{32}")
+
+Answer = TypeVar("Answer")
+
+Proof = Literal["crc32", "md5", ""]
+"""What the server showed for a piece that arrived: its CRC32, an ETag that is its MD5, or nothing to compare."""
+
+
+class Object(NamedTuple):
+    """What the server knows of an object. Its CRC32, in base64, is empty where it is not known of the whole."""
+
+    bytes: int
+    crc32: str
+    etag: str
+
+
+class Piece(NamedTuple):
+    """A piece of an upload, as the server lists it."""
+
+    etag: str
+    bytes: int
+
+
+class Upload(NamedTuple):
+    """An upload that was begun and not completed."""
+
+    key: str
+    id: str
+
+
+class Bucket:
+    """A bucket.
+
+    Methods may be called by several threads. They raise `DestinationError`, and `TransientError` where another try
+    may help; those that only look return None where looking is not allowed, or where the server cannot.
+    """
+
+    def __init__(self, name: str, settings: S3) -> None:
+        self.name = name
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._opened: Client | None = None
+
+    def url(self, key: str) -> str:
+        """Return the URL of an object."""
+        return f"s3://{self.name}/{key}"
+
+    def begin(self, key: str) -> tuple[Upload, str]:
+        """Begin an upload, as the settings want it. Return it, and what time the server has."""
+        settings = self._settings
+        wanted = {
+            "ACL": settings.acl,
+            "ServerSideEncryption": settings.sse,
+            "SSEKMSKeyId": settings.kms_key_id,
+            "StorageClass": settings.storage_class,
+            "ChecksumAlgorithm": "CRC32",
+            "ChecksumType": "FULL_OBJECT",
+        }
+        given = {name: value for name, value in wanted.items() if value}
+        with self._mapped("write", key):
+            answer = self._client.create_multipart_upload(Bucket=self.name, Key=key, **given)
+            return Upload(key, answer["UploadId"]), answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
+
+    def send(self, upload: Upload, number: int, piece: bytes) -> tuple[str, Proof]:
+        """Send a piece, numbered from 1. Return its ETag, and what proves that it arrived as it was."""
+        crc32 = base64_of(isal_zlib.crc32(piece))
+        with self._mapped("write", upload.key):
+            answer = self._client.upload_part(
+                **self._of(upload), PartNumber=number, Body=piece, ChecksumCRC32=crc32, ContentLength=len(piece)
+            )
+        etag, echo = bare(answer.get("ETag", "")), answer.get("ChecksumCRC32")
+        encrypted = str(answer.get("ServerSideEncryption", "")).startswith("aws:kms")
+        proof: Proof = ""
+        if echo is not None:
+            proof, same = "crc32", echo == crc32
+        elif _MD5.fullmatch(etag) and not encrypted:  # an ETag by KMS looks like an MD5, and is none
+            proof, same = "md5", etag == hashlib.md5(piece, usedforsecurity=False).hexdigest()
+        else:
+            same = bool(etag)
+        if not same:
+            raise TransientError(f"What arrived of '{self.url(upload.key)}' is not what was sent.", "It is sent again.")
+        return etag, proof
+
+    def complete(self, upload: Upload, etags: Sequence[str], conditions: Mapping[str, str | int]) -> str:
+        """Make an object of an upload. Return its CRC32, in base64, where the server says it.
+
+        Where that fails, the object may be there all the same: an answer gets lost, and a second try is refused.
+        """
+        pieces = [{"ETag": f'"{etag}"', "PartNumber": number} for number, etag in enumerate(etags, 1)]
+        with self._mapped("publish", upload.key):
+            answer = self._client.complete_multipart_upload(
+                **self._of(upload), MultipartUpload={"Parts": pieces}, **conditions
+            )
+            return str(answer.get("ChecksumCRC32", ""))
+
+    def abort(self, upload: Upload) -> None:
+        """Remove what was sent of an upload, if it is there."""
+        with self._mapped("remove what was sent of", upload.key):
+            try:
+                self._client.abort_multipart_upload(**self._of(upload))
+            except ClientError as error:
+                if code_of(error) != NO_UPLOAD:
+                    raise
+
+    def head(self, key: str) -> Object | Literal["nothing"] | None:
+        """Return what the server knows of an object."""
+
+        def ask() -> Object | Literal["nothing"]:
+            try:
+                head = self._client.head_object(Bucket=self.name, Key=key, ChecksumMode="ENABLED")
+            except ClientError as error:
+                if code_of(error) in NOT_THERE:
+                    return "nothing"
+                raise
+            crc32 = head.get("ChecksumCRC32", "")  # with a dash, it is of the pieces' checksums
+            return Object(head["ContentLength"], "" if "-" in crc32 else crc32, bare(head.get("ETag", "")))
+
+        return self._looked("look at", key, ask)
+
+    def read_crc32(self, key: str) -> str:
+        """Read an object. Return its CRC32, in base64."""
+        crc32 = 0
+        with (
+            self._mapped("read", key),
+            contextlib.closing(self._client.get_object(Bucket=self.name, Key=key)["Body"]) as body,
+        ):
+            for data in body.iter_chunks(_READ_BYTES):
+                crc32 = isal_zlib.crc32(data, crc32)
+        return base64_of(crc32)
+
+    def keys(self, prefix: str) -> list[str] | None:
+        """Return the keys of all objects that begin so."""
+
+        def ask() -> list[str]:
+            return [each["Key"] for each in self._listed("list_objects_v2", "Contents", Prefix=prefix)]
+
+        return self._looked("list", prefix, ask)
+
+    def uploads(self, prefix: str) -> list[Upload] | None:
+        """Return all uploads whose keys begin so."""
+
+        def ask() -> list[Upload]:
+            listed = self._listed("list_multipart_uploads", "Uploads", Prefix=prefix)
+            return [Upload(each["Key"], each["UploadId"]) for each in listed]
+
+        return self._looked("list the uploads of", prefix, ask)
+
+    def pieces(self, upload: Upload) -> list[Piece] | Literal["nothing"] | None:
+        """Return the pieces of an upload that have arrived, or that there is no such upload."""
+
+        def ask() -> list[Piece] | Literal["nothing"]:
+            try:
+                listed = self._listed("list_parts", "Parts", Key=upload.key, UploadId=upload.id)
+            except ClientError as error:
+                if code_of(error) == NO_UPLOAD:
+                    return "nothing"
+                raise
+            return [Piece(bare(each["ETag"]), each["Size"]) for each in listed]
+
+        return self._looked("look at", upload.key, ask)
+
+    def close(self) -> None:
+        """Close all connections; the next request opens new ones."""
+        with self._lock:
+            if self._opened is not None:
+                self._opened.close()
+            self._opened = None
+
+    @property
+    def _client(self) -> Client:
+        with self._lock:
+            if self._opened is None:
+                self._opened = open_client(self._settings)
+            return self._opened
+
+    def _of(self, upload: Upload) -> dict[str, str]:
+        return {"Bucket": self.name, "Key": upload.key, "UploadId": upload.id}
+
+    def _listed(self, operation: str, field: str, **named: str) -> list[Any]:
+        pages = self._client.get_paginator(operation).paginate(Bucket=self.name, **named)
+        return [each for page in pages for each in page.get(field, [])]
+
+    def _looked(self, what: str, key: str, ask: Callable[[], Answer]) -> Answer | None:
+        with self._mapped(what, key):
+            try:
+                return ask()
+            except ClientError as error:
+                if is_unseen(error):
+                    return None
+                raise
+
+    @contextlib.contextmanager
+    def _mapped(self, what: str, key: str) -> Iterator[None]:
+        try:
+            yield
+        except FOREIGN as error:
+            raise mapped(error, what, self.url(key), self._settings) from None
+
+
+def base64_of(crc32: int) -> str:
+    """Return a CRC32 as S3 writes it."""
+    return base64.b64encode(crc32.to_bytes(4, "big")).decode()
+
+
+def bare(etag: str) -> str:
+    """Return an ETag without its quotes."""
+    return etag.strip('"')

@@ -1,0 +1,174 @@
+"""What S3 says when it refuses, in our words: each code once, with what to do about it and whether it may pass.
+
+Answers are mapped by their code, else by their status; what comes of no answer, by its class. The server's own
+sentence is never shown: it may name accounts, users and keys.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from botocore import exceptions as boto
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+
+from converter.errors import DestinationError, TransientError, shown
+from converter.job import S3
+
+FOREIGN: tuple[type[Exception], ...] = (ClientError, BotoCoreError, ResponseParserError)
+"""All that boto3's calls raise."""
+
+NO_UPLOAD = "NoSuchUpload"
+NOT_THERE = frozenset({"404", "NoSuchKey", "NotFound"})
+_DENIED = frozenset({"403", "AccessDenied", "Forbidden"})
+_UNSEEN = _DENIED | {"405", "501", "MethodNotAllowed", "NotImplemented"}
+
+
+class _Fault(NamedTuple):
+    why: str
+    hint: str
+    transient: bool = False
+
+
+_AGAIN = "It may pass: run the same command with --resume."
+_BUSY = _Fault("the server is too busy", f"{_AGAIN} Fewer output.uploads help as well.", transient=True)
+_FAILED = _Fault("the server failed", _AGAIN, transient=True)
+_BROKEN = _Fault("the connection broke", _AGAIN, transient=True)
+_SLOW = _Fault("the server did not answer in time", f"{_AGAIN} s3.timeout says how long is waited.", transient=True)
+_DAMAGED = _Fault("what arrived is not what was sent", "It is sent again.", transient=True)
+_EXPIRED = _Fault("the credentials have expired", "Renew them, and run the same command with --resume.")
+_WRONG = _Fault(
+    "the credentials are wrong", "Look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_PROFILE, or ~/.aws."
+)
+_REGION = _Fault("the bucket is in another region", "Set s3.region to the bucket's region.")
+_NO_BUCKET = _Fault("there is no such bucket", "Check the bucket's name in output.to, and s3.endpoint_url.")
+_KMS = _Fault("the KMS key cannot be used", "Check s3.kms_key_id, and that you may use it: kms:GenerateDataKey.")
+_FULL = _Fault("the server has no space left", "Free some, or write elsewhere.")
+_LOST = _Fault("what was sent is no longer there", "Run the same command with --resume: the part is sent again.")
+_TAKEN = _Fault("something is there already", "Nothing is ever overwritten: use another timestamp (N2).")
+_UNABLE = _Fault(
+    "the server does not know this request", "Leave s3.acl, s3.sse and s3.storage_class out, or check s3.endpoint_url."
+)
+
+_CODES: dict[str, _Fault] = {
+    code: fault
+    for codes, fault in {
+        ("SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "BandwidthLimitExceeded"): _BUSY,
+        ("TooManyRequests", "TooManyRequestsException", "RequestThrottled", "429"): _BUSY,
+        ("InternalError", "ServiceUnavailable", "OperationAborted", "ConditionalRequestConflict"): _FAILED,
+        ("RequestTimeout", "RequestTimeoutException", "408"): _SLOW,
+        ("BadDigest", "InvalidDigest", "IncompleteBody", "XAmzContentSHA256Mismatch"): _DAMAGED,
+        ("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"): _EXPIRED,
+        ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "InvalidClientTokenId"): _WRONG,
+        ("UnrecognizedClientException", "InvalidSecurity", "NotSignedUp", "401"): _WRONG,
+        ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301"): _REGION,
+        ("NoSuchBucket", "InvalidBucketName"): _NO_BUCKET,
+        ("XMinioStorageFull", "QuotaExceeded", "507"): _FULL,
+        ("PreconditionFailed", "412"): _TAKEN,
+        (NO_UPLOAD, "InvalidPart", "InvalidPartOrder", "EntityTooSmall"): _LOST,
+        ("NotImplemented", "MethodNotAllowed", "405", "501"): _UNABLE,
+    }.items()
+    for code in codes
+} | {
+    "RequestTimeTooSkewed": _Fault("this machine's clock is wrong", "Set the clock, and run again."),
+    "AccessControlListNotSupported": _Fault("the bucket takes no ACLs", "Leave s3.acl out."),
+    "InvalidStorageClass": _Fault("the bucket does not know the storage class", "Change s3.storage_class."),
+    "InvalidEncryptionAlgorithmError": _Fault("the bucket does not know the encryption", "Change s3.sse."),
+    "KeyTooLongError": _Fault("the key is too long", "Shorten the prefix in output.to."),
+    "400": _Fault("the request was refused", "Have the credentials expired? Is s3.region the bucket's region?"),
+}
+
+_CLASSES: list[tuple[tuple[type[Exception], ...], _Fault]] = [
+    (
+        (boto.NoCredentialsError,),
+        _Fault("no credentials were found", "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE."),
+    ),
+    (
+        (boto.SSOError, boto.LoginError, boto.TokenRetrievalError, boto.NoAuthTokenError),
+        _Fault("you are not logged in, or no longer", "Log in again, as by: aws sso login."),
+    ),
+    (
+        (
+            boto.PartialCredentialsError,
+            boto.CredentialRetrievalError,
+            boto.MetadataRetrievalError,
+            boto.RefreshWithMFAUnsupportedError,
+            boto.UnknownCredentialError,
+        ),
+        _Fault("the credentials cannot be had", "Look at the profile in ~/.aws, and at the variables AWS_…"),
+    ),
+    (
+        (boto.ProfileNotFound, boto.ConfigParseError, boto.ConfigNotFound, boto.InvalidConfigError),
+        _Fault("the settings of AWS are wrong", "Look at AWS_PROFILE and ~/.aws/config."),
+    ),
+    (
+        (boto.SSLError,),
+        _Fault("the server's certificate is not trusted", "Where it should be, set AWS_CA_BUNDLE to its authority's."),
+    ),
+    ((boto.ReadTimeoutError, boto.ConnectTimeoutError), _SLOW),
+    (
+        (boto.EndpointConnectionError, boto.ProxyConnectionError),
+        _Fault("the server cannot be reached", f"Check s3.endpoint_url, s3.region and the network. {_AGAIN}", True),
+    ),
+    ((boto.ConnectionError, boto.HTTPClientError), _BROKEN),
+    ((ResponseParserError,), _Fault("the answer is not one of S3", "Check s3.endpoint_url.")),
+]
+_OTHERWISE = _Fault("it cannot be asked", "Check s3.endpoint_url and s3.region.")
+
+_PERMISSIONS = {
+    "AbortMultipartUpload": "s3:AbortMultipartUpload",
+    "HeadObject": "s3:GetObject",
+    "ListMultipartUploads": "s3:ListBucketMultipartUploads",
+    "ListObjectsV2": "s3:ListBucket",
+    "ListParts": "s3:ListMultipartUploadParts",
+}
+
+
+def code_of(error: Exception) -> str:
+    """Return the code of an answer; nothing where there was none."""
+    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
+
+
+def is_unseen(error: ClientError) -> bool:
+    """Say whether one may not look, or the server has no such request."""
+    return code_of(error) in _UNSEEN
+
+
+def mapped(error: Exception, what: str, place: str, settings: S3) -> DestinationError:
+    """Return our error for one of boto3's: what could not be done, where, and why."""
+    fault = _fault_of_answer(error, settings) if isinstance(error, ClientError) else _fault_of_class(error)
+    said = f" ({shown(code_of(error))})" if code_of(error) else ""
+    kind = TransientError if fault.transient else DestinationError
+    return kind(f"Cannot {what} '{place}': {fault.why}{said}.", fault.hint)
+
+
+def _fault_of_answer(error: ClientError, settings: S3) -> _Fault:
+    code, operation = code_of(error), str(error.operation_name)
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    if operation.startswith("AssumeRole"):
+        known = _CODES.get(code, _Fault("the role cannot be taken on", ""))
+        return known._replace(hint="Check s3.role_arn, and that you may take it on: sts:AssumeRole.")
+    if code.startswith("KMS.") or (code in _DENIED and "kms:" in str(error)):
+        return _KMS
+    if code in _DENIED:
+        return _Fault("permission was denied", f"Ask for {_permission(operation, settings)}.")
+    if code in _CODES:
+        return _CODES[code]
+    if status >= 500:
+        return _FAILED
+    return _Fault(
+        "the request was refused", "Check the settings in [s3], above all s3.acl, s3.sse and s3.storage_class."
+    )
+
+
+def _permission(operation: str, settings: S3) -> str:
+    needed = _PERMISSIONS.get(operation, "s3:PutObject")
+    if needed == "s3:PutObject" and settings.acl:
+        needed += " and s3:PutObjectAcl, or leave s3.acl out"
+    if needed.startswith("s3:PutObject") and settings.kms_key_id:
+        needed += "; for s3.kms_key_id also for kms:GenerateDataKey and kms:Decrypt"
+    return needed
+
+
+def _fault_of_class(error: Exception) -> _Fault:
+    return next((fault for classes, fault in _CLASSES if isinstance(error, classes)), _OTHERWISE)
