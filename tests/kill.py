@@ -3,8 +3,9 @@
     python -m tests.kill folder|s3|ftp|sftp [--rounds 50] [--seed N]
 
 A round converts a small file into a folder of its own. Its process is killed (SIGKILL) at a moment drawn from the time
-that a run takes, or right after an event in its journal; then the same command goes on, and may be killed again. After
-each kill, what is visible must be whole, and nothing may be visible that was not about to be published.
+that a run takes, from that in which it works, or right after an event in its journal; then the same command goes on,
+and may be killed again. After each kill, what is visible must be whole, and nothing may be visible that was not about
+to be published.
 """
 
 from __future__ import annotations
@@ -34,7 +35,6 @@ from converter.spec.names import FileName
 ROOT = Path(__file__).parent.parent
 ROWS = 40_000
 EVENTS = ("run", "began", "made", "arrived", "publishing", "published", "done")
-MOST_KILLS = 25  # of one round
 PARTIAL = ".partial"
 
 
@@ -168,20 +168,23 @@ def events_of(reports: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Moment:
-    """When to kill: after so many seconds, or once the journal holds an event so many times."""
+    """When to kill: so many seconds after the journal holds an event so many times, or after the start."""
 
     seconds: float = 0
     event: str = ""
     times: int = 1
 
 
-def draw(drawn: random.Random, seconds: float, parts: int) -> Moment:
-    """Draw a moment of a run that takes so long: in two of three cases any, in the third right after an event."""
-    if drawn.random() < 2 / 3:
-        return Moment(drawn.uniform(0, 1.1 * seconds))
+def draw(drawn: random.Random, seconds: float, working: float, parts: int) -> Moment:
+    """Draw a moment of a run that takes so many seconds, and works, after it has begun, for so many of them."""
     event = drawn.choice(EVENTS)
-    once = event in ("run", "publishing", "done")
-    return Moment(event=event, times=1 if once else drawn.randint(1, parts))
+    return drawn.choice(
+        (
+            Moment(drawn.uniform(0, 1.1 * seconds)),
+            Moment(drawn.uniform(0, 1.1 * working), "run"),
+            Moment(0, event, 1 if event in ("run", "publishing", "done") else drawn.randint(1, parts)),
+        )
+    )
 
 
 class Rounds:
@@ -196,23 +199,30 @@ class Rounds:
         self._input.write_text("id,a,t\n" + "".join(f"{id_},{value},{trait}\n" for id_, value, trait in given))
         self.kills: Counter[str] = Counter()
         begun = time.monotonic()
-        self.play("unharmed", kill=False)
-        self.seconds = time.monotonic() - begun
-        self.parts = len(server.visible("unharmed"))
+        self.play("unharmed")
+        self._seconds = time.monotonic() - begun
+        (report,) = (folder / "unharmed-reports").glob("*.report.json")
+        self._working = orjson.loads(report.read_bytes())["seconds"]
+        self._parts = len(server.visible("unharmed"))
 
-    def play(self, round_: str, *, kill: bool = True) -> None:
+    def draw(self) -> list[Moment]:
+        """Draw when the runs of a round are killed; the last run is not."""
+        moments = [draw(self._drawn, self._seconds, self._working, self._parts)]
+        while self._drawn.random() < 1 / 3:
+            moments.append(draw(self._drawn, self._seconds, self._working, self._parts))
+        return moments
+
+    def play(self, round_: str, *moments: Moment) -> None:
         """Run, kill and run again until all is done; fail where something is wrong then, or on the way."""
         reports = self._folder / f"{round_}-reports"
         job = self._folder / f"{round_}.toml"
         job.write_text(self._job(round_, reports))
-        moment = draw(self._drawn, self.seconds, self.parts) if kill else None
-        for _ in range(MOST_KILLS):
+        for moment in (*moments, None):
             if self._ended(job, reports, moment):
                 break
             events = events_of(reports)
             self.kills[events[-1] if events else "nothing yet"] += 1
             check_killed(self._server.visible(round_), events)
-            moment = draw(self._drawn, self.seconds, self.parts) if self._drawn.random() < 1 / 3 else None
         check_done(self._server.visible(round_), self._server.hidden(round_), self._expected)
         assert events_of(reports)[-1] == "done"
 
@@ -222,14 +232,12 @@ class Rounds:
         with tempfile.TemporaryFile() as said:
             process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdout=said, stderr=said)
             try:
-                if moment is None:
-                    process.wait(300)
-                elif moment.event:
-                    while process.poll() is None and events_of(reports).count(moment.event) < moment.times:
-                        time.sleep(0.0005)
-                else:
-                    with contextlib.suppress(subprocess.TimeoutExpired):
-                        process.wait(moment.seconds)
+                while moment and moment.event and events_of(reports).count(moment.event) < moment.times:
+                    if process.poll() is not None:
+                        break
+                    time.sleep(0.0005)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(moment.seconds if moment else 300)
             finally:
                 code = process.poll()
                 with contextlib.suppress(ProcessLookupError):  # its children, if it has any left
@@ -266,7 +274,7 @@ def main() -> None:
         rounds = Rounds(server, Path(folder), asked.seed)
         for number in range(asked.rounds):
             try:
-                rounds.play(f"round-{number}")
+                rounds.play(f"round-{number}", *rounds.draw())
             except AssertionError as error:
                 sys.exit(f"{asked.place}, round {number} of --seed {asked.seed}: {error}")
     phases = ", ".join(f"{rounds.kills[event]} after {event}" for event in ("nothing yet", *EVENTS))
