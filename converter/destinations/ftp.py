@@ -8,10 +8,16 @@ connection, as many servers require.
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import ftplib
 import netrc
+import os
 import socket
 import ssl
+import sys
+import termios
+import time
 from collections.abc import Iterator
 
 from isal import isal_zlib
@@ -24,6 +30,7 @@ from converter.job import Ftp
 _SLICE_BYTES = 64 << 10  # the time-out is for each slice: large blocks may take longer on a slow line
 _GOODBYE_SECONDS = 5.0  # how long to wait for what a server need not say
 _KEEPALIVE_SECONDS = 60
+_POLL_SECONDS = 0.002
 _PASSES = True, "It is tried again."
 _LOGIN = False, "Check user and password in output.to or ~/.netrc."
 _SPACE = False, SPACE_HINT
@@ -129,7 +136,7 @@ class _FtpFiles:
     """One connection, in the folder of the URL."""
 
     def __init__(self, address: Address, settings: Ftp, context: ssl.SSLContext | None) -> None:
-        self._address, self._timeout = address, settings.timeout
+        self._address, self.timeout = address, settings.timeout
         user, password = _login_of(address)
         self._ftp: ftplib.FTP
         if context is None:
@@ -167,7 +174,7 @@ class _FtpFiles:
         try:
             yield
         except _FAILURES as error:
-            raise _error(doing, self._address, self._timeout, error) from None
+            raise _error(doing, self._address, self.timeout, error) from None
 
     def upload(self, name: str) -> _FtpUpload:
         """Send STOR."""
@@ -285,34 +292,52 @@ class _FtpUpload:
     """A file on its way, on a data connection."""
 
     def __init__(self, files: _FtpFiles, ftp: ftplib.FTP, name: str) -> None:
-        self._files, self._ftp, self._name = files, ftp, name
+        self._files, self._ftp = files, ftp
+        self._doing = f"send '{name}' to"
         self._data = ftp.transfercmd(f"STOR {name}")
 
     def write(self, data: memoryview) -> None:
-        """Send the next bytes; where the server hung up, its answer says why."""
-        with self._files.mapped(f"send '{self._name}' to"):
-            try:
-                for start in range(0, len(data), _SLICE_BYTES):
-                    self._data.sendall(data[start : start + _SLICE_BYTES])
-            except TimeoutError:
-                raise
-            except OSError:
-                self._hear_why()
-                raise
-
-    def _hear_why(self) -> None:
-        """Raise the error that the server has answered, if it has."""
-        with contextlib.suppress(OSError, EOFError):
-            if self._ftp.sock:
-                self._ftp.sock.settimeout(_GOODBYE_SECONDS)
-            self._ftp.voidresp()
+        """Send the next bytes."""
+        with self._sending():
+            for start in range(0, len(data), _SLICE_BYTES):
+                self._data.sendall(data[start : start + _SLICE_BYTES])
 
     def finish(self) -> None:
         """Close the data connection, and wait for the answer."""
-        with self._files.mapped(f"send '{self._name}' to"):
-            with self._data:
-                end_tls(self._data)
+        with self._sending(), self._data:
+            end_tls(self._data)
+            self._wait_until_sent()
+        with self._files.mapped(self._doing):
             self._ftp.voidresp()
+
+    @contextlib.contextmanager
+    def _sending(self) -> Iterator[None]:
+        """Map errors; where the server hung up, its answer says why."""
+        with self._files.mapped(self._doing):
+            try:
+                yield
+            except TimeoutError:
+                raise
+            except OSError:
+                with contextlib.suppress(OSError, EOFError):
+                    if self._ftp.sock:
+                        self._ftp.sock.settimeout(_GOODBYE_SECONDS)
+                    self._ftp.voidresp()
+                raise
+
+    def _wait_until_sent(self) -> None:
+        """Wait for what the system still has to send, which may be megabytes: on a slow line, longer than an answer."""
+        least, since = sys.maxsize, time.monotonic()
+        while left := _unsent(self._data):
+            try:
+                self._data.getpeername()  # there is none after a reset, of which another call may have heard
+            except OSError:
+                raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)) from None
+            if left < least:
+                least, since = left, time.monotonic()
+            if time.monotonic() - since > self._files.timeout:
+                raise TimeoutError
+            time.sleep(_POLL_SECONDS)
 
     def abort(self) -> None:
         """Close the data connection."""
@@ -331,6 +356,13 @@ def end_tls(data: socket.socket) -> None:
             data.unwrap()
 
 
+def _unsent(data: socket.socket) -> int:
+    """Return how many bytes were written and not acknowledged yet; none where the system does not tell."""
+    with contextlib.suppress(OSError):
+        return int.from_bytes(fcntl.ioctl(data, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    return 0
+
+
 def _error(doing: str, address: Address, timeout: float, error: Exception) -> DestinationError:
     """Return our error for one of ftplib, TLS or the network."""
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -345,7 +377,7 @@ def _error(doing: str, address: Address, timeout: float, error: Exception) -> De
     if isinstance(error, ssl.SSLError) and not isinstance(error, TimeoutError):
         return cannot(doing, address, f"TLS failed ({error.reason})", "Is it an FTPS server?", TransientError)
     if isinstance(error, ftplib.Error):
-        answer = str(error)
+        answer = str(error).encode("latin-1", "replace").decode(errors="replace")  # see _Lines
         passes, hint = _ANSWERS.get(answer[:3], (not answer.startswith("5"), "Nothing of it is visible."))
         return cannot(doing, address, f"'{answer}'", hint, TransientError if passes else DestinationError)
     if isinstance(error, ValueError):

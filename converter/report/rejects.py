@@ -48,7 +48,7 @@ class RejectsFile:
         self._show_rows = show_rows
         self._codes = pl.Series([rule.code for rule in rules], dtype=pl.String)
         self._names = pl.Series([rule.name for rule in rules], dtype=pl.String)
-        self._masked = pl.struct(masked(pl.col(f"c{place}")).alias(name) for place, name in enumerate(columns))
+        self._columns = tuple(columns)
         self._compressor = isal_zlib.compressobj(2, isal_zlib.DEFLATED, 16 + isal_zlib.MAX_WBITS)
         self._file: IO[bytes] | None = None
         self._waiting: list[_Stretch] = []
@@ -94,7 +94,9 @@ class RejectsFile:
                     row=_series(np.concatenate([each.rows for _, each in rejected])),
                     rule=self._names.gather(reasons),
                     code=self._codes.gather(reasons),
-                    columns=self._masked,
+                    columns=pl.struct(
+                        masked(pl.col(f"c{place}")).alias(name) for place, name in enumerate(self._columns)
+                    ),
                 )
             )
         bad = [(place, each.file, row) for place, each in enumerate(self._waiting) for row in each.bad]
