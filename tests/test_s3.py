@@ -639,9 +639,12 @@ def test_f12_a_login_that_has_ended_is_found(
     assert "aws sso login" in found.advice
 
 
-def test_an_answer_that_is_not_one_of_s3_is_an_error(scripted: ScriptedPlace) -> None:
-    scripted.server.always["begin"] = Act(404, body="<html><p>Please log in")
+def test_an_answer_that_is_not_one_of_s3_is_an_error(scripted: ScriptedPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    scripted.server.always["begin"] = Act(body="<html><p>Please log in")
     (found,) = scripted.destination().check(NAME)
+    assert "the server failed" in found.text
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", scripted.endpoint + "/sts/assume")
+    (found,) = scripted.destination(role_arn="arn:aws:iam::123456789012:role/x").check(NAME)
     assert "the answer is not one of S3" in found.text
 
 
