@@ -193,8 +193,12 @@ class Delivery:
             self.destination.close()
 
     def _sweep(self, past: Past) -> None:
-        """Remove what was begun by a run that died before it could note how that is found again."""
-        self.retrying(self.destination.sweep, FileName.parse(past.run.name), list(self.arrived.values()))
+        """Remove what was begun by a run that died before it could note how that is found again.
+
+        Only a run that named its parts itself has the whole of their names: others may be sending some of them.
+        """
+        if past.run.name:
+            self.retrying(self.destination.sweep, FileName.parse(past.run.name), list(self.arrived.values()))
 
     def create(self, number: int, name: str) -> PartWriter:
         """Begin a part; wait until one of those before has arrived, where too many are on their way."""
