@@ -27,6 +27,7 @@ from converter.errors import DestinationError, TransientError
 from converter.job import Job, Transfer
 from converter.journal import Journal, Past, Try
 from converter.parts import Part, PartWriter
+from converter.spec.names import FileName
 
 _CHUNK = 1 << 20
 _FIRST_PAUSE = 0.5  # seconds; each further one is up to twice as long
@@ -214,6 +215,7 @@ class Delivery:
                 self.arrived[number] = part
         for name, state in self._leftovers(self.arrived):
             self.retrying(self.destination.discard, name, state)
+        self._sweep(past)
         for number in set(self._tries) - set(self.arrived):
             del self._tries[number]
 
@@ -221,6 +223,18 @@ class Delivery:
         """Remove what an earlier run has left, as far as it is not published and that can be done."""
         self._tries, self.arrived, self.published = past.tries, past.arrived, past.published
         self.discard()
+        self.arrived = {number: part for number, part in past.arrived.items() if number in past.published}
+        with contextlib.suppress(DestinationError):
+            self._sweep(past)
+            self.destination.close()
+
+    def _sweep(self, past: Past) -> None:
+        """Remove what was begun by a run that died before it could note how that is found again.
+
+        Only a run that named its parts itself has the whole of their names: others may be sending some of them.
+        """
+        if past.run.name:
+            self.retrying(self.destination.sweep, FileName.parse(past.run.name), list(self.arrived.values()))
 
     def create(self, number: int, name: str) -> PartWriter:
         """Begin a part; wait until one of those before has arrived, where too many are on their way."""

@@ -390,20 +390,9 @@ class _Judge:
         commas = array == _COMMA
         commas[:-1] &= commas[1:]
         if commas.any():
-            gaps |= self._gaps(array, np.flatnonzero(commas), tabs, stops)
+            gaps |= _gaps(array, np.flatnonzero(commas), tabs, stops)
         self._note(SIGNAL_EMPTY, numbers[gaps])
         self._judge_ids(lines, numbers, starts, tabs)
-
-    def _gaps(self, array: Bytes, places: Places, tabs: Places, stops: Places) -> Truths:
-        """Say of each line whether one of the places is in its signals, outside quotes."""
-        line = np.searchsorted(stops, places)
-        inside = line < len(stops)
-        places, line = places[inside], line[inside]
-        quotes = np.flatnonzero(array == _QUOTE)
-        quoted = np.searchsorted(quotes, places) - np.searchsorted(quotes, tabs[line])
-        gaps = np.zeros(len(tabs), np.bool_)
-        gaps[line[(places > tabs[line]) & (quoted & 1 == 0)]] = True
-        return gaps
 
     def _judge_columns(self, lines: _Lines, name: FileName) -> None:
         """Judge lines of IDs that belong together."""
@@ -454,6 +443,18 @@ def _once(places: Places) -> Places:
     """Leave out what is there already; the places ascend."""
     once: Places = places[np.diff(places, prepend=-1) != 0]
     return once
+
+
+def _gaps(array: Bytes, places: Places, tabs: Places, stops: Places) -> Truths:
+    """Say of each line whether one of the places is in its signals, outside quotes."""
+    line = np.searchsorted(stops, places)
+    inside = line < len(stops)
+    places, line = places[inside], line[inside]
+    quotes = np.flatnonzero(array == _QUOTE)
+    quoted = np.searchsorted(quotes, places) - np.searchsorted(quotes, tabs[line])
+    gaps = np.zeros(len(tabs), np.bool_)
+    gaps[line[(places > tabs[line]) & (quoted & 1 == 0)]] = True
+    return gaps
 
 
 def _doubtful(lines: _Lines) -> Places:

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from converter.delivery import Delivery
+from converter.destinations.folder import FolderDestination
+from converter.journal import Journal, Past, Run
+
 from . import kill
 from .kill import EVENTS, SERVERS, Moment, Rounds, check_done, check_killed, draw, events_of, lines_of, rows
 
@@ -105,3 +109,23 @@ def test_a_run_that_fails_is_told(tmp_path: Path) -> None:
     (tmp_path / "unharmed").write_bytes(b"a file, where the folder should be")
     with SERVERS["folder"](tmp_path) as server, pytest.raises(AssertionError, match="exit code 1"):
         Rounds(server, tmp_path, seed=1, count=100)
+
+
+@pytest.mark.parametrize("how, left", [("take_over", {NAME.format(2) + ".partial"}), ("give_up", set())])
+def test_f14_what_was_begun_when_the_journal_did_not_know_of_it_yet_is_removed(
+    tmp_path: Path, how: str, left: set[str]
+) -> None:
+    run = Run(NAME.removesuffix(".{}.gz"), 1366545717, "2013-04-21", "balanced: isal 1.9.1", [])
+    journal = Journal(tmp_path / "x.journal")
+    journal.begin(run)
+    destination = FolderDestination(str(tmp_path / "out"))
+    unknown, known = (destination.create(NAME.format(number)) for number in (1, 2))
+    unknown.write(b"half of it")
+    past = Past(run, arrived={2: known.finish()})
+    past.tries[2].append((NAME.format(2), {}))
+    delivery = Delivery(destination, journal, uploads=2, retry_seconds=0)
+    getattr(delivery, how)(past)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == left
+    unknown.abort()
+    delivery.close()
+    journal.close()

@@ -86,7 +86,8 @@ class S3Place:
     def close(self) -> None:
         for each in self.opened:
             each.close()
-        self.client.close()
+        if "client" in vars(self):
+            self.client.close()
 
 
 @contextlib.contextmanager

@@ -36,7 +36,8 @@ class SftpServer:
     """A server whose root is `root`.
 
     `fails` are the operations that are refused, by the names that asyncssh has for them, and how; `key` is what
-    users may log in with, beside their password; `ignored` operations say that all is well, and do nothing.
+    users may log in with, beside their password. Files cannot be larger than `largest`; while it `holds`, writes are
+    not answered.
     """
 
     root: Path
@@ -47,6 +48,7 @@ class SftpServer:
     largest: int | None = None
     port: int = 0
     writes: int = 0
+    holds: bool = False
     connections: set[Any] = field(default_factory=set)
     opened: list[Destination] = field(default_factory=list)
 
@@ -106,8 +108,10 @@ class SftpServer:
                     return fail
                 return super().__getattribute__(name)
 
-            def write(self, file_obj: Any, offset: int, data: bytes) -> int:
+            async def write(self, file_obj: Any, offset: int, data: bytes) -> int:
                 outer.writes += 1
+                while outer.holds:
+                    await asyncio.sleep(0.005)
                 if outer.largest is not None and offset + len(data) > outer.largest:
                     raise asyncssh.SFTPFailure("No space left on device")
                 return int(super().write(file_obj, offset, data))  # type: ignore[arg-type]
