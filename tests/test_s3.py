@@ -9,6 +9,7 @@ import random
 import re
 import traceback
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -321,6 +322,29 @@ def test_a_part_arrives_whole(both: ScriptedPlace) -> None:
     assert not [call for call in both.server.calls if "trailer" in str(call.headers).lower()]
 
 
+def test_a_check_and_a_part_begin_alike_with_all_that_the_job_wants(scripted: ScriptedPlace) -> None:
+    wanted = {
+        "x-amz-acl": "bucket-owner-full-control",
+        "x-amz-server-side-encryption": "aws:kms",
+        "x-amz-server-side-encryption-aws-kms-key-id": "key-1",
+        "x-amz-storage-class": "STANDARD_IA",
+        "x-amz-checksum-algorithm": "CRC32",
+        "x-amz-checksum-type": "FULL_OBJECT",
+    }
+    destination = scripted.destination(
+        acl="bucket-owner-full-control", sse="aws:kms", kms_key_id="key-1", storage_class="STANDARD_IA"
+    )
+    destination.check(NAME)
+    destination.create(FIRST)
+    for call in scripted.server.calls_of("begin"):
+        assert {name: call.headers.get(name) for name in wanted} == wanted
+    scripted.destination().create(FIRST)
+    assert {*wanted} & {*scripted.server.calls_of("begin")[2].headers} == {
+        "x-amz-checksum-algorithm",
+        "x-amz-checksum-type",
+    }
+
+
 def test_publishing_has_conditions_where_the_server_keeps_them(both: ScriptedPlace) -> None:
     destination = both.destination()
     destination.publish(send(destination))
@@ -533,6 +557,44 @@ def test_f14_a_long_list_of_uploads_is_swept(scripted: ScriptedPlace) -> None:
         destination.create(str(NAME.part(number)))
     destination.sweep(NAME, [])
     assert scripted.hidden() == set()
+
+
+def test_a_sweep_that_is_denied_does_nothing_and_one_that_fails_can_be_tried_again(scripted: ScriptedPlace) -> None:
+    destination = scripted.destination()
+    destination.create(FIRST)
+    scripted.server.always["abort"] = Act(403, "AccessDenied")
+    destination.sweep(NAME, [])
+    scripted.server.always["abort"] = Act(503, "SlowDown")
+    with pytest.raises(TransientError, match="Cannot remove what was sent of"):
+        destination.sweep(NAME, [])
+    scripted.server.always.clear()
+    destination.sweep(NAME, [])
+    assert scripted.hidden() == set()
+
+
+def test_many_parts_are_on_their_way_at_once(both: ScriptedPlace) -> None:
+    destination = both.destination()
+    data = {str(NAME.part(number)): DATA[number:] for number in range(1, 5)}
+    with ThreadPoolExecutor(4) as threads:
+        parts = list(threads.map(lambda name: send(destination, name, data[name]), data))
+        list(threads.map(destination.publish, parts))
+    assert both.visible() == data
+
+
+def test_connections_that_were_given_back_are_opened_again(scripted: ScriptedPlace) -> None:
+    destination = scripted.destination()
+    part = destination.create(FIRST)
+    destination.close()
+    part.write(DATA)
+    arrived = part.finish()
+    destination.close()
+    destination.publish(arrived)
+    assert scripted.visible() == {FIRST: DATA}
+
+
+def test_the_endpoint_may_come_from_the_environment(scripted: ScriptedPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", scripted.endpoint)
+    assert levels(scripted.destination(endpoint_url=None)) == ["ok"]
 
 
 def test_an_abort_that_is_denied_is_a_warning(scripted: ScriptedPlace) -> None:

@@ -191,10 +191,12 @@ def test_the_agent_logs_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         agent.wait()
 
 
-def test_with_a_password_no_other_key_is_tried(server: SftpServer, tmp_path: Path) -> None:
+def test_with_a_password_no_key_is_tried(tmp_path: Path) -> None:
     """Servers count what is tried, and hang up."""
-    write_key(tmp_path / ".ssh/id_ed25519", host_key("ssh-ed25519", 2), "secret")
-    delivers(server)
+    write_key(tmp_path / ".ssh/id_ed25519", host_key("ssh-ed25519", 3))
+    with sftp_server(tmp_path, key=host_key("ssh-ed25519", 2)) as server:
+        delivers(server)
+        assert server.tried == 0
 
 
 def test_without_key_and_password_it_is_told_what_to_give(server: SftpServer) -> None:
@@ -516,9 +518,9 @@ def test_nothing_is_printed(
 ) -> None:
     """Without any handler, Python prints warnings and errors of paramiko to standard error."""
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
-    with proxy(server.port, reset_after=600) as line:
-        destination = server.destination(server.url(port=line.port), host_key_fingerprint=fingerprint(server.keys[0]))
-        with pytest.raises(DestinationError):
-            destination.create(FIRST)
+    with proxy(server.port, reset_after=600) as line, socket.create_server(("127.0.0.1", 0)) as silent:
+        for port in (line.port, silent.getsockname()[1]):
+            with pytest.raises(DestinationError):
+                server.destination(server.url(port=port), timeout=0.3).create(FIRST)
     time.sleep(0.1)
     assert capfd.readouterr() == ("", "")

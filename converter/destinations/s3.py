@@ -166,11 +166,16 @@ class S3Destination:
         self._bucket.abort(Upload(state["key"], state["upload_id"]))
 
     def sweep(self, name: FileName, keep: Collection[Arrived]) -> None:
-        """Abort the uploads of this name, where they can be listed."""
+        """Abort the uploads of this name, where one may list them and abort them."""
         kept = {_State(**part.state).upload_id for part in keep}
         for upload in self._bucket.uploads(self._key(name.stem)) or []:
             if self._is_part(upload.key, name) and upload.id not in kept:
-                self._bucket.abort(upload)
+                try:
+                    self._bucket.abort(upload)
+                except TransientError:
+                    raise
+                except DestinationError:  # not allowed: `check` has warned
+                    return
 
     def url(self, name: str) -> str:
         """Return the URL of a part."""
@@ -241,7 +246,7 @@ class _S3Part:
             "wb",
             min_part_size=piece_bytes,
             client=self._sender,
-            writebuffer=cast(io.BytesIO, _Buffer(piece_bytes)),  # any file will do
+            writebuffer=cast("io.BytesIO", _Buffer(piece_bytes)),  # any file will do
         )
 
     @property

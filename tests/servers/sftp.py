@@ -37,7 +37,7 @@ class SftpServer:
 
     `fails` are the operations that are refused, by the names that asyncssh has for them, and how; `key` is what
     users may log in with, beside their password. Files cannot be larger than `largest`; while it `holds`, writes are
-    not answered.
+    not answered. `tried` counts keys of users.
     """
 
     root: Path
@@ -48,6 +48,7 @@ class SftpServer:
     largest: int | None = None
     port: int = 0
     writes: int = 0
+    tried: int = 0
     holds: bool = False
     connections: set[Any] = field(default_factory=set)
     opened: list[Destination] = field(default_factory=list)
@@ -92,6 +93,7 @@ class SftpServer:
                 return outer.key is not None
 
             def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+                outer.tried += 1
                 return outer.key is not None and key.public_data == outer.key.public_data
 
         class Files(asyncssh.SFTPServer):
