@@ -695,6 +695,9 @@ class Job(Document):
     report: Report = Field(default_factory=Report)
     run: Run = Field(default_factory=Run)
 
+    def __init__(self, /, **data: Any) -> None:  # said again for type checkers, who would make one of the fields
+        super().__init__(**data)
+
     @model_validator(mode="after")
     def _no_removal_in_overwrite(self) -> Self:
         if self.record.removed_traits and self.output.mode == "overwrite":
@@ -764,6 +767,9 @@ class Transfer(Document):
     sftp: Sftp = Field(default_factory=Sftp)
     report: Report = Field(default_factory=Report)
     run: Run = Field(default_factory=Run)
+
+    def __init__(self, /, **data: Any) -> None:  # said again for type checkers, as above
+        super().__init__(**data)
 
     @property
     def place(self) -> list[str | None]:
