@@ -2,6 +2,7 @@
 # make test   sets up .venv and runs all tests that need no system packages
 # make lint   ruff and strict type checks
 # make slow   the tests that take minutes
+# make kill   kills runs at any moment and resumes them, ROUNDS times at each destination
 # make check  compares 1,000,000 lines with those of a plain Python script
 # make bench-small   ours against the floor, 100,000 rows; fails on a wrong line only
 # make bench  all benchmarks, an hour or so; make bench SCALE=0.01 for a trial
@@ -12,8 +13,9 @@ BIN := $(VENV)/bin
 PYTEST_FLAGS ?= -n auto
 SCALE ?= 1
 RUNS ?= 3
+ROUNDS ?= 200
 
-.PHONY: demo test lint format slow check bench-small bench clean
+.PHONY: demo test lint format slow kill check bench-small bench clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +34,9 @@ test: $(VENV)/.ready
 
 slow: $(VENV)/.ready
 	$(BIN)/python -m pytest --slow
+
+kill: $(VENV)/.ready
+	for place in folder s3 ftp sftp; do $(BIN)/python -m tests.kill $$place --rounds $(ROUNDS) || exit 1; done
 
 check: $(VENV)/.ready
 	$(BIN)/python -m benchmarks check --rows 1000000

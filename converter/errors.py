@@ -62,6 +62,10 @@ class TransientError(DestinationError):
     """A destination failed in a way that may pass: what was tried is worth trying again."""
 
 
+class ResumeError(ConverterError):
+    """What a run that died has left does not fit to what is there now. Nothing more was published."""
+
+
 class LedgerError(ConverterError):
     """Rows went in and did not come out, or the other way round. Nothing was published."""
 

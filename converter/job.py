@@ -7,11 +7,13 @@ Every wrong key gives one sentence: which key, what was found, what is allowed, 
 from __future__ import annotations
 
 import ast
+import hashlib
 import inspect
+import json
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -50,8 +52,10 @@ _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "M
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _PASSWORD = re.compile(r"(://[^/:@\s]*):(?!\$\{\w+\}@)[^\s'\"]*@")
+_USER = re.compile(r"://[^/]*@")
 _SMALLEST_PART = 100
 
+_SECRETS = (("sftp", "key_passphrase"),)
 _PLACES = (("input", "path"), ("output", "to"), ("report", "dir"))
 
 RESERVED_KEYS = {"d_sid": "record.traits", "d_unsid": "record.removed_traits", "ic": "record.integration_codes"}
@@ -363,8 +367,8 @@ class Record(Section):
         return self
 
 
-class Output(Section):
-    """What is written, and where to."""
+class Where(Section):
+    """Where files go, and how they get there."""
 
     to: str = ""
     """A folder, or `s3://BUCKET/PREFIX`, `ftp://`, `ftps://` or `sftp://USER@HOST/FOLDER`.
@@ -385,40 +389,8 @@ class Output(Section):
     """The most bytes a second that are sent, such as `"10MB"`, in all; no limit, when left out."""
     retry_seconds: Annotated[float, Field(ge=0)] = 600
     """For how long, in seconds of waiting, what may pass is tried again."""
-    dpid: Annotated[int, Field(ge=0), BeforeValidator(_no_truth)]
-    """The data source whose IDs are in the file (N1)."""
-    kind: Literal["data"] = "data"
-    """The kind of inbound file."""
-    mode: Mode = "sync"
-    """`sync` adds to what Audience Manager knows, `overwrite` replaces it."""
-    target: Annotated[int, Field(ge=0), BeforeValidator(_no_truth)] | None = None
-    """The data source that the traits belong to; needed where `dpid` is a global data source (N4)."""
-    timestamp: Annotated[int, BeforeValidator(_no_truth)] | None = None
-    """UNIX seconds, UTC, 10 digits (N2); now, when left out."""
-    compression: Literal["gzip", "none"] = "gzip"
-    """`gzip` (Z1) or `none`."""
-    compression_level: Literal["fast", "balanced", "small"] = "balanced"
-    """How much work gzip takes upon itself: the README has the speed and the size of each."""
-    max_part_bytes: Annotated[
-        int, BeforeValidator(parse_size, json_schema_input_type=int | str), BeforeValidator(_no_truth)
-    ] = PART_BYTES_BEST.value
-    """The most that a part may have as sent; at most 1 GB."""
-    max_part_raw_bytes: Annotated[
-        int, BeforeValidator(parse_size, json_schema_input_type=int | str), BeforeValidator(_no_truth)
-    ] = PART_RAW_BYTES_BEST.value
-    """The most that a part may have before compression; at most 5 GB."""
     publish: Literal["end", "each"] = "end"
-    """`end`: all parts become visible together, once every row is accounted for. `each`: each as soon as it is whole."""
-
-    _check_bytes = field_validator("max_part_bytes")(_at_most(PART_BYTES))
-    _check_raw_bytes = field_validator("max_part_raw_bytes")(_at_most(PART_RAW_BYTES))
-
-    @field_validator("timestamp")
-    @classmethod
-    def _ten_digits(cls, timestamp: int | None) -> int | None:
-        if timestamp is not None and not 10 ** (TIMESTAMP_DIGITS.value - 1) <= timestamp < 10**TIMESTAMP_DIGITS.value:
-            raise ValueError("a timestamp is UNIX seconds with 10 digits, such as 1366545717 (N2)")
-        return timestamp
+    """`end`: all parts become visible together, once every row is accounted for; `each`: each when it is whole."""
 
     @field_validator("partner")
     @classmethod
@@ -451,6 +423,43 @@ class Output(Section):
         scheme, _, rest = (self.to or "s3://").partition("://")
         user, at, _ = rest.rpartition("@")
         return f"{scheme}://{user}{at}{place(self.environment, scheme.lower())}"
+
+
+class Output(Where):
+    """What is written, and where to."""
+
+    dpid: Annotated[int, Field(ge=0), BeforeValidator(_no_truth)]
+    """The data source whose IDs are in the file (N1)."""
+    kind: Literal["data"] = "data"
+    """The kind of inbound file."""
+    mode: Mode = "sync"
+    """`sync` adds to what Audience Manager knows, `overwrite` replaces it."""
+    target: Annotated[int, Field(ge=0), BeforeValidator(_no_truth)] | None = None
+    """The data source that the traits belong to; needed where `dpid` is a global data source (N4)."""
+    timestamp: Annotated[int, BeforeValidator(_no_truth)] | None = None
+    """UNIX seconds, UTC, 10 digits (N2); now, when left out."""
+    compression: Literal["gzip", "none"] = "gzip"
+    """`gzip` (Z1) or `none`."""
+    compression_level: Literal["fast", "balanced", "small"] = "balanced"
+    """How much work gzip takes upon itself: the README has the speed and the size of each."""
+    max_part_bytes: Annotated[
+        int, BeforeValidator(parse_size, json_schema_input_type=int | str), BeforeValidator(_no_truth)
+    ] = PART_BYTES_BEST.value
+    """The most that a part may have as sent; at most 1 GB."""
+    max_part_raw_bytes: Annotated[
+        int, BeforeValidator(parse_size, json_schema_input_type=int | str), BeforeValidator(_no_truth)
+    ] = PART_RAW_BYTES_BEST.value
+    """The most that a part may have before compression; at most 5 GB."""
+
+    _check_bytes = field_validator("max_part_bytes")(_at_most(PART_BYTES))
+    _check_raw_bytes = field_validator("max_part_raw_bytes")(_at_most(PART_RAW_BYTES))
+
+    @field_validator("timestamp")
+    @classmethod
+    def _ten_digits(cls, timestamp: int | None) -> int | None:
+        if timestamp is not None and not 10 ** (TIMESTAMP_DIGITS.value - 1) <= timestamp < 10**TIMESTAMP_DIGITS.value:
+            raise ValueError("a timestamp is UNIX seconds with 10 digits, such as 1366545717 (N2)")
+        return timestamp
 
     @model_validator(mode="after")
     def _target_for_global(self) -> Self:
@@ -598,7 +607,78 @@ class Run(Section):
     """The folder for temporary files, such as parts that are on their way; the system's, when left out."""
 
 
-class Job(Section):
+class Document(Section):
+    """Something that a user writes: a file, flags, or arguments. What comes from the environment is never shown."""
+
+    _given: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    def __init__(self, /, **data: Any) -> None:
+        given = {
+            key: value.model_dump(exclude_unset=True) if isinstance(value, Section) else value
+            for key, value in data.items()
+        }
+        try:
+            super().__init__(**_expand(given, ()))
+        except ValidationError as error:
+            variables = _variables_in(given)
+            raise JobError(
+                "\n".join(_printable(_concealed(said, variables)) for said in _sentences(error, given, type(self)))
+            ) from None
+        self._given = given
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.public()!r})"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, type(self)) and self.model_dump() == other.model_dump()
+
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())
+
+    @classmethod
+    def load(cls, path: str | Path, changes: Mapping[str, Any] | None = None) -> Self:
+        """Read a job file (TOML); `changes`, nested like it, go over what it says."""
+        try:
+            text = Path(path).read_text("utf-8-sig")
+        except FileNotFoundError:
+            raise JobError(
+                f"There is no job file '{path}'.", "Write one, or give flags: aam-inbound convert --help."
+            ) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise JobError(f"The job file '{path}' cannot be read: {_why(error)}.") from None
+        try:
+            data = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise JobError(f"The job file '{path}' is not valid TOML: {error}.") from None
+        return cls(**cls._of_it(merge(data, changes or {})))
+
+    @classmethod
+    def _of_it(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """Return what is meant for this of a job file."""
+        return data
+
+    def conceal(self, text: str) -> str:
+        """Put `${VAR}` back where a text, such as an error, holds what the job took from the environment."""
+        return _concealed(text, _variables_in(self._given))
+
+    def conceal_path(self, path: str) -> str:
+        """Do the same for a path, of which file names, which hold numbers of the job, must stay as they are."""
+        places = [self._given.get(section, {}).get(key) for section, key in _PLACES]
+        return _concealed(path, _variables_in(places))
+
+    def public(self) -> dict[str, Any]:
+        """Return the job as plain data, without secrets: variables unexpanded, passwords masked."""
+        shown = _public(self.model_dump(mode="json"), self._given, _variables_in(self._given))
+        for section, key in _SECRETS:
+            if section in shown and shown[section][key] and not _VARIABLE.fullmatch(shown[section][key]):
+                shown[section][key] = "***"
+        assert isinstance(shown, dict)  # noqa: S101 - for the type checker: a model dumps to a mapping
+        return shown
+
+
+class Job(Document):
     """A job, whole: what is read, what is made of it, where it goes.
 
     `Job(input={…}, id={…}, …)`, `Job.load(path)` and the flags of the command line make the same. Raises
@@ -615,49 +695,8 @@ class Job(Section):
     report: Report = Field(default_factory=Report)
     run: Run = Field(default_factory=Run)
 
-    _given: dict[str, Any] = PrivateAttr(default_factory=dict)
-
-    def __init__(self, /, **data: Any) -> None:
-        given = {
-            key: value.model_dump(exclude_unset=True) if isinstance(value, Section) else value
-            for key, value in data.items()
-        }
-        try:
-            super().__init__(**_expand(given, ()))
-        except ValidationError as error:
-            variables = _variables_in(given)
-            raise JobError(
-                "\n".join(_printable(_concealed(said, variables)) for said in _sentences(error, given))
-            ) from None
-        self._given = given
-
-    def __repr__(self) -> str:
-        return f"Job({self.public()!r})"
-
-    __str__ = __repr__
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Job) and self.model_dump() == other.model_dump()
-
-    def __hash__(self) -> int:
-        return hash(self.model_dump_json())
-
-    @classmethod
-    def load(cls, path: str | Path, changes: Mapping[str, Any] | None = None) -> Job:
-        """Read a job file (TOML); `changes`, nested like it, go over what it says."""
-        try:
-            text = Path(path).read_text("utf-8-sig")
-        except FileNotFoundError:
-            raise JobError(
-                f"There is no job file '{path}'.", "Write one, or give flags: aam-inbound convert --help."
-            ) from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise JobError(f"The job file '{path}' cannot be read: {_why(error)}.") from None
-        try:
-            data = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise JobError(f"The job file '{path}' is not valid TOML: {error}.") from None
-        return cls(**merge(data, changes or {}))
+    def __init__(self, /, **data: Any) -> None:  # said again for type checkers, who would make one of the fields
+        super().__init__(**data)
 
     @model_validator(mode="after")
     def _no_removal_in_overwrite(self) -> Self:
@@ -672,6 +711,14 @@ class Job(Section):
     def threads(self) -> int:
         """How many threads convert, and how many compress."""
         return self.run.threads or os.cpu_count() or 1
+
+    @property
+    def digest(self) -> str:
+        """What tells one job from another: a digest of what decides which bytes go where, and of no secret."""
+        known = self.model_dump(mode="json", include={"input", "id", "record"})
+        known["output"] = self.output.model_dump(mode="json", exclude=set(Where.model_fields))
+        known["place"] = _place(self.output, self.s3)
+        return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -705,20 +752,38 @@ class Job(Section):
             )
         return found
 
-    def conceal(self, text: str) -> str:
-        """Put `${VAR}` back where a text, such as an error, holds what the job took from the environment."""
-        return _concealed(text, _variables_in(self._given))
 
-    def conceal_path(self, path: str) -> str:
-        """Do the same for a path, of which file names, which hold numbers of the job, must stay as they are."""
-        places = [self._given.get(section, {}).get(key) for section, key in _PLACES]
-        return _concealed(path, _variables_in(places))
+def _place(where: Where, s3: S3) -> list[str | None]:
+    """Return what tells one place from another, without user and password."""
+    return [_USER.sub("://", where.url), where.partner, s3.endpoint_url]
 
-    def public(self) -> dict[str, Any]:
-        """Return the job as plain data, without secrets: variables unexpanded, passwords masked."""
-        shown = _public(self.model_dump(mode="json"), self._given, _variables_in(self._given))
-        assert isinstance(shown, dict)  # noqa: S101 - for the type checker: a model dumps to a mapping
-        return shown
+
+class Transfer(Document):
+    """How files that exist already are sent: the part of a job file that says where to and how."""
+
+    output: Where
+    s3: S3 = Field(default_factory=S3)
+    ftp: Ftp = Field(default_factory=Ftp)
+    sftp: Sftp = Field(default_factory=Sftp)
+    report: Report = Field(default_factory=Report)
+    run: Run = Field(default_factory=Run)
+
+    def __init__(self, /, **data: Any) -> None:  # said again for type checkers, as above
+        super().__init__(**data)
+
+    @property
+    def place(self) -> list[str | None]:
+        """What tells one place from another, without user and password."""
+        return _place(self.output, self.s3)
+
+    @classmethod
+    def _of_it(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """Leave out what a job file says of the input and of what is made of it."""
+        of_jobs = set(Output.model_fields) - set(Where.model_fields)
+        known = {key: value for key, value in data.items() if key not in ("input", "id", "record")}
+        if isinstance(output := known.get("output"), Mapping):
+            known["output"] = {key: value for key, value in output.items() if key not in of_jobs}
+        return known
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -748,6 +813,14 @@ def parse_setting(text: str) -> dict[str, Any]:
         parsed = {name: parsed}
     assert isinstance(parsed, dict)  # noqa: S101 - for the type checker: there is at least one name
     return parsed
+
+
+def changes_of(settings: Iterable[str]) -> dict[str, Any]:
+    """Turn settings, as `parse_setting` takes them, into nested data; what comes later counts."""
+    changes: dict[str, Any] = {}
+    for text in settings:
+        changes = merge(changes, parse_setting(text))
+    return changes
 
 
 def _expand(value: Any, place: tuple[str, ...]) -> Any:
@@ -809,7 +882,7 @@ def mask_password(url: str) -> str:
     return _PASSWORD.sub(r"\1:***@", url)
 
 
-def _sentences(error: ValidationError, given: Mapping[str, Any]) -> Iterator[str]:
+def _sentences(error: ValidationError, given: Mapping[str, Any], document: type[BaseModel]) -> Iterator[str]:
     """Say each thing that pydantic found in one sentence, with what the user wrote and never its expansion."""
     for found in error.errors():
         where = [part for part in found["loc"] if not (isinstance(part, str) and part.startswith("function-"))]
@@ -817,7 +890,7 @@ def _sentences(error: ValidationError, given: Mapping[str, Any]) -> Iterator[str
         wrote = _shown(given, where)
         match found["type"]:
             case "extra_forbidden":
-                yield _unknown_key(where, key)
+                yield _unknown_key(where, key, document)
             case "missing":
                 yield f"{key} is missing{_flag_for(key)}."
             case "literal_error":
@@ -867,15 +940,16 @@ def _needed(found: Any) -> str:
     return str(found["msg"])[:1].lower() + str(found["msg"])[1:]
 
 
-def _unknown_key(where: list[int | str], key: str) -> str:
+def _unknown_key(where: list[int | str], key: str, document: type[BaseModel]) -> str:
     """Say that a key is unknown, with the nearest known one and all that are allowed there."""
-    model: type[BaseModel] | None = Job
+    model: type[BaseModel] | None = document
     for part in where[:-1]:
         if isinstance(part, str) and model is not None and part in model.model_fields:
             model = _model_in(model.model_fields[part].annotation)
     known = list(model.model_fields) if model else []
     name, section = str(where[-1]), ".".join(str(part) for part in where[:-1] if isinstance(part, str))
-    elsewhere = [full for full in _all_keys() if full.rpartition(".")[2] == name and full.rpartition(".")[0] != section]
+    known_keys = [full.rpartition(".") for full in _all_keys(document)]
+    elsewhere = [f"{there}.{last}" for there, _, last in known_keys if last == name and there != section]
     if elsewhere:
         return f"{key} is not a known key, did you mean '{elsewhere[0]}'?"
     if close := nearest(name, known):
@@ -883,11 +957,11 @@ def _unknown_key(where: list[int | str], key: str) -> str:
     return f"{key} is not a known key. Known in {section or 'a job'}: {', '.join(known)}."
 
 
-def _all_keys() -> list[str]:
+def _all_keys(document: type[BaseModel]) -> list[str]:
     """Return all keys of a job, with their sections."""
     return [
         f"{section}.{name}"
-        for section, field in Job.model_fields.items()
+        for section, field in document.model_fields.items()
         if (model := _model_in(field.annotation))
         for name in model.model_fields
     ]

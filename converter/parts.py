@@ -12,11 +12,13 @@
 
 from __future__ import annotations
 
+import bisect
 import hashlib
+import itertools
 import struct
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,6 +28,7 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 from isal import isal_zlib
 
+from converter.errors import ResumeError
 from converter.memory import Text
 from converter.spec.limits import LINE_BYTES
 
@@ -152,21 +155,27 @@ def _stored(text: Buffer) -> bytes:
     return b"".join(struct.pack("<BHH", 0, len(piece), len(piece) ^ 0xFFFF) + piece for piece in pieces)
 
 
+def skim(text: Buffer, lines: int, before: bytes = b"") -> Block:
+    """Return a block of a part that need not be made again."""
+    del before
+    return Block(b"", isal_zlib.crc32(text), len(text), lines)
+
+
 def keep(text: Buffer, lines: int, before: bytes = b"") -> Block:
     """Return a block of a part that is not compressed."""
     del before  # nothing is referred to
-    return Block(text, 0, len(text), lines)
+    return Block(text, isal_zlib.crc32(text), len(text), lines)
 
 
 class PartWriter(Protocol):
-    """Where the bytes of one part go. It is whole once `finish` returns, and still not visible."""
+    """Where the bytes of one part go."""
 
     def write(self, data: Buffer) -> None:
         """Write the next bytes."""
         ...
 
-    def finish(self) -> None:
-        """Make sure that everything has arrived."""
+    def finish(self, part: Part, text_crc32: int) -> None:
+        """Take the end: `part` is what was written, and `text_crc32` the CRC-32 of its text."""
         ...
 
 
@@ -183,12 +192,20 @@ class Part:
     sha256: str
 
 
+class Planned(NamedTuple):
+    """A part as an earlier run has made it, and the CRC-32 of its text; it need not be made again if it `arrived`."""
+
+    part: Part
+    text_crc32: int
+    arrived: bool
+
+
 @dataclass
 class _Open:
-    """A part while it grows."""
+    """A part while it grows; without a writer where its text is only compared with that of an earlier run."""
 
     number: int
-    writer: PartWriter
+    writer: PartWriter | None
     lines: int = 0
     raw_bytes: int = 0
     text_crc32: int = 0
@@ -197,6 +214,8 @@ class _Open:
     sha256: hashlib._Hash = field(default_factory=hashlib.sha256)
 
     def write(self, data: Buffer) -> None:
+        if self.writer is None:
+            return
         self.writer.write(data)
         self.sha256.update(data)
         self.crc32 = isal_zlib.crc32(data, self.crc32)
@@ -222,6 +241,9 @@ class Packer:
     `create(number)` opens the writer of a part, counted from 1; `describe(number)` gives its name and URL; `level` is
     that of the compression. At most a few blocks a thread are under way at once, so that memory stays bounded and a
     slow destination slows everything down. Used as a context manager; after an exception nothing more is written.
+
+    The first parts are cut as an earlier run has `planned` them, and those of them that have arrived are not made
+    again. Where the text is not that of the earlier run, or does not fit, `ResumeError` is raised.
     """
 
     def __init__(
@@ -231,8 +253,12 @@ class Packer:
         create: Callable[[int], PartWriter],
         describe: Callable[[int], tuple[str, str]],
         level: Level = "balanced",
+        planned: Sequence[Planned] = (),
     ) -> None:
         self._limits = limits
+        self._planned = planned
+        self._edges = list(itertools.accumulate(each.part.raw_bytes for each in planned))
+        self._taken = 0
         self._create = create
         self._describe = describe
         self._make = partial(compress, level=level) if limits.compressed else keep
@@ -258,7 +284,10 @@ class Packer:
 
     def add(self, text: Buffer, lines: int) -> None:
         """Take the next block of text."""
-        block = self._pool.submit(self._make, text, lines, self._before)
+        at = bisect.bisect(self._edges, self._taken)
+        make = skim if at < len(self._planned) and self._planned[at].arrived else self._make
+        self._taken += len(text)
+        block = self._pool.submit(make, text, lines, self._before)
         self._under_way.append(_UnderWay(block, self._before))
         self._before = bytes(text[-WINDOW_BYTES:])
         while len(self._under_way) > self._most_under_way or (self._under_way and self._under_way[0].block.done()):
@@ -269,20 +298,20 @@ class Packer:
         while self._under_way:
             self._place(self._under_way.popleft())
         self._close_part()
+        if len(self.parts) < len(self._planned):
+            raise _other_text()
         return self.parts
 
     def _place(self, made: _UnderWay) -> None:
         block, before = made.block.result(), made.before
-        frame = len(_END) + 8 if self._limits.compressed else 0
         part = self._part
-        if part and (
-            part.bytes + len(block.data) + frame > self._limits.part_bytes
-            or part.raw_bytes + block.raw_bytes > self._limits.part_raw_bytes
-        ):
+        if part and self._is_full(part, block):
             self._close_part()
         if self._part is None:
-            self._part = _Open(len(self.parts) + 1, self._create(len(self.parts) + 1))
-            if self._limits.compressed:
+            number = len(self.parts) + 1
+            arrived = number <= len(self._planned) and self._planned[number - 1].arrived
+            self._part = _Open(number, None if arrived else self._create(number))
+            if self._limits.compressed and not arrived:
                 self._part.write(_HEADER)
                 if before:
                     # Its text is not kept for this, since blocks are parts of much larger stretches of memory.
@@ -290,15 +319,47 @@ class Packer:
                     block = self._make(text, block.lines)
         self._part.add(block)
 
+    def _is_full(self, part: _Open, block: Block) -> bool:
+        """Say whether a block belongs into the next part."""
+        frame = len(_END) + 8 if self._limits.compressed else 0
+        full = (
+            part.bytes + len(block.data) + frame > self._limits.part_bytes
+            or part.raw_bytes + block.raw_bytes > self._limits.part_raw_bytes
+        )
+        if part.number > len(self._planned):
+            return full
+        planned = self._planned[part.number - 1].part.raw_bytes
+        if full and part.raw_bytes < planned:
+            raise ResumeError(
+                "The run that is to be resumed was begun on a machine that compresses better: its parts would be too "
+                "large when made here.",
+                "Resume it there, or start a new run without --resume.",
+            )
+        return part.raw_bytes >= planned
+
     def _close_part(self) -> None:
         part = self._part
         if part is None:
             return
-        if self._limits.compressed:
-            part.write(_END + struct.pack("<II", part.text_crc32, part.raw_bytes & 0xFFFFFFFF))
-        part.writer.finish()
-        name, url = self._describe(part.number)
-        self.parts.append(
-            Part(name, url, part.lines, part.raw_bytes, part.bytes, f"{part.crc32:08x}", part.sha256.hexdigest())
-        )
+        if part.number <= len(self._planned):
+            planned, text_crc32, _ = self._planned[part.number - 1]
+            if (part.raw_bytes, part.lines, part.text_crc32) != (planned.raw_bytes, planned.lines, text_crc32):
+                raise _other_text()
+        if part.writer is None:
+            made = self._planned[part.number - 1].part
+        else:
+            if self._limits.compressed:
+                part.write(_END + struct.pack("<II", part.text_crc32, part.raw_bytes & 0xFFFFFFFF))
+            name, url = self._describe(part.number)
+            digest = part.sha256.hexdigest()
+            made = Part(name, url, part.lines, part.raw_bytes, part.bytes, f"{part.crc32:08x}", digest)
+            part.writer.finish(made, part.text_crc32)
+        self.parts.append(made)
         self._part = None
+
+
+def _other_text() -> ResumeError:
+    return ResumeError(
+        "The input, or this version of the converter, gives other lines than the run that is to be resumed did.",
+        "Start a new run, without --resume.",
+    )

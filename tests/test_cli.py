@@ -279,7 +279,8 @@ def test_too_many_rejects_end_with_3_and_publish_nothing(folder: Path) -> None:
     assert "customer:0001" not in rejects
 
     assert command(folder, "convert", "job.toml", "--max-rejects", "100%")[0] == 0
-    assert files(folder) == {"in.csv", "job.toml", f"out/{STEM}.1.gz"} | reports
+    (journal,) = (folder / "reports").glob("*.journal")
+    assert files(folder) == {"in.csv", "job.toml", f"out/{STEM}.1.gz", f"reports/{journal.name}"} | reports
 
 
 # --- what is shown ----------------------------------------------------------------------------------------------
@@ -311,7 +312,7 @@ def test_a_dry_run_writes_nothing_and_masks_ids(folder: Path) -> None:
 
 def test_a_dry_run_shows_names_with_brackets_as_they_are(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     run.write("id,price[eur],x[/b]\ncustomer-0001,1,2\n")
-    _convert(run.make_job(record={"signals": ["price[eur]", "x[/b]"]}), "auto", dry_run=True)
+    _convert(run.make_job(record={"signals": ["price[eur]", "x[/b]"]}), "auto", dry_run=True, resume=False)
     out = capsys.readouterr().out
     assert "id, price[eur], x[/b]" in out
     assert '"price[eur]"="1","x[/b]"="2"' in out
@@ -333,7 +334,7 @@ def test_progress_json_prints_json_lines_alone(folder: Path) -> None:
 
 def test_a_warning_is_shown_once(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     run.write("id,a\n1,x\n")
-    _convert(run.make_job(id={"type": "maid"}), "auto", dry_run=False)
+    _convert(run.make_job(id={"type": "maid"}), "auto", dry_run=False, resume=False)
     assert "".join(capsys.readouterr()).count("IDs of type maid belong to the data source 389146") == 1
 
 
@@ -361,7 +362,7 @@ def test_on_a_terminal_a_bar_and_the_summary_are_shown(folder: Path) -> None:
     assert shown.count(b"\x1b[?25l") == shown.count(b"\x1b[?25h"), "the cursor is there again"
 
 
-HALF_WAY = Progress(500_000, 1_000_000, 12_345, 6, 2, 100_000, 3.0)
+HALF_WAY = Progress(500_000, 1_000_000, 12_345, 6, 2, 1, 100_000, 3.0)
 
 
 def test_progress_as_lines_and_as_json_is_shown_now_and_then(
@@ -389,6 +390,7 @@ def test_progress_as_lines_and_as_json_is_shown_now_and_then(
         "rows": 12_345,
         "rejected": 6,
         "parts": 2,
+        "arrived": 1,
         "bytes_written": 100_000,
         "seconds": 3.0,
     }
@@ -416,7 +418,7 @@ def test_an_argument_that_is_no_job_file_is_the_input(folder: Path) -> None:
         'customer-0001\t"a"="x","b"="x",d_sid=1,d_sid=2,d_sid=9',
         'customer-0002\t"a"="y","b"="y",d_sid=3,d_sid=9',
     ]
-    assert len(list((folder / "said").iterdir())) == 2
+    assert {path.suffix for path in (folder / "said").iterdir()} == {".json", ".gz", ".journal"}
 
 
 # --- signals ----------------------------------------------------------------------------------------------------

@@ -250,7 +250,7 @@ def test_a_report_that_cannot_be_written_is_an_error_and_nothing_is_sent(run: Ru
 
 
 def test_a_destination_of_a_scheme_that_is_not_known_is_an_error(run: Run) -> None:
-    with pytest.raises(JobError, match=r"but gopher:// is not a destination that can be written yet"):
+    with pytest.raises(JobError, match=r"but gopher:// is not a destination"):
         run.convert(ROWS, output={"to": "gopher://somewhere/a"})
     with pytest.raises(JobError, match=r"did you mean 'file'\?"):
         run.convert(ROWS, output={"to": "fil://somewhere/a"})

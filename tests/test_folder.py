@@ -11,53 +11,43 @@ from typing import Any
 
 import pytest
 
+from converter.destinations.base import Arrived
 from converter.destinations.folder import FolderDestination
 from converter.errors import DestinationError
 from converter.spec.names import FileName
 
-from .conftest import Run
+from .conftest import TIMESTAMP, Run
 
 NAME = FileName("data", (1234,), 1366545717, extension=".gz")
 CONTENT = "id,a\n" + "".join(f"{number},value {number * 7919}\n" for number in range(3000))
 SMALL = {"max_part_raw_bytes": 20_000}
 
 
-def begin(folder: Path, *texts: bytes) -> FolderDestination:
+def begin(folder: Path, *texts: bytes) -> tuple[FolderDestination, list[Arrived]]:
     """Write finished parts that are not published."""
     destination = FolderDestination(str(folder))
-    destination.check(NAME)
+    assert errors(destination) == []
+    arrived = []
     for number, text in enumerate(texts, 1):
         part = destination.create(str(NAME.part(number)))
         part.write(text)
-        part.finish()
-    return destination
+        arrived.append(part.finish())
+    return destination, arrived
+
+
+def errors(destination: FolderDestination) -> list[str]:
+    return [finding.text for finding in destination.check(NAME) if finding.level == "error"]
 
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
-def test_parts_are_out_of_sight_until_they_are_published_together(tmp_path: Path) -> None:
-    destination = begin(tmp_path / "new" / "out", b"one", b"two")
-    assert all(name.endswith(".partial") for name in names(tmp_path / "new" / "out"))
-    destination.publish()
-    assert names(tmp_path / "new" / "out") == [str(NAME.part(1)), str(NAME.part(2))]
-    assert (tmp_path / "new" / "out" / str(NAME.part(2))).read_bytes() == b"two"
-    destination.abort()
-    assert len(names(tmp_path / "new" / "out")) == 2, "what is published stays"
-
-
-def test_nothing_is_left_of_parts_that_are_given_up(tmp_path: Path) -> None:
-    destination = begin(tmp_path, b"one")
-    destination.create(str(NAME.part(2))).write(b"half")
-    destination.abort()
-    assert names(tmp_path) == []
-
-
-def test_f10_a_name_that_is_there_is_an_error_before_converting(tmp_path: Path) -> None:
-    (tmp_path / "ftp_dpm_1234_1366545717.sync.7").write_bytes(b"sent yesterday")
-    with pytest.raises(DestinationError, match=r"'ftp_dpm_1234_1366545717.sync.7' is in .* already"):
-        FolderDestination(str(tmp_path)).check(NAME)
+def test_f10_a_name_that_is_there_is_an_error_before_converting(run: Run) -> None:
+    run.out.mkdir()
+    (run.out / f"ftp_dpm_1234_{TIMESTAMP}.sync.7").write_bytes(b"sent yesterday")
+    with pytest.raises(DestinationError, match=r"'ftp_dpm_1234_1366545717.sync.7' is in .* already.* --resume"):
+        run.convert("id,a\n1,x\n")
 
 
 @pytest.mark.parametrize(
@@ -65,23 +55,26 @@ def test_f10_a_name_that_is_there_is_an_error_before_converting(tmp_path: Path) 
 )
 def test_other_names_are_no_obstacle(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"")
-    FolderDestination(str(tmp_path)).check(NAME)
+    assert errors(FolderDestination(str(tmp_path))) == []
 
 
 def test_a_partial_part_of_the_same_name_stops_a_second_run(tmp_path: Path) -> None:
     begin(tmp_path, b"one")
-    with pytest.raises(DestinationError, match="a run with this name is going on, or was killed"):
-        FolderDestination(str(tmp_path)).check(NAME)
+    (error,) = errors(FolderDestination(str(tmp_path)))
+    assert "a run with this name is going on, or was killed" in error
 
 
-def test_f10_a_name_that_appears_during_the_run_is_not_overwritten_and_no_other_part_stays(tmp_path: Path) -> None:
-    destination = begin(tmp_path, b"one", b"two", b"three")
-    (tmp_path / str(NAME.part(2))).write_bytes(b"someone else's")
+def test_f10_a_name_that_appears_during_the_run_is_not_overwritten(tmp_path: Path) -> None:
+    destination, (first, second, third) = begin(tmp_path, b"one", b"two", b"three")
+    (tmp_path / second.name).write_bytes(b"someone else's")
+    destination.publish(first)
     with pytest.raises(DestinationError, match="Nothing is ever overwritten"):
-        destination.publish()
-    destination.abort()
-    assert names(tmp_path) == [str(NAME.part(2))]
-    assert (tmp_path / str(NAME.part(2))).read_bytes() == b"someone else's"
+        destination.publish(second)
+    assert (tmp_path / second.name).read_bytes() == b"someone else's"
+    (tmp_path / second.name).unlink()
+    destination.publish(second)
+    destination.publish(third)
+    assert names(tmp_path) == [first.name, second.name, third.name]
 
 
 def test_where_there_are_no_hard_links_parts_are_renamed_and_still_replace_nothing(
@@ -91,14 +84,13 @@ def test_where_there_are_no_hard_links_parts_are_renamed_and_still_replace_nothi
         raise OSError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", no_links)
-    begin(tmp_path / "a", b"one", b"two").publish()
-    assert names(tmp_path / "a") == [str(NAME.part(1)), str(NAME.part(2))]
-    destination = begin(tmp_path / "b", b"one", b"two")
-    (tmp_path / "b" / str(NAME.part(2))).write_bytes(b"other")
+    destination, (first, second) = begin(tmp_path, b"one", b"two")
+    destination.publish(first)
+    destination.publish(first)
+    (tmp_path / second.name).write_bytes(b"other")
     with pytest.raises(DestinationError):
-        destination.publish()
-    destination.abort()
-    assert names(tmp_path / "b") == [str(NAME.part(2))]
+        destination.publish(second)
+    assert names(tmp_path) == [first.name, second.name, f"{second.name}.partial"]
 
 
 def test_f18_a_size_that_is_not_what_was_written_is_noticed(tmp_path: Path) -> None:
@@ -110,13 +102,12 @@ def test_f18_a_size_that_is_not_what_was_written_is_noticed(tmp_path: Path) -> N
         file.truncate(10)
     with pytest.raises(DestinationError, match="has 10 bytes on disk, but 100,000 were written"):
         part.finish()
-    destination.abort()
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_before_converting(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(DestinationError, match="cannot be written"):
-        FolderDestination(str(tmp_path / "file" / "below")).check(NAME)
+    (error,) = errors(FolderDestination(str(tmp_path / "file" / "below")))
+    assert "cannot be written" in error
 
 
 def failing(patch: pytest.MonkeyPatch, call: str, at: int) -> None:
@@ -168,9 +159,12 @@ def test_f3_f22_f23_a_disk_that_fails_at_any_moment_leaves_nothing(
     with pytest.raises((DestinationError, OSError)):
         run.convert(CONTENT, output=SMALL)
     monkeypatch.undo()
-    assert run.files == []
-    assert not list((run.folder / "reports").glob("*.partial"))
-    run.convert(output=SMALL)
+    publishing = b'"publishing"' in b"".join(path.read_bytes() for path in run.folder.glob("reports/*.journal"))
+    if not publishing:
+        assert run.files == []
+        assert not list(run.folder.glob("reports/*"))
+    run.convert(output=SMALL, resume=publishing)
+    assert not list(run.folder.glob("*/*.partial"))
     assert len(run.lines) == 3000
 
 
@@ -185,7 +179,7 @@ def test_f22_a_full_disk_is_one_sentence_and_leaves_nothing(run: Run) -> None:
             run.convert(CONTENT, output={"to": str(small), "compression": "none"})
         assert list(small.iterdir()) == []
         (small / "filler").write_bytes(b"x" * 65_536)
-        with pytest.raises(DestinationError, match="Cannot write the report"):
+        with pytest.raises(DestinationError, match="Cannot write the (report|journal)"):
             run.convert(CONTENT, report={"dir": str(small)})
         assert run.files == []
     finally:

@@ -58,7 +58,7 @@ def signal(**fields: Any) -> dict[str, Any]:
     "key, sentence",
     [
         ("outpt", "outpt is not a known key, did you mean 'output'?"),
-        ("zzz", "zzz is not a known key. Known in a job: input, id, record, output, report, run."),
+        ("zzz", "zzz is not a known key. Known in a job: input, id, record, output, s3, ftp, sftp, report, run."),
         ("output.dpidd", "output.dpidd is not a known key, did you mean 'dpid'?"),
         ("output.DPID", "output.DPID is not a known key, did you mean 'dpid'?"),
         ("input.seperator", "input.seperator is not a known key, did you mean 'separator'?"),
@@ -822,7 +822,7 @@ def _sections(annotation: Any) -> list[type[BaseModel]]:
 def test_the_json_schema_has_every_field_of_every_section() -> None:
     schema = Job.model_json_schema()
     sections = dict.fromkeys(_sections(Job))
-    assert len(sections) == 10
+    assert len(sections) == 13
     for section in sections:
         described = schema if section is Job else schema["$defs"][section.__name__]
         (described,) = [one for one in described.get("anyOf", [described]) if "properties" in one]

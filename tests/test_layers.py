@@ -21,6 +21,7 @@ ROOMS = [
     "spec.rules",
     "spec.kinds",
     "spec.environments",
+    "spec.files",
     "job",
     "sources",
     "privacy",
@@ -28,11 +29,14 @@ ROOMS = [
     "parts",
     "compiled",
     "engine",
+    "inbound",
     "destinations",
     "journal",
     "delivery",
     "report",
     "convert",
+    "send",
+    "doctor",
     "cli",
 ]
 
@@ -88,7 +92,16 @@ def test_only_the_command_line_prints_or_knows_typer() -> None:
 def test_the_rules_read_and_write_nothing() -> None:
     for path in (PACKAGE / "spec").glob("*.py"):
         names = {name.partition(".")[0] for name in _all_imports(path)}
-        assert names <= {"__future__", "collections", "dataclasses", "datetime", "typing", "re", "polars", "converter"}, path
+        assert names <= {
+            "__future__",
+            "collections",
+            "dataclasses",
+            "datetime",
+            "typing",
+            "re",
+            "polars",
+            "converter",
+        }, path
 
 
 def _all_imports(path: Path) -> set[str]:

@@ -39,7 +39,9 @@ class Memory:
         assert not self.whole
         self.data += data
 
-    def finish(self) -> None:
+    def finish(self, part: Part, text_crc32: int) -> None:
+        assert part.bytes == len(self.data)
+        assert text_crc32 == zlib.crc32(gzip.decompress(self.data) if self.data[:2] == b"\x1f\x8b" else self.data)
         self.whole = True
 
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import sys
 from collections.abc import Iterable
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from converter.cli.progress import Mode, showing
-from converter.errors import StoppedError
+from converter.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
     from converter.job import Job
@@ -30,7 +28,9 @@ def convert(
         str | None,
         typer.Option("--format", metavar="NAME", help="csv, tsv, parquet, ndjson or arrow; else by the suffix."),
     ] = None,
-    to: Annotated[str | None, typer.Option(metavar="FOLDER", help="Where the parts go.")] = None,
+    to: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where the parts go: a folder, s3://, ftp://, ftps:// or sftp://.")
+    ] = None,
     dpid: Annotated[
         int | None, typer.Option(metavar="NUMBER", help="The data source whose IDs are in the file.")
     ] = None,
@@ -64,6 +64,9 @@ def convert(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything and show what would be done; write nothing.")
     ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Finish a run of this job that died; start one where there is none.")
+    ] = False,
     progress: Annotated[
         Mode, typer.Option(metavar="auto|json|off", help="How progress is shown, on standard error.")
     ] = "auto",
@@ -79,7 +82,7 @@ def convert(
       aam-inbound convert crm.csv --id crm_id --dpid 1234 --signal gender --signal city=home_city --to out/
     """  # noqa: D301 - the mark keeps the lines that follow as they are
     del debug  # main() looks for it
-    _stop_on_signals()
+    stop_on_signals()
     flags = {
         "input.path": input_ or None,
         "input.format": format_,
@@ -98,10 +101,10 @@ def convert(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy reads this when imported; else it starts idle threads
     if job.run.threads:  # the engine reads this when it is first imported
         os.environ.setdefault("POLARS_MAX_THREADS", str(job.run.threads))
-    _convert(job, progress, dry_run=dry_run)
+    _convert(job, progress, dry_run=dry_run, resume=resume)
 
 
-def _convert(job: Job, progress: Mode, *, dry_run: bool) -> None:
+def _convert(job: Job, progress: Mode, *, dry_run: bool, resume: bool) -> None:
     from converter.cli import summary
     from converter.convert import convert as run
 
@@ -111,7 +114,7 @@ def _convert(job: Job, progress: Mode, *, dry_run: bool) -> None:
         _show_plan(job)
         return
     with showing(progress) as update:
-        report = run(job, progress=update)
+        report = run(job, progress=update, notify=_notice, resume=resume)
     if progress == "json":
         sys.stderr.write('{"event": "done", "report": ' + _one_line(report.to_json()) + "}\n")
     elif progress != "off":
@@ -124,7 +127,11 @@ def _show_plan(job: Job) -> None:
 
     checked = plan(job)
     preview.show(checked)
-    checked.destination.abort()
+    checked.destination.close()
+
+
+def _notice(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def _one_line(document: bytes) -> str:
@@ -135,15 +142,14 @@ def _one_line(document: bytes) -> str:
 
 def _job(job_file: str | None, flags: dict[str, Any], settings: Iterable[str]) -> Job:
     """Make the job of file, flags and settings; a first argument that is no job file is the input."""
-    from converter.job import Job, merge, parse_setting
+    from converter.job import Job, changes_of, merge
 
     changes: dict[str, Any] = {}
     for key, value in flags.items():
         if value is not None:
             section, _, name = key.partition(".")
             changes.setdefault(section, {})[name] = value
-    for text in settings:
-        changes = merge(changes, parse_setting(text))
+    changes = merge(changes, changes_of(settings))
     if job_file is None:
         return Job(**changes)
     if job_file.endswith(".toml"):
@@ -164,16 +170,3 @@ def _trait(text: str) -> dict[str, str] | int:
         return int(text)
     column, equals, separator = text.partition("=")
     return {"column": column, "separator": separator} if equals else {"column": column}
-
-
-def _stop_on_signals() -> None:
-    """Let SIGTERM and SIGINT end a run in the way an error does: with everything cleaned up."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        del frame
-        for each in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(each, signal.SIG_IGN)  # one is enough: let it clean up
-        raise StoppedError(number)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)

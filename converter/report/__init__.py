@@ -39,8 +39,17 @@ class Report:
 
     def to_json(self) -> bytes:
         """Return the report as a JSON document."""
+        return orjson.dumps(self.as_dict(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as plain data."""
         first = {"schema_version": self.schema_version, "version": self.version, "name": self.name}
-        return orjson.dumps({**first, **asdict(self)}, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+        return {**first, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Report:
+        """Return the report that `as_dict` gave."""
+        return cls(**{**data, "parts": [Part(**part) for part in data["parts"]]})
 
 
 def records_of(ledger: Ledger) -> dict[str, Any]:

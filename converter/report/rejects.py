@@ -48,7 +48,7 @@ class RejectsFile:
         self._show_rows = show_rows
         self._codes = pl.Series([rule.code for rule in rules], dtype=pl.String)
         self._names = pl.Series([rule.name for rule in rules], dtype=pl.String)
-        self._masked = pl.struct(masked(pl.col(f"c{place}")).alias(name) for place, name in enumerate(columns))
+        self._columns = tuple(columns)
         self._compressor = isal_zlib.compressobj(2, isal_zlib.DEFLATED, 16 + isal_zlib.MAX_WBITS)
         self._file: IO[bytes] | None = None
         self._waiting: list[_Stretch] = []
@@ -94,7 +94,9 @@ class RejectsFile:
                     row=_series(np.concatenate([each.rows for _, each in rejected])),
                     rule=self._names.gather(reasons),
                     code=self._codes.gather(reasons),
-                    columns=self._masked,
+                    columns=pl.struct(
+                        masked(pl.col(f"c{place}")).alias(name) for place, name in enumerate(self._columns)
+                    ),
                 )
             )
         bad = [(place, each.file, row) for place, each in enumerate(self._waiting) for row in each.bad]
@@ -143,10 +145,15 @@ class RejectsFile:
         except OSError as error:
             raise _cannot(self.path, error) from None
 
+    def close(self) -> None:
+        """Close the file, and leave it under the name that it has."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # what could not be written has been told
+                self._file.close()
+
     def discard(self) -> None:
         """Remove what is not published."""
-        if self._file is not None:
-            self._file.close()
+        self.close()
         with contextlib.suppress(OSError):  # a folder that is not there holds nothing to remove
             self._partial.unlink(missing_ok=True)
 

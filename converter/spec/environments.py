@@ -38,7 +38,9 @@ BETA_WARNING = (
     "The beta environment checks names and syntax only and always reports 'No matching AAM ID'; Adobe advises testing "
     "in production (T1)."
 )
-FTP_WARNING = "Adobe is phasing FTP out and makes no new accounts for it: S3, or SFTP with an OpenSSH key, is better (T)."
+FTP_WARNING = (
+    "Adobe is phasing FTP out and makes no new accounts for it: S3, or SFTP with an OpenSSH key, is better (T)."
+)
 
 
 def key(name: str, partner: str, sent: datetime.date) -> str:

@@ -1,0 +1,437 @@
+"""How parts get to a destination whole or not at all, whatever happens on their way.
+
+1. What is made of a part goes into a spool, a file without a name, and a sender sends it on from there while it grows.
+   (A folder needs no spool: parts are written in place.)
+2. At most `uploads` parts are made or on their way at once: a slow destination slows everything down.
+3. What may pass is tried again, from the part's first byte, with growing pauses; what will not ends the run at once.
+4. What happens is noted in the journal, and what has arrived stays out of sight until it is published.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict
+from typing import Any, Protocol, TypeVar
+
+from converter.destinations import Settings, open_destination
+from converter.destinations.base import Arrived, Destination, Finding, Incoming
+from converter.errors import DestinationError, TransientError
+from converter.job import Job, Transfer
+from converter.journal import Journal, Past, Try
+from converter.parts import Part, PartWriter
+from converter.spec.names import FileName
+
+_CHUNK = 1 << 20
+_FIRST_PAUSE = 0.5  # seconds; each further one is up to twice as long
+_LONGEST_PAUSE = 30.0
+_T = TypeVar("_T")
+
+
+def destination_of(document: Job | Transfer, sent: datetime.date, most_bytes: int) -> Destination:
+    """Return where files go. `sent` is the day of sending, in UTC; a file has at most `most_bytes`."""
+    output = document.output
+    return open_destination(
+        output.url, Settings(sent, output.partner, most_bytes, document.s3, document.ftp, document.sftp)
+    )
+
+
+def delivery_of(document: Job | Transfer, destination: Destination, journal: Journal) -> Delivery:
+    """Return a delivery as a job asks for it."""
+    output = document.output
+    return Delivery(
+        destination,
+        journal,
+        uploads=output.uploads,
+        retry_seconds=output.retry_seconds,
+        bandwidth=output.bandwidth,
+        each=output.publish == "each",
+        folder=document.run.spill_dir,
+    )
+
+
+def warnings_of(findings: Iterable[Finding]) -> list[str]:
+    """Return the warnings among what a check found. Raises `DestinationError` where it found an error."""
+    warnings = []
+    for finding in findings:
+        if finding.level == "error":
+            raise DestinationError(finding.text, finding.advice)
+        if finding.level == "warning":
+            warnings.append(f"{finding.text} {finding.advice}".rstrip())
+    return warnings
+
+
+class Replay(Protocol):
+    """Bytes that can be read as often as need be."""
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield all bytes, from the first on."""
+        ...
+
+
+class _StoppedError(Exception):
+    """The run is over, and what works for it is to let go."""
+
+
+class Spool:
+    """The bytes of a part, read while they are written.
+
+    They are in a file without a name, which goes with the process, and which only its user could have read.
+    """
+
+    def __init__(self, folder: str | None = None) -> None:
+        self._folder = folder or tempfile.gettempdir()
+        try:
+            self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115 - closed by `close`
+        except OSError as error:
+            raise self._cannot(error) from None
+        self._changed = threading.Condition()
+        self._size = 0
+        self._whole = self._stopped = False
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Add bytes. Raises `DestinationError` where there is no room for them."""
+        view, place = memoryview(data), self._size
+        try:
+            while view:
+                written = os.pwrite(self._file.fileno(), view, place)
+                view, place = view[written:], place + written
+        except OSError as error:
+            raise self._cannot(error) from None
+        with self._changed:
+            self._size = place
+            self._changed.notify_all()
+
+    def finish(self) -> None:
+        """Say that no more will come."""
+        with self._changed:
+            self._whole = True
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Let those who read go."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield all bytes from the first on, as they come."""
+        place = 0
+        while True:
+            with self._changed:
+                while not (self._stopped or self._whole or self._size > place):
+                    self._changed.wait()
+                if self._stopped:
+                    raise _StoppedError
+                size, whole = self._size, self._whole
+            while place < size:
+                chunk = os.pread(self._file.fileno(), min(_CHUNK, size - place), place)
+                place += len(chunk)
+                yield chunk
+            if whole and place == self._size:
+                return
+
+    def close(self) -> None:
+        """Give the room back."""
+        self._file.close()
+
+    def _cannot(self, error: OSError) -> DestinationError:
+        return DestinationError(
+            f"Cannot keep a part in '{self._folder}' while it is sent: {error.strerror or error}.",
+            "Free some space there, or choose another folder with run.spill_dir.",
+        )
+
+
+class Throttle:
+    """Lets so many bytes a second pass, those of all senders together."""
+
+    def __init__(self, bytes_a_second: int | None, sleep: Callable[[float], None]) -> None:
+        self._rate = bytes_a_second
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._free_at = time.monotonic()
+
+    def take(self, count: int) -> None:
+        """Wait until so many bytes may pass."""
+        if self._rate is None:
+            return
+        with self._lock:
+            begin = max(self._free_at, time.monotonic())
+            self._free_at = begin + count / self._rate
+        self._sleep(begin - time.monotonic())
+
+
+class Delivery:
+    """Brings the parts of a run to a destination.
+
+    `each` publishes every part as soon as it is whole. `bandwidth` is in bytes a second, `retry_seconds` for how long
+    to wait, in all, for what may pass. The first failure of any part is raised by whatever is called next.
+    """
+
+    def __init__(
+        self,
+        destination: Destination,
+        journal: Journal,
+        *,
+        uploads: int,
+        retry_seconds: float,
+        bandwidth: int | None = None,
+        each: bool = False,
+        folder: str | None = None,
+    ) -> None:
+        self.destination = destination
+        self._journal = journal
+        self._retry_seconds = retry_seconds
+        self._each = each
+        self._folder = folder
+        self._over = threading.Event()
+        self._throttle = Throttle(bandwidth, self._sleep)
+        self._slots = threading.Semaphore(uploads)
+        self._senders = ThreadPoolExecutor(uploads, thread_name_prefix="send")
+        self._lock = threading.Lock()  # of the journal
+        self._tasks: list[Future[None]] = []
+        self._failure: BaseException | None = None
+        self._spools: set[Spool] = set()
+        self._in_place: Incoming | None = None
+        self._tries: dict[int, list[Try]] = defaultdict(list)
+        self._expected: dict[int, tuple[int, int]] = {}
+        self.arrived: dict[int, Arrived] = {}
+        """Parts that are there whole, by number."""
+        self.published: set[int] = set()
+
+    def take_over(self, past: Past) -> None:
+        """Go on where an earlier run was: keep what is there whole, and remove the rest of it."""
+        self._tries = past.tries
+        self.published = set(past.published)
+        for number, part in past.arrived.items():
+            if number in past.published or self.retrying(self.destination.holds, part):
+                self.arrived[number] = part
+        for name, state in self._leftovers(self.arrived):
+            self.retrying(self.destination.discard, name, state)
+        self._sweep(past)
+        for number in set(self._tries) - set(self.arrived):
+            del self._tries[number]
+
+    def give_up(self, past: Past) -> None:
+        """Remove what an earlier run has left, as far as it is not published and that can be done."""
+        self._tries, self.arrived, self.published = past.tries, past.arrived, past.published
+        self.discard()
+        self.arrived = {number: part for number, part in past.arrived.items() if number in past.published}
+        with contextlib.suppress(DestinationError):
+            self._sweep(past)
+            self.destination.close()
+
+    def _sweep(self, past: Past) -> None:
+        """Remove what was begun by a run that died before it could note how that is found again.
+
+        Only a run that named its parts itself has the whole of their names: others may be sending some of them.
+        """
+        if past.run.name:
+            self.retrying(self.destination.sweep, FileName.parse(past.run.name), list(self.arrived.values()))
+
+    def create(self, number: int, name: str) -> PartWriter:
+        """Begin a part; wait until one of those before has arrived, where too many are on their way."""
+        if self.destination.direct:
+            self._in_place = self._begun(number, name)
+            return _InPlace(self, number, self._in_place)
+        self._slots.acquire()
+        self.raise_failure()
+        spool = Spool(self._folder)
+        self._spools.add(spool)
+        self._submit(spool, number, name)
+        return _Spooled(self, number, spool)
+
+    def send(self, replay: Replay, number: int, part: Part) -> None:
+        """Send what exists already; wait where too many are on their way."""
+        self._slots.acquire()
+        self.raise_failure()
+        self.made(number, part, 0)
+        self._submit(replay, number, part.name)
+
+    def made(self, number: int, part: Part, text_crc32: int) -> None:
+        """Note that a part is made."""
+        self._expected[number] = part.bytes, int(part.crc32, 16)
+        self._note("made", number=number, text_crc32=text_crc32, **asdict(part))
+
+    def has_arrived(self, number: int, arrived: Arrived) -> None:
+        """Note that a part is there whole."""
+        self._in_place = None
+        self._note("arrived", number=number, **asdict(arrived))
+        self.arrived[number] = arrived
+        if self._each:
+            self._publish(number)
+
+    def raise_failure(self) -> None:
+        """Raise what has gone wrong with any part so far."""
+        if self._failure:
+            raise self._failure
+
+    def wait(self, seconds: float) -> bool:
+        """Wait, at most so long, until all parts have arrived; say whether they have."""
+        waiting = wait(self._tasks, seconds, FIRST_EXCEPTION).not_done
+        self.raise_failure()
+        return not waiting
+
+    def publish(self) -> None:
+        """Make all parts visible that are not yet."""
+        for number in sorted(set(self.arrived) - self.published):
+            self._publish(number)
+
+    def close(self) -> None:
+        """End; what has arrived stays, published or for another run."""
+        self._let_go()
+        self._clean_up()
+
+    def discard(self) -> bool:
+        """End, and remove everything that is not published; say whether that could be done."""
+        self._let_go()
+        return self._clean_up(set(self.published))
+
+    def retrying(self, call: Callable[..., _T], *arguments: object) -> _T:
+        """Call, and again where that may help. Raises `DestinationError`."""
+        if self.destination.direct:  # there is nothing that may pass
+            return call(*arguments)
+        import tenacity  # here, since it takes a while
+
+        attempts = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(TransientError),
+            wait=tenacity.wait_random_exponential(multiplier=_FIRST_PAUSE, max=_LONGEST_PAUSE),
+            stop=lambda state: state.idle_for >= self._retry_seconds,
+            sleep=self._sleep,
+            reraise=True,
+        )
+        return attempts(call, *arguments)
+
+    def _publish(self, number: int) -> None:
+        self.retrying(self.destination.publish, self.arrived[number])
+        self.published.add(number)
+        self._note("published", number=number)
+
+    def _submit(self, replay: Replay, number: int, name: str) -> None:
+        task = self._senders.submit(self._send, replay, number, name)
+        self._tasks.append(task)
+
+    def _send(self, replay: Replay, number: int, name: str) -> None:
+        try:
+            self.has_arrived(number, self.retrying(self._attempt, replay, number, name))
+        except BaseException as error:
+            self._failure = self._failure or error
+            raise
+        finally:
+            if isinstance(replay, Spool):
+                replay.close()
+                self._spools.discard(replay)
+            self._slots.release()
+
+    def _attempt(self, replay: Replay, number: int, name: str) -> Arrived:
+        """Send a part from its first byte on."""
+        incoming = self._begun(number, name)
+        try:
+            for chunk in replay.chunks():
+                if self._over.is_set():
+                    raise _StoppedError
+                self._throttle.take(len(chunk))
+                incoming.write(chunk)
+            arrived = incoming.finish()
+            if (arrived.bytes, arrived.crc32) != self._expected[number]:
+                raise TransientError(
+                    f"'{name}' arrived with other bytes than were sent.", "Nothing of it is visible; it is sent again."
+                )
+        except BaseException:
+            incoming.abort()
+            raise
+        return arrived
+
+    def _begun(self, number: int, name: str) -> Incoming:
+        """Begin a part at the destination, and note it."""
+        tries = self._tries[number]
+        tries.append((name, {}))  # before there is anything, so that a signal at any moment finds what to remove
+        try:
+            incoming = self.destination.create(name)
+        except DestinationError:
+            tries.pop()  # there is nothing, or what is there is not ours
+            raise
+        tries[-1] = name, dict(incoming.state)
+        try:
+            self._note("began", number=number, name=name, state=tries[-1][1])
+        except BaseException:
+            incoming.abort()
+            raise
+        return incoming
+
+    def _leftovers(self, kept: Collection[int]) -> Iterator[Try]:
+        """Yield what may be left of parts, but for the tries by which some have arrived."""
+        for number, tries in self._tries.items():
+            last = tries[-1] if number in kept and tries else None
+            for each in tries:
+                # Where tries of a part are not told apart, the last one has replaced the others.
+                if each != last:
+                    yield each
+
+    def _let_go(self) -> None:
+        self._over.set()
+        for spool in list(self._spools):
+            spool.stop()
+        self._senders.shutdown(wait=True, cancel_futures=True)
+        for spool in list(self._spools):  # of those that did not begin
+            spool.close()
+        if self._in_place:
+            self._in_place.abort()
+
+    def _clean_up(self, kept: Collection[int] | None = None) -> bool:
+        """Remove leftovers as far as that can be done: what the run failed of is what is told."""
+        clean = True
+        for name, state in self._leftovers(self.arrived if kept is None else kept):
+            try:
+                self.destination.discard(name, state)
+            except DestinationError:
+                clean = False
+        with contextlib.suppress(DestinationError):
+            self.destination.close()
+        return clean
+
+    def _note(self, event: str, **facts: Any) -> None:
+        with self._lock:
+            self._journal.note(event, **facts)
+
+    def _sleep(self, seconds: float) -> None:
+        if seconds > 0 and self._over.wait(seconds):
+            raise _StoppedError
+
+
+class _InPlace:
+    """A part that is written where it stays."""
+
+    def __init__(self, delivery: Delivery, number: int, incoming: Incoming) -> None:
+        self._delivery = delivery
+        self._number = number
+        self._incoming = incoming
+        self.write = incoming.write
+
+    def finish(self, part: Part, text_crc32: int) -> None:
+        self._delivery.made(self._number, part, text_crc32)
+        self._delivery.has_arrived(self._number, self._incoming.finish())
+
+
+class _Spooled:
+    """A part that is sent from a spool."""
+
+    def __init__(self, delivery: Delivery, number: int, spool: Spool) -> None:
+        self._delivery = delivery
+        self._number = number
+        self._spool = spool
+
+    def write(self, data: bytes | memoryview) -> None:
+        self._delivery.raise_failure()
+        self._spool.write(data)
+
+    def finish(self, part: Part, text_crc32: int) -> None:
+        self._delivery.made(self._number, part, text_crc32)
+        self._spool.finish()

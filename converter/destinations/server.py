@@ -1,0 +1,94 @@
+"""Servers: what a URL says about one, and what may go wrong between here and there."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+from converter.errors import DestinationError, JobError, TransientError
+from converter.job import mask_password
+
+_LONGEST_ANSWER = 200
+
+SPACE_HINT = "Is the disk of the server full, or a quota used up? Free some space there."
+RIGHTS_HINT = "See that the user may write there, and make folders where they are missing."
+
+
+@dataclass(frozen=True)
+class Address:
+    """A URL of FTP, FTPS or SFTP, taken apart and decoded.
+
+    `path` is without the slash after the host: `/` at its begin is the root of the server. `url` has no password.
+    """
+
+    scheme: str
+    host: str
+    port: int | None
+    user: str | None
+    password: str | None = field(repr=False)
+    path: str
+    url: str
+
+    @classmethod
+    def of(cls, url: str) -> Address:
+        """Take a URL apart. Raises `JobError` where it holds what no server could be told."""
+        parts = urlsplit(url)
+        login, at, place = parts.netloc.rpartition("@")
+        user, colon, password = login.partition(":")
+        decoded = [unquote(text) for text in (user, password, parts.path)]
+        if any(not mark.isprintable() for text in decoded for mark in text):
+            raise JobError(
+                f"output.to is '{mask_password(url)}', which holds a control character.",
+                "A user, a password or a folder cannot have one.",
+            )
+        return cls(
+            scheme=parts.scheme,
+            host=parts.hostname or "",
+            port=parts.port,
+            user=decoded[0] or None,
+            password=decoded[1] if colon else None,
+            path=decoded[2].removeprefix("/").rstrip("/") or ("/" if decoded[2].startswith("//") else ""),
+            url=f"{parts.scheme}://{user}{at}{place}{parts.path.rstrip('/')}",
+        )
+
+
+def cannot(
+    doing: str, address: Address, why: str, hint: str, kind: type[DestinationError] = DestinationError
+) -> DestinationError:
+    """Return the error that something cannot be done there. `why` may be a server's answer: it is cut and cleaned."""
+    text = " ".join(why.split())
+    if address.password:
+        text = text.replace(address.password, "***")
+    text = "".join(mark for mark in text if mark.isprintable())[:_LONGEST_ANSWER].rstrip(". ")
+    return kind(f"Cannot {doing} '{address.url}': {text}.", hint)
+
+
+_NETWORK: tuple[tuple[type[Exception], type[DestinationError], str, str], ...] = (
+    (
+        TimeoutError,
+        TransientError,
+        "there was no answer in {timeout:g} seconds",
+        "Does a firewall stand in between, or does the server hang? How long to wait is {section}.timeout.",
+    ),
+    (
+        ConnectionRefusedError,
+        TransientError,
+        "connections are refused",
+        "Is the server running, and are host and port right?",
+    ),
+    (EOFError, TransientError, "the server closed the connection", "It may have been restarted, or be too busy."),
+)
+
+
+def network_error(doing: str, address: Address, timeout: float, error: Exception) -> DestinationError:
+    """Return our error for what an operating system says about a network."""
+    for type_, kind, why, hint in _NETWORK:
+        if isinstance(error, type_):
+            section = address.scheme.removesuffix("s")
+            return cannot(doing, address, why.format(timeout=timeout), hint.format(section=section), kind)
+    if isinstance(error, socket.gaierror):
+        kind = TransientError if error.errno == socket.EAI_AGAIN else DestinationError
+        return cannot(doing, address, "the name of the host is not known", "Is it right, and is there a network?", kind)
+    why = (error.strerror if isinstance(error, OSError) else None) or "the connection broke"
+    return cannot(doing, address, why, "Nothing of it is visible.", TransientError)

@@ -1,0 +1,431 @@
+"""SFTP. `sftp://HOST/a/b` is a folder from the server's root, `sftp://HOST/~/a` one of the login's, as curl has it.
+
+1. The host key is compared with those known, or with a fingerprint; what is unknown or changed is refused.
+2. The login is by the key file, or the password of the URL, or else by the agent's keys and those of `~/.ssh`.
+3. Writes are sent ahead of their answers, yet every answer is read before a file counts as sent; that of closing too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import paramiko
+from isal import isal_zlib
+from paramiko.file import BufferedFile
+from paramiko.hostkeys import HostKeyEntry
+from paramiko.sftp import CMD_CLOSE
+from paramiko.ssh_exception import IncompatiblePeer
+
+from converter.destinations.named import Files, Look, NamedDestination
+from converter.destinations.server import RIGHTS_HINT, SPACE_HINT, Address, cannot, network_error
+from converter.errors import DestinationError, JobError, TransientError
+from converter.job import Sftp
+
+_PORT = 22
+_CHUNK_BYTES = 32 << 10  # what all servers take at once
+_READS_AHEAD = 64
+_KEEPALIVE_SECONDS = 30
+
+# Without a handler, Python prints paramiko's warnings, with tracebacks, to standard error.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+
+
+def sftp_destination(url: str, settings: Sftp) -> NamedDestination:
+    """Return the destination of a URL of SFTP; nothing is connected yet.
+
+    Raises `JobError` where the URL or the key file cannot be used.
+    """
+    address = Address.of(url)
+    key = _private_key(settings)
+
+    def connect() -> Files:
+        return _SftpFiles(address, settings, key)
+
+    return NamedDestination(address, connect, settings.partial_suffix)
+
+
+def _private_key(settings: Sftp) -> paramiko.PKey | None:
+    """Read the key file. Raises `JobError`, which never quotes it."""
+    if settings.key_file is None:
+        return None
+    passphrase = settings.key_passphrase.encode() if settings.key_passphrase else None
+    try:
+        return paramiko.PKey.from_path(settings.key_file, passphrase)  # type: ignore[arg-type]  # text is not taken
+    except OSError as error:
+        why, hint = f"which cannot be read: {error.strerror}", "Name the private key, not the public one."
+    except (TypeError, paramiko.PasswordRequiredException):
+        if passphrase is None:
+            why = "which is encrypted"
+            hint = 'Give its passphrase, such as sftp.key_passphrase = "${KEY_PASSPHRASE}", or use an SSH agent.'
+        else:
+            why, hint = "which is not encrypted", "Leave sftp.key_passphrase out."
+    except Exception:  # of paramiko and of several of its libraries: their texts may quote the file
+        why = "which is no private key that can be used" + (", or the passphrase is wrong" if passphrase else "")
+        hint = "RSA, ECDSA and Ed25519 keys can, in the form that ssh-keygen writes."
+    raise JobError(f"sftp.key_file is '{settings.key_file}', {why}.", hint) from None
+
+
+class _HostKeys(paramiko.MissingHostKeyPolicy):
+    """The host keys to accept. What paramiko knows itself is left empty, so that it asks here each time."""
+
+    def __init__(self, address: Address, settings: Sftp) -> None:
+        self._address, self._fingerprint = address, settings.host_key_fingerprint
+        port = address.port or _PORT
+        name = address.host if port == _PORT else f"[{address.host}]:{port}"
+        self._file = Path(settings.known_hosts or "~/.ssh/known_hosts").expanduser()
+        self._known: list[paramiko.PKey] = []
+        if self._fingerprint is None and (self._file.exists() or settings.known_hosts):
+            try:
+                lines = self._file.read_text(errors="replace").splitlines()
+            except OSError as error:
+                why = f"the known hosts in '{self._file}' cannot be read ({error.strerror})"
+                raise cannot("log in to", address, why, "Correct sftp.known_hosts.") from None
+            self._known = list(_keys_of(name, lines))
+
+    def transport(self, sock: socket.socket) -> paramiko.Transport:
+        """Return a transport that asks the server for a key of a kind that is known, if it has one."""
+        transport = paramiko.Transport(sock)
+        kinds = {key.get_name() for key in self._known}
+        kinds |= {"rsa-sha2-512", "rsa-sha2-256"} if "ssh-rsa" in kinds else set()
+        options = transport.get_security_options()
+        options.key_types = sorted(options.key_types, key=lambda kind: kind not in kinds)
+        return transport
+
+    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
+        """Refuse a key that is not known. Raises `DestinationError`, with what would accept it."""
+        shown = f"{key.fingerprint} ({key.get_name()})"
+        if key in self._known or key.fingerprint == (self._fingerprint or "").rstrip("="):
+            return
+        accept = f'write sftp.host_key_fingerprint = "{key.fingerprint}"'
+        if self._fingerprint or self._known:
+            known = self._fingerprint or " or ".join(each.fingerprint for each in self._known)
+            why = f"the host key is {shown}, but {known} is known"
+            hint = f"Somebody may stand in between: ask who runs the server. Only if the key is right, {accept}."
+        else:
+            why = f"the host key is {shown}, which is not known"
+            hint = f"Ask who runs the server whether it is right; if so, {accept}, or add it to '{self._file}'."
+        raise cannot("log in to", self._address, why, hint)
+
+
+def _keys_of(name: str, lines: Sequence[str]) -> Iterator[paramiko.PKey]:
+    """Find a host's keys among lines of known hosts, whose names may be hashed."""
+    for line in lines:
+        entry = _entry(line.strip())
+        if entry and any(_is_name(name, each) for each in entry.hostnames):
+            yield entry.key
+
+
+def _entry(line: str) -> HostKeyEntry | None:
+    """Take a line of known hosts apart; nothing for comments, authorities, and what is damaged."""
+    if line.startswith(("#", "@")):
+        return None
+    with contextlib.suppress(Exception):  # paramiko raises many kinds
+        return HostKeyEntry.from_line(line)
+    return None
+
+
+def _is_name(name: str, known: str) -> bool:
+    return known in (name, paramiko.HostKeys.hash_host(name, known) if known.startswith("|1|") else name)
+
+
+class _Socket(socket.socket):
+    """A socket that ends when nothing can be sent for long: paramiko itself would try for ever."""
+
+    patience = 0.0
+    _stalled: float | None = None
+
+    def send(self, data: bytes, flags: int = 0) -> int:  # type: ignore[override]  # paramiko sends bytes
+        """Send some bytes."""
+        try:
+            sent = super().send(data, flags)
+        except TimeoutError:
+            self._stalled = self._stalled or time.monotonic()
+            if time.monotonic() - self._stalled > self.patience:
+                raise ConnectionAbortedError(errno.ECONNABORTED, "nothing could be sent for long") from None
+            raise
+        self._stalled = None
+        return sent
+
+
+class _SftpFiles:
+    """One connection."""
+
+    def __init__(self, address: Address, settings: Sftp, key: paramiko.PKey | None) -> None:
+        self._address, self._settings, self._timeout = address, settings, settings.timeout
+        path = address.path
+        self._folder = path.removeprefix("~").removeprefix("/") if path.split("/")[0] == "~" else path and f"/{path}"
+        self._made: list[str] = []
+        self._client = paramiko.SSHClient()
+        self._sftp: paramiko.SFTPClient | None = None
+        try:
+            with self.mapped("log in to"):
+                self._log_in(key)
+                self._sftp = self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _log_in(self, key: paramiko.PKey | None) -> None:
+        address, port, timeout = self._address, self._address.port or _PORT, self._timeout
+        host_keys = _HostKeys(address, self._settings)
+        self._client.set_missing_host_key_policy(host_keys)
+        plain = socket.create_connection((address.host, port), timeout)
+        sock = _Socket(plain.family, plain.type, plain.proto, plain.detach())
+        sock.patience = timeout
+        searched = key is None and address.password is None
+        try:
+            self._client.connect(
+                address.host,
+                port,
+                username=address.user,
+                password=address.password,
+                pkey=key,
+                sock=sock,
+                timeout=timeout,
+                banner_timeout=timeout,
+                auth_timeout=timeout,
+                channel_timeout=timeout,
+                allow_agent=searched,
+                look_for_keys=searched,
+                passphrase=self._settings.key_passphrase,
+                transport_factory=lambda *_, **__: host_keys.transport(sock),
+            )
+        except BaseException:
+            self._client.close()
+            sock.close()
+            raise
+
+    def _open(self) -> paramiko.SFTPClient:
+        """Start the server's SFTP."""
+        transport = self._client.get_transport()
+        if transport is None:
+            raise EOFError
+        transport.set_keepalive(_KEEPALIVE_SECONDS)
+        channel = transport.open_session(timeout=self._timeout)
+        channel.settimeout(self._timeout)
+        watch = threading.Timer(self._timeout, transport.close)  # paramiko waits for this answer for ever
+        watch.daemon = True
+        watch.start()
+        try:
+            channel.invoke_subsystem("sftp")
+        finally:
+            watch.cancel()
+        return paramiko.SFTPClient(channel)
+
+    @property
+    def sftp(self) -> paramiko.SFTPClient:
+        """The client of the connection. Raises `EOFError` where it is closed."""
+        if self._sftp is None:
+            raise EOFError
+        return self._sftp
+
+    @contextlib.contextmanager
+    def mapped(self, doing: str) -> Iterator[None]:
+        """Raise our errors for those of paramiko and the network."""
+        try:
+            yield
+        except (OSError, EOFError, paramiko.SSHException, paramiko.SFTPError) as error:
+            raise _error(doing, self._address, self._timeout, error, alive=self._alive) from None
+
+    @property
+    def _alive(self) -> bool:
+        """Whether the connection stands: then an error is what the server answered."""
+        channel = self._sftp.get_channel() if self._sftp else None
+        return channel is not None and not channel.closed
+
+    def path(self, name: str) -> str:
+        """Return the path of a file."""
+        return f"{self._folder}/{name}" if self._folder.rstrip("/") else self._folder + name
+
+    def upload(self, name: str) -> _SftpUpload:
+        """Open a file for writing."""
+        with self.mapped(f"send '{name}' to"):
+            try:
+                return _SftpUpload(self, name)
+            except FileNotFoundError:
+                self._make()
+                return _SftpUpload(self, name)
+
+    def _make(self) -> None:
+        """Make what is missing of the folder. What cannot be made may be there: opening the file will tell."""
+        steps = self._folder.strip("/").split("/")
+        for count in range(1, len(steps) + 1):
+            folder = "/" * self._folder.startswith("/") + "/".join(steps[:count])
+            try:
+                self.sftp.mkdir(folder)
+                self._made.append(folder)
+            except OSError as error:
+                self._pass_over(error)
+
+    def _pass_over(self, error: OSError) -> None:
+        """Do nothing about what the server refuses; raise what is about the connection."""
+        if isinstance(error, TimeoutError) or not self._alive:
+            raise error
+
+    def look(self, name: str) -> Look:
+        """Ask for the attributes, or else for the names."""
+        with self.mapped(f"look for '{name}' at"):
+            try:
+                return Look(there=True, size=self.sftp.stat(self.path(name)).st_size)
+            except FileNotFoundError:
+                return Look(there=False)
+            except OSError as error:
+                self._pass_over(error)
+        names = self.names()
+        return Look(there=None if names is None else name in names)
+
+    def names(self) -> list[str] | None:
+        """List the folder."""
+        with self.mapped("list"):
+            try:
+                return self.sftp.listdir(self._folder or ".")
+            except FileNotFoundError:
+                return []
+            except OSError as error:
+                self._pass_over(error)
+        return None
+
+    def crc32(self, name: str) -> int | None:
+        """Read the file, many blocks ahead."""
+        crc32 = 0
+        with self.mapped(f"read '{name}' from"):
+            try:
+                with self.sftp.open(self.path(name), "rb") as file:
+                    file.prefetch(file.stat().st_size, _READS_AHEAD)
+                    while block := file.read(_CHUNK_BYTES):
+                        crc32 = isal_zlib.crc32(block, crc32)
+                return crc32
+            except OSError as error:
+                self._pass_over(error)
+        return None
+
+    def rename(self, name: str, new: str) -> None:
+        """Rename, in the way of the protocol's that never replaces a file; OpenSSH's other way does."""
+        with self.mapped(f"give '{name}' its final name at"):
+            self.sftp.rename(self.path(name), self.path(new))
+
+    def remove(self, name: str) -> bool:
+        """Remove the file."""
+        with self.mapped(f"remove '{name}' from"):
+            try:
+                self.sftp.remove(self.path(name))
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                self._pass_over(error)
+                return False
+        return True
+
+    def unmake_folders(self) -> None:
+        """Remove the folders, the innermost first."""
+        with self.mapped("remove the folder of"):
+            try:
+                while self._made:
+                    self.sftp.rmdir(self._made.pop())
+            except OSError as error:
+                self._pass_over(error)
+
+    def close(self) -> None:
+        """Close the connection."""
+        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+            self._client.close()
+
+
+class _SftpUpload:
+    """A file on its way.
+
+    paramiko drops the answers to writes that it did not wait for, unless one more write is waited for: that is the last
+    chunk, which is held back until the end.
+    """
+
+    def __init__(self, files: _SftpFiles, name: str) -> None:
+        self._files, self._name, self._sftp = files, name, files.sftp
+        self._held = b""
+        self._file = self._sftp.open(files.path(name), "wb", bufsize=0)
+        self._file.set_pipelined(True)
+
+    def write(self, data: memoryview) -> None:
+        """Send the next bytes, but for the last chunk."""
+        if len(self._held) + len(data) <= _CHUNK_BYTES:
+            self._held += data
+            return
+        with self._files.mapped(f"send '{self._name}' to"):
+            cut = max(0, len(data) - _CHUNK_BYTES)
+            for part in (self._held, data[:cut]):
+                self._file.write(part)
+            self._held = bytes(data[cut:])
+
+    def finish(self) -> None:
+        """Send the last chunk, see that the server took all of them, and close the file."""
+        with self._files.mapped(f"send '{self._name}' to"):
+            self._file.set_pipelined(False)
+            self._file.write(self._held)
+            # SFTPFile.close() passes over an answer that closing failed, which is where a full disk may show.
+            handle = self._file.handle
+            BufferedFile.close(self._file)
+            self._sftp._request(CMD_CLOSE, handle)  # type: ignore[attr-defined]  # the one private call
+
+    def abort(self) -> None:
+        """Let go of the file; the connection is closed next, and the server's handle with it."""
+        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+            BufferedFile.close(self._file)
+
+
+_SSH: tuple[tuple[type[Exception], str, type[DestinationError], str], ...] = (
+    (
+        paramiko.AuthenticationException,
+        "timeout|shut down",
+        TransientError,
+        "The server may be too busy.",
+    ),
+    (
+        paramiko.PasswordRequiredException,
+        "",
+        DestinationError,
+        "A key of ~/.ssh is encrypted: add it to the SSH agent (ssh-add), or set sftp.key_passphrase.",
+    ),
+    (
+        paramiko.AuthenticationException,
+        "",
+        DestinationError,
+        "Check the user in output.to, and sftp.key_file or the password.",
+    ),
+    (
+        paramiko.SSHException,
+        "No authentication methods",
+        DestinationError,
+        "There is no key and no password: set sftp.key_file, start an SSH agent, or put the password into output.to.",
+    ),
+    (
+        IncompatiblePeer,
+        "",
+        DestinationError,
+        "The server knows no algorithm that is still safe: it has to be renewed.",
+    ),
+    (Exception, "", TransientError, "Nothing of it is visible."),
+)
+"""What paramiko says about connections: by type and words, and what to do."""
+
+
+def _error(doing: str, address: Address, timeout: float, error: Exception, *, alive: bool) -> DestinationError:
+    """Return our error for one of paramiko or the network. On a standing connection it is the server's answer."""
+    if isinstance(error, OSError) and not isinstance(error, TimeoutError) and alive:
+        answer = str(error.strerror or error) or "Failure"
+        if error.errno in (errno.EACCES, errno.ENOENT):
+            return cannot(doing, address, f"'{answer}'", RIGHTS_HINT)
+        return cannot(doing, address, f"'{answer}'", SPACE_HINT + " Servers often say no more than this.")
+    if isinstance(error, OSError | EOFError):
+        return network_error(doing, address, timeout, error)
+    kind, hint = next(
+        (kind, hint)
+        for type_, words, kind, hint in _SSH
+        if isinstance(error, type_) and any(word in str(error) for word in words.split("|"))
+    )
+    return cannot(doing, address, str(error) or type(error).__name__, hint, kind)

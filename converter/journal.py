@@ -1,0 +1,239 @@
+"""What is known of a run, on disk, so that another process can finish it: one JSON object a line.
+
+A line is on the disk before what follows from it happens. The events, in the order of a run:
+
+- `run`: what the run is, with the fingerprint of its input;
+- `began`: a part is on its way, and `state` is what removes it;
+- `made`: a part is made, so that its range of the text is fixed;
+- `arrived`: a part is there whole, and not visible yet;
+- `publishing`: every row is accounted for, and all parts become visible, with the report that will tell of it;
+- `published`: a part is visible;
+- `done`: the report is written.
+
+The journal of a run that was given up, and of which nothing is left, is removed.
+
+A lock beside the journal, which goes with its process, keeps two runs of one job apart.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import orjson
+
+from converter.destinations.base import Arrived
+from converter.errors import DestinationError, JobError
+from converter.parts import Part, Planned
+
+VERSION = 1
+_LOCK = ".lock"
+
+Try: TypeAlias = "tuple[str, Mapping[str, Any]]"
+"""The name of a part that was begun, and the state by which the destination finds what is there of it."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run is: its name without split and extension, and what must be the same for another to finish it.
+
+    `sent` is the day of sending in UTC, as in ISO 8601; `compressor` is what makes the bytes of parts; `input` are the
+    files, with what tells that they changed.
+    """
+
+    name: str
+    timestamp: int
+    sent: str
+    compressor: str
+    input: list[dict[str, Any]]
+
+
+@dataclass
+class Past:
+    """What a journal tells of a run."""
+
+    run: Run
+    tries: dict[int, list[Try]] = field(default_factory=lambda: defaultdict(list))
+    """What was begun of parts, by number; the last of each counts, if any."""
+    made: dict[int, tuple[Part, int]] = field(default_factory=dict)
+    """Parts that were made, by number, with the CRC-32 of their text."""
+    arrived: dict[int, Arrived] = field(default_factory=dict)
+    published: set[int] = field(default_factory=set)
+    report: dict[str, Any] | None = None
+    """The report of a run that began to publish."""
+    is_done: bool = False
+
+    def planned(self, held: set[int]) -> list[Planned]:
+        """Return how the text was cut into parts, as far as it was; `held` are the numbers of those still there."""
+        plan = []
+        for number in range(1, len(self.made) + 1):
+            part, text_crc32 = self.made[number]
+            plan.append(Planned(part, text_crc32, arrived=number in held))
+        return plan
+
+    def add(self, event: str, facts: dict[str, Any]) -> None:
+        """Take the next line in."""
+        number = facts.pop("number", 0)
+        match event:
+            case "began":
+                self.tries[number].append((facts["name"], facts["state"]))
+            case "made":
+                text_crc32 = facts.pop("text_crc32")
+                self.made[number] = Part(**facts), text_crc32
+            case "arrived":
+                self.arrived[number] = Arrived(**facts)
+            case "publishing":
+                self.report = facts["report"]
+            case "published":
+                self.published.add(number)
+            case "done":
+                self.is_done = True
+
+
+class Journal:
+    """The journal of a run, while it grows."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor: int | None = None
+
+    def read(self) -> Past | None:
+        """Return what the journal tells; nothing where there is none, or where its run died before it began.
+
+        Raises `JobError` where it cannot be understood.
+        """
+        try:
+            lines = self.path.read_bytes().split(b"\n")[:-1]  # the last one is torn, or empty
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._cannot("read", error) from None
+        past: Past | None = None
+        try:
+            for line in lines:
+                facts = orjson.loads(line)
+                event = facts.pop("event")
+                if past:
+                    past.add(event, facts)
+                elif facts.pop("version") == VERSION:
+                    past = Past(Run(**facts))
+                else:
+                    raise ValueError
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise JobError(
+                f"The journal '{self.path}' is damaged, or of another version.",
+                "Look at what its run has delivered, remove it, and run without --resume.",
+            ) from None
+        return past
+
+    def begin(self, run: Run) -> None:
+        """Begin the journal of a new run, in place of that of an earlier one."""
+        partial = self.path.with_name(self.path.name + ".new")
+        try:
+            partial.unlink(missing_ok=True)
+            self._descriptor = os.open(partial, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+            self.note("run", version=VERSION, **asdict(run))
+            partial.replace(self.path)
+        except OSError as error:
+            raise self._cannot("write", error) from None
+        finally:
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
+
+    def go_on(self) -> None:
+        """Open the journal to add to it, without a line that is torn."""
+        try:
+            whole = self.path.read_bytes().rfind(b"\n") + 1
+            self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
+            os.ftruncate(self._descriptor, whole)
+        except OSError as error:
+            raise self._cannot("write", error) from None
+
+    def note(self, event: str, **facts: Any) -> None:
+        """Add a line, and bring it to the disk."""
+        if self._descriptor is None:  # given up already
+            return
+        line = orjson.dumps({"event": event, **facts}) + b"\n"
+        try:
+            while line:  # a full disk takes a part of a line
+                line = line[os.write(self._descriptor, line) :]
+            os.fsync(self._descriptor)
+        except OSError as error:
+            raise self._cannot("write", error) from None
+
+    def remove(self) -> None:
+        """Remove the journal: nothing is left of its run."""
+        self.close()
+        with contextlib.suppress(OSError):  # then it tells of what is not there any more, which does no harm
+            self.path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _cannot(self, what: str, error: OSError) -> DestinationError:
+        return DestinationError(
+            f"Cannot {what} the journal '{self.path}': {error.strerror or error}.",
+            "Free some space, or choose another folder with report.dir.",
+        )
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a journal. Raises `DestinationError` where another process has it.
+
+    The lock is the system's, so it goes with its process, whatever becomes of the file.
+    """
+    lock = path.with_name(path.name + _LOCK)
+    is_new = not lock.parent.exists()
+    descriptor = _taken(lock)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            lock.unlink(missing_ok=True)
+            if is_new:  # and nothing came of the run
+                lock.parent.rmdir()
+        os.close(descriptor)
+
+
+def _taken(lock: Path) -> int:
+    while True:
+        try:
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise DestinationError(
+                f"Cannot write the report to '{lock.parent}': {error.strerror or error}.",
+                "Choose another folder with report.dir.",
+            ) from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+            os.close(descriptor)
+            raise DestinationError(
+                f"This job is locked by process {holder or 'unknown'}, which runs it ('{lock}').",
+                "Wait until it is done; two runs of one job would send everything twice.",
+            ) from None
+        if _is_at(descriptor, lock):
+            with contextlib.suppress(OSError):  # a full disk; the number is for people alone
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            return descriptor
+        os.close(descriptor)  # its process removed the file just now
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return path.stat().st_ino == os.fstat(descriptor).st_ino
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,154 @@
+"""The rules on whole files that exist already, as named values: what is wrong with a file or with a line of it.
+
+Adobe is more lenient here and there than what we write: what it takes, as its own samples show, is a warning.
+Where a rule is one of `rules.py`, its code, name and page are taken from there.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from converter.spec.environments import S3_NAMES_PAGE
+from converter.spec.limits import (
+    COMBINED_PAGE,
+    COMPRESSION_PAGE,
+    CONTENTS_PAGE,
+    GLOBAL_SOURCES_PAGE,
+    ID_SYNC_PAGE,
+    LINE_BYTES,
+    NAMES_PAGE,
+    ODC_PAGE,
+    PART_BYTES,
+    PART_RAW_BYTES,
+)
+from converter.spec.rules import (
+    ID_FORBIDDEN_CHARACTER,
+    ID_IS_EMAIL,
+    ID_MISSING,
+    NO_SIGNAL,
+    OURS,
+    ROW_NOT_TEXT,
+    Rule,
+    line_too_long,
+)
+
+Level = Literal["error", "warning"]
+
+MOST_HASHES = 10
+"""Hashed addresses of one customer ID: in a line (N6), and in a batch (I4)."""
+
+
+class FileRule(NamedTuple):
+    """A rule on a file: its code, its name, what is wrong where it is broken, its page, and whether that is serious."""
+
+    code: str
+    name: str
+    text: str
+    page: str
+    level: Level = "error"
+
+
+def _of(rule: Rule, text: str = "") -> FileRule:
+    return FileRule(rule.code, rule.name, text or rule.hint, rule.page)
+
+
+# The file.
+NAME_WRONG = FileRule("N1", "name_wrong", "The name is not that of an inbound file.", S3_NAMES_PAGE)
+TARGET_MISSING = FileRule(
+    "N4",
+    "target_missing",
+    "The IDs are of a global data source, so the name must hold the data source that the traits belong to.",
+    GLOBAL_SOURCES_PAGE,
+)
+MASTER_DOUBTFUL = FileRule(
+    "C14",
+    "master_doubtful",
+    "The first data source in the name is not one of device IDs: synchronisation may go wrong.",
+    ID_SYNC_PAGE,
+    "warning",
+)
+EMPTY = FileRule("C10", "file_empty", "The file holds no line.", CONTENTS_PAGE)
+TOO_LARGE = FileRule(
+    PART_BYTES.code, "file_too_large", f"The file has more than {PART_BYTES.value:,} bytes.", PART_BYTES.page
+)
+TEXT_TOO_LARGE = FileRule(
+    PART_RAW_BYTES.code,
+    "text_too_large",
+    f"The file has more than {PART_RAW_BYTES.value:,} bytes before compression.",
+    PART_RAW_BYTES.page,
+)
+GZIP_UNNAMED = FileRule(
+    "Z1", "gzip_unnamed", "The file is gzip, but its name does not end in .gz: rename it.", COMPRESSION_PAGE
+)
+NOT_GZIP = FileRule("Z1", "not_gzip", "The name ends in .gz, but the file is not gzip.", COMPRESSION_PAGE)
+GZIP_CUT = FileRule(
+    "Z1", "gzip_cut", "The gzip data is cut off, or something that is not gzip follows its end.", COMPRESSION_PAGE
+)
+GZIP_DAMAGED = FileRule(
+    "Z1",
+    "gzip_damaged",
+    "The gzip data is damaged: its checksum or its structure is wrong, or something that is not gzip follows its end.",
+    COMPRESSION_PAGE,
+)
+BYTE_ORDER_MARK = FileRule(
+    "C9", "byte_order_mark", "The file begins with a byte order mark, which becomes part of the first ID.", NAMES_PAGE
+)
+
+# Lines of any file.
+LINE_TOO_LONG = _of(
+    line_too_long(LINE_BYTES.value), f"The line, with its newline, is longer than {LINE_BYTES.value:,} bytes."
+)
+NOT_UTF8 = _of(ROW_NOT_TEXT, "The line is not UTF-8.")
+NUL = FileRule("C9", "nul", "The line holds a NUL byte.", NAMES_PAGE)
+STRAY_RETURN = FileRule(
+    "C1", "stray_return", "The line holds a carriage return: lines end in a newline.", CONTENTS_PAGE
+)
+CRLF = FileRule(
+    "C1",
+    "carriage_return_newline",
+    "The line ends in a carriage return and a newline, not in a newline alone.",
+    CONTENTS_PAGE,
+    "warning",
+)
+NO_NEWLINE = FileRule("C1", "no_last_newline", "The last line does not end in a newline.", CONTENTS_PAGE, "warning")
+BLANK = FileRule("C1", "line_blank", "The line is blank.", CONTENTS_PAGE, "warning")
+
+# Lines of data files, those of Oracle Data Cloud among them.
+NOT_TWO_FIELDS = FileRule(
+    "C1", "not_two_fields", "The line is not an ID, one tab, and signals: it has no tab, or several.", CONTENTS_PAGE
+)
+NOT_THREE_FIELDS = FileRule(
+    "C13", "not_three_fields", "The line is not a type, an ID and signals with a tab between each.", ODC_PAGE
+)
+TYPE_MISSING = FileRule("C13", "type_missing", "The line has no type of ID.", ODC_PAGE)
+WITHOUT_ID = _of(ID_MISSING, "The line has no user ID.")
+WITHOUT_SIGNAL = _of(NO_SIGNAL, "The line has no signal.")
+CLEARS_USER = FileRule(
+    "C11",
+    "clears_user",
+    "The line has no signal: in an .overwrite file it clears all that the data source knows of the user.",
+    OURS,
+    "warning",
+)
+SIGNAL_EMPTY = FileRule(
+    "C1", "signal_empty", "The line has a comma with no signal before or after it.", CONTENTS_PAGE, "warning"
+)
+
+# Lines of ID synchronisation files.
+COLUMNS_WRONG = FileRule(
+    "C14", "columns_wrong", "The line has not as many columns as the name has data sources.", ID_SYNC_PAGE
+)
+HASHES_WRONG = FileRule(
+    "N6", "hashes_wrong", f"The line is not a customer ID and 1 to {MOST_HASHES} hashes.", COMBINED_PAGE
+)
+COLUMN_EMPTY = FileRule("C14", "column_empty", "A column of the line is empty: its tabs are not single.", ID_SYNC_PAGE)
+ENDS_IN_SPACE = FileRule(
+    "C14", "ends_in_space", "The line ends in a space, so it would not be processed.", ID_SYNC_PAGE
+)
+ENDS_IN_TAB = FileRule("C14", "ends_in_tab", "The line ends in a tab, so it would not be processed.", ID_SYNC_PAGE)
+HASHES_END_IN_TAB = FileRule(
+    "C14", "hashes_end_in_tab", "The line ends in a tab, as only Adobe's own sample does.", COMBINED_PAGE, "warning"
+)
+
+ID_RULES = tuple((rule, _of(rule)) for rule in (ID_IS_EMAIL, ID_FORBIDDEN_CHARACTER))
+"""The rules on an ID that hold for IDs of any type, each as a rule on rows and as one on files."""

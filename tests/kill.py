@@ -1,0 +1,285 @@
+"""Runs that are killed at any moment and resumed until they are done: no row is lost, none is there twice.
+
+    python -m tests.kill folder|s3|ftp|sftp [--rounds 50] [--seed N]
+
+A round converts a small file into a folder of its own. Its process is killed (SIGKILL) at a moment drawn from the time
+that a run takes, from that in which it works, or right after an event in its journal; then the same command goes on,
+and may be killed again. After each kill, what is visible must be whole, and nothing may be visible that was not about
+to be published.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gzip
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from converter.spec.names import FileName
+
+ROOT = Path(__file__).parent.parent
+ROWS = 40_000
+EVENTS = ("run", "began", "made", "arrived", "publishing", "published", "done")
+PARTIAL = ".partial"
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where rounds send to: the URL of a round's folder, sections of the job, and what is to be seen there."""
+
+    url: Callable[[str], str]
+    visible: Callable[[str], Mapping[str, bytes]]
+    hidden: Callable[[str], set[str]]
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def _on_disk(root: Path, url: Callable[[str], str], **settings: Mapping[str, Any]) -> Server:
+    def files(round_: str) -> dict[str, Path]:
+        return {path.name: path for path in (root / round_).iterdir()} if (root / round_).exists() else {}
+
+    return Server(
+        url,
+        lambda round_: {name: path.read_bytes() for name, path in files(round_).items() if not name.endswith(PARTIAL)},
+        lambda round_: {name for name in files(round_) if name.endswith(PARTIAL)},
+        settings,
+    )
+
+
+@contextlib.contextmanager
+def _folder(folder: Path) -> Iterator[Server]:
+    yield _on_disk(folder, lambda round_: str(folder / round_))
+
+
+# The servers of other tests, as a child process has to be told of them.
+
+
+@contextlib.contextmanager
+def _ftp(folder: Path) -> Iterator[Server]:
+    from .servers.ftp import ftp_server
+
+    with ftp_server(folder) as server:
+        yield _on_disk(server.root, lambda round_: server.url(f"/{round_}"))
+
+
+@contextlib.contextmanager
+def _sftp(folder: Path) -> Iterator[Server]:
+    from .servers.sftp import sftp_server
+
+    with sftp_server(folder) as server:
+        yield _on_disk(
+            server.root, lambda round_: server.url(f"/{round_}"), sftp={"known_hosts": str(server.known_hosts)}
+        )
+
+
+@contextlib.contextmanager
+def _s3(folder: Path) -> Iterator[Server]:
+    from .servers.s3 import s3_place
+
+    with s3_place() as place:
+
+        def keys(round_: str, found: Mapping[str, Any], what: str) -> list[str]:
+            return [each["Key"] for each in found.get(what, []) if each["Key"].startswith(f"{round_}/")]
+
+        def visible(round_: str) -> dict[str, bytes]:
+            found = keys(round_, place.client.list_objects_v2(Bucket=place.bucket, Prefix=f"{round_}/"), "Contents")
+            return {
+                key.rpartition("/")[2]: place.client.get_object(Bucket=place.bucket, Key=key)["Body"].read()
+                for key in found
+            }
+
+        def hidden(round_: str) -> set[str]:
+            return set(keys(round_, place.client.list_multipart_uploads(Bucket=place.bucket), "Uploads"))
+
+        settings = {"endpoint_url": place.endpoint, "addressing_style": "path"}
+        yield Server(lambda round_: f"s3://{place.bucket}/{round_}", visible, hidden, {"s3": settings})
+
+
+SERVERS: dict[str, Callable[[Path], AbstractContextManager[Server]]] = {
+    "folder": _folder,
+    "s3": _s3,
+    "ftp": _ftp,
+    "sftp": _sftp,
+}
+
+
+# What is sent, and what must be true of it.
+
+
+def rows(seed: int, count: int = ROWS) -> list[tuple[str, str, int]]:
+    """Rows with distinct IDs: the ID, a value, a trait."""
+    drawn = random.Random(seed)
+    return [(f"user{number:07d}", f"v{drawn.randrange(10**9)}", drawn.randrange(10**6)) for number in range(count)]
+
+
+def lines_of(given: list[tuple[str, str, int]]) -> Counter[bytes]:
+    """The lines that rows must become."""
+    return Counter(f'{id_}\t"a"="{value}",d_sid={trait}'.encode() for id_, value, trait in given)
+
+
+def whole(name: str, content: bytes) -> list[bytes]:
+    """Return the lines of a visible part; fail where it is not whole."""
+    FileName.parse(name)
+    text = gzip.decompress(content)
+    assert text.endswith(b"\n"), f"'{name}' is visible, and its last line is cut off"
+    return text.split(b"\n")[:-1]
+
+
+def check_killed(visible: Mapping[str, bytes], events: list[str]) -> None:
+    """Fail unless what a killed run left is all right."""
+    assert "publishing" in events or not visible, f"{sorted(visible)} are visible, but not about to be published"
+    for name, content in visible.items():
+        whole(name, content)
+
+
+def check_done(visible: Mapping[str, bytes], hidden: set[str], expected: Counter[bytes]) -> None:
+    """Fail unless every line is there once, in parts of one run, and nothing else is."""
+    names = [FileName.parse(name) for name in visible]
+    assert len({name.stem for name in names}) == 1, f"not the parts of one run: {sorted(visible)}"
+    assert sorted(name.split or 0 for name in names) == list(range(1, len(names) + 1)), f"gaps: {sorted(visible)}"
+    found = Counter(line for name, content in visible.items() for line in whole(name, content))
+    lost, extra = expected - found, found - expected
+    assert found == expected, f"{lost.total():,} lines are lost, {extra.total():,} are too many"
+    assert not hidden, f"left behind: {sorted(hidden)}"
+
+
+def events_of(reports: Path) -> list[str]:
+    """The events in the journal of a round, in order; a line that is torn is none."""
+    found = []
+    for path in reports.glob("*.journal"):
+        with contextlib.suppress(FileNotFoundError):
+            found += [orjson.loads(line)["event"] for line in path.read_bytes().split(b"\n")[:-1]]
+    return found
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When to kill: so many seconds after the journal holds an event so many times, or after the start."""
+
+    seconds: float = 0
+    event: str = ""
+    times: int = 1
+
+
+def draw(drawn: random.Random, seconds: float, working: float, parts: int) -> Moment:
+    """Draw a moment of a run that takes so many seconds, and works, after it has begun, for so many of them."""
+    event = drawn.choice(EVENTS)
+    return drawn.choice(
+        (
+            Moment(drawn.uniform(0, 1.1 * seconds)),
+            Moment(drawn.uniform(0, 1.1 * working), "run"),
+            Moment(0, event, 1 if event in ("run", "publishing", "done") else drawn.randint(1, parts)),
+        )
+    )
+
+
+class Rounds:
+    """Rounds of one kind, and how often a run was killed in which phase: the last event in its journal."""
+
+    def __init__(self, server: Server, folder: Path, seed: int, count: int = ROWS) -> None:
+        self._server, self._folder = server, folder
+        self._drawn = random.Random(seed)
+        given = rows(seed, count)
+        self._expected = lines_of(given)
+        self._input = folder / "crm.csv"
+        self._input.write_text("id,a,t\n" + "".join(f"{id_},{value},{trait}\n" for id_, value, trait in given))
+        self.kills: Counter[str] = Counter()
+        begun = time.monotonic()
+        self.play("unharmed")
+        self._seconds = time.monotonic() - begun
+        (report,) = (folder / "unharmed-reports").glob("*.report.json")
+        self._working = orjson.loads(report.read_bytes())["seconds"]
+        self._parts = len(server.visible("unharmed"))
+
+    def draw(self) -> list[Moment]:
+        """Draw when the runs of a round are killed; the last run is not."""
+        moments = [draw(self._drawn, self._seconds, self._working, self._parts)]
+        while self._drawn.random() < 1 / 3:
+            moments.append(draw(self._drawn, self._seconds, self._working, self._parts))
+        return moments
+
+    def play(self, round_: str, *moments: Moment) -> None:
+        """Run, kill and run again until all is done; fail where something is wrong then, or on the way."""
+        reports = self._folder / f"{round_}-reports"
+        job = self._folder / f"{round_}.toml"
+        job.write_text(self._job(round_, reports))
+        for moment in (*moments, None):
+            if self._ended(job, reports, moment):
+                break
+            events = events_of(reports)
+            self.kills[events[-1] if events else "nothing yet"] += 1
+            check_killed(self._server.visible(round_), events)
+        check_done(self._server.visible(round_), self._server.hidden(round_), self._expected)
+        assert events_of(reports)[-1] == "done"
+
+    def _ended(self, job: Path, reports: Path, moment: Moment | None) -> bool:
+        """Run, and kill at a moment. Return whether the run came to its end before that."""
+        command = [sys.executable, "-m", "converter", "convert", str(job), "--resume", "--progress", "off"]
+        with tempfile.TemporaryFile() as said:
+            process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdout=said, stderr=said)
+            try:
+                while moment and moment.event and events_of(reports).count(moment.event) < moment.times:
+                    if process.poll() is not None:
+                        break
+                    time.sleep(0.0005)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(moment.seconds if moment else 300)
+            finally:
+                code = process.poll()
+                with contextlib.suppress(ProcessLookupError):  # its children, if it has any left
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            said.seek(0)
+            assert code in (None, 0), f"exit code {code}: {said.read().decode(errors='replace')}"
+        return code == 0
+
+    def _job(self, round_: str, reports: Path) -> str:
+        sections: dict[str, Mapping[str, Any]] = {
+            "input": {"path": str(self._input)},
+            "id": {"column": "id"},
+            "record": {"signals": ["a"], "traits": ["t"]},
+            "output": {"to": self._server.url(round_), "dpid": 1234, "max_part_raw_bytes": "210KB"},
+            "report": {"dir": str(reports)},
+            **self._server.settings,
+        }
+        # JSON's texts, numbers and lists of them are TOML's as well.
+        return "".join(
+            f"[{name}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in section.items())
+            for name, section in sections.items()
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.kill", description=__doc__)
+    parser.add_argument("place", choices=SERVERS)
+    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    asked = parser.parse_args()
+    print(f"{asked.place}: {asked.rounds} rounds, --seed {asked.seed}", flush=True)
+    with tempfile.TemporaryDirectory() as folder, SERVERS[asked.place](Path(folder)) as server:
+        rounds = Rounds(server, Path(folder), asked.seed)
+        for number in range(asked.rounds):
+            try:
+                rounds.play(f"round-{number}", *rounds.draw())
+            except AssertionError as error:
+                sys.exit(f"{asked.place}, round {number} of --seed {asked.seed}: {error}")
+    phases = ", ".join(f"{rounds.kills[event]} after {event}" for event in ("nothing yet", *EVENTS))
+    print(f"{asked.place}: {asked.rounds} rounds were finished after {rounds.kills.total()} kills: {phases}")
+
+
+if __name__ == "__main__":
+    main()

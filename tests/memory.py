@@ -1,0 +1,90 @@
+"""A destination in memory: what the protocol `Destination` means, as short as it can be said."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from isal import isal_zlib
+
+from converter.destinations.base import Arrived, Finding
+from converter.errors import DestinationError
+from converter.spec.names import FileName
+
+
+@dataclass
+class Store:
+    """What is there, for all destinations that share it."""
+
+    visible: dict[str, bytes] = field(default_factory=dict)
+    hidden: dict[str, bytes] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class MemoryDestination:
+    """Parts in a `Store`."""
+
+    direct = False
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def check(self, name: FileName) -> list[Finding]:
+        taken = [each for each in [*self._store.visible, *self._store.hidden] if name.has_part(each)]
+        return [Finding("error", f"'{each}' is there already.", "Use another timestamp (N2).") for each in taken]
+
+    def create(self, name: str) -> _MemoryPart:
+        return _MemoryPart(self._store, name)
+
+    def holds(self, part: Arrived) -> bool:
+        there = (self._store.hidden.get(part.name), self._store.visible.get(part.name))
+        return any(content is not None and len(content) == part.bytes for content in there)
+
+    def publish(self, part: Arrived) -> None:
+        with self._store.lock:
+            content = self._store.hidden.pop(part.name, None)
+            there = self._store.visible.get(part.name)
+            if there is not None:
+                if (len(there), isal_zlib.crc32(there)) != (part.bytes, part.crc32):
+                    raise DestinationError(f"'{part.name}' is there already.", "Nothing is ever overwritten (N2).")
+            elif content is None:
+                raise DestinationError(f"'{part.name}' is not there any more.", "Send it again.")
+            else:
+                self._store.visible[part.name] = content
+
+    def discard(self, name: str, state: Mapping[str, Any]) -> None:
+        self._store.hidden.pop(name, None)
+
+    def sweep(self, name: FileName, keep: Collection[Arrived]) -> None:
+        kept = {part.name for part in keep}
+        for each in list(self._store.hidden):
+            if name.has_part(each) and each not in kept:
+                del self._store.hidden[each]
+
+    def url(self, name: str) -> str:
+        return f"memory:{name}"
+
+    def close(self) -> None:
+        pass
+
+
+class _MemoryPart:
+    """A part in memory."""
+
+    state: Mapping[str, Any] = {}
+
+    def __init__(self, store: Store, name: str) -> None:
+        self._store, self._name = store, name
+        store.hidden[name] = b""
+
+    def write(self, data: bytes | memoryview) -> None:
+        self._store.hidden[self._name] += data
+
+    def finish(self) -> Arrived:
+        content = self._store.hidden[self._name]
+        return Arrived(self._name, len(content), isal_zlib.crc32(content), self.state)
+
+    def abort(self) -> None:
+        self._store.hidden.pop(self._name, None)

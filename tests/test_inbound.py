@@ -1,0 +1,375 @@
+"""The check of an inbound file that exists already: each rule with its line, whatever the blocks, and nothing told."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from converter import inbound
+from converter.errors import InputError
+from converter.inbound import Checked, check_file
+from converter.spec import files
+from converter.spec.names import FileName
+
+from .conftest import Run
+
+GOLDEN = Path(__file__).parent / "golden"
+DATA = "ftp_dpm_1234_1366545717.sync"
+OVERWRITE = "ftp_dpm_1234_1366545717.overwrite"
+ODC = "ftp_dpm_odc_1234_1366545717.sync"
+SYNC = "adobe_id_0_1234_1366545717.sync"
+SYNC_3 = "adobe_id_0_1234_5678_1366545717.sync"
+C2C = "c2c_id_1234_5678_1366545717.sync"
+GOOD = b'user1\t"a"="b",d_sid=1\n'
+PAIR = b"1" * 38 + b"\tuser1\n"
+LONG = b"u\td_sid=" + b"7" * 102_392 + b"\n"  # one byte more than a line may have
+BLOCKS = (1, 7, 64, inbound.BLOCK_BYTES)
+
+Short = tuple[str, str, int | None, int, str]
+
+
+def check(folder: Path, name: str, content: bytes, block_bytes: int = inbound.BLOCK_BYTES) -> Checked:
+    path = folder / name
+    path.write_bytes(content)
+    return check_file(path, block_bytes)
+
+
+def short(checked: Checked) -> list[Short]:
+    return [(each.code, each.name, each.line, each.lines, each.level) for each in checked.findings]
+
+
+def one(code: str, name: str, line: int | None = None, lines: int = 1, level: str = "error") -> list[Short]:
+    return [(code, name, line, 0 if line is None else lines, level)]
+
+
+def test_what_we_write_breaks_no_rule(run: Run) -> None:
+    rows = "".join(f'user{n},"v, {n % 913}ä",{n % 7}|{n % 13}\n' for n in range(20_000))
+    run.convert("id,a,t\n" + rows, record={"signals": ["a"], "traits": ["t"]}, output={"max_part_raw_bytes": "300KB"})
+    assert len(run.files) > 2
+    for name in run.files:
+        checked = check_file(run.out / name)
+        assert checked.findings == ()
+        (part,) = [part for part in run.report["parts"] if part["name"] == name]
+        assert str(checked.name) == name
+        assert (checked.bytes, checked.lines, checked.raw_bytes) == (part["bytes"], part["lines"], part["raw_bytes"])
+        assert f"{checked.crc32:08x}" == part["crc32"]
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*/expected/*")), ids=lambda path: path.name)
+def test_golden_files_break_no_rule(path: Path) -> None:
+    checked = check_file(path)
+    content = path.read_bytes()
+    assert checked.findings == ()
+    assert (checked.bytes, checked.raw_bytes, checked.lines) == (len(content), len(content), content.count(b"\n"))
+    assert checked.crc32 == zlib.crc32(content)
+
+
+BROKEN: list[tuple[str, bytes, list[Short]]] = [
+    # names
+    ("crm.csv", GOOD, one("N1", "name_wrong")),
+    ("ftp_dpm_1234_1366545717.sync.gz.gpg", GOOD, one("N1", "name_wrong")),
+    ("ftp_dpm_20914_1366545717.sync", GOOD, one("N4", "target_missing")),
+    ("ftp_dpm_20914_99_1366545717.sync", GOOD, []),
+    ("adobe_id_1234_5678_1366545717.sync", b"a\tb\n", one("C14", "master_doubtful", level="warning")),
+    ("adobe_id_20914_5678_1366545717.sync", b"a\tb\n", []),
+    # packing
+    (DATA, gzip.compress(GOOD), one("Z1", "gzip_unnamed")),
+    (DATA + ".1.gz", GOOD, one("Z1", "not_gzip")),
+    (DATA + ".gz", gzip.compress(GOOD) + gzip.compress(b"") + gzip.compress(GOOD), []),
+    (DATA + ".gz", gzip.compress(GOOD)[:-1], one("Z1", "gzip_cut")),
+    (DATA + ".gz", gzip.compress(GOOD) + b"\0" * 20, one("Z1", "gzip_damaged")),
+    (DATA + ".gz", gzip.compress(GOOD) + b"\0", one("Z1", "gzip_cut")),
+    (DATA + ".gz", gzip.compress(GOOD)[:-8] + b"\0\0\0\0" + gzip.compress(GOOD)[-4:], one("Z1", "gzip_damaged")),
+    (DATA + ".gpg", b"whatever", []),
+    (OVERWRITE + ".3.pgp", b"", one("C10", "file_empty")),
+    # nothing in it
+    (DATA, b"", one("C10", "file_empty")),
+    (DATA + ".gz", gzip.compress(b""), one("C10", "file_empty")),
+    (DATA, b"\n\r\n", [*one("C10", "file_empty"), *one("C1", "carriage_return_newline", 2, 1, "warning"),
+                       *one("C1", "line_blank", 1, 2, "warning")]),
+    # text
+    (DATA, b"\xef\xbb\xbf" + GOOD, one("C9", "byte_order_mark", 1)),
+    (DATA, GOOD + b"u\ta=\xe4\n" + GOOD + b"u\ta=\xf0\x9f\x98\n" + GOOD, one("C9", "row_not_text", 2, 2)),
+    (DATA, GOOD + b"u\ta=\xf0\x9f\x98\r\n" + "u\ta=ä😀\n".encode(), [
+        *one("C9", "row_not_text", 2), *one("C1", "carriage_return_newline", 2, 1, "warning")]),
+    (DATA, GOOD * 2 + b"u\ta=\0b\n", one("C9", "nul", 3)),
+    (DATA, GOOD + b"u\ta=\rb\n", one("C1", "stray_return", 2)),
+    (DATA, GOOD + b"u\ta\r\r\n", [
+        *one("C1", "stray_return", 2), *one("C1", "carriage_return_newline", 2, 1, "warning")]),
+    (DATA, GOOD + b"u\ta=b\r\nv\ta=b\r\n", one("C1", "carriage_return_newline", 2, 2, "warning")),
+    (DATA, GOOD + b"u\ta=b", one("C1", "no_last_newline", 2, 1, "warning")),
+    (DATA, GOOD + b"\n" + GOOD, one("C1", "line_blank", 2, 1, "warning")),
+    (DATA, GOOD + LONG[:-2] + b"\n" + GOOD, []),
+    (DATA, GOOD + LONG + GOOD + b"x", [
+        *one("C8", "line_too_long", 2), *one("C1", "not_two_fields", 4), *one("C1", "no_last_newline", 4, 1, "warning")]),
+    (DATA, LONG, one("C8", "line_too_long", 1)),
+    (DATA, b"\xef\xbb\xbf\0\t" + LONG * 2, one("C8", "line_too_long", 1, 2)),
+    # data
+    (DATA, GOOD + b"u\n" + b"u\ta\tb\n", one("C1", "not_two_fields", 2, 2)),
+    (DATA, GOOD + b"\ta=b\n", one("C1", "id_missing", 2)),
+    (DATA, GOOD + b"u\t\n", one("C1", "no_signal", 2)),
+    (OVERWRITE, GOOD + b"u\t\n" + b"v\t\r\n", [
+        *one("C1", "carriage_return_newline", 3, 1, "warning"), *one("C11", "clears_user", 2, 2, "warning")]),
+    (OVERWRITE, GOOD + b"u\n", one("C1", "not_two_fields", 2)),
+    (DATA, GOOD + b"u\ta=b,\n" + b'u\t"a"="b,,c"\n' + b'u\t"a"="b",,c=d\n' + b"u\t,a=b\n" + b"u,,v\ta=b\n",
+     one("C1", "signal_empty", 2, 3, "warning")),
+    (DATA, GOOD + b"john@example.com\ta=b\n" + b'u\t"a"="john@example.com"\n' + b" j@x.org \ta=b\n",
+     one("I3", "id_is_email", 2, 2)),
+    (DATA, b"a:b\ta=b:c\n" + b"a%3Ab\ta=b\n" + b"a%b\ta=b\n" + b"a\x07\ta=b\n" + "a\x85\ta=b\n".encode(),
+     one("I6", "id_forbidden_character", 1, 4)),
+    (DATA, GOOD + "\ufeffuser\ta=b\n".encode() + "é\ta=\ufeff\n".encode(), one("I6", "id_forbidden_character", 2)),
+    # Oracle Data Cloud
+    (ODC, b"idfa\tB56E68EC-34ED-46D5-AF0C-1D2401F676C9\t38838\n", []),
+    (ODC, b"idfa\tu\t1\n" + b"u\t1\n" + b"idfa\tu\t1\t2\n" + b"u\n", one("C13", "not_three_fields", 2, 3)),
+    (ODC, b"\tu\t1\n" + b"idfa\t\t1\n" + b"idfa\tu\t\n", [
+        *one("C13", "type_missing", 1), *one("C1", "id_missing", 2), *one("C1", "no_signal", 3)]),
+    (ODC, b"idfa\tj@x.org\t1\n", one("I3", "id_is_email", 1)),
+    # ID synchronisation
+    (SYNC, PAIR * 2, []),
+    (SYNC, PAIR + b"1\n" + b"1\t2\t3\n", one("C14", "columns_wrong", 2, 2)),
+    (SYNC_3, b"1\t2\t3\n" + PAIR, one("C14", "columns_wrong", 2)),
+    (SYNC, PAIR + b"1\t2\t\n" + b"1\t2 \n", [
+        *one("C14", "ends_in_tab", 2), *one("C14", "ends_in_space", 3)]),
+    (SYNC, PAIR + b"\t2\n", one("C14", "column_empty", 2)),
+    (SYNC_3, b"1\t\t3\n" + b"1\t2\t\t\n" + b"\t\t3\n", [
+        *one("C14", "column_empty", 1, 3), *one("C14", "ends_in_tab", 2)]),
+    (SYNC, PAIR + b"1\tj@x.org\n" + b"k@x.org\tj@x.org\n", one("I3", "id_is_email", 2, 2)),
+    (SYNC, PAIR + b"\n\n", one("C1", "line_blank", 2, 2, "warning")),
+    # hashed addresses
+    (C2C, b"user\t" + b"\t".join([b"f" * 64] * 10) + b"\n" + b"user\tff\n", []),
+    (C2C, b"user\t" + b"\t".join([b"f" * 64] * 11) + b"\n" + b"user\n", one("N6", "hashes_wrong", 1, 2)),
+    (C2C, b"user\tff\t\r\n", [
+        *one("C1", "carriage_return_newline", 1, 1, "warning"), *one("C14", "hashes_end_in_tab", 1, 1, "warning")]),
+    (C2C, b"user\tff \n" + b"user\t\tff\n" + b"user\tj@x.org\n", [
+        *one("C14", "ends_in_space", 1), *one("C14", "column_empty", 2), *one("I3", "id_is_email", 3)]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("block_bytes", BLOCKS)
+@pytest.mark.parametrize("place", range(len(BROKEN)))
+def test_each_rule_gives_its_code_and_line(tmp_path: Path, place: int, block_bytes: int) -> None:
+    name, content, expected = BROKEN[place]
+    if len(content) > 10_000 and block_bytes == 1:
+        block_bytes = 1000  # a call a byte takes too long
+    checked = check(tmp_path, name, content, block_bytes)
+    assert sorted(short(checked), key=str) == sorted(expected, key=str)
+    assert (checked.bytes, checked.crc32) == (len(content), zlib.crc32(content))
+
+
+def test_every_rule_on_files_is_broken_by_a_test() -> None:
+    rules = {rule.name for rule in vars(files).values() if isinstance(rule, files.FileRule)}
+    rules |= {rule.name for _, rule in files.ID_RULES}
+    assert {name for *_, found in BROKEN for _, name, *_ in found} == rules - {"file_too_large", "text_too_large"}
+
+
+def test_z1_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = gzip.compress(GOOD * 100)
+    for limit, bytes_, rule in (
+        ("PART_BYTES", len(content), "file_too_large"),
+        ("PART_RAW_BYTES", len(GOOD) * 100, "text_too_large"),
+    ):
+        original = getattr(inbound, limit)
+        monkeypatch.setattr(inbound, limit, original._replace(value=bytes_))
+        assert short(check(tmp_path, DATA + ".gz", content)) == []
+        monkeypatch.setattr(inbound, limit, original._replace(value=bytes_ - 1))
+        assert short(check(tmp_path, DATA + ".gz", content)) == one("Z1", rule)
+        monkeypatch.setattr(inbound, limit, original)
+
+
+def test_errors_come_first_and_warnings_alone_are_none(tmp_path: Path) -> None:
+    assert check(tmp_path, DATA, b"u\ta=b\r\n").errors == ()
+    checked = check(tmp_path, DATA, b"u\ta=b\r\n\nu\nj@x.org\t7\n")
+    assert [found.name for found in checked.findings] == [
+        "not_two_fields", "id_is_email", "carriage_return_newline", "line_blank",
+    ]  # fmt: skip
+    assert len(checked.errors) == 2
+
+
+def test_f27_gzip_cut_anywhere_is_an_error(tmp_path: Path) -> None:
+    text = b"".join(b'user%d\t"a"="%d",d_sid=%d\n' % (n, n * 7919, n % 97) for n in range(3000))
+    content = gzip.compress(text[:40_000], 1) + gzip.compress(text[40_000:], 6)
+    assert check(tmp_path, DATA + ".gz", content).findings == ()
+    border = len(gzip.compress(text[:40_000], 1))
+    for end in range(0, len(content), 97):
+        checked = check(tmp_path, DATA + ".gz", content[:end])
+        assert len(checked.errors) >= 1, end
+        if end > 2 and end != border:
+            assert short(checked) == one("Z1", "gzip_cut"), "nothing is said of the lines"
+            assert (checked.lines, checked.raw_bytes, checked.bytes) == (None, None, end)
+
+
+def test_f27_a_flipped_bit_anywhere_is_an_error(tmp_path: Path) -> None:
+    content = bytearray(gzip.compress(GOOD * 500))
+    for place in (*range(10, len(content) - 9), *range(len(content) - 8, len(content))):  # between them, bits of no use
+        content[place] ^= 0x10
+        assert check(tmp_path, DATA + ".gz", bytes(content)).errors, place
+        content[place] ^= 0x10
+
+
+def test_f12_what_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="^The file '.*sync' cannot be read: No such file or directory.$"):
+        check_file(tmp_path / DATA)
+    (tmp_path / DATA).mkdir()
+    with pytest.raises(InputError, match="Is a directory"):
+        check_file(tmp_path / DATA)
+
+
+def test_a_name_is_shown_in_visible_characters(tmp_path: Path) -> None:
+    (found,) = check(tmp_path, "crm\x1b[2J\n.sync", GOOD).findings
+    assert "\\x1b" in found.text
+    assert found.text.isprintable()
+
+
+def test_memory_is_bounded_whatever_the_line_or_the_ratio(tmp_path: Path) -> None:
+    import tracemalloc
+
+    for content in (b"x" * 30_000_000, GOOD * 1_000_000):
+        path = tmp_path / f"{DATA}.gz"
+        path.write_bytes(gzip.compress(content, 9))
+        check_file(path)  # what is loaded once does not count
+        tracemalloc.start()
+        check_file(path)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 24 << 20
+
+
+# The same, worked out line by line.
+
+EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+FORBIDDEN = re.compile("[:\x00-\x1f\x7f-\x9f\ufeff]|%3[Aa]")
+
+
+def expected_of(line: bytes, name: FileName) -> set[str]:
+    """The rules that a line, without its newline, breaks."""
+    if len(line) + 1 > 102_400:
+        return {"line_too_long"}
+    found = set()
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        found.add("row_not_text")
+    if b"\0" in line:
+        found.add("nul")
+    if line.endswith(b"\r"):
+        found.add("carriage_return_newline")
+        line = line[:-1]
+    if b"\r" in line:
+        found.add("stray_return")
+    if not line:
+        return found | {"line_blank"}
+    ids: list[bytes] = []
+    if name.kind.endswith("id-sync"):
+        hashes = name.kind == "c2c-id-sync"
+        if line.endswith(b"\t"):
+            found.add("hashes_end_in_tab" if hashes else "ends_in_tab")
+        if line.endswith(b" "):
+            found.add("ends_in_space")
+        columns = line.removesuffix(b"\t").split(b"\t")
+        if len(columns) not in (range(2, 12) if hashes else [len(name.dpids)]):
+            found.add("hashes_wrong" if hashes else "columns_wrong")
+        else:
+            ids = columns
+            found |= {"column_empty"} if b"" in columns else set()
+    else:
+        typed = name.kind == "odc"
+        fields = line.split(b"\t")
+        if len(fields) != 2 + typed:
+            return found | {"not_three_fields" if typed else "not_two_fields"}
+        found |= {"type_missing"} if typed and not fields[0] else set()
+        ids = [fields[-2]]
+        found |= {"id_missing"} if not ids[0] else set()
+        signals = fields[-1]
+        if not signals:
+            found.add("clears_user" if name.mode == "overwrite" else "no_signal")
+        unquoted = b"".join(b"x" if at % 2 else piece for at, piece in enumerate(signals.split(b'"')))
+        if signals.startswith(b",") or signals.endswith(b",") or b",," in unquoted:
+            found.add("signal_empty")
+    for id_ in (id_.decode(errors="replace") for id_ in ids):
+        found |= {"id_is_email"} if EMAIL.fullmatch(id_.strip()) else set()
+        found |= {"id_forbidden_character"} if FORBIDDEN.search(id_) else set()
+    return found
+
+
+PIECES = [
+    b"u", b"7", b"\t", b"\t", b",", b",,", b'"', b"\r", b"\n", b"\n", b"\0", b" ", b"j@x.org", b"@", b":", b"%3a", b"\x07",
+    b"\x7f", "ä".encode(), "€".encode(), "😀".encode(), "\x85".encode(), "\ufeff".encode(), b"\xe4", b"\xf0\x9f\x98",
+    b"\xed\xa0\x80", b"\xc0\x80", b"\xf4\x90\x80\x80", b"\xe0\x80\x80", b"u\ta=b\n", b"1\t2\t3\n", b"idfa\tu\t1\n", LONG[:-9],
+]  # fmt: skip
+
+
+@given(
+    st.sampled_from([DATA, OVERWRITE, ODC, SYNC, SYNC_3, C2C]),
+    st.lists(st.sampled_from(PIECES), min_size=1, max_size=40).map(b"".join),
+    st.integers(1, 50),
+    st.booleans(),
+)
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_same_is_found_as_line_by_line_whatever_the_blocks(
+    tmp_path: Path, name: str, content: bytes, block_bytes: int, packed: bool
+) -> None:
+    if len(content) > 100_000:
+        block_bytes *= 500
+    lines = content.split(b"\n")
+    last = lines.pop()
+    expected: dict[str, list[int]] = {}
+    marked = content.startswith(b"\xef\xbb\xbf") and len((lines or [last])[0]) < 102_400
+    for number, line in enumerate([*lines, last] if last else lines, 1):
+        bare = line[3:] if marked and number == 1 else line
+        for rule in expected_of(bare if len(line) < 102_400 else line, FileName.parse(name)):
+            expected.setdefault(rule, []).append(number)
+    if marked:
+        expected["byte_order_mark"] = [1]
+    if last:
+        expected["no_last_newline"] = [len(lines) + 1]
+    sent = gzip.compress(content) if packed else content
+    checked = check(tmp_path, name + ".gz" * packed, sent, block_bytes)
+    found = {each.name: (each.line, each.lines) for each in checked.findings if each.name != "file_empty"}
+    assert found == {rule: (numbers[0], len(numbers)) for rule, numbers in expected.items()}
+    assert (checked.lines, checked.raw_bytes) == (len(lines) + bool(last), len(content))
+    assert check_file(tmp_path / (name + ".gz" * packed)) == checked
+
+
+@given(st.binary(min_size=1, max_size=60), st.integers(1, 20))
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_are_utf8_or_not(tmp_path: Path, content: bytes, block_bytes: int) -> None:
+    checked = check(tmp_path, DATA, b"\t" + content.replace(b"\x1f\x8b", b""), block_bytes)
+    lines = (b"\t" + content.replace(b"\x1f\x8b", b"")).split(b"\n")
+    wrong = [number for number, line in enumerate(lines, 1) if line.decode(errors="replace").encode() != line]
+    found = {each.name: (each.line, each.lines) for each in checked.findings}
+    assert found.get("row_not_text") == ((wrong[0], len(wrong)) if wrong else None)
+
+
+def test_nothing_of_the_content_is_told(tmp_path: Path) -> None:
+    secret = "s3cr3t-passw0rd"
+    line = f"{secret}@example.com:{secret}\t{secret},,\t\0{secret}\r\n".encode()
+    for name, content in (
+        (DATA, line + b"\xff" + line + LONG + line[:-2]),
+        (SYNC, line * 2),
+        (C2C, line * 2),
+        (ODC, line * 2),
+        (DATA + ".gz", gzip.compress(line)[:-3]),
+        (DATA + ".gz", line),
+        ("crm.csv", line),
+    ):
+        checked = check(tmp_path, name, content)
+        assert checked.errors
+        assert secret not in repr(asdict(replace(checked, name=None)))
+        assert all(found.text.endswith(".") and found.text.isprintable() for found in checked.findings)
+
+
+def test_a_file_is_closed(tmp_path: Path) -> None:
+    descriptors = Path("/proc/self/fd")
+    if not descriptors.exists():
+        pytest.skip("open files cannot be listed here")
+    before = len(list(descriptors.iterdir()))
+    for content in (GOOD, gzip.compress(GOOD)[:-2], b"\x1f\x8b" + b"x" * 100_000):
+        check(tmp_path, DATA + ".gz", content, 10)
+    assert len(list(descriptors.iterdir())) == before

@@ -1,0 +1,131 @@
+"""Runs that are killed and resumed, and that the loop which does so (`kill.py`) would notice what went wrong."""
+
+from __future__ import annotations
+
+import gzip
+import random
+from pathlib import Path
+
+import pytest
+
+from converter.delivery import Delivery
+from converter.destinations.folder import FolderDestination
+from converter.journal import Journal, Past, Run
+
+from . import kill
+from .kill import EVENTS, SERVERS, Moment, Rounds, check_done, check_killed, draw, events_of, lines_of, rows
+
+NAME = "ftp_dpm_1234_1366545717.sync.{}.gz"
+EXPECTED = lines_of(rows(1, 3))
+LINES = sorted(EXPECTED)
+
+
+def part(*lines: bytes) -> bytes:
+    return gzip.compress(b"".join(line + b"\n" for line in lines))
+
+
+SOUND = {NAME.format(1): part(*LINES[:2]), NAME.format(2): part(LINES[2])}
+
+
+@pytest.mark.parametrize("place", SERVERS)
+@pytest.mark.slow
+def test_f1_killed_at_any_moment_no_row_is_lost_or_there_twice(tmp_path: Path, place: str) -> None:
+    with SERVERS[place](tmp_path) as server:
+        rounds = Rounds(server, tmp_path, seed=7)
+        for number in range(10):
+            rounds.play(f"round-{number}", *rounds.draw())
+
+
+@pytest.mark.parametrize("event", ["made", "publishing", "published"])
+def test_f1_killed_after_an_event_no_row_is_lost_or_there_twice(tmp_path: Path, event: str) -> None:
+    with SERVERS["folder"](tmp_path) as server:
+        rounds = Rounds(server, tmp_path, seed=7, count=20_000)
+        for number in range(5):  # a run may be done before it is killed
+            rounds.play(f"round-{number}", Moment(event=event))
+            if rounds.kills:
+                break
+        assert rounds.kills
+        assert "nothing yet" not in rounds.kills
+
+
+@pytest.mark.parametrize(
+    "visible, hidden, why",
+    [
+        ({NAME.format(1): SOUND[NAME.format(1)]}, set(), "1 lines are lost, 0 are too many"),
+        ({**SOUND, NAME.format(3): part(LINES[2])}, set(), "0 lines are lost, 1 are too many"),
+        ({NAME.format(1): part(*LINES[:2]), NAME.format(3): part(LINES[2])}, set(), "gaps"),
+        ({**SOUND, NAME.format(3).replace("17.", "18."): part()}, set(), "not the parts of one run"),
+        (SOUND, {"x.partial"}, "left behind"),
+        ({NAME.format(1): gzip.compress(b"\n".join(LINES))}, set(), "its last line is cut off"),
+        ({}, set(), "not the parts of one run"),
+    ],
+)
+def test_what_is_wrong_in_the_end_is_noticed(visible: dict[str, bytes], hidden: set[str], why: str) -> None:
+    check_done(SOUND, set(), EXPECTED)
+    with pytest.raises(AssertionError, match=why):
+        check_done(visible, hidden, EXPECTED)
+
+
+def test_what_is_wrong_after_a_kill_is_noticed() -> None:
+    check_killed({}, [])
+    check_killed({}, ["run", "publishing"])
+    check_killed(SOUND, ["run", "publishing"])
+    with pytest.raises(AssertionError, match="not about to be published"):
+        check_killed(SOUND, ["run", "arrived"])
+    with pytest.raises(EOFError):
+        check_killed({NAME.format(1): SOUND[NAME.format(1)][:-3]}, ["publishing"])
+    with pytest.raises(ValueError, match="not the name of an inbound file"):
+        check_killed({NAME.format(1) + ".partial": part(LINES[0])}, ["publishing"])
+
+
+def test_a_torn_line_of_a_journal_is_no_event(tmp_path: Path) -> None:
+    assert events_of(tmp_path) == []
+    (tmp_path / "x.journal").write_bytes(b'{"event":"run"}\n{"event":"made"}\n{"event":"arr')
+    assert events_of(tmp_path) == ["run", "made"]
+
+
+def test_moments_are_of_all_phases() -> None:
+    moments = [draw(random.Random(seed), 10, 4, 9) for seed in range(2000)]
+    assert {moment.event for moment in moments} == {"", *EVENTS}
+    assert {moment.times for moment in moments} == set(range(1, 10))
+    assert 10 < max(moment.seconds for moment in moments if not moment.event) <= 11
+    assert 4 < max(moment.seconds for moment in moments if moment.event) <= 4.4
+    assert min(moment.seconds for moment in moments if not moment.event) < 0.1
+
+
+def test_rows_are_distinct_and_the_same_for_a_seed() -> None:
+    assert rows(3, 1000) == rows(3, 1000) != rows(4, 1000)
+    assert set(lines_of(rows(3, 1000)).values()) == {1}
+    assert len(lines_of(rows(3, 1000))) == 1000
+
+
+def test_a_row_too_many_is_noticed_in_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kill, "lines_of", lambda given: lines_of(given[:-1]))
+    with SERVERS["folder"](tmp_path) as server, pytest.raises(AssertionError, match="1 are too many"):
+        Rounds(server, tmp_path, seed=1, count=100)
+
+
+def test_a_run_that_fails_is_told(tmp_path: Path) -> None:
+    (tmp_path / "unharmed").write_bytes(b"a file, where the folder should be")
+    with SERVERS["folder"](tmp_path) as server, pytest.raises(AssertionError, match="exit code 1"):
+        Rounds(server, tmp_path, seed=1, count=100)
+
+
+@pytest.mark.parametrize("how, left", [("take_over", {NAME.format(2) + ".partial"}), ("give_up", set())])
+def test_f14_what_was_begun_when_the_journal_did_not_know_of_it_yet_is_removed(
+    tmp_path: Path, how: str, left: set[str]
+) -> None:
+    run = Run(NAME.removesuffix(".{}.gz"), 1366545717, "2013-04-21", "balanced: isal 1.9.1", [])
+    journal = Journal(tmp_path / "x.journal")
+    journal.begin(run)
+    destination = FolderDestination(str(tmp_path / "out"))
+    unknown, known = (destination.create(NAME.format(number)) for number in (1, 2))
+    unknown.write(b"half of it")
+    past = Past(run, arrived={2: known.finish()})
+    past.tries[2].append((NAME.format(2), {}))
+    delivery = Delivery(destination, journal, uploads=2, retry_seconds=0)
+    getattr(delivery, how)(past)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == left
+    unknown.abort()
+    delivery.close()
+    journal.close()
