@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from converter._version import __version__
-from converter.delivery import Delivery, delivery_of, destination_of, warnings_of
+from converter.delivery import Delivery, aside, delivery_of, destination_of, warnings_of
 from converter.destinations import Destination
 from converter.engine import Converted, collected, convert_all
 from converter.errors import (
@@ -206,8 +206,8 @@ def _planned(job: Job, moment: Moment) -> Plan:
 def _checked(plan: Plan) -> list[str]:
     """Check the destination; return warnings."""
     try:
-        return warnings_of(plan.destination.check(plan.name))
-    except DestinationError:
+        return warnings_of(aside(lambda: plan.destination.check(plan.name)).result())
+    except BaseException:
         plan.destination.close()
         raise
 
@@ -423,8 +423,8 @@ class _Run:
         report = self._described(parts)
         written = _write(plan.report_path, report)
         try:
+            self._publishing = True  # from here on, what has arrived stays, even where nothing can be noted
             self._journal.note("publishing", report=report.as_dict())
-            self._publishing = True
             self._delivery.publish()
             self._rejects.publish()
             written.publish()

@@ -17,8 +17,9 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from converter.destinations import Settings, open_destination
@@ -32,6 +33,9 @@ from converter.spec.names import FileName
 _CHUNK = 1 << 20
 _FIRST_PAUSE = 0.5  # seconds; each further one is up to twice as long
 _LONGEST_PAUSE = 30.0
+# Who sends SIGTERM sends SIGKILL half a minute later, as a rule: a run that is over has ended before that.
+_LEAVE_SECONDS = 5.0
+_CLEAN_SECONDS = 15.0
 _T = TypeVar("_T")
 
 
@@ -66,6 +70,26 @@ def warnings_of(findings: Iterable[Finding]) -> list[str]:
         if finding.level == "warning":
             warnings.append(f"{finding.text} {finding.advice}".rstrip())
     return warnings
+
+
+def aside(work: Callable[[], _T]) -> Future[_T]:
+    """Do work in a thread of its own, for which nobody has to wait.
+
+    An error that a signal raises must not come up within a library's code: boto3 takes it for a broken connection, and
+    tries again. And a server that hangs keeps nobody who can let go of the thread.
+    """
+    task: Future[_T] = Future()
+
+    def do() -> None:
+        try:
+            result = work()
+        except BaseException as error:
+            task.set_exception(error)
+        else:
+            task.set_result(result)
+
+    threading.Thread(target=do, name="delivery", daemon=True).start()
+    return task
 
 
 class Replay(Protocol):
@@ -194,9 +218,8 @@ class Delivery:
         self._over = threading.Event()
         self._throttle = Throttle(bandwidth, self._sleep)
         self._slots = threading.Semaphore(uploads)
-        self._senders = ThreadPoolExecutor(uploads, thread_name_prefix="send")
-        self._lock = threading.Lock()  # of the journal
-        self._tasks: list[Future[None]] = []
+        self._tasks: list[Future[Any]] = []
+        self._is_left = False
         self._failure: BaseException | None = None
         self._spools: set[Spool] = set()
         self._in_place: Incoming | None = None
@@ -208,6 +231,14 @@ class Delivery:
 
     def take_over(self, past: Past) -> None:
         """Go on where an earlier run was: keep what is there whole, and remove the rest of it."""
+        try:
+            self._listening(lambda: self._take_over(past))
+        except BaseException:
+            self._let_go()
+            self._close()
+            raise
+
+    def _take_over(self, past: Past) -> None:
         self._tries = past.tries
         self.published = set(past.published)
         for number, part in past.arrived.items():
@@ -221,12 +252,11 @@ class Delivery:
 
     def give_up(self, past: Past) -> None:
         """Remove what an earlier run has left, as far as it is not published and that can be done."""
-        self._tries, self.arrived, self.published = past.tries, past.arrived, past.published
-        self.discard()
+        self._tries, self.published = past.tries, past.published
         self.arrived = {number: part for number, part in past.arrived.items() if number in past.published}
         with contextlib.suppress(DestinationError):
-            self._sweep(past)
-            self.destination.close()
+            self._listening(lambda: self._sweep(past))
+        self.discard()
 
     def _sweep(self, past: Past) -> None:
         """Remove what was begun by a run that died before it could note how that is found again.
@@ -282,20 +312,22 @@ class Delivery:
     def publish(self) -> None:
         """Make all parts visible that are not yet."""
         for number in sorted(set(self.arrived) - self.published):
-            self._publish(number)
+            self._listening(partial(self._publish, number))
 
     def close(self) -> None:
         """End; what has arrived stays, published or for another run."""
         self._let_go()
-        self._clean_up()
+        self._clean_up(self.arrived)
 
     def discard(self) -> bool:
         """End, and remove everything that is not published; say whether that could be done."""
-        self._let_go()
-        return self._clean_up(set(self.published))
+        has_gone = self._let_go()
+        return self._clean_up(self.published) and has_gone
 
     def retrying(self, call: Callable[..., _T], *arguments: object) -> _T:
         """Call, and again where that may help. Raises `DestinationError`."""
+        if self._over.is_set():
+            raise _StoppedError
         if self.destination.direct:  # there is nothing that may pass
             return call(*arguments)
         import tenacity  # here, since it takes a while
@@ -309,14 +341,23 @@ class Delivery:
         )
         return attempts(call, *arguments)
 
+    def _listening(self, work: Callable[[], None]) -> None:
+        """Do work that asks the destination, and meanwhile listen for signals."""
+        if self.destination.direct:
+            work()
+            return
+        task = aside(work)
+        self._tasks.append(task)
+        task.result()
+        self._tasks.remove(task)
+
     def _publish(self, number: int) -> None:
         self.retrying(self.destination.publish, self.arrived[number])
         self.published.add(number)
         self._note("published", number=number)
 
     def _submit(self, replay: Replay, number: int, name: str) -> None:
-        task = self._senders.submit(self._send, replay, number, name)
-        self._tasks.append(task)
+        self._tasks.append(aside(lambda: self._send(replay, number, name)))  # the slots bound how many there are
 
     def _send(self, replay: Replay, number: int, name: str) -> None:
         try:
@@ -340,12 +381,15 @@ class Delivery:
                 self._throttle.take(len(chunk))
                 incoming.write(chunk)
             arrived = incoming.finish()
+            if self._over.is_set():
+                raise _StoppedError
             if (arrived.bytes, arrived.crc32) != self._expected[number]:
                 raise TransientError(
                     f"'{name}' arrived with other bytes than were sent.", "Nothing of it is visible; it is sent again."
                 )
         except BaseException:
-            incoming.abort()
+            if not self._is_left:  # another run may have this part by now
+                incoming.abort()
             raise
         return arrived
 
@@ -375,31 +419,47 @@ class Delivery:
                 if each != last:
                     yield each
 
-    def _let_go(self) -> None:
+    def _let_go(self) -> bool:
+        """End what goes on, and say whether that has ended: a server that hangs is not waited for."""
         self._over.set()
         for spool in list(self._spools):
             spool.stop()
-        self._senders.shutdown(wait=True, cancel_futures=True)
+        self._is_left = bool(wait(self._tasks, _LEAVE_SECONDS).not_done)
         for spool in list(self._spools):  # of those that did not begin
             spool.close()
         if self._in_place:
             self._in_place.abort()
+        return not self._is_left
 
-    def _clean_up(self, kept: Collection[int] | None = None) -> bool:
-        """Remove leftovers as far as that can be done: what the run failed of is what is told."""
-        clean = True
-        for name, state in self._leftovers(self.arrived if kept is None else kept):
-            try:
-                self.destination.discard(name, state)
-            except DestinationError:
-                clean = False
+    def _clean_up(self, kept: Collection[int]) -> bool:
+        """Remove leftovers as far as that can be done soon: what the run failed of is what is told."""
+        leftovers, late = list(self._leftovers(kept)), threading.Event()
+
+        def clean() -> bool:
+            is_clean = True
+            for name, state in leftovers:
+                if late.is_set():
+                    return False
+                try:
+                    self.destination.discard(name, state)
+                except DestinationError:
+                    is_clean = False
+            self._close()
+            return is_clean
+
+        if self.destination.direct:
+            return clean()
+        task = aside(clean)
+        wait([task], _CLEAN_SECONDS)
+        late.set()
+        return task.done() and task.result()
+
+    def _close(self) -> None:
         with contextlib.suppress(DestinationError):
             self.destination.close()
-        return clean
 
     def _note(self, event: str, **facts: Any) -> None:
-        with self._lock:
-            self._journal.note(event, **facts)
+        self._journal.note(event, **facts)
 
     def _sleep(self, seconds: float) -> None:
         if seconds > 0 and self._over.wait(seconds):

@@ -20,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -97,11 +98,13 @@ class Past:
 
 
 class Journal:
-    """The journal of a run, while it grows."""
+    """The journal of a run, while it grows. Threads may share it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock = threading.Lock()
         self._descriptor: int | None = None
+        self._failure: OSError | None = None
 
     def read(self) -> Past | None:
         """Return what the journal tells; nothing where there is none, or where its run died before it began.
@@ -156,16 +159,23 @@ class Journal:
             raise self._cannot("write", error) from None
 
     def note(self, event: str, **facts: Any) -> None:
-        """Add a line, and bring it to the disk."""
-        if self._descriptor is None:  # given up already
-            return
+        """Add a line, and bring it to the disk.
+
+        Once that has failed it always does: a line that is torn can only be the last one.
+        """
         line = orjson.dumps({"event": event, **facts}) + b"\n"
-        try:
-            while line:  # a full disk takes a part of a line
-                line = line[os.write(self._descriptor, line) :]
-            os.fsync(self._descriptor)
-        except OSError as error:
-            raise self._cannot("write", error) from None
+        with self._lock:
+            if self._descriptor is None:  # given up already
+                return
+            try:
+                if self._failure:
+                    raise self._failure
+                while line:  # a full disk takes a part of a line
+                    line = line[os.write(self._descriptor, line) :]
+                os.fsync(self._descriptor)
+            except OSError as error:
+                self._failure = error
+                raise self._cannot("write", error) from None
 
     def remove(self) -> None:
         """Remove the journal: nothing is left of its run."""
@@ -175,9 +185,10 @@ class Journal:
 
     def close(self) -> None:
         """Close the file."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        with self._lock:
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+                self._descriptor = None
 
     def _cannot(self, what: str, error: OSError) -> DestinationError:
         return DestinationError(
