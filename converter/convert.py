@@ -24,8 +24,8 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from converter._version import __version__
-from converter.delivery import Delivery
-from converter.destinations import Destination, Settings, open_destination
+from converter.delivery import Delivery, delivery_of, destination_of, warnings_of
+from converter.destinations import Destination
 from converter.engine import Converted, collected, convert_all
 from converter.errors import (
     ConverterError,
@@ -107,9 +107,14 @@ def plan(job: Job, *, now: float | None = None) -> Plan:
     `now` is UNIX seconds, the clock's when left out. Raises `JobError`, `InputError` and `DestinationError`.
     """
     with _concealing(job):
-        planned = _planned(job, _moment(job, now))
-        _checked(planned)
-        return planned
+        planned_ = planned(job, now)
+        _checked(planned_)
+        return planned_
+
+
+def planned(job: Job, now: float | None = None) -> Plan:
+    """Do what `plan` does, but for asking the destination."""
+    return _planned(job, _moment(job, now))
 
 
 def convert(
@@ -192,25 +197,19 @@ def _planned(job: Job, moment: Moment) -> Plan:
         sources,
         records,
         limits,
-        _destination(job, moment),
+        destination_of(job, moment.sent, limits.part_bytes),
         _report_path(folder, name.stem),
         _rejects_path(folder, name.stem),
     )
 
 
-def _destination(job: Job, moment: Moment) -> Destination:
-    settings = Settings(moment.sent, job.output.partner, job.output.max_part_bytes, job.s3, job.ftp, job.sftp)
-    return open_destination(job.output.url, settings)
-
-
 def _checked(plan: Plan) -> list[str]:
     """Check the destination; return warnings."""
-    findings = plan.destination.check(plan.name)
-    for finding in findings:
-        if finding.level == "error":
-            plan.destination.close()
-            raise DestinationError(finding.text, finding.advice)
-    return [f"{each.text} {each.advice}".rstrip() for each in findings if each.level == "warning"]
+    try:
+        return warnings_of(plan.destination.check(plan.name))
+    except DestinationError:
+        plan.destination.close()
+        raise
 
 
 def _report_folder(job: Job) -> Path:
@@ -231,19 +230,6 @@ def _journal_path(job: Job) -> Path:
     return _report_folder(job) / f"{job.output.kind}_{dpids}.{job.digest[:12]}.journal"
 
 
-def _delivery(job: Job, destination: Destination, journal: Journal) -> Delivery:
-    output = job.output
-    return Delivery(
-        destination,
-        journal,
-        uploads=output.uploads,
-        retry_seconds=output.retry_seconds,
-        bandwidth=output.bandwidth,
-        each=output.publish == "each",
-        folder=job.run.spill_dir,
-    )
-
-
 def _resumed(job: Job, journal: Journal, past: Past, notify: Callable[[str], None]) -> Report:
     """Finish a run that died while it published, and return its report; or that of a run that is done."""
     report = Report.from_dict(past.report or {})
@@ -253,7 +239,7 @@ def _resumed(job: Job, journal: Journal, past: Past, notify: Callable[[str], Non
         return report
     notify(f"Resuming {past.run.name}: {len(past.published)} of {len(past.arrived)} parts are visible already.")
     journal.go_on()
-    delivery = _delivery(job, _destination(job, _moment_of(past)), journal)
+    delivery = delivery_of(job, destination_of(job, _moment_of(past).sent, job.output.max_part_bytes), journal)
     delivery.arrived, delivery.published = past.arrived, past.published
     try:
         delivery.publish()
@@ -303,7 +289,7 @@ class _Run:
     def __init__(self, job: Job, journal: Journal, plan: Plan) -> None:
         self._plan = plan
         self._journal = journal
-        self._delivery = _delivery(job, plan.destination, journal)
+        self._delivery = delivery_of(job, plan.destination, journal)
         self._rejects = RejectsFile(
             plan.rejects_path, plan.records.rules, plan.records.columns, show_rows=job.report.show_rows
         )
@@ -331,7 +317,11 @@ class _Run:
 
     def _give_up(self, past: Past) -> None:
         """Remove what a run that died has left, as far as it is not visible."""
-        old = _delivery(self._plan.job, _destination(self._plan.job, _moment_of(past)), self._journal)
+        old = delivery_of(
+            self._plan.job,
+            destination_of(self._plan.job, _moment_of(past).sent, self._plan.limits.part_bytes),
+            self._journal,
+        )
         old.give_up(past)
         if past.published:
             self._warnings.append(

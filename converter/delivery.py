@@ -10,18 +10,21 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import os
 import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict
 from typing import Any, Protocol, TypeVar
 
-from converter.destinations.base import Arrived, Destination, Incoming
+from converter.destinations import Settings, open_destination
+from converter.destinations.base import Arrived, Destination, Finding, Incoming
 from converter.errors import DestinationError, TransientError
+from converter.job import Job, Transfer
 from converter.journal import Journal, Past, Try
 from converter.parts import Part, PartWriter
 from converter.spec.names import FileName
@@ -30,6 +33,39 @@ _CHUNK = 1 << 20
 _FIRST_PAUSE = 0.5  # seconds; each further one is up to twice as long
 _LONGEST_PAUSE = 30.0
 _T = TypeVar("_T")
+
+
+def destination_of(document: Job | Transfer, sent: datetime.date, most_bytes: int) -> Destination:
+    """Return where files go. `sent` is the day of sending, in UTC; a file has at most `most_bytes`."""
+    output = document.output
+    return open_destination(
+        output.url, Settings(sent, output.partner, most_bytes, document.s3, document.ftp, document.sftp)
+    )
+
+
+def delivery_of(document: Job | Transfer, destination: Destination, journal: Journal) -> Delivery:
+    """Return a delivery as a job asks for it."""
+    output = document.output
+    return Delivery(
+        destination,
+        journal,
+        uploads=output.uploads,
+        retry_seconds=output.retry_seconds,
+        bandwidth=output.bandwidth,
+        each=output.publish == "each",
+        folder=document.run.spill_dir,
+    )
+
+
+def warnings_of(findings: Iterable[Finding]) -> list[str]:
+    """Return the warnings among what a check found. Raises `DestinationError` where it found an error."""
+    warnings = []
+    for finding in findings:
+        if finding.level == "error":
+            raise DestinationError(finding.text, finding.advice)
+        if finding.level == "warning":
+            warnings.append(f"{finding.text} {finding.advice}".rstrip())
+    return warnings
 
 
 class Replay(Protocol):
@@ -226,6 +262,7 @@ class Delivery:
 
     def has_arrived(self, number: int, arrived: Arrived) -> None:
         """Note that a part is there whole."""
+        self._in_place = None
         self._note("arrived", number=number, **asdict(arrived))
         self.arrived[number] = arrived
         if self._each:
@@ -322,7 +359,11 @@ class Delivery:
             tries.pop()  # there is nothing, or what is there is not ours
             raise
         tries[-1] = name, dict(incoming.state)
-        self._note("began", number=number, name=name, state=tries[-1][1])
+        try:
+            self._note("began", number=number, name=name, state=tries[-1][1])
+        except BaseException:
+            incoming.abort()
+            raise
         return incoming
 
     def _leftovers(self, kept: Collection[int]) -> Iterator[Try]:

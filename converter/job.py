@@ -13,7 +13,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -55,6 +55,7 @@ _PASSWORD = re.compile(r"(://[^/:@\s]*):(?!\$\{\w+\}@)[^\s'\"]*@")
 _USER = re.compile(r"://[^/]*@")
 _SMALLEST_PART = 100
 
+_SECRETS = (("sftp", "key_passphrase"),)
 _PLACES = (("input", "path"), ("output", "to"), ("report", "dir"))
 
 RESERVED_KEYS = {"d_sid": "record.traits", "d_unsid": "record.removed_traits", "ic": "record.integration_codes"}
@@ -670,6 +671,9 @@ class Document(Section):
     def public(self) -> dict[str, Any]:
         """Return the job as plain data, without secrets: variables unexpanded, passwords masked."""
         shown = _public(self.model_dump(mode="json"), self._given, _variables_in(self._given))
+        for section, key in _SECRETS:
+            if section in shown and shown[section][key] and not _VARIABLE.fullmatch(shown[section][key]):
+                shown[section][key] = "***"
         assert isinstance(shown, dict)  # noqa: S101 - for the type checker: a model dumps to a mapping
         return shown
 
@@ -691,6 +695,9 @@ class Job(Document):
     report: Report = Field(default_factory=Report)
     run: Run = Field(default_factory=Run)
 
+    def __init__(self, /, **data: Any) -> None:  # said again for type checkers, who would make one of the fields
+        super().__init__(**data)
+
     @model_validator(mode="after")
     def _no_removal_in_overwrite(self) -> Self:
         if self.record.removed_traits and self.output.mode == "overwrite":
@@ -708,11 +715,9 @@ class Job(Document):
     @property
     def digest(self) -> str:
         """What tells one job from another: a digest of what decides which bytes go where, and of no secret."""
-        known = self.model_dump(mode="json", include={"input", "id", "record", "output"})
-        for key in ("uploads", "bandwidth", "retry_seconds", "publish"):
-            del known["output"][key]
-        known["output"]["to"] = _USER.sub("://", self.output.to)
-        known["endpoint"] = self.s3.endpoint_url
+        known = self.model_dump(mode="json", include={"input", "id", "record"})
+        known["output"] = self.output.model_dump(mode="json", exclude=set(Where.model_fields))
+        known["place"] = _place(self.output, self.s3)
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -748,6 +753,11 @@ class Job(Document):
         return found
 
 
+def _place(where: Where, s3: S3) -> list[str | None]:
+    """Return what tells one place from another, without user and password."""
+    return [_USER.sub("://", where.url), where.partner, s3.endpoint_url]
+
+
 class Transfer(Document):
     """How files that exist already are sent: the part of a job file that says where to and how."""
 
@@ -757,6 +767,14 @@ class Transfer(Document):
     sftp: Sftp = Field(default_factory=Sftp)
     report: Report = Field(default_factory=Report)
     run: Run = Field(default_factory=Run)
+
+    def __init__(self, /, **data: Any) -> None:  # said again for type checkers, as above
+        super().__init__(**data)
+
+    @property
+    def place(self) -> list[str | None]:
+        """What tells one place from another, without user and password."""
+        return _place(self.output, self.s3)
 
     @classmethod
     def _of_it(cls, data: dict[str, Any]) -> dict[str, Any]:
@@ -795,6 +813,14 @@ def parse_setting(text: str) -> dict[str, Any]:
         parsed = {name: parsed}
     assert isinstance(parsed, dict)  # noqa: S101 - for the type checker: there is at least one name
     return parsed
+
+
+def changes_of(settings: Iterable[str]) -> dict[str, Any]:
+    """Turn settings, as `parse_setting` takes them, into nested data; what comes later counts."""
+    changes: dict[str, Any] = {}
+    for text in settings:
+        changes = merge(changes, parse_setting(text))
+    return changes
 
 
 def _expand(value: Any, place: tuple[str, ...]) -> Any:

@@ -142,6 +142,9 @@ class Journal:
             partial.replace(self.path)
         except OSError as error:
             raise self._cannot("write", error) from None
+        finally:
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
 
     def go_on(self) -> None:
         """Open the journal to add to it, without a line that is torn."""
@@ -221,9 +224,16 @@ def _taken(lock: Path) -> int:
                 f"This job is locked by process {holder or 'unknown'}, which runs it ('{lock}').",
                 "Wait until it is done; two runs of one job would send everything twice.",
             ) from None
-        with contextlib.suppress(OSError):
-            if lock.stat().st_ino == os.fstat(descriptor).st_ino:
+        if _is_at(descriptor, lock):
+            with contextlib.suppress(OSError):  # a full disk; the number is for people alone
                 os.ftruncate(descriptor, 0)
                 os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-                return descriptor
+            return descriptor
         os.close(descriptor)  # its process removed the file just now
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return path.stat().st_ino == os.fstat(descriptor).st_ino
+    except FileNotFoundError:
+        return False

@@ -61,11 +61,13 @@ class Run:
     def make_job(self, **changes: Any) -> Job:
         return Job(**merge(self.job, changes))
 
-    def convert(self, content: str | bytes | None = None, name: str = "in.csv", **changes: Any) -> Report:
+    def convert(
+        self, content: str | bytes | None = None, name: str = "in.csv", *, resume: bool = False, **changes: Any
+    ) -> Report:
         """Write the input, convert it, and return the report."""
         if content is not None:
             changes = merge({"input": {"path": str(self.write(content, name))}}, changes)
-        return convert(self.make_job(**changes))
+        return convert(self.make_job(**changes), resume=resume)
 
     @property
     def out(self) -> Path:

@@ -207,6 +207,16 @@ def test_f10_other_bytes_are_never_overwritten(place: Place, there: bytes) -> No
     assert place.visible() == {FIRST: there}
 
 
+def test_f10_another_file_is_not_taken_for_a_part_that_vanished(place: Place) -> None:
+    destination = place.destination()
+    part = send(destination, FIRST, b"content")
+    destination.discard(FIRST, part.state)
+    place.put(FIRST, b"other content")
+    with pytest.raises(DestinationError):
+        destination.publish(part)
+    assert place.visible() == {FIRST: b"other content"}
+
+
 def test_f10_the_same_bytes_are_fine(place: Place) -> None:
     destination = place.destination()
     part = send(destination, FIRST, b"content")

@@ -17,10 +17,11 @@ from converter.spec.ids import ID_TYPES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+DELIVERY = (ROOT / "docs" / "delivery.md").read_text()
 
 
 def test_every_key_of_a_job_is_in_the_table_and_no_other() -> None:
-    named = set(re.findall(r"^\| `([a-z]+\.[a-z_]+)` \|", README, re.MULTILINE))
+    named = set(re.findall(r"^\| `([a-z0-9]+\.[a-z_]+)` \|", README + DELIVERY, re.MULTILINE))
     keys = {
         f"{section}.{name}"
         for section, field in Job.model_fields.items()
@@ -46,11 +47,15 @@ def test_defaults_in_the_table_are_those_of_the_job() -> None:
 
 
 def test_every_flag_is_in_the_table_and_no_other() -> None:
-    command = typer.main.get_command(app).commands["convert"]  # type: ignore[attr-defined]
-    flags = {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
-    table = README[README.index("## The command") : README.index("Also `aam-inbound schema`")]
-    named = set(re.findall(r"`(?:-[a-z]`, `)?(--[a-z-]+)", table))
-    assert named == flags - {"--help"}
+    for name, begin, end in (
+        ("convert", "`aam-inbound convert [JOB.toml", "`aam-inbound doctor"),
+        ("send", "| flag of `send`", "Also `aam-inbound schema`"),
+    ):
+        command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+        flags = {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
+        table = README[README.index(begin) : README.index(end)]
+        named = set(re.findall(r"`(?:-[a-z]`, `)?(--[a-z-]+)", table))
+        assert named == flags - {"--help"}
 
 
 def test_every_rule_is_in_the_tables_with_its_code() -> None:

@@ -474,6 +474,14 @@ def test_the_session_is_taken_up_by_every_data_connection(secure: FtpServer) -> 
     assert all(secure.reused)
 
 
+def test_tls_is_ended_where_a_file_ends(secure: FtpServer) -> None:
+    """Else a server cannot tell the end from a cut; and what it still had to say would take back what was sent."""
+    destination = secure.destination()
+    send(destination, FIRST, CONTENT)
+    send(destination, FIRST)
+    assert secure.ended == [True, True]
+
+
 def test_f15_a_server_that_requires_the_session_refuses_others(
     secure: FtpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,6 +35,8 @@ ROOMS = [
     "delivery",
     "report",
     "convert",
+    "send",
+    "doctor",
     "cli",
 ]
 

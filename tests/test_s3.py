@@ -6,8 +6,12 @@ import datetime
 import gc
 import json
 import random
+import re
+import traceback
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,11 +19,12 @@ import pytest
 from converter.destinations import Settings, open_destination
 from converter.destinations.base import Arrived
 from converter.destinations.s3 import S3Destination
-from converter.errors import DestinationError, JobError
+from converter.errors import DestinationError, JobError, TransientError
 from converter.job import S3
 from converter.spec.names import FileName
 
-from .servers.s3 import MOST_BYTES, SECRET, SENT, S3Place, moto, rclone_place, s3_place
+from .servers.s3 import KEY, MOST_BYTES, SECRET, SENT, S3Place, moto, rclone_place, s3_place
+from .servers.scripted_s3 import Act, ScriptedPlace, scripted_place
 
 NAME = FileName("data", (1234,), 1366545717, extension=".gz")
 FIRST, SECOND = str(NAME.part(1)), str(NAME.part(2))
@@ -129,15 +134,12 @@ def test_a_part_that_is_given_up_leaves_nothing(any_place: S3Place) -> None:
 
 def test_an_upload_that_is_gone_has_to_be_sent_again(tmp_path: Path) -> None:
     with rclone_place(tmp_path) as place:  # moto fails where the upload is gone
-        gone(place.destination())
-
-
-def gone(destination: S3Destination) -> None:
-    part = send(destination)
-    destination.discard(FIRST, part.state)
-    with pytest.raises(DestinationError, match=r"no longer there \(NoSuchUpload\).*--resume") as caught:
-        destination.publish(part)
-    assert type(caught.value) is DestinationError, "no further try can help"
+        destination = place.destination()
+        part = send(destination)
+        destination.discard(FIRST, part.state)
+        with pytest.raises(DestinationError, match=r"no longer there \(NoSuchUpload\).*--resume") as caught:
+            destination.publish(part)
+        assert type(caught.value) is DestinationError, "no further try can help"
 
 
 def test_what_is_held_is_compared(place: S3Place) -> None:
@@ -282,3 +284,449 @@ def test_a_role_is_taken_on_with_the_credentials_at_hand(
     used = destination._bucket._client._request_signer._credentials.get_frozen_credentials()
     assert used.access_key.startswith("ASIA")
     assert used.token
+
+
+# What goes wrong on the way: a server that does as it is told.
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long is waited between tries; nobody waits."""
+    waited: list[float] = []
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=waited.append))
+    monkeypatch.setattr("smart_open.s3.time", SimpleNamespace())  # smart-open never tries again
+    return waited
+
+
+@pytest.fixture
+def scripted(waits: list[float]) -> Iterator[ScriptedPlace]:
+    with scripted_place() as made:
+        yield made
+
+
+@pytest.fixture(params=[True, False], ids=["checksums", "no checksums"])
+def both(request: pytest.FixtureRequest, waits: list[float]) -> Iterator[ScriptedPlace]:
+    with scripted_place(request.param) as made:
+        yield made
+
+
+def test_a_part_arrives_whole(both: ScriptedPlace) -> None:
+    destination = both.destination()
+    part = send(destination)
+    assert part.state["proof"] == ("crc32" if both.server.checksums else "md5")
+    assert destination.holds(kept(part)), "pieces are listed page by page"
+    destination.publish(kept(part))
+    assert (both.visible(), both.hidden()) == ({FIRST: DATA}, set())
+    both.destination().publish(kept(part))
+    assert [call.headers["x-amz-content-sha256"] for call in both.server.calls_of("send")] == ["UNSIGNED-PAYLOAD"] * 2
+    assert not [call for call in both.server.calls if "trailer" in str(call.headers).lower()]
+
+
+def test_a_check_and_a_part_begin_alike_with_all_that_the_job_wants(scripted: ScriptedPlace) -> None:
+    wanted = {
+        "x-amz-acl": "bucket-owner-full-control",
+        "x-amz-server-side-encryption": "aws:kms",
+        "x-amz-server-side-encryption-aws-kms-key-id": "key-1",
+        "x-amz-storage-class": "STANDARD_IA",
+        "x-amz-checksum-algorithm": "CRC32",
+        "x-amz-checksum-type": "FULL_OBJECT",
+    }
+    destination = scripted.destination(
+        acl="bucket-owner-full-control", sse="aws:kms", kms_key_id="key-1", storage_class="STANDARD_IA"
+    )
+    destination.check(NAME)
+    destination.create(FIRST)
+    for call in scripted.server.calls_of("begin"):
+        assert {name: call.headers.get(name) for name in wanted} == wanted
+    scripted.destination().create(FIRST)
+    assert {*wanted} & {*scripted.server.calls_of("begin")[2].headers} == {
+        "x-amz-checksum-algorithm",
+        "x-amz-checksum-type",
+    }
+
+
+def test_publishing_has_conditions_where_the_server_keeps_them(both: ScriptedPlace) -> None:
+    destination = both.destination()
+    destination.publish(send(destination))
+    (call,) = both.server.calls_of("complete")
+    assert ("if-none-match" in call.headers) is both.server.checksums
+    assert (call.headers.get("x-amz-mp-object-size") == str(len(DATA))) is both.server.checksums
+
+
+def test_f4_abort_refused_and_then_garbage_collection(both: ScriptedPlace) -> None:
+    both.server.always["abort"] = Act(403, "AccessDenied")
+    part = both.destination().create(FIRST)
+    part.write(DATA)
+    part.abort()
+    sent = len(both.server.calls)
+    del part
+    gc.collect()
+    assert len(both.server.calls) == sent, "the garbage collector sends nothing"
+    assert both.visible() == {}
+
+
+def test_f5_the_network_goes_within_a_part_and_comes_back(both: ScriptedPlace) -> None:
+    destination = both.destination()
+    for operation in ("send", "abort"):
+        both.server.always[operation] = Act(lost=True)
+    part = destination.create(FIRST)
+    with pytest.raises(TransientError, match="the connection broke"):
+        part.write(DATA)
+    part.abort()
+    both.server.always.clear()
+    del part
+    gc.collect()
+    assert both.visible() == {}
+    destination.publish(send(destination))
+    assert both.visible() == {FIRST: DATA}
+    destination.sweep(NAME, [])
+    assert both.hidden() == set()
+
+
+@pytest.mark.parametrize("act", [Act(500, "InternalError"), Act(lost=True), Act(lost=True, done=True), Act(503)])
+def test_f6_a_last_piece_that_failed_once_is_sent_again_whole(both: ScriptedPlace, act: Act) -> None:
+    destination = both.destination()
+    both.server.say("send", Act(), act)
+    destination.publish(send(destination))
+    assert both.visible() == {FIRST: DATA}
+    assert [len(call.body) for call in both.server.calls_of("send")] == [5 << 20, 17, 17]
+
+
+def test_f6_no_such_upload_once_at_the_last_piece(both: ScriptedPlace) -> None:
+    destination = both.destination()
+    part = destination.create(FIRST)
+    part.write(DATA)
+    both.server.say("send", Act(404, "NoSuchUpload"))
+    with pytest.raises(DestinationError, match="no longer there"):
+        part.finish()
+    del part
+    gc.collect()
+    assert both.visible() == {}
+    assert all(call.body for call in both.server.calls_of("send")), "no empty piece is sent in its place"
+
+
+@pytest.mark.parametrize("times", [1, 9])
+def test_f7_published_and_the_answer_lost(both: ScriptedPlace, times: int) -> None:
+    destination = both.destination()
+    part = send(destination)
+    both.server.say("complete", Act(lost=True, done=True), *[Act(lost=True)] * (times - 1))
+    destination.publish(part)
+    assert (both.visible(), both.hidden()) == ({FIRST: DATA}, set())
+    destination.publish(part)
+
+
+def test_f7_lost_answers_and_other_bytes(both: ScriptedPlace) -> None:
+    destination = both.destination()
+    part = send(destination)
+    both.server.always["complete"] = Act(lost=True)
+    with pytest.raises(TransientError, match="Cannot publish"):
+        destination.publish(part)
+    assert destination.holds(part)
+    both.server.say("head", Act(404))
+    both.put(FIRST, OTHER)
+    with pytest.raises(DestinationError, match="ever overwritten"):
+        destination.publish(part)
+    assert both.visible() == {FIRST: OTHER}
+
+
+def test_f8_an_error_in_an_answer_of_200(both: ScriptedPlace) -> None:
+    destination = both.destination()
+    part = send(destination)
+    failure = Act(200, body="<?xml version='1.0'?><Error><Code>InternalError</Code><Message>no</Message></Error>")
+    both.server.say("complete", failure, failure)
+    destination.publish(part)
+    assert both.visible() == {FIRST: DATA}
+    second = send(destination, SECOND)
+    both.server.always["complete"] = failure
+    with pytest.raises(TransientError, match=r"the server failed \(InternalError\)"):
+        destination.publish(second)
+    assert both.visible() == {FIRST: DATA}
+
+
+def test_f9_a_server_that_wants_it_slower(scripted: ScriptedPlace, waits: list[float]) -> None:
+    random.seed(9)
+    destination = scripted.destination()
+    scripted.server.say("send", *[Act(503, "SlowDown")] * 4)
+    destination.publish(send(destination))
+    assert scripted.visible() == {FIRST: DATA}
+    scripted.server.always["send"] = Act(503, "SlowDown")
+    with pytest.raises(TransientError, match=r"too busy \(SlowDown\)"):
+        send(destination)
+    assert len(waits) == 8
+    assert all(wait <= 2**index for index, wait in enumerate(waits[:4]))
+    assert max(waits) > 1, "longer than after other failures"
+
+
+def test_f10_a_name_that_appears_while_it_is_published(scripted: ScriptedPlace) -> None:
+    destination = scripted.destination()
+    part = send(destination)
+    scripted.put(FIRST, OTHER)
+    scripted.server.say("head", Act(404))
+    with pytest.raises(DestinationError, match="with other bytes. Nothing is ever overwritten"):
+        destination.publish(part)
+    assert scripted.visible() == {FIRST: OTHER}
+
+
+def test_f11_bytes_that_changed_on_the_way_are_noticed(both: ScriptedPlace) -> None:
+    destination = both.destination()
+    both.server.say("send", Act(), Act(flipped=True))
+    with pytest.raises(TransientError, match="is not what was sent"):
+        send(destination)
+    destination.publish(send(destination))
+    assert both.visible() == {FIRST: DATA}
+
+
+def test_f11_an_answer_with_another_checksum_is_noticed(scripted: ScriptedPlace) -> None:
+    scripted.server.say("send", Act(headers={"x-amz-checksum-crc32": "AAAAAA=="}))
+    with pytest.raises(TransientError, match="is not what was sent"):
+        send(scripted.destination())
+    scripted.server.say("send", Act(headers={"ETag": ""}))
+    scripted.server.checksums = False
+    with pytest.raises(TransientError, match="is not what was sent"):
+        send(scripted.destination())
+
+
+@pytest.mark.parametrize("headers", [{"x-amz-server-side-encryption": "aws:kms"}, {"ETag": "opaque-1"}])
+def test_where_etags_are_no_checksums_what_is_there_is_read(waits: list[float], headers: dict[str, str]) -> None:
+    with scripted_place(checksums=False) as place:
+        place.server.part_headers = headers
+        destination = place.destination()
+        part = send(destination)
+        assert part.state["proof"] == ""
+        destination.publish(part)
+        assert place.visible() == {FIRST: DATA}
+        destination.publish(part)
+        place.put(FIRST, OTHER)
+        with pytest.raises(DestinationError, match="ever overwritten"):
+            destination.publish(part)
+
+
+def test_f11_what_was_put_together_wrongly_is_noticed(both: ScriptedPlace) -> None:
+    destination = both.destination()
+    part = send(destination)
+    both.server.say("complete", Act(body="<CompleteMultipartUploadResult/>", done=True))
+    both.server.say("head", Act(404), Act(headers={"Content-Length": "5"}))
+    with pytest.raises(DestinationError, match="was published, but it is not what was sent"):
+        destination.publish(part)
+
+
+def test_what_is_published_and_cannot_be_seen_yet_is_looked_for_again(both: ScriptedPlace) -> None:
+    destination = both.destination()
+    part = send(destination)
+    both.server.say("complete", Act(body="<CompleteMultipartUploadResult/>", done=True))
+    both.server.say("head", Act(404), Act(404))
+    with pytest.raises(TransientError, match="cannot be seen yet"):
+        destination.publish(part)
+    destination.publish(part)
+    assert both.visible() == {FIRST: DATA}
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "MethodNotAllowed"])
+def test_who_may_only_write_can_write(both: ScriptedPlace, code: str) -> None:
+    for operation in ("head", "get", "list", "list-parts", "list-uploads"):
+        both.server.always[operation] = Act(403 if code == "AccessDenied" else 405, code)
+    destination = both.destination()
+    assert levels(destination) == ["ok", "warning"]
+    part = send(destination)
+    assert destination.holds(part)
+    destination.publish(part)
+    destination.sweep(NAME, [])
+    assert both.visible() == {FIRST: DATA}
+
+
+def test_f10_who_may_only_write_overwrites_nothing(scripted: ScriptedPlace) -> None:
+    scripted.server.always["head"] = Act(403)
+    destination = scripted.destination()
+    part = send(destination)
+    scripted.put(FIRST, OTHER)
+    with pytest.raises(DestinationError, match=r"something is there already \(PreconditionFailed\)"):
+        destination.publish(part)
+    assert scripted.visible() == {FIRST: OTHER}
+
+
+def test_f10_where_listing_is_denied_the_first_part_is_looked_for(scripted: ScriptedPlace) -> None:
+    scripted.server.always["list"] = Act(403, "AccessDenied")
+    assert levels(scripted.destination()) == ["ok"]
+    scripted.put(FIRST, b"")
+    assert levels(scripted.destination()) == ["ok", "error"]
+
+
+def test_f14_a_long_list_of_uploads_is_swept(scripted: ScriptedPlace) -> None:
+    destination = scripted.destination()
+    for number in range(1, 8):
+        destination.create(str(NAME.part(number)))
+    destination.sweep(NAME, [])
+    assert scripted.hidden() == set()
+
+
+def test_a_sweep_that_is_denied_does_nothing_and_one_that_fails_can_be_tried_again(scripted: ScriptedPlace) -> None:
+    destination = scripted.destination()
+    destination.create(FIRST)
+    scripted.server.always["abort"] = Act(403, "AccessDenied")
+    destination.sweep(NAME, [])
+    scripted.server.always["abort"] = Act(503, "SlowDown")
+    with pytest.raises(TransientError, match="Cannot remove what was sent of"):
+        destination.sweep(NAME, [])
+    scripted.server.always.clear()
+    destination.sweep(NAME, [])
+    assert scripted.hidden() == set()
+
+
+def test_many_parts_are_on_their_way_at_once(both: ScriptedPlace) -> None:
+    destination = both.destination()
+    data = {str(NAME.part(number)): DATA[number:] for number in range(1, 5)}
+    with ThreadPoolExecutor(4) as threads:
+        parts = list(threads.map(lambda name: send(destination, name, data[name]), data))
+        list(threads.map(destination.publish, parts))
+    assert both.visible() == data
+
+
+def test_connections_that_were_given_back_are_opened_again(scripted: ScriptedPlace) -> None:
+    destination = scripted.destination()
+    part = destination.create(FIRST)
+    destination.close()
+    part.write(DATA)
+    arrived = part.finish()
+    destination.close()
+    destination.publish(arrived)
+    assert scripted.visible() == {FIRST: DATA}
+
+
+def test_the_endpoint_may_come_from_the_environment(scripted: ScriptedPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", scripted.endpoint)
+    assert levels(scripted.destination(endpoint_url=None)) == ["ok"]
+
+
+def test_an_abort_that_is_denied_is_a_warning(scripted: ScriptedPlace) -> None:
+    scripted.server.always["abort"] = Act(403, "AccessDenied")
+    destination = scripted.destination()
+    assert levels(destination) == ["ok", "warning"]
+    found = destination.check(NAME)[1]
+    assert "s3:AbortMultipartUpload" in found.advice
+    assert "lifecycle rule" in found.advice
+    with pytest.raises(DestinationError, match="permission was denied"):
+        destination.discard(FIRST, send(destination).state)
+
+
+CODES: list[tuple[int, str, dict[str, str], str]] = [
+    (403, "AccessDenied", {}, "Ask for s3:PutObject."),
+    (403, "AccessDenied", {"acl": "private"}, "Ask for s3:PutObject and s3:PutObjectAcl, or leave s3.acl out"),
+    (403, "AccessDenied", {"sse": "aws:kms", "kms_key_id": "k"}, "kms:GenerateDataKey"),
+    (400, "AccessControlListNotSupported", {"acl": "private"}, "Leave s3.acl out."),
+    (400, "KMS.NotFoundException", {"sse": "aws:kms", "kms_key_id": "k"}, "s3.kms_key_id"),
+    (400, "InvalidStorageClass", {}, "s3.storage_class"),
+    (400, "AuthorizationHeaderMalformed", {}, "Set s3.region"),
+    (400, "ExpiredToken", {}, "have expired"),
+    (400, "InvalidToken", {}, "credentials are wrong"),
+    (403, "InvalidAccessKeyId", {}, "credentials are wrong"),
+    (403, "SignatureDoesNotMatch", {}, "AWS_SECRET_ACCESS_KEY"),
+    (403, "RequestTimeTooSkewed", {}, "clock is wrong"),
+    (404, "NoSuchBucket", {}, "Check the bucket's name"),
+    (400, "KeyTooLongError", {}, "Shorten the prefix"),
+    (501, "NotImplemented", {}, "s3.endpoint_url"),
+    (507, "XMinioStorageFull", {}, "no space left"),
+    (400, "Whatever", {}, "settings in \\[s3\\]"),
+    (500, "", {}, "the server failed"),
+]
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "settings", "words"),
+    CODES,
+    ids=[f"{code}-{index}" for index, (_, code, _, _) in enumerate(CODES)],
+)
+def test_f12_f13_what_is_refused_is_found_before_converting_with_what_to_do(
+    scripted: ScriptedPlace, status: int, code: str, settings: dict[str, Any], words: str
+) -> None:
+    scripted.server.always["begin"] = Act(status, code, message="arn:aws:iam::123456789012:user/jane is not …")
+    (found,) = scripted.destination(**settings).check(NAME)
+    assert found.level == "error"
+    assert re.search(words, f"{found.text} {found.advice}")
+    assert "jane" not in str(found)
+    assert code in found.text
+
+
+def test_f13_a_key_that_may_not_be_used_is_told_from_a_bucket_that_may_not_be_written(scripted: ScriptedPlace) -> None:
+    scripted.server.always["begin"] = Act(403, "AccessDenied", message="not authorized to perform: kms:GenerateDataKey")
+    (found,) = scripted.destination().check(NAME)
+    assert "the KMS key cannot be used (AccessDenied)" in found.text
+
+
+def test_f12_a_role_that_may_not_be_taken_on_is_found_before_converting(
+    scripted: ScriptedPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", scripted.endpoint + "/sts/assume")
+    scripted.server.always["begin"] = scripted.server.always["put"] = Act(403, "AccessDenied")
+    (found,) = scripted.destination(role_arn="arn:aws:iam::123456789012:role/x").check(NAME)
+    assert "s3.role_arn" in found.advice
+
+
+@pytest.mark.parametrize(
+    ("variables", "settings", "words"),
+    [
+        ({"AWS_PROFILE": "nobody"}, {}, "the settings of AWS are wrong"),
+        ({}, {"endpoint_url": "127.0.0.1"}, "Check s3.endpoint_url"),
+        ({}, {"endpoint_url": "http://127.0.0.1:1"}, "the server cannot be reached"),
+        ({}, {"region": "no region"}, "s3.region"),
+    ],
+)
+def test_f12_settings_with_which_nothing_can_be_asked_are_found(
+    scripted: ScriptedPlace,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    settings: dict[str, str],
+    words: str,
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    (found,) = scripted.destination(**settings).check(NAME)
+    assert found.level == "error"
+    assert words in f"{found.text} {found.advice}"
+
+
+def test_f12_a_login_that_has_ended_is_found(
+    scripted: ScriptedPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config").write_text(
+        "[profile sso]\nsso_start_url = https://127.0.0.1:9\nsso_region = us-east-1\n"
+        "sso_account_id = 123456789012\nsso_role_name = sender\n"
+    )
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_PROFILE", "sso")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (found,) = scripted.destination().check(NAME)
+    assert "you are not logged in" in found.text
+    assert "aws sso login" in found.advice
+
+
+def test_an_answer_that_is_not_one_of_s3_is_an_error(scripted: ScriptedPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    scripted.server.always["begin"] = Act(body="<html><p>Please log in")
+    (found,) = scripted.destination().check(NAME)
+    assert "the server failed" in found.text
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", scripted.endpoint + "/sts/assume")
+    (found,) = scripted.destination(role_arn="arn:aws:iam::123456789012:role/x").check(NAME)
+    assert "the answer is not one of S3" in found.text
+
+
+@pytest.mark.parametrize(("date", "expected"), [("Sun, 21 Apr 2013 12:00:00 GMT", ["ok", "warning"]), ("soon", ["ok"])])
+def test_a_clock_that_is_wrong_is_a_warning(scripted: ScriptedPlace, date: str, expected: list[str]) -> None:
+    scripted.server.always["begin"] = Act(headers={"Date": date})
+    assert levels(scripted.destination()) == expected
+
+
+def test_f17_a_server_that_hangs_is_not_waited_for_for_ever(scripted: ScriptedPlace) -> None:
+    scripted.server.always["send"] = Act(hangs=True)
+    with pytest.raises(TransientError, match="did not answer in time"):
+        send(scripted.destination(timeout=0.1))
+
+
+def test_secrets_are_in_no_message_and_no_repr(scripted: ScriptedPlace) -> None:
+    scripted.server.always["send"] = Act(403, "AccessDenied", message=SECRET)
+    destination = scripted.destination()
+    with pytest.raises(DestinationError) as caught:
+        send(destination)
+    told = "".join(traceback.format_exception(caught.value)) + repr(destination) + repr(vars(destination))
+    assert SECRET not in told
+    assert KEY not in told

@@ -16,7 +16,9 @@ import typer
 
 from converter._version import __version__
 from converter.cli.convert import convert
+from converter.cli.doctor import doctor
 from converter.cli.schema import schema
+from converter.cli.send import send
 from converter.errors import ConverterError
 
 app = typer.Typer(
@@ -30,6 +32,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 app.command(no_args_is_help=True)(convert)
+app.command(no_args_is_help=True)(send)
+app.command(no_args_is_help=True)(doctor)
 app.command()(schema)
 
 

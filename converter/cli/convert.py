@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import sys
 from collections.abc import Iterable
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from converter.cli.progress import Mode, showing
-from converter.errors import StoppedError
+from converter.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
     from converter.job import Job
@@ -84,7 +82,7 @@ def convert(
       aam-inbound convert crm.csv --id crm_id --dpid 1234 --signal gender --signal city=home_city --to out/
     """  # noqa: D301 - the mark keeps the lines that follow as they are
     del debug  # main() looks for it
-    _stop_on_signals()
+    stop_on_signals()
     flags = {
         "input.path": input_ or None,
         "input.format": format_,
@@ -144,15 +142,14 @@ def _one_line(document: bytes) -> str:
 
 def _job(job_file: str | None, flags: dict[str, Any], settings: Iterable[str]) -> Job:
     """Make the job of file, flags and settings; a first argument that is no job file is the input."""
-    from converter.job import Job, merge, parse_setting
+    from converter.job import Job, changes_of, merge
 
     changes: dict[str, Any] = {}
     for key, value in flags.items():
         if value is not None:
             section, _, name = key.partition(".")
             changes.setdefault(section, {})[name] = value
-    for text in settings:
-        changes = merge(changes, parse_setting(text))
+    changes = merge(changes, changes_of(settings))
     if job_file is None:
         return Job(**changes)
     if job_file.endswith(".toml"):
@@ -173,16 +170,3 @@ def _trait(text: str) -> dict[str, str] | int:
         return int(text)
     column, equals, separator = text.partition("=")
     return {"column": column, "separator": separator} if equals else {"column": column}
-
-
-def _stop_on_signals() -> None:
-    """Let SIGTERM and SIGINT end a run in the way an error does: with everything cleaned up."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        del frame
-        for each in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(each, signal.SIG_IGN)  # one is enough: let it clean up
-        raise StoppedError(number)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)

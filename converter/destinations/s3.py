@@ -17,9 +17,10 @@ import contextlib
 import datetime
 import email.utils
 import hashlib
+import io
 import re
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, BinaryIO, Literal, NamedTuple, TypedDict, Unpack
+from typing import Any, Literal, NamedTuple, TypedDict, Unpack, cast
 
 import smart_open.s3
 from isal import isal_zlib
@@ -165,11 +166,16 @@ class S3Destination:
         self._bucket.abort(Upload(state["key"], state["upload_id"]))
 
     def sweep(self, name: FileName, keep: Collection[Arrived]) -> None:
-        """Abort the uploads of this name, where they can be listed."""
+        """Abort the uploads of this name, where one may list them and abort them."""
         kept = {_State(**part.state).upload_id for part in keep}
         for upload in self._bucket.uploads(self._key(name.stem)) or []:
             if self._is_part(upload.key, name) and upload.id not in kept:
-                self._bucket.abort(upload)
+                try:
+                    self._bucket.abort(upload)
+                except TransientError:
+                    raise
+                except DestinationError:  # not allowed: `check` has warned
+                    return
 
     def url(self, name: str) -> str:
         """Return the URL of a part."""
@@ -234,7 +240,14 @@ class _S3Part:
         self._name, self._bucket = name, bucket
         self._written = self._crc32 = 0
         self._sender = _Sender(bucket, bucket.begin(key)[0])
-        self._stream = smart_open.s3.open(bucket.name, key, "wb", min_part_size=piece_bytes, client=self._sender)
+        self._stream = smart_open.s3.open(
+            bucket.name,
+            key,
+            "wb",
+            min_part_size=piece_bytes,
+            client=self._sender,
+            writebuffer=cast("io.BytesIO", _Buffer(piece_bytes)),  # any file will do
+        )
 
     @property
     def state(self) -> Mapping[str, Any]:
@@ -267,6 +280,44 @@ class _S3Part:
             self._bucket.abort(self._sender.upload)
 
 
+class _Buffer:
+    """A file in memory, for one piece after the other: smart-open's own is grown and given back for each of them.
+
+    What is read is that memory itself where it is full, until the next is written.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._memory = bytearray(size)
+        self._view = memoryview(self._memory)
+        self._position = self._end = 0
+
+    def tell(self) -> int:
+        """Return the place where the next bytes go."""
+        return self._position
+
+    def seek(self, position: int) -> int:
+        """Go to a place."""
+        self._position = position
+        return position
+
+    def truncate(self, size: int) -> int:
+        """Forget what comes after."""
+        self._end = size
+        return size
+
+    def write(self, data: memoryview) -> int:
+        """Keep bytes, which must fit."""
+        end = self._position + len(data)
+        self._view[self._position : end] = data
+        self._position = self._end = end
+        return len(data)
+
+    def read(self) -> bytes | bytearray:
+        """Return everything."""
+        self._position = self._end
+        return self._memory if self._end == len(self._memory) else bytes(self._view[: self._end])
+
+
 class _Call(TypedDict, total=False):
     """What smart-open passes to a client."""
 
@@ -274,7 +325,7 @@ class _Call(TypedDict, total=False):
     Key: str
     UploadId: str
     PartNumber: int
-    Body: BinaryIO
+    Body: _Buffer
     MultipartUpload: Mapping[str, list[Mapping[str, str]]]
 
 
@@ -314,7 +365,7 @@ class _Sender:
         return {"UploadId": self.upload.id}
 
     def upload_part(self, **call: Unpack[_Call]) -> Mapping[str, str]:
-        """Send a piece: bytes of its own, which boto3 can send again."""
+        """Send a piece: bytes, which boto3 can send again as often as it likes."""
         if not self._open:
             return {"ETag": ""}
         piece = call["Body"].read()

@@ -82,13 +82,11 @@ class Bucket:
             answer = self._client.create_multipart_upload(Bucket=self.name, Key=key, **given)
             return Upload(key, answer["UploadId"]), answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
 
-    def send(self, upload: Upload, number: int, piece: bytes) -> tuple[str, Proof]:
+    def send(self, upload: Upload, number: int, piece: bytes | bytearray) -> tuple[str, Proof]:
         """Send a piece, numbered from 1. Return its ETag, and what proves that it arrived as it was."""
         crc32 = base64_of(isal_zlib.crc32(piece))
         with self._mapped("write", upload.key):
-            answer = self._client.upload_part(
-                **self._of(upload), PartNumber=number, Body=piece, ChecksumCRC32=crc32, ContentLength=len(piece)
-            )
+            answer = self._client.upload_part(**self._of(upload), PartNumber=number, Body=piece, ChecksumCRC32=crc32)
         etag, echo = bare(answer.get("ETag", "")), answer.get("ChecksumCRC32")
         encrypted = str(answer.get("ServerSideEncryption", "")).startswith("aws:kms")
         proof: Proof = ""

@@ -19,7 +19,7 @@ from pathlib import Path
 import paramiko
 from isal import isal_zlib
 from paramiko.file import BufferedFile
-from paramiko.hostkeys import HostKeyEntry, InvalidHostKey
+from paramiko.hostkeys import HostKeyEntry
 from paramiko.sftp import CMD_CLOSE
 from paramiko.ssh_exception import IncompatiblePeer
 
@@ -115,16 +115,20 @@ class _HostKeys(paramiko.MissingHostKeyPolicy):
 
 
 def _keys_of(name: str, lines: Sequence[str]) -> Iterator[paramiko.PKey]:
-    """Find a host's keys among lines of known hosts, whose names may be hashed. Lines of other forms mean nothing."""
+    """Find a host's keys among lines of known hosts, whose names may be hashed."""
     for line in lines:
-        if line.startswith(("#", "@")):
-            continue
-        try:
-            entry = HostKeyEntry.from_line(line.strip())
-        except (InvalidHostKey, paramiko.SSHException):
-            continue
+        entry = _entry(line.strip())
         if entry and any(_is_name(name, each) for each in entry.hostnames):
             yield entry.key
+
+
+def _entry(line: str) -> HostKeyEntry | None:
+    """Take a line of known hosts apart; nothing for comments, authorities, and what is damaged."""
+    if line.startswith(("#", "@")):
+        return None
+    with contextlib.suppress(Exception):  # paramiko raises many kinds
+        return HostKeyEntry.from_line(line)
+    return None
 
 
 def _is_name(name: str, known: str) -> bool:

@@ -49,7 +49,7 @@ class FtpServer:
 
     `answers` replaces the answers to commands; `through` is asked for the port that stands before a data connection's;
     `seen` are the commands, `reused` whether each TLS data connection took up a session; those that do not are refused
-    as vsftpd refuses them.
+    as vsftpd refuses them; `ended` whether TLS was ended, for each file sent.
     """
 
     root: Path
@@ -61,6 +61,7 @@ class FtpServer:
     hides_close: bool = False
     seen: list[str] = field(default_factory=list)
     reused: list[bool] = field(default_factory=list)
+    ended: list[bool] = field(default_factory=list)
     port: int = 0
     opened: list[Destination] = field(default_factory=list)
 
@@ -94,6 +95,8 @@ class FtpServer:
                     self.close()
 
             def close(self) -> None:
+                if self.connected and self.receive:
+                    outer.ended.append(bool(self.socket.get_shutdown() & SSL.RECEIVED_SHUTDOWN))
                 if outer.hides_close and self.connected:  # the connection ends without TLS being ended
                     self.socket.sock_shutdown(2)
                 super().close()

@@ -86,7 +86,8 @@ class S3Place:
     def close(self) -> None:
         for each in self.opened:
             each.close()
-        self.client.close()
+        if "client" in vars(self):
+            self.client.close()
 
 
 @contextlib.contextmanager
@@ -102,7 +103,8 @@ def aws_variables() -> Iterator[pytest.MonkeyPatch]:
         patch.setenv("AWS_CONFIG_FILE", os.devnull)
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
         patch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # where a test forgot to say where: nobody
-        patch.setenv("NO_PROXY", "*")
+        for name in ("NO_PROXY", "no_proxy"):
+            patch.setenv(name, "*")
         # What is known of S3 takes boto3 longer to load than most tests take: it is loaded once.
         patch.setattr("botocore.session.create_loader", lambda path: _loader())
         yield patch

@@ -36,7 +36,8 @@ class SftpServer:
     """A server whose root is `root`.
 
     `fails` are the operations that are refused, by the names that asyncssh has for them, and how; `key` is what
-    users may log in with, beside their password; `ignored` operations say that all is well, and do nothing.
+    users may log in with, beside their password. Files cannot be larger than `largest`; while it `holds`, writes are
+    not answered. `tried` counts keys of users.
     """
 
     root: Path
@@ -47,6 +48,8 @@ class SftpServer:
     largest: int | None = None
     port: int = 0
     writes: int = 0
+    tried: int = 0
+    holds: bool = False
     connections: set[Any] = field(default_factory=set)
     opened: list[Destination] = field(default_factory=list)
 
@@ -90,6 +93,7 @@ class SftpServer:
                 return outer.key is not None
 
             def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+                outer.tried += 1
                 return outer.key is not None and key.public_data == outer.key.public_data
 
         class Files(asyncssh.SFTPServer):
@@ -106,8 +110,10 @@ class SftpServer:
                     return fail
                 return super().__getattribute__(name)
 
-            def write(self, file_obj: Any, offset: int, data: bytes) -> int:
+            async def write(self, file_obj: Any, offset: int, data: bytes) -> int:
                 outer.writes += 1
+                while outer.holds:
+                    await asyncio.sleep(0.005)
                 if outer.largest is not None and offset + len(data) > outer.largest:
                     raise asyncssh.SFTPFailure("No space left on device")
                 return int(super().write(file_obj, offset, data))  # type: ignore[arg-type]

@@ -1,0 +1,205 @@
+"""The capability `send`: inbound files that exist already are delivered, with the promises of `convert`.
+
+1. Names and contents are checked by Audience Manager's rules, and so is the destination.
+2. Files are sent as they are; what fails on the way is sent again from the file.
+3. The files are still what they were: then all become visible together.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from converter.delivery import Delivery, delivery_of, destination_of, warnings_of
+from converter.errors import ConverterError, DestinationError, InputError, JobError
+from converter.inbound import Checked, check_file
+from converter.job import Transfer
+from converter.journal import Journal, Run, locked
+from converter.parts import Part
+from converter.sources import InputFile
+
+_CHUNK = 1 << 20
+
+
+class Sent(NamedTuple):
+    """What was sent: each file as a part, and what is allowed but most likely not meant."""
+
+    parts: list[Part]
+    warnings: list[str]
+
+
+class _Outgoing(NamedTuple):
+    """A file to send, as it was when it was checked."""
+
+    file: InputFile
+    checked: Checked
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the file's bytes."""
+        try:
+            with self.file.path.open("rb") as stream:
+                while chunk := stream.read(_CHUNK):
+                    yield chunk
+        except OSError as error:
+            raise InputError(f"The file '{self.file.path}' cannot be read: {error.strerror or error}.") from None
+
+    def part(self, url: str) -> Part:
+        """Return the file as a part."""
+        with self.file.path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        checked = self.checked
+        crc32 = f"{checked.crc32:08x}"
+        return Part(self.file.path.name, url, checked.lines or 0, checked.raw_bytes or 0, checked.bytes, crc32, digest)
+
+
+def send(
+    files: Sequence[str | Path],
+    transfer: Transfer,
+    *,
+    check: bool = True,
+    resume: bool = False,
+    notify: Callable[[str], None] | None = None,
+    now: float | None = None,
+) -> Sent:
+    """Send files, and return what was sent.
+
+    Without `check`, names and contents may break the rules. `resume` finishes an earlier call with the same files
+    that died. `notify` is called with sentences about what goes on; `now` is UNIX seconds, the clock's when left out.
+    Raises a `ConverterError`; nothing is published then, or the error says so.
+    """
+    say = notify or (lambda _: None)
+    try:
+        inputs = [InputFile.at(Path(file)) for file in files]
+        _check_names(inputs)
+        journal = Journal(_journal_path(inputs, transfer))
+        with locked(journal.path):
+            try:
+                return _sent(inputs, transfer, journal, say, check=check, resume=resume, now=now)
+            finally:
+                journal.close()
+    except ConverterError as error:
+        error.args = tuple(transfer.conceal(text) for text in error.args)
+        raise
+
+
+def _check_names(files: Sequence[InputFile]) -> None:
+    names = [file.path.name for file in files]
+    if not names:
+        raise JobError("There is no file to send.", "Name the files: aam-inbound send FILES… --to URL.")
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise JobError(f"Two of the files are named '{twice}', and nothing is ever overwritten.", "Send one of them.")
+
+
+def _journal_path(files: Sequence[InputFile], transfer: Transfer) -> Path:
+    """Return where the journal is: the same for the same files, sent to the same place."""
+    described = orjson.dumps([transfer.place, [_fingerprint(file) for file in files]])
+    digest = hashlib.sha256(described).hexdigest()
+    return Path(transfer.report.dir).expanduser() / f"send.{digest[:12]}.journal"
+
+
+def _fingerprint(file: InputFile) -> dict[str, Any]:
+    return {**file._asdict(), "path": str(file.path)}
+
+
+def _sent(
+    files: Sequence[InputFile],
+    transfer: Transfer,
+    journal: Journal,
+    notify: Callable[[str], None],
+    *,
+    check: bool,
+    resume: bool,
+    now: float | None,
+) -> Sent:
+    past = journal.read()
+    if past and past.is_done and resume:
+        notify("These files were sent already: there is nothing to resume, and nothing was done.")
+        return Sent([part for part, _ in past.made.values()], [])
+    outgoing, warnings = _checked(files, check=check, notify=notify)
+    day = datetime.datetime.fromtimestamp(time.time() if now is None else now, datetime.UTC).date()
+    sent = datetime.date.fromisoformat(past.run.sent) if past and resume else day
+    destination = destination_of(transfer, sent, max(file.size for file in files))
+    delivery = delivery_of(transfer, destination, journal)
+    if past and resume:
+        journal.go_on()
+        delivery.take_over(past)
+        notify(f"Resuming: {len(delivery.arrived)} of {len(files)} files are there already, and not sent again.")
+    else:
+        for name in dict.fromkeys(each.checked.name for each in outgoing) if check else ():
+            if name:
+                warnings += warnings_of(destination.check(name))
+        if past and not past.is_done:
+            old = destination_of(transfer, datetime.date.fromisoformat(past.run.sent), 0)
+            delivery_of(transfer, old, journal).give_up(past)
+        journal.begin(Run("", 0, sent.isoformat(), "", [_fingerprint(file) for file in files]))
+    return Sent(_delivered(outgoing, transfer, delivery, journal), warnings)
+
+
+def _checked(
+    files: Sequence[InputFile], *, check: bool, notify: Callable[[str], None]
+) -> tuple[list[_Outgoing], list[str]]:
+    """Check all files; return them, and warnings."""
+    outgoing: list[_Outgoing] = []
+    warnings: list[str] = []
+    wrong: list[str] = []
+    for file in files:
+        notify(f"Checking '{file.path.name}'.")
+        checked = check_file(file.path)
+        outgoing.append(_Outgoing(file, checked))
+        for found in checked.findings if check else ():
+            place = f", line {found.line:,} and {found.lines:,} in all" if found.line else ""
+            said = f"'{file.path.name}': {found.text} ({found.code}{place})"
+            (wrong if found.level == "error" else warnings).append(said)
+    if wrong:
+        raise InputError(
+            "\n".join(f"{said}." for said in wrong),
+            "Nothing was sent. Mend the files, or send them as they are with --no-check.",
+        )
+    names = [each.checked.name for each in outgoing if each.checked.name]
+    if check and len({(name.kind, name.dpids, name.target) for name in names}) < len(
+        {(name.kind, name.dpids, name.target, name.mode) for name in names}
+    ):
+        raise JobError(
+            "The files are .sync and .overwrite ones of one data source: Audience Manager may take them in either "
+            "order (T2).",
+            "Send the ones, and the others when those are processed; or all with --no-check.",
+        )
+    return outgoing, warnings
+
+
+def _delivered(outgoing: list[_Outgoing], transfer: Transfer, delivery: Delivery, journal: Journal) -> list[Part]:
+    """Send all files, then publish them."""
+    parts: list[Part] = []
+    publishing = False
+    try:
+        for number, each in enumerate(outgoing, 1):
+            part = each.part(transfer.conceal_path(delivery.destination.url(each.file.path.name)))
+            parts.append(part)
+            if number not in delivery.arrived:
+                delivery.send(each, number, part)
+        while not delivery.wait(1.0):
+            pass
+        for each in outgoing:
+            each.file.check_unchanged()
+        journal.note("publishing", report={})
+        publishing = True
+        delivery.publish()
+        journal.note("done")
+    except BaseException as error:
+        if publishing or (isinstance(error, DestinationError) and delivery.arrived):
+            delivery.close()
+            if isinstance(error, ConverterError):
+                visible = f"{len(delivery.published)} of {len(outgoing)} files are visible"
+                error.args = (error.args[0], f"{error.args[1]} {visible}: --resume goes on from there.".lstrip())
+        elif delivery.discard() and not delivery.published:
+            journal.remove()
+        raise
+    delivery.close()
+    return parts
