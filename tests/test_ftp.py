@@ -160,6 +160,16 @@ def test_control_characters_in_urls_are_refused(url: str) -> None:
     assert "p%00w" not in str(raised.value)
 
 
+def test_a_folder_that_is_gone_is_an_error_and_nothing_beside_it_is_touched(server: FtpServer) -> None:
+    part = send(server.destination(), FIRST, CONTENT)
+    (server.root / "in/bound" / PARTIAL).rename(server.root / PARTIAL)
+    (server.root / "in/bound").rmdir()
+    assert not server.destination().holds(part)
+    with pytest.raises(DestinationError, match="final name.*550"):
+        server.destination().publish(part)
+    assert (server.root / PARTIAL).exists()
+
+
 def test_active_mode(server: FtpServer) -> None:
     destination = server.destination(passive=False)
     assert errors_of(destination) == []
@@ -464,14 +474,17 @@ def test_f7_published_with_the_answer_lost_is_noticed(server: FtpServer) -> None
 # FTPS
 
 
-def test_the_session_is_taken_up_by_every_data_connection(secure: FtpServer) -> None:
+@pytest.mark.parametrize("passive", [True, False])
+@pytest.mark.parametrize("newest_tls", [True, False])
+def test_f15_the_session_is_taken_up_by_every_data_connection(tmp_path: Path, passive: bool, newest_tls: bool) -> None:
     """As vsftpd requires it (`require_ssl_reuse`)."""
-    destination = secure.destination()
-    assert errors_of(destination) == []
-    for number in range(1, 4):
-        destination.publish(send(destination, str(NAME.part(number)), CONTENT))
-    assert secure.reused
-    assert all(secure.reused)
+    with ftp_server(tmp_path, tls=True, newest_tls=newest_tls) as secure:
+        destination = secure.destination(passive=passive)
+        assert errors_of(destination) == []
+        for number in range(1, 4):
+            destination.publish(send(destination, str(NAME.part(number)), CONTENT))
+        assert secure.reused
+        assert all(secure.reused)
 
 
 def test_tls_is_ended_where_a_file_ends(secure: FtpServer) -> None:

@@ -229,7 +229,8 @@ class _FtpFiles:
     def rename(self, name: str, new: str) -> None:
         """Send RNFR and RNTO."""
         with self.mapped(f"give '{name}' its final name at"):
-            self._enter()
+            if not self._enter():
+                self._ftp.cwd(self._address.path)  # the refusal is what is to be told
             self._ftp.rename(name, new)
 
     def remove(self, name: str) -> bool:
