@@ -204,16 +204,18 @@ class _FtpFiles:
             if not self._enter():
                 return []
             self._ftp.voidcmd("TYPE A")
+            listed: bytes | None = b""
             try:
-                lines = b"".join(self._received("NLST")).decode("utf-8", "replace").splitlines()
+                listed = b"".join(self._received("NLST"))
             except (ftplib.error_perm, ftplib.error_temp) as error:
-                refused, lines = "no files" not in str(error).lower(), []
-                if refused and isinstance(error, ftplib.error_temp):
-                    raise
-            else:
-                refused = False
+                if "no files" not in str(error).lower():
+                    if isinstance(error, ftplib.error_temp):
+                        raise
+                    listed = None
             self._ftp.voidcmd("TYPE I")
-        return None if refused else [line.rpartition("/")[2] for line in lines]
+        if listed is None:
+            return None
+        return [line.rpartition("/")[2] for line in listed.decode(errors="replace").splitlines()]
 
     def crc32(self, name: str) -> int | None:
         """Send RETR and add up what comes."""
