@@ -16,6 +16,7 @@ import trustme
 
 from converter.destinations import Settings, ftp, open_destination
 from converter.destinations.ftp import ftp_destination
+from converter.destinations.server import Address, cannot
 from converter.errors import DestinationError, JobError, TransientError
 from converter.job import Ftp
 
@@ -257,6 +258,26 @@ def test_a_server_without_size_is_believed(server: FtpServer) -> None:
     destination.publish(part)
     (server.root / "in/bound" / FIRST).unlink()
     assert not destination.holds(part)
+
+
+def test_450_may_mean_that_a_file_is_not_there(server: FtpServer) -> None:
+    """As rclone says it."""
+    destination = server.destination()
+    part = send(destination, FIRST, CONTENT)
+    server.answers.update(SIZE="450 path not found", DELE="450 path not found")
+    destination.publish(part)
+    destination.discard(FIRST, part.state)
+    assert found(server) == {FIRST: CONTENT}
+    server.answers.update(SIZE="451 Local error", DELE="451 Local error")
+    for act in (lambda: destination.holds(part), lambda: destination.discard(FIRST, part.state)):
+        with pytest.raises(TransientError, match="451 Local error"):
+            act()
+
+
+def test_short_passwords_are_not_seen_in_every_word() -> None:
+    address = Address.of("ftp://user:p@host/path")
+    assert address.quoted("530 p: no permission for path.") == "'530 ***: no permission for path'"
+    assert "***" not in str(cannot("put", address, "it is not permitted", ""))
 
 
 @pytest.mark.parametrize("answer", ["550 No files found.", "450 No files found."])

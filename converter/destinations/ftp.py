@@ -192,7 +192,8 @@ class _FtpFiles:
                 size = self._ftp.size(name)
                 self._tells_sizes = True
                 return Look(there=True, size=size)
-            except ftplib.error_perm:
+            except (ftplib.error_perm, ftplib.error_temp) as error:
+                _pass_over(error)
                 if self._tells_sizes:
                     return Look(there=False)
         names = self.names()
@@ -241,7 +242,8 @@ class _FtpFiles:
             try:
                 if self._enter():
                     self._ftp.delete(name)
-            except ftplib.error_perm:
+            except (ftplib.error_perm, ftplib.error_temp) as error:
+                _pass_over(error)
                 return False
         return True
 
@@ -264,7 +266,8 @@ class _FtpFiles:
         if not self._inside:
             try:
                 self._ftp.cwd(self._address.path)
-            except ftplib.error_perm:
+            except (ftplib.error_perm, ftplib.error_temp) as error:
+                _pass_over(error)
                 if not make:
                     return False
                 self._make()
@@ -348,6 +351,12 @@ class _FtpUpload:
             self._data.close()
 
 
+def _pass_over(error: ftplib.Error) -> None:
+    """Do nothing about a refusal; some servers say 450 for what is not there. Raise what may pass."""
+    if isinstance(error, ftplib.error_temp) and not str(error).startswith("450"):
+        raise error
+
+
 def end_tls(data: socket.socket) -> None:
     """Say that the data ends here, and read what the server still says: else, closing would take back what was sent.
 
@@ -382,7 +391,7 @@ def _error(doing: str, address: Address, timeout: float, error: Exception) -> De
     if isinstance(error, ftplib.Error):
         answer = str(error).encode("latin-1", "replace").decode(errors="replace")  # see _Lines
         passes, hint = _ANSWERS.get(answer[:3], (not answer.startswith("5"), "Nothing of it is visible."))
-        return cannot(doing, address, f"'{answer}'", hint, TransientError if passes else DestinationError)
+        return cannot(doing, address, address.quoted(answer), hint, TransientError if passes else DestinationError)
     if isinstance(error, ValueError):
         return cannot(doing, address, "the server's answer makes no sense", "Is it an FTP server?", TransientError)
     return network_error(doing, address, timeout, error)

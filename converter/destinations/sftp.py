@@ -439,8 +439,8 @@ def _error(doing: str, address: Address, timeout: float, error: Exception, *, al
     if isinstance(error, OSError) and not isinstance(error, TimeoutError) and alive:
         answer = str(error.strerror or error) or "Failure"
         if error.errno in (errno.EACCES, errno.ENOENT):
-            return cannot(doing, address, f"'{answer}'", RIGHTS_HINT)
-        return cannot(doing, address, f"'{answer}'", SPACE_HINT + " Servers often say no more than this.")
+            return cannot(doing, address, address.quoted(answer), RIGHTS_HINT)
+        return cannot(doing, address, address.quoted(answer), SPACE_HINT + " Servers often say no more than this.")
     if isinstance(error, OSError | EOFError):
         return network_error(doing, address, timeout, error)
     kind, hint = next(
@@ -448,4 +448,4 @@ def _error(doing: str, address: Address, timeout: float, error: Exception, *, al
         for type_, words, kind, hint in _SSH
         if isinstance(error, type_) and any(word in str(error) for word in words.split("|"))
     )
-    return cannot(doing, address, str(error) or type(error).__name__, hint, kind)
+    return cannot(doing, address, address.quoted(str(error) or type(error).__name__), hint, kind)
