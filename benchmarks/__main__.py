@@ -76,6 +76,10 @@ def _run(arguments: argparse.Namespace) -> int:
             source = _input(arguments.workload, arguments)
             target = arguments.json or scaling_path(folder_for(source))
             scale(source, arguments.factors, arguments.threads or cores(), arguments.runs, target)
+        case "upload":
+            from benchmarks.upload import upload
+
+            upload(_input(arguments.workload, arguments), arguments.runs)
         case "levels":
             from benchmarks.levels import levels
 
@@ -150,6 +154,11 @@ def _parser() -> argparse.ArgumentParser:
     scale.add_argument("--threads", type=_count, nargs="+", help="default: 1, 2, 4 … up to the cores")
     _add_runs(scale)
     scale.add_argument("--json", type=Path, metavar="FILE", help="where the result is kept")
+
+    upload = commands.add_parser("upload", help="measure ours into a folder and to S3 on this machine")
+    upload.add_argument("--workload", choices=list(WORKLOADS), default="wide-csv", help="default: %(default)s")
+    _add_rows(upload)
+    _add_runs(upload)
 
     chart = commands.add_parser("chart", help="draw the results as SVG and PNG")
     chart.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER", help="default: benchmarks/results")

@@ -17,19 +17,31 @@ from converter._version import __version__
 
 if TYPE_CHECKING:
     from converter.convert import Progress, convert
+    from converter.doctor import doctor
     from converter.errors import ConverterError
-    from converter.job import Job
+    from converter.job import Job, Transfer
     from converter.report import Report
+    from converter.send import send
 
-__all__ = ["ConverterError", "Job", "Progress", "Report", "__version__", "convert"]
+__all__ = ["ConverterError", "Job", "Progress", "Report", "Transfer", "__version__", "convert", "doctor", "send"]
 
-_HOMES = {"convert": "convert", "Progress": "convert", "Job": "job", "Report": "report", "ConverterError": "errors"}
+_HOMES = {
+    "convert": "convert",
+    "Progress": "convert",
+    "doctor": "doctor",
+    "Job": "job",
+    "Transfer": "job",
+    "Report": "report",
+    "ConverterError": "errors",
+    "send": "send",
+}
 
 
 class _Package(ModuleType):
     """The package, with its public names imported when they are asked for: the command line starts quickly.
 
-    `convert` is the function, also once the module of that name has been imported, which would take its place.
+    `convert`, `doctor` and `send` are the functions, also once the modules of these names have been imported, which would
+    take their place.
     """
 
     def __getattr__(self, name: str) -> object:
@@ -38,7 +50,7 @@ class _Package(ModuleType):
         return getattr(importlib.import_module(f"converter.{_HOMES[name]}"), name)
 
     def __setattr__(self, name: str, value: object) -> None:
-        if not (name == "convert" and isinstance(value, ModuleType)):
+        if not (_HOMES.get(name) == name and isinstance(value, ModuleType)):
             super().__setattr__(name, value)
 
 

@@ -34,7 +34,8 @@ def _of_job(job: Job, now: float | None) -> Iterator[Finding]:
         yield Finding("error", error.message, error.hint)
         return
     count, size = len(plan.files), sum(file.size for file in plan.files)
-    yield Finding("ok", f"{count:,} input files with {size:,} bytes have all columns that the job uses.")
+    files = "The input file has" if count == 1 else f"All {count:,} input files have"
+    yield Finding("ok", f"{files} the columns that the job uses; {size:,} bytes in all.")
     for warning in job.warnings:
         yield Finding("warning", warning)
     try:

@@ -40,7 +40,7 @@ class _Outgoing(NamedTuple):
     file: InputFile
     checked: Checked
 
-    def chunks(self) -> Iterator[bytes]:
+    def chunks(self) -> Iterator[bytes | memoryview]:
         """Yield the file's bytes."""
         try:
             with self.file.path.open("rb") as stream:

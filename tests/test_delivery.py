@@ -266,14 +266,14 @@ def test_a_spool_is_read_as_often_as_need_be_and_while_it_grows(tmp_path: Path) 
     spool = Spool(str(tmp_path))
     content = os.urandom(3_000_000)
     read: list[bytes] = []
-    reader = threading.Thread(target=lambda: read.append(b"".join(spool.chunks())))
+    reader = threading.Thread(target=lambda: read.append(b"".join(map(bytes, spool.chunks()))))
     reader.start()
     for start in range(0, len(content), 70_001):
         spool.write(memoryview(content)[start : start + 70_001])
     spool.finish()
     reader.join(10)
     assert read == [content]
-    assert b"".join(spool.chunks()) == content
+    assert b"".join(map(bytes, spool.chunks())) == content
     assert list(tmp_path.iterdir()) == [], "the file has no name"
     spool.close()
 

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 import trustme
 
-from converter.destinations import Settings, open_destination
+from converter.destinations import Settings, ftp, open_destination
 from converter.destinations.ftp import ftp_destination
+from converter.destinations.server import Address, cannot
 from converter.errors import DestinationError, JobError, TransientError
 from converter.job import Ftp
 
@@ -160,6 +161,16 @@ def test_control_characters_in_urls_are_refused(url: str) -> None:
     assert "p%00w" not in str(raised.value)
 
 
+def test_a_folder_that_is_gone_is_an_error_and_nothing_beside_it_is_touched(server: FtpServer) -> None:
+    part = send(server.destination(), FIRST, CONTENT)
+    (server.root / "in/bound" / PARTIAL).rename(server.root / PARTIAL)
+    (server.root / "in/bound").rmdir()
+    assert not server.destination().holds(part)
+    with pytest.raises(DestinationError, match="final name.*550"):
+        server.destination().publish(part)
+    assert (server.root / PARTIAL).exists()
+
+
 def test_active_mode(server: FtpServer) -> None:
     destination = server.destination(passive=False)
     assert errors_of(destination) == []
@@ -249,6 +260,26 @@ def test_a_server_without_size_is_believed(server: FtpServer) -> None:
     assert not destination.holds(part)
 
 
+def test_450_may_mean_that_a_file_is_not_there(server: FtpServer) -> None:
+    """As rclone says it."""
+    destination = server.destination()
+    part = send(destination, FIRST, CONTENT)
+    server.answers.update(SIZE="450 path not found", DELE="450 path not found")
+    destination.publish(part)
+    destination.discard(FIRST, part.state)
+    assert found(server) == {FIRST: CONTENT}
+    server.answers.update(SIZE="451 Local error", DELE="451 Local error")
+    for act in (lambda: destination.holds(part), lambda: destination.discard(FIRST, part.state)):
+        with pytest.raises(TransientError, match="451 Local error"):
+            act()
+
+
+def test_short_passwords_are_not_seen_in_every_word() -> None:
+    address = Address.of("ftp://user:p@host/path")
+    assert address.quoted("530 p: no permission for path.") == "'530 ***: no permission for path'"
+    assert "***" not in str(cannot("put", address, "it is not permitted", ""))
+
+
 @pytest.mark.parametrize("answer", ["550 No files found.", "450 No files found."])
 def test_an_empty_folder_may_be_an_error_to_the_server(server: FtpServer, answer: str) -> None:
     (server.root / "in/bound").mkdir(parents=True)
@@ -263,11 +294,17 @@ def test_a_listing_that_may_work_later_is_not_taken_for_empty(server: FtpServer)
         server.destination().sweep(NAME, [])
 
 
-def test_names_may_be_listed_with_their_folder(server: FtpServer) -> None:
-    """As some servers do; here the folder's own name stands in for it."""
-    part = send(server.destination(), FIRST, CONTENT)
-    assert server.destination().holds(part)
-    assert any(PARTIAL in error for error in levels(server)["error"])
+def test_names_may_be_listed_with_their_folder(server: FtpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As some servers do."""
+    received = ftp._FtpFiles._received
+
+    def with_folder(self: Any, command: str) -> Iterator[bytes]:
+        for line in b"".join(received(self, command)).splitlines():
+            yield b"./in/bound/" + line + b"\r\n"
+
+    send(server.destination(read_back=False), FIRST, CONTENT)
+    monkeypatch.setattr(ftp._FtpFiles, "_received", with_folder)
+    assert any(f"'{PARTIAL}'" in error for error in errors_of(server.destination()))
 
 
 # Damage
@@ -464,14 +501,17 @@ def test_f7_published_with_the_answer_lost_is_noticed(server: FtpServer) -> None
 # FTPS
 
 
-def test_the_session_is_taken_up_by_every_data_connection(secure: FtpServer) -> None:
+@pytest.mark.parametrize("passive", [True, False])
+@pytest.mark.parametrize("newest_tls", [True, False])
+def test_f15_the_session_is_taken_up_by_every_data_connection(tmp_path: Path, passive: bool, newest_tls: bool) -> None:
     """As vsftpd requires it (`require_ssl_reuse`)."""
-    destination = secure.destination()
-    assert errors_of(destination) == []
-    for number in range(1, 4):
-        destination.publish(send(destination, str(NAME.part(number)), CONTENT))
-    assert secure.reused
-    assert all(secure.reused)
+    with ftp_server(tmp_path, tls=True, newest_tls=newest_tls) as secure:
+        destination = secure.destination(passive=passive)
+        assert errors_of(destination) == []
+        for number in range(1, 4):
+            destination.publish(send(destination, str(NAME.part(number)), CONTENT))
+        assert secure.reused
+        assert all(secure.reused)
 
 
 def test_tls_is_ended_where_a_file_ends(secure: FtpServer) -> None:

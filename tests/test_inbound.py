@@ -313,10 +313,11 @@ PIECES = [
 )
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_same_is_found_as_line_by_line_whatever_the_blocks(
-    tmp_path: Path, name: str, content: bytes, block_bytes: int, packed: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes, block_bytes: int, packed: bool
 ) -> None:
     if len(content) > 100_000:
         block_bytes *= 500
+    monkeypatch.setattr(inbound, "_SLICE", block_bytes)
     lines = content.split(b"\n")
     last = lines.pop()
     expected: dict[str, list[int]] = {}
@@ -334,6 +335,7 @@ def test_the_same_is_found_as_line_by_line_whatever_the_blocks(
     found = {each.name: (each.line, each.lines) for each in checked.findings if each.name != "file_empty"}
     assert found == {rule: (numbers[0], len(numbers)) for rule, numbers in expected.items()}
     assert (checked.lines, checked.raw_bytes) == (len(lines) + bool(last), len(content))
+    monkeypatch.undo()
     assert check_file(tmp_path / (name + ".gz" * packed)) == checked
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -203,6 +204,18 @@ def test_without_key_and_password_it_is_told_what_to_give(server: SftpServer) ->
     with pytest.raises(DestinationError, match="No authentication methods.*set sftp.key_file") as raised:
         server.destination(server.url(login=USER.replace("@", "%40"))).create(FIRST)
     assert not isinstance(raised.value, TransientError)
+
+
+@pytest.mark.parametrize("failure", [KeyError("uid not found: 1000"), OSError("No username set")])
+def test_without_a_user_it_is_told_to_name_one(
+    server: SftpServer, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    def fail() -> str:
+        raise failure
+
+    monkeypatch.setattr("getpass.getuser", fail)
+    with pytest.raises(DestinationError, match="no user is named.*sftp://USER@HOST"):
+        server.destination(server.url(login="")).create(FIRST)
 
 
 def test_a_usual_key_that_is_encrypted_is_told(tmp_path: Path) -> None:
@@ -504,6 +517,25 @@ def test_something_else_than_ssh_is_an_error() -> None:
         (finding,) = sftp_destination(url, Sftp(timeout=0.3)).check(NAME)
     assert finding.text.startswith("Cannot log in")
     assert "secret" not in "".join(finding)
+
+
+@pytest.mark.parametrize(
+    "said", [b"SSH-2.0-Fake\r\n" + bytes(range(256)) * 8, b"\xff" * 5000, b"220 FTP here\r\n", b""]
+)
+def test_what_makes_no_sense_is_an_error(said: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with listener.accept()[0] as client, contextlib.suppress(OSError):
+                client.sendall(said)
+                client.shutdown(socket.SHUT_WR)
+                client.recv(10_000)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(TransientError, match="Cannot log in"):
+            sftp_destination(f"sftp://u:p@127.0.0.1:{listener.getsockname()[1]}/", Sftp(timeout=1)).create(FIRST)
+        thread.join()
 
 
 def test_a_server_without_safe_algorithms_is_told(server: SftpServer, monkeypatch: pytest.MonkeyPatch) -> None:

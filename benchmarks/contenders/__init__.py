@@ -74,6 +74,7 @@ CONTENDERS = {
     "ours": Contender("ours.convert"),
     "loops": Contender("ours.convert_with_loops"),
     "frames": Contender("ours.convert_without_loops"),
+    "ours-to-s3": Contender("ours.convert_to_s3", other_lines=True),
     "ours-no-rules": Contender("unjudged.convert", other_lines=True),
     "floor": Contender("floor.compress_lines", reads_lines=True),
     "duckdb": Contender("duckdb_copy.convert", modules=("duckdb",)),
@@ -85,6 +86,7 @@ CONTENDERS = {
     "python": Contender("plain_python.convert", levels=_ZLIB, one_in=20),
 }
 OURS = "ours"
+OURS_TO_S3 = "ours-to-s3"
 BOTH_WAYS = ("loops", "frames")
 """Ours, with and without the compiled loops, whatever the size of the input."""
 REFERENCE = "python"

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+
 from benchmarks.contenders import Task
 from benchmarks.workloads import DPID, TIMESTAMP
+
+ENDPOINT = "BENCHMARK_S3_ENDPOINT"
+"""The variable that tells `convert_to_s3` where its server is."""
 
 
 def convert(task: Task) -> None:
     """Convert as any user would."""
+    _convert(task, {"to": str(task.folder)})
+
+
+def convert_to_s3(task: Task) -> None:
+    """Convert, and send to a server on this machine (`benchmarks.s3_sink`)."""
+    endpoint = os.environ[ENDPOINT]
+    _convert(task, {"to": "s3://bucket/prefix"}, s3={"endpoint_url": endpoint, "addressing_style": "path"})
+
+
+def _convert(task: Task, output: Mapping[str, object], **sections: object) -> None:
     from converter import Job, convert
 
     reports = task.folder.with_name(task.folder.name + "-report")  # beside the output, which holds lines only
@@ -17,9 +33,10 @@ def convert(task: Task) -> None:
             input={"path": str(task.path), "format": task.workload.format},
             id={"column": task.workload.id},
             record={"signals": list(task.workload.signals), "traits": [task.workload.traits]},
-            output={"to": str(task.folder), "dpid": DPID, "timestamp": TIMESTAMP},
+            output={**output, "dpid": DPID, "timestamp": TIMESTAMP},
             report={"dir": str(reports)},
             run={"threads": task.threads},
+            **sections,
         )
     )
 

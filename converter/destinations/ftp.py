@@ -192,7 +192,8 @@ class _FtpFiles:
                 size = self._ftp.size(name)
                 self._tells_sizes = True
                 return Look(there=True, size=size)
-            except ftplib.error_perm:
+            except (ftplib.error_perm, ftplib.error_temp) as error:
+                _pass_over(error)
                 if self._tells_sizes:
                     return Look(there=False)
         names = self.names()
@@ -204,16 +205,18 @@ class _FtpFiles:
             if not self._enter():
                 return []
             self._ftp.voidcmd("TYPE A")
+            listed: bytes | None = b""
             try:
-                lines = b"".join(self._received("NLST")).decode("utf-8", "replace").splitlines()
+                listed = b"".join(self._received("NLST"))
             except (ftplib.error_perm, ftplib.error_temp) as error:
-                refused, lines = "no files" not in str(error).lower(), []
-                if refused and isinstance(error, ftplib.error_temp):
-                    raise
-            else:
-                refused = False
+                if "no files" not in str(error).lower():
+                    if isinstance(error, ftplib.error_temp):
+                        raise
+                    listed = None
             self._ftp.voidcmd("TYPE I")
-        return None if refused else [line.rpartition("/")[2] for line in lines]
+        if listed is None:
+            return None
+        return [line.rpartition("/")[2] for line in listed.decode(errors="replace").splitlines()]
 
     def crc32(self, name: str) -> int | None:
         """Send RETR and add up what comes."""
@@ -229,7 +232,8 @@ class _FtpFiles:
     def rename(self, name: str, new: str) -> None:
         """Send RNFR and RNTO."""
         with self.mapped(f"give '{name}' its final name at"):
-            self._enter()
+            if not self._enter():
+                self._ftp.cwd(self._address.path)  # the refusal is what is to be told
             self._ftp.rename(name, new)
 
     def remove(self, name: str) -> bool:
@@ -238,7 +242,8 @@ class _FtpFiles:
             try:
                 if self._enter():
                     self._ftp.delete(name)
-            except ftplib.error_perm:
+            except (ftplib.error_perm, ftplib.error_temp) as error:
+                _pass_over(error)
                 return False
         return True
 
@@ -261,7 +266,8 @@ class _FtpFiles:
         if not self._inside:
             try:
                 self._ftp.cwd(self._address.path)
-            except ftplib.error_perm:
+            except (ftplib.error_perm, ftplib.error_temp) as error:
+                _pass_over(error)
                 if not make:
                     return False
                 self._make()
@@ -345,6 +351,12 @@ class _FtpUpload:
             self._data.close()
 
 
+def _pass_over(error: ftplib.Error) -> None:
+    """Do nothing about a refusal; some servers say 450 for what is not there. Raise what may pass."""
+    if isinstance(error, ftplib.error_temp) and not str(error).startswith("450"):
+        raise error
+
+
 def end_tls(data: socket.socket) -> None:
     """Say that the data ends here, and read what the server still says: else, closing would take back what was sent.
 
@@ -379,7 +391,7 @@ def _error(doing: str, address: Address, timeout: float, error: Exception) -> De
     if isinstance(error, ftplib.Error):
         answer = str(error).encode("latin-1", "replace").decode(errors="replace")  # see _Lines
         passes, hint = _ANSWERS.get(answer[:3], (not answer.startswith("5"), "Nothing of it is visible."))
-        return cannot(doing, address, f"'{answer}'", hint, TransientError if passes else DestinationError)
+        return cannot(doing, address, address.quoted(answer), hint, TransientError if passes else DestinationError)
     if isinstance(error, ValueError):
         return cannot(doing, address, "the server's answer makes no sense", "Is it an FTP server?", TransientError)
     return network_error(doing, address, timeout, error)

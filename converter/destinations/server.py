@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
@@ -52,16 +53,20 @@ class Address:
             url=f"{parts.scheme}://{user}{at}{place}{parts.path.rstrip('/')}",
         )
 
+    def quoted(self, answer: str) -> str:
+        """Return what a server said, in quotes: on one line, cut, and without the password."""
+        text = " ".join(answer.split())
+        if self.password:  # what is short stands in words by chance
+            alone = re.escape(self.password) if len(self.password) > 3 else rf"\b{re.escape(self.password)}\b"
+            text = re.sub(alone, "***", text)
+        return "'" + "".join(mark for mark in text if mark.isprintable())[:_LONGEST_ANSWER].rstrip(". ") + "'"
+
 
 def cannot(
     doing: str, address: Address, why: str, hint: str, kind: type[DestinationError] = DestinationError
 ) -> DestinationError:
-    """Return the error that something cannot be done there. `why` may be a server's answer: it is cut and cleaned."""
-    text = " ".join(why.split())
-    if address.password:
-        text = text.replace(address.password, "***")
-    text = "".join(mark for mark in text if mark.isprintable())[:_LONGEST_ANSWER].rstrip(". ")
-    return kind(f"Cannot {doing} '{address.url}': {text}.", hint)
+    """Return the error that something cannot be done there."""
+    return kind(f"Cannot {doing} '{address.url}': {why}.", hint)
 
 
 _NETWORK: tuple[tuple[type[Exception], type[DestinationError], str, str], ...] = (

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import getpass
 import logging
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -31,6 +33,15 @@ from converter.job import Sftp
 _PORT = 22
 _CHUNK_BYTES = 32 << 10  # what all servers take at once
 _READS_AHEAD = 64
+_FAILURES: tuple[type[Exception], ...] = (
+    OSError,
+    EOFError,
+    paramiko.SSHException,
+    paramiko.SFTPError,
+    ValueError,  # and these for what is no SSH at all
+    IndexError,
+    struct.error,
+)
 _KEEPALIVE_SECONDS = 30
 
 # Without a handler, Python prints paramiko's warnings, with tracebacks, to standard error.
@@ -135,6 +146,15 @@ def _is_name(name: str, known: str) -> bool:
     return known in (name, paramiko.HostKeys.hash_host(name, known) if known.startswith("|1|") else name)
 
 
+def _me(address: Address) -> str:
+    """Return the name of the user who runs this. Some containers' users have none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        why, hint = "no user is named", "Name one in output.to, as in sftp://USER@HOST/FOLDER."
+        raise cannot("log in to", address, why, hint) from None
+
+
 class _Socket(socket.socket):
     """A socket that ends when nothing can be sent for long: paramiko itself would try for ever."""
 
@@ -184,7 +204,7 @@ class _SftpFiles:
             self._client.connect(
                 address.host,
                 port,
-                username=address.user,
+                username=address.user or _me(address),
                 password=address.password,
                 pkey=key,
                 sock=sock,
@@ -231,7 +251,7 @@ class _SftpFiles:
         """Raise our errors for those of paramiko and the network."""
         try:
             yield
-        except (OSError, EOFError, paramiko.SSHException, paramiko.SFTPError) as error:
+        except _FAILURES as error:
             raise _error(doing, self._address, self._timeout, error, alive=self._alive) from None
 
     @property
@@ -419,8 +439,8 @@ def _error(doing: str, address: Address, timeout: float, error: Exception, *, al
     if isinstance(error, OSError) and not isinstance(error, TimeoutError) and alive:
         answer = str(error.strerror or error) or "Failure"
         if error.errno in (errno.EACCES, errno.ENOENT):
-            return cannot(doing, address, f"'{answer}'", RIGHTS_HINT)
-        return cannot(doing, address, f"'{answer}'", SPACE_HINT + " Servers often say no more than this.")
+            return cannot(doing, address, address.quoted(answer), RIGHTS_HINT)
+        return cannot(doing, address, address.quoted(answer), SPACE_HINT + " Servers often say no more than this.")
     if isinstance(error, OSError | EOFError):
         return network_error(doing, address, timeout, error)
     kind, hint = next(
@@ -428,4 +448,4 @@ def _error(doing: str, address: Address, timeout: float, error: Exception, *, al
         for type_, words, kind, hint in _SSH
         if isinstance(error, type_) and any(word in str(error) for word in words.split("|"))
     )
-    return cannot(doing, address, str(error) or type(error).__name__, hint, kind)
+    return cannot(doing, address, address.quoted(str(error) or type(error).__name__), hint, kind)

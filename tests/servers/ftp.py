@@ -59,6 +59,7 @@ class FtpServer:
     answers: dict[str, str] = field(default_factory=dict)
     through: Callable[[int], int] | None = None
     hides_close: bool = False
+    newest_tls: bool = True
     seen: list[str] = field(default_factory=list)
     reused: list[bool] = field(default_factory=list)
     ended: list[bool] = field(default_factory=list)
@@ -117,6 +118,8 @@ class FtpServer:
             authority().issue_cert(self.host).private_key_and_cert_chain_pem.write_to_path(Secure.certfile)
             Secure.ssl_context = None
             Secure.get_ssl_context().set_session_id(b"tests")
+            if not self.newest_tls:
+                Secure.get_ssl_context().set_options(SSL.OP_NO_TLSv1_3)
         self._server = FTPServer(("127.0.0.1", 0), handler, ioloop=IOLoop())
         self.port = self._server.address[1]
         self._stopping = threading.Event()

@@ -30,7 +30,6 @@ class Proxy:
     rate: float | None = None
     faulty: float = float("inf")
     port: int = 0
-    passed: int = 0
     _open: list[socket.socket] = field(default_factory=list)
     _closed: threading.Event = field(default_factory=threading.Event)
 
@@ -66,35 +65,33 @@ class Proxy:
                 threading.Thread(target=self._pump, args=args, daemon=True).start()
 
     def _pump(self, source: socket.socket, sink: socket.socket, hole: threading.Event, faulty: bool) -> None:
-        passed = 0
-        with contextlib.suppress(OSError):
+        try:
+            passed = 0
             while block := source.recv(16 << 10):
-                if faulty:
-                    if self.hole_after is not None and passed + len(block) > self.hole_after:
-                        hole.set()
-                    if self.reset_after is not None and passed + len(block) > self.reset_after:
-                        sink.sendall(block[: self.reset_after - passed])
-                        self.passed += self.reset_after - passed
-                        _reset(source)
-                        break
-                    if self.flip_at is not None and passed <= self.flip_at < passed + len(block):
-                        place = self.flip_at - passed
-                        block = block[:place] + bytes([block[place] ^ 1]) + block[place + 1 :]
+                if faulty and self.hole_after is not None and passed + len(block) > self.hole_after:
+                    hole.set()
                 if hole.is_set():
                     self._closed.wait()
                     return
+                if faulty and self.reset_after is not None and passed + len(block) > self.reset_after:
+                    sink.sendall(block[: self.reset_after - passed])
+                    raise ConnectionResetError
+                if faulty and self.flip_at is not None and passed <= self.flip_at < passed + len(block):
+                    place = self.flip_at - passed
+                    block = block[:place] + bytes([block[place] ^ 1]) + block[place + 1 :]
                 time.sleep(self.delay + (len(block) / self.rate if self.rate else 0))
                 sink.sendall(block)
                 passed += len(block)
-                self.passed += len(block) if faulty else 0
-        with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
+        except OSError:  # what breaks on one side breaks on the other
+            _reset(source)
+            _reset(sink)
 
 
 def _reset(sock: socket.socket) -> None:
     """Close with RST."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         sock.shutdown(socket.SHUT_RD)
     sock.close()
 
