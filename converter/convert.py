@@ -70,6 +70,14 @@ class Moment(NamedTuple):
     sent: datetime.date
 
 
+class Target(NamedTuple):
+    """What parts are named, how large they get, and where they go."""
+
+    name: FileName
+    limits: Limits
+    destination: Destination
+
+
 class Plan(NamedTuple):
     """What a job would do, checked but not begun."""
 
@@ -107,14 +115,19 @@ def plan(job: Job, *, now: float | None = None) -> Plan:
     `now` is UNIX seconds, the clock's when left out. Raises `JobError`, `InputError` and `DestinationError`.
     """
     with _concealing(job):
-        planned_ = planned(job, now)
-        _checked(planned_)
-        return planned_
+        planned = _planned(job, _moment(job, now))
+        _checked(planned)
+        return planned
 
 
-def planned(job: Job, now: float | None = None) -> Plan:
-    """Do what `plan` does, but for asking the destination."""
-    return _planned(job, _moment(job, now))
+def target_of(job: Job, now: float | None = None) -> Target:
+    """Return where a job sends to; nothing is asked of it. Raises `JobError` where that cannot be anything."""
+    return _target(job, _moment(job, now))
+
+
+def files_of(job: Job) -> list[InputFile]:
+    """Check the input of a job. Raises `JobError` and `InputError`."""
+    return [source.file for source in _opened(job, Records(job, _limits(job).line_bytes))]
 
 
 def convert(
@@ -170,37 +183,50 @@ def _moment_of(past: Past) -> Moment:
 
 
 def _planned(job: Job, moment: Moment) -> Plan:
+    records = Records(job, _limits(job).line_bytes)
+    sources = _opened(job, records)
+    name, limits, destination = _target(job, moment)
+    folder = _report_folder(job)
+    return Plan(
+        job,
+        moment,
+        name,
+        [source.file for source in sources],
+        sources,
+        records,
+        limits,
+        destination,
+        _report_path(folder, name.stem),
+        _rejects_path(folder, name.stem),
+    )
+
+
+def _limits(job: Job) -> Limits:
     output = job.output
-    compressed = output.compression == "gzip"
-    limits = Limits(output.max_part_bytes, output.max_part_raw_bytes, compressed)
-    records = Records(job, limits.line_bytes)
+    return Limits(output.max_part_bytes, output.max_part_raw_bytes, output.compression == "gzip")
+
+
+def _target(job: Job, moment: Moment) -> Target:
+    output, limits = job.output, _limits(job)
     name = FileName(
         kind=output.kind,
         dpids=(output.dpid,),
         timestamp=moment.timestamp,
         mode=output.mode,
         target=output.target,
-        extension=".gz" if compressed else "",
+        extension=".gz" if output.compression == "gzip" else "",
     )
-    files = find_files(job.input)
-    sources = [open_source(file, job.input, records.columns) for file in files]
+    return Target(name, limits, destination_of(job, moment.sent, limits.part_bytes))
+
+
+def _opened(job: Job, records: Records) -> list[Source]:
+    """Find the input, and see that it has the columns that the job uses, in a form that can be used."""
+    sources = [open_source(file, job.input, records.columns) for file in find_files(job.input)]
     for source in sources:
         records.texts(
             pl.LazyFrame(schema=source.schema), source.schema, json_lists=source.json_lists, nullable=source.nullable
         )
-    folder = _report_folder(job)
-    return Plan(
-        job,
-        moment,
-        name,
-        files,
-        sources,
-        records,
-        limits,
-        destination_of(job, moment.sent, limits.part_bytes),
-        _report_path(folder, name.stem),
-        _rejects_path(folder, name.stem),
-    )
+    return sources
 
 
 def _checked(plan: Plan) -> list[str]:
@@ -283,6 +309,14 @@ def _still_to_publish(error: ConverterError, delivery: Delivery) -> ConverterErr
     return error
 
 
+def _kept(error: ConverterError, visible: int = 0) -> ConverterError:
+    """Say beside an error that there is something to resume."""
+    message = "Stopped." if isinstance(error, StoppedError) else error.message
+    count = f"{visible} parts are visible. " if visible else ""
+    error.args = (message, f"{error.hint} {count}What has arrived is kept for --resume.".lstrip())
+    return error
+
+
 class _Run:
     """One run of a job."""
 
@@ -334,7 +368,10 @@ class _Run:
         job = self._plan.job
         _check_input(job, past, self._plan.files, "is to be resumed")
         self._journal.go_on()
-        self._delivery.take_over(past)
+        try:
+            self._delivery.take_over(past)
+        except ConverterError as error:
+            raise _kept(error) from None
         held = set(self._delivery.arrived)
         self._cuts = past.planned(held)
         notify(f"Resuming {past.run.name}: {len(held)} parts are there already, and not sent again.")
@@ -367,11 +404,12 @@ class _Run:
         self._rejects.discard()
         keeps = isinstance(error, DestinationError) and not self._plan.destination.direct
         if keeps and delivery.arrived:
-            error.args = (error.args[0], f"{error.args[1]} What has arrived is kept for --resume.".lstrip())
             delivery.close()
-            return
-        if delivery.discard() and not delivery.published:  # else there is something to resume
+        elif delivery.discard() and not delivery.published:
             self._journal.remove()
+            return
+        if isinstance(error, ConverterError):
+            _kept(error, len(delivery.published))
 
     def _converted(self, progress: Callable[[Progress], None]) -> list[Part]:
         """Convert everything; the parts have arrived whole, but are not visible yet."""

@@ -16,13 +16,15 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from converter.delivery import Delivery, delivery_of, destination_of, warnings_of
-from converter.errors import ConverterError, DestinationError, InputError, JobError
+from converter.delivery import Delivery, aside, delivery_of, destination_of, warnings_of
+from converter.destinations import Destination
+from converter.errors import ConverterError, DestinationError, InputError, JobError, StoppedError
 from converter.inbound import Checked, check_file
 from converter.job import Transfer
 from converter.journal import Journal, Run, locked
 from converter.parts import Part
 from converter.sources import InputFile
+from converter.spec.names import FileName
 
 _CHUNK = 1 << 20
 
@@ -129,17 +131,37 @@ def _sent(
     delivery = delivery_of(transfer, destination, journal)
     if past and resume:
         journal.go_on()
-        delivery.take_over(past)
+        try:
+            delivery.take_over(past)
+        except ConverterError as error:
+            raise _kept(error, 0, len(files)) from None
         notify(f"Resuming: {len(delivery.arrived)} of {len(files)} files are there already, and not sent again.")
     else:
-        for name in dict.fromkeys(each.checked.name for each in outgoing) if check else ():
-            if name:
-                warnings += warnings_of(destination.check(name))
+        names = {name.stem: name for each in outgoing if check and (name := each.checked.name)}
+        for name in names.values():
+            warnings += _asked(destination, name)
         if past and not past.is_done:
             old = destination_of(transfer, datetime.date.fromisoformat(past.run.sent), 0)
             delivery_of(transfer, old, journal).give_up(past)
         journal.begin(Run("", 0, sent.isoformat(), "", [_fingerprint(file) for file in files]))
     return Sent(_delivered(outgoing, transfer, delivery, journal), warnings)
+
+
+def _asked(destination: Destination, name: FileName) -> list[str]:
+    """Ask the destination about a name; return warnings."""
+    try:
+        return warnings_of(aside(lambda: destination.check(name)).result())
+    except BaseException:
+        destination.close()
+        raise
+
+
+def _kept(error: ConverterError, visible: int, count: int) -> ConverterError:
+    """Say beside an error that there is something to resume."""
+    message = "Stopped." if isinstance(error, StoppedError) else error.message
+    said = f"{visible} of {count} files are visible: --resume goes on from there."
+    error.args = (message, f"{error.hint} {said}".lstrip())
+    return error
 
 
 def _checked(
@@ -188,18 +210,18 @@ def _delivered(outgoing: list[_Outgoing], transfer: Transfer, delivery: Delivery
             pass
         for each in outgoing:
             each.file.check_unchanged()
-        journal.note("publishing", report={})
         publishing = True
+        journal.note("publishing", report={})
         delivery.publish()
         journal.note("done")
     except BaseException as error:
         if publishing or (isinstance(error, DestinationError) and delivery.arrived):
             delivery.close()
-            if isinstance(error, ConverterError):
-                visible = f"{len(delivery.published)} of {len(outgoing)} files are visible"
-                error.args = (error.args[0], f"{error.args[1]} {visible}: --resume goes on from there.".lstrip())
         elif delivery.discard() and not delivery.published:
             journal.remove()
+            raise
+        if isinstance(error, ConverterError):
+            _kept(error, len(delivery.published), len(outgoing))
         raise
     delivery.close()
     return parts

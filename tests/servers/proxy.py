@@ -47,6 +47,13 @@ class Proxy:
         for sock in [self._listener, *self._open]:
             sock.close()
 
+    def cut(self) -> None:
+        """Reset all connections that stand."""
+        for sock in self._open:
+            with contextlib.suppress(OSError):
+                _reset(sock)
+        self._open.clear()
+
     def _accept(self) -> None:
         for number in count():
             try:
@@ -58,6 +65,8 @@ class Proxy:
                 continue
             server = socket.create_connection(("127.0.0.1", self.target))
             self._open += [client, server]
+            for sock in (client, server):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             faulty = number < self.faulty
             hole = threading.Event()
             for source, sink, up in ((client, server, True), (server, client, False)):
