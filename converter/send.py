@@ -7,12 +7,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import orjson
 
@@ -43,17 +44,23 @@ class _Outgoing(NamedTuple):
     checked: Checked
 
     def chunks(self) -> Iterator[bytes | memoryview]:
-        """Yield the file's bytes."""
+        """Yield the file's bytes; in the end they must still be those that were checked."""
+        with self._opened() as stream:
+            while chunk := stream.read(_CHUNK):
+                yield chunk
+        self.file.check_unchanged()
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[BinaryIO]:
         try:
             with self.file.path.open("rb") as stream:
-                while chunk := stream.read(_CHUNK):
-                    yield chunk
+                yield stream
         except OSError as error:
             raise InputError(f"The file '{self.file.path}' cannot be read: {error.strerror or error}.") from None
 
     def part(self, url: str) -> Part:
         """Return the file as a part."""
-        with self.file.path.open("rb") as stream:
+        with self._opened() as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         checked = self.checked
         crc32 = f"{checked.crc32:08x}"

@@ -1,0 +1,256 @@
+"""`aam-inbound doctor`: everything is looked at, each finding is a line, and nothing stays of it."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from converter import Job, doctor
+from converter.destinations.base import Finding
+from converter.job import merge
+
+from .conftest import Run
+from .servers.ftp import FtpServer, ftp_server
+from .servers.s3 import KEY, SECRET
+from .servers.scripted_s3 import Act, ScriptedPlace, scripted_place
+from .servers.sftp import SftpServer, host_key, sftp_server
+
+ROOT = Path(__file__).parent.parent
+NOW = 1_366_545_717
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> dict[str, Any]:
+    run = Run(tmp_path)
+    run.write("id,a\n1,2\n")
+    return run.job
+
+
+def levels(found: list[Finding]) -> list[str]:
+    return [each.level for each in found]
+
+
+def of(level: str, found: list[Finding]) -> str:
+    """The findings of a level, a line each."""
+    return "\n".join(f"{each.text} {each.advice}" for each in found if each.level == level)
+
+
+def looked_over(job: dict[str, Any], **changes: Any) -> list[Finding]:
+    return doctor(Job(**merge(job, changes)), now=NOW)
+
+
+def test_a_job_that_can_run_is_all_right_and_nothing_stays(job: dict[str, Any], tmp_path: Path) -> None:
+    found = looked_over(job)
+    assert set(levels(found)) == {"ok"}
+    assert "The input file has the columns that the job uses; 9 bytes in all." in of("ok", found)
+    assert "The report can be written" in of("ok", found)
+    assert {path.name for path in tmp_path.iterdir()} == {"in.csv"}
+
+
+def test_each_part_is_looked_at_also_where_another_is_wrong(job: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    wrong = {
+        "input": {"path": str(tmp_path / "none.csv")},
+        "output": {"to": str(tmp_path / "file" / "out")},
+        "report": {"dir": str(tmp_path / "file" / "reports")},
+    }
+    found = looked_over(job, **wrong)
+    assert levels(found) == ["error"] * 3
+    assert [bool(each.advice) for each in found[1:]] == [True, True]
+    said = of("error", found)
+    assert "none.csv" in said
+    assert f"{tmp_path}/file/out" in said
+    assert "Set report.dir to another one." in said
+
+
+def test_a_column_that_is_not_there_is_named(job: dict[str, Any]) -> None:
+    found = looked_over(job, record={"signals": ["b"]})
+    assert levels(found).count("error") == 1
+    assert "'b'" in of("error", found)
+    assert "The report can be written" in of("ok", found)
+
+
+def test_a_destination_that_can_be_none_is_an_error_of_its_own(job: dict[str, Any]) -> None:
+    found = looked_over(job, output={"to": "gopher://host/x"})
+    assert levels(found) == ["ok", "error", "ok"]
+    assert "is not a destination" in of("error", found)
+
+
+def test_names_that_are_taken_are_found(job: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "ftp_dpm_1234_1366545717.sync.7.gz").write_bytes(b"")
+    assert "nothing is ever overwritten" in of("error", looked_over(job))
+    assert set(levels(looked_over(job, output={"timestamp": NOW + 1}))) == {"ok"}
+
+
+# --- servers ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def place() -> Iterator[ScriptedPlace]:
+    with scripted_place() as made:
+        yield made
+
+
+def at(place: ScriptedPlace) -> dict[str, Any]:
+    settings = {"endpoint_url": place.endpoint, "addressing_style": "path", "timeout": 5}
+    return {"output": {"to": f"s3://{place.bucket}/inbound"}, "s3": settings}
+
+
+def test_a_bucket_that_can_be_written_is_all_right_and_nothing_stays(job: dict[str, Any], place: ScriptedPlace) -> None:
+    found = looked_over(job, **at(place))
+    assert f"The bucket '{place.bucket}' can be written." in of("ok", found)
+    assert "has room for parts on their way" in of("ok", found)
+    assert not of("error", found)
+    assert (place.server.objects, place.server.uploads) == ({}, {})
+
+
+def test_a_wrong_input_does_not_hide_a_wrong_bucket_nor_its_secrets(job: dict[str, Any], place: ScriptedPlace) -> None:
+    place.server.always["begin"] = Act(403, "SignatureDoesNotMatch", message=f"{KEY} {SECRET}")
+    found = looked_over(job, **merge(at(place), {"id": {"column": "nothing"}}))
+    assert levels(found).count("error") == 2
+    assert "AWS_SECRET_ACCESS_KEY" in of("error", found)
+    assert not any(secret in text for each in found for text in each for secret in (KEY, SECRET))
+
+
+def test_production_is_adobes_bucket_with_the_partner_and_the_day(
+    job: dict[str, Any], place: ScriptedPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", place.endpoint)  # nobody else is asked
+    given = {**job, "output": {"environment": "production", "partner": "acme", "dpid": 1234}}
+    found = looked_over(given, s3={"addressing_style": "path", "timeout": 5})
+    assert "The bucket 'demdex-s2s-clients' can be written." in of("ok", found)
+    (begun,) = place.server.calls_of("begin")
+    assert begun.key == f"acme/date={datetime.date(2013, 4, 21)}/ftp_dpm_1234_{NOW}.sync.1.gz"
+
+
+@pytest.mark.parametrize(
+    "to, host",
+    [("sftp://acme@", "ftp-in-gtw.demdex.com"), ("ftp://acme:s3cret@", "ftp-in.demdex.com")],
+)
+def test_production_is_adobes_host(job: dict[str, Any], to: str, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def connect(address: tuple[str, int], *_: Any, **__: Any) -> None:
+        asked.append(address[0])
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("socket.create_connection", connect)
+    given = {**job, "output": {"environment": "production", "partner": "acme", "dpid": 1234, "to": to}}
+    found = looked_over(given)
+    assert asked == [host]
+    assert host in of("error", found)
+    assert "s3cret" not in str(found)
+
+
+def test_what_is_allowed_but_not_meant_is_a_warning(job: dict[str, Any], place: ScriptedPlace, ftp: FtpServer) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", place.endpoint)
+        beta = {**job, "output": {"environment": "beta", "partner": "acme", "dpid": 1234}}
+        found = looked_over(beta, s3={"addressing_style": "path", "timeout": 5})
+    assert "(T1)" in of("warning", found)
+    found = looked_over(job, output={"to": ftp.url("/in")})
+    assert "Adobe is phasing FTP out" in of("warning", found)
+    assert list(ftp.root.iterdir()) == []
+
+
+@pytest.fixture
+def ftp(tmp_path: Path) -> Iterator[FtpServer]:
+    (tmp_path / "ftp").mkdir()
+    with ftp_server(tmp_path / "ftp") as server:
+        yield server
+
+
+@pytest.fixture
+def sftp(tmp_path: Path) -> Iterator[SftpServer]:
+    (tmp_path / "sftp").mkdir()
+    with sftp_server(tmp_path / "sftp") as server:
+        yield server
+
+
+def test_f20_a_host_key_that_is_not_known_is_an_error_with_what_accepts_it(
+    job: dict[str, Any], sftp: SftpServer
+) -> None:
+    fingerprint = sftp.keys[0].get_fingerprint()
+    other = host_key(number=1).get_fingerprint()
+    found = looked_over(job, output={"to": sftp.url("/in")}, sftp={"host_key_fingerprint": other})
+    assert f'sftp.host_key_fingerprint = "{fingerprint}"' in of("error", found)
+    found = looked_over(job, output={"to": sftp.url("/in")}, sftp={"host_key_fingerprint": fingerprint})
+    assert not of("error", found)
+    assert list(sftp.root.iterdir()) == []
+
+
+# --- this machine -----------------------------------------------------------------------------------------------
+
+
+def test_little_room_for_parts_on_their_way_is_a_warning(
+    job: dict[str, Any], place: ScriptedPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spill = {"run": {"spill_dir": str(tmp_path)}, "output": {"uploads": 3, "max_part_bytes": "100MB"}}
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=299_999_999))
+    found = looked_over(job, **merge(at(place), spill))
+    assert f"'{tmp_path}' has 299,999,999 bytes free; parts on their way may take 300,000,000." in of("warning", found)
+    assert "run.spill_dir" in of("warning", found)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=300_000_000))
+    assert not of("warning", looked_over(job, **merge(at(place), spill)))
+
+
+def test_a_folder_for_parts_on_their_way_that_is_not_there_is_an_error(
+    job: dict[str, Any], place: ScriptedPlace, tmp_path: Path
+) -> None:
+    found = looked_over(job, **merge(at(place), {"run": {"spill_dir": str(tmp_path / "none")}}))
+    assert "cannot be used: No such file or directory. Set run.spill_dir." in of("error", found)
+
+
+def test_a_folder_for_reports_that_cannot_be_written_is_an_error(
+    job: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK and access(path, mode))  # not as root
+    found = looked_over(job, report={"dir": str(tmp_path / "closed" / "reports")})
+    assert f"The folder '{tmp_path}/closed/reports' cannot be written." in of("error", found)
+
+
+# --- the command ------------------------------------------------------------------------------------------------
+
+
+def command(folder: Path, *args: str, **environment: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "converter", "doctor", *args],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_command_prints_a_line_for_each_finding_and_ends_with_1_where_one_is_an_error(
+    tmp_path: Path, sftp: SftpServer
+) -> None:
+    (tmp_path / "in.csv").write_text("id,a\n1,2\n")
+    (tmp_path / "job.toml").write_text(
+        '[input]\npath = "in.csv"\n[id]\ncolumn = "id"\n[record]\nsignals = ["a"]\n'
+        f'[output]\nto = "sftp://us%40er:${{INBOUND_PASSWORD}}@localhost:{sftp.port}/in"\ndpid = 1234\n'
+        f'[sftp]\nhost_key_fingerprint = "{sftp.keys[0].get_fingerprint()}"\n'
+    )
+    right = command(tmp_path, "job.toml", INBOUND_PASSWORD="p%40ss%2Fw%C3%B6rd")
+    wrong = command(tmp_path, "job.toml", "--set", "id.column=nothing", INBOUND_PASSWORD="wr0ng-s3cret")
+    assert (right[0], right[2]) == (0, "")
+    assert {line.split()[0] for line in right[1].splitlines()} == {"ok"}
+    assert (wrong[0], wrong[2]) == (1, "")
+    assert [line.split()[0] for line in wrong[1].splitlines()].count("error") == 2
+    assert not any(secret in right[1] + wrong[1] for secret in ("p%40ss", "p@ss", "wr0ng"))
+    assert {path.name for path in tmp_path.iterdir()} == {"in.csv", "job.toml", "sftp"}
+    assert list(sftp.root.iterdir()) == []
