@@ -12,8 +12,9 @@ import datetime
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -51,7 +52,7 @@ class _Outgoing(NamedTuple):
         self.file.check_unchanged()
 
     @contextlib.contextmanager
-    def _opened(self) -> Iterator[BinaryIO]:
+    def _opened(self) -> Iterator[BufferedReader]:
         try:
             with self.file.path.open("rb") as stream:
                 yield stream

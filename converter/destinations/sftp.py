@@ -429,6 +429,12 @@ _SSH: tuple[tuple[type[Exception], str, type[DestinationError], str], ...] = (
         DestinationError,
         "The server knows no algorithm that is still safe: it has to be renewed.",
     ),
+    (
+        paramiko.SSHException,
+        "No existing session",
+        TransientError,
+        "The server hung up, or hangs: how long to wait is sftp.timeout.",
+    ),
     (Exception, "", TransientError, "Nothing of it is visible."),
 )
 """What paramiko says about connections: by type and words, and what to do."""
