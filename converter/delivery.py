@@ -188,6 +188,7 @@ class Delivery:
     ) -> None:
         self.destination = destination
         self._journal = journal
+        self._uploads = uploads
         self._retry_seconds = retry_seconds
         self._each = each
         self._folder = folder
@@ -280,9 +281,14 @@ class Delivery:
         return not waiting
 
     def publish(self) -> None:
-        """Make all parts visible that are not yet."""
-        for number in sorted(set(self.arrived) - self.published):
-            self._publish(number)
+        """Make all parts visible that are not yet, several at once, so that it is soon over."""
+        waiting = sorted(set(self.arrived) - self.published)
+        pool = ThreadPoolExecutor(1 if self.destination.direct else self._uploads, thread_name_prefix="publish")
+        try:
+            for task in [pool.submit(self._publish_next, number) for number in waiting]:
+                task.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
     def close(self) -> None:
         """End; what has arrived stays, published or for another run."""
@@ -308,6 +314,15 @@ class Delivery:
             reraise=True,
         )
         return attempts(call, *arguments)
+
+    def _publish_next(self, number: int) -> None:
+        """Publish a part, unless another one could not be published."""
+        self.raise_failure()
+        try:
+            self._publish(number)
+        except BaseException as error:
+            self._failure = self._failure or error
+            raise
 
     def _publish(self, number: int) -> None:
         self.retrying(self.destination.publish, self.arrived[number])
