@@ -18,7 +18,8 @@ import typer
 
 import converter
 from converter.cli import app, progress
-from converter.cli.convert import _convert, _stop_on_signals
+from converter.cli.convert import _convert
+from converter.cli.signals import stop_on_signals
 from converter.convert import Progress
 from converter.errors import StoppedError
 
@@ -458,7 +459,7 @@ def test_a_signal_ends_a_run_with_nothing_left(number: int, code: int, begun: st
 def test_a_signal_is_an_error_and_a_second_one_does_not_disturb_the_cleaning_up(number: int) -> None:
     before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
     try:
-        _stop_on_signals()
+        stop_on_signals()
         with pytest.raises(StoppedError, match="Stopped: nothing was published and no partial file is left") as stopped:
             signal.raise_signal(number)
         signal.raise_signal(number)
