@@ -40,8 +40,8 @@ _HOMES = {
 class _Package(ModuleType):
     """The package, with its public names imported when they are asked for: the command line starts quickly.
 
-    `convert`, `doctor` and `send` are the functions, also once the modules of these names have been imported, which would
-    take their place.
+    `convert`, `doctor` and `send` are the functions, also once the modules of these names have been imported, which
+    would take their place.
     """
 
     def __getattr__(self, name: str) -> object:

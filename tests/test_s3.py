@@ -188,6 +188,14 @@ def test_a_check_leaves_nothing_behind(any_place: S3Place) -> None:
     assert (any_place.visible(), any_place.hidden()) == ({}, set())
 
 
+def test_f14_what_a_check_that_was_killed_left_is_removed_by_the_next(any_place: S3Place) -> None:
+    destination = any_place.destination()
+    destination.create(NAME.probe)
+    assert any_place.hidden() == {NAME.probe}
+    any_place.destination().check(NAME.part(1))
+    assert any_place.hidden() == set()
+
+
 def test_f10_a_check_finds_parts_of_this_run_alone(any_place: S3Place) -> None:
     any_place.put("ftp_dpm_1234_1366545717.sync.1.gz.txt", b"")
     any_place.put("ftp_dpm_1234_1366545717.overwrite.1.gz", b"")

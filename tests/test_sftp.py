@@ -433,7 +433,7 @@ def test_a_file_that_cannot_be_removed_is_told(server: SftpServer) -> None:
     findings = server.destination().check(NAME)
     assert [finding.level for finding in findings] == ["ok", "ok", "warning"]
     assert "cannot be removed" in findings[2].text
-    assert set(found(server)) == {f"{NAME.stem}.probe.partial"}
+    assert set(found(server)) == {f"{NAME.probe}.partial"}
 
 
 def test_f18_a_part_that_is_shorter_than_what_was_sent_is_noticed(server: SftpServer) -> None:

@@ -75,10 +75,10 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[rows]:,} rows  {task.fields[parts]} parts"),
+        TextColumn("{task.fields[rows]:,} rows  {task.fields[parts]} parts, {task.fields[arrived]} there"),
     )
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("converting", total=None, rows=0, parts=0)
+        task = bar.add_task("converting", total=None, rows=0, parts=0, arrived=0)
 
         def update(progress: Progress) -> None:
             bar.update(
@@ -87,6 +87,7 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
                 total=progress.bytes_total,
                 rows=progress.rows,
                 parts=progress.parts,
+                arrived=progress.arrived,
             )
 
         yield update

@@ -114,7 +114,7 @@ class NamedDestination:
         try:
             with self._control() as files:
                 findings += self._taken(files, name)
-                findings += self._probed(files, f"{name.stem}.probe{self._suffix}")
+                findings += self._probed(files, name.probe + self._suffix)
                 files.unmake_folders()
                 self._drop()
         except DestinationError as error:
@@ -239,7 +239,7 @@ class NamedDestination:
         with self._control() as files:
             for found in files.names() or []:
                 base = found.removesuffix(self._suffix)
-                if base != found and found not in kept and (name.has_part(base) or base == f"{name.stem}.probe"):
+                if base != found and found not in kept and (name.has_part(base) or base == name.probe):
                     files.remove(found)
 
     def url(self, name: str) -> str:

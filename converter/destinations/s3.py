@@ -67,11 +67,13 @@ class S3Destination:
             return [Finding("error", error.message, error.hint)]
 
     def _writable(self, name: FileName) -> Iterator[Finding]:
-        upload, date = self._bucket.begin(self._key(str(name.part(1))))
+        upload, date = self._bucket.begin(self._key(name.probe))
         yield Finding("ok", f"The bucket '{self._bucket.name}' can be written.")
         yield from _skewed(date)
         try:
             self._bucket.abort(upload)
+            for left in self._bucket.uploads(upload.key) or []:  # by a check that was killed
+                self._bucket.abort(left)
         except DestinationError as error:
             yield Finding(
                 "warning",

@@ -79,6 +79,11 @@ class FileName:
         """The name without split number and extension: what all parts of a run share."""
         return str(replace(self, split=None, extension=""))
 
+    @property
+    def probe(self) -> str:
+        """A name, the same for all runs, for what shows whether a place can be written: no inbound file is named so."""
+        return f"{self.stem.rpartition('_')[0]}.probe"
+
     def has_part(self, name: str) -> bool:
         """Say whether a file name is that of a part of the same run."""
         try:
