@@ -358,6 +358,36 @@ def test_f22_a_journal_that_cannot_be_written_or_read_is_an_error(tmp_path: Path
     assert [path.name for path in tmp_path.iterdir()] == ["x.journal"]
 
 
+def test_f22_after_a_line_that_is_torn_a_journal_takes_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.journal"
+    journal = Journal(path)
+    journal.begin(Run("n", 1_366_545_717, "2026-01-31", "isal", []))
+    write = os.write
+    with monkeypatch.context() as patch:
+
+        def half(descriptor: int, line: bytes) -> int:
+            if len(line) < 20:
+                raise OSError(28, "No space left on device")
+            return write(descriptor, line[: len(line) // 2])
+
+        patch.setattr(os, "write", half)
+        with pytest.raises(DestinationError, match="No space left on device"):
+            journal.note("began", number=1, name="a", state={})
+    with pytest.raises(DestinationError, match="No space left on device"):  # another thread's, and there is room again
+        journal.note("began", number=2, name="b", state={})
+    journal.close()
+    past = Journal(path).read()
+    assert past
+    assert not past.tries
+    journal = Journal(path)
+    journal.go_on()
+    journal.note("published", number=1)
+    journal.close()
+    past = Journal(path).read()
+    assert past
+    assert past.published == {1}
+
+
 def test_f25_a_lock_is_held_by_one_and_names_it(tmp_path: Path) -> None:
     path = tmp_path / "new" / "x.journal"
     with locked(path):

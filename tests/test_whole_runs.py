@@ -456,6 +456,16 @@ def test_f14_what_a_dead_run_has_left_is_removed_and_nothing_else(way: Way, resu
     assert {str(TIMESTAMP + 5 * (not resume)) in name for name in way.visible()} == {True}
 
 
+@at_s3
+def test_f14_what_cannot_be_removed_of_a_dead_run_does_not_hold_up_the_next(way: Way) -> None:
+    anew: dict[str, Any] = {"output": {"timestamp": None, "retry_seconds": 0.1}}
+    die(way, "arrived", 2, now=TIMESTAMP, **anew)
+    way.server.always["list-uploads"] = Act(503, "SlowDown")
+    way.convert(now=TIMESTAMP + 5, **anew)
+    del way.server.always["list-uploads"]
+    way.check_done()
+
+
 @everywhere
 @pytest.mark.parametrize("after", [0, 700, 2500, 4200])
 def test_f16_connections_that_are_cut_are_made_anew(way: Way, after: int) -> None:
@@ -554,6 +564,23 @@ def test_f22_a_journal_without_room_stays_readable(way: Way, small_disk: Path, e
     (small_disk / "filler").unlink(missing_ok=True)
     way.convert(resume=True)
     assert way.found() == EXPECTED
+
+
+@at_s3
+def test_f22_what_has_arrived_is_kept_where_it_cannot_be_noted_that_it_is_published(way: Way) -> None:
+    note = Journal.note
+
+    def noted(self: Journal, event: str, **facts: Any) -> None:
+        if event == "publishing":
+            raise DestinationError("Cannot write the journal.")
+        note(self, event, **facts)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Journal, "note", noted)
+        with pytest.raises(DestinationError, match="0 of 4 parts are visible, the others have arrived"):
+            way.convert()
+    way.finish()
+    assert len(way.server.calls_of("send")) == PARTS
 
 
 @at_s3
