@@ -431,7 +431,7 @@ _SSH: tuple[tuple[type[Exception], str, type[DestinationError], str], ...] = (
     ),
     (
         paramiko.SSHException,
-        "No existing session",
+        "",
         TransientError,
         "The server hung up, or hangs: how long to wait is sftp.timeout.",
     ),
