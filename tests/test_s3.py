@@ -40,7 +40,7 @@ def place() -> Iterator[S3Place]:
 
 @pytest.fixture(params=["moto", "rclone"])
 def any_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[S3Place]:
-    with s3_place() if request.param == "moto" else rclone_place(tmp_path) as made:
+    with s3_place() if request.param == "moto" else rclone_place() as made:
         yield made
 
 
@@ -133,7 +133,7 @@ def test_a_part_that_is_given_up_leaves_nothing(any_place: S3Place) -> None:
 
 
 def test_an_upload_that_is_gone_has_to_be_sent_again(tmp_path: Path) -> None:
-    with rclone_place(tmp_path) as place:  # moto fails where the upload is gone
+    with rclone_place() as place:  # moto fails where the upload is gone
         destination = place.destination()
         part = send(destination)
         destination.discard(FIRST, part.state)
@@ -241,7 +241,7 @@ def test_the_scheme_opens_it() -> None:
 
 
 def test_f12_a_wrong_secret_is_found_before_converting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with rclone_place(tmp_path) as place:
+    with rclone_place() as place:
         for variable, value, words in (
             ("AWS_SECRET_ACCESS_KEY", "wrong-secret", "SignatureDoesNotMatch"),
             ("AWS_ACCESS_KEY_ID", "AKIAWRONG", "InvalidAccessKeyId"),
