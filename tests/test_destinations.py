@@ -83,7 +83,7 @@ PLACES: dict[str, Callable[[Path], AbstractContextManager[Place]]] = {
     "vsftpd with TLS": partial(vsftpd_place, tls=True),
     "OpenSSH": openssh_place,
     "rclone": lambda _: rclone_place(),
-    "LocalStack": localstack_place,
+    "LocalStack": lambda _: localstack_place(),
 }
 SERVERS = ["ftp", "ftps", "sftp", "vsftpd", "vsftpd with TLS", "OpenSSH"]
 

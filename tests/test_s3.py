@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import gc
 import json
 import random
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +25,7 @@ from converter.errors import DestinationError, JobError, TransientError
 from converter.job import S3
 from converter.spec.names import FileName
 
+from .servers.localstack import localstack_place
 from .servers.s3 import KEY, MOST_BYTES, SECRET, SENT, S3Place, moto, rclone_place, s3_place
 from .servers.scripted_s3 import Act, ScriptedPlace, scripted_place
 
@@ -38,9 +41,16 @@ def place() -> Iterator[S3Place]:
         yield made
 
 
-@pytest.fixture(params=["moto", "rclone"])
-def any_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[S3Place]:
-    with s3_place() if request.param == "moto" else rclone_place() as made:
+ANY: dict[str, Callable[[], AbstractContextManager[S3Place]]] = {
+    "moto": s3_place,
+    "rclone": rclone_place,
+    "LocalStack": localstack_place,
+}
+
+
+@pytest.fixture(params=ANY)
+def any_place(request: pytest.FixtureRequest) -> Iterator[S3Place]:
+    with ANY[request.param]() as made:
         yield made
 
 
@@ -130,6 +140,31 @@ def test_a_part_that_is_given_up_leaves_nothing(any_place: S3Place) -> None:
     destination.discard(FIRST, arrived.state)
     assert (any_place.visible(), any_place.hidden()) == ({}, set())
     assert not destination.holds(arrived)
+
+
+@pytest.mark.parametrize(
+    "changes, why",
+    [
+        ({"crc32": 1}, "BadDigest"),
+        ({"bytes": len(DATA) + 1}, "InvalidRequest"),
+        ({}, "PreconditionFailed.*ever overwritten"),
+    ],
+)
+def test_f10_f11_a_server_that_compares_completes_nothing_that_is_not_what_was_sent(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, int], why: str
+) -> None:
+    with localstack_place() as place:
+        destination = place.destination()
+        part = send(destination)
+        assert part.state["proof"] == "crc32"
+        there = {}
+        if not changes:  # somebody else was quicker, after we had looked
+            place.put(FIRST, OTHER)
+            there = {FIRST: OTHER}
+            monkeypatch.setattr(destination, "_look", lambda part: "nothing")
+        with pytest.raises(DestinationError, match=why):
+            destination.publish(dataclasses.replace(part, **changes))
+        assert place.visible() == there
 
 
 def test_an_upload_that_is_gone_has_to_be_sent_again(tmp_path: Path) -> None:

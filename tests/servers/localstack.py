@@ -58,10 +58,8 @@ def _python() -> str:
 
 
 @contextlib.contextmanager
-def localstack_place(folder: Path) -> Iterator[S3Place]:
+def localstack_place() -> Iterator[S3Place]:
     """A new bucket on LocalStack."""
-    del folder
-
     environment = {
         "OVERRIDE_IN_DOCKER": "0",  # in a container as well, what it writes is to be in its folder
         "SERVICES": "s3",
