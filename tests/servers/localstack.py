@@ -28,11 +28,13 @@ _PACKAGES = [
     "psutil<8",
     "service_identity",
 ]
-# Its gateway listens everywhere, whatever it is told, but for this.
+# Whatever it is told, it listens everywhere and keeps its objects in one folder for all that run, but for this.
 _START = """
-import functools
+import functools, os
 from twisted.internet import endpoints
 endpoints.TCP4ServerEndpoint = functools.partial(endpoints.TCP4ServerEndpoint, interface="127.0.0.1")
+from localstack.services.s3 import provider
+provider.DEFAULT_S3_TMP_DIR = os.path.join(os.environ["FILESYSTEM_ROOT"], "objects")
 from localstack.runtime.main import main
 main()
 """
@@ -72,5 +74,5 @@ def localstack_place() -> Iterator[S3Place]:
 
 
 def _command(folder: Path, port: int) -> list[str]:
-    where = [f"FILESYSTEM_ROOT={folder}", f"TMPDIR={folder}", f"GATEWAY_LISTEN=127.0.0.1:{port}"]
+    where = [f"FILESYSTEM_ROOT={folder}", f"GATEWAY_LISTEN=127.0.0.1:{port}"]
     return ["/usr/bin/env", *where, _python(), "-c", _START]
