@@ -254,7 +254,7 @@ class Rounds:
             process.kill()
             process.join()
             with contextlib.suppress(ProcessLookupError):  # its children, if it has any left
-                os.killpg(process.ident or sys.maxsize, signal.SIGKILL)
+                os.killpg(process.pid, signal.SIGKILL)
         allowed = (0, None, *KILLED) if moment else (0,)
         assert code in allowed, f"exit code {code}: {said.read_text(errors='replace')}"
         return code == 0
