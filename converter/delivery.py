@@ -117,18 +117,22 @@ class Spool:
         except OSError as error:
             raise self._cannot(error) from None
         self._changed = threading.Condition()
+        self._writing = threading.Lock()
         self._size = 0
         self._whole = self._stopped = False
 
     def write(self, data: bytes | memoryview) -> None:
-        """Add bytes. Raises `DestinationError` where there is no room for them."""
+        """Add bytes. Raises `DestinationError` where there is no room for them. Once it is closed nobody wants them."""
         view, place = memoryview(data), self._size
-        try:
-            while view:
-                written = os.pwrite(self._file.fileno(), view, place)
-                view, place = view[written:], place + written
-        except OSError as error:
-            raise self._cannot(error) from None
+        with self._writing:
+            if self._file.closed:
+                return
+            try:
+                while view:
+                    written = os.pwrite(self._file.fileno(), view, place)
+                    view, place = view[written:], place + written
+            except OSError as error:
+                raise self._cannot(error) from None
         with self._changed:
             self._size = place
             self._changed.notify_all()
@@ -164,7 +168,8 @@ class Spool:
 
     def close(self) -> None:
         """Give the room back."""
-        self._file.close()
+        with self._writing:  # else its number might be another file's by the time that is written to
+            self._file.close()
 
     def _cannot(self, error: OSError) -> DestinationError:
         return DestinationError(
@@ -196,7 +201,8 @@ class Delivery:
     """Brings the parts of a run to a destination.
 
     `each` publishes every part as soon as it is whole. `bandwidth` is in bytes a second, `retry_seconds` for how long
-    to wait, in all, for what may pass. The first failure of any part is raised by whatever is called next.
+    to wait, in all, for what may pass: in pauses, and for a server that does not go on. The first failure of any part
+    is raised by whatever is called next.
     """
 
     def __init__(
@@ -220,6 +226,7 @@ class Delivery:
         self._throttle = Throttle(bandwidth, self._sleep)
         self._slots = threading.Semaphore(uploads)
         self._tasks: list[Future[Any]] = []
+        self._moved = threading.local()  # when something went on in a thread, as `at`
         self._is_left = False
         self._failure: BaseException | None = None
         self._spools: set[Spool] = set()
@@ -337,14 +344,25 @@ class Delivery:
             return call(*arguments)
         import tenacity  # here, since it takes a while
 
+        stalled = 0.0
+
+        def attempt() -> _T:
+            self._moved.at = time.monotonic()
+            return call(*arguments)
+
+        def is_enough(state: tenacity.RetryCallState) -> bool:
+            nonlocal stalled
+            stalled += time.monotonic() - self._moved.at
+            return bool(state.idle_for + stalled >= self._retry_seconds)
+
         attempts = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(TransientError),
             wait=tenacity.wait_random_exponential(multiplier=_FIRST_PAUSE, max=_LONGEST_PAUSE),
-            stop=lambda state: state.idle_for >= self._retry_seconds,
+            stop=is_enough,
             sleep=self._sleep,
             reraise=True,
         )
-        return attempts(call, *arguments)
+        return attempts(attempt)
 
     def _listening(self, work: Callable[[], None]) -> None:
         """Do work that asks the destination, and meanwhile listen for signals."""
@@ -395,6 +413,7 @@ class Delivery:
                     raise _StoppedError
                 self._throttle.take(len(chunk))
                 incoming.write(chunk)
+                self._moved.at = time.monotonic()
             arrived = incoming.finish()
             if self._over.is_set():
                 raise _StoppedError

@@ -39,6 +39,7 @@ from .doomed import HOWS, KILLED, How, Moment, start
 ROWS = 20_000
 PART_BYTES = "105KB"
 ENOUGH_ROUNDS = 50
+RUN_SECONDS = 120  # a run that takes longer hangs
 LONGER = 1.5  # than alone takes a run, at most, beside others
 EVENTS = ("run", "began", "made", "arrived", "publishing", "published", "done")
 PHASES = EVENTS[1:-1]
@@ -248,15 +249,15 @@ class Rounds:
         said = job.with_suffix(".said")
         process = start(["convert", str(job), "--resume", "--progress", "off"], said, moment)
         try:
-            process.join(moment.seconds if moment and not moment.event else 120)
+            process.join(RUN_SECONDS if moment is None or moment.event else moment.seconds)
             code = process.exitcode
         finally:
             process.kill()
             process.join()
             with contextlib.suppress(ProcessLookupError):  # its children, if it has any left
                 os.killpg(process.pid, signal.SIGKILL)
-        allowed = (0, None, *KILLED) if moment else (0,)
-        assert code in allowed, f"exit code {code}: {said.read_text(errors='replace')}"
+        allowed = KILLED if moment and moment.event else (None,) if moment else ()
+        assert code in (0, *allowed), f"exit code {code}: {said.read_text(errors='replace')}"
         return code == 0
 
     def _job(self, round_: str, reports: Path) -> str:
@@ -279,7 +280,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.kill", description=__doc__)
     parser.add_argument("place", choices=SERVERS)
     parser.add_argument("--rounds", type=int, default=ENOUGH_ROUNDS)
-    parser.add_argument("--side-by-side", type=int, default=os.cpu_count())
+    parser.add_argument("--side-by-side", type=int, default=2)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     asked = parser.parse_args()
     print(f"{asked.place}: {asked.rounds} rounds, --seed {asked.seed}", flush=True)
@@ -291,8 +292,8 @@ def main() -> None:
         def play(number: int) -> None:
             try:
                 rounds.play(f"round-{number}", *drawn[number])
-            except AssertionError as error:
-                why = f"{asked.place}, round {number} of --seed {asked.seed}, {drawn[number]}: {error}"
+            except Exception as error:  # a part that is cut off is no gzip file, say
+                why = f"{asked.place}, round {number} of --seed {asked.seed}, {drawn[number]}: {type(error).__name__}: {error}"
                 raise SystemExit(why) from None
 
         with ThreadPoolExecutor(asked.side_by_side) as side_by_side:

@@ -150,6 +150,44 @@ def test_f9_trying_again_ends(journal: Journal) -> None:
     assert not store.hidden
 
 
+def test_f17_the_time_for_which_a_server_hangs_counts_as_waiting(journal: Journal) -> None:
+    calls: list[str] = []
+
+    def fail(what: str, name: str) -> None:
+        calls.append(what)
+        if what == "finish":
+            time.sleep(0.1)
+            raise TransientError("There was no answer in time.")
+
+    delivery = delivery_to(Failing(Store(), fail), journal, retry_seconds=0.25)
+    make(delivery, 1, b"one")
+    with pytest.raises(TransientError):
+        waited(delivery)
+    assert calls.count("finish") <= 3
+    delivery.discard()
+
+
+def test_f21_the_time_for_which_a_part_is_on_its_way_is_no_waiting(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_CHUNK", 10)
+    failures = ["once", "twice"]
+
+    def fail(what: str, name: str) -> None:
+        if what == "write":
+            time.sleep(0.02)
+        if what == "finish" and failures:
+            failures.pop()
+            raise TransientError("Not now.")
+
+    store = Store()
+    delivery = delivery_to(Failing(store, fail), journal, retry_seconds=0.2)
+    make(delivery, 1, bytes(200))
+    waited(delivery)
+    delivery.close()
+    assert store.hidden == {str(NAME.part(1)): bytes(200)}
+
+
 def test_what_will_not_pass_ends_the_run_at_once(journal: Journal) -> None:
     calls = []
 
@@ -276,6 +314,25 @@ def test_a_spool_is_read_as_often_as_need_be_and_while_it_grows(tmp_path: Path) 
     assert b"".join(map(bytes, spool.chunks())) == content
     assert list(tmp_path.iterdir()) == [], "the file has no name"
     spool.close()
+
+
+def test_a_spool_is_not_closed_while_it_is_written_and_takes_no_more_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool, pwrite, closed = Spool(str(tmp_path)), os.pwrite, []
+
+    def slow(descriptor: int, data: memoryview, place: int) -> int:
+        closing.start()
+        closing.join(0.05)
+        closed.append(spool._file.closed)
+        return pwrite(descriptor, data, place)
+
+    closing = threading.Thread(target=spool.close)
+    monkeypatch.setattr(os, "pwrite", slow)
+    spool.write(b"one")
+    closing.join(10)
+    spool.write(b"two")
+    assert closed == [False]
 
 
 def test_a_spool_that_is_stopped_lets_its_reader_go(tmp_path: Path) -> None:
