@@ -67,4 +67,4 @@ format: $(VENV)/.dev-ready
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) out reports .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .cache out reports .pytest_cache .mypy_cache .ruff_cache .hypothesis

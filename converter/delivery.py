@@ -412,8 +412,9 @@ class Delivery:
                 if self._over.is_set():
                     raise _StoppedError
                 self._throttle.take(len(chunk))
+                self._moved.at = time.monotonic()  # until now the server has waited for us
                 incoming.write(chunk)
-                self._moved.at = time.monotonic()
+            self._moved.at = time.monotonic()
             arrived = incoming.finish()
             if self._over.is_set():
                 raise _StoppedError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from converter import Job, convert, kernel, memory
 from converter.job import merge
 from converter.report import Report
 from converter.sources import structure
+
+from .servers.process import stop_all
 
 pytest_plugins = ["tests.raised"]
 TIMESTAMP = 1_366_545_717
@@ -35,6 +37,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "slow" in item.keywords:
             item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _servers() -> Iterator[None]:
+    """Stop the servers that tests have shared."""
+    yield
+    stop_all()
 
 
 @dataclass

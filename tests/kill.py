@@ -1,11 +1,12 @@
 """Runs that are killed at any moment and resumed until they are done: no row is lost, none is there twice.
 
-    python -m tests.kill folder|s3|ftp|sftp [--rounds 50] [--seed N]
+    python -m tests.kill folder|s3|ftp|sftp [--rounds 50] [--side-by-side 2] [--seed N]
 
 A round converts a small file into a folder of its own. Its process is killed (SIGKILL) at a moment drawn from the time
-that a run takes, from that in which it works, or right after an event in its journal; then the same command goes on,
-and may be killed again. After each kill, what is visible must be whole, and nothing may be visible that was not about
-to be published.
+that a run takes, or from that in which it works, or right before or after it notes an event in its journal; then the
+same command goes on, and may be killed again. After each kill, what is visible must be whole, and nothing may be
+visible that was not about to be published. Of 50 rounds or more, each phase in which something may go wrong must have
+seen a kill.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,9 +34,15 @@ import orjson
 
 from converter.spec.names import FileName
 
-ROOT = Path(__file__).parent.parent
-ROWS = 40_000
+from .doomed import HOWS, KILLED, How, Moment, start
+
+ROWS = 20_000
+PART_BYTES = "105KB"
+ENOUGH_ROUNDS = 50
+RUN_SECONDS = 120  # a run that takes longer hangs
+LONGER = 1.5  # than alone takes a run, at most, beside others
 EVENTS = ("run", "began", "made", "arrived", "publishing", "published", "done")
+PHASES = EVENTS[1:-1]
 PARTIAL = ".partial"
 
 
@@ -166,25 +174,21 @@ def events_of(reports: Path) -> list[str]:
     return found
 
 
-@dataclass(frozen=True)
-class Moment:
-    """When to kill: so many seconds after the journal holds an event so many times, or after the start."""
-
-    seconds: float = 0
-    event: str = ""
-    times: int = 1
-
-
 def draw(drawn: random.Random, seconds: float, working: float, parts: int) -> Moment:
     """Draw a moment of a run that takes so many seconds, and works, after it has begun, for so many of them."""
-    event = drawn.choice(EVENTS)
     return drawn.choice(
         (
-            Moment(drawn.uniform(0, 1.1 * seconds)),
-            Moment(drawn.uniform(0, 1.1 * working), "run"),
-            Moment(0, event, 1 if event in ("run", "publishing", "done") else drawn.randint(1, parts)),
+            Moment(drawn.uniform(0, LONGER * seconds)),
+            Moment(drawn.uniform(0, LONGER * working), "run"),
+            aim(drawn, drawn.choice(EVENTS), drawn.choice(HOWS), parts),
         )
     )
+
+
+def aim(drawn: random.Random, event: str, how: How, parts: int) -> Moment:
+    """Draw the moment of an event, of which there is one for each part, or one alone."""
+    once = event in ("run", "publishing", "done")
+    return Moment(0, event, 1 if once else drawn.randint(1, parts), how)
 
 
 class Rounds:
@@ -193,11 +197,14 @@ class Rounds:
     def __init__(self, server: Server, folder: Path, seed: int, count: int = ROWS) -> None:
         self._server, self._folder = server, folder
         self._drawn = random.Random(seed)
+        self._aims: list[tuple[str, How]] = []
         given = rows(seed, count)
         self._expected = lines_of(given)
         self._input = folder / "crm.csv"
         self._input.write_text("id,a,t\n" + "".join(f"{id_},{value},{trait}\n" for id_, value, trait in given))
+        self._lock = threading.Lock()
         self.kills: Counter[str] = Counter()
+        self.play("warming-up")  # what is loaded once is loaded now
         begun = time.monotonic()
         self.play("unharmed")
         self._seconds = time.monotonic() - begun
@@ -205,12 +212,22 @@ class Rounds:
         self._working = orjson.loads(report.read_bytes())["seconds"]
         self._parts = len(server.visible("unharmed"))
 
-    def draw(self) -> list[Moment]:
-        """Draw when the runs of a round are killed; the last run is not."""
-        moments = [draw(self._drawn, self._seconds, self._working, self._parts)]
+    def draw(self, number: int) -> list[Moment]:
+        """Draw when the runs of a round are killed; the last run is not. Every other round is aimed at a phase."""
+        moments = [self._any() if number % 2 else self._aimed()]
         while self._drawn.random() < 1 / 3:
-            moments.append(draw(self._drawn, self._seconds, self._working, self._parts))
+            moments.append(self._any())
         return moments
+
+    def _any(self) -> Moment:
+        return draw(self._drawn, self._seconds, self._working, self._parts)
+
+    def _aimed(self) -> Moment:
+        """Aim at all phases, in all ways, before at one of them again."""
+        if not self._aims:
+            self._aims = [(event, how) for event in PHASES for how in HOWS]
+            self._drawn.shuffle(self._aims)
+        return aim(self._drawn, *self._aims.pop(), self._parts)
 
     def play(self, round_: str, *moments: Moment) -> None:
         """Run, kill and run again until all is done; fail where something is wrong then, or on the way."""
@@ -218,33 +235,29 @@ class Rounds:
         job = self._folder / f"{round_}.toml"
         job.write_text(self._job(round_, reports))
         for moment in (*moments, None):
-            if self._ended(job, reports, moment):
+            if self._ended(job, moment):
                 break
             events = events_of(reports)
-            self.kills[events[-1] if events else "nothing yet"] += 1
+            with self._lock:
+                self.kills[events[-1] if events else "nothing yet"] += 1
             check_killed(self._server.visible(round_), events)
         check_done(self._server.visible(round_), self._server.hidden(round_), self._expected)
         assert events_of(reports)[-1] == "done"
 
-    def _ended(self, job: Path, reports: Path, moment: Moment | None) -> bool:
+    def _ended(self, job: Path, moment: Moment | None) -> bool:
         """Run, and kill at a moment. Return whether the run came to its end before that."""
-        command = [sys.executable, "-m", "converter", "convert", str(job), "--resume", "--progress", "off"]
-        with tempfile.TemporaryFile() as said:
-            process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdout=said, stderr=said)
-            try:
-                while moment and moment.event and events_of(reports).count(moment.event) < moment.times:
-                    if process.poll() is not None:
-                        break
-                    time.sleep(0.0005)
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(moment.seconds if moment else 300)
-            finally:
-                code = process.poll()
-                with contextlib.suppress(ProcessLookupError):  # its children, if it has any left
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-            said.seek(0)
-            assert code in (None, 0), f"exit code {code}: {said.read().decode(errors='replace')}"
+        said = job.with_suffix(".said")
+        process = start(["convert", str(job), "--resume", "--progress", "off"], said, moment)
+        try:
+            process.join(RUN_SECONDS if moment is None or moment.event else moment.seconds)
+            code = process.exitcode
+        finally:
+            process.kill()
+            process.join()
+            with contextlib.suppress(ProcessLookupError):  # its children, if it has any left
+                os.killpg(process.pid, signal.SIGKILL)
+        allowed = KILLED if moment and moment.event else (None,) if moment else ()
+        assert code in (0, *allowed), f"exit code {code}: {said.read_text(errors='replace')}"
         return code == 0
 
     def _job(self, round_: str, reports: Path) -> str:
@@ -252,7 +265,7 @@ class Rounds:
             "input": {"path": str(self._input)},
             "id": {"column": "id"},
             "record": {"signals": ["a"], "traits": ["t"]},
-            "output": {"to": self._server.url(round_), "dpid": 1234, "max_part_raw_bytes": "210KB"},
+            "output": {"to": self._server.url(round_), "dpid": 1234, "max_part_raw_bytes": PART_BYTES},
             "report": {"dir": str(reports)},
             **self._server.settings,
         }
@@ -266,19 +279,38 @@ class Rounds:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.kill", description=__doc__)
     parser.add_argument("place", choices=SERVERS)
-    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--rounds", type=int, default=ENOUGH_ROUNDS)
+    parser.add_argument("--side-by-side", type=int, default=2)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     asked = parser.parse_args()
     print(f"{asked.place}: {asked.rounds} rounds, --seed {asked.seed}", flush=True)
+    begun = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, SERVERS[asked.place](Path(folder)) as server:
         rounds = Rounds(server, Path(folder), asked.seed)
-        for number in range(asked.rounds):
+        drawn = [rounds.draw(number) for number in range(asked.rounds)]
+
+        def play(number: int) -> None:
             try:
-                rounds.play(f"round-{number}", *rounds.draw())
-            except AssertionError as error:
-                sys.exit(f"{asked.place}, round {number} of --seed {asked.seed}: {error}")
+                rounds.play(f"round-{number}", *drawn[number])
+            except Exception as error:  # a part that is cut off is no gzip file, say
+                why = f"{asked.place}, round {number} of --seed {asked.seed}, {drawn[number]}: {type(error).__name__}: {error}"
+                raise SystemExit(why) from None
+
+        with ThreadPoolExecutor(asked.side_by_side) as side_by_side:
+            playing = [side_by_side.submit(play, number) for number in range(asked.rounds)]
+            wait(playing, return_when=FIRST_EXCEPTION)
+            side_by_side.shutdown(cancel_futures=True)
+    for each in playing:
+        if not each.cancelled():
+            each.result()
     phases = ", ".join(f"{rounds.kills[event]} after {event}" for event in ("nothing yet", *EVENTS))
-    print(f"{asked.place}: {asked.rounds} rounds were finished after {rounds.kills.total()} kills: {phases}")
+    print(
+        f"{asked.place}: {asked.rounds} rounds were finished after {rounds.kills.total()} kills, "
+        f"in {time.monotonic() - begun:.0f} seconds: {phases}"
+    )
+    missed = [event for event in PHASES if not rounds.kills[event]]
+    if missed and asked.rounds >= ENOUGH_ROUNDS:
+        sys.exit(f"{asked.place}: no run was killed after {', '.join(missed)}")
 
 
 if __name__ == "__main__":

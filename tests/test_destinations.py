@@ -26,10 +26,13 @@ from converter.spec.names import FileName
 
 from .memory import MemoryDestination, Store
 from .servers.ftp import ftp_place
+from .servers.localstack import localstack_place
+from .servers.openssh import openssh_place
 from .servers.place import FolderPlace, Place
-from .servers.s3 import s3_place
+from .servers.s3 import rclone_place, s3_place
 from .servers.scripted_s3 import scripted_place
 from .servers.sftp import sftp_place
+from .servers.vsftpd import vsftpd_place
 
 NAME = FileName("data", (1234,), 1366545717, target=5678, extension=".gz")
 LONGEST = FileName(
@@ -79,8 +82,13 @@ PLACES: dict[str, Callable[[Path], AbstractContextManager[Place]]] = {
     "sftp": sftp_place,
     "s3": lambda _: s3_place(),
     "s3, scripted": lambda _: scripted_place(),
+    "vsftpd": vsftpd_place,
+    "vsftpd with TLS": partial(vsftpd_place, tls=True),
+    "OpenSSH": openssh_place,
+    "rclone": lambda _: rclone_place(),
+    "LocalStack": lambda _: localstack_place(),
 }
-SERVERS = ["ftp", "ftps", "sftp"]
+SERVERS = ["ftp", "ftps", "sftp", "vsftpd", "vsftpd with TLS", "OpenSSH"]
 
 
 @pytest.fixture(params=PLACES)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import random
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,8 @@ from converter.destinations.folder import FolderDestination
 from converter.journal import Journal, Past, Run
 
 from . import kill
-from .kill import EVENTS, SERVERS, Moment, Rounds, check_done, check_killed, draw, events_of, lines_of, rows
+from .doomed import HOWS, How, Moment
+from .kill import EVENTS, PHASES, SERVERS, Rounds, check_done, check_killed, draw, events_of, lines_of, rows
 
 NAME = "ftp_dpm_1234_1366545717.sync.{}.gz"
 EXPECTED = lines_of(rows(1, 3))
@@ -33,19 +36,24 @@ def test_f1_killed_at_any_moment_no_row_is_lost_or_there_twice(tmp_path: Path, p
     with SERVERS[place](tmp_path) as server:
         rounds = Rounds(server, tmp_path, seed=7)
         for number in range(10):
-            rounds.play(f"round-{number}", *rounds.draw())
+            rounds.play(f"round-{number}", *rounds.draw(number))
 
 
-@pytest.mark.parametrize("event", ["made", "publishing", "published"])
-def test_f1_killed_after_an_event_no_row_is_lost_or_there_twice(tmp_path: Path, event: str) -> None:
+def test_f1_killed_in_each_phase_no_row_is_lost_or_there_twice(tmp_path: Path) -> None:
+    kills: list[tuple[str, How, str]] = [
+        ("began", "before", "run"),
+        ("began", "after", "began"),
+        ("made", "torn", "began"),
+        ("made", "after", "made"),
+        ("arrived", "after", "arrived"),
+        ("publishing", "after", "publishing"),
+        ("published", "before", "publishing"),
+        ("published", "after", "published"),
+    ]
     with SERVERS["folder"](tmp_path) as server:
-        rounds = Rounds(server, tmp_path, seed=7, count=20_000)
-        for number in range(5):  # a run may be done before it is killed
-            rounds.play(f"round-{number}", Moment(event=event))
-            if rounds.kills:
-                break
-        assert rounds.kills
-        assert "nothing yet" not in rounds.kills
+        rounds = Rounds(server, tmp_path, seed=7, count=10_000)
+        rounds.play("round", *(Moment(event=event, how=how) for event, how, _ in kills))
+    assert rounds.kills == Counter(phase for _, _, phase in kills)
 
 
 @pytest.mark.parametrize(
@@ -87,10 +95,28 @@ def test_a_torn_line_of_a_journal_is_no_event(tmp_path: Path) -> None:
 def test_moments_are_of_all_phases() -> None:
     moments = [draw(random.Random(seed), 10, 4, 9) for seed in range(2000)]
     assert {moment.event for moment in moments} == {"", *EVENTS}
+    assert {moment.how for moment in moments} == set(HOWS)
     assert {moment.times for moment in moments} == set(range(1, 10))
-    assert 10 < max(moment.seconds for moment in moments if not moment.event) <= 11
-    assert 4 < max(moment.seconds for moment in moments if moment.event) <= 4.4
+    assert 14 < max(moment.seconds for moment in moments if not moment.event) <= 15
+    assert 5 < max(moment.seconds for moment in moments if moment.event) <= 6
     assert min(moment.seconds for moment in moments if not moment.event) < 0.1
+
+
+def test_of_50_rounds_each_phase_is_aimed_at(tmp_path: Path) -> None:
+    with SERVERS["folder"](tmp_path) as server:
+        rounds = Rounds(server, tmp_path, seed=1, count=100)
+    for _ in range(3):
+        first = [rounds.draw(number)[0] for number in range(50)]
+        aimed = {moment.event for moment in first if moment.how == "after" and not moment.seconds}
+        assert aimed >= set(PHASES)
+
+
+@pytest.mark.parametrize("kill", [{"event": "run", "seconds": 0.001}, {"seconds": 0.001}])
+def test_killed_some_time_after_a_moment(tmp_path: Path, kill: dict[str, Any]) -> None:
+    with SERVERS["folder"](tmp_path) as server:
+        rounds = Rounds(server, tmp_path, seed=1, count=100)
+        rounds.play("round", Moment(**kill), Moment(**kill))
+        assert rounds.kills.total() == 2
 
 
 def test_rows_are_distinct_and_the_same_for_a_seed() -> None:
@@ -106,7 +132,7 @@ def test_a_row_too_many_is_noticed_in_what_is_there(tmp_path: Path, monkeypatch:
 
 
 def test_a_run_that_fails_is_told(tmp_path: Path) -> None:
-    (tmp_path / "unharmed").write_bytes(b"a file, where the folder should be")
+    (tmp_path / "warming-up").write_bytes(b"a file, where the folder should be")
     with SERVERS["folder"](tmp_path) as server, pytest.raises(AssertionError, match="exit code 1"):
         Rounds(server, tmp_path, seed=1, count=100)
 

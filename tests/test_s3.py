@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import gc
 import json
@@ -9,8 +10,9 @@ import random
 import re
 import ssl
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +27,7 @@ from converter.errors import DestinationError, JobError, TransientError
 from converter.job import S3
 from converter.spec.names import FileName
 
+from .servers.localstack import localstack_place
 from .servers.s3 import KEY, MOST_BYTES, SECRET, SENT, S3Place, moto, rclone_place, s3_place
 from .servers.scripted_s3 import Act, ScriptedPlace, scripted_place
 
@@ -40,9 +43,16 @@ def place() -> Iterator[S3Place]:
         yield made
 
 
-@pytest.fixture(params=["moto", "rclone"])
-def any_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[S3Place]:
-    with s3_place() if request.param == "moto" else rclone_place(tmp_path) as made:
+ANY: dict[str, Callable[[], AbstractContextManager[S3Place]]] = {
+    "moto": s3_place,
+    "rclone": rclone_place,
+    "LocalStack": localstack_place,
+}
+
+
+@pytest.fixture(params=ANY)
+def any_place(request: pytest.FixtureRequest) -> Iterator[S3Place]:
+    with ANY[request.param]() as made:
         yield made
 
 
@@ -134,8 +144,33 @@ def test_a_part_that_is_given_up_leaves_nothing(any_place: S3Place) -> None:
     assert not destination.holds(arrived)
 
 
+@pytest.mark.parametrize(
+    "changes, why",
+    [
+        ({"crc32": 1}, "BadDigest"),
+        ({"bytes": len(DATA) + 1}, "InvalidRequest"),
+        ({}, "PreconditionFailed.*ever overwritten"),
+    ],
+)
+def test_f10_f11_a_server_that_compares_completes_nothing_that_is_not_what_was_sent(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, int], why: str
+) -> None:
+    with localstack_place() as place:
+        destination = place.destination()
+        part = send(destination)
+        assert part.state["proof"] == "crc32"
+        there = {}
+        if not changes:  # somebody else was quicker, after we had looked
+            place.put(FIRST, OTHER)
+            there = {FIRST: OTHER}
+            monkeypatch.setattr(destination, "_look", lambda part: "nothing")
+        with pytest.raises(DestinationError, match=why):
+            destination.publish(dataclasses.replace(part, **changes))
+        assert place.visible() == there
+
+
 def test_an_upload_that_is_gone_has_to_be_sent_again(tmp_path: Path) -> None:
-    with rclone_place(tmp_path) as place:  # moto fails where the upload is gone
+    with rclone_place() as place:  # moto fails where the upload is gone
         destination = place.destination()
         part = send(destination)
         destination.discard(FIRST, part.state)
@@ -251,7 +286,7 @@ def test_the_scheme_opens_it() -> None:
 
 
 def test_f12_a_wrong_secret_is_found_before_converting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with rclone_place(tmp_path) as place:
+    with rclone_place() as place:
         for variable, value, words in (
             ("AWS_SECRET_ACCESS_KEY", "wrong-secret", "SignatureDoesNotMatch"),
             ("AWS_ACCESS_KEY_ID", "AKIAWRONG", "InvalidAccessKeyId"),

