@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from converter.convert import files_of, target_of
+from converter.delivery import aside
 from converter.destinations.base import Finding
 from converter.errors import ConverterError
 from converter.job import Job
@@ -41,7 +42,7 @@ def _of_destination(job: Job, now: float | None) -> list[Finding]:
     name, limits, destination = target_of(job, now)
     found = [Finding("warning", warning) for warning in job.warnings]
     try:
-        found += destination.check(name)
+        found += aside(lambda: destination.check(name)).result()
     finally:
         with contextlib.suppress(ConverterError):
             destination.close()

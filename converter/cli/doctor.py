@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from converter.cli.signals import stop_on_signals
+
 
 def doctor(
     job_file: Annotated[str, typer.Argument(metavar="JOB.toml", help="The job file.")],
@@ -20,6 +22,7 @@ def doctor(
     A line for each finding: ok, warning or error, and what to do. Ends with 1 where there is an error.
     """
     del debug  # main() looks for it
+    stop_on_signals()
     from converter.doctor import doctor as findings_of
     from converter.job import Job, changes_of
 
