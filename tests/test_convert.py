@@ -256,6 +256,14 @@ def test_a_destination_of_a_scheme_that_is_not_known_is_an_error(run: Run) -> No
         run.convert(ROWS, output={"to": "fil://somewhere/a"})
 
 
+@pytest.mark.parametrize(
+    "url, what", [("s3://", "bucket"), ("sftp:///inbound", "host"), ("ftp://user@:x/inbound", "host")]
+)
+def test_a_destination_without_a_host_is_an_error(run: Run, url: str, what: str) -> None:
+    with pytest.raises(JobError, match=f"which names no {what}"):
+        run.convert(ROWS, output={"to": url})
+
+
 def test_rejects_are_in_the_order_of_the_file_whatever_they_are_for(run: Run) -> None:
     content = "id,a\n" + "u,x\n" * 100 + "u:1,x\nshort\nu:2,x\n" + 'u,"x"y\n' + "u:3,x\n"
     run.convert(content)

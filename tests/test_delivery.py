@@ -445,6 +445,15 @@ def test_f22_after_a_line_that_is_torn_a_journal_takes_no_more(tmp_path: Path, m
     assert past.published == {1}
 
 
+def test_f22_a_lock_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(DestinationError, match=r"Cannot write the report to '.*file'.* report\.dir"),
+        locked(tmp_path / "file" / "x.journal"),
+    ):
+        pass
+
+
 def test_f25_a_lock_is_held_by_one_and_names_it(tmp_path: Path) -> None:
     path = tmp_path / "new" / "x.journal"
     with locked(path):
