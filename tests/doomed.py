@@ -39,9 +39,9 @@ _SLOW_TO_LOAD = [
 class Moment:
     """When a run is killed.
 
-    With an `event`: right before the run notes it for the so-manieth time, after what it tells of has happened; when
-    the line in the journal is torn; or right after it. With `seconds` as well: so long after that. With `seconds`
-    alone: so long after the start.
+    With an `event`: right before the run notes it for the so-manieth time, after what it tells of has happened; with
+    the last line of the journal torn; or right after it. With `seconds` as well: so long after that, but for a torn line.
+    With `seconds` alone: so long after the start.
     """
 
     seconds: float = 0
@@ -95,8 +95,11 @@ def _doom(moment: Moment) -> None:
         if due and moment.how == "before":
             _die(moment.seconds)
         note(journal, event, **facts)
-        if due and moment.how == "torn" and journal._descriptor is not None:
-            os.ftruncate(journal._descriptor, os.fstat(journal._descriptor).st_size - 7)
+        if due and moment.how == "torn":
+            with journal._lock:  # a line that is torn is the last one: nobody adds another
+                if journal._descriptor is not None:
+                    os.ftruncate(journal._descriptor, os.fstat(journal._descriptor).st_size - 7)
+                _die(0)
         if due:
             _die(moment.seconds)
 
