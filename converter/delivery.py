@@ -262,7 +262,7 @@ class Delivery:
         """Remove what an earlier run has left, as far as it is not published and that can be done."""
         self._tries, self.published = past.tries, past.published
         self.arrived = {number: part for number, part in past.arrived.items() if number in past.published}
-        with contextlib.suppress(DestinationError):
+        with contextlib.suppress(DestinationError):  # what stays is never visible, and the new run goes first
             self._listening(lambda: self._sweep(past))
         self.discard()
 
@@ -296,12 +296,12 @@ class Delivery:
     def made(self, number: int, part: Part, text_crc32: int) -> None:
         """Note that a part is made."""
         self._expected[number] = part.bytes, int(part.crc32, 16)
-        self._note("made", number=number, text_crc32=text_crc32, **asdict(part))
+        self._journal.note("made", number=number, text_crc32=text_crc32, **asdict(part))
 
     def has_arrived(self, number: int, arrived: Arrived) -> None:
         """Note that a part is there whole."""
         self._in_place = None
-        self._note("arrived", number=number, **asdict(arrived))
+        self._journal.note("arrived", number=number, **asdict(arrived))
         self.arrived[number] = arrived
         if self._each:
             self._publish(number)
@@ -387,7 +387,7 @@ class Delivery:
     def _publish(self, number: int) -> None:
         self.retrying(self.destination.publish, self.arrived[number])
         self.published.add(number)
-        self._note("published", number=number)
+        self._journal.note("published", number=number)
 
     def _submit(self, replay: Replay, number: int, name: str) -> None:
         self._tasks.append(aside(lambda: self._send(replay, number, name)))  # the slots bound how many there are
@@ -439,7 +439,7 @@ class Delivery:
             raise
         tries[-1] = name, dict(incoming.state)
         try:
-            self._note("began", number=number, name=name, state=tries[-1][1])
+            self._journal.note("began", number=number, name=name, state=tries[-1][1])
         except BaseException:
             incoming.abort()
             raise
@@ -490,11 +490,8 @@ class Delivery:
         return task.done() and task.result()
 
     def _close(self) -> None:
-        with contextlib.suppress(DestinationError):
+        with contextlib.suppress(DestinationError):  # everything has been said by then
             self.destination.close()
-
-    def _note(self, event: str, **facts: Any) -> None:
-        self._journal.note(event, **facts)
 
     def _sleep(self, seconds: float) -> None:
         if seconds > 0 and self._over.wait(seconds):
