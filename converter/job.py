@@ -91,12 +91,6 @@ def _no_truth(value: object) -> object:
     return value
 
 
-def _suffix(suffix: str) -> str:
-    if "/" in suffix or not suffix.isprintable() or re.fullmatch(r"\.(gz|gpg|pgp|sync|overwrite)|\.[0-9]+", suffix):
-        raise ValueError("a suffix has no slash, and is none that an inbound file may end in")
-    return suffix
-
-
 def _as_list(value: object) -> object:
     return [value] if isinstance(value, str | int | Mapping) else value
 
@@ -523,27 +517,34 @@ class S3(Section):
         return self
 
 
-class Ftp(Section):
+class FileServer(Section):
+    """How parts are written to a server that knows files by name."""
+
+    timeout: Annotated[float, Field(gt=0)] = 60
+    """Seconds to wait for a connection, and for the server to go on."""
+    partial_suffix: Name = ".partial"
+    """What names end in until all parts are published. Some servers act on any name: choose one that yours leaves."""
+
+    @field_validator("partial_suffix")
+    @classmethod
+    def _harmless_suffix(cls, suffix: str) -> str:
+        if "/" in suffix or not suffix.isprintable() or re.fullmatch(r"\.(gz|gpg|pgp|sync|overwrite)|\.[0-9]+", suffix):
+            raise ValueError("a suffix has no slash, and is none that an inbound file may end in")
+        return suffix
+
+
+class Ftp(FileServer):
     """How parts are written by FTP and FTPS."""
 
     passive: bool = True
     """Whether the server says where data goes; if not, it connects back to this machine."""
     tls_ca_file: str | None = None
     """A file with the certificates to trust, in place of the system's."""
-    timeout: Annotated[float, Field(gt=0)] = 60
-    """Seconds to wait for a connection, and for the server to go on."""
-    partial_suffix: Name = ".partial"
-    """What names end in until all parts are published. Some servers act on any name: choose one that yours leaves."""
     read_back: bool = True
     """Whether a part sent by plain FTP, which notices no damage, is read again and compared."""
 
-    @field_validator("partial_suffix")
-    @classmethod
-    def _harmless_suffix(cls, suffix: str) -> str:
-        return _suffix(suffix)
 
-
-class Sftp(Section):
+class Sftp(FileServer):
     """How parts are written by SFTP."""
 
     key_file: str | None = None
@@ -554,15 +555,6 @@ class Sftp(Section):
     """The file of known host keys; `~/.ssh/known_hosts`, when left out."""
     host_key_fingerprint: str | None = None
     """The host key to accept, as `ssh-keygen -l` shows it: `SHA256:…`. No file of known hosts is needed then."""
-    timeout: Annotated[float, Field(gt=0)] = 60
-    """Seconds to wait for a connection, and for the server to go on."""
-    partial_suffix: Name = ".partial"
-    """What names end in until all parts are published. Some servers act on any name: choose one that yours leaves."""
-
-    @field_validator("partial_suffix")
-    @classmethod
-    def _harmless_suffix(cls, suffix: str) -> str:
-        return _suffix(suffix)
 
     @field_validator("host_key_fingerprint")
     @classmethod
