@@ -19,29 +19,50 @@ if TYPE_CHECKING:
     from converter.convert import Progress, convert
     from converter.doctor import doctor
     from converter.errors import ConverterError
-    from converter.job import Job, Transfer
+    from converter.job import Job, SyncJob, Transfer
+    from converter.match import match
     from converter.report import Report
+    from converter.report.matches import Match
     from converter.send import send
+    from converter.sync_urls import sync_urls
 
-__all__ = ["ConverterError", "Job", "Progress", "Report", "Transfer", "__version__", "convert", "doctor", "send"]
+__all__ = [
+    "ConverterError",
+    "Job",
+    "Match",
+    "Progress",
+    "Report",
+    "SyncJob",
+    "Transfer",
+    "__version__",
+    "convert",
+    "doctor",
+    "match",
+    "send",
+    "sync_urls",
+]
 
 _HOMES = {
     "convert": "convert",
     "Progress": "convert",
     "doctor": "doctor",
     "Job": "job",
+    "SyncJob": "job",
     "Transfer": "job",
+    "match": "match",
+    "Match": "report.matches",
     "Report": "report",
     "ConverterError": "errors",
     "send": "send",
+    "sync_urls": "sync_urls",
 }
 
 
 class _Package(ModuleType):
     """The package, with its public names imported when they are asked for: the command line starts quickly.
 
-    `convert`, `doctor` and `send` are the functions, also once the modules of these names have been imported, which
-    would take their place.
+    `convert`, `doctor`, `match`, `send` and `sync_urls` are the functions, also once the modules of these names have
+    been imported, which would take their place.
     """
 
     def __getattr__(self, name: str) -> object:

@@ -26,12 +26,15 @@ _HYPHEN = b"-"
 
 
 class Compiled:
-    """Formats rows that have `columns`, in this order."""
+    """Formats rows of a job: those of frames, or of delimited text that has `columns`, in this order."""
 
-    def __init__(self, records: Records, columns: Sequence[str], loops: Loops) -> None:
+    def __init__(self, records: Records, loops: Loops, columns: Sequence[str] | None = None) -> None:
         self._loops = loops
+        self._texts = None if records.by_bytes else records.text_columns
+        columns = records.columns if columns is None else columns
         self._columns = len(columns)
-        self._form = _form(records, columns)
+        id_column = self._texts.index("id0") if self._texts else columns.index(records.job.ids[0].column)
+        self._form = _form(records, columns, id_column)
 
     def of_block(self, source: DelimitedSource, block: Block) -> Lines | None:
         """Format a block of delimited text; nothing where it is not UTF-8."""
@@ -45,7 +48,9 @@ class Compiled:
 
     def of_frame(self, frame: pl.DataFrame) -> Lines:
         """Format a frame, as `Records.texts` gives it."""
-        return self._loops.frame_lines(chunks_of(frame), self._form)
+        return self._loops.frame_lines(
+            chunks_of(frame if self._texts is None else frame.select(self._texts)), self._form
+        )
 
     def text_of(self, made: Lines, others: Sequence[Text], places: npt.NDArray[np.int64]) -> list[Text]:
         """Return the text of the lines, with other lines among them: each before the line at its place.
@@ -60,15 +65,17 @@ class Compiled:
 
 
 def counts_of(made: Lines) -> Ledger:
-    """Count the signals of the lines."""
+    """Count the signals of the lines, and the IDs that are written in another case than they have."""
     ledger = Ledger(signals_written=made.signals)
+    if made.changed:
+        ledger.ids_changed["case"] = made.changed
     if made.missing:
         ledger.signals_dropped[rules.VALUE_MISSING.name] = made.missing
     return ledger
 
 
-def _form(records: Records, columns: Sequence[str]) -> Form:
-    """Return the form of the job's lines, made of columns in this order."""
+def _form(records: Records, columns: Sequence[str], id_column: int) -> Form:
+    """Return the form of the job's lines, made of columns in this order; the ID may be beside them."""
     signals = []
     for signal in records.job.record.signals:
         start = f'"{signal.key}"="'
@@ -76,7 +83,8 @@ def _form(records: Records, columns: Sequence[str]) -> Form:
             text = f'{start}{records.constant(signal.value or "")}"'
             signals.append(Signal(layout.CONSTANT, 0, 0, text.encode()))
         else:
-            signals.append(Signal(layout.PAIR, columns.index(signal.column), 0, start.encode()))
+            look = records.is_looked_at(signal.column)
+            signals.append(Signal(layout.PAIR, columns.index(signal.column), 0, start.encode(), look))
     for each in records.lists:
         tokens = each.tokens
         if tokens.column is None:
@@ -84,22 +92,24 @@ def _form(records: Records, columns: Sequence[str]) -> Form:
         else:
             kind = layout.TRAITS if each.wrong == "not_digits" else layout.CODES
             signals.append(Signal(kind, columns.index(tokens.column), ord(tokens.separator), each.prefix.encode()))
-    type_ = records.id_type
+    (type_,) = records.id_types
+    case = "preserve" if not records.by_bytes else type_.case or records.job.ids[0].case
     id_bytes = np.zeros(256, np.uint8)
     for byte in range(128):
         if byte == ord('"'):  # in delimited text it may stand for half of one
             continue
         given = bytes([byte])
-        cased = given.lower() if records.case == "lower" else given.upper() if records.case == "upper" else given
+        cased = given.lower() if case == "lower" else given.upper() if case == "upper" else given
         if cased in type_.plain or (type_.groups and given == _HYPHEN):
             id_bytes[byte] = cased[0]
     return Form(
-        columns.index(records.job.id.column),
+        id_column,
         id_bytes,
         _HYPHEN.join(b"x" * count for count in type_.groups),
         signals,
         records.most_line_bytes,
         id_not_zero=type_.device,
+        id_look=0 if type_.groups else layout.CARDS if records.cards else layout.NUMBERS,
         bad_byte=ord('"' if records.job.record.comma == "keep" else ","),
     )
 

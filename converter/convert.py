@@ -16,18 +16,17 @@ import datetime
 import importlib.metadata
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import polars as pl
+from typing import TYPE_CHECKING, Any
 
 from converter._version import __version__
-from converter.delivery import Delivery, aside, delivery_of, destination_of, warnings_of
-from converter.destinations import Destination
-from converter.engine import Converted, collected, convert_all
+from converter.delivery import Delivery, delivery_of, destination_of
+from converter.engine import Converted
 from converter.errors import (
+    ColumnError,
     ConverterError,
     DestinationError,
     EmptyInputError,
@@ -35,18 +34,34 @@ from converter.errors import (
     ResumeError,
     StoppedError,
     TooManyRejectsError,
+    shown,
 )
-from converter.job import Job
+from converter.gather import Found, converted_by
+from converter.job import Job, Output
 from converter.journal import Journal, Past, locked
 from converter.journal import Run as JournalRun
 from converter.ledger import Ledger
-from converter.parts import Cutter, Limits, Packer, Part, PartWriter, Planned
-from converter.records import Records
-from converter.report import Report, records_of, signals_of
+from converter.parts import Buffer, Cutter, Filter, Packer, Part, PartWriter, Planned
+from converter.plan import (
+    Moment,
+    Plan,
+    checked,
+    concealing,
+    journal_path,
+    moment_of,
+    planned_of,
+    rejects_path_of,
+    report_folder,
+    report_path_of,
+)
+from converter.report import Report, ids_of, records_of, signals_of
 from converter.report.rejects import RejectsFile
-from converter.sources import InputFile, Source, find_files, open_source
-from converter.spec.names import FileName
-from converter.spec.rules import SOURCE_RULES
+from converter.sources import InputFile, find_files
+from converter.spec.ids import ID_TYPES, RECOGNISED
+from converter.spec.rules import CASE_COLLISION, SOURCE_RULES
+
+if TYPE_CHECKING:
+    from converter.pgp import Key
 
 
 @dataclass(frozen=True)
@@ -61,73 +76,6 @@ class Progress:
     arrived: int
     bytes_written: int
     seconds: float
-
-
-class Moment(NamedTuple):
-    """When a run was begun: the timestamp in its names, and the day in UTC."""
-
-    timestamp: int
-    sent: datetime.date
-
-
-class Target(NamedTuple):
-    """What parts are named, how large they get, and where they go."""
-
-    name: FileName
-    limits: Limits
-    destination: Destination
-
-
-class Plan(NamedTuple):
-    """What a job would do, checked but not begun."""
-
-    job: Job
-    moment: Moment
-    name: FileName
-    files: list[InputFile]
-    sources: list[Source]
-    records: Records
-    limits: Limits
-    destination: Destination
-    report_path: Path
-    rejects_path: Path
-
-    def part_name(self, number: int) -> str:
-        """Return the name of part `number`, counted from 1."""
-        return str(self.name.part(number))
-
-    def preview(self, rows: int = 5) -> pl.DataFrame:
-        """Return the first rows as `Records.lines` gives them, without writing anything."""
-        source = self.sources[0]
-        for piece in source.pieces(self.records.columns):
-            if not piece.rows:
-                continue
-            texts = self.records.texts(
-                piece.frame.head(rows), source.schema, json_lists=source.json_lists, nullable=source.nullable
-            )
-            return collected(source.file, self.records.lines(texts))
-        return pl.DataFrame()
-
-
-def plan(job: Job, *, now: float | None = None) -> Plan:
-    """Check all that can be known before converting: files, columns, names, the destination.
-
-    `now` is UNIX seconds, the clock's when left out. Raises `JobError`, `InputError` and `DestinationError`.
-    """
-    with _concealing(job):
-        planned = _planned(job, _moment(job, now))
-        _checked(planned)
-        return planned
-
-
-def target_of(job: Job, now: float | None = None) -> Target:
-    """Return where a job sends to; nothing is asked of it. Raises `JobError` where that cannot be anything."""
-    return _target(job, _moment(job, now))
-
-
-def files_of(job: Job) -> list[InputFile]:
-    """Check the input of a job. Raises `JobError` and `InputError`."""
-    return [source.file for source in _opened(job, Records(job, _limits(job).line_bytes))]
 
 
 def convert(
@@ -145,115 +93,26 @@ def convert(
     Raises a `ConverterError`; nothing is published then, or the error says so. The report and the rejects are written
     as well where too many rows were rejected.
     """
-    journal = Journal(_journal_path(job))
-    with _concealing(job), locked(journal.path):
+    journal = Journal(journal_path(job))
+    with concealing(job), locked(journal.path):
         past = journal.read()
         say = notify or (lambda _: None)
         try:
             if not (resume and past):
-                run = _Run(job, journal, _planned(job, _moment(job, now)))
+                run = _Run(job, journal, planned_of(job, moment_of(job, now)))
                 run.begin(past)
             elif past.report:
                 return _resumed(job, journal, past, say)
             else:
-                run = _Run(job, journal, _planned(job, _moment_of(past)))
+                run = _Run(job, journal, planned_of(job, _moment_of(past)))
                 run.go_on(past, say)
             return run.report(progress or (lambda _: None))
         finally:
             journal.close()
 
 
-@contextlib.contextmanager
-def _concealing(job: Job) -> Iterator[None]:
-    """Keep what the job took from the environment out of errors."""
-    try:
-        yield
-    except ConverterError as error:
-        error.args = tuple(job.conceal(text) for text in error.args)
-        raise
-
-
-def _moment(job: Job, now: float | None) -> Moment:
-    now = time.time() if now is None else now
-    return Moment(job.output.timestamp or int(now), datetime.datetime.fromtimestamp(now, datetime.UTC).date())
-
-
 def _moment_of(past: Past) -> Moment:
     return Moment(past.run.timestamp, datetime.date.fromisoformat(past.run.sent))
-
-
-def _planned(job: Job, moment: Moment) -> Plan:
-    records = Records(job, _limits(job).line_bytes)
-    sources = _opened(job, records)
-    name, limits, destination = _target(job, moment)
-    folder = _report_folder(job)
-    return Plan(
-        job,
-        moment,
-        name,
-        [source.file for source in sources],
-        sources,
-        records,
-        limits,
-        destination,
-        _report_path(folder, name.stem),
-        _rejects_path(folder, name.stem),
-    )
-
-
-def _limits(job: Job) -> Limits:
-    output = job.output
-    return Limits(output.max_part_bytes, output.max_part_raw_bytes, output.compression == "gzip")
-
-
-def _target(job: Job, moment: Moment) -> Target:
-    output, limits = job.output, _limits(job)
-    name = FileName(
-        kind=output.kind,
-        dpids=(output.dpid,),
-        timestamp=moment.timestamp,
-        mode=output.mode,
-        target=output.target,
-        extension=".gz" if output.compression == "gzip" else "",
-    )
-    return Target(name, limits, destination_of(job, moment.sent, limits.part_bytes))
-
-
-def _opened(job: Job, records: Records) -> list[Source]:
-    """Find the input, and see that it has the columns that the job uses, in a form that can be used."""
-    sources = [open_source(file, job.input, records.columns) for file in find_files(job.input)]
-    for source in sources:
-        records.texts(
-            pl.LazyFrame(schema=source.schema), source.schema, json_lists=source.json_lists, nullable=source.nullable
-        )
-    return sources
-
-
-def _checked(plan: Plan) -> list[str]:
-    """Check the destination; return warnings."""
-    try:
-        return warnings_of(aside(lambda: plan.destination.check(plan.name)).result())
-    except BaseException:
-        plan.destination.close()
-        raise
-
-
-def _report_folder(job: Job) -> Path:
-    return Path(job.report.dir).expanduser()
-
-
-def _report_path(folder: Path, stem: str) -> Path:
-    return folder / f"{stem}.report.json"
-
-
-def _rejects_path(folder: Path, stem: str) -> Path:
-    return folder / f"{stem}.rejects.ndjson.gz"
-
-
-def _journal_path(job: Job) -> Path:
-    """Return where the journal of the job's runs is: the same for the same job, whenever it runs."""
-    dpids = "_".join(str(dpid) for dpid in (job.output.dpid, job.output.target) if dpid is not None)
-    return _report_folder(job) / f"{job.output.kind}_{dpids}.{job.digest[:12]}.journal"
 
 
 def _resumed(job: Job, journal: Journal, past: Past, notify: Callable[[str], None]) -> Report:
@@ -269,9 +128,9 @@ def _resumed(job: Job, journal: Journal, past: Past, notify: Callable[[str], Non
     delivery.arrived, delivery.published = past.arrived, past.published
     try:
         delivery.publish()
-        folder = _report_folder(job)
-        RejectsFile(_rejects_path(folder, past.run.name), (), (), show_rows=False).publish()
-        _write(_report_path(folder, past.run.name), report).publish()
+        folder = report_folder(job)
+        RejectsFile(rejects_path_of(folder, past.run.name), (), (), show_rows=False).publish()
+        _write(report_path_of(folder, past.run.name), report).publish()
         journal.note("done")
     except ConverterError as error:
         raise _still_to_publish(error, delivery) from None
@@ -289,13 +148,59 @@ def _check_input(job: Job, past: Past, files: list[InputFile], what: str) -> Non
         )
 
 
+def _check_key(past: Past, key: Key | None) -> None:
+    """Raise `ResumeError` unless parts are encrypted for the key for which those of an earlier run are."""
+    if key and key.fingerprint != past.run.key:
+        raise ResumeError(
+            f"The parts of the run {past.run.name}, which is to be resumed, are encrypted for the key {past.run.key}, "
+            f"but pgp.key holds {key.fingerprint}.",
+            "Bring the other key back, or run without --resume to encrypt all parts for this one.",
+        )
+
+
 def _fingerprints(job: Job, files: list[InputFile]) -> list[dict[str, Any]]:
     return [{**file._asdict(), "path": job.conceal_path(str(file.path))} for file in files]
 
 
-def _compressor(job: Job) -> str:
-    library = "zlib-ng" if job.output.compression_level == "small" else "isal"
-    return f"{job.output.compression_level}: {library} {importlib.metadata.version(library)}"
+def _compressor(plan: Plan) -> str:
+    level = plan.job.output.compression_level
+    library = "zlib-ng" if level == "small" else "isal"
+    encrypted = f"pgp: GnuPG {plan.key.gnupg}, " if plan.key else ""
+    return f"{encrypted}{level}: {library} {importlib.metadata.version(library)}"
+
+
+def _encrypting(key: Key) -> Callable[[Callable[[Buffer], None]], Filter]:
+    """Return what makes the filter of a part."""
+    from converter.pgp import Encryption  # here, since few ask for it
+
+    return partial(Encryption, key)
+
+
+def _collide(found: Found) -> list[str]:
+    """Say how many IDs differ from another by nothing but case."""
+    if not (found.collisions and found.collisions.ids):
+        return []
+    ids, users = found.collisions
+    return [f"{CASE_COLLISION.name}: {ids:,} IDs, which would be {users:,} if case did not count"]
+
+
+def _mixed(job: Job, types: Mapping[str, int]) -> ColumnError:
+    """Return the error that IDs of several types are in one column, with what routes them."""
+    found = [name for name in RECOGNISED if name in types]
+    counts = ", ".join(f"{types[name]:,} {name}" for name in found)
+    routes = ", ".join(
+        f"{name} = {{ {'target' if ID_TYPES[name].device else 'dpid'} = {_source_of(name, job.output)} }}"
+        for name in found
+    )
+    return ColumnError(
+        f"The column '{shown(job.ids[0].column)}' holds IDs of several types ({counts}), and a file those of one (I1).",
+        f"Nothing was published. Route them, in place of output.dpid: [output] route = {{ {routes} }}.",
+    )
+
+
+def _source_of(name: str, output: Output) -> int | None:
+    """Return the data source that an example of a route names: that of Audience Manager's own IDs, or the job's."""
+    return 0 if ID_TYPES[name].dpid == 0 else output.dpid
 
 
 def _still_to_publish(error: ConverterError, delivery: Delivery) -> ConverterError:
@@ -323,29 +228,31 @@ class _Run:
     def __init__(self, job: Job, journal: Journal, plan: Plan) -> None:
         self._plan = plan
         self._journal = journal
-        self._delivery = delivery_of(job, plan.destination, journal)
+        self._delivery = delivery_of(job, plan.destination, journal, len(plan.names))
         self._rejects = RejectsFile(
             plan.rejects_path, plan.records.rules, plan.records.columns, show_rows=job.report.show_rows
         )
         self._started = time.monotonic()
         self._ledger = Ledger()
-        self._cuts: list[Planned] = []
+        self._found = Found()
+        self._cuts: Sequence[list[Planned]] = [[] for _ in plan.names]
         self._warnings: list[str] = []
         self._publishing = False
 
     def begin(self, past: Past | None) -> None:
         """Check the destination and begin a journal. `past` is a run that died, or is done; it is given up."""
         plan = self._plan
-        self._warnings += _checked(plan)
+        self._warnings += checked(plan)
         if past and not past.is_done:
             self._give_up(past)
         self._journal.begin(
             JournalRun(
-                plan.name.stem,
+                [name.stem for name in plan.names],
                 plan.name.timestamp,
                 plan.moment.sent.isoformat(),
-                _compressor(plan.job),
+                _compressor(plan),
                 _fingerprints(plan.job, plan.files),
+                plan.key.fingerprint if plan.key else None,
             )
         )
 
@@ -367,6 +274,7 @@ class _Run:
         """Take over what a run that died has delivered."""
         job = self._plan.job
         _check_input(job, past, self._plan.files, "is to be resumed")
+        _check_key(past, self._plan.key)
         self._journal.go_on()
         try:
             self._delivery.take_over(past)
@@ -375,7 +283,7 @@ class _Run:
         held = set(self._delivery.arrived)
         self._cuts = past.planned(held)
         notify(f"Resuming {past.run.name}: {len(held)} parts are there already, and not sent again.")
-        if past.run.compressor != _compressor(job):
+        if past.run.compressor != _compressor(self._plan):
             notify("Another version of the compressor goes on with it: parts are cut as before, in other bytes.")
 
     def report(self, progress: Callable[[Progress], None]) -> Report:
@@ -411,35 +319,56 @@ class _Run:
         if isinstance(error, ConverterError):
             _kept(error, len(delivery.published))
 
-    def _converted(self, progress: Callable[[Progress], None]) -> list[Part]:
-        """Convert everything; the parts have arrived whole, but are not visible yet."""
+    def _converted(self, progress: Callable[[Progress], None]) -> dict[int, Part]:
+        """Convert everything; the parts, by number, have arrived whole, but are not visible yet."""
         plan = self._plan
-        cutter = Cutter(plan.limits.block_bytes)
-        level = plan.job.output.compression_level
-        with Packer(plan.limits, plan.job.threads, self._create, self._describe, level, self._cuts) as packer:
+        with contextlib.ExitStack() as stack:
+            packers = [stack.enter_context(self._packer(place)) for place in range(len(plan.names))]
+            cutters = [Cutter(plan.limits.block_bytes) for _ in packers]
             position = 0
-            stretches = convert_all(plan.records, plan.sources, plan.job.threads)
-            with contextlib.closing(stretches):
-                for converted in stretches:
-                    for block in cutter.feed(converted.texts):
+            stretches = stack.enter_context(
+                contextlib.closing(converted_by(plan.job, plan.records, plan.sources, self._found))
+            )
+            for converted in stretches:
+                for cutter, packer, texts in zip(cutters, packers, converted.texts, strict=True):
+                    for block in cutter.feed(texts):
                         packer.add(*block)
-                    self._note(converted)
-                    position = self._position(converted)
-                    progress(self._progress(position, packer))
-            for block in cutter.finish():
-                packer.add(*block)
-            parts = packer.finish()
+                self._note(converted)
+                position = self._position(converted)
+                progress(self._progress(position, packers))
+            for cutter, packer in zip(cutters, packers, strict=True):
+                for block in cutter.finish():
+                    packer.add(*block)
+                packer.finish()
             while not self._delivery.wait(1.0):
-                progress(self._progress(position, packer))
-            return parts
+                progress(self._progress(position, packers))
+        return {
+            plan.number_of(place, split): part
+            for place, packer in enumerate(packers)
+            for split, part in enumerate(packer.parts, 1)
+        }
 
-    def _prove(self, parts: list[Part]) -> None:
-        """Prove that nothing was lost and that the input is still what was read."""
+    def _packer(self, place: int) -> Packer:
+        """Return what makes the parts of a set."""
+        plan = self._plan
+        numbered = partial(plan.number_of, place)
+        return Packer(
+            plan.limits,
+            plan.job.threads,
+            lambda split: self._create(numbered(split)),
+            lambda split: self._describe(numbered(split)),
+            plan.job.output.compression_level,
+            self._cuts[place],
+            _encrypting(plan.key) if plan.key else None,
+        )
+
+    def _prove(self, parts: Mapping[int, Part]) -> None:
+        """Prove that nothing was lost, that the input is still what was read, and that IDs are of one type a set."""
         self._ledger.check()
-        lines = sum(part.lines for part in parts)
-        if lines != self._ledger.written:
+        lines = sum(part.lines for part in parts.values())
+        if lines != self._ledger.lines:
             raise LedgerError(
-                f"{self._ledger.written:,} rows were written, but the parts hold {lines:,} lines.",
+                f"{self._ledger.lines:,} lines were written, but the parts hold {lines:,}.",
                 "Nothing was published; please report this as a bug.",
             )
         for file in self._plan.files:
@@ -448,17 +377,20 @@ class _Run:
             raise EmptyInputError(
                 "The input has no rows, so there is nothing to send (C10).", "Is the export complete?"
             )
+        types = self._ledger.id_types
+        if len(types) > 1 and not self._plan.job.output.route:
+            raise _mixed(self._plan.job, types)
 
-    def _published(self, parts: list[Part]) -> Report:
+    def _published(self, parts: Mapping[int, Part]) -> Report:
         """Make the parts visible, or raise where too few rows are left; write the report either way."""
         plan, ledger = self._plan, self._ledger
         if not (parts and plan.job.report.allows(ledger.rejects, ledger.read)):
             # Where parts are published one by one, those are out.
-            visible = [part for number, part in enumerate(parts, 1) if number in self._delivery.published]
+            visible = [part for number, part in parts.items() if number in self._delivery.published]
             self._rejects.publish()
             _write(plan.report_path, self._described(visible)).publish()
             raise self._too_few_left()
-        report = self._described(parts)
+        report = self._described(list(parts.values()))
         written = _write(plan.report_path, report)
         try:
             self._publishing = True  # from here on, what has arrived stays, even where nothing can be noted
@@ -479,16 +411,20 @@ class _Run:
             job=plan.job.public(),
             input=[{"path": plan.job.conceal_path(str(file.path)), "bytes": file.size} for file in plan.files],
             records=records_of(ledger),
+            ids=ids_of(ledger, self._found),
             signals=signals_of(ledger),
             parts=parts,
             seconds=round(seconds, 3),
             bytes_per_second=round(sum(file.size for file in plan.files) / max(seconds, 1e-3)),
             published=bool(parts),
             version=__version__,
+            encrypted_for=plan.key.fingerprint if plan.key else None,
             warnings=[
                 *plan.job.warnings,
                 *self._warnings,
                 *(f"{name}: {count:,} rows" for name, count in sorted(ledger.warnings.items())),
+                *(f"{name}: {count:,} IDs" for name, count in sorted(self._found.over_limit.items())),
+                *_collide(self._found),
             ],
         )
 
@@ -524,15 +460,15 @@ class _Run:
         files = self._plan.files
         return sum(file.size for file in files[: files.index(converted.file)]) + converted.position
 
-    def _progress(self, position: int, packer: Packer) -> Progress:
+    def _progress(self, position: int, packers: Sequence[Packer]) -> Progress:
         return Progress(
             position,
             sum(file.size for file in self._plan.files),
             self._ledger.written + self._ledger.rejects,
             self._ledger.rejects,
-            len(packer.parts),
+            sum(len(packer.parts) for packer in packers),
             len(self._delivery.arrived),
-            packer.bytes,
+            sum(packer.bytes for packer in packers),
             time.monotonic() - self._started,
         )
 

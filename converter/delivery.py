@@ -47,13 +47,13 @@ def destination_of(document: Job | Transfer, sent: datetime.date, most_bytes: in
     )
 
 
-def delivery_of(document: Job | Transfer, destination: Destination, journal: Journal) -> Delivery:
-    """Return a delivery as a job asks for it."""
+def delivery_of(document: Job | Transfer, destination: Destination, journal: Journal, sets: int = 1) -> Delivery:
+    """Return a delivery as a job asks for it. Of each of so many sets of parts one may be under way all the time."""
     output = document.output
     return Delivery(
         destination,
         journal,
-        uploads=output.uploads,
+        uploads=output.uploads + sets - 1,
         retry_seconds=output.retry_seconds,
         bandwidth=output.bandwidth,
         each=output.publish == "each",
@@ -230,7 +230,7 @@ class Delivery:
         self._is_left = False
         self._failure: BaseException | None = None
         self._spools: set[Spool] = set()
-        self._in_place: Incoming | None = None
+        self._in_place: dict[int, Incoming] = {}
         self._tries: dict[int, list[Try]] = defaultdict(list)
         self._expected: dict[int, tuple[int, int]] = {}
         self.arrived: dict[int, Arrived] = {}
@@ -269,16 +269,16 @@ class Delivery:
     def _sweep(self, past: Past) -> None:
         """Remove what was begun by a run that died before it could note how that is found again.
 
-        Only a run that named its parts itself has the whole of their names: others may be sending some of them.
+        Only a run that named its parts itself knows all of their names: others may be sending some of them.
         """
-        if past.run.name:
-            self.retrying(self.destination.sweep, FileName.parse(past.run.name), list(self.arrived.values()))
+        for name in past.run.names:
+            self.retrying(self.destination.sweep, FileName.parse(name), list(self.arrived.values()))
 
     def create(self, number: int, name: str) -> PartWriter:
         """Begin a part; wait until one of those before has arrived, where too many are on their way."""
         if self.destination.direct:
-            self._in_place = self._begun(number, name)
-            return _InPlace(self, number, self._in_place)
+            self._in_place[number] = self._begun(number, name)
+            return _InPlace(self, number, self._in_place[number])
         self._slots.acquire()
         self.raise_failure()
         spool = Spool(self._folder)
@@ -300,7 +300,7 @@ class Delivery:
 
     def has_arrived(self, number: int, arrived: Arrived) -> None:
         """Note that a part is there whole."""
-        self._in_place = None
+        self._in_place.pop(number, None)
         self._journal.note("arrived", number=number, **asdict(arrived))
         self.arrived[number] = arrived
         if self._each:
@@ -462,8 +462,8 @@ class Delivery:
         self._is_left = bool(wait(self._tasks, _LEAVE_SECONDS).not_done)
         for spool in list(self._spools):  # of those that did not begin
             spool.close()
-        if self._in_place:
-            self._in_place.abort()
+        for incoming in self._in_place.values():
+            incoming.abort()
         return not self._is_left
 
     def _clean_up(self, kept: Collection[int]) -> bool:

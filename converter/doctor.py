@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from converter.convert import files_of, target_of
 from converter.delivery import aside
 from converter.destinations.base import Finding
 from converter.errors import ConverterError
 from converter.job import Job
+from converter.plan import files_of, key_of, look_at, room_of, target_of
+from converter.sources import InputFile, find_files
 
 
 def doctor(job: Job, *, now: float | None = None) -> list[Finding]:
-    """Check the input, the folders and the destination of a job; nothing stays of it. Never raises `ConverterError`.
+    """Check the input, the key, the folders and the destination of a job; nothing stays of it.
 
-    Each is looked at, also where another is wrong. `now` is UNIX seconds, the clock's when left out.
+    Each is looked at, also where another is wrong. `now` is UNIX seconds, the clock's when left out. Never raises
+    `ConverterError`.
     """
     found: list[Finding] = []
-    for look in (_of_input, partial(_of_destination, now=now), _of_folder):
+    for look in (_of_input, _of_key, partial(_of_destination, now=now), _of_folder):
         try:
             found += look(job)
         except ConverterError as error:
@@ -38,18 +38,25 @@ def _of_input(job: Job) -> Iterator[Finding]:
     yield Finding("ok", f"{said} the columns that the job uses; {size:,} bytes in all.")
 
 
+def _of_key(job: Job) -> Iterator[Finding]:
+    if key := key_of(job):
+        yield Finding("ok", f"Parts can be encrypted for the key {key.fingerprint}, by GnuPG {key.gnupg}.")
+
+
 def _of_destination(job: Job, now: float | None) -> list[Finding]:
-    name, limits, destination = target_of(job, now)
+    names, limits, destination = target_of(job, now)
     found = [Finding("warning", warning) for warning in job.warnings]
     try:
-        found += aside(lambda: destination.check(name)).result()
+        found += aside(lambda: look_at(destination, names)).result()
     finally:
         with contextlib.suppress(ConverterError):
             destination.close()
-    if not destination.direct:
-        need = job.output.uploads * limits.part_bytes
-        found.append(_room(Path(job.run.spill_dir or tempfile.gettempdir()), need))
-    return found
+    if destination.direct and any(each.level == "error" for each in found):
+        return found
+    files: list[InputFile] = []
+    with contextlib.suppress(ConverterError):  # what is wrong with the input is a finding of its own
+        files = find_files(job.input)
+    return [*found, room_of(job, limits, destination, files)]
 
 
 def _of_folder(job: Job) -> list[Finding]:
@@ -59,18 +66,3 @@ def _of_folder(job: Job) -> list[Finding]:
     if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
         return [Finding("ok", f"The report can be written to '{job.report.dir}'.")]
     return [Finding("error", f"The folder '{job.report.dir}' cannot be written.", "Set report.dir to another one.")]
-
-
-def _room(folder: Path, need: int) -> Finding:
-    """See whether the spool has room for the parts that are on their way."""
-    try:
-        free = shutil.disk_usage(folder).free
-    except OSError as error:
-        return Finding("error", f"The folder '{folder}' cannot be used: {error.strerror}.", "Set run.spill_dir.")
-    if free < need:
-        return Finding(
-            "warning",
-            f"'{folder}' has {free:,} bytes free; parts on their way may take {need:,}.",
-            "Set run.spill_dir to a folder with more room, or output.uploads or output.max_part_bytes to less.",
-        )
-    return Finding("ok", f"'{folder}' has room for parts on their way.")

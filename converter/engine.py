@@ -32,6 +32,7 @@ from converter.sources.delimited import Block, DelimitedSource
 _MOST_WORKERS = 8
 _TOGETHER = 3  # stretches whose odd rows are judged together: more would hold more memory
 _FEW = 2048  # odd rows, up to which a stretch waits for others
+_NOTHING = pl.DataFrame()
 ENGINE_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 """What the libraries below raise where a file is damaged; a panic is not even an `Exception`."""
 
@@ -39,18 +40,20 @@ ENGINE_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSErro
 class Converted(NamedTuple):
     """A stretch of the input, converted.
 
-    `texts` is the text of the lines written. `rejected` are the rows with a reason, as `Records.lines` gives them,
-    and `rows` their numbers in the file; `bad` are the rows that could not be taken apart. `position` is how far
-    the file is read, in bytes.
+    `texts` is the text of the lines written, for each set of files. `rejected` are the rows with a reason, as
+    `Records.lines` gives them, and `rows` their numbers in the file; `bad` are the rows that could not be taken apart.
+    `position` is how far the file is read, in bytes. `kept` is what `Records.kept` gives of the rows written, where
+    that is asked for.
     """
 
     file: InputFile
-    texts: Sequence[Text]
+    texts: Sequence[Sequence[Text]]
     rejected: pl.DataFrame
     rows: Rows
     bad: Sequence[BadRow]
     ledger: Ledger
     position: int
+    kept: pl.DataFrame
 
 
 def convert_all(records: Records, sources: Sequence[Source], threads: int) -> Generator[Converted]:
@@ -126,15 +129,16 @@ class _Converter:
     def __init__(self, records: Records, source: Source, loops: Loops | None) -> None:
         self._records = records
         self._source = source
-        self._loops = loops
-        self._of_frames = Compiled(records, records.columns, loops) if loops else None
+        self._loops = loops = loops if records.compiled else None
+        self._of_frames = Compiled(records, loops) if loops else None
 
     def tasks(self, pool: ThreadPoolExecutor) -> Iterator[Future[Converted | _Formatted]]:
         """Yield the conversions of stretches of the file, in order."""
         source, loops = self._source, self._loops
-        # Texts that stand for a missing value are frames' to know.
-        if loops and isinstance(source, DelimitedSource) and not self._records.job.input.null_values:
-            compiled = Compiled(self._records, source.names, loops)
+        # Texts that stand for a missing value are frames' to know, and so is how an ID is changed but in its case.
+        by_bytes = self._records.by_bytes and not self._records.job.input.null_values
+        if loops and by_bytes and isinstance(source, DelimitedSource):
+            compiled = Compiled(self._records, loops, source.names)
             for each in source.blocks(loops):
                 if isinstance(each, Block):
                     yield pool.submit(self._block, compiled, source, each)
@@ -174,9 +178,13 @@ class _Converter:
         if self._of_frames:
             return self._formatted(self._of_frames, frame, piece)
         rejected = np.flatnonzero(frame["reason"].is_not_null().to_numpy())
-        lines = texts_of(frame["line"].drop_nulls())
+        kept = pl.DataFrame()
+        if self._records.keeps:
+            accepted = np.flatnonzero(frame["reason"].is_null().to_numpy())
+            kept = self._records.kept(frame).with_columns(row=pl.Series(piece.locate(accepted), dtype=pl.Int64))
+        lines = [texts_of(each) for each in self._records.by_set(frame)]
         ledger = Ledger(read=piece.rows + len(piece.bad))
-        return self._converted(lines, frame, piece.locate(rejected), piece.bad, ledger, piece.position)
+        return self._converted(lines, frame, piece.locate(rejected), piece.bad, ledger, piece.position, kept)
 
     def _texts(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         source = self._source
@@ -186,9 +194,10 @@ class _Converter:
         """Convert what was collected of a piece by the loops, but for its odd rows."""
         made = compiled.of_frame(frame)
         odd = frame[made.lines]
+        ledger = counts_of(made) + self._records.changed(frame)
         del frame  # it is large
         judged = self._judged(odd.rechunk().lazy(), odd.height) if odd.height else pl.DataFrame()
-        ledger = counts_of(made)
+        ledger.ids_changed -= self._records.changed(odd).ids_changed  # they are counted where they are judged
         ledger.read = piece.rows + len(piece.bad)
         places, lines = np.arange(odd.height), piece.locate(made.lines)
         return self._merged(compiled, made, judged, places, lines, piece.bad, ledger, piece.position)
@@ -253,29 +262,30 @@ class _Converter:
         `odd` are the places of the judged rows among the odd ones, and `lines` where all of these are in the file.
         """
         if not judged.height:
-            return self._converted(compiled.text_of(made, [], odd), judged, lines[:0], bad, ledger, position)
+            return self._converted([compiled.text_of(made, [], odd)], judged, lines[:0], bad, ledger, position)
         is_rejected = judged["reason"].is_not_null().to_numpy()
         others = texts_of(judged["line"].drop_nulls())
         texts = compiled.text_of(made, others, made.places[odd[~is_rejected]])
-        return self._converted(texts, judged, lines[odd[is_rejected]], bad, ledger, position)
+        return self._converted([texts], judged, lines[odd[is_rejected]], bad, ledger, position)
 
     def _converted(
         self,
-        texts: Sequence[Text],
+        texts: Sequence[Sequence[Text]],
         judged: pl.DataFrame,
         rows: Rows,
         bad: Sequence[BadRow],
         ledger: Ledger,
         position: int,
+        kept: pl.DataFrame = _NOTHING,
     ) -> Converted:
         """Put together what became of rows: their lines, those judged, whose rejected ones are `rows`, and `bad`."""
         if judged.height:
             ledger += self._records.tally(judged)
             judged = judged.filter(pl.col("reason").is_not_null()).rechunk()
-        ledger.written = sum(len(text.ends) for text in texts)
+        ledger.written = ledger.lines = sum(len(text.ends) for each in texts for text in each)
         for row in bad:
             ledger.rejected[row.rule.name] += 1
-        return Converted(self._source.file, texts, judged, rows, bad, ledger, position)
+        return Converted(self._source.file, texts, judged, rows, bad, ledger, position, kept)
 
 
 def collected(file: InputFile, query: pl.LazyFrame) -> pl.DataFrame:

@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Iterable
 
 _LONGEST_SHOWN = 60
+_DIGITS_OF_IDS = 5  # names of columns have fewer: `revenue_2024`
 
 
 class ConverterError(Exception):
@@ -58,6 +59,10 @@ class DestinationError(ConverterError):
     """A part could not be written, or would replace something that is there already."""
 
 
+class EncryptionError(DestinationError):
+    """Parts cannot be encrypted: GnuPG or the key of the recipient is not there, or cannot be used (N8)."""
+
+
 class TransientError(DestinationError):
     """A destination failed in a way that may pass: what was tried is worth trying again."""
 
@@ -99,9 +104,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def shown(name: str) -> str:
     """Return a name from the input as a message may show it: short, on one line, and every character visible.
 
-    Where a file has no header, its first row stands for one: an e-mail address is not shown.
+    Where a file has no header, its first row stands for one: an e-mail address is not shown, and of what has as many
+    digits as an ID only the ends are.
     """
     if "@" in name:
         return "…@…"
+    if sum(mark.isdigit() for mark in name) >= _DIGITS_OF_IDS:
+        return f"{name[:2]}…{name[-2:]}"
     text = "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in name[:_LONGEST_SHOWN])
     return text + "…" * (len(name) > _LONGEST_SHOWN)

@@ -23,6 +23,7 @@ import polars as pl
 from isal import isal_zlib
 
 from converter.errors import InputError, shown
+from converter.privacy import personal
 from converter.spec.files import (
     BLANK,
     BYTE_ORDER_MARK,
@@ -430,9 +431,12 @@ class _Judge:
             return
         ids = _cut_out(lines.array, starts[doubtful], stops[doubtful])
         for rule, file_rule in ID_RULES:
-            assert rule.rejects is not None  # noqa: S101 - for the type checker
+            rejects = rule.rejects(pl.col("id"), personal(pl.col("id")))
             # White space around an ID hides nothing, and where it is a control character it counts itself.
-            broken = [each.to_frame("id").select(rule.rejects).to_series() for each in (ids, ids.str.strip_chars())]
+            broken = [
+                each.to_frame("id").select(rejects.fill_null(value=False)).to_series()
+                for each in (ids, ids.str.strip_chars())
+            ]
             self._note(file_rule, _once(numbers[doubtful[(broken[0] | broken[1]).to_numpy()]]))
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -35,7 +35,7 @@ from pydantic_core import CoreSchema
 
 from converter.errors import JobError, nearest
 from converter.spec.environments import BETA_WARNING, FTP_WARNING, Environment, place
-from converter.spec.ids import GLOBAL_DATA_SOURCES, ID_TYPES, Case
+from converter.spec.ids import GLOBAL_DATA_SOURCES, ID_TYPES, ODC_TYPES, Case, type_of
 from converter.spec.limits import (
     PART_BYTES,
     PART_BYTES_BEST,
@@ -44,7 +44,7 @@ from converter.spec.limits import (
     TIMESTAMP_DIGITS,
     Limit,
 )
-from converter.spec.names import Mode
+from converter.spec.names import Kind, Mode
 
 Format = Literal["csv", "tsv", "parquet", "ndjson", "arrow"]
 
@@ -54,6 +54,7 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _PASSWORD = re.compile(r"(://[^/:@\s]*):(?!\$\{\w+\}@)[^\s'\"]*@")
 _USER = re.compile(r"://[^/]*@")
 _SMALLEST_PART = 100
+_SMALLEST_ENCRYPTED = 10_000  # the key of the message takes a part of it
 
 _SECRETS = (("sftp", "key_passphrase"),)
 _PLACES = (("input", "path"), ("output", "to"), ("report", "dir"))
@@ -179,29 +180,144 @@ class Input(Section):
         return self
 
 
+IdTypeName = Literal["crm", "uuid", "gaid", "idfa", "rida", "maid", "tifa", "fire", "lgudid", "vizio", "hashed_email"]
+
+
 class Id(Section):
-    """The user ID of a row."""
+    """The user ID of a row, and how it is brought into the form in which the web site sends it (C12).
+
+    The steps are always taken in this order: decode, trim, unicode, cut_prefix, cut_suffix, remove, strip_zeros, pad,
+    case, prefix, suffix, hash.
+    """
+
+    _name: ClassVar[str] = "id"
 
     column: Name
     """The column that holds it."""
-    type: Literal["crm", "uuid", "gaid", "idfa", "rida", "maid", "tifa", "fire", "lgudid", "vizio", "hashed_email"] = (
-        "crm"
-    )
-    """What kind of ID it is: its form is checked, and device IDs take Adobe's case by themselves."""
+    type: IdTypeName | Literal["auto"] = "crm"
+    """What kind of ID it is: its form is checked, and device IDs take Adobe's case by themselves.
+
+    `auto` tells each row's type from its form; `output.route` says where each type goes."""
+    decode: bool = False
+    """Whether percent-encoding, such as `%40`, is taken back, once."""
+    trim: bool = True
+    """Whether white space around the ID is removed, with characters without width and byte order marks."""
+    unicode: Literal["preserve", "nfc"] = "preserve"
+    """`nfc` writes characters that can be written in several ways in one: Unicode's normal form C."""
+    cut_prefix: str = ""
+    """A text to take away where the ID begins with it."""
+    cut_suffix: str = ""
+    """A text to take away where the ID ends in it."""
+    remove: str = ""
+    """Characters to take away wherever they are, such as `"- ."`."""
+    strip_zeros: bool = False
+    """Whether zeros at the start of an ID are taken away, but for the last character."""
+    pad: Annotated[int, Field(ge=1, le=256), BeforeValidator(_no_truth)] | None = None
+    """How many characters the ID has at least: zeros are put before a shorter one."""
     case: Case = "preserve"
     """User IDs are case-sensitive and must be exactly what the web site sends (C12)."""
-    trim: bool = True
-    """Whether white space around the ID is removed."""
+    prefix: str = ""
+    """A text to put before the ID."""
+    suffix: str = ""
+    """A text to put behind the ID."""
+    hash: Literal["sha256"] | None = None
+    """Whether the ID is hashed: SHA-256, in lower-case hexadecimal. What is such a hash already stays.
+
+    An ID of type `hashed_email` is an e-mail address then, trimmed and in lower case before it is hashed."""
 
     @model_validator(mode="after")
     def _adobes_case(self) -> Self:
-        wanted = ID_TYPES[self.type].case
+        wanted = type_of(self.type).case
         if wanted and self.case not in ("preserve", wanted):
             raise ValueError(
-                f"id.case is '{self.case}', but IDs of type {self.type} are always written in {wanted} case: "
+                f"{self._name}.case is '{self.case}', but IDs of type {self.type} are always written in {wanted} case: "
                 "leave it out."
             )
         return self
+
+    @model_validator(mode="after")
+    def _plain_for_auto(self) -> Self:
+        given = [name for name in _NOT_FOR_AUTO if getattr(self, name)] if self.type == "auto" else []
+        if given:
+            raise ValueError(
+                f"id.{given[0]} cannot be used where id.type is 'auto': it would change IDs of every type, those of "
+                "devices among them."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _hash_for_some(self) -> Self:
+        if self.hash and self.type not in ("crm", "hashed_email"):
+            raise ValueError(
+                f"{self._name}.hash cannot be used for IDs of type {self.type}: only those of type crm and "
+                "hashed_email may be hashes."
+            )
+        return self
+
+    @field_validator("prefix", "suffix")
+    @classmethod
+    def _may_be_in_an_id(cls, text: str) -> str:
+        if re.search(r"[:\x00-\x20\x7f-\xa0\ufeff]|%3[Aa]", text):
+            raise ValueError("no user ID holds a colon (or %3A), a space or a control character (I6)")
+        return text
+
+
+_NOT_FOR_AUTO = ("cut_prefix", "cut_suffix", "remove", "strip_zeros", "pad", "prefix", "suffix", "hash")
+
+
+class UserId(Id):
+    """The user ID of a data file."""
+
+    case_collisions: Literal["off", "report", "reject"] = "off"
+    """IDs that differ by nothing but case: whether they are counted, or their rows rejected (C12)."""
+
+
+class SyncColumn(Id):
+    """A column of an ID synchronisation file: the IDs of a data source."""
+
+    _name: ClassVar[str] = "sync.columns"
+
+    type: IdTypeName = "crm"
+    """What kind of ID it is: its form is checked, and device IDs take Adobe's case by themselves."""
+    dpid: Annotated[int, Field(ge=0), BeforeValidator(_no_truth)] | None = None
+    """The data source of these IDs; that of the type, when left out."""
+
+    @model_validator(mode="after")
+    def _some_data_source(self) -> Self:
+        if self.dpid is None and ID_TYPES[self.type].dpid is None:
+            raise ValueError(
+                f"sync.columns needs a dpid for the column '{self.column}': IDs of type {self.type} belong to no "
+                "global data source."
+            )
+        return self
+
+    @property
+    def source(self) -> int:
+        """The data source of these IDs."""
+        return self.dpid if self.dpid is not None else ID_TYPES[self.type].dpid or 0
+
+
+class Sync(Section):
+    """The columns of an ID synchronisation file (N6, C14), in place of an ID and what is known of it."""
+
+    columns: Annotated[tuple[SyncColumn, ...], Field(min_length=2)]
+    """The columns in their order, each `{ column, type, dpid }` and with the settings of an ID; the first is the
+    master."""
+    date: Name | None = None
+    """For `c2c-id-sync`: the column that says from when a row is, in ISO 8601 or seconds of UNIX; the newest ten
+    addresses of a customer are kept. The last ones of the input, when left out."""
+    allow_customer_master: bool = False
+    """Whether IDs of customers may stand in the first column of an `id-sync` file, where device IDs belong."""
+
+
+class Privacy(Section):
+    """What is done about personal data."""
+
+    signals: Literal["block", "drop", "allow"] = "block"
+    """For a value that is an e-mail address, a phone, card, account or social security number or an IP address:
+    reject the row, drop the pair, or write it all the same."""
+    allow: Annotated[tuple[Name, ...], BeforeValidator(_as_list, json_schema_input_type=str | tuple[Name, ...])] = ()
+    """Columns that are not looked at, whatever their names and values say."""
 
 
 class Signal(Section):
@@ -351,14 +467,10 @@ class Record(Section):
             raise ValueError("what replaces a comma holds no comma, double quote, tab or newline")
         return comma
 
-    @model_validator(mode="after")
-    def _something_to_say(self) -> Self:
-        if not (self.signals or self.traits or self.removed_traits or self.integration_codes):
-            raise ValueError(
-                "record names no signals and no traits, so there is nothing to send: "
-                "give record.signals or record.traits (--signal COLUMN, --trait COLUMN or a trait ID)."
-            )
-        return self
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is said at all."""
+        return not (self.signals or self.traits or self.removed_traits or self.integration_codes)
 
 
 class Where(Section):
@@ -419,23 +531,42 @@ class Where(Section):
         return f"{scheme}://{user}{at}{place(self.environment, scheme.lower())}"
 
 
+class Route(Section):
+    """Where IDs of a type go: the data sources in the names of their files."""
+
+    dpid: Annotated[int, Field(ge=0), BeforeValidator(_no_truth)] | None = None
+    """The data source of these IDs; that of the type, when left out."""
+    target: Annotated[int, Field(ge=0), BeforeValidator(_no_truth)] | None = None
+    """The data source that the traits belong to; needed where `dpid` is a global data source (N4)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_number(cls, data: object) -> object:
+        return {"dpid": data} if isinstance(data, int) and not isinstance(data, bool) else data
+
+
 class Output(Where):
     """What is written, and where to."""
 
-    dpid: Annotated[int, Field(ge=0), BeforeValidator(_no_truth)]
-    """The data source whose IDs are in the file (N1)."""
-    kind: Literal["data"] = "data"
-    """The kind of inbound file."""
+    dpid: Annotated[int, Field(ge=0), BeforeValidator(_no_truth)] | None = None
+    """The data source whose IDs are in the file (N1); synchronisation files have several, in `sync.columns`."""
+    kind: Kind = "data"
+    """The kind of inbound file: `data`; `id-sync` or `c2c-id-sync`, which need `[sync]`; `odc` for Oracle Data
+    Cloud."""
+    odc_type: Annotated[str, Field(pattern=r"^[a-z0-9_]*$")] = ""
+    """What lines of an `odc` file begin with (C13): `idfa` or `gaid` by the type of the IDs, when left out."""
     mode: Mode = "sync"
     """`sync` adds to what Audience Manager knows, `overwrite` replaces it."""
     target: Annotated[int, Field(ge=0), BeforeValidator(_no_truth)] | None = None
     """The data source that the traits belong to; needed where `dpid` is a global data source (N4)."""
+    route: dict[Literal["uuid", "gaid", "idfa", "hashed_email", "crm"], Route] = Field(default_factory=dict)
+    """Where IDs of each type go, for `id.type = "auto"`: `crm = { dpid = 1234 }`. Each gets files of its own."""
     timestamp: Annotated[int, BeforeValidator(_no_truth)] | None = None
     """UNIX seconds, UTC, 10 digits (N2); now, when left out."""
-    compression: Literal["gzip", "none"] = "gzip"
-    """`gzip` (Z1) or `none`."""
+    compression: Literal["gzip", "none", "pgp"] = "gzip"
+    """`gzip` (Z1), `none`, or `pgp`: compressed and encrypted (N8, Z2) for the key that `pgp.key` names."""
     compression_level: Literal["fast", "balanced", "small"] = "balanced"
-    """How much work gzip takes upon itself: the README has the speed and the size of each."""
+    """How much work compression takes upon itself: the README has the speed and the size of each."""
     max_part_bytes: Annotated[
         int, BeforeValidator(parse_size, json_schema_input_type=int | str), BeforeValidator(_no_truth)
     ] = PART_BYTES_BEST.value
@@ -457,7 +588,7 @@ class Output(Where):
 
     @model_validator(mode="after")
     def _target_for_global(self) -> Self:
-        if self.dpid in GLOBAL_DATA_SOURCES and self.target is None:
+        if self.dpid is not None and self.dpid in GLOBAL_DATA_SOURCES and self.target is None:
             type_ = GLOBAL_DATA_SOURCES[self.dpid]
             raise ValueError(
                 f"output.target is missing: {self.dpid} is the global data source of IDs of type {type_.name}, "
@@ -564,6 +695,13 @@ class Sftp(FileServer):
         return fingerprint
 
 
+class Pgp(Section):
+    """How parts are encrypted, with `output.compression = "pgp"`."""
+
+    key: str | None = None
+    """The file with the public key of the recipient, in ASCII armour or binary: Adobe's, as a rule."""
+
+
 class Report(Section):
     """What is told about the run."""
 
@@ -597,6 +735,13 @@ class Run(Section):
     """Threads for compression and conversion; one a core, when left out. The bytes are the same."""
     spill_dir: str | None = None
     """The folder for temporary files, such as parts that are on their way; the system's, when left out."""
+    memory: Annotated[
+        int,
+        BeforeValidator(parse_size, json_schema_input_type=int | str),
+        BeforeValidator(_no_truth),
+        Field(ge=10**6),
+    ] = 512 * 10**6
+    """For what must see all rows of a user at once: beyond so many bytes rows wait in `spill_dir`."""
 
 
 class Document(Section):
@@ -678,12 +823,15 @@ class Job(Document):
     """
 
     input: Input
-    id: Id
-    record: Record
+    id: UserId | None = None
+    record: Record = Field(default_factory=Record)
+    sync: Sync | None = None
     output: Output
+    privacy: Privacy = Field(default_factory=Privacy)
     s3: S3 = Field(default_factory=S3)
     ftp: Ftp = Field(default_factory=Ftp)
     sftp: Sftp = Field(default_factory=Sftp)
+    pgp: Pgp = Field(default_factory=Pgp)
     report: Report = Field(default_factory=Report)
     run: Run = Field(default_factory=Run)
 
@@ -691,11 +839,36 @@ class Job(Document):
         super().__init__(**data)
 
     @model_validator(mode="after")
+    def _fits_its_kind(self) -> Self:
+        """See that the sections are those of the kind of file."""
+        for problem in _of_sync(self) if self.output.kind.endswith("id-sync") else _of_data(self):
+            raise ValueError(problem)
+        return self
+
+    @model_validator(mode="after")
     def _no_removal_in_overwrite(self) -> Self:
         if self.record.removed_traits and self.output.mode == "overwrite":
             raise ValueError(
                 "record.removed_traits cannot be used with output.mode 'overwrite': Audience Manager ignores "
                 "d_unsid there, since what is not in the file is removed anyway (C4)."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _key_for_pgp(self) -> Self:
+        output = self.output
+        if output.compression != "pgp" and self.pgp.key:
+            raise ValueError(
+                f"pgp.key is for output.compression 'pgp', but output.compression is '{output.compression}'."
+            )
+        if output.compression == "pgp" and not self.pgp.key:
+            raise ValueError(
+                "pgp.key is missing: output.compression 'pgp' needs the file with the public key of the recipient (N8)."
+            )
+        if output.compression == "pgp" and output.max_part_bytes < _SMALLEST_ENCRYPTED:
+            raise ValueError(
+                f"output.max_part_bytes is {output.max_part_bytes:,}; an encrypted part has at least "
+                f"{_SMALLEST_ENCRYPTED:,} bytes, some of which are the key of the message."
             )
         return self
 
@@ -707,21 +880,52 @@ class Job(Document):
     @property
     def digest(self) -> str:
         """What tells one job from another: a digest of what decides which bytes go where, and of no secret."""
-        known = self.model_dump(mode="json", include={"input", "id", "record"})
+        known = self.model_dump(mode="json", include={"input", "id", "record", "sync", "privacy", "pgp"})
         known["output"] = self.output.model_dump(mode="json", exclude=set(Where.model_fields))
         known["place"] = _place(self.output, self.s3)
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
     @property
+    def ids(self) -> tuple[Id, ...]:
+        """The IDs of a line, in their order."""
+        return self.sync.columns if self.sync else (self.id,) if self.id else ()
+
+    @property
+    def dpids(self) -> tuple[int, ...]:
+        """The data sources of the IDs, in the order of the file's name (N1, N6), or of the routes."""
+        if self.sync:
+            return tuple(column.source for column in self.sync.columns)
+        return tuple(source for _, source, _ in self.routes)
+
+    @property
+    def needs_users(self) -> bool:
+        """Whether something must see all rows of a user: lines that gather them, or counts."""
+        collisions = self.id is not None and self.id.case_collisions != "off"
+        return collisions or self.sync is not None
+
+    @property
+    def routes(self) -> tuple[tuple[str, int, int | None], ...]:
+        """The sets of files that a data job makes: the type of their IDs, their data source, and that of the traits."""
+        output = self.output
+        if not output.route:
+            return ((self.ids[0].type if self.ids else "", output.dpid or 0, output.target),)
+        return tuple(
+            (name, route.dpid if route.dpid is not None else ID_TYPES[name].dpid or 0, route.target)
+            for name, route in output.route.items()
+        )
+
+    @property
     def columns(self) -> tuple[str, ...]:
-        """The input columns that the job uses, the ID's first, each once."""
+        """The input columns that the job uses, the IDs' first, each once."""
         items: tuple[Signal | Tokens, ...] = (
             *self.record.signals,
             *self.record.traits,
             *self.record.removed_traits,
             *self.record.integration_codes,
         )
-        return tuple(dict.fromkeys([self.id.column, *(item.column for item in items if item.column is not None)]))
+        signals = (item.column for item in items if item.column is not None)
+        date = [self.sync.date] if self.sync and self.sync.date else []
+        return tuple(dict.fromkeys([*(id_.column for id_ in self.ids), *signals, *date]))
 
     @property
     def warnings(self) -> list[str]:
@@ -731,23 +935,116 @@ class Job(Document):
             found.append(BETA_WARNING)
         if self.output.url.lower().startswith(("ftp://", "ftps://")):
             found.append(FTP_WARNING)
-        type_ = ID_TYPES[self.id.type]
-        if type_.dpid is not None and self.output.dpid != type_.dpid:
-            found.append(
-                f"IDs of type {type_.name} belong to the data source {type_.dpid}, "
-                f"but output.dpid is {self.output.dpid}."
-            )
-        owner = GLOBAL_DATA_SOURCES.get(self.output.dpid)
-        if owner and owner.name != type_.name:
-            found.append(
-                f"The data source {self.output.dpid} is for IDs of type {owner.name}, but id.type is {type_.name}."
-            )
+        if self.sync:
+            keys = [f"sync.columns[{number}]" for number in range(len(self.sync.columns))]
+            sources = [(f"{key}.dpid", f"{key}.type", id_.type) for key, id_ in zip(keys, self.ids, strict=True)]
+        elif self.output.route:
+            sources = [(f"output.route.{name}.dpid", "the route", name) for name in self.output.route]
+        else:
+            sources = [("output.dpid", "id.type", id_.type) for id_ in self.ids if id_.type != "auto"]
+        for (key, type_key, name), dpid in zip(sources, self.dpids, strict=False):
+            type_ = ID_TYPES[name]
+            if type_.dpid is not None and dpid != type_.dpid:
+                found.append(f"IDs of type {type_.name} belong to the data source {type_.dpid}, but {key} is {dpid}.")
+            owner = GLOBAL_DATA_SOURCES.get(dpid)
+            if owner and owner.name != type_.name:
+                found.append(f"The data source {dpid} is for IDs of type {owner.name}, but {type_key} is {type_.name}.")
         return found
+
+
+def _of_data(job: Job) -> Iterator[str]:
+    """Say what is wrong with a job for a file of users and what is known of them."""
+    kind, output = job.output.kind, job.output
+    if job.sync:
+        yield f"[sync] is for output.kind 'id-sync' and 'c2c-id-sync', but output.kind is '{kind}'."
+    if job.id is None:
+        yield f"id is missing{_flag_for('id')}."
+    elif kind == "odc" and job.id.type not in ODC_TYPES:
+        yield f"id.type is '{job.id.type}'; files for Oracle Data Cloud hold IDs of type idfa or gaid (C13)."
+    if output.route:
+        yield from _of_routes(job)
+    elif output.dpid is None:
+        yield f"output.dpid is missing{_flag_for('output.dpid')}."
+    elif job.id and job.id.type == "auto" and output.publish == "each":
+        yield (
+            "output.publish is 'each', but where id.type is 'auto' only the end shows whether all IDs are of one type: "
+            "give output.route, or publish at the end."
+        )
+    if output.odc_type and kind != "odc":
+        yield f"output.odc_type is for output.kind 'odc', but output.kind is '{kind}'."
+    if "record" not in job.model_fields_set:
+        yield f"record is missing{_flag_for('record')}."
+    if job.record.is_empty:
+        yield (
+            "record names no signals and no traits, so there is nothing to send: "
+            "give record.signals or record.traits (--signal COLUMN, --trait COLUMN or a trait ID)."
+        )
+
+
+def _of_routes(job: Job) -> Iterator[str]:
+    """Say what is wrong with the routes of a job."""
+    if job.id and job.id.type != "auto":
+        yield f"output.route is for id.type 'auto', but id.type is '{job.id.type}'."
+    for given, key in ((job.output.dpid, "dpid"), (job.output.target, "target")):
+        if given is not None:
+            yield f"output.{key} cannot be used with output.route, which names the data sources."
+    for (name, route), dpid in zip(job.output.route.items(), job.dpids, strict=True):
+        if route.dpid is None and ID_TYPES[name].dpid is None:
+            yield f"output.route.{name} needs a dpid: IDs of type {name} belong to no global data source."
+        elif dpid in GLOBAL_DATA_SOURCES and route.target is None:
+            yield (
+                f"output.route.{name}.target is missing: {dpid} is a global data source, so the file must name the "
+                "data source that the traits belong to (N4)."
+            )
+    if len(set(job.dpids)) < len(job.dpids):
+        yield "output.route names a data source twice: a file holds IDs of one type (I1)."
+
+
+def _of_sync(job: Job) -> Iterator[str]:
+    """Say what is wrong with a job for an ID synchronisation file."""
+    kind, output = job.output.kind, job.output
+    if job.id is not None or not job.record.is_empty:
+        yield f"[id] and [record] cannot be used with output.kind '{kind}': [sync] says what its columns are (N6)."
+    if job.sync is None:
+        yield (
+            f"sync.columns is missing: output.kind '{kind}' needs the columns of the file, such as "
+            'columns = [{ column = "aam_uuid", type = "uuid" }, { column = "crm_id", type = "crm", dpid = 1234 }].'
+        )
+        return
+    for given, key in ((output.dpid, "dpid"), (output.target, "target")):
+        if given is not None:
+            yield f"output.{key} cannot be used with output.kind '{kind}': its data sources are those of sync.columns."
+    if output.mode != "sync":
+        yield f"output.mode is '{output.mode}', but synchronisation files are always 'sync' (N6)."
+    if output.odc_type:
+        yield f"output.odc_type is for output.kind 'odc', but output.kind is '{kind}'."
+    types = [ID_TYPES[column.type] for column in job.sync.columns]
+    if kind == "c2c-id-sync" and [type_.name for type_ in types] != ["crm", "hashed_email"]:
+        yield (
+            "sync.columns of a c2c-id-sync file are two, of type crm and of type hashed_email (N6), but they are of "
+            f"type {', '.join(type_.name for type_ in types)}."
+        )
+    if kind == "id-sync" and not types[0].of_device and not job.sync.allow_customer_master:
+        yield (
+            f"sync.columns[0] is of type {types[0].name}, but the first column holds device IDs, else synchronisation "
+            "may go wrong (C14): change the order, or set sync.allow_customer_master = true."
+        )
+    if kind == "id-sync" and job.sync.date:
+        yield "sync.date is for output.kind 'c2c-id-sync', whose rows are gathered."
+    names = [column.column for column in job.sync.columns]
+    if len(set(names)) < len(names):
+        yield f"sync.columns names the column '{next(name for name in names if names.count(name) > 1)}' twice."
+    sources = list(job.dpids)
+    if len(set(sources)) < len(sources):
+        yield f"sync.columns has the data source {next(d for d in sources if sources.count(d) > 1)} twice."
 
 
 def _place(where: Where, s3: S3) -> list[str | None]:
     """Return what tells one place from another, without user and password."""
     return [_USER.sub("://", where.url), where.partner, s3.endpoint_url]
+
+
+_OF_JOBS = set(Job.model_fields) - {"output", "s3", "ftp", "sftp", "report", "run"}
 
 
 class Transfer(Document):
@@ -772,10 +1069,44 @@ class Transfer(Document):
     def _of_it(cls, data: dict[str, Any]) -> dict[str, Any]:
         """Leave out what a job file says of the input and of what is made of it."""
         of_jobs = set(Output.model_fields) - set(Where.model_fields)
-        known = {key: value for key, value in data.items() if key not in ("input", "id", "record")}
+        known = {key: value for key, value in data.items() if key not in _OF_JOBS}
         if isinstance(output := known.get("output"), Mapping):
             known["output"] = {key: value for key, value in output.items() if key not in of_jobs}
         return known
+
+
+_OF_IDS = {"input", "id", "output", "privacy", "report", "run"}
+
+
+class SyncJob(Job):
+    """The IDs of a job, for what is made of them but a file: the input, the ID, its data source, what may be rejected.
+
+    What else a job says is left out, so that its file can be used as it is.
+    """
+
+    def __init__(self, /, **data: Any) -> None:
+        known = {key: value for key, value in data.items() if key in _OF_IDS or key not in Job.model_fields}
+        output = known.get("output", {})
+        if isinstance(output, Output):
+            output = output.model_dump(include={"dpid"})
+        if isinstance(output, Mapping):
+            kept = {key: value for key, value in output.items() if key == "dpid" or key not in Output.model_fields}
+            # Nothing is sent; a target is what names of files need where the data source is a global one (N4).
+            known["output"] = {**kept, "to": "-", "target": 0}
+        known["record"] = {"signals": [{"key": "synchronised", "value": "by HTTP"}]}
+        super().__init__(**known)
+
+
+class Comparison(Document):
+    """Whose IDs are compared: `input` is the CRM's, as in a job, and `site` the web site's; of which type they are."""
+
+    input: Input
+    site: Input
+    id_type: IdTypeName = "crm"
+    run: Run = Field(default_factory=Run)
+
+    def __init__(self, /, **data: Any) -> None:  # said again for type checkers, as above
+        super().__init__(**data)
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,17 +42,25 @@ Try: TypeAlias = "tuple[str, Mapping[str, Any]]"
 
 @dataclass(frozen=True)
 class Run:
-    """What a run is: its name without split and extension, and what must be the same for another to finish it.
+    """What a run is: its name, and what must be the same for another to finish it.
 
-    `sent` is the day of sending in UTC, as in ISO 8601; `compressor` is what makes the bytes of parts; `input` are the
-    files, with what tells that they changed.
+    `names` are those of its sets of files, without split and extension, of which the first names the run; the parts of
+    all sets are numbered in turns. `sent` is the day of sending in UTC, as in ISO 8601; `compressor` is what makes the
+    bytes of parts; `input` are the files, with what tells that they changed; `key` is the fingerprint of the key that
+    parts are encrypted for, if any.
     """
 
-    name: str
+    names: list[str]
     timestamp: int
     sent: str
     compressor: str
     input: list[dict[str, Any]]
+    key: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What the run is called; nothing where it sends what has names already."""
+        return self.names[0] if self.names else ""
 
 
 @dataclass
@@ -70,12 +78,13 @@ class Past:
     """The report of a run that began to publish."""
     is_done: bool = False
 
-    def planned(self, held: set[int]) -> list[Planned]:
-        """Return how the text was cut into parts, as far as it was; `held` are the numbers of those still there."""
-        plan = []
-        for number in range(1, len(self.made) + 1):
+    def planned(self, held: set[int]) -> list[list[Planned]]:
+        """Return how the text of each set was cut, as far as it was; `held` are the numbers of parts still there."""
+        sets = len(self.run.names)
+        plan: list[list[Planned]] = [[] for _ in range(sets)]
+        for number in sorted(self.made):
             part, text_crc32 = self.made[number]
-            plan.append(Planned(part, text_crc32, arrived=number in held))
+            plan[(number - 1) % sets].append(Planned(part, text_crc32, arrived=number in held))
         return plan
 
     def add(self, event: str, facts: dict[str, Any]) -> None:
@@ -83,6 +92,8 @@ class Past:
         number = facts.pop("number", 0)
         match event:
             case "began":
+                # What had arrived is not there any more; encrypted anew, a part has other bytes.
+                self.arrived.pop(number, None)
                 self.tries[number].append((facts["name"], facts["state"]))
             case "made":
                 text_crc32 = facts.pop("text_crc32")

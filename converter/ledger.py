@@ -14,26 +14,34 @@ class Ledger:
 
     `read` counts records found in the input itself (its bytes, its footer); it is never derived from what
     came through the pipeline, so that a row lost on the way shows. The keys of the counters are names of
-    rules in `converter.spec.rules`.
+    rules in `converter.spec.rules`, those of `ids_changed` names of steps in `converter.normalise`, those of
+    `id_types` types of IDs, where they are told apart. `written` counts rows, and `lines` what is written of them:
+    less, where rows are gathered.
     """
 
     read: int = 0
     written: int = 0
+    lines: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     signals_written: int = 0
     signals_dropped: Counter[str] = field(default_factory=Counter)
     signals_changed: Counter[str] = field(default_factory=Counter)
     warnings: Counter[str] = field(default_factory=Counter)
+    ids_changed: Counter[str] = field(default_factory=Counter)
+    id_types: Counter[str] = field(default_factory=Counter)
 
     def __add__(self, other: Ledger) -> Ledger:
         return Ledger(
             self.read + other.read,
             self.written + other.written,
+            self.lines + other.lines,
             self.rejected + other.rejected,
             self.signals_written + other.signals_written,
             self.signals_dropped + other.signals_dropped,
             self.signals_changed + other.signals_changed,
             self.warnings + other.warnings,
+            self.ids_changed + other.ids_changed,
+            self.id_types + other.id_types,
         )
 
     @property

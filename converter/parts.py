@@ -8,6 +8,8 @@
 4. A part is a gzip header without time or name, blocks, and a trailer with the combined CRC. A block's
    compressed size is known before it joins a part, so a part never passes its limits. The first block of a part
    has nothing to refer to: it is compressed once more, by itself.
+5. A part that is to be encrypted is an OpenPGP packet of compressed data first (RFC 4880, 5.6), made of the same
+   blocks, and goes through a filter then. What that adds is bounded, so the limits hold for what is sent.
 """
 
 from __future__ import annotations
@@ -28,16 +30,19 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 from isal import isal_zlib
 
-from converter.errors import ResumeError
+from converter.errors import EncryptionError, ResumeError
 from converter.memory import Text
 from converter.spec.limits import LINE_BYTES
 
 _BLOCK_BYTES = 1 << 20
-_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # deflate, no flags, no time, no file system
 _END = b"\x03\x00"  # an empty last deflate block
 _STORED = 65_535  # the most that a stored deflate block holds
 _STORED_HEAD = 5
-_GZIP_FRAME = len(_HEADER) + len(_END) + 8
+_PIECE = 512
+"""Encrypted data comes in pieces of this size at least, in bytes, with a byte before each that tells its length."""
+_ENVELOPE = 5_000
+"""What encryption adds at most beside that, in bytes: mostly the key of the message, encrypted, which takes 2 KB for
+the longest RSA keys that GnuPG reads (16,384 bits), and twice as much for those of ElGamal."""
 
 
 Buffer = bytes | memoryview
@@ -49,19 +54,58 @@ WINDOW_BYTES = 1 << 15
 """How far back deflate refers."""
 
 
+class Frame(NamedTuple):
+    """What stands around the blocks of a part: `head`, then `end` and perhaps the sums of the text."""
+
+    head: bytes
+    end: bytes
+    sums: bool
+
+    def tail(self, text_crc32: int = 0, raw_bytes: int = 0) -> bytes:
+        """Return what comes last, always as long, for a text with this CRC-32 and size."""
+        return self.end + (struct.pack("<II", text_crc32, raw_bytes & 0xFFFFFFFF) if self.sums else b"")
+
+
+NONE = Frame(b"", b"", sums=False)
+GZIP = Frame(b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff", _END, sums=True)
+"""Deflate, no flags, no time, no file system."""
+PGP = Frame(
+    b"\xa3\x01"  # a packet of compressed data, up to the end: raw deflate
+    b"\x00\x07\x00\xf8\xff"  # a stored block of 7 bytes
+    b"\xafb\x00\x00\x00\x00\x00",  # in it, a packet of data, up to the end: as it is, no name, no time
+    _END,
+    sums=False,
+)
+"""What GnuPG itself makes of data whose size it does not know, but for the length of the inner packet, which it tells
+in pieces. Here these would cut through blocks."""
+
+
 class Limits(NamedTuple):
-    """The most that a part may hold, in bytes: as sent, and of text."""
+    """The most that a part may hold, in bytes: as sent, and of text. What is `encrypted` is `compressed` as well."""
 
     part_bytes: int
     part_raw_bytes: int
     compressed: bool
+    encrypted: bool = False
+
+    @property
+    def frame(self) -> Frame:
+        """What stands around the blocks."""
+        return (PGP if self.encrypted else GZIP) if self.compressed else NONE
+
+    @property
+    def packed_bytes(self) -> int:
+        """The most that a part may hold before it is encrypted, if it is: however that goes, it fits then."""
+        if not self.encrypted:
+            return self.part_bytes
+        return (self.part_bytes - _ENVELOPE) * _PIECE // (_PIECE + 1)
 
     @property
     def part_text(self) -> int:
         """The most text that a part can hold whatever it is: so much fits even where nothing compresses."""
         if not self.compressed:
             return min(self.part_bytes, self.part_raw_bytes)
-        room = self.part_bytes - _GZIP_FRAME
+        room = self.packed_bytes - len(self.frame.head) - len(self.frame.tail())
         whole, rest = divmod(room, _STORED + _STORED_HEAD)
         return min(self.part_raw_bytes, whole * _STORED + max(0, rest - _STORED_HEAD))
 
@@ -167,6 +211,22 @@ def keep(text: Buffer, lines: int, before: bytes = b"") -> Block:
     return Block(text, isal_zlib.crc32(text), len(text), lines)
 
 
+class Filter(Protocol):
+    """What the bytes of one part go through before they are sent. It hands them on in a thread of its own."""
+
+    def write(self, data: Buffer) -> None:
+        """Take the next bytes; raise what has gone wrong with those before."""
+        ...
+
+    def finish(self) -> None:
+        """Take the end; all has been handed on then."""
+        ...
+
+    def abort(self) -> None:
+        """Stop: nothing more is handed on. Never raises, and does nothing after `finish`."""
+        ...
+
+
 class PartWriter(Protocol):
     """Where the bytes of one part go."""
 
@@ -202,13 +262,18 @@ class Planned(NamedTuple):
 
 @dataclass
 class _Open:
-    """A part while it grows; without a writer where its text is only compared with that of an earlier run."""
+    """A part while it grows; without a writer where its text is only compared with that of an earlier run.
+
+    `packed_bytes` have been written to it, `bytes` have come out of its filter, where it has one, and are on their way.
+    """
 
     number: int
     writer: PartWriter | None
+    filter: Filter | None = None
     lines: int = 0
     raw_bytes: int = 0
     text_crc32: int = 0
+    packed_bytes: int = 0
     bytes: int = 0
     crc32: int = 0
     sha256: hashlib._Hash = field(default_factory=hashlib.sha256)
@@ -216,6 +281,14 @@ class _Open:
     def write(self, data: Buffer) -> None:
         if self.writer is None:
             return
+        self.packed_bytes += len(data)
+        if self.filter:
+            self.filter.write(data)
+        else:
+            self.send(data)
+
+    def send(self, data: Buffer) -> None:
+        assert self.writer is not None  # noqa: S101 - for the type checker: only what is written is sent
         self.writer.write(data)
         self.sha256.update(data)
         self.crc32 = isal_zlib.crc32(data, self.crc32)
@@ -239,8 +312,9 @@ class Packer:
     """Compresses blocks in `threads` threads and fills parts with them, in order.
 
     `create(number)` opens the writer of a part, counted from 1; `describe(number)` gives its name and URL; `level` is
-    that of the compression. At most a few blocks a thread are under way at once, so that memory stays bounded and a
-    slow destination slows everything down. Used as a context manager; after an exception nothing more is written.
+    that of the compression. `encrypt` makes the filter of a part, told where to hand on what comes out; the limits are
+    those of encrypted parts then. At most a few blocks a thread are under way at once, so that memory stays bounded and
+    a slow destination slows everything down. Used as a context manager; after an exception nothing more is written.
 
     The first parts are cut as an earlier run has `planned` them, and those of them that have arrived are not made
     again. Where the text is not that of the earlier run, or does not fit, `ResumeError` is raised.
@@ -254,8 +328,11 @@ class Packer:
         describe: Callable[[int], tuple[str, str]],
         level: Level = "balanced",
         planned: Sequence[Planned] = (),
+        encrypt: Callable[[Callable[[Buffer], None]], Filter] | None = None,
     ) -> None:
         self._limits = limits
+        self._frame = limits.frame
+        self._encrypt = encrypt
         self._planned = planned
         self._edges = list(itertools.accumulate(each.part.raw_bytes for each in planned))
         self._taken = 0
@@ -275,6 +352,8 @@ class Packer:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._part and self._part.filter:
+            self._part.filter.abort()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     @property
@@ -310,20 +389,20 @@ class Packer:
         if self._part is None:
             number = len(self.parts) + 1
             arrived = number <= len(self._planned) and self._planned[number - 1].arrived
-            self._part = _Open(number, None if arrived else self._create(number))
-            if self._limits.compressed and not arrived:
-                self._part.write(_HEADER)
-                if before:
-                    # Its text is not kept for this, since blocks are parts of much larger stretches of memory.
-                    text = isal_zlib.decompressobj(-isal_zlib.MAX_WBITS, before).decompress(block.data)
-                    block = self._make(text, block.lines)
+            self._part = part = _Open(number, None if arrived else self._create(number))
+            if self._encrypt and not arrived:
+                part.filter = self._encrypt(part.send)
+            part.write(self._frame.head)
+            if before and self._limits.compressed and not arrived:
+                # Its text is not kept for this, since blocks are parts of much larger stretches of memory.
+                text = isal_zlib.decompressobj(-isal_zlib.MAX_WBITS, before).decompress(block.data)
+                block = self._make(text, block.lines)
         self._part.add(block)
 
     def _is_full(self, part: _Open, block: Block) -> bool:
         """Say whether a block belongs into the next part."""
-        frame = len(_END) + 8 if self._limits.compressed else 0
         full = (
-            part.bytes + len(block.data) + frame > self._limits.part_bytes
+            part.packed_bytes + len(block.data) + len(self._frame.tail()) > self._limits.packed_bytes
             or part.raw_bytes + block.raw_bytes > self._limits.part_raw_bytes
         )
         if part.number > len(self._planned):
@@ -348,14 +427,25 @@ class Packer:
         if part.writer is None:
             made = self._planned[part.number - 1].part
         else:
-            if self._limits.compressed:
-                part.write(_END + struct.pack("<II", part.text_crc32, part.raw_bytes & 0xFFFFFFFF))
+            part.write(self._frame.tail(part.text_crc32, part.raw_bytes))
+            if part.filter:
+                part.filter.finish()
+                self._check_encrypted(part)
             name, url = self._describe(part.number)
             digest = part.sha256.hexdigest()
             made = Part(name, url, part.lines, part.raw_bytes, part.bytes, f"{part.crc32:08x}", digest)
             part.writer.finish(made, part.text_crc32)
         self.parts.append(made)
         self._part = None
+
+    def _check_encrypted(self, part: _Open) -> None:
+        """Raise `EncryptionError` where a part is not of a size that it can have once it is encrypted."""
+        if not part.packed_bytes < part.bytes <= self._limits.part_bytes:
+            raise EncryptionError(
+                f"Encryption made {part.bytes:,} bytes of the {part.packed_bytes:,} of a part, which may have "
+                f"{self._limits.part_bytes:,}.",
+                "Nothing of this part is visible. Is 'gpg' on your PATH GnuPG itself?",
+            )
 
 
 def _other_text() -> ResumeError:

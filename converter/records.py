@@ -1,7 +1,7 @@
 """Rows become lines, or are rejected with a reason: normalise, judge, format, in one lazy query.
 
 1. The columns that the job uses, as text (`c0`, `c1` … in the order of `Job.columns`).
-2. The ID, normalised: missing texts to null, trimmed, its case as asked or as Adobe wants it.
+2. The IDs of the line (`id0`, `id1` …), by the steps of `normalise`.
 3. Each value and each list of traits: what is missing, what had to be left out or changed.
 4. `reason`: the first rule that rejects the row, as its place in `Records.rules`.
 5. `line`: the finished line, null where there is a reason; what breaks a rule on lines becomes null too.
@@ -12,18 +12,22 @@ those are told from the others, and formatted, by compiled loops (`converter.com
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
+from converter import privacy
+from converter.errors import JobError, shown
 from converter.job import Job, Tokens
 from converter.ledger import Ledger
+from converter.normalise import BYTE_STEPS, check_hashing, filled, recognised, steps_of
 from converter.sources.text import as_text, check_id_type
 from converter.spec import kinds, rules
-from converter.spec.ids import ID_TYPES
-from converter.spec.kinds import FILE_KINDS
+from converter.spec.ids import AUTO, ODC_TYPES, RECOGNISED, type_of
+from converter.spec.kinds import FILE_KINDS, FileKind
 
 _BAD_IN_VALUE = r'["\x00-\x1f]'
 _COUNTERS = {
@@ -31,6 +35,7 @@ _COUNTERS = {
     "dropped": ("signals_dropped", rules.VALUE_DROPPED),
     "not_digits": ("signals_dropped", rules.TRAIT_NOT_DIGITS),
     "not_clean": ("signals_dropped", rules.CODE_NOT_CLEAN),
+    "personal": ("signals_dropped", rules.VALUE_PERSONAL_DROPPED),
     "cleaned": ("signals_changed", rules.VALUE_CLEANED),
     "commas": ("signals_changed", rules.COMMA_REPLACED),
     "doubtful": ("warnings", rules.ID_DOUBTFUL),
@@ -38,6 +43,8 @@ _COUNTERS = {
 """What the query counts, where the ledger keeps it, and by which rule."""
 _ITEMS = {"not_digits": "[0-9]+", "not_clean": r'[^",\x00-\x1f]+'}
 """The form of an item of a list, by the counter of those that have another."""
+_CHANGED = "changed:"
+"""What the counter of the IDs that a step changes begins with."""
 
 
 class ListOfItems(NamedTuple):
@@ -49,39 +56,80 @@ class ListOfItems(NamedTuple):
 
 
 class Records:
-    """What a job makes of rows. `most_line_bytes` is the longest line that a part can hold."""
+    """What a job makes of rows. `most_line_bytes` is the longest line that a part can hold.
 
-    def __init__(self, job: Job, most_line_bytes: int) -> None:
+    `cards` says whether a bare number that could be that of a payment card is taken for one; `colliding` are IDs
+    (String, `folded`) whose rows are rejected, where that is known; `kind` is what rows become where that is no line of
+    an inbound file. Raises `JobError` where a signal is personal data by its name, or by its constant value.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        most_line_bytes: int,
+        *,
+        cards: bool = True,
+        colliding: pl.Series | None = None,
+        kind: FileKind | None = None,
+    ) -> None:
         self.job = job
-        self.kind = FILE_KINDS[job.output.kind]
-        self.id_type = ID_TYPES[job.id.type]
-        case = self.id_type.case or job.id.case
-        self.case = None if case == "preserve" else case
-        self._id_rules = self.kind.id_rules(self.id_type)
+        self.kind = kind or FILE_KINDS[job.output.kind]
+        self.id_types = tuple(type_of(id_.type) for id_ in job.ids)
+        self.id_steps = tuple(steps_of(id_) for id_ in job.ids)
+        self.is_mixed = AUTO in self.id_types
+        """Whether IDs of several types stand in one column."""
+        self._colliding = colliding
+        self.keeps = job.needs_users and colliding is None
+        """Whether somebody wants to see all rows of a user: see `kept`."""
+        self.sets = len(job.routes) if job.output.route else 1
+        """How many sets of files the lines go to, by their `route`."""
+        self.by_bytes = not self.is_mixed and all(step.name in BYTE_STEPS for steps in self.id_steps for step in steps)
+        """Whether IDs are normalised byte by byte, which the loops over bytes do by themselves."""
+        self.cards = cards
+        self._id_rules = tuple(
+            rule
+            for number, type_ in enumerate(self.id_types)
+            for rule in (*rules.id_rules(type_, number), *(each.of(number) for each in self.kind.id_rules))
+        )
         self._row_rules = self.kind.row_rules
         self._line_rules = self.kind.line_rules(most_line_bytes)
-        self.rules = (*self._id_rules, *self._row_rules, *self._line_rules)
+        self.rules = (*self._id_rules, *self._row_rules, *self._line_rules, *self.kind.late_rules)
         self.most_line_bytes = most_line_bytes
         self.columns = job.columns
         self.place = {name: f"c{place}" for place, name in enumerate(self.columns)}
         record = job.record
         self.lists = (
-            *(ListOfItems("d_sid=", tokens, "not_digits") for tokens in record.traits),
+            *(ListOfItems(self.kind.trait, tokens, "not_digits") for tokens in record.traits),
             *(ListOfItems("d_unsid=", tokens, "not_digits") for tokens in record.removed_traits),
             *(ListOfItems("ic=", tokens, "not_clean") for tokens in record.integration_codes),
         )
+        _check_signals(job)
+        if any(id_.hash for id_ in job.ids):
+            check_hashing()
         # Made once: each of many blocks asks for them, and making them takes longer than judging a few rows.
+        self._ids = self._id_expressions()
         self._steps, self._results = self._expressions()
+
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """The columns of text in what `texts` gives."""
+        ids = () if self.by_bytes else (f"id{number}" for number in range(len(self.id_types)))
+        return (*self.place.values(), *ids)
+
+    def is_looked_at(self, column: str) -> bool:
+        """Say whether values of a column may not be personal data."""
+        return self.job.privacy.signals != "allow" and column not in self.job.privacy.allow
 
     def texts(
         self, frame: pl.LazyFrame, schema: Mapping[str, pl.DataType], *, json_lists: bool, nullable: bool = True
     ) -> pl.LazyFrame:
-        """Select the job's columns as text, empty where a value is missing: step 1.
+        """Select the job's columns as text, empty where a value is missing: step 1; and 2, unless `by_bytes`.
 
         `json_lists` and `nullable` are what the source says of itself. Raises `ColumnError` for types that cannot be
         used.
         """
-        check_id_type(self.job.id.column, schema[self.job.id.column])
+        for id_ in self.job.ids:
+            check_id_type(id_.column, schema[id_.column])
         joins = {each.tokens.column: each.tokens.separator for each in self.lists if each.tokens.column}
         missing = list(self.job.input.null_values)
         selected = []
@@ -94,7 +142,21 @@ class Records:
             if missing or nullable:
                 text = text.fill_null("")
             selected.append(text.alias(place))
-        return frame.select(selected)
+        frame = frame.select(selected)
+        if self.by_bytes:
+            return frame
+        return self._normalised(frame).with_columns(
+            pl.col(f"id{number}").fill_null("") for number in range(len(self.id_types))
+        )
+
+    def with_ids(self, texts: pl.LazyFrame) -> pl.LazyFrame:
+        """Add the normalised IDs to what `texts` gives, if they are not there yet: step 2."""
+        return self._normalised(texts) if self.by_bytes else texts
+
+    def _normalised(self, texts: pl.LazyFrame) -> pl.LazyFrame:
+        for step in self._ids:
+            texts = texts.with_columns(step)
+        return texts
 
     def lines(self, texts: pl.LazyFrame) -> pl.LazyFrame:
         """Judge and format what `texts` gives: steps 2 to 5.
@@ -105,6 +167,50 @@ class Records:
         for step in self._steps:
             texts = texts.with_columns(step)
         return texts.select(self._results)
+
+    @property
+    def rejects_collisions(self) -> bool:
+        """Whether there are IDs that differ from another by nothing but case, and are rejected."""
+        return self._colliding is not None and len(self._colliding) > 0
+
+    @property
+    def compiled(self) -> bool:
+        """Whether compiled loops can make the lines: they know one ID, one set of files, and no other rows."""
+        return self.kind.compiled and not (self.is_mixed or self.keeps or self.rejects_collisions)
+
+    @property
+    def rule_names(self) -> list[str]:
+        """The names of the rules, in their order; rules on several IDs come more than once."""
+        return [rule.name for rule in self.rules]
+
+    def place_of(self, name: str) -> int:
+        """Return the place of a rule in `rules`."""
+        return self.rule_names.index(name)
+
+    def kept(self, judged: pl.DataFrame) -> pl.DataFrame:
+        """Return the IDs of the rows that are written, and when these are from: `when`, in microseconds.
+
+        Where no column says that, or it cannot be read, it is null.
+        """
+        rows = judged.filter(pl.col("reason").is_null())
+        ids = [pl.col(f"id{number}") for number in range(len(self.id_types))]
+        date = self.job.sync.date if self.job.sync else None
+        when = _moment(pl.col(self.place[date])) if date else pl.lit(None, pl.Int64)
+        return rows.select(*ids, when.alias("when"))
+
+    def shown(self, kept: pl.DataFrame) -> pl.DataFrame:
+        """Return rows that `kept` gave, with a `reason`, as rejects show them: their IDs in place of their columns."""
+        ids = {id_.column: f"id{number}" for number, id_ in enumerate(self.job.ids)}
+        columns = [
+            (pl.col(ids[name]) if name in ids else pl.lit("")).alias(place) for name, place in self.place.items()
+        ]
+        return kept.select("reason", *columns)
+
+    def by_set(self, judged: pl.DataFrame) -> list[pl.Series]:
+        """Return the lines that `lines` gave, for each set of files."""
+        if not self.is_mixed:
+            return [judged["line"].drop_nulls()]
+        return [judged["line"].filter(judged["route"] == number).drop_nulls() for number in range(self.sets)]
 
     def tally(self, judged: pl.DataFrame) -> Ledger:
         """Count what became of rows that `lines` gave.
@@ -117,42 +223,91 @@ class Records:
             if rejected:
                 ledger.rejected[rule.name] += rejected
         accepted = judged["reason"].is_null()
+        if self.is_mixed:
+            types = np.bincount(judged["type"].filter(accepted).to_numpy(), minlength=len(RECOGNISED))
+            ledger.id_types += Counter(dict(zip(RECOGNISED, types.tolist(), strict=True)))
         for name in judged.columns if accepted.any() else ():
             counter, is_counter, _ = name.partition("#")
             count = int(judged[name].filter(accepted).sum()) if is_counter else 0
             if counter == "signals":
                 ledger.signals_written += count
+            elif counter.startswith(_CHANGED) and count:
+                ledger.ids_changed[counter.removeprefix(_CHANGED)] += count
             elif count:
                 kept, rule = _COUNTERS[counter]
                 getattr(ledger, kept)[rule.name] += count
         return ledger
 
+    def changed(self, texts: pl.DataFrame) -> Ledger:
+        """Count which steps have changed the IDs of rows that `texts` gave, where that counts them."""
+        ledger = Ledger()
+        for name in texts.columns:
+            if name.startswith(_CHANGED) and (count := int(texts[name].sum())):
+                ledger.ids_changed[name.partition("#")[0].removeprefix(_CHANGED)] += count
+        return ledger
+
+    def _id_expressions(self) -> list[list[pl.Expr]]:
+        """Return the columns that step 2 adds, one after the other."""
+        added = [[filled(pl.col(self.place[id_.column])).alias(f"id{n}") for n, id_ in enumerate(self.job.ids)]]
+        for number, steps in enumerate(self.id_steps):
+            id_ = pl.col(f"id{number}")
+            for step in steps:
+                after = step.apply(id_)
+                changed = (after != id_).fill_null(value=False).alias(f"{_CHANGED}{step.name}#{number}")
+                added.append([after.alias(f"id{number}"), changed])
+        return added
+
     def _expressions(self) -> tuple[list[list[pl.Expr]], list[pl.Expr]]:
         """Return the columns that steps 2 to 5 add, one after the other, and what is selected then."""
         made = self._signals()
-        if self.id_type.doubtful:
-            made.count("doubtful", pl.col("id").str.contains(self.id_type.doubtful, literal=True))
-        id_ = self._normalised(pl.col(self.place[self.job.id.column]))
+        ids = [pl.col(f"id{number}") for number in range(len(self.id_types))]
+        mixed = [recognised(ids[0]).alias("type"), self._route().alias("route")] if self.is_mixed else []
+        for type_, id_ in zip(self.id_types, ids, strict=True):
+            if type_.doubtful:
+                made.count("doubtful", id_.str.contains(type_.doubtful, literal=True))
         row_rules = (*self._id_rules, *self._row_rules)
-        accepted_id = pl.when(pl.col("reason").is_null()).then(pl.col("id"))
+        accepted = [pl.when(pl.col("reason").is_null()).then(id_) for id_ in ids]
+        line_ids: list[pl.Expr | str] = [*accepted]
+        if self.kind.name == "odc":
+            line_ids = [self.job.output.odc_type or ODC_TYPES[self.id_types[0].name], *accepted]
         steps = [
-            [*made.columns, id_.alias("id")],
-            [*made.later, pl.when(pl.col("id") != "").then(pl.col("id")).alias("id")],
-            [made.any_signal().alias("any_signal"), made.bad_value().alias("bad_value")],
+            *(self._ids if self.by_bytes else []),
+            *([made.first] if made.first else []),
+            [*made.columns, *(filled(id_).alias(f"id{number}") for number, id_ in enumerate(ids))],
+            [
+                *made.later,
+                *(privacy.personal(id_, cards=self.cards).alias(f"personal{number}") for number, id_ in enumerate(ids)),
+            ],
+            *([mixed[:1]] if mixed else []),
+            [
+                *mixed[1:],
+                made.any_signal().alias("any_signal"),
+                made.bad_value().alias("bad_value"),
+                made.personal_value().alias("personal_value"),
+            ],
             [rules.first_reason(row_rules).alias("reason")],
-            [self.kind.line(accepted_id, made.signals).alias("line")],
+            [self.kind.line(line_ids, made.signals).alias("line")],
             [pl.coalesce("reason", rules.first_reason(self._line_rules, len(row_rules))).alias("reason")],
         ]
+        if self.rejects_collisions:
+            collides = folded(ids[0]).is_in(pl.lit(self._colliding).implode())
+            place = pl.lit(self.place_of(rules.CASE_COLLISION.name), pl.UInt8)
+            steps.append([pl.coalesce("reason", pl.when(collides).then(place)).alias("reason")])
         line = pl.when(pl.col("reason").is_null()).then(pl.col("line")).alias("line")
-        return steps, [line, pl.col("reason"), *made.counters(), *map(pl.col, self.place.values())]
+        changed = [
+            pl.col(f"{_CHANGED}{step.name}#{number}") for number, steps in enumerate(self.id_steps) for step in steps
+        ]
+        routing = [pl.col("type"), pl.col("route")] if self.is_mixed else []
+        if self.keeps:
+            routing += ids
+        return steps, [line, pl.col("reason"), *routing, *made.counters(), *changed, *map(pl.col, self.place.values())]
 
-    def _normalised(self, id_: pl.Expr) -> pl.Expr:
-        """Return the ID trimmed and in its case: step 2."""
-        if self.job.id.trim:
-            id_ = id_.str.strip_chars()
-        if self.case:
-            id_ = id_.str.to_lowercase() if self.case == "lower" else id_.str.to_uppercase()
-        return id_
+    def _route(self) -> pl.Expr:
+        """Return the set of files that a line goes to, by the `type` of its ID (UInt8); null where there is none."""
+        if not self.job.output.route:
+            return pl.when(pl.col("type").is_not_null()).then(pl.lit(0, pl.UInt8))
+        places = {RECOGNISED.index(name): number for number, name in enumerate(self.job.output.route)}
+        return pl.col("type").replace_strict(places, default=None, return_dtype=pl.UInt8)
 
     def constant(self, value: str) -> str:
         """Return the value of a constant signal as it is written."""
@@ -163,7 +318,9 @@ class Records:
 
     def _signals(self) -> _Signals:
         """Prepare all signals of the line, in the order of the job: pairs, traits, removed traits, codes."""
-        made = _Signals(reject_bad=self.job.record.on_bad_value == "reject")
+        made = _Signals(
+            reject_bad=self.job.record.on_bad_value == "reject", reject_personal=self.job.privacy.signals == "block"
+        )
         for number, signal in enumerate(self.job.record.signals):
             if signal.column is None:
                 made.add(kinds.pair(signal.key, self.constant(signal.value or "")))
@@ -180,6 +337,11 @@ class Records:
         record = self.job.record
         value = pl.col(self.place[column])
         made.count("missing", value == "")
+        if self.is_looked_at(column):
+            personal = f"personal_value{number}"
+            made.first.append(privacy.personal(value).is_not_null().alias(personal))
+            made.count("personal", pl.col(personal))
+            value = pl.when(pl.col(personal)).then(pl.lit("")).otherwise(value)
         bad = value.str.contains(_BAD_IN_VALUE)
         if record.on_bad_value == "clean":
             made.count("cleaned", bad)
@@ -211,15 +373,18 @@ class Records:
 class _Signals:
     """The signals of a line while they are put together.
 
-    `columns`, and then `later`, are to be added to the frame; the signals and the counters refer to them.
+    `first`, `columns` and `later` are to be added to the frame, in this order; the signals and the counters refer to
+    them.
     """
 
-    def __init__(self, *, reject_bad: bool) -> None:
+    def __init__(self, *, reject_bad: bool, reject_personal: bool) -> None:
+        self.first: list[pl.Expr] = []
         self.columns: list[pl.Expr] = []
         self.later: list[pl.Expr] = []
         self.signals: list[kinds.Signal] = []
         self._counted: dict[str, list[pl.Expr]] = {}
         self._reject_bad = reject_bad
+        self._reject_personal = reject_personal
 
     def add(self, signal: kinds.Signal, *, counted: bool = True) -> None:
         """Add a signal to the line; `counted` as one, where it is there."""
@@ -234,17 +399,61 @@ class _Signals:
     def any_signal(self) -> pl.Expr:
         present = [signal.present for signal in self.signals]
         expressions = [each for each in present if isinstance(each, pl.Expr)]
-        return pl.lit(value=True) if len(expressions) < len(present) else pl.any_horizontal(expressions)
+        return pl.lit(value=True) if len(expressions) < len(present) else _any(expressions)
 
     def bad_value(self) -> pl.Expr:
-        bad = self._counted.get("dropped", []) if self._reject_bad else []
-        return pl.any_horizontal(bad) if bad else pl.lit(value=False)
+        return _any(self._counted.get("dropped", []) if self._reject_bad else [])
+
+    def personal_value(self) -> pl.Expr:
+        return _any(self._counted.get("personal", []) if self._reject_personal else [])
 
     def counters(self) -> list[pl.Expr]:
         """Return the counters as columns."""
         return [
             term.alias(f"{name}#{place}") for name, terms in self._counted.items() for place, term in enumerate(terms)
         ]
+
+
+def _moment(text: pl.Expr) -> pl.Expr:
+    """Return a date or a date-time (String), as ISO 8601 has it or in seconds of UNIX, in microseconds (Int64)."""
+    iso = text.str.replace("T", " ", literal=True).str.replace(r"(Z|[+-]00:?00)$", "")
+    formats = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
+    moments = [iso.str.to_datetime(form, time_unit="us", strict=False) for form in formats[:2]]
+    day = iso.str.to_date(formats[2], strict=False).cast(pl.Datetime("us"))
+    seconds = text.str.extract("^([0-9]{9,11})$", 1).cast(pl.Int64, strict=False) * 1_000_000
+    return pl.coalesce(*(moment.cast(pl.Int64) for moment in (*moments, day)), seconds)
+
+
+def folded(id_: pl.Expr) -> pl.Expr:
+    """Return an ID (String) in a form in which case does not count."""
+    return id_.str.to_uppercase().str.to_lowercase()
+
+
+def _any(truths: Sequence[pl.Expr]) -> pl.Expr:
+    return pl.any_horizontal(truths) if truths else pl.lit(value=False)
+
+
+def _check_signals(job: Job) -> None:
+    """Raise `JobError` where a signal is personal data by its name, or by the value that it has for every row."""
+    if job.privacy.signals == "allow":
+        return
+    for signal in job.record.signals:
+        if signal.column is None:
+            constant = pl.DataFrame({"value": [signal.value]}).select(privacy.personal(pl.col("value"))).item()
+            if constant is not None:
+                raise JobError(
+                    f"The value of the constant signal '{shown(signal.key)}' is personal data, which must not be sent "
+                    "(I3).",
+                    "Leave it out.",
+                )
+        elif signal.column not in job.privacy.allow:
+            for name in (signal.column, signal.key):
+                if what := privacy.named_personal(name):
+                    raise JobError(
+                        f"The column '{shown(signal.column)}' seems to hold {what}, by the name '{shown(name)}', which "
+                        "must not be sent (I3).",
+                        f'Leave it out; or, if it does not, list it: privacy.allow = ["{shown(signal.column)}"].',
+                    )
 
 
 def _cleaned(value: pl.Expr) -> pl.Expr:

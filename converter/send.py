@@ -151,7 +151,7 @@ def _sent(
         if past and not past.is_done:
             old = destination_of(transfer, datetime.date.fromisoformat(past.run.sent), 0)
             delivery_of(transfer, old, journal).give_up(past)
-        journal.begin(Run("", 0, sent.isoformat(), "", [_fingerprint(file) for file in files]))
+        journal.begin(Run([], 0, sent.isoformat(), "", [_fingerprint(file) for file in files]))
     return Sent(_delivered(outgoing, transfer, delivery, journal), warnings)
 
 

@@ -90,7 +90,7 @@ def test_the_help_lists_the_commands_and_the_exit_codes(tmp_path: Path) -> None:
         assert word in out
 
 
-@pytest.mark.parametrize("name", ["convert", "schema"])
+@pytest.mark.parametrize("name", ["convert", "match", "schema"])
 def test_the_help_of_a_command_lists_every_option(name: str, tmp_path: Path) -> None:
     code, out, error = command(tmp_path, name, "--help")
     assert (code, error) == (0, "")
@@ -189,7 +189,7 @@ def test_the_library_has_the_function_also_once_its_module_is_loaded(folder: Pat
     shown = python(
         "from converter import Job, convert\n"
         "import converter.convert\n"
-        "from converter.convert import plan\n"
+        "from converter.plan import plan\n"
         "import converter as package\n"
         "assert package.convert is convert and not isinstance(convert, type(package))\n"
         "print(convert(Job.load('job.toml')).records['written'])\n",

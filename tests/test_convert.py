@@ -134,7 +134,7 @@ def test_lines_lost_on_their_way_into_the_parts_are_an_error(run: Run, monkeypat
     from converter.parts import Cutter
 
     monkeypatch.setattr(Cutter, "finish", lambda cutter: iter(()))
-    with pytest.raises(LedgerError, match="100 rows were written, but the parts hold 0 lines"):
+    with pytest.raises(LedgerError, match="100 lines were written, but the parts hold 0"):
         run.convert(ROWS)
     assert run.files == []
 

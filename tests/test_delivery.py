@@ -61,7 +61,7 @@ class Failing(MemoryDestination):
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
     journal = Journal(tmp_path / "x.journal")
-    journal.begin(Run(NAME.stem, NAME.timestamp, "2026-01-31", "isal", []))
+    journal.begin(Run([NAME.stem], NAME.timestamp, "2026-01-31", "isal", []))
     yield journal
     journal.close()
 
@@ -278,7 +278,7 @@ def test_another_process_goes_on_with_what_arrived_and_removes_the_rest(journal:
     second.take_over(past)
     assert set(second.arrived) == {1}
     assert list(store.hidden) == [str(NAME.part(1))]
-    assert [(plan.part.name, plan.arrived) for plan in past.planned({1})] == [
+    assert [(plan.part.name, plan.arrived) for (plans,) in [past.planned({1})] for plan in plans] == [
         (str(NAME.part(1)), True),
         (str(NAME.part(2)), False),
     ]
@@ -375,7 +375,7 @@ def test_a_throttle_lets_so_many_bytes_a_second_pass(monkeypatch: pytest.MonkeyP
 def test_a_torn_line_at_the_end_of_a_journal_does_not_count(tmp_path: Path) -> None:
     path = tmp_path / "x.journal"
     journal = Journal(path)
-    journal.begin(Run("n", 1_366_545_717, "2026-01-31", "isal", []))
+    journal.begin(Run(["n"], 1_366_545_717, "2026-01-31", "isal", []))
     journal.note("began", number=1, name="a", state={"upload": "x"})
     whole = path.read_bytes()
     journal.note("published", number=1)
@@ -409,7 +409,7 @@ def test_f22_a_journal_that_cannot_be_written_or_read_is_an_error(tmp_path: Path
     with pytest.raises(DestinationError, match="Cannot read the journal"):
         journal.read()
     with pytest.raises(DestinationError, match="Cannot write the journal"):
-        journal.begin(Run("n", 1, "2026-01-31", "isal", []))
+        journal.begin(Run(["n"], 1, "2026-01-31", "isal", []))
     with pytest.raises(DestinationError, match="Cannot write the journal"):
         journal.go_on()
     assert [path.name for path in tmp_path.iterdir()] == ["x.journal"]
@@ -418,7 +418,7 @@ def test_f22_a_journal_that_cannot_be_written_or_read_is_an_error(tmp_path: Path
 def test_f22_after_a_line_that_is_torn_a_journal_takes_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.journal"
     journal = Journal(path)
-    journal.begin(Run("n", 1_366_545_717, "2026-01-31", "isal", []))
+    journal.begin(Run(["n"], 1_366_545_717, "2026-01-31", "isal", []))
     write = os.write
     with monkeypatch.context() as patch:
 

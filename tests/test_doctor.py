@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from converter import Job, doctor
+from converter import Job, convert, doctor
 from converter.destinations.base import Finding
 from converter.job import merge
 
@@ -88,6 +88,15 @@ def test_names_that_are_taken_are_found(job: dict[str, Any], tmp_path: Path) -> 
     (tmp_path / "out" / "ftp_dpm_1234_1366545717.sync.7.gz").write_bytes(b"")
     assert "nothing is ever overwritten" in of("error", looked_over(job))
     assert set(levels(looked_over(job, output={"timestamp": NOW + 1}))) == {"ok"}
+
+
+def test_a_disk_that_may_be_too_small_is_a_warning_in_the_report_as_well(
+    job: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(100, 92, 8))
+    said = f"'{tmp_path}' has 8 bytes free; the parts may take 9."
+    assert said in of("warning", looked_over(job))
+    assert f"{said} Free some space, or write elsewhere." in convert(Job(**job)).warnings
 
 
 # --- servers ----------------------------------------------------------------------------------------------------

@@ -243,7 +243,7 @@ def test_memory_is_bounded_whatever_the_line_or_the_ratio(tmp_path: Path) -> Non
 
 # The same, worked out line by line.
 
-EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+EMAIL = re.compile(r"[^\W]@[^\W_]+\.[^\W\d_]{2}")
 FORBIDDEN = re.compile("[:\x00-\x1f\x7f-\x9f\ufeff]|%3[Aa]")
 
 
@@ -293,7 +293,7 @@ def expected_of(line: bytes, name: FileName) -> set[str]:
         if signals.startswith(b",") or signals.endswith(b",") or b",," in unquoted:
             found.add("signal_empty")
     for id_ in (id_.decode(errors="replace") for id_ in ids):
-        found |= {"id_is_email"} if EMAIL.fullmatch(id_.strip()) else set()
+        found |= {"id_is_email"} if EMAIL.search(id_.strip()) else set()
         found |= {"id_forbidden_character"} if FORBIDDEN.search(id_) else set()
     return found
 

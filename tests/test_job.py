@@ -58,7 +58,10 @@ def signal(**fields: Any) -> dict[str, Any]:
     "key, sentence",
     [
         ("outpt", "outpt is not a known key, did you mean 'output'?"),
-        ("zzz", "zzz is not a known key. Known in a job: input, id, record, output, s3, ftp, sftp, report, run."),
+        (
+            "zzz",
+            "zzz is not a known key. Known in a job: input, id, record, sync, output, privacy, s3, ftp, sftp, pgp, report, run.",
+        ),
         ("output.dpidd", "output.dpidd is not a known key, did you mean 'dpid'?"),
         ("output.DPID", "output.DPID is not a known key, did you mean 'dpid'?"),
         ("input.seperator", "input.seperator is not a known key, did you mean 'separator'?"),
@@ -135,8 +138,8 @@ REJECTS = 'a number of rows, such as 1000, or a share of them, such as "10%"'
         ("output.mode", "overwrte", "allowed is 'sync' or 'overwrite', did you mean 'overwrite'?"),
         ("output.mode", "zzz", "allowed is 'sync' or 'overwrite'."),
         ("output.mode", 5, "allowed is 'sync' or 'overwrite'."),
-        ("output.kind", "odd", "allowed is 'data'."),
-        ("output.compression", "gz", "allowed is 'gzip' or 'none', did you mean 'gzip'?"),
+        ("output.kind", "odd", "allowed is 'data', 'id-sync', 'c2c-id-sync' or 'odc', did you mean 'odc'?"),
+        ("output.compression", "gz", "allowed is 'gzip', 'none' or 'pgp', did you mean 'gzip'?"),
         ("record.on_bad_value", "rejct", "allowed is 'clean', 'drop' or 'reject', did you mean 'reject'?"),
         ("input.format", "xls", "allowed is 'csv', 'tsv', 'parquet', 'ndjson' or 'arrow'."),
         ("output.dpid", "12x", "a whole number is needed."),
@@ -822,7 +825,7 @@ def _sections(annotation: Any) -> list[type[BaseModel]]:
 def test_the_json_schema_has_every_field_of_every_section() -> None:
     schema = Job.model_json_schema()
     sections = dict.fromkeys(_sections(Job))
-    assert len(sections) == 13
+    assert len(sections) == 18
     for section in sections:
         described = schema if section is Job else schema["$defs"][section.__name__]
         (described,) = [one for one in described.get("anyOf", [described]) if "properties" in one]

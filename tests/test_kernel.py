@@ -78,8 +78,9 @@ def test_lines_rejects_and_counts_are_those_of_the_query(rows: list[tuple[str, .
         converter = _Converter(records, source, loops)
         for piece in source.pieces(records.columns):
             each = converter._piece(piece)
-            text = b"".join(bytes(buffer) for text in each.texts for buffer in text.buffers)
-            ends = [int(end) for text in each.texts for end in text.ends]
+            (texts,) = each.texts
+            text = b"".join(bytes(buffer) for text in texts for buffer in text.buffers)
+            ends = [int(end) for text in texts for end in text.ends]
             rejected = each.rejected["reason", "c0"].rows() if each.rejected.height else []
             results.append((text, len(ends), each.rows.tolist(), rejected, each.ledger))
     assert results[: len(results) // 2] == results[len(results) // 2 :]
@@ -88,7 +89,7 @@ def test_lines_rejects_and_counts_are_those_of_the_query(rows: list[tuple[str, .
 def compiled(**record: Any) -> Compiled:
     assert LOOPS
     job = Job(input={"path": "in"}, id={"column": "id"}, record=record, output={"to": "out", "dpid": 1234})
-    return Compiled(Records(job, 10_000), Records(job, 10_000).columns, LOOPS)
+    return Compiled(Records(job, 10_000), LOOPS)
 
 
 def test_plain_rows_are_not_odd() -> None:

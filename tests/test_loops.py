@@ -34,7 +34,9 @@ GOOD = [
 ]
 ODD = [b" u7 ,x,1\n", b",x,1\n", b"a@b.cd,x,1\n", b"u:8,x,1\n", b'u9,"a""b",1\n', b"u10,x,1||2\n", b"u11,x,|1\n", b"u12,x,1|\n",
        b"u13,x,1x\n", b"u14,x, 1\n", b'u15,"a\nb",1\n', b"u16,x\ty,1\n", b"0000,x,1\n", b"u17,,\n", "é,x,1\n".encode(),
-       b"u18," + b"x" * 70 + b",1\n", b"u19,x,12345678|9\n", b"u20,x,123456789:\n", b"short\n", b"u21,x\n", b"u22,x,1,2\n", b"u23,x,1,2,3,4\n", b'u24,"x",1,"y\nz"\n', b"\n", b"\r\n", b"u25,x\r,1\n", b"u\r26,x,1\n", b"-,x,1\n", b"u-1,a,-1\n", b'"u""27",x,1\n']  # fmt: skip
+       b"u18," + b"x" * 70 + b",1\n", b"u19,x,12345678|9\n", b"u20,x,123456789:\n", b"short\n", b"u21,x\n", b"u22,x,1,2\n", b"u23,x,1,2,3,4\n", b'u24,"x",1,"y\nz"\n', b"\n", b"\r\n", b"u25,x\r,1\n", b"u\r26,x,1\n", b"-,x,1\n", b"u-1,a,-1\n", b'"u""27",x,1\n',
+       b"u28,joe@example.com,1\n", b"u29,4111111111111111,1\n", b"u30,4111111111111112,1\n", b"4111 1111 1111 1111,x,1\n", b"u31,+49 30 123456,1\n", b"u32,192.168.0.1,1\n",
+       b"DE89370400440532013000,x,1\n", b"123-45-6789,x,1\n", b"u33,joe%40example.com,1\n", b"u34,2001:db8::1,1\n", b"u35,2024-01-31 13:05:00,1\n", b"+u36,(x),1\n"]  # fmt: skip
 
 
 def found(data: bytes, separator: int = 44) -> tuple[int, int, int, bool]:
@@ -103,7 +105,7 @@ def converted(path: Path, job: Job, block: int, most: int) -> tuple[bytes, list[
     source = DelimitedSource(InputFile.at(path), job.input, block=block, longest_row=1 << 20)
     text, rejects, ledger = b"", [], Ledger()
     for each in convert_all(Records(job, most), [source], 1):
-        text += b"".join(bytes(buffer) for part in each.texts for buffer in part.buffers)
+        text += b"".join(bytes(buffer) for texts in each.texts for part in texts for buffer in part.buffers)
         if each.rejected.height:
             rejects += [
                 (int(row), *rest) for row, rest in zip(each.rows, each.rejected["reason", "c0"].rows(), strict=True)
@@ -130,7 +132,13 @@ def test_lines_rejects_and_counts_are_those_of_frames(
     )
     job = Job(
         input={"path": str(path), "null_values": data.draw(st.sampled_from([[], [], ["a b"]]))},
-        id={"column": "id", "type": id_type, "case": data.draw(st.sampled_from(["preserve", "lower", "upper"]))},
+        id={
+            "column": "id",
+            "type": id_type,
+            "case": data.draw(st.sampled_from(["preserve", "lower", "upper"])),
+            **data.draw(st.sampled_from([{}, {}, {}, {"pad": 4}, {"remove": "u-", "suffix": "z"}])),
+        },
+        privacy=data.draw(st.sampled_from([{}, {"signals": "drop"}, {"signals": "allow"}, {"allow": ["a"]}])),
         record={
             "signals": signals,
             "traits": data.draw(st.sampled_from([["t"], [8, "t"]])),

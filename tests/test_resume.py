@@ -10,14 +10,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from converter import convert, parts
-from converter.convert import plan
 from converter.delivery import Delivery
 from converter.errors import (
     DestinationError,
@@ -28,6 +27,7 @@ from converter.errors import (
     TooManyRejectsError,
 )
 from converter.journal import Journal
+from converter.plan import plan
 
 from .conftest import TIMESTAMP, Run
 
@@ -49,8 +49,8 @@ def dying(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
 
 def let_go(delivery: Delivery) -> bool:
     """Close files, as the system does, and leave everything where it is."""
-    if delivery._in_place:
-        delivery._in_place._file.close()  # type: ignore[attr-defined]
+    for part in delivery._in_place.values():
+        part._file.close()  # type: ignore[attr-defined]
     return True
 
 
@@ -107,6 +107,31 @@ def test_the_bytes_are_those_of_a_run_that_did_not_die(run: Run, monkeypatch: py
     run.convert(output=SMALL, resume=True)
     other = {path.name: path.read_bytes() for path in (run.folder / "other").iterdir()}
     assert {path.name: path.read_bytes() for path in run.out.iterdir()} == other
+
+
+@pytest.mark.parametrize("event, at", [("began", 3), ("made", 1), ("made", 3), ("arrived", 4), ("published", 2)])
+def test_f1_a_run_with_several_sets_of_files_is_finished(
+    run: Run, fresh_run: Callable[[], Run], monkeypatch: pytest.MonkeyPatch, event: str, at: int
+) -> None:
+    uuid = "0f8fad5b-d9cb-469f-a165-7086772{:05}"
+    content = "id,a\n" + "".join(f"u{n},{n * 7919}\n{uuid.format(n)},{n}\nu-{n},x\n" for n in range(1000))
+    whole = fresh_run()
+    for each in (run, whole):
+        each.write(content)
+        each.job["id"]["type"] = "auto"
+        del each.job["output"]["dpid"]
+        each.job["output"] |= {**SMALL, "route": {"crm": 1234, "gaid": {"target": 1234}}}
+    whole.convert()
+    with monkeypatch.context() as dying:
+        die_at(dying, event, at)
+        with pytest.raises(KilledError):
+            run.convert()
+    resumed = run.convert(resume=True)
+    assert run.files == whole.files
+    assert len({name.split("_")[2] for name in run.files}) == 2
+    for name in run.files:
+        assert (run.out / name).read_bytes() == (whole.out / name).read_bytes()
+    assert [part.name for part in resumed.parts] == [part["name"] for part in whole.report["parts"]]
 
 
 def test_parts_that_are_there_are_not_made_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,9 +333,9 @@ def test_f25_a_second_run_of_the_job_stops_and_names_the_first(run: Run, tmp_pat
     job = run.make_job(input={"path": str(run.write(CONTENT))}, output=SMALL)
     waiting = "import sys, time; from converter.journal import locked; from pathlib import Path\n"
     waiting += "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
-    from converter.convert import _journal_path
+    from converter.plan import journal_path
 
-    holder = subprocess.Popen([sys.executable, "-c", waiting, str(_journal_path(job))], stdout=subprocess.PIPE)
+    holder = subprocess.Popen([sys.executable, "-c", waiting, str(journal_path(job))], stdout=subprocess.PIPE)
     try:
         assert holder.stdout
         assert holder.stdout.readline() == b"held\n"

@@ -242,7 +242,7 @@ def test_the_first_rule_that_rejects_a_row_is_its_reason(run: Run) -> None:
 
 
 def test_every_rule_names_its_code_its_page_and_what_to_do() -> None:
-    named = [value for value in vars(rules).values() if isinstance(value, rules.Rule)]
+    named = [value for value in vars(rules).values() if isinstance(value, rules.Rule | rules.IdRule)]
     named += [rule for type_ in ID_TYPES.values() for rule in rules.id_rules(type_)] + list(rules.line_rules(10))
     assert all(
         rule.code and rule.name.isidentifier() and rule.hint.endswith(".") and rule.page.endswith(".md")

@@ -17,8 +17,10 @@ import typer
 from converter._version import __version__
 from converter.cli.convert import convert
 from converter.cli.doctor import doctor
+from converter.cli.match import match
 from converter.cli.schema import schema
 from converter.cli.send import send
+from converter.cli.sync_urls import sync_urls
 from converter.errors import ConverterError
 
 app = typer.Typer(
@@ -33,7 +35,9 @@ app = typer.Typer(
 )
 app.command(no_args_is_help=True)(convert)
 app.command(no_args_is_help=True)(send)
+app.command(no_args_is_help=True)(match)
 app.command(no_args_is_help=True)(doctor)
+app.command(no_args_is_help=True)(sync_urls)
 app.command()(schema)
 
 

@@ -123,7 +123,7 @@ def _convert(job: Job, progress: Mode, *, dry_run: bool, resume: bool) -> None:
 
 def _show_plan(job: Job) -> None:
     from converter.cli import preview
-    from converter.convert import plan
+    from converter.plan import plan
 
     checked = plan(job)
     preview.show(checked)

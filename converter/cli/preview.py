@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from converter.cli.console import console
-from converter.convert import Plan
+from converter.plan import Plan
 from converter.privacy import masked
 from converter.report.terminal import size
 
@@ -27,32 +27,34 @@ def _preview(plan: Plan) -> RenderableType:
     files = [f"{job.conceal_path(str(file.path))} ({size(file.size)})" for file in plan.files]
     shown = files[:5] + ([f"… and {len(files) - 5:,} more"] if len(files) > 5 else [])
     facts.add_row("reads", "\n".join(shown))
-    facts.add_row("ID", f"column '{job.id.column}', type {job.id.type}, " + " then ".join(_steps(plan)))
+    for id_, steps in zip(job.ids, plan.records.id_steps, strict=True):
+        words = ", then ".join(step.words for step in steps) or "as it is"
+        facts.add_row("ID", f"column '{id_.column}', type {id_.type}: {words}")
     facts.add_row("columns", ", ".join(plan.records.columns))
     facts.add_row("writes", f"{job.conceal_path(plan.destination.url(plan.part_name(1)))} …")
     facts.add_row("parts", f"at most {size(plan.limits.part_bytes)} ({size(plan.limits.part_raw_bytes)} of text)")
+    if plan.key:
+        facts.add_row("encrypted", f"for the key {plan.key.fingerprint}, by GnuPG {plan.key.gnupg}")
     facts.add_row("report", job.conceal_path(str(plan.report_path)))
     facts.add_row("rejects", job.conceal_path(str(plan.rejects_path)))
     lines = Text("\n")
-    for reason, id_, rest in _first_lines(plan):
-        lines.append(f"{id_}\t{rest}" if reason is None else f"rejected: {plan.records.rules[reason].name}\n")
+    for reason, ids, rest in _first_lines(plan):
+        shown_line = "\t".join(filter(None, [ids, rest]))
+        lines.append(f"{shown_line if reason is None else f'rejected: {plan.records.rules[reason].name}'}\n")
     warnings = [Text(f"Warning: {warning}", style="yellow") for warning in job.warnings]
     return Group(facts, lines, *warnings, Text("Nothing was written (--dry-run)."))
 
 
-def _steps(plan: Plan) -> list[str]:
-    steps = ["trimmed"] if plan.job.id.trim else ["as it is"]
-    if case := plan.records.case:
-        steps.append(f"{case} case")
-    return steps
-
-
 def _first_lines(plan: Plan) -> list[tuple[int | None, str, str]]:
-    """Return the first rows: the reason why it is rejected, else the masked ID and the signals of the line."""
+    """Return the first rows: the reason why it is rejected, else the masked IDs and the signals of the line."""
     rows = plan.preview()
     if not rows.height:
         return []
-    fields = pl.col("line").str.split_exact("\t", 1)
+    ids = len(plan.records.id_types)
+    fields = pl.col("line").str.strip_suffix("\n").str.split("\t")
+    masked_ids = [masked(fields.list.get(place, null_on_oob=True)) for place in range(ids)]
     return rows.select(
-        "reason", masked(fields.struct.field("field_0")).alias("id"), fields.struct.field("field_1").alias("signals")
+        "reason",
+        pl.concat_str(masked_ids, separator="\t").alias("id"),
+        fields.list.slice(ids).list.join("\t").alias("signals"),
     ).rows()

@@ -41,7 +41,7 @@ _ANSWERS: dict[str, tuple[bool, str]] = {
     "426": _PASSES,
     "430": _LOGIN,
     "450": _PASSES,
-    "451": _PASSES,
+    "451": (True, f"{SPACE_HINT} It is tried again."),
     "452": _SPACE,
     "500": _UNKNOWN,
     "501": _UNKNOWN,

@@ -23,20 +23,25 @@ _SPARE = 4096  # room for some long lists among few rows
 
 @dataclass(frozen=True)
 class Signal:
-    """A signal of a line: a `kind` of `layout`, its column, the byte between its items, and what stands before it."""
+    """A signal of a line: a `kind` of `layout`, its column, the byte between its items, and what stands before it.
+
+    `look` says whether a value that may be personal data makes the row odd.
+    """
 
     kind: int
     column: int
     mark: int
     prefix: bytes
+    look: bool = False
 
 
 class Form:
     """The form of a line, for columns by their number.
 
     `id_bytes` maps each byte of an ID to the byte to write, 0 where the ID is not plain; `id_shape` is empty, or as
-    long as an ID must be, with a hyphen where one must stand; `id_not_zero` says that not all of it may be zeros.
-    `bad_byte` may be in no value, beside quotes and control characters. `most_line` is in bytes.
+    long as an ID must be, with a hyphen where one must stand; `id_not_zero` says that not all of it may be zeros, and
+    `id_look` (0, or of `layout`) whether it may be personal data. `bad_byte` may be in no value, beside quotes, at
+    signs and control characters. `most_line` is in bytes.
     """
 
     def __init__(
@@ -48,6 +53,7 @@ class Form:
         most_line: int,
         *,
         id_not_zero: bool,
+        id_look: int,
         bad_byte: int,
     ) -> None:
         self.extra = 2 + sum(len(signal.prefix) + 2 for signal in signals)
@@ -58,8 +64,8 @@ class Form:
         rows = []
         for signal in signals:
             around = signal.prefix + (b'",' if signal.kind == layout.PAIR else b",")
-            special = sum(byte < ord(" ") or byte in (ord('"'), bad_byte) for byte in around)
-            rows.append([signal.kind, signal.column, signal.mark, address, len(signal.prefix), special])
+            special = sum(byte < ord(" ") or byte in (ord('"'), ord("@"), bad_byte) for byte in around)
+            rows.append([signal.kind, signal.column, signal.mark, address, len(signal.prefix), special, signal.look])
             address += len(signal.prefix)
         table = np.array(rows, np.int64).reshape(-1, layout.SIGNAL)
         form = np.zeros(layout.FORM, np.int64)
@@ -68,6 +74,7 @@ class Form:
         form[layout.ID_SHAPE] = shape.ctypes.data
         form[layout.ID_LENGTH] = len(id_shape)
         form[layout.ID_NOT_ZERO] = id_not_zero
+        form[layout.ID_LOOK] = id_look
         form[layout.SIGNALS] = table.ctypes.data
         form[layout.SIGNAL_COUNT] = len(signals)
         form[layout.WIDEST] = 2 + max((len(signal.prefix) for signal in signals), default=0)
@@ -83,8 +90,8 @@ class Lines:
 
     `lines` are the newlines before these rows in the text, or their places in the frame; `text` is their text, if
     they come as text, with so many newlines before each as `text_lines` says; each row's own line, if it gets one,
-    comes before the line `places`. There were `rows` rows; the lines have so many `signals`, and so many values are
-    `missing` from them.
+    comes before the line `places`. There were `rows` rows; the lines have so many `signals`, so many values are
+    `missing` from them, and so many IDs are `changed`.
     """
 
     memory: Bytes
@@ -97,6 +104,7 @@ class Lines:
     rows: int
     signals: int
     missing: int
+    changed: int
 
 
 class Loops:
@@ -188,7 +196,7 @@ class _Output:
 
     def lines(self) -> Lines:
         """Return what a call has made."""
-        rows, made, left_out, signals, missing, odd_bytes = self._table[layout.ROWS :].tolist()
+        rows, made, left_out, signals, missing, changed, odd_bytes = self._table[layout.ROWS :].tolist()
         odd = self._odd[:left_out]
         return Lines(
             self._lines,
@@ -201,4 +209,5 @@ class _Output:
             rows,
             signals,
             missing,
+            changed,
         )

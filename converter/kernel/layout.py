@@ -11,30 +11,34 @@ SLACK = 96
 PAIR, TRAITS, CODES, CONSTANT = range(4)
 """Kinds of signals: a value in quotes, a list of digits, a list of codes, a text that is always the same."""
 
-SIGNAL = 6
-KIND, COLUMN, MARK, PREFIX, PREFIX_BYTES, SPECIAL = range(SIGNAL)
+SIGNAL = 7
+KIND, COLUMN, MARK, PREFIX, PREFIX_BYTES, SPECIAL, LOOK = range(SIGNAL)
 """A signal: its kind, its column, the byte between items of a list, and what stands before each value or item.
 
-`SPECIAL` is how many special bytes there are around each value or item: control characters, double quotes, and the byte
-that no value may hold.
+`SPECIAL` is how many special bytes there are around each value or item: control characters, double quotes, at signs,
+and the byte that no value may hold. `LOOK` says whether values that may be personal data are not plain.
 """
 
-FORM = 10
+NUMBERS, CARDS = 1, 2
+"""How closely an ID is looked at for personal data: whether numbers that could be those of cards are plain, or not."""
+
+FORM = 11
 (
     ID_COLUMN,
     ID_BYTES,  # 256 bytes: what to write for each byte of an ID, 0 where the ID is not plain
     ID_SHAPE,  # as many bytes as an ID must have, a hyphen where one must stand
     ID_LENGTH,  # 0: IDs have no shape
     ID_NOT_ZERO,  # whether an ID of zeros alone is not plain
+    ID_LOOK,  # whether an ID that may be personal data is not plain: 0, `NUMBERS` or `CARDS`
     SIGNALS,
     SIGNAL_COUNT,
     WIDEST,  # the most bytes that one byte of a list can become
-    BAD_BYTE,  # a byte that no value may hold, beside quotes and control characters
+    BAD_BYTE,  # a byte that no value may hold, beside quotes, at signs and control characters
     MOST_LINE,  # the longest line, in bytes
 ) = range(FORM)
 """The form of a line."""
 
-OUTPUT = 13
+OUTPUT = 14
 (
     LINES,  # where lines are written to
     ROOM,  # for so many bytes
@@ -48,6 +52,7 @@ OUTPUT = 13
     LEFT_OUT,  # rows were left out,
     WRITTEN,  # signals were written,
     MISSING,  # values are missing from the lines,
+    CHANGED,  # IDs are written with another byte than they have,
     ODD_BYTES,  # and the text of the rows left out has bytes
 ) = range(OUTPUT)
 """Where the results of a call go."""

@@ -19,6 +19,8 @@ from numba.extending import intrinsic
 
 from converter.kernel.layout import (
     BAD_BYTE,
+    CARDS,
+    CHANGED,
     CODES,
     COLUMN,
     CONSTANT,
@@ -29,6 +31,7 @@ from converter.kernel.layout import (
     ID_BYTES,
     ID_COLUMN,
     ID_LENGTH,
+    ID_LOOK,
     ID_NOT_ZERO,
     ID_SHAPE,
     INNER,
@@ -36,6 +39,7 @@ from converter.kernel.layout import (
     LEFT_OUT,
     LINE,
     LINES,
+    LOOK,
     MADE,
     MARK,
     MISSING,
@@ -71,6 +75,14 @@ _SHORT = 16  # nearly all values are no longer
 _PAGE = 4096  # memory can be read up to the end of a page of which any byte can be read
 _INLINE = 12  # texts of a string view up to this long stand in the view itself
 _LONG = 8  # bytes of an integer in a table
+_PERSONAL = 7  # personal data without an at sign has no fewer bytes,
+_FEW_DIGITS = 4  # and no fewer digits, unless it is an address
+_PHONE = 6  # digits of a phone number, at least
+_SCHEME = 10  # bytes in which the colon of `callto:` is
+_CARD = 13, 19  # digits of the number of a card
+_IBAN = 15  # bytes of the number of a bank account, at least
+_SSN_DIGITS = 9
+_SSN = 0b11110110111  # where digits are in a social security number, the first one lowest
 
 _ONE = np.uint64(1)
 _NONE = np.uint64(0)
@@ -150,6 +162,53 @@ def _not_digits(context, address):
     return types.uint64(types.int64), generate
 
 
+def _marker(window, marks):
+    """Return what marks bytes of a window of so many: `marks` gives truths for a vector."""
+
+    @intrinsic
+    def mark(context, address):
+        def generate(context, builder, signature, arguments):
+            return _bits(builder, marks(builder, _vector(builder, arguments[0], window)))
+
+        return types.uint64(types.int64), generate
+
+    return mark
+
+
+def _digit_marks(builder, vector):
+    return _is(builder, "<=", builder.sub(vector, _each(builder, 48, vector)), 9)
+
+
+def _telling_marks(builder, vector):
+    """Mark digits, colons, percent signs, and the byte that at signs of other widths begin with."""
+    to_colon = _is(builder, "<=", builder.sub(vector, _each(builder, 48, vector)), 10)
+    return _any(builder, to_colon, *(_is(builder, "==", vector, byte) for byte in (37, 0xEF)))
+
+
+def _sign_marks(builder, vector):
+    """Mark plus signs, opening brackets and what is not ASCII."""
+    beyond = _is(builder, ">=", vector, 0x80)
+    return _any(builder, beyond, *(_is(builder, "==", vector, byte) for byte in (40, 43)))
+
+
+_HALF = _WINDOW // 2
+_digits, _digits_half = _marker(_WINDOW, _digit_marks), _marker(_HALF, _digit_marks)
+_telling, _telling_half = _marker(_WINDOW, _telling_marks), _marker(_HALF, _telling_marks)
+_signs, _signs_half = _marker(_WINDOW, _sign_marks), _marker(_HALF, _sign_marks)
+
+
+@intrinsic
+def _not_letters(context, address):
+    """Mark what is no ASCII letter in a window."""
+
+    def generate(context, builder, signature, arguments):
+        vector = _vector(builder, arguments[0])
+        lower = builder.or_(vector, _each(builder, 32, vector))
+        return _bits(builder, _is(builder, ">", builder.sub(lower, _each(builder, 97, vector)), 25))
+
+    return types.uint64(types.int64), generate
+
+
 @intrinsic
 def _not_codes(context, address):
     """Mark what no code of a list should hold in a window: all but visible ASCII, commas and double quotes."""
@@ -165,13 +224,13 @@ def _not_codes(context, address):
 
 @intrinsic
 def _special(context, address, other):
-    """Mark the control characters, double quotes and one other byte in a window."""
+    """Mark the control characters, double quotes, at signs and one other byte in a window."""
 
     def generate(context, builder, signature, arguments):
         vector = _vector(builder, arguments[0])
         control = _is(builder, "<", vector, 32)
         return _bits(
-            builder, _any(builder, control, *(_is(builder, "==", vector, byte) for byte in (34, arguments[1])))
+            builder, _any(builder, control, *(_is(builder, "==", vector, byte) for byte in (34, 64, arguments[1])))
         )
 
     return types.uint64(types.int64, types.uint8), generate
@@ -319,7 +378,7 @@ def _copy_value(target, source, length):
 
 @njit(inline="always")
 def _special_bytes(start, end, other):
-    """Count the special bytes of a text that some bytes follow: control characters, double quotes and one other."""
+    """Count the special bytes of a text that some bytes follow: control characters, quotes, at signs and one other."""
     found = int64(0)
     while start < end:
         found += _count(_special(start, other) & _lowest(end - start))
@@ -371,19 +430,148 @@ def _copy_items(target, source, length, signal, scratch, wrong_bytes):
 
 
 @njit
-def _line(form, fields, target, limit, scratch):
-    """Write the line of a row; return the address after it, its signals, and how many values are missing.
+def _luhn(start, length):
+    """Say whether the digits of a text have the check digit of a card's number."""
+    total = digits = int64(0)
+    for back in range(length):
+        digit = int64(_byte(start + length - 1 - back)) - 48
+        if 0 <= digit <= 9:
+            if digits & 1:
+                digit += digit if digit < 5 else digit - 9
+            total += digit
+            digits += 1
+    return total % 10 == 0
 
-    An address of 0 says that the row is not plain.
+
+@njit(inline="always")
+def _is_digit(byte):
+    return (byte >= 48) & (byte <= 57)
+
+
+@njit
+def _begins_account(start):
+    """Say whether a text begins like the number of a bank account: a country, and a digit of the two that check it."""
+    for place in range(2):
+        if not 97 <= (_byte(start + place) | 32) <= 122:
+            return False
+    third = _byte(start + 2)
+    return bool(_is_digit(third) | ((third == 32) & _is_digit(_byte(start + 3))))
+
+
+@njit
+def _may_be_long_personal(start, length):
+    """Say the same of a text longer than a window: an address anywhere inside, or something written very widely."""
+    first, last = _byte(start), _byte(start + length - 1)
+    if min(first, last) <= 32 or max(first, last) > 127:  # with spaces around it
+        return True
+    if first == 40 or first == 43 or (first == 48 and _byte(start + 1) == 48) or _begins_account(start):
+        return True
+    if _marks(start, uint8(58)) & _lowest(_SCHEME) != _NONE:
+        return True
+    while length > 0:
+        if (_marks(start, uint8(37)) | _marks(start, uint8(0xEF))) & _lowest(length) != _NONE:
+            return True
+        start += _WINDOW
+        length -= _WINDOW
+    return False
+
+
+@njit
+def _has_form_of_personal(start, length, cards):
+    """Say whether a text has the form of any personal data: what `_may_be_personal` could not say at a glance."""
+    own = _lowest(length)
+    digits = _digits(start) & own
+    count = _count(digits)
+    colons = _marks(start, uint8(58)) & own
+    percents = _marks(start, uint8(37)) & own
+    if (percents & (digits >> _ONE)) != _NONE:  # an encoded at sign
+        return True
+    if (colons & (colons >> _ONE)) != _NONE or _count(colons) >= 6:  # an address of version 6
+        return True
+    if _marks(start, uint8(0xEF)) & own != _NONE:  # at signs of other widths begin so
+        return True
+    if count < _FEW_DIGITS:
+        return False
+    if _at_least(start, uint8(0x80)) & own != _NONE:  # spaces of Unicode, say
+        return True
+    blanks = ~_at_least(start, uint8(33)) & own
+    hyphens = _marks(start, uint8(45)) & own
+    letters = ~_not_letters(start) & own
+    if count >= _PHONE:
+        signs = _marks(start, uint8(43)) | _marks(start, uint8(40))
+        if signs & own != _NONE or (colons != _NONE and letters != _NONE):  # also as in `tel:`
+            return True
+        first = _first(digits)
+        zeros = _byte(start + first) == 48 and _byte(start + first + 1) == 48  # 00 49 30 …
+        if zeros and count < length and blanks & _lowest(first) == _lowest(first):
+            return True
+    if digits | blanks | hyphens == own:
+        if _CARD[0] <= count <= _CARD[1] and (cards or count < length) and _luhn(start, length):
+            return True
+        if count == _SSN_DIGITS and digits >> uint64(_first(digits)) == uint64(_SSN):
+            return True
+    dots = _marks(start, uint8(46)) & own
+    if digits | blanks | dots == own and _count(dots) == 3:
+        return True
+    if length >= _IBAN and letters != _NONE and digits | blanks | letters == own:
+        return _begins_account(start + _first(letters))
+    return False
+
+
+@njit(inline="always")
+def _may_be_personal(start, length, cards):
+    """Say whether a text that some bytes follow may be personal data that has no at sign, and so must be judged.
+
+    `cards` says whether a bare number may be one of a card. Whatever `converter.privacy` takes for personal data is
+    found; most else is not, and nearly all of that is cleared by its few digits.
     """
-    odd = int64(0), int64(0), int64(0)
+    if length > _WINDOW:
+        return _may_be_long_personal(start, length)
+    own = _lowest(length)
+    is_short = length <= _HALF
+    telling = (_telling_half(start) if is_short else _telling(start)) & own
+    if telling == _NONE:
+        return False
+    if telling == (_digits_half(start) if is_short else _digits(start)) & own:
+        count = _count(telling)
+        if count < _FEW_DIGITS:
+            return False
+        first, last = _byte(start), _byte(start + length - 1)
+        is_plain = (
+            (count < _CARD[0])
+            & (count != _SSN_DIGITS)
+            & (length < _IBAN)
+            & (length - count != 3)  # dots
+            & (first > 32)
+            & (last > 32)
+            & ((first != 48) | (count == length))
+        )
+        if is_plain and (_signs_half(start) if is_short else _signs(start)) & own == _NONE:
+            return False
+    return _has_form_of_personal(start, length, cards)
+
+
+@njit
+def _line(form, fields, target, limit, scratch):
+    """Write the line of a row; return the address after it, its signals, how many values are missing, and a truth.
+
+    That says whether the ID is written with another byte than it has. An address of 0 says that the row is not plain.
+    """
+    odd = int64(0), int64(0), int64(0), int64(0)
     field = fields + 2 * _LONG * _of(form, ID_COLUMN)
     start, length = _of(field, 0), _of(field, 1)
     if length == 0 or target + length + _WINDOW > limit:
         return odd
     table = _of(form, ID_BYTES)
+    changed = uint8(0)
     for offset in range(length):
-        _put_byte(target + offset, _byte(table + _byte(start + offset)))
+        byte = _byte(start + offset)
+        mapped = _byte(table + byte)
+        changed |= byte ^ mapped
+        _put_byte(target + offset, mapped)
+    look = _of(form, ID_LOOK)
+    if JUDGING and look and length >= _PERSONAL and _may_be_personal(target, length, look == CARDS):
+        return odd
     if JUDGING and _of(form, ID_NOT_ZERO):
         zeros = True
         for offset in range(length):
@@ -423,6 +611,8 @@ def _line(form, fields, target, limit, scratch):
         items = int64(1)
         if kind == PAIR:
             at = _copy_value(at, start, length)
+            if JUDGING and length >= _PERSONAL and _of(signal, LOOK) and _may_be_personal(at - length, length, True):
+                return odd
             _put_byte(at, 34)
             at += 1
         elif kind == TRAITS:  # a loop each: in one, LLVM would choose between vectors byte by byte
@@ -445,17 +635,18 @@ def _line(form, fields, target, limit, scratch):
     if JUDGING and _special_bytes(target, at, other) != special:
         return odd
     _put_byte(at - 1, 10)
-    return at, signals, missing
+    return at, signals, missing, int64(changed != 0)
 
 
 @njit(inline="always")
-def _report(output, rows, made, left_out, written, missing):
+def _report(output, rows, made, left_out, written, missing, changed):
     """Write the counts of a call where its results go."""
     _set(output, ROWS, rows)
     _set(output, MADE, made)
     _set(output, LEFT_OUT, left_out)
     _set(output, WRITTEN, written)
     _set(output, MISSING, missing)
+    _set(output, CHANGED, changed)
 
 
 @njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
@@ -561,7 +752,7 @@ def delimited_lines(text, size, separator, columns, form, output):
     separator = uint8(separator)
     window, bits = text, _structure(text, separator)
     place, target = text, lines
-    rows = made = left_out = newlines = odd_newlines = written = missing_values = int64(0)
+    rows = made = left_out = newlines = odd_newlines = written = missing_values = changed_ids = int64(0)
     while place < end:
         row, row_newlines = place, newlines
         is_odd = False
@@ -602,9 +793,9 @@ def delimited_lines(text, size, separator, columns, form, output):
                 break
         rows += 1
         is_blank = column == 1 and start == row and length == 0
-        after = signals = missing = int64(0)
+        after = signals = missing = changed = int64(0)
         if column == columns and not is_odd and not is_blank:
-            after, signals, missing = _line(form, fields, target, limit, scratch)
+            after, signals, missing, changed = _line(form, fields, target, limit, scratch)
         if after == 0:
             _set(odd, LINE, row_newlines)
             _set(odd, TEXT_LINE, odd_newlines)
@@ -619,7 +810,8 @@ def delimited_lines(text, size, separator, columns, form, output):
             made += 1
             written += signals
             missing_values += missing
-    _report(output, rows, made, left_out, written, missing_values)
+            changed_ids += changed
+    _report(output, rows, made, left_out, written, missing_values, changed_ids)
     _set(output, ODD_BYTES, odd_text - _of(output, ODD_TEXT))
     return 0
 
@@ -633,7 +825,7 @@ def frame_lines(views, columns, rows, form, output):
     lines, limit = _of(output, LINES), _of(output, LINES) + _of(output, ROOM)
     ends, fields, scratch = _of(output, ENDS), _of(output, FIELDS), _of(output, SCRATCH)
     before, made, left_out = _of(output, ROWS), _of(output, MADE), _of(output, LEFT_OUT)
-    written, missing_values = _of(output, WRITTEN), _of(output, MISSING)
+    written, missing_values, changed_ids = _of(output, WRITTEN), _of(output, MISSING), _of(output, CHANGED)
     odd = _of(output, ODD) + ODD_ROW * _LONG * left_out
     target = lines
     if made:
@@ -647,7 +839,7 @@ def frame_lines(views, columns, rows, form, output):
                 start = _of(_of(views, VIEWS * column + 1), int64(_half(view + 8))) + int64(_half(view + 12))
             _set(fields, 2 * column, start)
             _set(fields, 2 * column + 1, length)
-        after, signals, missing = _line(form, fields, target, limit, scratch)
+        after, signals, missing, changed = _line(form, fields, target, limit, scratch)
         if after == 0:
             _set(odd, LINE, before + row)
             _set(odd, TEXT_LINE, 0)
@@ -660,7 +852,8 @@ def frame_lines(views, columns, rows, form, output):
             made += 1
             written += signals
             missing_values += missing
-    _report(output, before + rows, made, left_out, written, missing_values)
+            changed_ids += changed
+    _report(output, before + rows, made, left_out, written, missing_values, changed_ids)
     return 0
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from converter.gather import Found
 from converter.ledger import Ledger
 from converter.parts import Part
 
@@ -20,7 +21,9 @@ class Report:
 
     `job` is the job without secrets; `input` the files with their sizes in bytes; `records` says how many rows
     were `read`, `written`, and `rejected` by the name of the rule; `signals` how many were `written`, and how
-    many `dropped` or `changed` by the name of the rule. `published` is false for a run that was given up.
+    many `dropped` or `changed` by the name of the rule; `ids` how many were `changed` by the name of the step that
+    changed them, and where types are told apart of which `types` they are. `encrypted_for` is the fingerprint of the
+    key that parts are encrypted for, if they are. `published` is false for a run that was given up.
     Always `read = written + sum(rejected)`.
     """
 
@@ -28,12 +31,14 @@ class Report:
     job: Mapping[str, Any]
     input: list[Mapping[str, Any]]
     records: Mapping[str, Any]
+    ids: Mapping[str, Any]
     signals: Mapping[str, Any]
     parts: list[Part]
     seconds: float
     bytes_per_second: int
     published: bool
     version: str
+    encrypted_for: str | None = None
     warnings: list[str] = field(default_factory=list)
     schema_version: int = SCHEMA_VERSION
 
@@ -55,6 +60,21 @@ class Report:
 def records_of(ledger: Ledger) -> dict[str, Any]:
     """Return what the report says about rows."""
     return {"read": ledger.read, "written": ledger.written, "rejected": dict(sorted(ledger.rejected.items()))}
+
+
+def ids_of(ledger: Ledger, found: Found) -> dict[str, Any]:
+    """Return what the report says about the IDs of rows that were written: how many were changed, by step.
+
+    Where the job asks for it, also their `types`, their `case_collisions`, and how many are `over_limit`, by rule.
+    """
+    said: dict[str, Any] = {"changed": dict(sorted(ledger.ids_changed.items()))}
+    if ledger.id_types:
+        said["types"] = dict(sorted(ledger.id_types.items()))
+    if found.collisions:
+        said["case_collisions"] = found.collisions._asdict()
+    if found.over_limit:
+        said["over_limit"] = found.over_limit
+    return said
 
 
 def signals_of(ledger: Ledger) -> dict[str, Any]:

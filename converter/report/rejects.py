@@ -71,7 +71,8 @@ class RejectsFile:
         """
         if not rejected.height and not bad:
             return
-        self._waiting.append(_Stretch(file, rows, rejected, bad))
+        columns = [f"c{place}" for place in range(len(self._columns))]
+        self._waiting.append(_Stretch(file, rows, rejected.select("reason", *columns) if len(rows) else rejected, bad))
         self._rows_waiting += rejected.height + len(bad)
         # Describing a few rows takes as long as describing many, and large files come in many stretches.
         if len(self._waiting) >= _MOST_WAITING or self._rows_waiting >= _MOST_ROWS_WAITING:

@@ -23,6 +23,7 @@ def summary(report: Report) -> list[tuple[str, str]]:
         (f"{records['read']:,}", f"rows read, in {report.seconds:,.1f} s ({size(report.bytes_per_second)}/s)"),
         (f"{records['written']:,}", "lines written"),
         *((f"{count:,}", f"rejected: {name}") for name, count in records["rejected"].items()),
+        *((f"{count:,}", f"IDs changed: {name}") for name, count in report.ids["changed"].items()),
         (f"{signals['written']:,}", "signals written"),
     ]
     for what in ("dropped", "changed"):

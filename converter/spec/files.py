@@ -28,6 +28,7 @@ from converter.spec.rules import (
     NO_SIGNAL,
     OURS,
     ROW_NOT_TEXT,
+    IdRule,
     Rule,
     line_too_long,
 )
@@ -48,7 +49,7 @@ class FileRule(NamedTuple):
     level: Level = "error"
 
 
-def _of(rule: Rule, text: str = "") -> FileRule:
+def _of(rule: Rule | IdRule, text: str = "") -> FileRule:
     return FileRule(rule.code, rule.name, text or rule.hint, rule.page)
 
 

@@ -21,6 +21,13 @@ The mark is left in the middle of a file where files were joined that each began
 """
 
 
+TRIMMED = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029"
+    "\u202f\u205f\u3000\u180e\u200b\u200c\u200d\u2060\ufeff"
+)
+"""What is trimmed around an ID: Unicode's white space, characters without width, and byte order marks."""
+
+
 class IdType(NamedTuple):
     """One type of user ID.
 
@@ -42,6 +49,11 @@ class IdType(NamedTuple):
     case: Case | None = None
     device: bool = False
     doubtful: str | None = None
+
+    @property
+    def of_device(self) -> bool:
+        """Whether it names a device: an advertising ID, or Audience Manager's own."""
+        return self.device or self.dpid == 0
 
     @property
     def form(self) -> str | None:
@@ -175,5 +187,32 @@ ID_TYPES: dict[str, IdType] = {
     )
 }
 
+AUTO = IdType("auto", "an ID whose type is told from its form", "", (), "any text", IDS_PAGE)
+"""What a column holds whose IDs are of several types. It is none of Audience Manager's."""
+
+RECOGNISED = ("uuid", "gaid", "idfa", "hashed_email", "crm")
+"""The types that are told apart by their forms, in this order: what has none of the forms is the customer's own ID.
+
+Of device IDs those in capital letters are Apple's, all others Google's; other devices' IDs have the same form."""
+
+_DEVICE = "[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}"
+FORMS = {
+    "uuid": "^[0-9]{38}$",
+    "gaid": f"^{_DEVICE}$",
+    "idfa": "^[0-9A-F-]*[A-F][0-9A-F-]*$",
+    "hashed_email": "^[0-9A-Fa-f]{64}$",
+}
+"""Regular expressions for `RECOGNISED`; that of Apple's IDs is for what has the form of Google's."""
+
+
+def type_of(name: str) -> IdType:
+    """Return a type by its name, `auto` among them."""
+    return AUTO if name == AUTO.name else ID_TYPES[name]
+
+
 GLOBAL_DATA_SOURCES: dict[int, IdType] = {t.dpid: t for t in ID_TYPES.values() if t.dpid and t.device}
 """Data sources that belong to everybody (N4: their files must name a target). DPID 0 is not among them."""
+
+ODC_TYPES = {"idfa": "idfa", "gaid": "gaid"}
+"""What lines of files for Oracle Data Cloud begin with, by the type of their IDs (C13): Adobe names the type of
+Android IDs, but not its literal *(ours)*."""

@@ -7,10 +7,17 @@ from typing import NamedTuple
 
 import polars as pl
 
-from converter.spec.ids import IdType
-from converter.spec.limits import CONTENTS_PAGE
+from converter.spec.limits import COMBINED_PAGE, CONTENTS_PAGE, ID_SYNC_PAGE, ODC_PAGE
 from converter.spec.names import Kind
-from converter.spec.rules import ROW_RULES, Rule, id_rules, line_rules
+from converter.spec.rules import (
+    CASE_COLLISION,
+    HASH_TOO_OLD,
+    ROW_RULES,
+    SYNC_ID_RULES,
+    IdRule,
+    Rule,
+    line_rules,
+)
 
 
 class Signal(NamedTuple):
@@ -31,22 +38,35 @@ def pair(key: str, value: pl.Expr | str, present: pl.Expr | bool = True) -> Sign
     return Signal(f'"{key}"="', value, '"', present)
 
 
-def data_line(id_: pl.Expr, signals: Sequence[Signal]) -> pl.Expr:
-    r"""Return the line `ID<TAB>SIGNAL,SIGNAL…\n` (C1) as a String expression, null where `id_` is null.
+def data_line(ids: Sequence[pl.Expr | str], signals: Sequence[Signal]) -> pl.Expr:
+    r"""Return the line `ID<TAB>SIGNAL,SIGNAL…\n` (C1) as a String expression, null where an ID is null.
+
+    An ID for Oracle Data Cloud is two texts: its type, and itself (C13).
 
     Formatting is much of what the engine does, and its cost goes by the number of texts that are joined, not
     by their length. So literals are merged: a signal is one text for its value and one for everything
     between it and the value before, which depends on what is present on either side.
     """
     template = _Template()
-    template.add(id_)
-    template.add("\t")
+    for id_ in ids:
+        template.add(id_)
+        template.add("\t")
     ends = [_End(True, "", "")]
     for signal in signals:
         template.add(_bridge(ends, signal.before, signal.present))
         template.add(signal.value)
         ends = _ends_with(signal, ends)
     template.add(_bridge([_End(end.when, end.closing, "") for end in ends], "", True))
+    template.add("\n")
+    return template.expression()
+
+
+def sync_line(ids: Sequence[pl.Expr | str], signals: Sequence[Signal]) -> pl.Expr:
+    r"""Return the line `ID<TAB>ID…\n` (C14), null where an ID is null; it has no signals."""
+    template = _Template()
+    for number, id_ in enumerate(ids):
+        template.add("\t" if number else "")
+        template.add(id_)
     template.add("\n")
     return template.expression()
 
@@ -105,17 +125,66 @@ class _Template:
 
 
 class FileKind(NamedTuple):
-    """A kind of inbound file: its line as an expression, its rules on IDs, rows and lines, its page."""
+    """A kind of inbound file: its line as an expression, its rules on rows and lines, its page.
+
+    `id_rules` are those beside what holds for the types of the IDs; `trait` is what stands before the ID of a trait
+    to add; `compiled` says whether its lines are those that compiled loops make; `late_rules` are those that only who
+    sees all rows of a user can ask, without expressions.
+    """
 
     name: Kind
     title: str
     page: str
-    line: Callable[[pl.Expr, Sequence[Signal]], pl.Expr]
-    id_rules: Callable[[IdType], tuple[Rule, ...]]
+    line: Callable[[Sequence[pl.Expr | str], Sequence[Signal]], pl.Expr]
     row_rules: tuple[Rule, ...]
     line_rules: Callable[[int], tuple[Rule, ...]]
+    id_rules: tuple[IdRule, ...] = ()
+    trait: str = "d_sid="
+    compiled: bool = False
+    late_rules: tuple[Rule, ...] = ()
 
 
-FILE_KINDS: dict[str, FileKind] = {
-    "data": FileKind("data", "traits and signals of users", CONTENTS_PAGE, data_line, id_rules, ROW_RULES, line_rules),
+FILE_KINDS: dict[Kind, FileKind] = {
+    kind.name: kind
+    for kind in (
+        FileKind(
+            "data",
+            "traits and signals of users",
+            CONTENTS_PAGE,
+            data_line,
+            ROW_RULES,
+            line_rules,
+            compiled=True,
+            late_rules=(CASE_COLLISION,),
+        ),
+        FileKind(
+            "odc",
+            "traits of devices, for Oracle Data Cloud",
+            ODC_PAGE,
+            data_line,
+            ROW_RULES,
+            line_rules,
+            trait="",
+            late_rules=(CASE_COLLISION,),
+        ),
+        FileKind(
+            "id-sync",
+            "IDs of a user in several data sources",
+            ID_SYNC_PAGE,
+            sync_line,
+            (),
+            line_rules,
+            SYNC_ID_RULES,
+        ),
+        FileKind(
+            "c2c-id-sync",
+            "hashed addresses of customers",
+            COMBINED_PAGE,
+            sync_line,
+            (),
+            line_rules,
+            SYNC_ID_RULES,
+            late_rules=(HASH_TOO_OLD,),
+        ),
+    )
 }

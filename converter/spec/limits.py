@@ -9,11 +9,13 @@ CONTENTS_PAGE = "integration/sending-audience-data/batch-data-transfer-explained
 COMPRESSION_PAGE = "integration/sending-audience-data/batch-data-transfer-explained/inbound-file-compression.md"
 ENCRYPTION_PAGE = "integration/sending-audience-data/batch-data-transfer-explained/inbound-file-encryption.md"
 ID_SYNC_PAGE = "integration/sending-audience-data/batch-data-transfer-explained/id-sync-file-based.md"
+ID_SYNC_HTTP_PAGE = "integration/sending-audience-data/batch-data-transfer-explained/id-sync-http.md"
 IDS_PAGE = "reference/ids-in-aam.md"
 GLOBAL_SOURCES_PAGE = "features/global-data-sources.md"
 FAQ_PAGE = "faq/faq-inbound-data-ingestion.md"
 HASHING_PAGE = "features/destinations/people-based-destinations-prerequisites.md"
 COMBINED_PAGE = "features/destinations/people-based-destinations-workflow-combined.md"
+USAGE_PAGE = "features/administration/usage-limits.md"
 ODC_PAGE = "integration/sending-audience-data/custom-partner-integrations.md"
 
 

@@ -2,7 +2,9 @@
 
 Rules on rows are Polars expressions over the columns that `converter.records` prepares:
 
-- `id`: the normalised user ID (String), null where there is none;
+- `id0`, `id1` …: the normalised user IDs of the line (String), null where there is none;
+- `personal0`, `personal1` …: what personal data these are (UInt8, a place in `PERSONAL`), null where they are none;
+- `personal_value`: whether a value is personal data that must not be sent (Boolean);
 - `bad_value`: whether a value holds what no value may (Boolean);
 - `any_signal`: whether the row has a signal (Boolean);
 - `line`: the line that the row would be, with its newline (String).
@@ -13,18 +15,21 @@ have no expression here: they are applied where the signal is formatted, or wher
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import polars as pl
 
-from converter.spec.ids import FORBIDDEN_IN_ID, IdType
+from converter.spec.ids import AUTO, FORBIDDEN_IN_ID, IdType
 from converter.spec.limits import (
+    COMBINED_PAGE,
     CONTENTS_PAGE,
     FAQ_PAGE,
+    ID_SYNC_PAGE,
     IDS_PAGE,
     LINE_BYTES,
     NAMES_PAGE,
+    USAGE_PAGE,
 )
 
 OURS = "README.md"
@@ -43,29 +48,92 @@ class Rule(NamedTuple):
     rejects: pl.Expr | None = None
 
 
-# Rows, in the order in which they are asked.
-ID_MISSING = Rule("C1", "id_missing", "The row has no user ID.", CONTENTS_PAGE, pl.col("id").is_null())
-ID_IS_EMAIL = Rule(
+class IdRule(NamedTuple):
+    """A rule on user IDs: `rejects` takes the normalised ID (String) and what personal data it is (UInt8)."""
+
+    code: str
+    name: str
+    hint: str
+    page: str
+    rejects: Callable[[pl.Expr, pl.Expr], pl.Expr]
+
+    def of(self, number: int) -> Rule:
+        """Return the rule on one of the IDs of a line, counted from 0."""
+        return Rule(
+            self.code, self.name, self.hint, self.page, self.rejects(pl.col(f"id{number}"), pl.col(f"personal{number}"))
+        )
+
+
+PERSONAL = ("email", "phone", "card", "iban", "ip", "ssn")
+"""The kinds of personal data that are looked for, in this order."""
+
+
+def _is(kind: str) -> Callable[[pl.Expr, pl.Expr], pl.Expr]:
+    return lambda _, personal: personal == PERSONAL.index(kind)
+
+
+# User IDs, in the order in which they are asked.
+ID_MISSING = IdRule("C1", "id_missing", "The row has no user ID.", CONTENTS_PAGE, lambda id_, _: id_.is_null())
+ID_IS_EMAIL = IdRule(
     "I3",
     "id_is_email",
-    'The user ID is an e-mail address: hash it first (id.type = "hashed_email").',
+    'The user ID is an e-mail address: hash it first (id.type = "hashed_email", id.hash = "sha256").',
     FAQ_PAGE,
-    pl.col("id").str.contains(r"^[^@\s]+@[^@\s]+\.[^@\s]+$"),
+    _is("email"),
 )
-ID_FORBIDDEN_CHARACTER = Rule(
+ID_IS_PHONE = IdRule("I3", "id_is_phone", "The user ID is a phone number.", FAQ_PAGE, _is("phone"))
+ID_IS_CARD = IdRule("I3", "id_is_card", "The user ID is the number of a payment card.", FAQ_PAGE, _is("card"))
+ID_IS_IBAN = IdRule("I3", "id_is_iban", "The user ID is the number of a bank account (IBAN).", FAQ_PAGE, _is("iban"))
+ID_IS_IP = IdRule("I3", "id_is_ip", "The user ID is an IP address.", FAQ_PAGE, _is("ip"))
+ID_IS_SSN = IdRule("I3", "id_is_ssn", "The user ID is a US social security number.", FAQ_PAGE, _is("ssn"))
+ID_FORBIDDEN_CHARACTER = IdRule(
     "I6",
     "id_forbidden_character",
     "The user ID holds a colon (or %3A), a tab, a newline, a control character or a byte order mark.",
     IDS_PAGE,
-    pl.col("id").str.contains(FORBIDDEN_IN_ID),
+    lambda id_, _: id_.str.contains(FORBIDDEN_IN_ID),
 )
-ID_ALL_ZERO = Rule(
+ID_ALL_ZERO = IdRule(
     "I2",
     "id_all_zero",
     "The device ID is all zeros: the device has opted out.",
     OURS,
-    pl.col("id").str.contains(r"^[0-]+$"),
+    lambda id_, _: id_.str.contains(r"^[0-]+$"),
 )
+ID_ENCODED = IdRule(
+    "C14",
+    "id_encoded",
+    "The user ID is percent-encoded: take that back first (decode = true).",
+    ID_SYNC_PAGE,
+    lambda id_, _: id_.str.contains("%[0-9A-Fa-f]{2}"),
+)
+ID_ENDS_IN_SPACE = IdRule(
+    "C14",
+    "id_ends_in_space",
+    "The user ID ends in a space, so its line would not be processed (trim = true).",
+    ID_SYNC_PAGE,
+    lambda id_, _: id_.str.ends_with(" "),
+)
+ID_NOT_ROUTED = IdRule(
+    "I1",
+    "id_not_routed",
+    "The user ID is of a type for which output.route names no data source.",
+    CONTENTS_PAGE,
+    lambda id_, _: pl.col("route").is_null(),
+)
+DEVICE_ALL_ZERO = ID_ALL_ZERO._replace(rejects=lambda id_, _: id_.str.contains("^0{8}-(0{4}-){3}0{12}$"))
+"""The same rule where device IDs stand among others."""
+CASE_COLLISION = Rule(
+    "C12",
+    "id_case_collision",
+    "The user ID differs from another one by nothing but case: find out which one the web site sends.",
+    FAQ_PAGE,
+)
+HASH_TOO_OLD = Rule("I4", "hash_too_old", "The customer has ten newer addresses.", COMBINED_PAGE)
+SYNC_ID_RULES = (ID_ENCODED, ID_ENDS_IN_SPACE)
+"""The rules on the IDs of synchronisation files, beside those of their types."""
+
+# Rows, in the order in which they are asked.
 BAD_VALUE = Rule(
     "C6",
     "bad_value",
@@ -76,10 +144,15 @@ BAD_VALUE = Rule(
 NO_SIGNAL = Rule("C1", "no_signal", "No signal is left in the row.", CONTENTS_PAGE, ~pl.col("any_signal"))
 
 
-def id_wrong_form(type_: IdType) -> Rule:
+def id_wrong_form(type_: IdType) -> IdRule:
     """Return the rule that an ID has the form of its type."""
-    wrong = None if type_.form is None else ~pl.col("id").str.contains(type_.form)
-    return Rule("I7", "id_wrong_form", f"The user ID is not {type_.describe}.", type_.page, wrong)
+    return IdRule(
+        "I7",
+        "id_wrong_form",
+        f"The user ID is not {type_.describe}.",
+        type_.page,
+        lambda id_, _: ~id_.str.contains(type_.form or ""),
+    )
 
 
 def line_too_long(most: int) -> Rule:
@@ -104,17 +177,35 @@ def line_fits_no_part(most: int) -> Rule:
     )
 
 
-def id_rules(type_: IdType) -> tuple[Rule, ...]:
-    """Return the rules on a normalised ID, in the order in which they are asked."""
-    rules = [ID_MISSING, ID_IS_EMAIL, ID_FORBIDDEN_CHARACTER]
+def id_rules(type_: IdType, number: int = 0) -> tuple[Rule, ...]:
+    """Return the rules on a normalised ID, in the order in which they are asked.
+
+    `number` is the place of the ID in the line, counted from 0. What must have the form of a hash or of a device ID
+    cannot be personal data, but for an address that was not hashed.
+    """
+    rules = [ID_MISSING, ID_IS_EMAIL]
+    if not type_.groups:
+        rules += [ID_IS_PHONE, ID_IS_CARD, ID_IS_IBAN, ID_IS_IP, ID_IS_SSN]
+    rules.append(ID_FORBIDDEN_CHARACTER)
     if type_.device:
         rules.append(ID_ALL_ZERO)
+    if type_ is AUTO:
+        rules += [DEVICE_ALL_ZERO, ID_NOT_ROUTED]
     if type_.form:
         rules.append(id_wrong_form(type_))
-    return tuple(rules)
+    return tuple(rule.of(number) for rule in rules)
 
 
-ROW_RULES = (BAD_VALUE, NO_SIGNAL)
+VALUE_PERSONAL = Rule(
+    "I3",
+    "value_personal",
+    "A value is an e-mail address, a phone, card, account or social security number or an IP address: leave it out, "
+    "or list its column in privacy.allow.",
+    FAQ_PAGE,
+    pl.col("personal_value"),
+)
+
+ROW_RULES = (VALUE_PERSONAL, BAD_VALUE, NO_SIGNAL)
 """The rules of a data file on the signals of a row, in the order in which they are asked."""
 
 
@@ -135,6 +226,7 @@ def first_reason(rules: Sequence[Rule], offset: int = 0) -> pl.Expr:
 
 # Signals: left out, or changed, and counted; the row stays.
 VALUE_MISSING = Rule("C6", "value_missing", "The value is missing, so the pair is left out.", CONTENTS_PAGE)
+VALUE_PERSONAL_DROPPED = Rule("I3", "value_personal_dropped", "The value was personal data.", FAQ_PAGE)
 VALUE_CLEANED = Rule(
     "C6",
     "value_cleaned",
@@ -150,6 +242,22 @@ CODE_NOT_CLEAN = Rule(
 
 # IDs that are accepted, with a word in the report.
 ID_DOUBTFUL = Rule("I7", "id_with_hyphen", "The ID holds a hyphen, where Adobe says letters and digits.", OURS)
+
+# IDs that are mapped to more others than Audience Manager keeps, with a word in the report.
+DEVICES_OF_CUSTOMER = 100
+CUSTOMERS_OF_DEVICE = 10
+CUSTOMER_OVER_LIMIT = Rule(
+    "I5",
+    "customer_over_limit",
+    f"The customer ID has more than {DEVICES_OF_CUSTOMER} device IDs: Audience Manager keeps the latest ones.",
+    USAGE_PAGE,
+)
+DEVICE_OVER_LIMIT = Rule(
+    "I5",
+    "device_over_limit",
+    f"The device ID has more than {CUSTOMERS_OF_DEVICE} customer IDs: Audience Manager keeps the latest ones.",
+    USAGE_PAGE,
+)
 
 # Rows that cannot be taken apart, found where the file is read.
 ROW_TOO_SHORT = Rule("F1", "row_too_short", "The row has fewer fields than the header.", OURS)

@@ -1,0 +1,133 @@
+"""`aam-inbound sync-urls`."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
+
+import typer
+
+from converter.cli.signals import stop_on_signals
+from converter.errors import JobError
+
+if TYPE_CHECKING:
+    from converter.job import SyncJob
+    from converter.ledger import Ledger
+
+
+def sync_urls(
+    tables: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="JOB.toml|TABLE…", help="The job file, or else the tables with the IDs."),
+    ] = None,
+    *,
+    input_: Annotated[
+        list[str] | None,
+        typer.Option("--input", "-i", metavar="PATH", help="A file, glob or folder to read; may be repeated."),
+    ] = None,
+    job_file: Annotated[
+        str | None, typer.Option("--job", metavar="JOB.toml", help="The job file, where tables are given as well.")
+    ] = None,
+    id_: Annotated[str | None, typer.Option("--id", metavar="COLUMN", help="The column with the user IDs.")] = None,
+    id_type: Annotated[str | None, typer.Option(metavar="NAME", help="crm, gaid, idfa, hashed_email …")] = None,
+    dpid: Annotated[int | None, typer.Option(metavar="NUMBER", help="The data source of the IDs.")] = None,
+    redirect: Annotated[
+        str, typer.Option(metavar="URL", help="Where browsers are sent on to; holds ${DD_UUID}. In single quotes.")
+    ] = "",
+    gdpr: Annotated[
+        int | None, typer.Option(metavar="0|1", help="Whether the GDPR applies; with --gdpr-consent.")
+    ] = None,
+    gdpr_consent: Annotated[str, typer.Option(metavar="TEXT", help="The consent, as URL-safe Base64.")] = "",
+    format_: Annotated[
+        Literal["csv", "ndjson"], typer.Option("--format", metavar="csv|ndjson", help="The form of the output.")
+    ] = "csv",
+    image: Annotated[bool, typer.Option("--image", help="Write each address as an HTML image, for e-mails.")] = False,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FILE", help="Where to; - is standard output.")
+    ] = "-",
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any key of the job file; may be repeated.")
+    ] = None,
+    max_rejects: Annotated[
+        str | None, typer.Option(metavar="N|P%", help="The most rows that may be rejected; more, and it fails. [10%]")
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where something fails.")] = False,
+) -> None:
+    """Write the addresses that synchronise the IDs of tables by HTTP, one a row.
+
+    Flags go over what the job file says, and --set goes over flags. What was read, written and rejected is told on
+    standard error.
+
+    \b
+    Examples:
+      aam-inbound sync-urls crm.csv --id crm_id --dpid 1234 > urls.csv
+      aam-inbound sync-urls job.toml --redirect 'https://example.com/sync?id=${DD_UUID}' -o urls.csv
+      aam-inbound sync-urls crm.parquet --id crm_id --dpid 1234 --set id.case=lower --image --format ndjson
+    """  # noqa: D301 - the mark keeps the lines that follow as they are
+    del debug  # main() looks for it
+    stop_on_signals()
+    flags = {
+        "id.column": id_,
+        "id.type": id_type,
+        "output.dpid": dpid,
+        "report.max_rejects": max_rejects,
+    }
+    job = _job([*(tables or ()), *(input_ or ())], job_file, flags, set_ or [])
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy reads this when imported; else it starts idle threads
+    if job.run.threads:  # the engine reads this when it is first imported
+        os.environ.setdefault("POLARS_MAX_THREADS", str(job.run.threads))
+    from converter.sync_urls import sync_urls as run
+
+    gc.freeze()  # what is loaded stays, so it need not be looked through; main() has turned that off
+    gc.enable()
+    ledger = run(
+        job,
+        _destination(output),
+        redirect=redirect,
+        gdpr=gdpr,
+        gdpr_consent=gdpr_consent,
+        form=format_,
+        image=image,
+    )
+    _show(ledger, job.warnings)
+
+
+def _job(tables: list[str], job_file: str | None, flags: dict[str, Any], settings: list[str]) -> SyncJob:
+    """Make the job of file, flags and settings; a first argument that is a job file is taken for it."""
+    from converter.job import SyncJob, changes_of, merge
+
+    if job_file is None and tables and tables[0].endswith(".toml"):
+        job_file, *tables = tables
+    changes: dict[str, Any] = {"input": {"path": tables}} if tables else {}
+    for key, value in flags.items():
+        if value is not None:
+            section, _, name = key.partition(".")
+            changes.setdefault(section, {})[name] = value
+    changes = merge(changes, changes_of(settings))
+    return SyncJob.load(job_file, changes) if job_file else SyncJob(**changes)
+
+
+def _destination(output: str) -> str | BinaryIO:
+    """Return the file, or standard output, which may be closed."""
+    if output != "-":
+        return output
+    stream: BinaryIO | None = getattr(sys.stdout, "buffer", None)
+    if stream is None:
+        raise JobError("Standard output is closed.", "Give a file: --output FILE.")
+    return stream
+
+
+def _show(ledger: Ledger, warnings: list[str]) -> None:
+    """Tell what was done, on standard error."""
+    lines = [
+        (f"{ledger.read:,}", "rows read"),
+        (f"{ledger.written:,}", "addresses written"),
+        *((f"{count:,}", f"rejected: {name}") for name, count in sorted(ledger.rejected.items())),
+    ]
+    width = max(len(number) for number, _ in lines)
+    for number, words in lines:
+        print(f"{number:>{width}}  {words}", file=sys.stderr)
+    for warning in [*warnings, *(f"{name}: {count:,}" for name, count in sorted(ledger.warnings.items()))]:
+        print(f"Warning: {warning}", file=sys.stderr)

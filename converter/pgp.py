@@ -1,0 +1,247 @@
+"""Parts are encrypted by GnuPG, as streams: a process for each part.
+
+1. The key of the recipient is read once, and seen to be one that can be encrypted for.
+2. GnuPG encrypts, by AES with 256 bits (Z2), and does nothing else: a part is a packet of compressed data already,
+   which all threads have made, and of which the size is known.
+3. A thread hands on what comes out while the part goes in, so a slow destination slows GnuPG and everything down.
+
+GnuPG has no home while it encrypts. So settings and keys of the user count for nothing, no agent is started, and
+nothing stays on the disk, however the run ends. It is told of no name, and of no text but through its standard input.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import NamedTuple
+
+from converter.errors import EncryptionError
+from converter.parts import Buffer
+
+PROGRAM = "gpg"
+LEAST_VERSION = (2, 2, 8)
+"""The first that shows the keys of a file without importing them."""
+_MOST_KEY_BYTES = 1 << 20  # there are keys with many signatures, but none is larger
+_CHUNK = 1 << 18  # bytes: what is handed on stays in the processor's cache
+_VALIDITY, _EXPIRES, _FINGERPRINT, _ABILITIES = 1, 6, 9, 11  # fields of records, as GnuPG's `doc/DETAILS` has them
+
+_ALONE = ("--no-options", "--batch", "--no-tty", "--quiet", "--no-autostart", "--no-random-seed-file")
+_ENCRYPT = (
+    *_ALONE,
+    *("--homedir", os.devnull),  # in which there can be nothing
+    *("--no-keyring", "--lock-never", "--no-auto-check-trustdb"),
+    *("--trust-model", "always"),  # who names a key in a job trusts it
+    "--no-encrypt-to",
+    *("--cipher-algo", "AES256"),
+    *("--compress-algo", "none"),  # that is done,
+    "--no-literal",  # and what comes in is a packet already
+    *("--output", "-", "--encrypt"),
+)
+
+
+class Key(NamedTuple):
+    """A public key that can be encrypted for: what is in its file, its fingerprint, and the version of GnuPG."""
+
+    content: bytes
+    fingerprint: str
+    gnupg: str
+
+
+def read_key(path: str) -> Key:
+    """Read the key in a file, in ASCII armour or binary, and encrypt for it as a trial.
+
+    Raises `EncryptionError` where that cannot be done, with what to do about it.
+    """
+    gnupg = _version()
+    content = _content_of(path)
+    key = Key(content, _fingerprint_of(content, path), gnupg)
+    try:
+        Encryption(key, lambda _: None).finish()
+    except EncryptionError:
+        raise EncryptionError(
+            f"GnuPG {gnupg} does not encrypt for the key in '{path}'.",
+            f"'{PROGRAM} --encrypt --recipient-file {path}' says why.",
+        ) from None
+    return key
+
+
+def _version() -> str:
+    """Return the version of GnuPG."""
+    if shutil.which(PROGRAM) is None:
+        raise EncryptionError(
+            f"GnuPG is not installed: there is no program '{PROGRAM}', which output.compression = \"pgp\" needs.",
+            "Install it (the package gnupg, as a rule), or put it on the PATH.",
+        )
+    # Another program of that name might take an option for nothing, and nobody could read the parts then.
+    match = re.match(r"gpg \(GnuPG(?:/\w+)?\) ([0-9]+(?:\.[0-9]+)+)", _asked("--version"))
+    if not match or tuple(map(int, match[1].split("."))) < LEAST_VERSION:
+        raise EncryptionError(
+            f"GnuPG {'.'.join(map(str, LEAST_VERSION))} or later is needed, but '{PROGRAM}' is "
+            f"{match[1] if match else 'something else'}.",
+            "Install a later one (the package gnupg, as a rule), or put it on the PATH before the other.",
+        )
+    return match[1]
+
+
+def _content_of(path: str) -> bytes:
+    try:
+        with Path(path).expanduser().open("rb") as file:
+            return file.read(_MOST_KEY_BYTES)
+    except OSError as error:
+        raise EncryptionError(
+            f"The key '{path}' cannot be read: {error.strerror or error}.",
+            "pgp.key names the file with the public key of the recipient.",
+        ) from None
+
+
+def _fingerprint_of(content: bytes, path: str) -> str:
+    """Return the fingerprint of the one key in a file, which must be a public key that can be encrypted for now."""
+    records = _records_of(content)
+    keys = [record for record in records if record[0] in ("pub", "sec")]
+    if not keys:
+        raise EncryptionError(
+            f"There is no public key in '{path}'.",
+            "pgp.key names a file as 'gpg --armor --export KEY' writes it, in ASCII armour or binary.",
+        )
+    if any(record[0] in ("sec", "ssb") for record in records):
+        raise EncryptionError(
+            f"There is a secret key in '{path}', which nobody but its owner may have.",
+            "Take its public key alone, as 'gpg --armor --export KEY' writes it, and keep the file from others.",
+        )
+    if len(keys) > 1:
+        raise EncryptionError(
+            f"There are {len(keys)} keys in '{path}', so it is not clear whom to encrypt for.",
+            "Take the recipient's alone, as 'gpg --armor --export KEY' writes it.",
+        )
+    fingerprint = next(record[_FINGERPRINT] for record in records if record[0] == "fpr")
+    key = keys[0]
+    if key[_VALIDITY] == "r":
+        raise EncryptionError(
+            f"The key {fingerprint} in '{path}' is revoked.", "Ask the recipient for the key to use now."
+        )
+    if key[_VALIDITY] == "e":
+        day = datetime.datetime.fromtimestamp(int(key[_EXPIRES]), datetime.UTC).date()
+        raise EncryptionError(
+            f"The key {fingerprint} in '{path}' expired on {day}.",
+            "Ask the recipient for the key to use now; it may be the same one, with a later date.",
+        )
+    if "E" not in key[_ABILITIES]:
+        raise EncryptionError(
+            f"The key {fingerprint} in '{path}' has no subkey to encrypt for, or none that is still valid.",
+            "Ask the recipient for the key to use now; one for signatures alone is another one.",
+        )
+    return fingerprint
+
+
+def _records_of(content: bytes) -> list[list[str]]:
+    """Return what GnuPG tells of the keys in a file: records of 12 fields or more, the first of which says of what."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="aam-inbound-") as home:  # without one, it judges no key
+            shown = _asked("--homedir", home, "--with-colons", "--show-keys", given=content)
+    except OSError as error:
+        raise _not_started(error) from None
+    return [(line + 12 * ":").split(":") for line in shown.splitlines()]
+
+
+def _asked(*arguments: str, given: bytes = b"") -> str:
+    """Ask GnuPG for something, and return what it says; what it complains of may quote names, so nobody hears it."""
+    try:
+        done = subprocess.run(  # noqa: S603 - nothing in it comes from outside
+            [PROGRAM, *_ALONE, *arguments], input=given, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False
+        )
+    except OSError as error:
+        raise _not_started(error) from None
+    return done.stdout.decode(errors="replace")
+
+
+def _not_started(error: OSError) -> EncryptionError:
+    return EncryptionError(f"GnuPG cannot be started: {error.strerror or error}.", "Nothing of this part is visible.")
+
+
+class Encryption:
+    """A part on its way through GnuPG: a filter, as `Packer` wants it. `send` is called in a thread of its own.
+
+    Raises `EncryptionError` where GnuPG cannot be started, or ends before its time; or what `send` has raised.
+    """
+
+    def __init__(self, key: Key, send: Callable[[memoryview], None]) -> None:
+        try:
+            with tempfile.TemporaryFile() as file:  # without a name; a pipe would wait for all of it to be read
+                file.write(key.content)
+                file.seek(0)
+                place = ("--enable-special-filenames", "--recipient-file", f"-&{file.fileno()}")
+                self._process = subprocess.Popen(  # noqa: S603 - nothing in it comes from outside
+                    [PROGRAM, *place, *_ENCRYPT],
+                    bufsize=0,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    pass_fds=[file.fileno()],
+                    process_group=0,  # else Ctrl-C would end it before the run has ended in its own way
+                )
+        except OSError as error:
+            raise _not_started(error) from None
+        self._send = send
+        thread = ThreadPoolExecutor(1, thread_name_prefix="encrypt")
+        self._pumped = thread.submit(self._pump)
+        thread.shutdown(wait=False)
+
+    @property
+    def _input(self) -> int:
+        assert self._process.stdin is not None  # noqa: S101 - for the type checker: it is a pipe
+        return self._process.stdin.fileno()
+
+    def write(self, data: Buffer) -> None:
+        """Encrypt the next bytes; wait where GnuPG cannot hand on those before."""
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[os.write(self._input, view) :]
+        except BrokenPipeError:
+            raise self._failure() from None
+
+    def finish(self) -> None:
+        """Take the end, and wait until all that comes out has been handed on."""
+        self._close_input()
+        self._pumped.result()
+        if self._process.wait():
+            raise self._failure()
+
+    def abort(self) -> None:
+        """End GnuPG; nothing more is handed on then. Never raises."""
+        self._process.kill()
+        self._close_input()
+        wait([self._pumped])
+        self._process.wait()
+
+    def _pump(self) -> None:
+        """Hand on what comes out."""
+        output, buffer = self._process.stdout, memoryview(bytearray(_CHUNK))
+        assert output is not None  # noqa: S101 - for the type checker: it is a pipe
+        try:
+            while count := os.readv(output.fileno(), [buffer]):
+                self._send(buffer[:count])
+        finally:
+            output.close()  # where nobody takes what comes out, GnuPG ends, and who writes to it need not wait
+
+    def _failure(self) -> EncryptionError:
+        """Return what to raise once GnuPG has ended before its time; raise what has gone wrong with `send` instead."""
+        self._pumped.result()
+        code = self._process.wait()
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        return EncryptionError(
+            f"GnuPG {how} while it encrypted a part.",
+            "Nothing of this part is visible. Is there enough memory? 'aam-inbound doctor' tries the key.",
+        )
+
+    def _close_input(self) -> None:
+        assert self._process.stdin is not None  # noqa: S101 - for the type checker: it is a pipe
+        self._process.stdin.close()

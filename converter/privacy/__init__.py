@@ -1,0 +1,16 @@
+"""What is personal, and how it is masked, wherever a row is shown.
+
+- `values`: texts that are personal data by what they look like;
+- `columns`: columns that hold personal data by what they are called;
+- `masks`: what is left of a text where a row is shown.
+
+`docs/privacy.md` says what is found, and how often.
+"""
+
+from __future__ import annotations
+
+from converter.privacy.columns import named_personal
+from converter.privacy.masks import masked
+from converter.privacy.values import numbers_are_ids, personal
+
+__all__ = ["masked", "named_personal", "numbers_are_ids", "personal"]

@@ -1,0 +1,190 @@
+"""The capability `sync-urls`: the addresses that synchronise the IDs of a table by HTTP, one a row.
+
+1. The job, the address and the input are checked.
+2. IDs are normalised and judged as those of inbound files are; each that passes becomes an address.
+3. The ledger is proven, the input unchanged, the rejects few enough: then a file appears, whole. What goes to a
+   stream, such as standard output, has gone by then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import itertools
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import polars as pl
+
+from converter.destinations.folder import PARTIAL, FolderDestination
+from converter.errors import DestinationError, EmptyInputError, JobError, TooManyRejectsError
+from converter.gather import Found, converted_by
+from converter.job import SyncJob
+from converter.ledger import Ledger
+from converter.percent import encoded
+from converter.plan import concealing, reading
+from converter.spec.addresses import SyncAddress
+from converter.spec.kinds import FileKind, Signal
+from converter.spec.limits import ID_SYNC_HTTP_PAGE
+from converter.spec.rules import CASE_COLLISION, SOURCE_RULES, Rule
+
+Form = Literal["csv", "ndjson"]
+Line = Callable[[Sequence[pl.Expr | str], Sequence[Signal]], pl.Expr]
+
+
+def sync_urls(
+    job: SyncJob,
+    to: str | Path | BinaryIO,
+    *,
+    redirect: str = "",
+    gdpr: int | None = None,
+    gdpr_consent: str = "",
+    form: Form = "csv",
+    image: bool = False,
+) -> Ledger:
+    """Write the address of each ID (`converter.spec.addresses`) and return what was read, written and rejected.
+
+    `to` is a file, which appears whole or not at all and never replaces another, or a stream of bytes. `form` is `csv`
+    (a header and the columns `id` and `url`) or `ndjson`; the ID is as it is sent. With `image`, the column `image`
+    holds an HTML image of the address instead. Raises a `ConverterError`.
+    """
+    with concealing(job):
+        address = _address(job, redirect, gdpr, gdpr_consent)
+        name = "image" if image else "url"
+        kind = FileKind(
+            "data",
+            "addresses of IDs",
+            ID_SYNC_HTTP_PAGE,
+            _line(form, name, address),
+            (),
+            lambda _: (),
+            late_rules=(CASE_COLLISION,),
+        )
+        records, sources = reading(job, kind)
+        fate = "No file was written." if isinstance(to, str | Path) else "The other addresses have been written."
+        ledger, found = Ledger(), Found()
+        with _opened(to) as write, contextlib.closing(converted_by(job, records, sources, found)) as stretches:
+            if form == "csv":
+                write(f"id,{name}\n".encode())
+            for converted in stretches:
+                for text in itertools.chain.from_iterable(converted.texts):
+                    for memory in text.between(0, int(text.ends[-1])):
+                        write(memory)
+                ledger += converted.ledger
+            if found.collisions and found.collisions.ids:
+                ledger.warnings[CASE_COLLISION.name] = found.collisions.ids
+            ledger.check()
+            for source in sources:
+                source.file.check_unchanged()
+            _check_enough(job, ledger, records.rules, fate)
+        return ledger
+
+
+def _address(job: SyncJob, redirect: str, gdpr: int | None, gdpr_consent: str) -> SyncAddress:
+    (dpid,) = job.dpids
+    if "auto" in [id_.type for id_ in job.ids]:
+        raise JobError("id.type is 'auto', but an address is for IDs of one data source.", "Say which type they have.")
+    try:
+        return SyncAddress(dpid, redirect, gdpr, gdpr_consent)
+    except ValueError as error:
+        raise JobError(str(error)) from None
+
+
+def _line(form: Form, name: str, address: SyncAddress) -> Line:
+    """Return how a row is written: the ID, as the form wants it, and its address, below this name."""
+    before, after = address.before, address.after
+    if name == "image":
+        before = f'<img src="{html.escape(before)}'
+        after = f'{html.escape(after)}" width="1" height="1" alt="">'
+    if form == "csv":
+        quote = '"' if '"' in before else ""
+        escaped, start = _in_csv, ""
+        middle, end = (text.replace('"', '""') for text in (before, after))
+        middle, end = f",{quote}{middle}", f"{end}{quote}\n"
+    else:
+        escaped, start = _in_json, '{"id":"'
+        middle, end = (json.dumps(text)[1:-1] for text in (before, after))
+        middle, end = f'","{name}":"{middle}', f'{end}"}}\n'
+
+    def line(ids: Sequence[pl.Expr | str], signals: Sequence[Signal]) -> pl.Expr:
+        del signals
+        (id_,) = ids
+        assert isinstance(id_, pl.Expr)  # noqa: S101 - for the type checker: only lines for others begin with a text
+        return pl.concat_str(pl.lit(start), escaped(id_), pl.lit(middle), encoded(id_), pl.lit(end))
+
+    return line
+
+
+def _in_csv(id_: pl.Expr) -> pl.Expr:
+    """Return an ID as a field of CSV; no ID holds a newline (I6)."""
+    special = id_.str.contains('[",]')
+    quoted = pl.format('"{}"', pl.when(special).then(id_).str.replace_all('"', '""', literal=True))
+    return pl.when(special).then(quoted).otherwise(id_)
+
+
+def _in_json(id_: pl.Expr) -> pl.Expr:
+    """Return an ID as JSON has it between quotes; no ID holds a control character (I6)."""
+    special = id_.str.contains(r'["\\]')
+    escaped = pl.when(special).then(id_).str.replace_all(r'(["\\])', r"\${1}")
+    return pl.when(special).then(escaped).otherwise(id_)
+
+
+def _check_enough(job: SyncJob, ledger: Ledger, rules: Sequence[Rule], fate: str) -> None:
+    """Raise where too few rows are left; `fate` says what has become of their addresses."""
+    if not ledger.read:
+        raise EmptyInputError("The input has no rows, so there is no address to write.", "Is the export complete?")
+    allowed = job.report.allows(ledger.rejects, ledger.read)
+    if ledger.written and allowed:
+        return
+    rejected = sorted(ledger.rejected.items(), key=lambda item: (-item[1], item[0]))
+    counts = ", ".join(f"{name}: {count:,}" for name, count in rejected)
+    advice = next((rule.hint for rule in (*rules, *SOURCE_RULES.values()) if rule.name == rejected[0][0]), "")
+    found = f"{ledger.rejects:,} of {ledger.read:,} rows were rejected ({counts})"
+    if allowed:
+        raise EmptyInputError(f"No row is left: {found}.", f"{advice} {fate}")
+    raise TooManyRejectsError(
+        f"{found}; at most {job.report.max_rejects} may be (--max-rejects). Most likely a column is the wrong one.",
+        f"{advice} {fate}",
+    )
+
+
+@contextlib.contextmanager
+def _opened(to: str | Path | BinaryIO) -> Iterator[Callable[[bytes | memoryview], object]]:
+    """Open a file or a stream for writing; a file appears at the end, unless there is an error."""
+    if not isinstance(to, str | Path):
+        yield lambda data: _to_stream(to.write, data)
+        _to_stream(to.flush)
+        return
+    path = Path(to).expanduser()
+    _check_free(path)
+    folder = FolderDestination(str(path.parent))
+    part = folder.create(path.name)
+    try:
+        yield part.write
+        folder.publish(part.finish())
+    except BaseException:
+        part.abort()
+        raise
+
+
+def _check_free(path: Path) -> None:
+    """Raise `DestinationError` where there is a file, or one that grows, at a path."""
+    if path.exists():
+        raise DestinationError(f"'{path}' is there already, and nothing is ever overwritten.", "Choose another name.")
+    partial = path.with_name(path.name + PARTIAL)
+    if partial.exists():
+        raise DestinationError(
+            f"'{partial}' is there: a run that writes it is going on, or was killed.", "If none is going on, remove it."
+        )
+
+
+def _to_stream(call: Callable[..., object], *given: bytes | memoryview) -> None:
+    """Write to a stream; that nobody reads it any more is for the caller to see."""
+    try:
+        call(*given)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise DestinationError(f"Cannot write the addresses: {error.strerror or error}.") from None
