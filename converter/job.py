@@ -1,39 +1,29 @@
-"""The job: what the user asks for, validated and frozen. The same for the file, the flags and the library.
-
-Every wrong key gives one sentence: which key, what was found, what is allowed, the nearest known name.
-`${VAR}` in a text takes an environment variable; its value is never shown.
-"""
+"""The job: what the user asks for, validated and frozen. The same for the file, the flags and the library."""
 
 from __future__ import annotations
 
-import ast
 import hashlib
-import inspect
 import json
 import os
 import re
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from itertools import pairwise
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    GetJsonSchemaHandler,
-    PrivateAttr,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, field_validator, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from converter.errors import JobError, nearest
+from converter.document import (
+    Document,
+    Name,
+    Section,
+    as_list,
+    flag_for,
+    mask_password,
+    no_truth,
+    parse_size,
+)
 from converter.spec.environments import BETA_WARNING, FTP_WARNING, Environment, place
 from converter.spec.ids import GLOBAL_DATA_SOURCES, ID_TYPES, ODC_TYPES, Case, type_of
 from converter.spec.limits import (
@@ -48,29 +38,12 @@ from converter.spec.names import Kind, Mode
 
 Format = Literal["csv", "tsv", "parquet", "ndjson", "arrow"]
 
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
-_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*")
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_PASSWORD = re.compile(r"(://[^/:@\s]*):(?!\$\{\w+\}@)[^\s'\"]*@")
 _USER = re.compile(r"://[^/]*@")
 _SMALLEST_PART = 100
 _SMALLEST_ENCRYPTED = 10_000  # the key of the message takes a part of it
 
-_SECRETS = (("sftp", "key_passphrase"),)
-_PLACES = (("input", "path"), ("output", "to"), ("report", "dir"))
-
 RESERVED_KEYS = {"d_sid": "record.traits", "d_unsid": "record.removed_traits", "ic": "record.integration_codes"}
 """Signal keys that mean something else to Audience Manager (C2), and the setting to use instead."""
-
-
-def parse_size(size: object) -> object:
-    """Turn `"250MB"` into bytes; KB, MB, GB are powers of 1,000, KiB, MiB, GiB of 1,024."""
-    if isinstance(size, str):
-        match = _SIZE.fullmatch(size)
-        if not match or match[2].upper() not in _UNITS:
-            raise ValueError('a size is a number with a unit, such as "250MB" or "1GiB"')
-        return int(Decimal(match[1]) * _UNITS[match[2].upper()])
-    return size
 
 
 def _at_most(limit: Limit) -> Any:
@@ -85,57 +58,11 @@ def _at_most(limit: Limit) -> Any:
     return check
 
 
-def _no_truth(value: object) -> object:
-    """Refuse `true` where a number is wanted: Python would take it for 1."""
-    if isinstance(value, bool):
-        raise ValueError("a whole number is needed")
-    return value
-
-
-def _as_list(value: object) -> object:
-    return [value] if isinstance(value, str | int | Mapping) else value
-
-
-Name = Annotated[str, Field(min_length=1)]
-"""A text that is not empty."""
-
-
-def _descriptions(section: type[BaseModel]) -> dict[str, str]:
-    """Return the texts that stand below the fields of a section, and of those that it is made from."""
-    found: dict[str, str] = {}
-    for made_from in reversed(section.__mro__[: section.__mro__.index(BaseModel)]):
-        (definition,) = ast.parse(inspect.getsource(made_from)).body
-        assert isinstance(definition, ast.ClassDef)  # noqa: S101 - for the type checker: the source of a class
-        for statement, below in pairwise(definition.body):
-            match statement, below:
-                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                    found[name] = inspect.cleandoc(text)
-    return found
-
-
-class Section(BaseModel):
-    """A part of the job file: frozen, and unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Describe each key by the text below it.
-
-        Pydantic does so itself where it is told to, but whenever the models are made: that was half of their time.
-        """
-        schema = handler(core)
-        properties = handler.resolve_ref_schema(schema)["properties"]
-        for name, description in _descriptions(cls).items():
-            properties[name]["description"] = description
-        return schema
-
-
 class Input(Section):
     """Where the rows come from."""
 
     path: Annotated[
-        tuple[Name, ...], Field(min_length=1), BeforeValidator(_as_list, json_schema_input_type=str | tuple[Name, ...])
+        tuple[Name, ...], Field(min_length=1), BeforeValidator(as_list, json_schema_input_type=str | tuple[Name, ...])
     ]
     """A file, a list of files, a glob or a folder."""
     format: Format | None = None
@@ -148,9 +75,7 @@ class Input(Section):
     """The names of the columns: of a text file without header; of NDJSON where a key comes late."""
     encoding: str = "utf-8"
     """Of text files. A byte order mark is recognised by itself."""
-    null_values: Annotated[
-        tuple[str, ...], BeforeValidator(_as_list, json_schema_input_type=str | tuple[str, ...])
-    ] = ()
+    null_values: Annotated[tuple[str, ...], BeforeValidator(as_list, json_schema_input_type=str | tuple[str, ...])] = ()
     """Texts that mean a missing value, such as `NULL` or `\\N`; an empty field always does."""
 
     @field_validator("separator")
@@ -212,7 +137,7 @@ class Id(Section):
     """Characters to take away wherever they are, such as `"- ."`."""
     strip_zeros: bool = False
     """Whether zeros at the start of an ID are taken away, but for the last character."""
-    pad: Annotated[int, Field(ge=1, le=256), BeforeValidator(_no_truth)] | None = None
+    pad: Annotated[int, Field(ge=1, le=256), BeforeValidator(no_truth)] | None = None
     """How many characters the ID has at least: zeros are put before a shorter one."""
     case: Case = "preserve"
     """User IDs are case-sensitive and must be exactly what the web site sends (C12)."""
@@ -279,7 +204,7 @@ class SyncColumn(Id):
 
     type: IdTypeName = "crm"
     """What kind of ID it is: its form is checked, and device IDs take Adobe's case by themselves."""
-    dpid: Annotated[int, Field(ge=0), BeforeValidator(_no_truth)] | None = None
+    dpid: Annotated[int, Field(ge=0), BeforeValidator(no_truth)] | None = None
     """The data source of these IDs; that of the type, when left out."""
 
     @model_validator(mode="after")
@@ -316,7 +241,7 @@ class Privacy(Section):
     signals: Literal["block", "drop", "allow"] = "block"
     """For a value that is an e-mail address, a phone, card, account or social security number or an IP address:
     reject the row, drop the pair, or write it all the same."""
-    allow: Annotated[tuple[Name, ...], BeforeValidator(_as_list, json_schema_input_type=str | tuple[Name, ...])] = ()
+    allow: Annotated[tuple[Name, ...], BeforeValidator(as_list, json_schema_input_type=str | tuple[Name, ...])] = ()
     """Columns that are not looked at, whatever their names and values say."""
 
 
@@ -441,15 +366,15 @@ class Record(Section):
     signals: tuple[Signal, ...] = ()
     """Key-value pairs: a column name, `{ column, key }`, or a constant `{ key, value }`."""
     traits: Annotated[
-        tuple[Traits, ...], BeforeValidator(_as_list, json_schema_input_type=Traits | tuple[Traits, ...])
+        tuple[Traits, ...], BeforeValidator(as_list, json_schema_input_type=Traits | tuple[Traits, ...])
     ] = ()
     """Traits to add, `d_sid=…`: a column name, `{ column, separator }`, or a number for every row."""
     removed_traits: Annotated[
-        tuple[Traits, ...], BeforeValidator(_as_list, json_schema_input_type=Traits | tuple[Traits, ...])
+        tuple[Traits, ...], BeforeValidator(as_list, json_schema_input_type=Traits | tuple[Traits, ...])
     ] = ()
     """Traits to remove, `d_unsid=…`; Audience Manager ignores them in overwrite mode (C4)."""
     integration_codes: Annotated[
-        tuple[Codes, ...], BeforeValidator(_as_list, json_schema_input_type=Codes | tuple[Codes, ...])
+        tuple[Codes, ...], BeforeValidator(as_list, json_schema_input_type=Codes | tuple[Codes, ...])
     ] = ()
     """Traits by integration code, `ic=…`."""
     rows: Literal["user"] = "user"
@@ -484,12 +409,12 @@ class Where(Section):
     """`production` or `beta`: Adobe's own buckets and hosts. Needs `partner`."""
     partner: str = ""
     """The name that Adobe gave you: on S3, what keys begin with (N5)."""
-    uploads: Annotated[int, Field(ge=1, le=64), BeforeValidator(_no_truth)] = 2
+    uploads: Annotated[int, Field(ge=1, le=64), BeforeValidator(no_truth)] = 2
     """How many parts may be made or on their way at once. Each may take `max_part_bytes` of disk until it arrived."""
     bandwidth: Annotated[
         int | None,
         BeforeValidator(parse_size, json_schema_input_type=int | str | None),
-        BeforeValidator(_no_truth),
+        BeforeValidator(no_truth),
         Field(ge=1000),
     ] = None
     """The most bytes a second that are sent, such as `"10MB"`, in all; no limit, when left out."""
@@ -510,7 +435,7 @@ class Where(Section):
         scheme, _, rest = self.to.partition("://")
         if self.environment is None:
             if not self.to:
-                raise ValueError(f"output.to is missing{_flag_for('output.to')}.")
+                raise ValueError(f"output.to is missing{flag_for('output.to')}.")
             return self
         if not self.partner:
             raise ValueError("output.partner is missing: output.environment needs the name that Adobe gave you (N5).")
@@ -534,9 +459,9 @@ class Where(Section):
 class Route(Section):
     """Where IDs of a type go: the data sources in the names of their files."""
 
-    dpid: Annotated[int, Field(ge=0), BeforeValidator(_no_truth)] | None = None
+    dpid: Annotated[int, Field(ge=0), BeforeValidator(no_truth)] | None = None
     """The data source of these IDs; that of the type, when left out."""
-    target: Annotated[int, Field(ge=0), BeforeValidator(_no_truth)] | None = None
+    target: Annotated[int, Field(ge=0), BeforeValidator(no_truth)] | None = None
     """The data source that the traits belong to; needed where `dpid` is a global data source (N4)."""
 
     @model_validator(mode="before")
@@ -548,7 +473,7 @@ class Route(Section):
 class Output(Where):
     """What is written, and where to."""
 
-    dpid: Annotated[int, Field(ge=0), BeforeValidator(_no_truth)] | None = None
+    dpid: Annotated[int, Field(ge=0), BeforeValidator(no_truth)] | None = None
     """The data source whose IDs are in the file (N1); synchronisation files have several, in `sync.columns`."""
     kind: Kind = "data"
     """The kind of inbound file: `data`; `id-sync` or `c2c-id-sync`, which need `[sync]`; `odc` for Oracle Data
@@ -557,22 +482,22 @@ class Output(Where):
     """What lines of an `odc` file begin with (C13): `idfa` or `gaid` by the type of the IDs, when left out."""
     mode: Mode = "sync"
     """`sync` adds to what Audience Manager knows, `overwrite` replaces it."""
-    target: Annotated[int, Field(ge=0), BeforeValidator(_no_truth)] | None = None
+    target: Annotated[int, Field(ge=0), BeforeValidator(no_truth)] | None = None
     """The data source that the traits belong to; needed where `dpid` is a global data source (N4)."""
     route: dict[Literal["uuid", "gaid", "idfa", "hashed_email", "crm"], Route] = Field(default_factory=dict)
     """Where IDs of each type go, for `id.type = "auto"`: `crm = { dpid = 1234 }`. Each gets files of its own."""
-    timestamp: Annotated[int, BeforeValidator(_no_truth)] | None = None
+    timestamp: Annotated[int, BeforeValidator(no_truth)] | None = None
     """UNIX seconds, UTC, 10 digits (N2); now, when left out."""
     compression: Literal["gzip", "none", "pgp"] = "gzip"
     """`gzip` (Z1), `none`, or `pgp`: compressed and encrypted (N8, Z2) for the key that `pgp.key` names."""
     compression_level: Literal["fast", "balanced", "small"] = "balanced"
     """How much work compression takes upon itself: the README has the speed and the size of each."""
     max_part_bytes: Annotated[
-        int, BeforeValidator(parse_size, json_schema_input_type=int | str), BeforeValidator(_no_truth)
+        int, BeforeValidator(parse_size, json_schema_input_type=int | str), BeforeValidator(no_truth)
     ] = PART_BYTES_BEST.value
     """The most that a part may have as sent; at most 1 GB."""
     max_part_raw_bytes: Annotated[
-        int, BeforeValidator(parse_size, json_schema_input_type=int | str), BeforeValidator(_no_truth)
+        int, BeforeValidator(parse_size, json_schema_input_type=int | str), BeforeValidator(no_truth)
     ] = PART_RAW_BYTES_BEST.value
     """The most that a part may have before compression; at most 5 GB."""
 
@@ -628,7 +553,7 @@ class S3(Section):
     role_arn: str | None = None
     """A role to take on, with the credentials that the usual settings of AWS give."""
     part_size: Annotated[
-        int, BeforeValidator(parse_size, json_schema_input_type=int | str), BeforeValidator(_no_truth)
+        int, BeforeValidator(parse_size, json_schema_input_type=int | str), BeforeValidator(no_truth)
     ] = 8 << 20
     """How much is sent at once, in bytes; at least 5 MiB. More where a file would have over 10,000 such parts."""
     timeout: Annotated[float, Field(gt=0)] = 60
@@ -731,88 +656,17 @@ class Report(Section):
 class Run(Section):
     """How the machine is used."""
 
-    threads: Annotated[int, Field(ge=1, le=1024), BeforeValidator(_no_truth)] | None = None
+    threads: Annotated[int, Field(ge=1, le=1024), BeforeValidator(no_truth)] | None = None
     """Threads for compression and conversion; one a core, when left out. The bytes are the same."""
     spill_dir: str | None = None
     """The folder for temporary files, such as parts that are on their way; the system's, when left out."""
     memory: Annotated[
         int,
         BeforeValidator(parse_size, json_schema_input_type=int | str),
-        BeforeValidator(_no_truth),
+        BeforeValidator(no_truth),
         Field(ge=10**6),
     ] = 512 * 10**6
     """For what must see all rows of a user at once: beyond so many bytes rows wait in `spill_dir`."""
-
-
-class Document(Section):
-    """Something that a user writes: a file, flags, or arguments. What comes from the environment is never shown."""
-
-    _given: dict[str, Any] = PrivateAttr(default_factory=dict)
-
-    def __init__(self, /, **data: Any) -> None:
-        given = {
-            key: value.model_dump(exclude_unset=True) if isinstance(value, Section) else value
-            for key, value in data.items()
-        }
-        try:
-            super().__init__(**_expand(given, ()))
-        except ValidationError as error:
-            variables = _variables_in(given)
-            raise JobError(
-                "\n".join(_printable(_concealed(said, variables)) for said in _sentences(error, given, type(self)))
-            ) from None
-        self._given = given
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.public()!r})"
-
-    __str__ = __repr__
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, type(self)) and self.model_dump() == other.model_dump()
-
-    def __hash__(self) -> int:
-        return hash(self.model_dump_json())
-
-    @classmethod
-    def load(cls, path: str | Path, changes: Mapping[str, Any] | None = None) -> Self:
-        """Read a job file (TOML); `changes`, nested like it, go over what it says."""
-        try:
-            text = Path(path).read_text("utf-8-sig")
-        except FileNotFoundError:
-            raise JobError(
-                f"There is no job file '{path}'.", "Write one, or give flags: aam-inbound convert --help."
-            ) from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise JobError(f"The job file '{path}' cannot be read: {_why(error)}.") from None
-        try:
-            data = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise JobError(f"The job file '{path}' is not valid TOML: {error}.") from None
-        return cls(**cls._of_it(merge(data, changes or {})))
-
-    @classmethod
-    def _of_it(cls, data: dict[str, Any]) -> dict[str, Any]:
-        """Return what is meant for this of a job file."""
-        return data
-
-    def conceal(self, text: str) -> str:
-        """Put `${VAR}` back where a text, such as an error, holds what the job took from the environment."""
-        return _concealed(text, _variables_in(self._given))
-
-    def conceal_path(self, path: str) -> str:
-        """Do the same for a path, of which file names, which hold numbers of the job, must stay as they are."""
-        places = [self._given.get(section, {}).get(key) for section, key in _PLACES]
-        return _concealed(path, _variables_in(places))
-
-    def public(self) -> dict[str, Any]:
-        """Return the job as plain data, without secrets: variables unexpanded, passwords masked."""
-        shown = _public(self.model_dump(mode="json"), self._given, _variables_in(self._given))
-        for section, key in _SECRETS:
-            if section in shown and shown[section][key] and not _VARIABLE.fullmatch(shown[section][key]):
-                shown[section][key] = "***"
-        assert isinstance(shown, dict)  # noqa: S101 - for the type checker: a model dumps to a mapping
-        return shown
 
 
 class Job(Document):
@@ -958,13 +812,13 @@ def _of_data(job: Job) -> Iterator[str]:
     if job.sync:
         yield f"[sync] is for output.kind 'id-sync' and 'c2c-id-sync', but output.kind is '{kind}'."
     if job.id is None:
-        yield f"id is missing{_flag_for('id')}."
+        yield f"id is missing{flag_for('id')}."
     elif kind == "odc" and job.id.type not in ODC_TYPES:
         yield f"id.type is '{job.id.type}'; files for Oracle Data Cloud hold IDs of type idfa or gaid (C13)."
     if output.route:
         yield from _of_routes(job)
     elif output.dpid is None:
-        yield f"output.dpid is missing{_flag_for('output.dpid')}."
+        yield f"output.dpid is missing{flag_for('output.dpid')}."
     elif job.id and job.id.type == "auto" and output.publish == "each":
         yield (
             "output.publish is 'each', but where id.type is 'auto' only the end shows whether all IDs are of one type: "
@@ -973,7 +827,7 @@ def _of_data(job: Job) -> Iterator[str]:
     if output.odc_type and kind != "odc":
         yield f"output.odc_type is for output.kind 'odc', but output.kind is '{kind}'."
     if "record" not in job.model_fields_set:
-        yield f"record is missing{_flag_for('record')}."
+        yield f"record is missing{flag_for('record')}."
     if job.record.is_empty:
         yield (
             "record names no signals and no traits, so there is nothing to send: "
@@ -1109,225 +963,5 @@ class Comparison(Document):
         super().__init__(**data)
 
 
-def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay nested `changes` over `base`; lists and values are replaced whole."""
-    merged = dict(base)
-    for key, value in changes.items():
-        below = merged.get(key)
-        merged[key] = merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
-    return merged
-
-
-def parse_setting(text: str) -> dict[str, Any]:
-    """Turn `output.mode=overwrite` into nested data; the value is TOML where it can be, else a text."""
-    key, equals, value = text.partition("=")
-    names = key.strip().split(".")
-    if not equals or not all(names):
-        raise JobError(
-            f"--set '{mask_password(text)}' is not of the form KEY=VALUE.", "For example: --set output.mode=overwrite."
-        )
-    try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()
-    if not isinstance(parsed, str | int | float | list | dict):  # no key of a job is a date
-        parsed = value.strip()
-    for name in reversed(names):
-        parsed = {name: parsed}
-    assert isinstance(parsed, dict)  # noqa: S101 - for the type checker: there is at least one name
-    return parsed
-
-
-def changes_of(settings: Iterable[str]) -> dict[str, Any]:
-    """Turn settings, as `parse_setting` takes them, into nested data; what comes later counts."""
-    changes: dict[str, Any] = {}
-    for text in settings:
-        changes = merge(changes, parse_setting(text))
-    return changes
-
-
-def _expand(value: Any, place: tuple[str, ...]) -> Any:
-    """Put environment variables in place of `${VAR}`, in every text."""
-    if isinstance(value, Mapping):
-        return {key: _expand(item, (*place, str(key))) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_expand(item, place) for item in value]
-    if not isinstance(value, str):
-        return value
-
-    def variable(match: re.Match[str]) -> str:
-        if match[1] not in os.environ:
-            raise JobError(
-                f"{'.'.join(place)} takes the environment variable {match[1]}, which is not set.", f"Set {match[1]}."
-            )
-        return os.environ[match[1]]
-
-    return _VARIABLE.sub(variable, value)
-
-
-def _variables_in(given: Any) -> dict[str, str]:
-    """Return the environment variables that a job takes, by name."""
-    if isinstance(given, Mapping):
-        given = list(given.values())
-    if isinstance(given, list | tuple):
-        return {name: value for item in given for name, value in _variables_in(item).items()}
-    return {name: os.environ.get(name, "") for name in _VARIABLE.findall(given)} if isinstance(given, str) else {}
-
-
-def _concealed(text: str, variables: Mapping[str, str]) -> str:
-    """Put `${VAR}` in place of its value, the longest first, and stars in place of passwords."""
-    for name, value in sorted(variables.items(), key=lambda variable: -len(variable[1])):
-        if len(value) > 2:  # what is shorter stands anywhere by chance
-            text = text.replace(value, f"${{{name}}}")
-    return mask_password(text)
-
-
-def _public(value: Any, given: Any, variables: Mapping[str, str]) -> Any:
-    """Replace what came from the environment by what the user wrote, and passwords by stars."""
-    if isinstance(value, dict):
-        from_user = given if isinstance(given, Mapping) else {}
-        return {key: _public(item, from_user.get(key), variables) for key, item in value.items()}
-    if isinstance(value, list):
-        from_list = given if isinstance(given, list | tuple) and len(given) == len(value) else [given] * len(value)
-        return [_public(item, one, variables) for item, one in zip(value, from_list, strict=True)]
-    if isinstance(given, str) and value is not None and _VARIABLE.search(given):
-        return mask_password(given)
-    return _concealed(value, variables) if isinstance(value, str) else value
-
-
-def _printable(text: str) -> str:
-    """Write control characters out."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda match: repr(match[0])[1:-1], text)
-
-
-def mask_password(url: str) -> str:
-    """Return the URL with its password, if it has one, as stars."""
-    return _PASSWORD.sub(r"\1:***@", url)
-
-
-def _sentences(error: ValidationError, given: Mapping[str, Any], document: type[BaseModel]) -> Iterator[str]:
-    """Say each thing that pydantic found in one sentence, with what the user wrote and never its expansion."""
-    for found in error.errors():
-        where = [part for part in found["loc"] if not (isinstance(part, str) and part.startswith("function-"))]
-        key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
-        wrote = _shown(given, where)
-        match found["type"]:
-            case "extra_forbidden":
-                yield _unknown_key(where, key, document)
-            case "missing":
-                yield f"{key} is missing{_flag_for(key)}."
-            case "literal_error":
-                allowed = re.findall(r"'([^']*)'", str(found.get("ctx", {}).get("expected", "")))
-                names = " or ".join(filter(None, [", ".join(f"'{name}'" for name in allowed[:-1]), f"'{allowed[-1]}'"]))
-                yield f"{key} is {wrote}; allowed is {names}{_nearest_to(wrote, found['input'], allowed)}"
-            case "value_error":
-                yield _own_sentence(str(found["ctx"]["error"]), key, wrote)
-            case "model_type" | "dict_type" | "model_attributes_type":
-                inside = isinstance(where[-1], int)
-                yield f"{key} is {wrote}; " + (
-                    "a text or a table is needed." if inside else f"a table is needed, as in [{key}]."
-                )
-            case "greater_than_equal" | "less_than_equal":
-                least, most = found["ctx"].get("ge"), found["ctx"].get("le")
-                yield f"{key} is {wrote}; at " + (
-                    f"least {least} is needed." if most is None else f"most {most} is allowed."
-                )
-            case "too_short":
-                yield f"{key} is empty; at least one is needed."
-            case _:
-                yield f"{key} is {wrote}; {_needed(found)}."
-
-
-def _nearest_to(wrote: str, found: object, allowed: list[str]) -> str:
-    """Name the nearest allowed text, but none for what came from the environment: it would tell what that holds."""
-    return "." if _VARIABLE.search(wrote) else nearest(str(found), allowed) or "."
-
-
-def _own_sentence(said: str, key: str, wrote: str) -> str:
-    """Complete what a validator of ours said: whole sentences stand alone, the others get key and value."""
-    return said if said.endswith(".") else f"{key} is {wrote}; {said}."
-
-
-def _needed(found: Any) -> str:
-    """Say what pydantic wants, in our words where it is about a type."""
-    needed = {
-        "int": "a whole number is needed",
-        "bool": "true or false is needed",
-        "string": "a text is needed",
-        "tuple": "a list is needed",
-        "list": "a list is needed",
-    }
-    for prefix, words in needed.items():
-        if found["type"].startswith(prefix):
-            return words
-    return str(found["msg"])[:1].lower() + str(found["msg"])[1:]
-
-
-def _unknown_key(where: list[int | str], key: str, document: type[BaseModel]) -> str:
-    """Say that a key is unknown, with the nearest known one and all that are allowed there."""
-    model: type[BaseModel] | None = document
-    for part in where[:-1]:
-        if isinstance(part, str) and model is not None and part in model.model_fields:
-            model = _model_in(model.model_fields[part].annotation)
-    known = list(model.model_fields) if model else []
-    name, section = str(where[-1]), ".".join(str(part) for part in where[:-1] if isinstance(part, str))
-    known_keys = [full.rpartition(".") for full in _all_keys(document)]
-    elsewhere = [f"{there}.{last}" for there, _, last in known_keys if last == name and there != section]
-    if elsewhere:
-        return f"{key} is not a known key, did you mean '{elsewhere[0]}'?"
-    if close := nearest(name, known):
-        return f"{key} is not a known key{close}"
-    return f"{key} is not a known key. Known in {section or 'a job'}: {', '.join(known)}."
-
-
-def _all_keys(document: type[BaseModel]) -> list[str]:
-    """Return all keys of a job, with their sections."""
-    return [
-        f"{section}.{name}"
-        for section, field in document.model_fields.items()
-        if (model := _model_in(field.annotation))
-        for name in model.model_fields
-    ]
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """Find the model in an annotation such as `tuple[Signal, ...]`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((model for inner in get_args(annotation) if (model := _model_in(inner))), None)
-
-
 def _places(environment: Environment) -> str:
     return " or ".join(f"'{scheme}://'" for scheme in ("s3", "ftp", "sftp") if place(environment, scheme))
-
-
-def _flag_for(key: str) -> str:
-    """Name the flag that gives a key, where there is one."""
-    flags = {
-        "input": "--input FILE",
-        "input.path": "--input FILE",
-        "id": "--id COLUMN",
-        "id.column": "--id COLUMN",
-        "record": "--signal COLUMN or --trait COLUMN",
-        "output": "--to FOLDER and --dpid NUMBER",
-        "output.to": "--to FOLDER",
-        "output.dpid": "--dpid NUMBER",
-    }
-    return f": give it in the job file or as {flags[key]}" if key in flags else ""
-
-
-def _shown(given: Any, where: list[Any]) -> str:
-    """Return what the user wrote at a place of the job, short and without passwords."""
-    for part in where:
-        if (isinstance(given, Mapping) and part in given) or (
-            isinstance(given, list | tuple) and isinstance(part, int) and part < len(given)
-        ):
-            given = given[part]
-    if isinstance(given, Mapping):
-        return "a table"
-    text = mask_password(str(given))
-    return f"'{text[:60]}…'" if len(text) > 60 else f"'{text}'"
-
-
-def _why(error: Exception) -> str:
-    return error.strerror or type(error).__name__ if isinstance(error, OSError) else "it is not UTF-8"

@@ -254,7 +254,7 @@ def _looks_like_one_of(name: str, sample: pl.Series) -> bool:
 
 def _first(side: _Side) -> pl.DataFrame:
     """Return the first IDs, as `id`: what candidates make of them shows whether bare numbers are IDs, as in `plan`."""
-    for source, piece in side.pieces():
+    for source, piece in ((each, piece) for each in side.sources for piece in each.beginning().pieces((side.column,))):
         if piece.rows:
             with contextlib.suppress(ConverterError):  # what is wrong with the file has been told
                 return collected(piece.file, piece.frame.head(_SURVEYED).select(side.text(source)))

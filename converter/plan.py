@@ -16,9 +16,10 @@ import polars as pl
 from converter.delivery import aside, destination_of, warnings_of
 from converter.destinations import Destination
 from converter.destinations.base import Finding
+from converter.document import Document
 from converter.engine import collected
 from converter.errors import ConverterError
-from converter.job import Document, Job
+from converter.job import Job
 from converter.parts import Limits
 from converter.privacy import numbers_are_ids
 from converter.records import Records
@@ -171,7 +172,7 @@ def reading(job: Job, kind: FileKind | None = None) -> tuple[Records, list[Sourc
 def _first(records: Records, sources: Sequence[Source], rows: int) -> Iterator[tuple[Source, pl.LazyFrame]]:
     """Yield the first rows of the input as `Records.texts` gives them, with their source; nothing where it is empty."""
     for source in sources:
-        for piece in source.pieces(records.columns):
+        for piece in source.beginning().pieces(records.columns):
             if piece.rows:
                 head = piece.frame.head(rows)
                 yield (

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from converter import Job, convert, kernel, memory
-from converter.job import merge
+from converter.document import merge
 from converter.report import Report
 from converter.sources import structure
 

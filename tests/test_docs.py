@@ -11,8 +11,9 @@ import typer.main
 
 from converter import Job
 from converter.cli import app
+from converter.document import all_keys
 from converter.errors import ConverterError, JobError, TooManyRejectsError
-from converter.job import Sync, _all_keys
+from converter.job import Sync
 from converter.spec import rules
 from converter.spec.ids import ID_TYPES
 
@@ -24,7 +25,7 @@ DELIVERY = (ROOT / "docs" / "delivery.md").read_text()
 def test_every_key_of_a_job_is_in_the_table_and_no_other() -> None:
     rows = re.findall(r"^\| ((?:`[a-z0-9]+\.[a-z_0-9]+`(?:, )?)+) \|", README + DELIVERY, re.MULTILINE)
     named = {name for row in rows for name in re.findall("`([^`]+)`", row)}
-    assert named == set(_all_keys(Job))
+    assert named == set(all_keys(Job))
 
 
 def test_defaults_in_the_table_are_those_of_the_job() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from converter import Job, convert, doctor
 from converter.destinations.base import Finding
-from converter.job import merge
+from converter.document import merge
 
 from .conftest import Run
 from .servers.ftp import FtpServer, ftp_server

@@ -12,8 +12,9 @@ from pydantic import BaseModel, ValidationError
 
 from converter import Job
 from converter.cli.convert import _job
+from converter.document import Section, merge, parse_setting
 from converter.errors import JobError
-from converter.job import Input, Output, Report, Section, merge, parse_setting
+from converter.job import Input, Output, Report
 from converter.spec.ids import GLOBAL_DATA_SOURCES
 
 RIGHT: dict[str, Any] = {

@@ -8,6 +8,7 @@ import pytest
 
 from converter import Job
 from converter.errors import JobError
+from converter.report.terminal import summary
 
 from .conftest import TIMESTAMP, Run
 
@@ -131,7 +132,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize("changes, said", WRONG)
 def test_a_synchronisation_job_that_cannot_be_right_is_refused(run: Run, changes: dict[str, Any], said: str) -> None:
-    from converter.job import merge
+    from converter.document import merge
 
     with pytest.raises(JobError) as raised:
         Job(**merge(sync_job(run), changes))
@@ -182,7 +183,7 @@ ROUTES = {
 
 def routed(run: Run, content: str, routes: dict[str, Any], **changes: Any) -> Any:
     from converter import convert as convert_
-    from converter.job import merge
+    from converter.document import merge
 
     run.write(content)
     run.job["output"].pop("dpid", None)
@@ -276,7 +277,7 @@ def test_i1_without_routes_a_mixed_column_is_refused_with_an_example_that_works(
     ],
 )
 def test_routes_that_cannot_be_right_are_refused(run: Run, changes: dict[str, Any], said: str) -> None:
-    from converter.job import merge
+    from converter.document import merge
 
     job = merge(run.job, {"id": {"type": "auto"}, "output": {"route": {"crm": 1234}}})
     job["output"].pop("dpid")
@@ -310,6 +311,7 @@ def test_n6_the_addresses_of_a_customer_come_on_one_line_the_newest_first(run: R
     assert run.files == [f"c2c_id_1234_77_{TIMESTAMP}.sync.1.gz"]
     assert sorted(run.lines) == [f"u1\t{hashed(1)}\t{hashed(3)}", f"u2\t{hashed(2)}"]
     assert report.records == {"read": 4, "written": 4, "rejected": {}}
+    assert ("4", "rows written, in 2 lines") in summary(report)
     assert sum(part.lines for part in report.parts) == 2
 
 
@@ -358,7 +360,7 @@ def test_a_gathered_line_that_is_too_long_is_rejected_with_all_its_rows(run: Run
     ],
 )
 def test_a_c2c_job_that_cannot_be_right_is_refused(run: Run, changes: dict[str, Any], said: str) -> None:
-    from converter.job import merge
+    from converter.document import merge
 
     with pytest.raises(JobError) as raised:
         Job(**merge(sync_job(run, "c2c-id-sync"), changes))

@@ -24,6 +24,7 @@ ROOMS = [
     "spec.environments",
     "spec.files",
     "spec.addresses",
+    "document",
     "job",
     "sources",
     "spill",

@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 import converter
 from converter import SyncJob, sync_urls
 from converter.cli.sync_urls import _destination
+from converter.document import merge
 from converter.errors import (
     ConverterError,
     DestinationError,
@@ -34,7 +35,6 @@ from converter.errors import (
     LedgerError,
     TooManyRejectsError,
 )
-from converter.job import merge
 from converter.ledger import Ledger
 from converter.sources import InputFile
 from converter.spec.addresses import MACRO, SyncAddress

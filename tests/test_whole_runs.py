@@ -28,8 +28,8 @@ import pytest
 from converter import Job, convert, delivery
 from converter.cli.signals import stop_on_signals
 from converter.destinations import s3_client
+from converter.document import merge
 from converter.errors import ConverterError, DestinationError, InputError, ResumeError, StoppedError
-from converter.job import merge
 from converter.journal import Journal
 
 from .conftest import TIMESTAMP, Run

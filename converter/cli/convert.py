@@ -142,7 +142,8 @@ def _one_line(document: bytes) -> str:
 
 def _job(job_file: str | None, flags: dict[str, Any], settings: Iterable[str]) -> Job:
     """Make the job of file, flags and settings; a first argument that is no job file is the input."""
-    from converter.job import Job, changes_of, merge
+    from converter.document import changes_of, merge
+    from converter.job import Job
 
     changes: dict[str, Any] = {}
     for key, value in flags.items():

@@ -24,7 +24,8 @@ def doctor(
     del debug  # main() looks for it
     stop_on_signals()
     from converter.doctor import doctor as findings_of
-    from converter.job import Job, changes_of
+    from converter.document import changes_of
+    from converter.job import Job
 
     findings = findings_of(Job.load(job_file, changes_of(set_ or ())))
     for finding in findings:

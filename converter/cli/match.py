@@ -55,7 +55,8 @@ def match(
     """  # noqa: D301 - the mark keeps the lines that follow as they are
     del debug  # main() looks for it
     stop_on_signals()
-    from converter.job import Comparison, changes_of, merge
+    from converter.document import changes_of, merge
+    from converter.job import Comparison
 
     files: dict[str, Any] = {"input": {"path": [crm]}, "site": {"path": [site_ids]}}
     asked = Comparison(id_type=id_type, **merge(files, changes_of(set_ or ())))

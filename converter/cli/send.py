@@ -42,7 +42,8 @@ def send(
     """  # noqa: D301 - the mark keeps the lines that follow as they are
     del debug  # main() looks for it
     stop_on_signals()
-    from converter.job import Transfer, changes_of, merge
+    from converter.document import changes_of, merge
+    from converter.job import Transfer
     from converter.report.terminal import size
     from converter.send import send as run
 

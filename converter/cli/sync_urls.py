@@ -96,7 +96,8 @@ def sync_urls(
 
 def _job(tables: list[str], job_file: str | None, flags: dict[str, Any], settings: list[str]) -> SyncJob:
     """Make the job of file, flags and settings; a first argument that is a job file is taken for it."""
-    from converter.job import SyncJob, changes_of, merge
+    from converter.document import changes_of, merge
+    from converter.job import SyncJob
 
     if job_file is None and tables and tables[0].endswith(".toml"):
         job_file, *tables = tables

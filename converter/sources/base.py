@@ -15,6 +15,9 @@ from converter.spec.rules import Rule
 
 Rows = npt.NDArray[np.int64]
 
+LOOK_BYTES = 1 << 17
+"""What is read of a text for a look at its first rows: some thousand of them."""
+
 
 class InputFile(NamedTuple):
     """A file to read, as it was when the run began: `size` in bytes, `modified` in nanoseconds."""
@@ -91,6 +94,10 @@ class Source(Protocol):
     @property
     def schema(self) -> Mapping[str, pl.DataType]:
         """The columns and their types."""
+        ...
+
+    def beginning(self) -> Source:
+        """Return a source of the same file for a look at its first rows, which need not read much."""
         ...
 
     def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:

@@ -5,9 +5,10 @@ A file is read in blocks; each block's structure is proven (`structure.py`) befo
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import polars as pl
 
@@ -15,7 +16,7 @@ from converter.errors import InputError
 from converter.job import Input
 from converter.kernel.layout import SLACK
 from converter.memory import Pool
-from converter.sources.base import BadRow, InputFile, Piece, Rows
+from converter.sources.base import LOOK_BYTES, BadRow, InputFile, Piece, Rows
 from converter.sources.streams import TextStream
 from converter.sources.structure import Bad, Bytes, Row, Structure
 from converter.sources.structure import Rows as Taken
@@ -102,6 +103,12 @@ class DelimitedSource:
     def separator(self) -> str:
         """The character between fields."""
         return self._separator
+
+    def beginning(self) -> Self:
+        """Return the source for a look at its first rows: it reads less at once."""
+        small = copy.copy(self)
+        small._block = LOOK_BYTES
+        return small
 
     def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
         """Yield the file, one block at a time; the frames have all columns."""

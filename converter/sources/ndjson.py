@@ -8,8 +8,10 @@ though it is no JSON (half an emoji, and whatever begins as a number does, once 
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator, Mapping
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +20,7 @@ import polars as pl
 
 from converter.errors import InputError
 from converter.job import Input
-from converter.sources.base import BadRow, InputFile, Piece, Rows
+from converter.sources.base import LOOK_BYTES, BadRow, InputFile, Piece, Rows
 from converter.sources.streams import TextStream
 from converter.sources.structure import is_utf8
 from converter.spec.rules import ROW_NOT_JSON, ROW_NOT_TEXT
@@ -78,6 +80,12 @@ class NdjsonSource:
     def repeated(self) -> set[str]:
         """Keys cannot be told apart by place."""
         return set()
+
+    def beginning(self) -> Self:
+        """Return the source for a look at its first rows: it reads less at once."""
+        small = copy.copy(self)
+        small._block = LOOK_BYTES
+        return small
 
     def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
         """Yield the file, some 16 MB at a time."""

@@ -42,6 +42,10 @@ class TableSource:
         """Names are unique."""
         return set()
 
+    def beginning(self) -> TableSource:
+        """Return the source: of what it gives, the engine reads no more than is asked for."""
+        return self
+
     def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
         """Yield the file in pieces, which the engine reads by itself."""
         frame = self._frame.select(columns)
@@ -95,6 +99,10 @@ class StreamSource:
     def repeated(self) -> set[str]:
         """Names are unique."""
         return set()
+
+    def beginning(self) -> StreamSource:
+        """Return the source: it reads batch by batch."""
+        return self
 
     def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
         """Yield the batches of the stream, cut where they are large."""
