@@ -19,9 +19,11 @@ def size(count: float) -> str:
 def summary(report: Report) -> list[tuple[str, str]]:
     """Return what a run did, line by line: how many or how much, and of what."""
     records, signals = report.records, report.signals
+    written = sum(part.lines for part in report.parts)
+    in_lines = "lines written" if written == records["written"] else f"rows written, in {written:,} lines"
     lines = [
         (f"{records['read']:,}", f"rows read, in {report.seconds:,.1f} s ({size(report.bytes_per_second)}/s)"),
-        (f"{records['written']:,}", "lines written"),
+        (f"{records['written']:,}", in_lines),
         *((f"{count:,}", f"rejected: {name}") for name, count in records["rejected"].items()),
         *((f"{count:,}", f"IDs changed: {name}") for name, count in report.ids["changed"].items()),
         (f"{signals['written']:,}", "signals written"),
