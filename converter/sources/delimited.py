@@ -25,7 +25,8 @@ from converter.spec.rules import ROW_MISQUOTED
 if TYPE_CHECKING:
     from converter.kernel.calls import Loops
 
-_BLOCK = 12 << 20  # measured: smaller ones cost the engine more, larger ones memory
+_BLOCK = 12 << 20  # for the loops, measured: smaller ones take longer, larger ones more memory
+_PIECE_BYTES = 4 << 20  # for the engine, likewise: frames of short rows take many times the memory of their text
 _HEAD = 1 << 16  # what is read of a file to see its header, at first
 _LONGEST_ROW = 16 << 20
 _LONGEST_HEAD = 1 << 20  # at least, however small the blocks are
@@ -106,14 +107,18 @@ class DelimitedSource:
 
     def beginning(self) -> Self:
         """Return the source for a look at its first rows: it reads less at once."""
-        small = copy.copy(self)
-        small._block = LOOK_BYTES
-        return small
+        return self._reading(LOOK_BYTES)
+
+    def _reading(self, most: int) -> Self:
+        """Return the source, which reads at most so many bytes at once."""
+        other = copy.copy(self)
+        other._block = min(self._block, most)
+        return other
 
     def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
         """Yield the file, one block at a time; the frames have all columns."""
         del columns  # the engine reads those that the query asks for
-        for piece in self._read(None):
+        for piece in self._reading(_PIECE_BYTES)._read(None):
             assert isinstance(piece, Piece)  # noqa: S101 - without loops nothing else comes
             yield piece
 
