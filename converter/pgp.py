@@ -103,7 +103,7 @@ def _content_of(path: str) -> bytes:
 
 
 def _fingerprint_of(content: bytes, path: str) -> str:
-    """Return the fingerprint of the one key in a file, which must be a public key that can be encrypted for now."""
+    """Return the fingerprint of the one key in a file: a public one, neither expired nor revoked, that encrypts."""
     records = _records_of(content)
     keys = [record for record in records if record[0] in ("pub", "sec")]
     if not keys:
