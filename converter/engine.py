@@ -10,7 +10,10 @@ Frames are in one chunk before expressions see them: Polars 2.1 panics where it 
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import itertools
+import threading
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,7 +24,7 @@ import polars as pl
 
 from converter import kernel
 from converter.compiled import Compiled, counts_of
-from converter.errors import InputError
+from converter.errors import InputError, ResourcesError
 from converter.kernel.calls import Lines, Loops
 from converter.ledger import Ledger
 from converter.memory import Text, texts_of
@@ -33,6 +36,7 @@ _MOST_WORKERS = 8
 _TOGETHER = 3  # stretches whose odd rows are judged together: more would hold more memory
 _FEW = 2048  # odd rows, up to which a stretch waits for others
 _NOTHING = pl.DataFrame()
+_PATIENCE = 30.0  # seconds: the threads of Polars start in some milliseconds
 ENGINE_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 """What the libraries below raise where a file is damaged; a panic is not even an `Exception`."""
 
@@ -289,8 +293,35 @@ class _Converter:
 
 
 def collected(file: InputFile, query: pl.LazyFrame) -> pl.DataFrame:
-    """Run a query. What the engine finds wrong with the file is told without its words, which may quote the data."""
+    """Run a query. What the engine finds wrong with the file is told without its words, which may quote the data.
+
+    Raises `InputError`, and `ResourcesError` where the engine cannot start.
+    """
+    _start()
     try:
         return query.collect(engine="streaming")
     except ENGINE_ERRORS as error:
         raise damaged(file, error) from None
+
+
+@functools.cache
+def _start() -> None:
+    """Let Polars start its threads. Where the system refuses one, it panics or, in places, waits for it forever."""
+    done = threading.Event()
+
+    def ask() -> None:
+        # Text takes more threads than frames do.
+        with contextlib.suppress(*ENGINE_ERRORS):
+            pl.scan_csv(b"column\nvalue\n").collect(engine="streaming")
+            done.set()
+
+    thread = threading.Thread(target=ask, name="engine", daemon=True)
+    with contextlib.suppress(RuntimeError):
+        thread.start()
+        thread.join(_PATIENCE)
+    if not done.is_set():
+        raise ResourcesError(
+            "The system does not let Polars start its threads.",
+            "Allow the process more threads or more memory (ulimit -u, ulimit -v, the limits of the container), "
+            "or let Polars take fewer: POLARS_MAX_THREADS=1.",
+        )

@@ -55,6 +55,10 @@ class EmptyInputError(InputError):
     """There is nothing to send: no row, or none that survives the rules (C10)."""
 
 
+class ResourcesError(ConverterError):
+    """The system gives the process too little memory or too few threads."""
+
+
 class DestinationError(ConverterError):
     """A part could not be written, or would replace something that is there already."""
 

@@ -161,6 +161,40 @@ def test_garbage_is_looked_for_again_once_the_command_is_loaded(folder: Path) ->
     assert shown.splitlines()[-1] == "True True"
 
 
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ('raise RuntimeError("can\'t start new thread")', "The system does not let the process start another thread."),
+        ("raise MemoryError", "The memory does not suffice."),
+    ],
+)
+@pytest.mark.parametrize("thread", ["convert", "compress"])
+def test_missing_threads_and_memory_are_told_in_a_sentence(folder: Path, thread: str, fault: str, said: str) -> None:
+    code = (
+        "import sys, threading\n"
+        "from converter.cli import main\n"
+        "start = threading.Thread.start\n"
+        "def refused(thread):\n"
+        f"    if thread.name.startswith({thread!r}): {fault}\n"
+        "    start(thread)\n"
+        "threading.Thread.start = refused\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "convert", "job.toml"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith(f"Error: {said} Allow ")
+    assert files(folder) == {"job.toml", "in.csv"}
+
+
+def test_another_error_at_run_time_is_not_taken_for_missing_threads(folder: Path) -> None:
+    code = "from converter import cli\ndef app(**_): raise RuntimeError('odd')\ncli.app = app\ncli.main()"
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "odd" in done.stderr
+
+
 def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
     assert command(tmp_path, "--version") == (0, f"aam-inbound {converter.__version__}\n", "")
 

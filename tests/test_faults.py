@@ -12,16 +12,19 @@ import io
 import json
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from converter.errors import ColumnError, ConverterError, EmptyInputError, InputError
+from converter import engine
+from converter.errors import ColumnError, ConverterError, EmptyInputError, InputError, ResourcesError
 from converter.sources import InputFile, ndjson, tables
 from converter.sources.delimited import DelimitedSource
 from converter.sources.ndjson import NdjsonSource
@@ -940,6 +943,39 @@ def test_f33_what_libraries_print_when_they_panic_is_not_shown(tmp_path: Path) -
     assert done.stderr.startswith("Error: The input 'in.parquet' is damaged or not of its format (PanicException)")
     assert done.stderr.count("\n") == 1
     assert list(tmp_path.glob("out/*")) == []
+
+
+def refuse(thread: threading.Thread, start: Callable[[threading.Thread], None] = threading.Thread.start) -> None:
+    if thread.name == "engine":
+        raise RuntimeError("can't start new thread")
+    start(thread)
+
+
+def panic(*_: object, **__: object) -> NoReturn:
+    raise pl.exceptions.PanicException("OS can't spawn worker thread")
+
+
+def wait(*_: object, **__: object) -> NoReturn:
+    while True:
+        time.sleep(1)
+
+
+@pytest.mark.parametrize(
+    ("of", "name", "fault"),
+    [(threading.Thread, "start", refuse), (pl.LazyFrame, "collect", panic), (pl.LazyFrame, "collect", wait)],
+)
+def test_an_engine_without_threads_is_told_before_anything_is_written(
+    of: object, name: str, fault: object, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.write("id,a\n1,x\na@b.de,y\n")
+    engine._start.cache_clear()
+    monkeypatch.setattr(engine, "_PATIENCE", 0.05)
+    monkeypatch.setattr(of, name, fault)
+    with pytest.raises(ResourcesError, match="not let Polars start its threads"):
+        run.convert()
+    assert [path.name for path in run.folder.rglob("*") if path.is_file()] == ["in.csv"]
+    monkeypatch.undo()
+    run.convert()
 
 
 # --- 34: odd text -------------------------------------------------------------------------------------------------

@@ -5,11 +5,13 @@ Commands import what they need when they run, so that `--help` starts quickly.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import io
 import os
 import sys
 import traceback
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -21,7 +23,7 @@ from converter.cli.match import match
 from converter.cli.schema import schema
 from converter.cli.send import send
 from converter.cli.sync_urls import sync_urls
-from converter.errors import ConverterError
+from converter.errors import ConverterError, ResourcesError
 
 app = typer.Typer(
     name="aam-inbound",
@@ -66,7 +68,8 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a character gets a question mark
     try:
-        app(prog_name="aam-inbound")
+        with _resources():
+            app(prog_name="aam-inbound")
     except ConverterError as error:
         if debug:
             traceback.print_exc()
@@ -76,6 +79,26 @@ def main() -> None:
     except KeyboardInterrupt:
         print("Stopped: nothing was published and no partial file is left.", file=sys.stderr)
         sys.exit(130)
+
+
+@contextlib.contextmanager
+def _resources() -> Iterator[None]:
+    """Tell of missing memory and threads in a sentence, wherever in the program it was that they were missing."""
+    try:
+        yield
+    except MemoryError as error:
+        raise ResourcesError(
+            "The memory does not suffice.",
+            "Allow the process more (ulimit -v, the limits of the container), "
+            "or let it do less at once: --set run.threads=1.",
+        ) from error
+    except RuntimeError as error:
+        if "start new thread" not in str(error):
+            raise
+        raise ResourcesError(
+            "The system does not let the process start another thread.",
+            "Allow it more threads or more memory (ulimit -u, ulimit -v, the limits of the container).",
+        ) from error
 
 
 def _silence_libraries() -> None:
