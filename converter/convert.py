@@ -37,7 +37,7 @@ from converter.errors import (
     shown,
 )
 from converter.gather import Found, converted_by
-from converter.job import Job, Output
+from converter.job import Job
 from converter.journal import Journal, Past, locked
 from converter.journal import Run as JournalRun
 from converter.ledger import Ledger
@@ -56,6 +56,7 @@ from converter.plan import (
 )
 from converter.report import Report, ids_of, records_of, signals_of
 from converter.report.rejects import RejectsFile
+from converter.sections.output import Output
 from converter.sources import InputFile, find_files
 from converter.spec.ids import ID_TYPES, RECOGNISED
 from converter.spec.rules import CASE_COLLISION, SOURCE_RULES

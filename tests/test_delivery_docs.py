@@ -11,7 +11,8 @@ import pytest
 
 from converter import Job
 from converter.destinations import SCHEMES
-from converter.job import Output, Run
+from converter.sections.output import Output
+from converter.sections.run import Run
 
 DOCS = (Path(__file__).parent.parent / "docs" / "delivery.md").read_text()
 ROWS = {

@@ -13,7 +13,7 @@ from converter import Job
 from converter.cli import app
 from converter.document import all_keys
 from converter.errors import ConverterError, JobError, TooManyRejectsError
-from converter.job import Sync
+from converter.sections.ids import Sync
 from converter.spec import rules
 from converter.spec.ids import ID_TYPES
 

@@ -18,7 +18,7 @@ from converter.destinations import Settings, ftp, open_destination
 from converter.destinations.ftp import ftp_destination
 from converter.destinations.server import Address, cannot
 from converter.errors import DestinationError, JobError, TransientError
-from converter.job import Ftp
+from converter.sections.servers import Ftp
 
 from .servers.ftp import LOGIN, PASSWORD, USER, DTPHandler, FTPHandler, FtpServer, ftp_server
 from .servers.proxy import Proxy, proxy

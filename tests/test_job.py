@@ -14,7 +14,9 @@ from converter import Job
 from converter.cli.convert import _job
 from converter.document import Section, merge, parse_setting
 from converter.errors import JobError
-from converter.job import Input, Output, Report
+from converter.sections.output import Output
+from converter.sections.run import Report
+from converter.sections.table import Input
 from converter.spec.ids import GLOBAL_DATA_SOURCES
 
 RIGHT: dict[str, Any] = {

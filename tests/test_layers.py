@@ -25,6 +25,7 @@ ROOMS = [
     "spec.files",
     "spec.addresses",
     "document",
+    "sections",
     "job",
     "sources",
     "spill",

@@ -24,7 +24,7 @@ from converter.destinations import Settings, open_destination
 from converter.destinations.base import Arrived
 from converter.destinations.s3 import S3Destination
 from converter.errors import DestinationError, JobError, TransientError
-from converter.job import S3
+from converter.sections.servers import S3
 from converter.spec.names import FileName
 
 from .servers.localstack import localstack_place

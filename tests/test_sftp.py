@@ -19,7 +19,7 @@ import pytest
 
 from converter.destinations.sftp import sftp_destination
 from converter.errors import DestinationError, JobError, TransientError
-from converter.job import Sftp
+from converter.sections.servers import Sftp
 
 from .servers.proxy import proxy
 from .servers.sftp import USER, SftpServer, host_key, sftp_server

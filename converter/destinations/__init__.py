@@ -14,7 +14,7 @@ from converter.destinations.base import Destination
 from converter.destinations.folder import FolderDestination
 from converter.document import mask_password
 from converter.errors import JobError, nearest
-from converter.job import S3, Ftp, Sftp
+from converter.sections.servers import S3, Ftp, Sftp
 
 __all__ = ["SCHEMES", "Destination", "Settings", "open_destination"]
 

@@ -29,7 +29,7 @@ from converter.destinations.base import Arrived, Finding
 from converter.destinations.s3_bucket import Bucket, Object, Proof, Upload, base64_of
 from converter.document import mask_password
 from converter.errors import DestinationError, JobError, TransientError
-from converter.job import S3
+from converter.sections.servers import S3
 from converter.spec.environments import key
 from converter.spec.names import FileName
 

@@ -28,7 +28,7 @@ from paramiko.ssh_exception import IncompatiblePeer
 from converter.destinations.named import Files, Look, NamedDestination
 from converter.destinations.server import RIGHTS_HINT, SPACE_HINT, Address, cannot, network_error
 from converter.errors import DestinationError, JobError, TransientError
-from converter.job import Sftp
+from converter.sections.servers import Sftp
 
 _PORT = 22
 _CHUNK_BYTES = 32 << 10  # what all servers take at once

@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 
 from converter.errors import ColumnError, InputError
-from converter.job import Input
+from converter.sections.table import Input
 from converter.sources.base import InputFile, Piece, Rows, damaged
 
 _PIECE_ROWS = 1 << 17

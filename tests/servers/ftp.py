@@ -18,7 +18,7 @@ from OpenSSL import SSL
 
 from converter.destinations import Destination
 from converter.destinations.ftp import ftp_destination
-from converter.job import Ftp
+from converter.sections.servers import Ftp
 
 from .place import FolderPlace
 

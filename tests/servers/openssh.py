@@ -11,7 +11,7 @@ from pathlib import Path
 
 from converter.destinations import Destination
 from converter.destinations.sftp import sftp_destination
-from converter.job import Sftp
+from converter.sections.servers import Sftp
 
 from .place import FolderPlace
 from .process import program, shared

@@ -21,7 +21,7 @@ from botocore.loaders import Loader, create_loader
 from moto.server import ThreadedMotoServer
 
 from converter.destinations.s3 import S3Destination
-from converter.job import S3
+from converter.sections.servers import S3
 
 from .process import program, shared
 

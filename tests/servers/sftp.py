@@ -15,7 +15,7 @@ import asyncssh
 
 from converter.destinations import Destination
 from converter.destinations.sftp import sftp_destination
-from converter.job import Sftp
+from converter.sections.servers import Sftp
 
 from .place import FolderPlace
 

@@ -1,0 +1,170 @@
+"""What is written, and where to."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from converter.document import Section, flag_for, mask_password, no_truth, parse_size
+from converter.spec.environments import Environment, place
+from converter.spec.ids import GLOBAL_DATA_SOURCES
+from converter.spec.limits import (
+    PART_BYTES,
+    PART_BYTES_BEST,
+    PART_RAW_BYTES,
+    PART_RAW_BYTES_BEST,
+    TIMESTAMP_DIGITS,
+    Limit,
+)
+from converter.spec.names import Kind, Mode
+
+_SMALLEST_PART = 100
+
+
+def _at_most(limit: Limit) -> Any:
+    def check(size: int) -> int:
+        if not _SMALLEST_PART <= size <= limit.value:
+            raise ValueError(
+                f"a part has at least {_SMALLEST_PART} and at most {limit.value:,} {limit.unit} "
+                f"({limit.code}, {limit.page})"
+            )
+        return size
+
+    return check
+
+
+class Where(Section):
+    """Where files go, and how they get there."""
+
+    to: str = ""
+    """A folder, or `s3://BUCKET/PREFIX`, `ftp://`, `ftps://` or `sftp://USER@HOST/FOLDER`.
+
+    With `environment`, the scheme alone (`s3://`, `sftp://USER@`); S3, when left out."""
+    environment: Environment | None = None
+    """`production` or `beta`: Adobe's own buckets and hosts. Needs `partner`."""
+    partner: str = ""
+    """The name that Adobe gave you: on S3, what keys begin with (N5)."""
+    uploads: Annotated[int, Field(ge=1, le=64), BeforeValidator(no_truth)] = 2
+    """How many parts may be made or on their way at once. Each may take `max_part_bytes` of disk until it arrived."""
+    bandwidth: Annotated[
+        int | None,
+        BeforeValidator(parse_size, json_schema_input_type=int | str | None),
+        BeforeValidator(no_truth),
+        Field(ge=1000),
+    ] = None
+    """The most bytes a second that are sent, such as `"10MB"`, in all; no limit, when left out."""
+    retry_seconds: Annotated[float, Field(ge=0)] = 600
+    """For how long, in seconds of waiting, what may pass is tried again."""
+    publish: Literal["end", "each"] = "end"
+    """`end`: all parts become visible together, once every row is accounted for; `each`: each when it is whole."""
+
+    @field_validator("partner")
+    @classmethod
+    def _one_segment(cls, partner: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9!_.*'() -]*", partner):
+            raise ValueError("a partner's name is part of a key: letters, digits and - _ . only")
+        return partner
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        scheme, _, rest = self.to.partition("://")
+        if self.environment is None:
+            if not self.to:
+                raise ValueError(f"output.to is missing{flag_for('output.to')}.")
+            return self
+        if not self.partner:
+            raise ValueError("output.partner is missing: output.environment needs the name that Adobe gave you (N5).")
+        if self.to and (rest.rpartition("@")[2].strip("/") or not place(self.environment, scheme.lower())):
+            raise ValueError(
+                f"output.to is '{mask_password(self.to)}', but output.environment says where to: leave output.to out "
+                f"for S3, or give the scheme alone, such as {_places(self.environment)}."
+            )
+        return self
+
+    @property
+    def url(self) -> str:
+        """Where to, whole: with the bucket or the host of the environment."""
+        if self.environment is None:
+            return self.to
+        scheme, _, rest = (self.to or "s3://").partition("://")
+        user, at, _ = rest.rpartition("@")
+        return f"{scheme}://{user}{at}{place(self.environment, scheme.lower())}"
+
+
+class Route(Section):
+    """Where IDs of a type go: the data sources in the names of their files."""
+
+    dpid: Annotated[int, Field(ge=0), BeforeValidator(no_truth)] | None = None
+    """The data source of these IDs; that of the type, when left out."""
+    target: Annotated[int, Field(ge=0), BeforeValidator(no_truth)] | None = None
+    """The data source that the traits belong to; needed where `dpid` is a global data source (N4)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_number(cls, data: object) -> object:
+        return {"dpid": data} if isinstance(data, int) and not isinstance(data, bool) else data
+
+
+class Output(Where):
+    """What is written, and where to."""
+
+    dpid: Annotated[int, Field(ge=0), BeforeValidator(no_truth)] | None = None
+    """The data source whose IDs are in the file (N1); synchronisation files have several, in `sync.columns`."""
+    kind: Kind = "data"
+    """The kind of inbound file: `data`; `id-sync` or `c2c-id-sync`, which need `[sync]`; `odc` for Oracle Data
+    Cloud."""
+    odc_type: Annotated[str, Field(pattern=r"^[a-z0-9_]*$")] = ""
+    """What lines of an `odc` file begin with (C13): `idfa` or `gaid` by the type of the IDs, when left out."""
+    mode: Mode = "sync"
+    """`sync` adds to what Audience Manager knows, `overwrite` replaces it."""
+    target: Annotated[int, Field(ge=0), BeforeValidator(no_truth)] | None = None
+    """The data source that the traits belong to; needed where `dpid` is a global data source (N4)."""
+    route: dict[Literal["uuid", "gaid", "idfa", "hashed_email", "crm"], Route] = Field(default_factory=dict)
+    """Where IDs of each type go, for `id.type = "auto"`: `crm = { dpid = 1234 }`. Each gets files of its own."""
+    timestamp: Annotated[int, BeforeValidator(no_truth)] | None = None
+    """UNIX seconds, UTC, 10 digits (N2); now, when left out."""
+    compression: Literal["gzip", "none", "pgp"] = "gzip"
+    """`gzip` (Z1), `none`, or `pgp`: compressed and encrypted (N8, Z2) for the key that `pgp.key` names."""
+    compression_level: Literal["fast", "balanced", "small"] = "balanced"
+    """How much work compression takes upon itself: the README has the speed and the size of each."""
+    max_part_bytes: Annotated[
+        int, BeforeValidator(parse_size, json_schema_input_type=int | str), BeforeValidator(no_truth)
+    ] = PART_BYTES_BEST.value
+    """The most that a part may have as sent; at most 1 GB."""
+    max_part_raw_bytes: Annotated[
+        int, BeforeValidator(parse_size, json_schema_input_type=int | str), BeforeValidator(no_truth)
+    ] = PART_RAW_BYTES_BEST.value
+    """The most that a part may have before compression; at most 5 GB."""
+
+    _check_bytes = field_validator("max_part_bytes")(_at_most(PART_BYTES))
+    _check_raw_bytes = field_validator("max_part_raw_bytes")(_at_most(PART_RAW_BYTES))
+
+    @field_validator("timestamp")
+    @classmethod
+    def _ten_digits(cls, timestamp: int | None) -> int | None:
+        if timestamp is not None and not 10 ** (TIMESTAMP_DIGITS.value - 1) <= timestamp < 10**TIMESTAMP_DIGITS.value:
+            raise ValueError("a timestamp is UNIX seconds with 10 digits, such as 1366545717 (N2)")
+        return timestamp
+
+    @model_validator(mode="after")
+    def _target_for_global(self) -> Self:
+        if self.dpid is not None and self.dpid in GLOBAL_DATA_SOURCES and self.target is None:
+            type_ = GLOBAL_DATA_SOURCES[self.dpid]
+            raise ValueError(
+                f"output.target is missing: {self.dpid} is the global data source of IDs of type {type_.name}, "
+                "so the file must name the data source that the traits belong to (N4)."
+            )
+        return self
+
+
+class Pgp(Section):
+    """How parts are encrypted, with `output.compression = "pgp"`."""
+
+    key: str | None = None
+    """The file with the public key of the recipient, in ASCII armour or binary: Adobe's, as a rule."""
+
+
+def _places(environment: Environment) -> str:
+    return " or ".join(f"'{scheme}://'" for scheme in ("s3", "ftp", "sftp") if place(environment, scheme))

@@ -1,0 +1,169 @@
+"""What is known of a user: signals and traits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, GetJsonSchemaHandler, field_validator, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from converter.document import Section, as_list
+
+RESERVED_KEYS = {"d_sid": "record.traits", "d_unsid": "record.removed_traits", "ic": "record.integration_codes"}
+"""Signal keys that mean something else to Audience Manager (C2), and the setting to use instead."""
+
+
+class Signal(Section):
+    """A key-value pair of a row, `"key"="value"`: the value from a column, or the same for every row."""
+
+    column: str | None = None
+    """The column that holds the value."""
+    key: str = ""
+    """The key; the column's name, when left out."""
+    value: str | None = None
+    """The same value for every row, in place of a column."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        described = super().__get_pydantic_json_schema__(core, handler)
+        return {"anyOf": [{"type": "string"}, handler.resolve_ref_schema(described)]}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, data: object) -> object:
+        if isinstance(data, str):
+            return {"column": data, "key": data}
+        if isinstance(data, Mapping) and "key" not in data and isinstance(data.get("column"), str):
+            return {**data, "key": data["column"]}
+        return data
+
+    @model_validator(mode="after")
+    def _well_formed(self) -> Self:
+        if (self.column is None) == (self.value is None):
+            raise ValueError(
+                'a signal is a column name, { column = "…", key = "…" }, or a constant { key = "…", value = "…" }'
+            )
+        if self.key.strip().casefold() in RESERVED_KEYS:
+            raise ValueError(
+                f"the key '{self.key}' means something else to Audience Manager (C2): "
+                f"use {RESERVED_KEYS[self.key.strip().casefold()]} instead"
+            )
+        instead = (
+            f'give it a key of its own: {{ column = "{self.column}", key = "…" }}'
+            if self.column
+            else "choose another key"
+        )
+        if not self.key.strip():
+            raise ValueError(f"the key of a signal is empty (C2): {instead}")
+        if self.key.lstrip().startswith("-"):
+            raise ValueError(f"the key '{self.key}' starts with a dash, which Audience Manager ignores (C5): {instead}")
+        if re.search(r'["=,\x00-\x1f\x7f]', self.key):
+            raise ValueError(
+                f"the key {self.key!r} holds a double quote, '=', a comma, a tab or a newline (C2, C6): {instead}"
+            )
+        if self.value is not None and (not self.value or re.search(r'["\x00-\x1f\x7f]', self.value)):
+            raise ValueError(
+                f"the value of the constant signal '{self.key}' is empty or holds a double quote, tab or newline (C6)"
+            )
+        return self
+
+
+class Tokens(Section):
+    """A list of trait IDs or integration codes: from a column, or the same for every row."""
+
+    column: str | None = None
+    """The column that holds the list."""
+    separator: str = "|"
+    """Between the items in the column's text; a Parquet list column needs none."""
+    value: str | None = None
+    """A constant item."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        described = super().__get_pydantic_json_schema__(core, handler)
+        return {"anyOf": [{"type": ["string", "integer"]}, handler.resolve_ref_schema(described)]}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, data: object) -> object:
+        if isinstance(data, str):
+            return {"column": data}
+        if isinstance(data, int) and not isinstance(data, bool):
+            return {"value": str(data)}
+        return data
+
+    @model_validator(mode="after")
+    def _well_formed(self) -> Self:
+        if (self.column is None) == (self.value is None):
+            raise ValueError('an item is a column name, { column = "…", separator = "|" } or a constant')
+        if (
+            len(self.separator) != 1
+            or not self.separator.isascii()
+            or self.separator.isalnum()
+            or self.separator in '"\r\n'
+        ):
+            raise ValueError(
+                "a separator is one ASCII character, neither letter nor digit nor double quote nor line end"
+            )
+        return self
+
+
+class Traits(Tokens):
+    """Trait IDs: digits only (C3)."""
+
+    @model_validator(mode="after")
+    def _digits(self) -> Self:
+        if self.value is not None and not re.fullmatch("[0-9]+", self.value):
+            raise ValueError(f"the trait ID '{self.value}' is not digits only (C3)")
+        return self
+
+
+class Codes(Tokens):
+    """Integration codes: text without comma, quotes and control characters."""
+
+    @model_validator(mode="after")
+    def _clean(self) -> Self:
+        if self.value is not None and not re.fullmatch(r'[^",\x00-\x1f\x7f]+', self.value):
+            raise ValueError("an integration code has no comma, no double quote, no tab and no newline (C2)")
+        return self
+
+
+class Record(Section):
+    """What a row says about its user."""
+
+    signals: tuple[Signal, ...] = ()
+    """Key-value pairs: a column name, `{ column, key }`, or a constant `{ key, value }`."""
+    traits: Annotated[
+        tuple[Traits, ...], BeforeValidator(as_list, json_schema_input_type=Traits | tuple[Traits, ...])
+    ] = ()
+    """Traits to add, `d_sid=…`: a column name, `{ column, separator }`, or a number for every row."""
+    removed_traits: Annotated[
+        tuple[Traits, ...], BeforeValidator(as_list, json_schema_input_type=Traits | tuple[Traits, ...])
+    ] = ()
+    """Traits to remove, `d_unsid=…`; Audience Manager ignores them in overwrite mode (C4)."""
+    integration_codes: Annotated[
+        tuple[Codes, ...], BeforeValidator(as_list, json_schema_input_type=Codes | tuple[Codes, ...])
+    ] = ()
+    """Traits by integration code, `ic=…`."""
+    rows: Literal["user"] = "user"
+    """A row is a user."""
+    on_bad_value: Literal["clean", "drop", "reject"] = "clean"
+    """For a value with a tab, newline, other control character or double quote: make each run of control
+    characters one space and each double quote a single quote; drop the pair; or reject the row."""
+    comma: str = "keep"
+    """A comma inside a value: `keep` it, within its quotes, or replace it by this text."""
+
+    @field_validator("comma")
+    @classmethod
+    def _clean_comma(cls, comma: str) -> str:
+        if comma != "keep" and re.search(r'[",\x00-\x1f\x7f]', comma):
+            raise ValueError("what replaces a comma holds no comma, double quote, tab or newline")
+        return comma
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is said at all."""
+        return not (self.signals or self.traits or self.removed_traits or self.integration_codes)

@@ -1,0 +1,63 @@
+"""What is done about personal data, what is told about a run, and how the machine is used."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from converter.document import Name, Section, as_list, no_truth, parse_size
+
+
+class Privacy(Section):
+    """What is done about personal data."""
+
+    signals: Literal["block", "drop", "allow"] = "block"
+    """For a value that is an e-mail address, a phone, card, account or social security number or an IP address:
+    reject the row, drop the pair, or write it all the same."""
+    allow: Annotated[tuple[Name, ...], BeforeValidator(as_list, json_schema_input_type=str | tuple[Name, ...])] = ()
+    """Columns that are not looked at, whatever their names and values say."""
+
+
+class Report(Section):
+    """What is told about the run."""
+
+    dir: str = "reports"
+    """The folder for the report and the rejects."""
+    max_rejects: str = "10%"
+    """The most rows, as a number or in per cent, that may be rejected; more, and nothing is published."""
+    show_rows: bool = False
+    """Whether the rejects hold the text of rows that could not be taken apart; the file is then private."""
+
+    @field_validator("max_rejects", mode="before", json_schema_input_type=int | str)
+    @classmethod
+    def _number_or_percent(cls, most: object) -> object:
+        text = str(most).strip()
+        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*%|[0-9]+", text)
+        if not match or (match[1] and float(match[1]) > 100):
+            raise ValueError('a number of rows, such as 1000, or a share of them, such as "10%"')
+        return text
+
+    def allows(self, rejected: int, read: int) -> bool:
+        """Whether a run may go out with so many rows rejected of those read."""
+        if self.max_rejects.endswith("%"):
+            return rejected * 100 <= Decimal(self.max_rejects[:-1]) * read
+        return rejected <= int(self.max_rejects)
+
+
+class Run(Section):
+    """How the machine is used."""
+
+    threads: Annotated[int, Field(ge=1, le=1024), BeforeValidator(no_truth)] | None = None
+    """Threads for compression and conversion; one a core, when left out. The bytes are the same."""
+    spill_dir: str | None = None
+    """The folder for temporary files, such as parts that are on their way; the system's, when left out."""
+    memory: Annotated[
+        int,
+        BeforeValidator(parse_size, json_schema_input_type=int | str),
+        BeforeValidator(no_truth),
+        Field(ge=10**6),
+    ] = 512 * 10**6
+    """For what must see all rows of a user at once: beyond so many bytes rows wait in `spill_dir`."""

@@ -1,0 +1,58 @@
+"""Where rows come from."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from converter.document import Name, Section, as_list
+
+Format = Literal["csv", "tsv", "parquet", "ndjson", "arrow"]
+
+
+class Input(Section):
+    """Where the rows come from."""
+
+    path: Annotated[
+        tuple[Name, ...], Field(min_length=1), BeforeValidator(as_list, json_schema_input_type=str | tuple[Name, ...])
+    ]
+    """A file, a list of files, a glob or a folder."""
+    format: Format | None = None
+    """Guessed from the suffix when left out."""
+    separator: str | None = None
+    """Between the fields of a text file, one ASCII character; guessed from the header when left out."""
+    header: bool = True
+    """Whether the first row of a text file names the columns; if not, `columns` does."""
+    columns: tuple[str, ...] = ()
+    """The names of the columns: of a text file without header; of NDJSON where a key comes late."""
+    encoding: str = "utf-8"
+    """Of text files. A byte order mark is recognised by itself."""
+    null_values: Annotated[tuple[str, ...], BeforeValidator(as_list, json_schema_input_type=str | tuple[str, ...])] = ()
+    """Texts that mean a missing value, such as `NULL` or `\\N`; an empty field always does."""
+
+    @field_validator("separator")
+    @classmethod
+    def _one_character(cls, separator: str | None) -> str | None:
+        if separator is not None and (len(separator) != 1 or not separator.isascii() or separator in '"\r\n\0'):
+            raise ValueError("a separator is one ASCII character, no double quote and no line end")
+        return separator
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, encoding: str) -> str:
+        try:
+            "a".encode(encoding)
+        except (LookupError, ValueError):
+            raise ValueError('an encoding is a name that Python knows, such as "utf-8", "cp1252" or "utf-16"') from None
+        return encoding
+
+    @model_validator(mode="after")
+    def _columns_for_no_header(self) -> Self:
+        if not self.header and not self.columns:
+            raise ValueError(
+                "input.columns is missing: where input.header is false it names the columns, in their order."
+            )
+        if len(set(self.columns)) < len(self.columns):
+            raise ValueError("input.columns names a column twice.")
+        return self
