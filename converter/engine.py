@@ -15,7 +15,7 @@ import functools
 import itertools
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple, TypeAlias
 
@@ -165,20 +165,8 @@ class _Converter:
         return converted
 
     def _piece(self, piece: Piece) -> Converted:
-        """Convert a piece; where the engine cannot parse it, without the rows that it cannot parse."""
-        while True:
-            try:
-                texts = self._texts(piece.frame)
-                frame = collected(piece.file, texts if self._of_frames else self._records.lines(texts))
-            except InputError:
-                if piece.mend is None:
-                    raise
-            else:
-                if frame.height == piece.rows:
-                    break
-                if piece.mend is None:
-                    raise lost(piece.file, piece.rows, frame.height)
-            piece = piece.mend()
+        """Convert a piece, without the rows of it that the engine cannot parse."""
+        frame, piece = all_rows(piece, self._texts if self._of_frames else self._lines)
         if self._of_frames:
             return self._formatted(self._of_frames, frame, piece)
         rejected = np.flatnonzero(frame["reason"].is_not_null().to_numpy())
@@ -193,6 +181,9 @@ class _Converter:
     def _texts(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         source = self._source
         return self._records.texts(frame, source.schema, json_lists=source.json_lists, nullable=source.nullable)
+
+    def _lines(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+        return self._records.lines(self._texts(frame))
 
     def _formatted(self, compiled: Compiled, frame: pl.DataFrame, piece: Piece) -> Converted:
         """Convert what was collected of a piece by the loops, but for its odd rows."""
@@ -290,6 +281,25 @@ class _Converter:
         for row in bad:
             ledger.rejected[row.rule.name] += 1
         return Converted(self._source.file, texts, judged, rows, bad, ledger, position, kept)
+
+
+def all_rows(piece: Piece, query: Callable[[pl.LazyFrame], pl.LazyFrame]) -> tuple[pl.DataFrame, Piece]:
+    """Run a query that gives each row of a piece; where the engine cannot parse it, without the rows it cannot parse.
+
+    Returns what came out, and the piece whose rows these are. Raises `InputError` where rows are lost.
+    """
+    while True:
+        try:
+            frame = collected(piece.file, query(piece.frame))
+        except InputError:
+            if piece.mend is None:
+                raise
+        else:
+            if frame.height == piece.rows:
+                return frame, piece
+            if piece.mend is None:
+                raise lost(piece.file, piece.rows, frame.height)
+        piece = piece.mend()
 
 
 def collected(file: InputFile, query: pl.LazyFrame) -> pl.DataFrame:

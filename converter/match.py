@@ -27,8 +27,8 @@ import numpy.typing as npt
 import polars as pl
 
 from converter.candidates import as_it_is, candidates, settings_of
-from converter.engine import collected
-from converter.errors import ColumnError, ConverterError, EmptyInputError, InputError
+from converter.engine import all_rows, collected
+from converter.errors import ColumnError, ConverterError, EmptyInputError
 from converter.normalise import check_hashing, filled, normalised, recognised, steps_of
 from converter.privacy import masked, numbers_are_ids, personal
 from converter.records import folded
@@ -36,7 +36,7 @@ from converter.report.matches import Collisions, Match, Tried
 from converter.sections.ids import Id, IdTypeName
 from converter.sections.run import Run
 from converter.sections.table import Input
-from converter.sources import Piece, Source, find_files, lost, open_source
+from converter.sources import Piece, Source, find_files, open_source
 from converter.sources.delimited import DelimitedSource
 from converter.sources.text import as_text, check_id_type
 from converter.spec import rules
@@ -188,19 +188,9 @@ class _Ids(NamedTuple):
 
 
 def _ids_of(piece: Piece, text: pl.Expr) -> _Ids:
-    """Return the IDs of a piece; where the engine cannot parse it, without the rows that it cannot parse."""
-    while True:
-        try:
-            ids = collected(piece.file, piece.frame.select(text))
-        except InputError:
-            if piece.mend is None:
-                raise
-        else:
-            if ids.height == piece.rows:
-                return _Ids(str(piece.file.path), _rarely_repeated(ids.drop_nulls()), len(piece.bad))
-            if piece.mend is None:
-                raise lost(piece.file, piece.rows, ids.height)
-        piece = piece.mend()
+    """Return the IDs of a piece, without the rows that the engine cannot parse."""
+    ids, piece = all_rows(piece, lambda frame: frame.select(text))
+    return _Ids(str(piece.file.path), _rarely_repeated(ids.drop_nulls()), len(piece.bad))
 
 
 def _rarely_repeated(ids: pl.DataFrame) -> pl.DataFrame:
