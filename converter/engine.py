@@ -286,7 +286,8 @@ class _Converter:
 def all_rows(piece: Piece, query: Callable[[pl.LazyFrame], pl.LazyFrame]) -> tuple[pl.DataFrame, Piece]:
     """Run a query that gives each row of a piece; where the engine cannot parse it, without the rows it cannot parse.
 
-    Returns what came out, and the piece whose rows these are. Raises `InputError`, and `LedgerError` where rows are lost.
+    Returns what came out, and the piece whose rows these are. Raises `InputError`, and `LedgerError` where rows are
+    lost.
     """
     while True:
         try:

@@ -258,7 +258,7 @@ def test_a_run_that_is_given_up_does_not_wait_for_pauses(journal: Journal, monke
     time.sleep(0.05)
     began = time.monotonic()
     delivery.discard()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def test_another_process_goes_on_with_what_arrived_and_removes_the_rest(journal: Journal) -> None:

@@ -405,7 +405,7 @@ def test_f3_a_server_that_dies_in_the_middle_is_an_error_and_nothing_is_visible(
             part.write(os.urandom(100_000))
         part.finish()
     part.abort()
-    assert time.monotonic() - began < 7
+    assert time.monotonic() - began < 30
     assert server_place.visible() == {}
     with pytest.raises(DestinationError, match="refused"):
         destination.holds(Arrived(FIRST, 1, 1, {"partial": FIRST + ".partial"}))

