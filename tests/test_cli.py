@@ -17,11 +17,11 @@ import pytest
 import typer
 
 import converter
-from converter.cli import app, progress
+from converter.cli import _resources, app, progress
 from converter.cli.convert import _convert
 from converter.cli.signals import stop_on_signals
 from converter.convert import Progress
-from converter.errors import StoppedError
+from converter.errors import ResourcesError, StoppedError
 
 from .conftest import Run
 
@@ -188,11 +188,15 @@ def test_missing_threads_and_memory_are_told_in_a_sentence(folder: Path, thread:
     assert files(folder) == {"job.toml", "in.csv"}
 
 
-def test_another_error_at_run_time_is_not_taken_for_missing_threads(folder: Path) -> None:
-    code = "from converter import cli\ndef app(**_): raise RuntimeError('odd')\ncli.app = app\ncli.main()"
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "odd" in done.stderr
+@pytest.mark.parametrize("fault", [RuntimeError("can't start new thread"), MemoryError()])
+def test_missing_threads_and_memory_are_errors_of_resources(fault: Exception) -> None:
+    with pytest.raises(ResourcesError, match="Allow "), _resources():
+        raise fault
+
+
+def test_another_error_at_run_time_is_not_taken_for_missing_threads() -> None:
+    with pytest.raises(RuntimeError, match="odd"), _resources():
+        raise RuntimeError("odd")
 
 
 def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
