@@ -127,7 +127,7 @@ def _s3(folder: Path) -> Iterator[Way]:
         )
         line = way.line_to(server.server_address[1])
         endpoint = f"http://127.0.0.1:{line.port}"
-        way.sections["s3"] = {"endpoint_url": endpoint, "addressing_style": "path", "timeout": 5}
+        way.sections["s3"] = {"endpoint_url": endpoint, "addressing_style": "path", "timeout": 15}
         yield way
 
 
@@ -151,7 +151,7 @@ def _ftp(folder: Path) -> Iterator[Way]:
         way = _on_disk(folder, server)
         way.line_to(server.port)
         server.through = lambda port: way.line_to(port).port
-        way.sections["ftp"] = {"timeout": 5}
+        way.sections["ftp"] = {"timeout": 15}
         yield way
 
 
@@ -160,7 +160,7 @@ def _sftp(folder: Path) -> Iterator[Way]:
     with sftp_server(folder) as server:
         way = _on_disk(folder, server)
         way.line_to(server.port)
-        way.sections["sftp"] = {"timeout": 5, "host_key_fingerprint": server.keys[0].get_fingerprint()}
+        way.sections["sftp"] = {"timeout": 15, "host_key_fingerprint": server.keys[0].get_fingerprint()}
         yield way
 
 

@@ -174,7 +174,7 @@ def ftp_place(folder: Path, *, tls: bool = False) -> Iterator[FolderPlace]:
         (server.root / "closed").mkdir()
 
         def open_at(url: str) -> Destination:
-            return server.destination(url, timeout=3)
+            return server.destination(url, timeout=10)
 
         authorizer = server._server.handler.authorizer
         authorizer.override_perm(USER, str(server.root / "closed"), "el")

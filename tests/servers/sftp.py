@@ -181,7 +181,7 @@ def sftp_place(folder: Path) -> Iterator[FolderPlace]:
         (server.root / "a file").write_bytes(b"")
 
         def open_at(url: str) -> Destination:
-            return server.destination(url, timeout=3)
+            return server.destination(url, timeout=10)
 
         yield FolderPlace(
             server.root / "in/bound",
