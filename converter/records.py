@@ -273,7 +273,7 @@ class Records:
             line_ids = [self.job.output.odc_type or ODC_TYPES[self.id_types[0].name], *accepted]
         steps = [
             *(self._ids if self.by_bytes else []),
-            *([made.first] if made.first else []),
+            *([[privacy.are_personal(made.looked_at).struct.unnest()]] if made.looked_at else []),
             [*made.columns, *(filled(id_).alias(f"id{number}") for number, id_ in enumerate(ids))],
             [
                 *made.later,
@@ -340,7 +340,7 @@ class Records:
         made.count("missing", value == "")
         if self.is_looked_at(column):
             personal = f"personal_value{number}"
-            made.first.append(privacy.personal(value).is_not_null().alias(personal))
+            made.looked_at.append(value.alias(personal))
             made.count("personal", pl.col(personal))
             value = pl.when(pl.col(personal)).then(pl.lit("")).otherwise(value)
         bad = value.str.contains(_BAD_IN_VALUE)
@@ -374,12 +374,12 @@ class Records:
 class _Signals:
     """The signals of a line while they are put together.
 
-    `first`, `columns` and `later` are to be added to the frame, in this order; the signals and the counters refer to
-    them.
+    What is found in the values `looked_at` is to be added to the frame by their names, then `columns` and `later`; the
+    signals and the counters refer to them.
     """
 
     def __init__(self, *, reject_bad: bool, reject_personal: bool) -> None:
-        self.first: list[pl.Expr] = []
+        self.looked_at: list[pl.Expr] = []
         self.columns: list[pl.Expr] = []
         self.later: list[pl.Expr] = []
         self.signals: list[kinds.Signal] = []

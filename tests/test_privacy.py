@@ -7,6 +7,7 @@ import random
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import phonenumbers
 import polars as pl
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from benchmarks import privacy as measured
 from benchmarks import published
-from converter.privacy import accounts, cards, masked, numbers_are_ids, personal, phones, values
+from converter.privacy import accounts, are_personal, cards, masked, numbers_are_ids, personal, phones, values
 from converter.spec.ids import TRIMMED
 from converter.spec.rules import PERSONAL
 
@@ -118,6 +119,20 @@ def test_the_streaming_engine_finds_the_same() -> None:
     frame = pl.LazyFrame({"text": texts}).select(personal(pl.col("text")))
     places = frame.collect(engine="streaming").to_series()
     assert [None if place is None else PERSONAL[place] for place in places] == kinds(list(texts))
+
+
+@pytest.mark.parametrize("engine", ["streaming", "in-memory"])
+@pytest.mark.parametrize("rows", [0, 1, 7, 1000])
+def test_several_texts_of_a_row_are_judged_as_each_by_itself(rows: int, engine: Any) -> None:
+    rng = random.Random(rows)
+    texts = {name: rng.choices([*EXAMPLES, "C-1", "", None], k=rows) for name in "abc"} | {"d": ["C-1"] * rows}
+    frame = pl.LazyFrame(texts, schema=dict.fromkeys(texts, pl.String))
+    columns = [pl.col(name).alias(f"of_{name}") for name in texts]
+    found = frame.with_columns(are_personal(columns).struct.unnest()).collect(engine=engine)
+    assert found.columns == [*texts, "of_a", "of_b", "of_c", "of_d"]
+    assert found["of_d"].to_list() == [False] * rows
+    for name in texts:
+        assert found[f"of_{name}"].to_list() == [what is not None for what in kinds(texts[name])]
 
 
 def test_what_is_of_two_kinds_is_of_the_first() -> None:

@@ -11,6 +11,6 @@ from __future__ import annotations
 
 from converter.privacy.columns import named_personal
 from converter.privacy.masks import masked
-from converter.privacy.values import numbers_are_ids, personal
+from converter.privacy.values import are_personal, numbers_are_ids, personal
 
-__all__ = ["masked", "named_personal", "numbers_are_ids", "personal"]
+__all__ = ["are_personal", "masked", "named_personal", "numbers_are_ids", "personal"]
