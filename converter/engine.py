@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -34,7 +35,7 @@ from converter.sources.delimited import Block, DelimitedSource
 
 _MOST_WORKERS = 8
 _TOGETHER = 3  # stretches whose odd rows are judged together: more would hold more memory
-_FEW = 2048  # odd rows, up to which a stretch waits for others
+_FEW = 2048  # rows: up to so many odd ones a stretch waits for others
 _NOTHING = pl.DataFrame()
 _PATIENCE = 30.0  # seconds: the threads of Polars start in some milliseconds
 ENGINE_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
@@ -236,7 +237,7 @@ class _Converter:
 
     def _judged(self, texts: pl.LazyFrame, rows: int) -> pl.DataFrame:
         """Judge rows, so many, by the query."""
-        judged = collected(self._source.file, self._records.lines(texts))
+        judged = collected(self._source.file, self._records.lines(texts), rows)
         if judged.height != rows:
             raise lost(self._source.file, rows, judged.height)
         return judged
@@ -303,14 +304,16 @@ def all_rows(piece: Piece, query: Callable[[pl.LazyFrame], pl.LazyFrame]) -> tup
         piece = piece.mend()
 
 
-def collected(file: InputFile, query: pl.LazyFrame) -> pl.DataFrame:
-    """Run a query. What the engine finds wrong with the file is told without its words, which may quote the data.
+def collected(file: InputFile, query: pl.LazyFrame, rows: int = sys.maxsize) -> pl.DataFrame:
+    """Run a query, on so many rows at most. What the engine finds wrong with the file is told without its words.
+
+    They may quote the data. To set the streaming engine up costs more than it does for a few rows.
 
     Raises `InputError`, and `ResourcesError` where the engine cannot start.
     """
     _start()
     try:
-        return query.collect(engine="streaming")
+        return query.collect(engine="in-memory" if rows < _FEW else "streaming")
     except ENGINE_ERRORS as error:
         raise damaged(file, error) from None
 
