@@ -127,9 +127,10 @@ def test_several_texts_of_a_row_are_judged_as_each_by_itself(rows: int, engine: 
     rng = random.Random(rows)
     texts = {name: rng.choices([*EXAMPLES, "C-1", "", None], k=rows) for name in "abc"} | {"d": ["C-1"] * rows}
     frame = pl.LazyFrame(texts, schema=dict.fromkeys(texts, pl.String))
-    columns = [pl.col(name).alias(f"of_{name}") for name in texts]
+    columns = [*(pl.col(name).alias(f"of_{name}") for name in texts), pl.col("a").alias("of_a_again")]
     found = frame.with_columns(are_personal(columns).struct.unnest()).collect(engine=engine)
-    assert found.columns == [*texts, "of_a", "of_b", "of_c", "of_d"]
+    assert found.columns == [*texts, "of_a", "of_b", "of_c", "of_d", "of_a_again"]
+    assert found["of_a_again"].to_list() == found["of_a"].to_list()
     assert found["of_d"].to_list() == [False] * rows
     for name in texts:
         assert found[f"of_{name}"].to_list() == [what is not None for what in kinds(texts[name])]
