@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,11 @@ def aim(drawn: random.Random, event: str, how: How, parts: int) -> Moment:
     return Moment(0, event, 1 if once else drawn.randint(1, parts), how)
 
 
+# Whoever starts a process asks after all others as well, and of two threads that ask after one that has ended, one takes
+# it for lost, with exit code 255.
+_PROCESSES = threading.Lock()
+
+
 class Rounds:
     """Rounds of one kind, and how often a run was killed in which phase: the last event in its journal."""
 
@@ -247,13 +253,16 @@ class Rounds:
     def _ended(self, job: Path, moment: Moment | None) -> bool:
         """Run, and kill at a moment. Return whether the run came to its end before that."""
         said = job.with_suffix(".said")
-        process = start(["convert", str(job), "--resume", "--progress", "off"], said, moment)
+        with _PROCESSES:
+            process = start(["convert", str(job), "--resume", "--progress", "off"], said, moment)
         try:
-            process.join(RUN_SECONDS if moment is None or moment.event else moment.seconds)
-            code = process.exitcode
+            wait_for([process.sentinel], RUN_SECONDS if moment is None or moment.event else moment.seconds)
+            with _PROCESSES:
+                code = process.exitcode
         finally:
             process.kill()
-            process.join()
+            with _PROCESSES:
+                process.join()
             with contextlib.suppress(ProcessLookupError):  # its children, if it has any left
                 os.killpg(process.pid, signal.SIGKILL)
         allowed = KILLED if moment and moment.event else (None,) if moment else ()
