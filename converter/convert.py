@@ -30,7 +30,9 @@ from converter.errors import (
     ConverterError,
     DestinationError,
     EmptyInputError,
+    Finding,
     LedgerError,
+    Reported,
     ResumeError,
     StoppedError,
     TooManyRejectsError,
@@ -54,7 +56,7 @@ from converter.plan import (
     report_folder,
     report_path_of,
 )
-from converter.report import Report, ids_of, records_of, signals_of
+from converter.report import Report, ids_of, records_of, rule_warnings, signals_of
 from converter.report.rejects import RejectsFile
 from converter.sections.output import Output
 from converter.sources import InputFile, find_files
@@ -133,8 +135,9 @@ def _resumed(job: Job, journal: Journal, past: Past, notify: Callable[[str], Non
         RejectsFile(rejects_path_of(folder, past.run.name), (), (), show_rows=False).publish()
         _write(report_path_of(folder, past.run.name), report).publish()
         journal.note("done")
-    except ConverterError as error:
-        raise _still_to_publish(error, delivery) from None
+    except Reported as error:
+        _still_to_publish(error, delivery)
+        raise
     finally:
         delivery.close()
     return report
@@ -144,6 +147,7 @@ def _check_input(job: Job, past: Past, files: list[InputFile], what: str) -> Non
     """Raise `ResumeError` unless the input is what it was in an earlier run."""
     if _fingerprints(job, files) != past.run.input:
         raise ResumeError(
+            "E-RESUME-INPUT",
             f"The input is not what it was in the run {past.run.name}, which {what}.",
             "Run without --resume to send what there is now.",
         )
@@ -153,6 +157,7 @@ def _check_key(past: Past, key: Key | None) -> None:
     """Raise `ResumeError` unless parts are encrypted for the key for which those of an earlier run are."""
     if key and key.fingerprint != past.run.key:
         raise ResumeError(
+            "E-RESUME-KEY",
             f"The parts of the run {past.run.name}, which is to be resumed, are encrypted for the key {past.run.key}, "
             f"but pgp.key holds {key.fingerprint}.",
             "Bring the other key back, or run without --resume to encrypt all parts for this one.",
@@ -177,12 +182,13 @@ def _encrypting(key: Key) -> Callable[[Callable[[Buffer], None]], Filter]:
     return partial(Encryption, key)
 
 
-def _collide(found: Found) -> list[str]:
+def _collide(found: Found) -> list[Finding]:
     """Say how many IDs differ from another by nothing but case."""
     if not (found.collisions and found.collisions.ids):
         return []
     ids, users = found.collisions
-    return [f"{CASE_COLLISION.name}: {ids:,} IDs, which would be {users:,} if case did not count"]
+    said = f"{CASE_COLLISION.name}: {ids:,} IDs, which would be {users:,} if case did not count"
+    return [Finding("W-ID-CASE-COLLISION", said)]
 
 
 def _mixed(job: Job, types: Mapping[str, int]) -> ColumnError:
@@ -194,6 +200,7 @@ def _mixed(job: Job, types: Mapping[str, int]) -> ColumnError:
         for name in found
     )
     return ColumnError(
+        "E-ID-TYPES-MIXED",
         f"The column '{shown(job.ids[0].column)}' holds IDs of several types ({counts}), and a file those of one (I1).",
         f"Nothing was published. Route them, in place of output.dpid: [output] route = {{ {routes} }}.",
     )
@@ -204,23 +211,25 @@ def _source_of(name: str, output: Output) -> int | None:
     return 0 if ID_TYPES[name].dpid == 0 else output.dpid
 
 
-def _still_to_publish(error: ConverterError, delivery: Delivery) -> ConverterError:
+def _still_to_publish(error: Reported, delivery: Delivery) -> None:
     """Say beside an error that came while parts were published what is visible now."""
     count, visible = len(delivery.arrived), len(delivery.published)
     done = (
         f"{visible} of {count} parts are visible, the others have arrived" if visible < count else "All parts are out"
     )
     message = "Stopped while the parts were published." if isinstance(error, StoppedError) else error.message
-    error.args = (message, f"{error.hint} {done}: the same command with --resume finishes the run.".lstrip())
-    return error
+    error.args = (
+        error.code,
+        message,
+        f"{error.hint} {done}: the same command with --resume finishes the run.".lstrip(),
+    )
 
 
-def _kept(error: ConverterError, visible: int = 0) -> ConverterError:
+def _kept(error: Reported, visible: int = 0) -> None:
     """Say beside an error that there is something to resume."""
     message = "Stopped." if isinstance(error, StoppedError) else error.message
     count = f"{visible} parts are visible. " if visible else ""
-    error.args = (message, f"{error.hint} {count}What has arrived is kept for --resume.".lstrip())
-    return error
+    error.args = (error.code, message, f"{error.hint} {count}What has arrived is kept for --resume.".lstrip())
 
 
 class _Run:
@@ -237,7 +246,7 @@ class _Run:
         self._ledger = Ledger()
         self._found = Found()
         self._cuts: Sequence[list[Planned]] = [[] for _ in plan.names]
-        self._warnings: list[str] = []
+        self._warnings: list[Finding] = []
         self._publishing = False
 
     def begin(self, past: Past | None) -> None:
@@ -267,8 +276,12 @@ class _Run:
         old.give_up(past)
         if past.published:
             self._warnings.append(
-                f"An earlier run of this job, {past.run.name}, died when {len(past.published)} of its parts were "
-                "visible; the others will not come. With --resume it would have been finished."
+                Finding(
+                    "W-RUN-GIVEN-UP",
+                    f"An earlier run of this job, {past.run.name}, died when {len(past.published)} of its parts were "
+                    "visible; the others will not come.",
+                    "With --resume it would have been finished.",
+                )
             )
 
     def go_on(self, past: Past, notify: Callable[[str], None]) -> None:
@@ -279,8 +292,9 @@ class _Run:
         self._journal.go_on()
         try:
             self._delivery.take_over(past)
-        except ConverterError as error:
-            raise _kept(error) from None
+        except Reported as error:
+            _kept(error)
+            raise
         held = set(self._delivery.arrived)
         self._cuts = past.planned(held)
         notify(f"Resuming {past.run.name}: {len(held)} parts are there already, and not sent again.")
@@ -307,7 +321,7 @@ class _Run:
         if self._publishing:
             self._rejects.close()
             delivery.close()
-            if isinstance(error, ConverterError):
+            if isinstance(error, Reported):
                 _still_to_publish(error, delivery)
             return
         self._rejects.discard()
@@ -317,7 +331,7 @@ class _Run:
         elif delivery.discard() and not delivery.published:
             self._journal.remove()
             return
-        if isinstance(error, ConverterError):
+        if isinstance(error, Reported):
             _kept(error, len(delivery.published))
 
     def _converted(self, progress: Callable[[Progress], None]) -> dict[int, Part]:
@@ -369,6 +383,7 @@ class _Run:
         lines = sum(part.lines for part in parts.values())
         if lines != self._ledger.lines:
             raise LedgerError(
+                "E-LEDGER",
                 f"{self._ledger.lines:,} lines were written, but the parts hold {lines:,}.",
                 "Nothing was published; please report this as a bug.",
             )
@@ -376,7 +391,7 @@ class _Run:
             file.check_unchanged()
         if not self._ledger.read:
             raise EmptyInputError(
-                "The input has no rows, so there is nothing to send (C10).", "Is the export complete?"
+                "E-NO-ROWS", "The input has no rows, so there is nothing to send (C10).", "Is the export complete?"
             )
         types = self._ledger.id_types
         if len(types) > 1 and not self._plan.job.output.route:
@@ -423,8 +438,8 @@ class _Run:
             warnings=[
                 *plan.job.warnings,
                 *self._warnings,
-                *(f"{name}: {count:,} rows" for name, count in sorted(ledger.warnings.items())),
-                *(f"{name}: {count:,} IDs" for name, count in sorted(self._found.over_limit.items())),
+                *rule_warnings(ledger.warnings),
+                *rule_warnings(self._found.over_limit, "IDs"),
                 *_collide(self._found),
             ],
         )
@@ -436,8 +451,9 @@ class _Run:
         found = f"{ledger.rejects:,} of {ledger.read:,} rows were rejected, most of them ({count:,}) as {worst}"
         see = f"{advice} Nothing was published; the rejects are in '{plan.rejects_path}'."
         if plan.job.report.allows(ledger.rejects, ledger.read):
-            return EmptyInputError(f"No row is left to send (C10): {found}.", see)
+            return EmptyInputError("E-NO-ROW-LEFT", f"No row is left to send (C10): {found}.", see)
         return TooManyRejectsError(
+            "E-TOO-MANY-REJECTS",
             f"{found}; at most {plan.job.report.max_rejects} may be (--max-rejects). "
             "Most likely a column is the wrong one.",
             see,
@@ -506,9 +522,10 @@ class _Written:
             self.discard()
             if isinstance(error, OSError):
                 raise DestinationError(
+                    "E-REPORT-WRITE",
                     f"Cannot write the report '{self._path}': {error.strerror or error}.",
                     "Choose another folder with report.dir.",
-                ) from None
+                ) from error
             raise
 
 

@@ -23,8 +23,8 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from converter.destinations import Settings, open_destination
-from converter.destinations.base import Arrived, Destination, Finding, Incoming
-from converter.errors import DestinationError, TransientError
+from converter.destinations.base import Arrived, Destination, Incoming
+from converter.errors import DestinationError, Finding, TransientError
 from converter.job import Job, Transfer
 from converter.journal import Journal, Past, Try
 from converter.parts import Part, PartWriter
@@ -61,14 +61,14 @@ def delivery_of(document: Job | Transfer, destination: Destination, journal: Jou
     )
 
 
-def warnings_of(findings: Iterable[Finding]) -> list[str]:
+def warnings_of(findings: Iterable[Finding]) -> list[Finding]:
     """Return the warnings among what a check found. Raises `DestinationError` where it found an error."""
     warnings = []
     for finding in findings:
         if finding.level == "error":
-            raise DestinationError(finding.text, finding.advice)
+            raise DestinationError(*finding)
         if finding.level == "warning":
-            warnings.append(f"{finding.text} {finding.advice}".rstrip())
+            warnings.append(finding)
     return warnings
 
 
@@ -115,7 +115,7 @@ class Spool:
         try:
             self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115 - closed by `close`
         except OSError as error:
-            raise self._cannot(error) from None
+            raise self._cannot(error) from error
         self._changed = threading.Condition()
         self._writing = threading.Lock()
         self._size = 0
@@ -132,7 +132,7 @@ class Spool:
                     written = os.pwrite(self._file.fileno(), view, place)
                     view, place = view[written:], place + written
             except OSError as error:
-                raise self._cannot(error) from None
+                raise self._cannot(error) from error
         with self._changed:
             self._size = place
             self._changed.notify_all()
@@ -173,6 +173,7 @@ class Spool:
 
     def _cannot(self, error: OSError) -> DestinationError:
         return DestinationError(
+            "E-SPOOL-WRITE",
             f"Cannot keep a part in '{self._folder}' while it is sent: {error.strerror or error}.",
             "Free some space there, or choose another folder with run.spill_dir.",
         )
@@ -420,7 +421,9 @@ class Delivery:
                 raise _StoppedError
             if (arrived.bytes, arrived.crc32) != self._expected[number]:
                 raise TransientError(
-                    f"'{name}' arrived with other bytes than were sent.", "Nothing of it is visible; it is sent again."
+                    "E-PART-CHANGED",
+                    f"'{name}' arrived with other bytes than were sent.",
+                    "Nothing of it is visible; it is sent again.",
                 )
         except BaseException:
             if not self._is_left:  # another run may have this part by now

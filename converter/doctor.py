@@ -9,8 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from converter.delivery import aside
-from converter.destinations.base import Finding
-from converter.errors import ConverterError
+from converter.errors import ConverterError, Finding
 from converter.job import Job
 from converter.plan import files_of, key_of, look_at, room_of, target_of
 from converter.sources import InputFile, find_files
@@ -27,25 +26,25 @@ def doctor(job: Job, *, now: float | None = None) -> list[Finding]:
         try:
             found += look(job)
         except ConverterError as error:
-            found.append(Finding("error", error.message, error.hint))
-    return [Finding(each.level, job.conceal(each.text), job.conceal(each.advice)) for each in found]
+            found.append(Finding.of(error))
+    return [Finding(each.code, job.conceal(each.message), job.conceal(each.hint)) for each in found]
 
 
 def _of_input(job: Job) -> Iterator[Finding]:
     files = files_of(job)
     count, size = len(files), sum(file.size for file in files)
     said = "The input file has" if count == 1 else f"All {count:,} input files have"
-    yield Finding("ok", f"{said} the columns that the job uses; {size:,} bytes in all.")
+    yield Finding("", f"{said} the columns that the job uses; {size:,} bytes in all.")
 
 
 def _of_key(job: Job) -> Iterator[Finding]:
     if key := key_of(job):
-        yield Finding("ok", f"Parts can be encrypted for the key {key.fingerprint}, by GnuPG {key.gnupg}.")
+        yield Finding("", f"Parts can be encrypted for the key {key.fingerprint}, by GnuPG {key.gnupg}.")
 
 
 def _of_destination(job: Job, now: float | None) -> list[Finding]:
     names, limits, destination = target_of(job, now)
-    found = [Finding("warning", warning) for warning in job.warnings]
+    found = list(job.warnings)
     try:
         found += aside(lambda: look_at(destination, names)).result()
     finally:
@@ -64,5 +63,9 @@ def _of_folder(job: Job) -> list[Finding]:
     while not os.access(folder, os.F_OK) and folder != folder.parent:
         folder = folder.parent
     if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
-        return [Finding("ok", f"The report can be written to '{job.report.dir}'.")]
-    return [Finding("error", f"The folder '{job.report.dir}' cannot be written.", "Set report.dir to another one.")]
+        return [Finding("", f"The report can be written to '{job.report.dir}'.")]
+    return [
+        Finding(
+            "E-REPORT-FOLDER", f"The folder '{job.report.dir}' cannot be written.", "Set report.dir to another one."
+        )
+    ]

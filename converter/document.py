@@ -103,8 +103,9 @@ class Document(Section):
         except ValidationError as error:
             variables = _variables_in(given)
             raise JobError(
-                "\n".join(_printable(_concealed(said, variables)) for said in _sentences(error, given, type(self)))
-            ) from None
+                "E-JOB-INVALID",
+                "\n".join(_printable(_concealed(said, variables)) for said in _sentences(error, given, type(self))),
+            ) from error
         self._given = given
 
     def __repr__(self) -> str:
@@ -123,16 +124,18 @@ class Document(Section):
         """Read a job file (TOML); `changes`, nested like it, go over what it says."""
         try:
             text = Path(path).read_text("utf-8-sig")
-        except FileNotFoundError:
+        except FileNotFoundError as error:
             raise JobError(
-                f"There is no job file '{path}'.", "Write one, or give flags: aam-inbound convert --help."
-            ) from None
+                "E-JOB-MISSING",
+                f"There is no job file '{path}'.",
+                "Write one, or give flags: aam-inbound convert --help.",
+            ) from error
         except (OSError, UnicodeDecodeError) as error:
-            raise JobError(f"The job file '{path}' cannot be read: {_why(error)}.") from None
+            raise JobError("E-JOB-READ", f"The job file '{path}' cannot be read: {_why(error)}.") from error
         try:
             data = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            raise JobError(f"The job file '{path}' is not valid TOML: {error}.") from None
+            raise JobError("E-JOB-TOML", f"The job file '{path}' is not valid TOML: {error}.") from error
         return cls(**cls._of_it(merge(data, changes or {})))
 
     @classmethod
@@ -174,7 +177,9 @@ def parse_setting(text: str) -> dict[str, Any]:
     names = key.strip().split(".")
     if not equals or not all(names):
         raise JobError(
-            f"--set '{mask_password(text)}' is not of the form KEY=VALUE.", "For example: --set output.mode=overwrite."
+            "E-SET-MALFORMED",
+            f"--set '{mask_password(text)}' is not of the form KEY=VALUE.",
+            "For example: --set output.mode=overwrite.",
         )
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]
@@ -208,7 +213,9 @@ def _expand(value: Any, place: tuple[str, ...]) -> Any:
     def variable(match: re.Match[str]) -> str:
         if match[1] not in os.environ:
             raise JobError(
-                f"{'.'.join(place)} takes the environment variable {match[1]}, which is not set.", f"Set {match[1]}."
+                "E-VARIABLE-UNSET",
+                f"{'.'.join(place)} takes the environment variable {match[1]}, which is not set.",
+                f"Set {match[1]}.",
             )
         return os.environ[match[1]]
 

@@ -315,7 +315,7 @@ def collected(file: InputFile, query: pl.LazyFrame, rows: int = sys.maxsize) -> 
     try:
         return query.collect(engine="in-memory" if rows < _FEW else "streaming")
     except ENGINE_ERRORS as error:
-        raise damaged(file, error) from None
+        raise damaged(file, error) from error
 
 
 @functools.cache
@@ -335,6 +335,7 @@ def _start() -> None:
         thread.join(_PATIENCE)
     if not done.is_set():
         raise ResourcesError(
+            "E-THREADS",
             "The system does not let Polars start its threads.",
             "Allow the process more threads or more memory (ulimit -u, ulimit -v, the limits of the container), "
             "or let Polars take fewer: POLARS_MAX_THREADS=1.",

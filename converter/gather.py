@@ -85,6 +85,7 @@ def _all(stretches: Iterator[pl.Series], memory: int) -> pl.Series:
         size += int(stretch.estimated_size())
         if size > memory // 4:
             raise TooManyRejectsError(
+                "E-COLLISIONS-MEMORY",
                 "So many IDs differ from another by nothing but case that they do not fit into run.memory.",
                 "Most likely the column is the wrong one; else raise run.memory, or set id.case_collisions = 'report'.",
             )

@@ -134,7 +134,7 @@ def check_file(path: Path, block_bytes: int = BLOCK_BYTES) -> Checked:
             for _ in blocks:  # what nobody wanted counts as well
                 pass
     except OSError as error:
-        raise InputError(f"The file '{path}' cannot be read: {error.strerror or error}.") from None
+        raise InputError("E-FILE-READ", f"The file '{path}' cannot be read: {error.strerror or error}.") from error
     if name and packed and not name.extension:
         findings.note(GZIP_UNNAMED)
     if name and not packed and name.extension == ".gz":
@@ -224,8 +224,8 @@ def _unpacked(blocks: Iterable[bytes], most: int) -> Iterator[bytes]:
                 member = member or isal_zlib.decompressobj(16 + isal_zlib.MAX_WBITS)
                 try:
                     text = member.decompress(packed, most)
-                except isal_zlib.error:  # type: ignore[misc]  # declared as an object, not as a class
-                    raise _DamagedError(GZIP_DAMAGED) from None
+                except isal_zlib.error as error:  # type: ignore[misc]  # declared as an object, not as a class
+                    raise _DamagedError(GZIP_DAMAGED) from error
                 yield text
                 if member.eof:
                     packed, member = member.unused_data, None

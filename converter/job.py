@@ -12,6 +12,7 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from converter.document import Document, flag_for
+from converter.errors import Finding
 from converter.sections.ids import Id, IdTypeName, Sync, UserId
 from converter.sections.output import Output, Pgp, Where
 from converter.sections.record import Record, Signal, Tokens
@@ -138,13 +139,13 @@ class Job(Document):
         return tuple(dict.fromkeys([*(id_.column for id_ in self.ids), *signals, *date]))
 
     @property
-    def warnings(self) -> list[str]:
+    def warnings(self) -> list[Finding]:
         """What is allowed but most likely not meant, in sentences."""
         found = []
         if self.output.environment == "beta":
-            found.append(BETA_WARNING)
+            found.append(Finding("W-BETA", BETA_WARNING))
         if self.output.url.lower().startswith(("ftp://", "ftps://")):
-            found.append(FTP_WARNING)
+            found.append(Finding("W-FTP", FTP_WARNING))
         if self.sync:
             keys = [f"sync.columns[{number}]" for number in range(len(self.sync.columns))]
             sources = [(f"{key}.dpid", f"{key}.type", id_.type) for key, id_ in zip(keys, self.ids, strict=True)]
@@ -155,10 +156,12 @@ class Job(Document):
         for (key, type_key, name), dpid in zip(sources, self.dpids, strict=False):
             type_ = ID_TYPES[name]
             if type_.dpid is not None and dpid != type_.dpid:
-                found.append(f"IDs of type {type_.name} belong to the data source {type_.dpid}, but {key} is {dpid}.")
+                said = f"IDs of type {type_.name} belong to the data source {type_.dpid}, but {key} is {dpid}."
+                found.append(Finding("W-ID-TYPE-SOURCE", said))
             owner = GLOBAL_DATA_SOURCES.get(dpid)
             if owner and owner.name != type_.name:
-                found.append(f"The data source {dpid} is for IDs of type {owner.name}, but {type_key} is {type_.name}.")
+                said = f"The data source {dpid} is for IDs of type {owner.name}, but {type_key} is {type_.name}."
+                found.append(Finding("W-SOURCE-ID-TYPE", said))
         return found
 
 

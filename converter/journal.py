@@ -127,7 +127,7 @@ class Journal:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise self._cannot("read", error) from None
+            raise self._cannot("read", error) from error
         past: Past | None = None
         try:
             for line in lines:
@@ -139,11 +139,12 @@ class Journal:
                     past = Past(Run(**facts))
                 else:
                     raise ValueError
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise JobError(
+                "E-JOURNAL-DAMAGED",
                 f"The journal '{self.path}' is damaged, or of another version.",
                 "Look at what its run has delivered, remove it, and run without --resume.",
-            ) from None
+            ) from error
         return past
 
     def begin(self, run: Run) -> None:
@@ -155,7 +156,7 @@ class Journal:
             self.note("run", version=VERSION, **asdict(run))
             partial.replace(self.path)
         except OSError as error:
-            raise self._cannot("write", error) from None
+            raise self._cannot("write", error) from error
         finally:
             with contextlib.suppress(OSError):
                 partial.unlink(missing_ok=True)
@@ -167,7 +168,7 @@ class Journal:
             self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
             os.ftruncate(self._descriptor, whole)
         except OSError as error:
-            raise self._cannot("write", error) from None
+            raise self._cannot("write", error) from error
 
     def note(self, event: str, **facts: Any) -> None:
         """Add a line, and bring it to the disk.
@@ -186,7 +187,7 @@ class Journal:
                 os.fsync(self._descriptor)
             except OSError as error:
                 self._failure = error
-                raise self._cannot("write", error) from None
+                raise self._cannot("write", error) from error
 
     def remove(self) -> None:
         """Remove the journal: nothing is left of its run."""
@@ -203,6 +204,7 @@ class Journal:
 
     def _cannot(self, what: str, error: OSError) -> DestinationError:
         return DestinationError(
+            "E-JOURNAL-WRITE",
             f"Cannot {what} the journal '{self.path}': {error.strerror or error}.",
             "Free some space, or choose another folder with report.dir.",
         )
@@ -234,18 +236,20 @@ def _taken(lock: Path) -> int:
             descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise DestinationError(
+                "E-REPORT-FOLDER",
                 f"Cannot write the report to '{lock.parent}': {error.strerror or error}.",
                 "Choose another folder with report.dir.",
-            ) from None
+            ) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except BlockingIOError as error:
             holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
             os.close(descriptor)
             raise DestinationError(
+                "E-LOCKED",
                 f"This job is locked by process {holder or 'unknown'}, which runs it ('{lock}').",
                 "Wait until it is done; two runs of one job would send everything twice.",
-            ) from None
+            ) from error
         if _is_at(descriptor, lock):
             with contextlib.suppress(OSError):  # a full disk; the number is for people alone
                 os.ftruncate(descriptor, 0)

@@ -53,6 +53,7 @@ class Ledger:
         """Raise `LedgerError` unless every row read was written or rejected."""
         if self.read != self.written + self.rejects:
             raise LedgerError(
+                "E-LEDGER",
                 f"{self.read:,} rows were read, but {self.written:,} written and {self.rejects:,} rejected: "
                 f"{abs(self.read - self.written - self.rejects):,} rows are unaccounted for.",
                 "Nothing was published; please report this as a bug, with the report file.",

@@ -28,7 +28,7 @@ import polars as pl
 
 from converter.candidates import as_it_is, candidates, settings_of
 from converter.engine import all_rows, collected
-from converter.errors import ColumnError, ConverterError, EmptyInputError
+from converter.errors import ColumnError, ConverterError, EmptyInputError, Finding
 from converter.normalise import check_hashing, filled, normalised, recognised, steps_of
 from converter.privacy import masked, numbers_are_ids, personal
 from converter.records import folded
@@ -81,7 +81,7 @@ def match(
     run, say = run or Run(), notify or (lambda _: None)
     ours, theirs = _opened(crm, column), _opened(site, site_column)
     with Spill(_FOLDED, run.memory, run.spill_dir) as spill:
-        warnings: list[str] = []
+        warnings: list[Finding] = []
         for table, side in (("crm", ours), ("site", theirs)):
             spill.add(_NO_IDS, table)
             warnings += _read(side, spill, table, run)
@@ -152,7 +152,7 @@ def _opened(options: Input | str, column: str | None) -> _Side:
     return _Side(options, sources, name, named=column is not None)
 
 
-def _read(side: _Side, spill: Spill, table: str, run: Run) -> Iterator[str]:
+def _read(side: _Side, spill: Spill, table: str, run: Run) -> Iterator[Finding]:
     """Add the IDs of one side to a table, in the order of the files; yield warnings."""
     workers = min(run.threads or os.cpu_count() or 1, _MOST_WORKERS)
     bad: Counter[str] = Counter()
@@ -176,7 +176,8 @@ def _read(side: _Side, spill: Spill, table: str, run: Run) -> Iterator[str]:
             pool.shutdown(wait=True, cancel_futures=True)
     for path, count in bad.items():
         rows = "1 row" if count == 1 else f"{count:,} rows"
-        yield f"{rows} of '{path}' cannot be taken apart: `convert` rejects them, and here they are left out."
+        said = f"{rows} of '{path}' cannot be parsed: `convert` rejects them, and here they are left out."
+        yield Finding("W-MATCH-ROWS", said)
 
 
 class _Ids(NamedTuple):
@@ -221,12 +222,14 @@ def _check_header(side: _Side, sample: pl.Series, flag: str, column_flag: str) -
     path = side.sources[0].file.path
     if not len(sample):
         raise EmptyInputError(
+            "E-MATCH-NO-IDS",
             f"There is no ID in the column that was read of '{path}'.",
             f"Name another one with {column_flag}, or say {flag} if the first row is no header.",
         )
     is_text = isinstance(side.sources[0], DelimitedSource) and side.options.header
     if is_text and not side.named and _looks_like_one_of(side.column, sample):
         raise ColumnError(
+            "E-MATCH-HEADER",
             f"The first row of '{path}' is taken for the names of columns, but looks like one with an ID.",
             f"Say {flag} if it is one, or else name the column with {column_flag}.",
         )
@@ -334,7 +337,7 @@ class _Trial:
             counts += self._matched(made.unique(), site)
         self._exact |= {number: int(counts[number]) for number in best}
 
-    def match(self, warnings: Sequence[str]) -> Match:
+    def match(self, warnings: Sequence[Finding]) -> Match:
         """Return what was found."""
         exact = np.full(len(self._ids), -1, np.int64)
         exact[list(self._exact)] = list(self._exact.values())
@@ -397,13 +400,15 @@ class _Trial:
         own = {name for name in FORMS if ID_TYPES[name].groups == ID_TYPES[self._ids[_PLAIN].type].groups}
         self._types += Counter({place: count for place, count in known.items() if RECOGNISED[place] not in own})
 
-    def _advice(self, recommended: Tried, types: Mapping[str, int]) -> Iterator[str]:
+    def _advice(self, recommended: Tried, types: Mapping[str, int]) -> Iterator[Finding]:
         """Say what the figures do not."""
         for name, count in types.items():
             if 2 * count > self._crm:
-                yield f"Most IDs of the CRM look like IDs of type {name}: if they are, say --id-type {name}."
+                said = f"Most IDs of the CRM look like IDs of type {name}."
+                yield Finding("W-MATCH-TYPE", said, f"If they are, say --id-type {name}.")
         if not recommended.matched:
-            yield "No ID matches, however it is written: most likely the site's IDs are of another system."
+            said = "No ID matches, however it is written: most likely the site's IDs are of another system."
+            yield Finding("W-MATCH-NONE", said)
 
 
 def _made(ids: pl.DataFrame, number: int, id_: Id) -> pl.DataFrame:

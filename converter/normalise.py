@@ -66,6 +66,7 @@ def check_hashing() -> None:
     made = pl.DataFrame({"address": [f" {address.title()}\t"]}).select(normalised(hashing, pl.col("address"))).item()
     if made != expected:
         raise ConverterError(
+            "E-HASH-CHECK",
             f"Hashing gives {made} for the example {address}, which must give {expected}: nothing was converted.",
             "Install the package again; if that does not help, report this as a bug.",
         )

@@ -410,6 +410,7 @@ class Packer:
         planned = self._planned[part.number - 1].part.raw_bytes
         if full and part.raw_bytes < planned:
             raise ResumeError(
+                "E-RESUME-SIZE",
                 "The run that is to be resumed was begun on a machine that compresses better: its parts would be too "
                 "large when made here.",
                 "Resume it there, or start a new run without --resume.",
@@ -442,6 +443,7 @@ class Packer:
         """Raise `EncryptionError` where a part is not of a size that it can have once it is encrypted."""
         if not part.packed_bytes < part.bytes <= self._limits.part_bytes:
             raise EncryptionError(
+                "E-PGP-SIZE",
                 f"Encryption made {part.bytes:,} bytes of the {part.packed_bytes:,} of a part, which may have "
                 f"{self._limits.part_bytes:,}.",
                 "Nothing of this part is visible. Is 'gpg' on your PATH GnuPG itself?",
@@ -450,6 +452,7 @@ class Packer:
 
 def _other_text() -> ResumeError:
     return ResumeError(
+        "E-RESUME-TEXT",
         "The input, or this version of the converter, gives other lines than the run that is to be resumed did.",
         "Start a new run, without --resume.",
     )

@@ -65,11 +65,12 @@ def read_key(path: str) -> Key:
     key = Key(content, _fingerprint_of(content, path), gnupg)
     try:
         Encryption(key, lambda _: None).finish()
-    except EncryptionError:
+    except EncryptionError as error:
         raise EncryptionError(
+            "E-PGP-KEY-REFUSED",
             f"GnuPG {gnupg} does not encrypt for the key in '{path}'.",
             f"'{PROGRAM} --encrypt --recipient-file {path}' says why.",
-        ) from None
+        ) from error
     return key
 
 
@@ -77,6 +78,7 @@ def _version() -> str:
     """Return the version of GnuPG."""
     if shutil.which(PROGRAM) is None:
         raise EncryptionError(
+            "E-PGP-MISSING",
             f"GnuPG is not installed: there is no program '{PROGRAM}', which output.compression = \"pgp\" needs.",
             "Install it (the package gnupg, as a rule), or put it on the PATH.",
         )
@@ -84,6 +86,7 @@ def _version() -> str:
     match = re.match(r"gpg \(GnuPG(?:/\w+)?\) ([0-9]+(?:\.[0-9]+)+)", _asked("--version"))
     if not match or tuple(map(int, match[1].split("."))) < LEAST_VERSION:
         raise EncryptionError(
+            "E-PGP-VERSION",
             f"GnuPG {'.'.join(map(str, LEAST_VERSION))} or later is needed, but '{PROGRAM}' is "
             f"{match[1] if match else 'something else'}.",
             "Install a later one (the package gnupg, as a rule), or put it on the PATH before the other.",
@@ -97,9 +100,10 @@ def _content_of(path: str) -> bytes:
             return file.read(_MOST_KEY_BYTES)
     except OSError as error:
         raise EncryptionError(
+            "E-PGP-KEY-READ",
             f"The key '{path}' cannot be read: {error.strerror or error}.",
             "pgp.key names the file with the public key of the recipient.",
-        ) from None
+        ) from error
 
 
 def _fingerprint_of(content: bytes, path: str) -> str:
@@ -108,16 +112,19 @@ def _fingerprint_of(content: bytes, path: str) -> str:
     keys = [record for record in records if record[0] in ("pub", "sec")]
     if not keys:
         raise EncryptionError(
+            "E-PGP-KEY-NONE",
             f"There is no public key in '{path}'.",
             "pgp.key names a file as 'gpg --armor --export KEY' writes it, in ASCII armour or binary.",
         )
     if any(record[0] in ("sec", "ssb") for record in records):
         raise EncryptionError(
+            "E-PGP-KEY-SECRET",
             f"There is a secret key in '{path}', which nobody but its owner may have.",
             "Take its public key alone, as 'gpg --armor --export KEY' writes it, and keep the file from others.",
         )
     if len(keys) > 1:
         raise EncryptionError(
+            "E-PGP-KEY-SEVERAL",
             f"There are {len(keys)} keys in '{path}', so it is not clear whom to encrypt for.",
             "Take the recipient's alone, as 'gpg --armor --export KEY' writes it.",
         )
@@ -125,16 +132,20 @@ def _fingerprint_of(content: bytes, path: str) -> str:
     key = keys[0]
     if key[_VALIDITY] == "r":
         raise EncryptionError(
-            f"The key {fingerprint} in '{path}' is revoked.", "Ask the recipient for the key to use now."
+            "E-PGP-KEY-REVOKED",
+            f"The key {fingerprint} in '{path}' is revoked.",
+            "Ask the recipient for the key to use now.",
         )
     if key[_VALIDITY] == "e":
         day = datetime.datetime.fromtimestamp(int(key[_EXPIRES]), datetime.UTC).date()
         raise EncryptionError(
+            "E-PGP-KEY-EXPIRED",
             f"The key {fingerprint} in '{path}' expired on {day}.",
             "Ask the recipient for the key to use now; it may be the same one, with a later date.",
         )
     if "E" not in key[_ABILITIES]:
         raise EncryptionError(
+            "E-PGP-KEY-UNUSABLE",
             f"The key {fingerprint} in '{path}' has no subkey to encrypt for, or none that is still valid.",
             "Ask the recipient for the key to use now; one for signatures alone is another one.",
         )
@@ -147,7 +158,7 @@ def _records_of(content: bytes) -> list[list[str]]:
         with tempfile.TemporaryDirectory(prefix="aam-inbound-") as home:  # without one, it judges no key
             shown = _asked("--homedir", home, "--with-colons", "--show-keys", given=content)
     except OSError as error:
-        raise _not_started(error) from None
+        raise _not_started(error) from error
     return [(line + 12 * ":").split(":") for line in shown.splitlines()]
 
 
@@ -158,12 +169,14 @@ def _asked(*arguments: str, given: bytes = b"") -> str:
             [PROGRAM, *_ALONE, *arguments], input=given, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False
         )
     except OSError as error:
-        raise _not_started(error) from None
+        raise _not_started(error) from error
     return done.stdout.decode(errors="replace")
 
 
 def _not_started(error: OSError) -> EncryptionError:
-    return EncryptionError(f"GnuPG cannot be started: {error.strerror or error}.", "Nothing of this part is visible.")
+    return EncryptionError(
+        "E-PGP-FAILED", f"GnuPG cannot be started: {error.strerror or error}.", "Nothing of this part is visible."
+    )
 
 
 class Encryption:
@@ -188,7 +201,7 @@ class Encryption:
                     process_group=0,  # else Ctrl-C would end it before the run has ended in its own way
                 )
         except OSError as error:
-            raise _not_started(error) from None
+            raise _not_started(error) from error
         self._send = send
         thread = ThreadPoolExecutor(1, thread_name_prefix="encrypt")
         self._pumped = thread.submit(self._pump)
@@ -205,8 +218,8 @@ class Encryption:
         try:
             while view:
                 view = view[os.write(self._input, view) :]
-        except BrokenPipeError:
-            raise self._failure() from None
+        except BrokenPipeError as error:
+            raise self._failure() from error
 
     def finish(self) -> None:
         """Take the end, and wait until all that comes out has been handed on."""
@@ -238,6 +251,7 @@ class Encryption:
         code = self._process.wait()
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         return EncryptionError(
+            "E-PGP-FAILED",
             f"GnuPG {how} while it encrypted a part.",
             "Nothing of this part is visible. Is there enough memory? 'aam-inbound doctor' tries the key.",
         )

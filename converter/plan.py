@@ -15,10 +15,9 @@ import polars as pl
 
 from converter.delivery import aside, destination_of, warnings_of
 from converter.destinations import Destination
-from converter.destinations.base import Finding
 from converter.document import Document
 from converter.engine import collected
-from converter.errors import ConverterError
+from converter.errors import ConverterError, Finding, Reported
 from converter.job import Job
 from converter.parts import Limits
 from converter.privacy import numbers_are_ids
@@ -124,8 +123,8 @@ def concealing(job: Document) -> Iterator[None]:
     """Keep what the job took from the environment out of errors."""
     try:
         yield
-    except ConverterError as error:
-        error.args = tuple(job.conceal(text) for text in error.args)
+    except Reported as error:
+        error.reword(job.conceal)
         raise
 
 
@@ -231,7 +230,7 @@ def _opened(job: Job, records: Records) -> list[Source]:
     return sources
 
 
-def checked(plan: Plan) -> list[str]:
+def checked(plan: Plan) -> list[Finding]:
     """Check the destination, and the disks for room; return warnings."""
     room = room_of(plan.job, plan.limits, plan.destination, plan.files)
     try:
@@ -261,10 +260,10 @@ def room_of(job: Job, limits: Limits, destination: Destination, files: Sequence[
         free = shutil.disk_usage(folder).free
     except OSError as error:
         key = "output.to" if destination.direct else "run.spill_dir"
-        return Finding("error", f"The folder '{folder}' cannot be used: {error.strerror}.", f"Set {key}.")
+        return Finding("E-FOLDER-READ", f"The folder '{folder}' cannot be used: {error.strerror}.", f"Set {key}.")
     if free < need:
-        return Finding("warning", f"'{folder}' has {free:,} bytes free; {what} {need:,}.", advice)
-    return Finding("ok", f"'{folder}' has room for {'the parts' if destination.direct else 'parts on their way'}.")
+        return Finding("W-DISK-SPACE", f"'{folder}' has {free:,} bytes free; {what} {need:,}.", advice)
+    return Finding("", f"'{folder}' has room for {'the parts' if destination.direct else 'parts on their way'}.")
 
 
 def report_folder(job: Job) -> Path:

@@ -443,6 +443,7 @@ def _check_signals(job: Job) -> None:
             constant = pl.DataFrame({"value": [signal.value]}).select(privacy.personal(pl.col("value"))).item()
             if constant is not None:
                 raise JobError(
+                    "E-PERSONAL-CONSTANT",
                     f"The value of the constant signal '{shown(signal.key)}' is personal data, which must not be sent "
                     "(I3).",
                     "Leave it out.",
@@ -451,6 +452,7 @@ def _check_signals(job: Job) -> None:
             for name in (signal.column, signal.key):
                 if what := privacy.named_personal(name):
                     raise JobError(
+                        "E-PERSONAL-COLUMN",
                         f"The column '{shown(signal.column)}' seems to hold {what}, by the name '{shown(name)}', which "
                         "must not be sent (I3).",
                         f'Leave it out; or, if it does not, list it: privacy.allow = ["{shown(signal.column)}"].',

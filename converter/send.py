@@ -20,7 +20,7 @@ import orjson
 
 from converter.delivery import Delivery, aside, delivery_of, destination_of, warnings_of
 from converter.destinations import Destination
-from converter.errors import ConverterError, DestinationError, InputError, JobError, StoppedError
+from converter.errors import DestinationError, Finding, InputError, JobError, Reported, StoppedError
 from converter.inbound import Checked, check_file
 from converter.job import Transfer
 from converter.journal import Journal, Run, locked
@@ -35,7 +35,7 @@ class Sent(NamedTuple):
     """What was sent: each file as a part, and what is allowed but most likely not meant."""
 
     parts: list[Part]
-    warnings: list[str]
+    warnings: list[Finding]
 
 
 class _Outgoing(NamedTuple):
@@ -57,7 +57,9 @@ class _Outgoing(NamedTuple):
             with self.file.path.open("rb") as stream:
                 yield stream
         except OSError as error:
-            raise InputError(f"The file '{self.file.path}' cannot be read: {error.strerror or error}.") from None
+            raise InputError(
+                "E-FILE-READ", f"The file '{self.file.path}' cannot be read: {error.strerror or error}."
+            ) from error
 
     def part(self, url: str) -> Part:
         """Return the file as a part."""
@@ -93,18 +95,24 @@ def send(
                 return _sent(inputs, transfer, journal, say, check=check, resume=resume, now=now)
             finally:
                 journal.close()
-    except ConverterError as error:
-        error.args = tuple(transfer.conceal(text) for text in error.args)
+    except Reported as error:
+        error.reword(transfer.conceal)
         raise
 
 
 def _check_names(files: Sequence[InputFile]) -> None:
     names = [file.path.name for file in files]
     if not names:
-        raise JobError("There is no file to send.", "Name the files: aam-inbound send FILES… --to URL.")
+        raise JobError(
+            "E-SEND-NO-FILES", "There is no file to send.", "Name the files: aam-inbound send FILES… --to URL."
+        )
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
-        raise JobError(f"Two of the files are named '{twice}', and nothing is ever overwritten.", "Send one of them.")
+        raise JobError(
+            "E-SEND-NAME-TWICE",
+            f"Two of the files are named '{twice}', and nothing is ever overwritten.",
+            "Send one of them.",
+        )
 
 
 def _journal_path(files: Sequence[InputFile], transfer: Transfer) -> Path:
@@ -141,8 +149,9 @@ def _sent(
         journal.go_on()
         try:
             delivery.take_over(past)
-        except ConverterError as error:
-            raise _kept(error, 0, len(files)) from None
+        except Reported as error:
+            _kept(error, 0, len(files))
+            raise
         notify(f"Resuming: {len(delivery.arrived)} of {len(files)} files are there already, and not sent again.")
     else:
         names = {name.stem: name for each in outgoing if check and (name := each.checked.name)}
@@ -155,7 +164,7 @@ def _sent(
     return Sent(_delivered(outgoing, transfer, delivery, journal), warnings)
 
 
-def _asked(destination: Destination, name: FileName) -> list[str]:
+def _asked(destination: Destination, name: FileName) -> list[Finding]:
     """Ask the destination about a name; return warnings."""
     try:
         return warnings_of(aside(lambda: destination.check(name)).result())
@@ -164,20 +173,19 @@ def _asked(destination: Destination, name: FileName) -> list[str]:
         raise
 
 
-def _kept(error: ConverterError, visible: int, count: int) -> ConverterError:
+def _kept(error: Reported, visible: int, count: int) -> None:
     """Say beside an error that there is something to resume."""
     message = "Stopped." if isinstance(error, StoppedError) else error.message
     said = f"{visible} of {count} files are visible: --resume goes on from there."
-    error.args = (message, f"{error.hint} {said}".lstrip())
-    return error
+    error.args = (error.code, message, f"{error.hint} {said}".lstrip())
 
 
 def _checked(
     files: Sequence[InputFile], *, check: bool, notify: Callable[[str], None]
-) -> tuple[list[_Outgoing], list[str]]:
+) -> tuple[list[_Outgoing], list[Finding]]:
     """Check all files; return them, and warnings."""
     outgoing: list[_Outgoing] = []
-    warnings: list[str] = []
+    warnings: list[Finding] = []
     wrong: list[str] = []
     for file in files:
         notify(f"Checking '{file.path.name}'.")
@@ -186,9 +194,13 @@ def _checked(
         for found in checked.findings if check else ():
             place = f", line {found.line:,} and {found.lines:,} in all" if found.line else ""
             said = f"'{file.path.name}': {found.text} ({found.code}{place})"
-            (wrong if found.level == "error" else warnings).append(said)
+            if found.level == "error":
+                wrong.append(said)
+            else:
+                warnings.append(Finding("W-SEND-RULES", f"{said}."))
     if wrong:
         raise InputError(
+            "E-SEND-RULES",
             "\n".join(f"{said}." for said in wrong),
             "Nothing was sent. Mend the files, or send them as they are with --no-check.",
         )
@@ -197,6 +209,7 @@ def _checked(
         {(name.kind, name.dpids, name.target, name.mode) for name in names}
     ):
         raise JobError(
+            "E-SEND-MODES",
             "The files are .sync and .overwrite ones of one data source: Audience Manager may take them in either "
             "order (T2).",
             "Send the ones, and the others when those are processed; or all with --no-check.",
@@ -228,7 +241,7 @@ def _delivered(outgoing: list[_Outgoing], transfer: Transfer, delivery: Delivery
         elif delivery.discard() and not delivery.published:
             journal.remove()
             raise
-        if isinstance(error, ConverterError):
+        if isinstance(error, Reported):
             _kept(error, len(delivery.published), len(outgoing))
         raise
     delivery.close()

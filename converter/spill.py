@@ -209,7 +209,7 @@ class _Level:
                 # Without a name, and readable by its owner alone.
                 self._file = tempfile.TemporaryFile("w+b", buffering=0, dir=self._folder)  # noqa: SIM115 - see `close`
             except OSError as error:
-                raise self._cannot(error) from None
+                raise self._cannot(error) from error
         for table, frames in waiting.items():
             size, frame = sum(map(_size_of, frames)), pl.concat(frames)
             frames.clear()
@@ -263,7 +263,7 @@ class _Level:
                 written = os.pwrite(self._file.fileno(), data, self.bytes_on_disk)
                 data, self.bytes_on_disk = data[written:], self.bytes_on_disk + written
         except OSError as error:
-            raise self._cannot(error) from None
+            raise self._cannot(error) from error
         return place
 
     def _read(self, stretch: _Stretch) -> bytes:
@@ -271,13 +271,14 @@ class _Level:
         try:
             data = os.pread(self._file.fileno(), stretch.length, stretch.place)
         except OSError as error:
-            raise self._cannot(error) from None
+            raise self._cannot(error) from error
         if len(data) < stretch.length:
             raise self._cannot(OSError(errno.EIO, os.strerror(errno.EIO)))
         return data
 
     def _cannot(self, error: OSError) -> DestinationError:
         return DestinationError(
+            "E-SPILL-WRITE",
             f"Cannot keep rows in '{self._folder}' for a while: {error.strerror or error} "
             f"({self.bytes_on_disk:,} bytes were there).",
             "Free some space there, or choose another folder with run.spill_dir.",

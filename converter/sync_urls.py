@@ -85,11 +85,15 @@ def sync_urls(
 def _address(job: SyncJob, redirect: str, gdpr: int | None, gdpr_consent: str) -> SyncAddress:
     (dpid,) = job.dpids
     if "auto" in [id_.type for id_ in job.ids]:
-        raise JobError("id.type is 'auto', but an address is for IDs of one data source.", "Say which type they have.")
+        raise JobError(
+            "E-ID-TYPE-AUTO",
+            "id.type is 'auto', but an address is for IDs of one data source.",
+            "Say which type they have.",
+        )
     try:
         return SyncAddress(dpid, redirect, gdpr, gdpr_consent)
     except ValueError as error:
-        raise JobError(str(error)) from None
+        raise JobError("E-SYNC-ADDRESS", str(error)) from error
 
 
 def _line(form: Form, name: str, address: SyncAddress) -> Line:
@@ -134,7 +138,9 @@ def _in_json(id_: pl.Expr) -> pl.Expr:
 def _check_enough(job: SyncJob, ledger: Ledger, rules: Sequence[Rule], fate: str) -> None:
     """Raise where too few rows are left; `fate` says what has become of their addresses."""
     if not ledger.read:
-        raise EmptyInputError("The input has no rows, so there is no address to write.", "Is the export complete?")
+        raise EmptyInputError(
+            "E-NO-ROWS", "The input has no rows, so there is no address to write.", "Is the export complete?"
+        )
     allowed = job.report.allows(ledger.rejects, ledger.read)
     if ledger.written and allowed:
         return
@@ -143,8 +149,9 @@ def _check_enough(job: SyncJob, ledger: Ledger, rules: Sequence[Rule], fate: str
     advice = next((rule.hint for rule in (*rules, *SOURCE_RULES.values()) if rule.name == rejected[0][0]), "")
     found = f"{ledger.rejects:,} of {ledger.read:,} rows were rejected ({counts})"
     if allowed:
-        raise EmptyInputError(f"No row is left: {found}.", f"{advice} {fate}")
+        raise EmptyInputError("E-NO-ROW-LEFT", f"No row is left: {found}.", f"{advice} {fate}")
     raise TooManyRejectsError(
+        "E-TOO-MANY-REJECTS",
         f"{found}; at most {job.report.max_rejects} may be (--max-rejects). Most likely a column is the wrong one.",
         f"{advice} {fate}",
     )
@@ -172,11 +179,15 @@ def _opened(to: str | Path | BinaryIO) -> Iterator[Callable[[bytes | memoryview]
 def _check_free(path: Path) -> None:
     """Raise `DestinationError` where there is a file, or one that grows, at a path."""
     if path.exists():
-        raise DestinationError(f"'{path}' is there already, and nothing is ever overwritten.", "Choose another name.")
+        raise DestinationError(
+            "E-OUTPUT-TAKEN", f"'{path}' is there already, and nothing is ever overwritten.", "Choose another name."
+        )
     partial = path.with_name(path.name + PARTIAL)
     if partial.exists():
         raise DestinationError(
-            f"'{partial}' is there: a run that writes it is going on, or was killed.", "If none is going on, remove it."
+            "E-OUTPUT-IN-USE",
+            f"'{partial}' is there: a run that writes it is going on, or was killed.",
+            "If none is going on, remove it.",
         )
 
 
@@ -187,4 +198,4 @@ def _to_stream(call: Callable[..., object], *given: bytes | memoryview) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise DestinationError(f"Cannot write the addresses: {error.strerror or error}.") from None
+        raise DestinationError("E-OUTPUT-WRITE", f"Cannot write the addresses: {error.strerror or error}.") from error

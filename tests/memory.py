@@ -9,8 +9,8 @@ from typing import Any
 
 from isal import isal_zlib
 
-from converter.destinations.base import Arrived, Finding
-from converter.errors import DestinationError
+from converter.destinations.base import Arrived
+from converter.errors import DestinationError, Finding
 from converter.spec.names import FileName
 
 
@@ -33,7 +33,7 @@ class MemoryDestination:
 
     def check(self, name: FileName) -> list[Finding]:
         taken = [each for each in [*self._store.visible, *self._store.hidden] if name.has_part(each)]
-        return [Finding("error", f"'{each}' is there already.", "Use another timestamp (N2).") for each in taken]
+        return [Finding("E-NAME-TAKEN", f"'{each}' is there already.", "Use another timestamp (N2).") for each in taken]
 
     def create(self, name: str) -> _MemoryPart:
         return _MemoryPart(self._store, name)
@@ -48,9 +48,11 @@ class MemoryDestination:
             there = self._store.visible.get(part.name)
             if there is not None:
                 if (len(there), isal_zlib.crc32(there)) != (part.bytes, part.crc32):
-                    raise DestinationError(f"'{part.name}' is there already.", "Nothing is ever overwritten (N2).")
+                    raise DestinationError(
+                        "E-NAME-TAKEN", f"'{part.name}' is there already.", "Nothing is ever overwritten (N2)."
+                    )
             elif content is None:
-                raise DestinationError(f"'{part.name}' is not there any more.", "Send it again.")
+                raise DestinationError("E-NAME-TAKEN", f"'{part.name}' is not there any more.", "Send it again.")
             else:
                 self._store.visible[part.name] = content
 

@@ -16,7 +16,7 @@ import pytest
 from converter import errors
 
 PACKAGE = Path(__file__).parent.parent / "converter"
-KINDS = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)}
+KINDS = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, errors.Reported)}
 REACHED: set[tuple[str, int]] = set()
 
 
@@ -31,16 +31,16 @@ def places() -> set[tuple[str, int]]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    original = errors.ConverterError.__init__
+    original = errors.Reported.__init__
 
-    def noted(self: errors.ConverterError, message: str, hint: str = "") -> None:
+    def noted(self: errors.Reported, code: str, message: str, hint: str = "") -> None:
         frame = sys._getframe(1)
         while frame.f_code.co_filename == errors.__file__ and frame.f_back:
             frame = frame.f_back
         REACHED.add((frame.f_code.co_filename, frame.f_lineno))
-        original(self, message, hint)
+        original(self, code, message, hint)
 
-    errors.ConverterError.__init__ = noted  # type: ignore[method-assign]
+    errors.Reported.__init__ = noted  # type: ignore[method-assign]
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -124,7 +124,7 @@ def test_f9_what_may_pass_is_tried_again_from_the_first_byte(journal: Journal, c
     def fail(what: str, name: str) -> None:
         if what == call and failures.get(name):
             failures[name] -= 1
-            raise TransientError("Not now.")
+            raise TransientError("E-SERVER-ANSWER", "Not now.")
 
     delivery = delivery_to(Failing(store, fail), journal, retry_seconds=60)
     for number in range(1, 5):
@@ -139,7 +139,7 @@ def test_f9_what_may_pass_is_tried_again_from_the_first_byte(journal: Journal, c
 def test_f9_trying_again_ends(journal: Journal) -> None:
     def fail(what: str, name: str) -> None:
         if what == "finish":
-            raise TransientError("The server is busy.", "Try later.")
+            raise TransientError("E-SERVER-ANSWER", "The server is busy.", "Try later.")
 
     store = Store()
     delivery = delivery_to(Failing(store, fail), journal)
@@ -157,7 +157,7 @@ def test_f17_the_time_for_which_a_server_hangs_counts_as_waiting(journal: Journa
         calls.append(what)
         if what == "finish":
             time.sleep(0.1)
-            raise TransientError("There was no answer in time.")
+            raise TransientError("E-SERVER-ANSWER", "There was no answer in time.")
 
     delivery = delivery_to(Failing(Store(), fail), journal, retry_seconds=0.25)
     make(delivery, 1, b"one")
@@ -178,7 +178,7 @@ def test_f21_the_time_for_which_a_part_is_on_its_way_is_no_waiting(
             time.sleep(0.02)
         if what == "finish" and failures:
             failures.pop()
-            raise TransientError("Not now.")
+            raise TransientError("E-SERVER-ANSWER", "Not now.")
 
     store = Store()
     delivery = delivery_to(Failing(store, fail), journal, retry_seconds=0.2)
@@ -194,7 +194,7 @@ def test_what_will_not_pass_ends_the_run_at_once(journal: Journal) -> None:
     def fail(what: str, name: str) -> None:
         calls.append(what)
         if what == "write":
-            raise DestinationError("You may not write here.")
+            raise DestinationError("E-SERVER-ANSWER", "You may not write here.")
 
     delivery = delivery_to(Failing(Store(), fail), journal, retry_seconds=60, uploads=1)
     writer = delivery.create(1, str(NAME.part(1)))
@@ -251,7 +251,7 @@ def test_a_run_that_is_given_up_does_not_wait_for_pauses(journal: Journal, monke
 
     def fail(what: str, name: str) -> None:
         if what == "finish":
-            raise TransientError("Not now.")
+            raise TransientError("E-SERVER-ANSWER", "Not now.")
 
     delivery = delivery_to(Failing(Store(), fail), journal, retry_seconds=10_000)
     make(delivery, 1, b"one")
@@ -289,7 +289,7 @@ def test_another_process_goes_on_with_what_arrived_and_removes_the_rest(journal:
 def test_what_cannot_be_removed_is_said(journal: Journal) -> None:
     def fail(what: str, name: str) -> None:
         if what == "discard":
-            raise TransientError("The network is gone.")
+            raise TransientError("E-SERVER-ANSWER", "The network is gone.")
 
     delivery = delivery_to(Failing(Store(), fail), journal)
     make(delivery, 1, b"one")

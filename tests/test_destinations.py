@@ -126,9 +126,9 @@ def journaled(part: Arrived) -> Arrived:
 def errors_of(destination: Destination, name: FileName = NAME) -> list[str]:
     findings = destination.check(name)
     assert not any(secret in text for finding in findings for text in finding for secret in SECRETS)
-    assert all(finding.text.endswith(".") for finding in findings)
-    assert all(finding.advice for finding in findings if finding.level == "error")
-    return [finding.text for finding in findings if finding.level == "error"]
+    assert all(finding.message.endswith(".") for finding in findings)
+    assert all(finding.hint for finding in findings if finding.level == "error")
+    return [finding.message for finding in findings if finding.level == "error"]
 
 
 def test_a_part_is_out_of_sight_until_it_is_published_and_whole_then(place: Place) -> None:

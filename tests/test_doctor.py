@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from converter import Job, convert, doctor
-from converter.destinations.base import Finding
 from converter.document import merge
+from converter.errors import Finding
 
 from .conftest import Run
 from .servers.ftp import FtpServer, ftp_server
@@ -39,7 +39,7 @@ def levels(found: list[Finding]) -> list[str]:
 
 def of(level: str, found: list[Finding]) -> str:
     """The findings of a level, a line each."""
-    return "\n".join(f"{each.text} {each.advice}" for each in found if each.level == level)
+    return "\n".join(f"{each.message} {each.hint}" for each in found if each.level == level)
 
 
 def looked_over(job: dict[str, Any], **changes: Any) -> list[Finding]:
@@ -63,7 +63,7 @@ def test_each_part_is_looked_at_also_where_another_is_wrong(job: dict[str, Any],
     }
     found = looked_over(job, **wrong)
     assert levels(found) == ["error"] * 3
-    assert [bool(each.advice) for each in found[1:]] == [True, True]
+    assert [bool(each.hint) for each in found[1:]] == [True, True]
     said = of("error", found)
     assert "none.csv" in said
     assert f"{tmp_path}/file/out" in said

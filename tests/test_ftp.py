@@ -64,7 +64,8 @@ def levels(server: FtpServer, **settings: Any) -> dict[str, list[str]]:
     findings = server.destination(**settings).check(NAME)
     assert not any(secret in text for finding in findings for text in finding for secret in SECRETS)
     return {
-        level: [finding.text for finding in findings if finding.level == level] for level in ("ok", "warning", "error")
+        level: [finding.message for finding in findings if finding.level == level]
+        for level in ("ok", "warning", "error")
     }
 
 
@@ -127,9 +128,9 @@ def test_a_netrc_that_cannot_be_read_is_not_quoted(
     monkeypatch.setenv("HOME", str(tmp_path))
     netrc(tmp_path, text, mode)
     (finding,) = ftp_destination("ftp://localhost/", Ftp()).check(NAME)
-    assert finding.text == "Cannot log in to 'ftp://localhost': ~/.netrc cannot be read."
-    assert "secret" not in finding.advice
-    assert "mode 600" in finding.advice
+    assert finding.message == "Cannot log in to 'ftp://localhost': ~/.netrc cannot be read."
+    assert "secret" not in finding.hint
+    assert "mode 600" in finding.hint
 
 
 @pytest.mark.parametrize(
@@ -376,8 +377,8 @@ def test_f17_a_server_that_says_nothing_is_an_error_in_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"ftp://u:secret@127.0.0.1:{silent.getsockname()[1]}/"
         (finding,) = ftp_destination(url, Ftp(timeout=0.2)).check(NAME)
-    assert "no answer in 0.2 seconds" in finding.text
-    assert "ftp.timeout" in finding.advice
+    assert "no answer in 0.2 seconds" in finding.message
+    assert "ftp.timeout" in finding.hint
 
 
 def test_f21_a_slow_line_is_no_error(server: FtpServer) -> None:
@@ -536,8 +537,8 @@ def test_f15_a_server_that_requires_the_session_refuses_others(
 
 def test_f20_a_certificate_that_is_not_trusted_is_refused(secure: FtpServer) -> None:
     (finding,) = secure.destination(tls_ca_file=None).check(NAME)
-    assert "the certificate of the server is not trusted (" in finding.text
-    assert "ftp.tls_ca_file" in finding.advice
+    assert "the certificate of the server is not trusted (" in finding.message
+    assert "ftp.tls_ca_file" in finding.hint
     assert "PASS" not in " ".join(secure.seen), "no password before the certificate is seen"
     with pytest.raises(DestinationError) as raised:
         secure.destination(tls_ca_file=None).create(FIRST)

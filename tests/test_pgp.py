@@ -496,7 +496,7 @@ def test_f22_where_the_destination_fails_its_error_is_told_and_gnupg_ended(
 
     def fail(self: _FolderPart, data: Buffer) -> None:
         if next(count) == 3:
-            raise DestinationError("The disk is full.")
+            raise DestinationError("E-DISK-FULL", "The disk is full.")
         write(self, data)  # type: ignore[arg-type]
 
     monkeypatch.setattr(_FolderPart, "write", fail)
@@ -511,7 +511,7 @@ def key_of(gpg: Impostor) -> Key:
 
 def test_a_writer_that_fails_is_told_to_who_writes_on(gpg: Impostor) -> None:
     def fail(_: memoryview) -> None:
-        raise DestinationError("The disk is full.")
+        raise DestinationError("E-DISK-FULL", "The disk is full.")
 
     encryption = Encryption(key_of(gpg), fail)
     with pytest.raises(DestinationError, match=r"The disk is full\."):

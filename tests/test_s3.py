@@ -219,7 +219,7 @@ def test_f14_a_sweep_removes_what_an_earlier_run_left_and_nothing_else(any_place
 
 def test_a_check_leaves_nothing_behind(any_place: S3Place) -> None:
     (found,) = any_place.destination().check(NAME)
-    assert found.text == f"The bucket '{any_place.bucket}' can be written."
+    assert found.message == f"The bucket '{any_place.bucket}' can be written."
     assert (any_place.visible(), any_place.hidden()) == ({}, set())
 
 
@@ -239,7 +239,7 @@ def test_f10_a_check_finds_parts_of_this_run_alone(any_place: S3Place) -> None:
     any_place.put(str(NAME.part(7)), b"sent yesterday")
     (_, found) = any_place.destination().check(NAME)
     assert found.level == "error"
-    assert "sync.3.gz' and 1 more of its run are there already" in found.text
+    assert "sync.3.gz' and 1 more of its run are there already" in found.message
 
 
 def test_z4_uploads_have_the_acl_the_encryption_and_the_storage_class_of_the_job(place: S3Place) -> None:
@@ -296,8 +296,8 @@ def test_f12_a_wrong_secret_is_found_before_converting(tmp_path: Path, monkeypat
             monkeypatch.setenv(variable, value)
             (found,) = place.destination().check(NAME)
             assert found.level == "error"
-            assert words in found.text
-            assert "the credentials are wrong" in found.text
+            assert words in found.message
+            assert "the credentials are wrong" in found.message
             assert value not in str(found)
 
 
@@ -305,17 +305,17 @@ def test_f12_a_bucket_that_is_not_there_is_found_before_converting(place: S3Plac
     place.bucket += "x"
     (found,) = place.destination().check(NAME)
     assert found.level == "error"
-    assert "there is no such bucket (NoSuchBucket)" in found.text
+    assert "there is no such bucket (NoSuchBucket)" in found.message
 
 
 def test_f12_no_credentials_are_found_before_converting(place: S3Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     (found,) = place.destination().check(NAME)
-    assert (found.level, "credentials cannot be had" in found.text) == ("error", True)
+    assert (found.level, "credentials cannot be had" in found.message) == ("error", True)
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     for settings in ({}, {"role_arn": "arn:aws:iam::123456789012:role/sender"}):
         (found,) = place.destination(**settings).check(NAME)
-        assert (found.level, "no credentials were found" in found.text) == ("error", True)
+        assert (found.level, "no credentials were found" in found.message) == ("error", True)
 
 
 @pytest.mark.parametrize("region", [None, "eu-central-1"])
@@ -647,8 +647,8 @@ def test_an_abort_that_is_denied_is_a_warning(scripted: ScriptedPlace) -> None:
     destination = scripted.destination()
     assert levels(destination) == ["ok", "warning"]
     found = destination.check(NAME)[1]
-    assert "s3:AbortMultipartUpload" in found.advice
-    assert "lifecycle rule" in found.advice
+    assert "s3:AbortMultipartUpload" in found.hint
+    assert "lifecycle rule" in found.hint
     with pytest.raises(DestinationError, match="permission was denied"):
         destination.discard(FIRST, send(destination).state)
 
@@ -686,15 +686,15 @@ def test_f12_f13_what_is_refused_is_found_before_converting_with_what_to_do(
     scripted.server.always["begin"] = Act(status, code, message="arn:aws:iam::123456789012:user/jane is not …")
     (found,) = scripted.destination(**settings).check(NAME)
     assert found.level == "error"
-    assert re.search(words, f"{found.text} {found.advice}")
+    assert re.search(words, f"{found.message} {found.hint}")
     assert "jane" not in str(found)
-    assert code in found.text
+    assert code in found.message
 
 
 def test_f13_a_key_that_may_not_be_used_is_told_from_a_bucket_that_may_not_be_written(scripted: ScriptedPlace) -> None:
     scripted.server.always["begin"] = Act(403, "AccessDenied", message="not authorized to perform: kms:GenerateDataKey")
     (found,) = scripted.destination().check(NAME)
-    assert "the KMS key cannot be used (AccessDenied)" in found.text
+    assert "the KMS key cannot be used (AccessDenied)" in found.message
 
 
 def test_f12_a_role_that_may_not_be_taken_on_is_found_before_converting(
@@ -703,7 +703,7 @@ def test_f12_a_role_that_may_not_be_taken_on_is_found_before_converting(
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", scripted.endpoint + "/sts/assume")
     scripted.server.always["begin"] = scripted.server.always["put"] = Act(403, "AccessDenied")
     (found,) = scripted.destination(role_arn="arn:aws:iam::123456789012:role/x").check(NAME)
-    assert "s3.role_arn" in found.advice
+    assert "s3.role_arn" in found.hint
 
 
 @pytest.mark.parametrize(
@@ -726,7 +726,7 @@ def test_f12_settings_with_which_nothing_can_be_asked_are_found(
         monkeypatch.setenv(name, value)
     (found,) = scripted.destination(**settings).check(NAME)
     assert found.level == "error"
-    assert words in f"{found.text} {found.advice}"
+    assert words in f"{found.message} {found.hint}"
 
 
 def test_f12_a_login_that_has_ended_is_found(
@@ -742,17 +742,17 @@ def test_f12_a_login_that_has_ended_is_found(
     monkeypatch.setenv("AWS_PROFILE", "sso")
     monkeypatch.setenv("HOME", str(tmp_path))
     (found,) = scripted.destination().check(NAME)
-    assert "you are not logged in" in found.text
-    assert "aws sso login" in found.advice
+    assert "you are not logged in" in found.message
+    assert "aws sso login" in found.hint
 
 
 def test_an_answer_that_is_not_one_of_s3_is_an_error(scripted: ScriptedPlace, monkeypatch: pytest.MonkeyPatch) -> None:
     scripted.server.always["begin"] = Act(body="<html><p>Please log in")
     (found,) = scripted.destination().check(NAME)
-    assert "the server failed" in found.text
+    assert "the server failed" in found.message
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", scripted.endpoint + "/sts/assume")
     (found,) = scripted.destination(role_arn="arn:aws:iam::123456789012:role/x").check(NAME)
-    assert "the answer is not one of S3" in found.text
+    assert "the answer is not one of S3" in found.message
 
 
 def test_f20_over_tls_a_certificate_must_be_trusted_and_bodies_go_as_they_are(
@@ -764,7 +764,7 @@ def test_f20_over_tls_a_certificate_must_be_trusted_and_bodies_go_as_they_are(
     scripted.server.socket = context.wrap_socket(scripted.server.socket, server_side=True)
     scripted.endpoint = scripted.endpoint.replace("http:", "https:")
     (found,) = scripted.destination().check(NAME)
-    assert "the server's certificate is not trusted" in found.text
+    assert "the server's certificate is not trusted" in found.message
     monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "authority.pem"))
     destination = scripted.destination()
     destination.publish(send(destination))

@@ -515,7 +515,7 @@ def test_something_else_than_ssh_is_an_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"sftp://u:wr0ng-secret@127.0.0.1:{silent.getsockname()[1]}/"
         (finding,) = sftp_destination(url, Sftp(timeout=0.3)).check(NAME)
-    assert finding.text.startswith("Cannot log in")
+    assert finding.message.startswith("Cannot log in")
     assert "secret" not in "".join(finding)
 
 

@@ -502,7 +502,7 @@ def test_a_file_that_comes_meanwhile_is_not_overwritten_either(
 
 def test_where_a_run_fails_no_file_is_left(addresses: Addresses, monkeypatch: pytest.MonkeyPatch) -> None:
     def changed(file: InputFile) -> None:
-        raise InputError(f"The input '{file.path}' changed.")
+        raise InputError("E-INPUT-CHANGED", f"The input '{file.path}' changed.")
 
     addresses.write(["a:b"])
     with pytest.raises(TooManyRejectsError, match="No file was written"):

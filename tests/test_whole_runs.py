@@ -572,7 +572,7 @@ def test_f22_what_has_arrived_is_kept_where_it_cannot_be_noted_that_it_is_publis
 
     def noted(self: Journal, event: str, **facts: Any) -> None:
         if event == "publishing":
-            raise DestinationError("Cannot write the journal.")
+            raise DestinationError("E-JOURNAL-WRITE", "Cannot write the journal.")
         note(self, event, **facts)
 
     with pytest.MonkeyPatch.context() as patch:

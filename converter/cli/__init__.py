@@ -10,7 +10,6 @@ import gc
 import io
 import os
 import sys
-import traceback
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -23,7 +22,8 @@ from converter.cli.match import match
 from converter.cli.schema import schema
 from converter.cli.send import send
 from converter.cli.sync_urls import sync_urls
-from converter.errors import ConverterError, ResourcesError
+from converter.cli.trace import traced
+from converter.errors import Reported, ResourcesError
 
 app = typer.Typer(
     name="aam-inbound",
@@ -70,11 +70,10 @@ def main() -> None:
     try:
         with _resources():
             app(prog_name="aam-inbound")
-    except ConverterError as error:
+    except Reported as error:
         if debug:
-            traceback.print_exc()
-        else:
-            print(f"Error: {error}", file=sys.stderr)
+            print("".join(traced(error)), end="", file=sys.stderr)
+        print(f"Error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("Stopped: nothing was published and no partial file is left.", file=sys.stderr)
@@ -88,6 +87,7 @@ def _resources() -> Iterator[None]:
         yield
     except MemoryError as error:
         raise ResourcesError(
+            "E-MEMORY",
             "The memory does not suffice.",
             "Allow the process more (ulimit -v, the limits of the container), "
             "or let it do less at once: --set run.threads=1.",
@@ -96,6 +96,7 @@ def _resources() -> Iterator[None]:
         if "start new thread" not in str(error):
             raise
         raise ResourcesError(
+            "E-THREADS",
             "The system does not let the process start another thread.",
             "Allow it more threads or more memory (ulimit -u, ulimit -v, the limits of the container).",
         ) from error

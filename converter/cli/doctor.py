@@ -29,6 +29,6 @@ def doctor(
 
     findings = findings_of(Job.load(job_file, changes_of(set_ or ())))
     for finding in findings:
-        print(f"{finding.level:<8} {finding.text} {finding.advice}".rstrip())
+        print(f"{finding.level:<8} {finding}")
     if any(finding.level == "error" for finding in findings):
         raise typer.Exit(1)

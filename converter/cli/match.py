@@ -82,7 +82,7 @@ def match(
     if html is not None:
         found.write_html(Path(html))
     for warning in found.warnings:
-        _say(f"Warning: {asked.conceal(warning)}")
+        _say(f"Warning: {asked.conceal(str(warning))}")
     if json_:
         import orjson
 

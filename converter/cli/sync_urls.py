@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 import typer
 
 from converter.cli.signals import stop_on_signals
-from converter.errors import JobError
+from converter.errors import Finding, JobError
 
 if TYPE_CHECKING:
     from converter.job import SyncJob
@@ -116,11 +116,11 @@ def _destination(output: str) -> str | BinaryIO:
         return output
     stream: BinaryIO | None = getattr(sys.stdout, "buffer", None)
     if stream is None:
-        raise JobError("Standard output is closed.", "Give a file: --output FILE.")
+        raise JobError("E-STDOUT", "Standard output is closed.", "Give a file: --output FILE.")
     return stream
 
 
-def _show(ledger: Ledger, warnings: list[str]) -> None:
+def _show(ledger: Ledger, warnings: list[Finding]) -> None:
     """Tell what was done, on standard error."""
     lines = [
         (f"{ledger.read:,}", "rows read"),

@@ -77,12 +77,14 @@ def open_destination(url: str, settings: Settings) -> Destination:
         return _folder(url, settings)
     if scheme.lower() not in SCHEMES:
         raise JobError(
+            "E-TO-SCHEME",
             f"output.to is '{mask_password(url)}', but {scheme}:// is not a destination"
             f"{nearest(scheme, filter(None, SCHEMES)) or '.'}",
             "Destinations are folders, s3://, ftp://, ftps:// and sftp://.",
         )
     if scheme.lower() != "file" and not _has_host(f"{scheme.lower()}://{rest}"):
         raise JobError(
+            "E-TO-MALFORMED",
             f"output.to is '{mask_password(url)}', which names no {'bucket' if scheme.lower() == 's3' else 'host'}.",
             "For example: s3://BUCKET/PREFIX or sftp://USER@HOST/FOLDER.",
         )

@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Protocol
 
+from converter.errors import Finding
 from converter.spec.names import FileName
-
-
-class Finding(NamedTuple):
-    """What a check found, as a line for people: `ok`, `warning` or `error`, and what to do about it."""
-
-    level: Literal["ok", "warning", "error"]
-    text: str
-    advice: str = ""
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from typing import Any
 
 from isal import isal_zlib
 
-from converter.destinations.base import Arrived, Finding
-from converter.errors import DestinationError
+from converter.destinations.base import Arrived
+from converter.errors import DestinationError, Finding
 from converter.spec.names import FileName
 
 PARTIAL = ".partial"
@@ -38,11 +38,11 @@ class FolderDestination:
         """See that the folder can be written and holds no part of this name."""
         try:
             return [
-                self._writable() or Finding("ok", f"The folder '{self._folder}' can be written."),
+                self._writable() or Finding("", f"The folder '{self._folder}' can be written."),
                 *self._taken(name),
             ]
         except OSError as error:
-            return [_finding(_cannot("look into the folder", self._folder, error))]
+            return [Finding.of(_cannot("look into the folder", self._folder, error))]
 
     def _writable(self) -> Finding | None:
         place = self._folder
@@ -51,20 +51,20 @@ class FolderDestination:
         if place.is_dir() and os.access(place, os.W_OK | os.X_OK):
             return None
         advice = "Choose another one (--to), or change its permissions."
-        return Finding("error", f"The folder '{self._folder}' cannot be written.", advice)
+        return Finding("E-FOLDER-WRITE", f"The folder '{self._folder}' cannot be written.", advice)
 
     def _taken(self, name: FileName) -> Iterator[Finding]:
         """Find files of this name, whole and partial."""
         for found in _files_of(self._folder, name):
             if found.endswith(PARTIAL):
                 yield Finding(
-                    "error",
+                    "E-NAME-IN-USE",
                     f"'{found}' is in '{self._folder}': a run with this name is going on, or was killed.",
                     "If none is going on, finish it with --resume, remove the file, or use another timestamp.",
                 )
             else:
                 yield Finding(
-                    "error",
+                    "E-NAME-TAKEN",
                     f"'{found}' is in '{self._folder}' already, and nothing is ever overwritten.",
                     "Finish the run that began it with --resume, leave output.timestamp out, or use another one (N2).",
                 )
@@ -128,7 +128,7 @@ class FolderDestination:
         try:
             yield
         except OSError as error:
-            raise _cannot(f"{what} the folder", self._folder, error) from None
+            raise _cannot(f"{what} the folder", self._folder, error) from error
 
 
 class _FolderPart:
@@ -156,7 +156,7 @@ class _FolderPart:
                 self._flushed = self._written
                 self._flushing = self._flusher.submit(os.fsync, self._file.fileno())
         except OSError as error:
-            raise _cannot("write", self._path, error) from None
+            raise _cannot("write", self._path, error) from error
 
     def finish(self) -> Arrived:
         """Bring everything to the disk and check that all of it is there."""
@@ -167,11 +167,12 @@ class _FolderPart:
             self._file.close()
             size = self._partial.stat().st_size
         except OSError as error:
-            raise _cannot("write", self._path, error) from None
+            raise _cannot("write", self._path, error) from error
         finally:
             self._flusher.shutdown(wait=False)
         if size != self._written:
             raise DestinationError(
+                "E-PART-SIZE",
                 f"'{self._path}' has {size:,} bytes on disk, but {self._written:,} were written.",
                 "Is the disk full or the file system damaged? Nothing was published.",
             )
@@ -230,12 +231,8 @@ def _name(partial: Path, path: Path) -> None:
         if error.errno not in _NO_LINKS:
             raise
         if path.exists():
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
         partial.rename(path)
-
-
-def _finding(error: DestinationError) -> Finding:
-    return Finding("error", error.message, error.hint)
 
 
 def _cannot(what: str, path: Path, error: OSError) -> DestinationError:
@@ -246,4 +243,7 @@ def _cannot(what: str, path: Path, error: OSError) -> DestinationError:
         errno.EEXIST: "Nothing is ever overwritten: use another timestamp (N2).",
     }
     hint = hints.get(error.errno or 0, "Nothing was published.")
-    return DestinationError(f"Cannot {what} '{path}': {error.strerror or error}.", hint)
+    code = {errno.ENOSPC: "E-DISK-FULL", errno.EDQUOT: "E-DISK-FULL", errno.EEXIST: "E-NAME-TAKEN"}
+    return DestinationError(
+        code.get(error.errno or 0, "E-FOLDER-WRITE"), f"Cannot {what} '{path}': {error.strerror or error}.", hint
+    )

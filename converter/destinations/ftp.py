@@ -83,9 +83,10 @@ def _context(ca_file: str | None) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=ca_file)
     except OSError as error:
         raise JobError(
+            "E-FTP-CA-FILE",
             f"ftp.tls_ca_file is '{ca_file}', which cannot be read: {error.strerror or 'it holds no certificate'}.",
             "Name a file with certificates in PEM format (-----BEGIN CERTIFICATE-----).",
-        ) from None
+        ) from error
     if ca_file:
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the server's own certificate is enough
     return context
@@ -99,11 +100,12 @@ def _login_of(address: Address) -> tuple[str, str]:
         found = netrc.netrc().authenticators(address.host)
     except FileNotFoundError:
         found = None
-    except (OSError, ValueError, netrc.NetrcParseError):  # their texts quote the file
+    except (OSError, ValueError, netrc.NetrcParseError) as error:  # their texts quote the file
         raise DestinationError(
+            "E-FTP-NETRC",
             f"Cannot log in to '{address.url}': ~/.netrc cannot be read.",
             "Its lines are `machine HOST login USER password PASSWORD`, and only its owner may read it (mode 600).",
-        ) from None
+        ) from error
     if found and address.user in (None, found[0]):
         return found[0], found[2] or ""
     return address.user or "anonymous", ""
@@ -174,7 +176,7 @@ class _FtpFiles:
         try:
             yield
         except _FAILURES as error:
-            raise _error(doing, self._address, self.timeout, error) from None
+            raise _error(doing, self._address, self.timeout, error) from error
 
     def upload(self, name: str) -> _FtpUpload:
         """Send STOR."""
@@ -337,8 +339,8 @@ class _FtpUpload:
         while left := _unsent(self._data):
             try:
                 self._data.getpeername()  # there is none after a reset, of which another call may have heard
-            except OSError:
-                raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)) from None
+            except OSError as error:
+                raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)) from error
             if left < least:
                 least, since = left, time.monotonic()
             if time.monotonic() - since > self._files.timeout:
@@ -380,6 +382,7 @@ def _error(doing: str, address: Address, timeout: float, error: Exception) -> De
     if isinstance(error, ssl.SSLCertVerificationError):
         why = f"the certificate of the server is not trusted ({error.verify_message})"
         return cannot(
+            "E-SERVER-CERTIFICATE",
             doing,
             address,
             why,
@@ -387,11 +390,23 @@ def _error(doing: str, address: Address, timeout: float, error: Exception) -> De
             "the host in output.to must be the one that it names.",
         )
     if isinstance(error, ssl.SSLError) and not isinstance(error, TimeoutError):
-        return cannot(doing, address, f"TLS failed ({error.reason})", "Is it an FTPS server?", TransientError)
+        return cannot(
+            "E-SERVER-TLS", doing, address, f"TLS failed ({error.reason})", "Is it an FTPS server?", TransientError
+        )
     if isinstance(error, ftplib.Error):
         answer = str(error).encode("latin-1", "replace").decode(errors="replace")  # see _Lines
+        code = "E-SERVER-LOGIN" if answer[:3] in ("430", "530") else "E-SERVER-ANSWER"
         passes, hint = _ANSWERS.get(answer[:3], (not answer.startswith("5"), "Nothing of it is visible."))
-        return cannot(doing, address, address.quoted(answer), hint, TransientError if passes else DestinationError)
+        return cannot(
+            code, doing, address, address.quoted(answer), hint, TransientError if passes else DestinationError
+        )
     if isinstance(error, ValueError):
-        return cannot(doing, address, "the server's answer makes no sense", "Is it an FTP server?", TransientError)
+        return cannot(
+            "E-SERVER-MALFORMED",
+            doing,
+            address,
+            "the server's answer makes no sense",
+            "Is it an FTP server?",
+            TransientError,
+        )
     return network_error(doing, address, timeout, error)

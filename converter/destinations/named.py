@@ -18,9 +18,9 @@ from typing import Any, NamedTuple, Protocol
 
 from isal import isal_zlib
 
-from converter.destinations.base import Arrived, Finding
+from converter.destinations.base import Arrived
 from converter.destinations.server import Address
-from converter.errors import DestinationError, TransientError
+from converter.errors import DestinationError, Finding, TransientError
 from converter.spec.names import FileName
 
 _IDLE_SECONDS = 30.0
@@ -118,12 +118,12 @@ class NamedDestination:
                 files.unmake_folders()
                 self._drop()
         except DestinationError as error:
-            findings.append(Finding("error", error.message, error.hint))
+            findings.append(Finding.of(error))
         return findings
 
     def _taken(self, files: Files, name: FileName) -> Iterator[Finding]:
         """Find files of this name, whole and partial; where they cannot be listed, those of the first part."""
-        yield Finding("ok", f"The login at '{self._address.url}' works.")
+        yield Finding("", f"The login at '{self._address.url}' works.")
         names = files.names()
         if names is None:
             first = str(name.part(1))
@@ -131,20 +131,20 @@ class NamedDestination:
             names = [each for each, there in looks.items() if there]
             if None in looks.values():
                 yield Finding(
-                    "warning",
+                    "W-NAMES-UNSEEN",
                     f"'{self._address.url}' does not tell which files are there: a name that is taken is not noticed.",
                     "Use a timestamp that was never used, or let the user list the folder.",
                 )
         for found in sorted(names):
             if name.has_part(found):
                 yield Finding(
-                    "error",
+                    "E-NAME-TAKEN",
                     f"'{found}' is in '{self._address.url}' already, and nothing is ever overwritten.",
                     "Finish the run that began it with --resume, leave output.timestamp out, or use another one (N2).",
                 )
             elif name.has_part(found.removesuffix(self._suffix)):
                 yield Finding(
-                    "error",
+                    "E-NAME-IN-USE",
                     f"'{found}' is in '{self._address.url}': a run with this name is going on, or was killed.",
                     "If none is going on, finish it with --resume, remove the file, or use another timestamp.",
                 )
@@ -153,7 +153,7 @@ class NamedDestination:
         """Write a file and remove it. Where nothing can be seen, it could stay for ever: there nothing is written."""
         if files.names() is None and files.look(probe).there is None:
             yield Finding(
-                "warning",
+                "W-WRITE-UNTRIED",
                 f"Whether '{self._address.url}' can be written was not tried: the user may see nothing there.",
                 "The first part will show it.",
             )
@@ -163,21 +163,21 @@ class NamedDestination:
         upload.finish()
         size, readable = files.look(probe).size, not self._read_back or files.crc32(probe) is not None
         removed = files.remove(probe)
-        yield Finding("ok", f"'{self._address.url}' can be written.")
+        yield Finding("", f"'{self._address.url}' can be written.")
         if not removed:
             yield Finding(
-                "warning",
+                "W-REMOVE-REFUSED",
                 f"'{probe}' was written to '{self._address.url}' and cannot be removed: the user may not remove files.",
                 "Remove it by hand, and '*" + self._suffix + "' after a run that was stopped.",
             )
         if size is None:
             yield Finding(
-                "warning",
+                "W-SIZES-UNSEEN",
                 f"'{self._address.url}' does not tell the size of files: its word is taken that parts are whole.",
             )
         if not readable:
             yield Finding(
-                "warning",
+                "W-READ-REFUSED",
                 f"'{self._address.url}' does not let files be read: damage on the way would not be noticed.",
                 "Use ftps:// or sftp://, which notice it, or let the user read.",
             )
@@ -224,6 +224,7 @@ class NamedDestination:
                 files.remove(partial)
                 return True
         raise DestinationError(
+            "E-NAME-TAKEN",
             f"'{part.name}' is in '{self._address.url}' already, and is not the part that was sent.",
             "Nothing is ever overwritten: use another timestamp (N2).",
         )
@@ -296,11 +297,13 @@ class _NamedPart:
         size = self._files.look(self._partial).size
         if size is not None and size != self._written:
             raise TransientError(
+                "E-PART-SIZE",
                 f"'{self._destination.url(self._name)}' has {size:,} bytes, but {self._written:,} were sent.",
                 "Is the disk of the server full? Nothing was published.",
             )
         if self._read_back and self._files.crc32(self._partial) not in (None, self._crc32):
             raise TransientError(
+                "E-PART-CHANGED",
                 f"'{self._destination.url(self._name)}' was changed on the way: it does not read as it was sent.",
                 "Nothing was published. With ftps:// or sftp:// nobody in between can change anything.",
             )

@@ -25,10 +25,10 @@ from typing import Any, Literal, NamedTuple, TypedDict, Unpack, cast
 import smart_open.s3
 from isal import isal_zlib
 
-from converter.destinations.base import Arrived, Finding
+from converter.destinations.base import Arrived
 from converter.destinations.s3_bucket import Bucket, Object, Proof, Upload, base64_of
 from converter.document import mask_password
-from converter.errors import DestinationError, JobError, TransientError
+from converter.errors import DestinationError, Finding, JobError, TransientError
 from converter.sections.servers import S3
 from converter.spec.environments import key
 from converter.spec.names import FileName
@@ -53,6 +53,7 @@ class S3Destination:
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
         if not _BUCKET.fullmatch(bucket) or not prefix.isprintable():
             raise JobError(
+                "E-TO-MALFORMED",
                 f"output.to is '{mask_password(url)}', which does not name a bucket and a prefix.",
                 "For example: s3://BUCKET/PREFIX; the name of a bucket has letters, digits and - . _ only.",
             )
@@ -65,11 +66,11 @@ class S3Destination:
         try:
             return [*self._writable(name), *self._taken(name)]
         except DestinationError as error:
-            return [Finding("error", error.message, error.hint)]
+            return [Finding.of(error)]
 
     def _writable(self, name: FileName) -> Iterator[Finding]:
         upload, date = self._bucket.begin(self._key(name.probe))
-        yield Finding("ok", f"The bucket '{self._bucket.name}' can be written.")
+        yield Finding("", f"The bucket '{self._bucket.name}' can be written.")
         yield from _skewed(date)
         try:
             self._bucket.abort(upload)
@@ -77,7 +78,7 @@ class S3Destination:
                 self._bucket.abort(left)
         except DestinationError as error:
             yield Finding(
-                "warning",
+                "W-ABORT-REFUSED",
                 f"{error.message} Incomplete uploads that are left behind are never seen, but cost storage.",
                 f"{error.hint} Or let a lifecycle rule of the bucket remove them.",
             )
@@ -90,7 +91,7 @@ class S3Destination:
             keys = [first] if isinstance(head, Object) else []
             if head is None:
                 yield Finding(
-                    "warning",
+                    "W-NAMES-UNSEEN",
                     f"Whether '{self._bucket.url(first)}' is there already cannot be seen.",
                     "With s3:ListBucket it could be. On S3 itself nothing is overwritten in any case.",
                 )
@@ -98,7 +99,7 @@ class S3Destination:
         if found:
             more = f" and {len(found) - 1:,} more of its run are" if found[1:] else " is"
             yield Finding(
-                "error",
+                "E-NAME-TAKEN",
                 f"'{self._bucket.url(found[0])}'{more} there already, and nothing is ever overwritten.",
                 "Finish the run that began it with --resume, leave output.timestamp out, or use another one (N2).",
             )
@@ -139,13 +140,13 @@ class S3Destination:
         }
         try:
             crc32 = self._bucket.complete(state.upload, state.etags, conditions if state.proof == "crc32" else {})
-        except DestinationError:
+        except DestinationError as error:
             # The answer may be lost, or the refusal be that of a second try, after a first that worked.
             match self._look(part):
                 case "same":
                     return
                 case "other":
-                    raise self._not_overwritten(part) from None
+                    raise self._not_overwritten(part) from error
             raise
         if crc32 != base64_of(part.crc32):
             self._confirm(part)
@@ -155,9 +156,12 @@ class S3Destination:
         place = self._bucket.url(_State(**part.state).key)
         match self._compare(part):
             case "nothing":
-                raise TransientError(f"'{place}' was published, but cannot be seen yet.", "It is looked for again.")
+                raise TransientError(
+                    "E-PUBLISHED-UNSEEN", f"'{place}' was published, but cannot be seen yet.", "It is looked for again."
+                )
             case "other":
                 raise DestinationError(
+                    "E-PUBLISHED-OTHER",
                     f"'{place}' was published, but it is not what was sent.",
                     "Remove it, and run again with another timestamp (N2).",
                 )
@@ -217,6 +221,7 @@ class S3Destination:
 
     def _not_overwritten(self, part: Arrived) -> DestinationError:
         return DestinationError(
+            "E-NAME-TAKEN",
             f"'{self._bucket.url(_State(**part.state).key)}' is there already, with other bytes.",
             "Nothing is ever overwritten: use another timestamp (N2).",
         )
@@ -270,6 +275,7 @@ class _S3Part:
         sender = self._sender
         if not sender.whole or sender.bytes != self._written:
             raise DestinationError(
+                "E-PART-SIZE",
                 f"'{self._bucket.url(sender.upload.key)}' has {self._written:,} bytes, but {sender.bytes:,} were sent.",
                 "Nothing was published. An empty part cannot be sent.",
             )
@@ -402,7 +408,7 @@ def _skewed(date: str) -> Iterator[Finding]:
         return
     if there.tzinfo and abs(datetime.datetime.now(datetime.UTC) - there) > _SKEW:
         yield Finding(
-            "warning",
+            "W-CLOCK-SKEW",
             f"This machine's clock and that of the server, which has {there:%Y-%m-%d %H:%M} UTC, are minutes apart.",
             "Set the clock: from a quarter of an hour on, S3 refuses every request.",
         )

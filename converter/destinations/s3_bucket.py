@@ -97,7 +97,9 @@ class Bucket:
         else:
             same = bool(etag)
         if not same:
-            raise TransientError(f"What arrived of '{self.url(upload.key)}' is not what was sent.", "It is sent again.")
+            raise TransientError(
+                "E-PART-CHANGED", f"What arrived of '{self.url(upload.key)}' is not what was sent.", "It is sent again."
+            )
         return etag, proof
 
     def complete(self, upload: Upload, etags: Sequence[str], conditions: Mapping[str, str | int]) -> str:
@@ -213,7 +215,7 @@ class Bucket:
         try:
             yield
         except FOREIGN as error:
-            raise mapped(error, what, self.url(key), self._settings) from None
+            raise mapped(error, what, self.url(key), self._settings) from error
 
 
 def base64_of(crc32: int) -> str:

@@ -45,8 +45,8 @@ def open_client(settings: S3) -> Client:
         session.register_component("credential_provider", CredentialResolver([provider]))
     try:
         return boto3.Session(botocore_session=session).client("s3", endpoint_url=settings.endpoint_url, config=config)
-    except ValueError:
-        raise InvalidEndpointConfigurationError(msg="no URL") from None
+    except ValueError as error:
+        raise InvalidEndpointConfigurationError(msg="no URL") from error
 
 
 def _session(settings: S3) -> Session:

@@ -25,29 +25,42 @@ _UNSEEN = _DENIED | {"405", "501", "MethodNotAllowed", "NotImplemented"}
 
 
 class _Fault(NamedTuple):
+    code: str
     why: str
     hint: str
     transient: bool = False
 
 
 _AGAIN = "It may pass: run the same command with --resume."
-_BUSY = _Fault("the server is too busy", f"{_AGAIN} Fewer output.uploads help as well.", transient=True)
-_FAILED = _Fault("the server failed", _AGAIN, transient=True)
-_BROKEN = _Fault("the connection broke", _AGAIN, transient=True)
-_SLOW = _Fault("the server did not answer in time", f"{_AGAIN} s3.timeout says how long is waited.", transient=True)
-_DAMAGED = _Fault("what arrived is not what was sent", "It is sent again.", transient=True)
-_EXPIRED = _Fault("the credentials have expired", "Renew them, and run the same command with --resume.")
-_WRONG = _Fault(
-    "the credentials are wrong", "Look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_PROFILE, or ~/.aws."
+_BUSY = _Fault("E-S3-BUSY", "the server is too busy", f"{_AGAIN} Fewer output.uploads help as well.", transient=True)
+_FAILED = _Fault("E-S3-FAILED", "the server failed", _AGAIN, transient=True)
+_BROKEN = _Fault("E-S3-CONNECTION", "the connection broke", _AGAIN, transient=True)
+_SLOW = _Fault(
+    "E-S3-TIMEOUT", "the server did not answer in time", f"{_AGAIN} s3.timeout says how long is waited.", transient=True
 )
-_REGION = _Fault("the bucket is in another region", "Set s3.region to the bucket's region.")
-_NO_BUCKET = _Fault("there is no such bucket", "Check the bucket's name in output.to, and s3.endpoint_url.")
-_KMS = _Fault("the KMS key cannot be used", "Check s3.kms_key_id, and that you may use it: kms:GenerateDataKey.")
-_FULL = _Fault("the server has no space left", "Free some, or write elsewhere.")
-_LOST = _Fault("what was sent is no longer there", "Run the same command with --resume: the part is sent again.")
-_TAKEN = _Fault("something is there already", "Nothing is ever overwritten: use another timestamp (N2).")
+_DAMAGED = _Fault("E-S3-DAMAGED", "what arrived is not what was sent", "It is sent again.", transient=True)
+_EXPIRED = _Fault("E-S3-EXPIRED", "the credentials have expired", "Renew them, and run the same command with --resume.")
+_WRONG = _Fault(
+    "E-S3-CREDENTIALS",
+    "the credentials are wrong",
+    "Look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_PROFILE, or ~/.aws.",
+)
+_REGION = _Fault("E-S3-REGION", "the bucket is in another region", "Set s3.region to the bucket's region.")
+_NO_BUCKET = _Fault(
+    "E-S3-BUCKET", "there is no such bucket", "Check the bucket's name in output.to, and s3.endpoint_url."
+)
+_KMS = _Fault(
+    "E-S3-KMS", "the KMS key cannot be used", "Check s3.kms_key_id, and that you may use it: kms:GenerateDataKey."
+)
+_FULL = _Fault("E-S3-FULL", "the server has no space left", "Free some, or write elsewhere.")
+_LOST = _Fault(
+    "E-S3-LOST", "what was sent is no longer there", "Run the same command with --resume: the part is sent again."
+)
+_TAKEN = _Fault("E-S3-TAKEN", "something is there already", "Nothing is ever overwritten: use another timestamp (N2).")
 _UNABLE = _Fault(
-    "the server does not know this request", "Leave s3.acl, s3.sse and s3.storage_class out, or check s3.endpoint_url."
+    "E-S3-UNSUPPORTED",
+    "the server does not know this request",
+    "Leave s3.acl, s3.sse and s3.storage_class out, or check s3.endpoint_url.",
 )
 
 _CODES: dict[str, _Fault] = {
@@ -70,22 +83,32 @@ _CODES: dict[str, _Fault] = {
     }.items()
     for code in codes
 } | {
-    "RequestTimeTooSkewed": _Fault("this machine's clock is wrong", "Set the clock, and run again."),
-    "AccessControlListNotSupported": _Fault("the bucket takes no ACLs", "Leave s3.acl out."),
-    "InvalidStorageClass": _Fault("the bucket does not know the storage class", "Change s3.storage_class."),
-    "InvalidEncryptionAlgorithmError": _Fault("the bucket does not know the encryption", "Change s3.sse."),
-    "KeyTooLongError": _Fault("the key is too long", "Shorten the prefix in output.to."),
-    "400": _Fault("the request was refused", "Have the credentials expired? Is s3.region the bucket's region?"),
+    "RequestTimeTooSkewed": _Fault("E-S3-CLOCK", "this machine's clock is wrong", "Set the clock, and run again."),
+    "AccessControlListNotSupported": _Fault("E-S3-ACL", "the bucket takes no ACLs", "Leave s3.acl out."),
+    "InvalidStorageClass": _Fault(
+        "E-S3-STORAGE-CLASS", "the bucket does not know the storage class", "Change s3.storage_class."
+    ),
+    "InvalidEncryptionAlgorithmError": _Fault(
+        "E-S3-ENCRYPTION", "the bucket does not know the encryption", "Change s3.sse."
+    ),
+    "KeyTooLongError": _Fault("E-S3-KEY-LENGTH", "the key is too long", "Shorten the prefix in output.to."),
+    "400": _Fault(
+        "E-S3-REQUEST", "the request was refused", "Have the credentials expired? Is s3.region the bucket's region?"
+    ),
 }
 
 _CLASSES: list[tuple[tuple[type[Exception], ...], _Fault]] = [
     (
         (boto.NoCredentialsError,),
-        _Fault("no credentials were found", "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE."),
+        _Fault(
+            "E-S3-NO-CREDENTIALS",
+            "no credentials were found",
+            "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE.",
+        ),
     ),
     (
         (boto.SSOError, boto.LoginError, boto.TokenRetrievalError, boto.NoAuthTokenError),
-        _Fault("you are not logged in, or no longer", "Log in again, as by: aws sso login."),
+        _Fault("E-S3-LOGIN", "you are not logged in, or no longer", "Log in again, as by: aws sso login."),
     ),
     (
         (
@@ -95,25 +118,38 @@ _CLASSES: list[tuple[tuple[type[Exception], ...], _Fault]] = [
             boto.RefreshWithMFAUnsupportedError,
             boto.UnknownCredentialError,
         ),
-        _Fault("the credentials cannot be had", "Look at the profile in ~/.aws, and at the variables AWS_…"),
+        _Fault(
+            "E-S3-CREDENTIALS",
+            "the credentials cannot be had",
+            "Look at the profile in ~/.aws, and at the variables AWS_…",
+        ),
     ),
     (
         (boto.ProfileNotFound, boto.ConfigParseError, boto.ConfigNotFound, boto.InvalidConfigError),
-        _Fault("the settings of AWS are wrong", "Look at AWS_PROFILE and ~/.aws/config."),
+        _Fault("E-S3-SETTINGS", "the settings of AWS are wrong", "Look at AWS_PROFILE and ~/.aws/config."),
     ),
     (
         (boto.SSLError,),
-        _Fault("the server's certificate is not trusted", "Where it should be, set AWS_CA_BUNDLE to its authority's."),
+        _Fault(
+            "E-S3-CERTIFICATE",
+            "the server's certificate is not trusted",
+            "Where it should be, set AWS_CA_BUNDLE to its authority's.",
+        ),
     ),
     ((boto.ReadTimeoutError, boto.ConnectTimeoutError), _SLOW),
     (
         (boto.EndpointConnectionError, boto.ProxyConnectionError),
-        _Fault("the server cannot be reached", f"Check s3.endpoint_url, s3.region and the network. {_AGAIN}", True),
+        _Fault(
+            "E-S3-UNREACHABLE",
+            "the server cannot be reached",
+            f"Check s3.endpoint_url, s3.region and the network. {_AGAIN}",
+            True,
+        ),
     ),
     ((boto.ConnectionError, boto.HTTPClientError), _BROKEN),
-    ((ResponseParserError,), _Fault("the answer is not one of S3", "Check s3.endpoint_url.")),
+    ((ResponseParserError,), _Fault("E-S3-MALFORMED", "the answer is not one of S3", "Check s3.endpoint_url.")),
 ]
-_OTHERWISE = _Fault("it cannot be asked", "Check s3.endpoint_url and s3.region.")
+_OTHERWISE = _Fault("E-S3-OTHER", "it cannot be asked", "Check s3.endpoint_url and s3.region.")
 
 _PERMISSIONS = {
     "AbortMultipartUpload": "s3:AbortMultipartUpload",
@@ -139,25 +175,27 @@ def mapped(error: Exception, what: str, place: str, settings: S3) -> Destination
     fault = _fault_of_answer(error, settings) if isinstance(error, ClientError) else _fault_of_class(error)
     said = f" ({shown(code_of(error))})" if code_of(error) else ""
     kind = TransientError if fault.transient else DestinationError
-    return kind(f"Cannot {what} '{place}': {fault.why}{said}.", fault.hint)
+    return kind(fault.code, f"Cannot {what} '{place}': {fault.why}{said}.", fault.hint)
 
 
 def _fault_of_answer(error: ClientError, settings: S3) -> _Fault:
     code, operation = code_of(error), str(error.operation_name)
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if operation.startswith("AssumeRole"):
-        known = _CODES.get(code, _Fault("the role cannot be taken on", ""))
+        known = _CODES.get(code, _Fault("E-S3-ROLE", "the role cannot be taken on", ""))
         return known._replace(hint="Check s3.role_arn, and that you may take it on: sts:AssumeRole.")
     if code.startswith("KMS.") or (code in _DENIED and "kms:" in str(error)):
         return _KMS
     if code in _DENIED:
-        return _Fault("permission was denied", f"Ask for {_permission(operation, settings)}.")
+        return _Fault("E-S3-DENIED", "permission was denied", f"Ask for {_permission(operation, settings)}.")
     if code in _CODES:
         return _CODES[code]
     if status >= 500:
         return _FAILED
     return _Fault(
-        "the request was refused", "Check the settings in [s3], above all s3.acl, s3.sse and s3.storage_class."
+        "E-S3-REQUEST",
+        "the request was refused",
+        "Check the settings in [s3], above all s3.acl, s3.sse and s3.storage_class.",
     )
 
 

@@ -40,6 +40,7 @@ class Address:
         decoded = [unquote(text) for text in (user, password, parts.path)]
         if any(not mark.isprintable() for text in decoded for mark in text):
             raise JobError(
+                "E-TO-MALFORMED",
                 f"output.to is '{mask_password(url)}', which holds a control character.",
                 "A user, a password or a folder cannot have one.",
             )
@@ -63,37 +64,46 @@ class Address:
 
 
 def cannot(
-    doing: str, address: Address, why: str, hint: str, kind: type[DestinationError] = DestinationError
+    code: str, doing: str, address: Address, why: str, hint: str, kind: type[DestinationError] = DestinationError
 ) -> DestinationError:
     """Return the error that something cannot be done there."""
-    return kind(f"Cannot {doing} '{address.url}': {why}.", hint)
+    return kind(code, f"Cannot {doing} '{address.url}': {why}.", hint)
 
 
-_NETWORK: tuple[tuple[type[Exception], type[DestinationError], str, str], ...] = (
+_NETWORK: tuple[tuple[type[Exception], str, str, str], ...] = (
     (
         TimeoutError,
-        TransientError,
+        "E-SERVER-TIMEOUT",
         "there was no answer in {timeout:g} seconds",
         "Does a firewall stand in between, or does the server hang? How long to wait is {section}.timeout.",
     ),
     (
         ConnectionRefusedError,
-        TransientError,
+        "E-SERVER-REFUSED",
         "connections are refused",
         "Is the server running, and are host and port right?",
     ),
-    (EOFError, TransientError, "the server closed the connection", "It may have been restarted, or be too busy."),
+    (EOFError, "E-SERVER-CLOSED", "the server closed the connection", "It may have been restarted, or be too busy."),
 )
 
 
 def network_error(doing: str, address: Address, timeout: float, error: Exception) -> DestinationError:
     """Return our error for what an operating system says about a network."""
-    for type_, kind, why, hint in _NETWORK:
+    for type_, code, why, hint in _NETWORK:
         if isinstance(error, type_):
             section = address.scheme.removesuffix("s")
-            return cannot(doing, address, why.format(timeout=timeout), hint.format(section=section), kind)
+            return cannot(
+                code, doing, address, why.format(timeout=timeout), hint.format(section=section), TransientError
+            )
     if isinstance(error, socket.gaierror):
         kind = TransientError if error.errno == socket.EAI_AGAIN else DestinationError
-        return cannot(doing, address, "the name of the host is not known", "Is it right, and is there a network?", kind)
+        return cannot(
+            "E-SERVER-HOST",
+            doing,
+            address,
+            "the name of the host is not known",
+            "Is it right, and is there a network?",
+            kind,
+        )
     why = (error.strerror if isinstance(error, OSError) else None) or "the connection broke"
-    return cannot(doing, address, why, "Nothing of it is visible.", TransientError)
+    return cannot("E-SERVER-CONNECTION", doing, address, why, "Nothing of it is visible.", TransientError)

@@ -70,17 +70,20 @@ def _private_key(settings: Sftp) -> paramiko.PKey | None:
     try:
         return paramiko.PKey.from_path(settings.key_file, passphrase)  # type: ignore[arg-type]  # text is not taken
     except OSError as error:
+        cause: Exception = error
         why, hint = f"which cannot be read: {error.strerror}", "Name the private key, not the public one."
-    except (TypeError, paramiko.PasswordRequiredException):
+    except (TypeError, paramiko.PasswordRequiredException) as error:
+        cause = error
         if passphrase is None:
             why = "which is encrypted"
             hint = 'Give its passphrase, such as sftp.key_passphrase = "${KEY_PASSPHRASE}", or use an SSH agent.'
         else:
             why, hint = "which is not encrypted", "Leave sftp.key_passphrase out."
-    except Exception:  # of paramiko and of several of its libraries: their texts may quote the file
+    except Exception as error:  # of paramiko and of several of its libraries: their texts may quote the file
+        cause = error
         why = "which is no private key that can be used" + (", or the passphrase is wrong" if passphrase else "")
         hint = "RSA, ECDSA and Ed25519 keys can, in the form that ssh-keygen writes."
-    raise JobError(f"sftp.key_file is '{settings.key_file}', {why}.", hint) from None
+    raise JobError("E-SFTP-KEY-FILE", f"sftp.key_file is '{settings.key_file}', {why}.", hint) from cause
 
 
 class _HostKeys(paramiko.MissingHostKeyPolicy):
@@ -97,7 +100,7 @@ class _HostKeys(paramiko.MissingHostKeyPolicy):
                 lines = self._file.read_text(errors="replace").splitlines()
             except OSError as error:
                 why = f"the known hosts in '{self._file}' cannot be read ({error.strerror})"
-                raise cannot("log in to", address, why, "Correct sftp.known_hosts.") from None
+                raise cannot("E-SFTP-KNOWN-HOSTS", "log in to", address, why, "Correct sftp.known_hosts.") from error
             self._known = list(_keys_of(name, lines))
 
     def transport(self, sock: socket.socket) -> paramiko.Transport:
@@ -122,7 +125,7 @@ class _HostKeys(paramiko.MissingHostKeyPolicy):
         else:
             why = f"the host key is {shown}, which is not known"
             hint = f"Ask who runs the server whether it is right; if so, {accept}, or add it to '{self._file}'."
-        raise cannot("log in to", self._address, why, hint)
+        raise cannot("E-SFTP-HOST-KEY", "log in to", self._address, why, hint)
 
 
 def _keys_of(name: str, lines: Sequence[str]) -> Iterator[paramiko.PKey]:
@@ -150,9 +153,9 @@ def _me(address: Address) -> str:
     """Return the name of the user who runs this. Some containers' users have none."""
     try:
         return getpass.getuser()
-    except (KeyError, OSError):
+    except (KeyError, OSError) as error:
         why, hint = "no user is named", "Name one in output.to, as in sftp://USER@HOST/FOLDER."
-        raise cannot("log in to", address, why, hint) from None
+        raise cannot("E-SFTP-USER", "log in to", address, why, hint) from error
 
 
 class _Socket(socket.socket):
@@ -165,10 +168,10 @@ class _Socket(socket.socket):
         """Send some bytes."""
         try:
             sent = super().send(data, flags)
-        except TimeoutError:
+        except TimeoutError as error:
             self._stalled = self._stalled or time.monotonic()
             if time.monotonic() - self._stalled > self.patience:
-                raise ConnectionAbortedError(errno.ECONNABORTED, "nothing could be sent for long") from None
+                raise ConnectionAbortedError(errno.ECONNABORTED, "nothing could be sent for long") from error
             raise
         self._stalled = None
         return sent
@@ -252,7 +255,7 @@ class _SftpFiles:
         try:
             yield
         except _FAILURES as error:
-            raise _error(doing, self._address, self._timeout, error, alive=self._alive) from None
+            raise _error(doing, self._address, self._timeout, error, alive=self._alive) from error
 
     @property
     def _alive(self) -> bool:
@@ -398,44 +401,50 @@ class _SftpUpload:
             BufferedFile.close(self._file)
 
 
-_SSH: tuple[tuple[type[Exception], str, type[DestinationError], str], ...] = (
+_SSH: tuple[tuple[type[Exception], str, str, type[DestinationError], str], ...] = (
     (
         paramiko.AuthenticationException,
         "timeout|shut down",
+        "E-SERVER-CONNECTION",
         TransientError,
         "The server may be too busy.",
     ),
     (
         paramiko.PasswordRequiredException,
         "",
+        "E-SERVER-LOGIN",
         DestinationError,
         "A key of ~/.ssh is encrypted: add it to the SSH agent (ssh-add), or set sftp.key_passphrase.",
     ),
     (
         paramiko.AuthenticationException,
         "",
+        "E-SERVER-LOGIN",
         DestinationError,
         "Check the user in output.to, and sftp.key_file or the password.",
     ),
     (
         paramiko.SSHException,
         "No authentication methods",
+        "E-SERVER-LOGIN",
         DestinationError,
         "There is no key and no password: set sftp.key_file, start an SSH agent, or put the password into output.to.",
     ),
     (
         IncompatiblePeer,
         "",
+        "E-SERVER-ALGORITHMS",
         DestinationError,
         "The server knows no algorithm that is still safe: it has to be renewed.",
     ),
     (
         paramiko.SSHException,
         "",
+        "E-SERVER-CONNECTION",
         TransientError,
         "The server hung up, or hangs: how long to wait is sftp.timeout.",
     ),
-    (Exception, "", TransientError, "Nothing of it is visible."),
+    (Exception, "", "E-SERVER-CONNECTION", TransientError, "Nothing of it is visible."),
 )
 """What paramiko says about connections: by type and words, and what to do."""
 
@@ -445,13 +454,19 @@ def _error(doing: str, address: Address, timeout: float, error: Exception, *, al
     if isinstance(error, OSError) and not isinstance(error, TimeoutError) and alive:
         answer = str(error.strerror or error) or "Failure"
         if error.errno in (errno.EACCES, errno.ENOENT):
-            return cannot(doing, address, address.quoted(answer), RIGHTS_HINT)
-        return cannot(doing, address, address.quoted(answer), SPACE_HINT + " Servers often say no more than this.")
+            return cannot("E-SERVER-ANSWER", doing, address, address.quoted(answer), RIGHTS_HINT)
+        return cannot(
+            "E-SERVER-ANSWER",
+            doing,
+            address,
+            address.quoted(answer),
+            SPACE_HINT + " Servers often say no more than this.",
+        )
     if isinstance(error, OSError | EOFError):
         return network_error(doing, address, timeout, error)
-    kind, hint = next(
-        (kind, hint)
-        for type_, words, kind, hint in _SSH
+    code, kind, hint = next(
+        (code, kind, hint)
+        for type_, words, code, kind, hint in _SSH
         if isinstance(error, type_) and any(word in str(error) for word in words.split("|"))
     )
-    return cannot(doing, address, address.quoted(str(error) or type(error).__name__), hint, kind)
+    return cannot(code, doing, address, address.quoted(str(error) or type(error).__name__), hint, kind)

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from converter.errors import Finding
 from converter.gather import Found
 from converter.ledger import Ledger
 from converter.parts import Part
@@ -39,7 +40,7 @@ class Report:
     published: bool
     version: str
     encrypted_for: str | None = None
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[Finding] = field(default_factory=list)
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> bytes:
@@ -49,17 +50,27 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain data."""
         first = {"schema_version": self.schema_version, "version": self.version, "name": self.name}
-        return {**first, **asdict(self)}
+        return {**first, **asdict(self), "warnings": [warning.as_dict() for warning in self.warnings]}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Report:
         """Return the report that `as_dict` gave."""
-        return cls(**{**data, "parts": [Part(**part) for part in data["parts"]]})
+        parts = [Part(**part) for part in data["parts"]]
+        warnings = [Finding(each["code"], each["message"], each["hint"]) for each in data["warnings"]]
+        return cls(**{**data, "parts": parts, "warnings": warnings})
 
 
 def records_of(ledger: Ledger) -> dict[str, Any]:
     """Return what the report says about rows."""
     return {"read": ledger.read, "written": ledger.written, "rejected": dict(sorted(ledger.rejected.items()))}
+
+
+def rule_warnings(counts: Mapping[str, int], what: str = "rows") -> list[Finding]:
+    """Return what rules, by name, have found in how many rows, or other things, that were written all the same."""
+    return [
+        Finding(f"W-{name.upper().replace('_', '-')}", f"{name}: {count:,} {what}.")
+        for name, count in sorted(counts.items())
+    ]
 
 
 def ids_of(ledger: Ledger, found: Found) -> dict[str, Any]:

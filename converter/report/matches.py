@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from converter.errors import DestinationError
+from converter.errors import DestinationError, Finding
 
 _MOST_SHOWN = 20
 
@@ -56,7 +56,7 @@ class Match(NamedTuple):
     candidates: Sequence[Tried]
     case_collisions: Collisions
     other_types: Mapping[str, int]
-    warnings: Sequence[str]
+    warnings: Sequence[Finding]
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -110,7 +110,7 @@ class Match(NamedTuple):
         examples = [" and ".join(example) for example in self.case_collisions.examples]
         return _PAGE.format(
             facts="".join(f"<tr><td class=n>{_text(number)}<td>{_text(words)}" for number, words in self.summary()),
-            warnings=_listed("Note", self.warnings),
+            warnings=_listed("Note", map(str, self.warnings)),
             block=_text(self.block()),
             candidates="".join(
                 f"<tr><td class=n>{_text(matched)}<td class=n>{_text(rate)}"
@@ -128,8 +128,10 @@ class Match(NamedTuple):
             partial.replace(path)
         except OSError as error:
             raise DestinationError(
-                f"The page '{path}' cannot be written: {error.strerror}.", "Choose another file with --html."
-            ) from None
+                "E-PAGE-WRITE",
+                f"The page '{path}' cannot be written: {error.strerror}.",
+                "Choose another file with --html.",
+            ) from error
 
 
 def percent(rate: float) -> str:

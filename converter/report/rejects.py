@@ -61,7 +61,7 @@ class RejectsFile:
             opener = _private if self._show_rows else None
             self._file = open(self._partial, "wb", opener=opener)  # noqa: SIM115 - Path.open takes no opener
         except OSError as error:
-            raise _cannot(self.path, error) from None
+            raise _cannot(self.path, error) from error
 
     def add(self, file: str, rows: Rows, rejected: pl.DataFrame, bad: Sequence[BadRow]) -> None:
         """Write rejected rows of a stretch of a file, in the order of the file.
@@ -126,7 +126,7 @@ class RejectsFile:
         try:
             self._file.write(self._compressor.compress((objects.str.join("\n").item() + "\n").encode()))
         except OSError as error:
-            raise _cannot(self.path, error) from None
+            raise _cannot(self.path, error) from error
 
     def finish(self) -> None:
         """Complete the file, still under its partial name."""
@@ -136,7 +136,7 @@ class RejectsFile:
             self._file.write(self._compressor.flush())
             self._file.close()
         except OSError as error:
-            raise _cannot(self.path, error) from None
+            raise _cannot(self.path, error) from error
 
     def publish(self) -> None:
         """Give the file its name, in place of one of an earlier run that did not deliver."""
@@ -144,7 +144,7 @@ class RejectsFile:
             if self._partial.exists():
                 self._partial.replace(self.path)
         except OSError as error:
-            raise _cannot(self.path, error) from None
+            raise _cannot(self.path, error) from error
 
     def close(self) -> None:
         """Close the file, and leave it under the name that it has."""
@@ -172,5 +172,7 @@ def _private(path: str, flags: int) -> int:
 
 def _cannot(path: Path, error: OSError) -> DestinationError:
     return DestinationError(
-        f"Cannot write the report '{path}': {error.strerror or error}.", "Choose another folder with report.dir."
+        "E-REPORT-WRITE",
+        f"Cannot write the report '{path}': {error.strerror or error}.",
+        "Choose another folder with report.dir.",
     )

@@ -43,8 +43,10 @@ class Input(Section):
     def _known_encoding(cls, encoding: str) -> str:
         try:
             "a".encode(encoding)
-        except (LookupError, ValueError):
-            raise ValueError('an encoding is a name that Python knows, such as "utf-8", "cp1252" or "utf-16"') from None
+        except (LookupError, ValueError) as error:
+            raise ValueError(
+                'an encoding is a name that Python knows, such as "utf-8", "cp1252" or "utf-16"'
+            ) from error
         return encoding
 
     @model_validator(mode="after")

@@ -83,16 +83,20 @@ def open_source(file: InputFile, options: Input, columns: tuple[str, ...]) -> So
     format_ = options.format or _format_of(file.path)
     if format_ is None:
         raise InputError(
+            "E-FORMAT-UNKNOWN",
             f"The format of the input '{file.path}' cannot be told from its name.",
             f"Set input.format (--set input.format=csv): {', '.join(FORMATS)}.",
         )
     if file.size == 0:
         raise InputError(
-            f"The input '{file.path}' is empty.", "A file without rows is an error: is the export complete?"
+            "E-INPUT-EMPTY",
+            f"The input '{file.path}' is empty.",
+            "A file without rows is an error: is the export complete?",
         )
     source = FORMATS[format_].open(file, options)
     if not source.schema:
         raise InputError(
+            "E-INPUT-EMPTY",
             f"The input '{file.path}' has no columns: there is nothing in it, or it is not of the format {format_}.",
             "A file without rows is an error: is the export complete?",
         )
@@ -101,21 +105,29 @@ def open_source(file: InputFile, options: Input, columns: tuple[str, ...]) -> So
         known = list(source.schema)
         names = ", ".join(f"'{shown(name)}'" for name in known[:20]) + (", …" if len(known) > 20 else "")
         raise ColumnError(
+            "E-COLUMN-MISSING",
             f"The input '{file.path}' has no column '{missing[0]}'{nearest(missing[0], known) or '.'}",
             f"Its columns are {names}.",
         )
     if repeated := source.repeated & set(columns):
         raise ColumnError(
-            f"The input '{file.path}' has more than one column '{min(repeated)}'.", "Give them different names."
+            "E-COLUMN-REPEATED",
+            f"The input '{file.path}' has more than one column '{min(repeated)}'.",
+            "Give them different names.",
         )
     return source
 
 
 def _files_at(path: str, format_: Format | None) -> list[Path]:
     if path == "-":
-        raise JobError("Standard input ('-') cannot be read yet.", "Give a file, a list of files, a glob or a folder.")
+        raise JobError(
+            "E-INPUT-STDIN",
+            "Standard input ('-') cannot be read yet.",
+            "Give a file, a list of files, a glob or a folder.",
+        )
     if "://" in path:
         raise JobError(
+            "E-INPUT-REMOTE",
             f"The input '{mask_password(path)}' is not a local file: other places cannot be read yet.",
             "Copy it to a folder first.",
         )
@@ -130,17 +142,22 @@ def _files_at(path: str, format_: Format | None) -> list[Path]:
         )
         if not files:
             raise InputError(
-                f"The folder '{path}' holds no file of a known format.", "Set input.path to a glob and input.format."
+                "E-INPUT-MISSING",
+                f"The folder '{path}' holds no file of a known format.",
+                "Set input.path to a glob and input.format.",
             )
         return files
     matches = sorted(Path(match) for match in glob.glob(str(place), recursive=True) if Path(match).is_file())  # noqa: PTH207
     if not matches:
         if glob.has_magic(path):
             raise InputError(
-                f"No file matches the input '{path}'.", "Check the path; it is relative to the working folder."
+                "E-INPUT-MISSING",
+                f"No file matches the input '{path}'.",
+                "Check the path; it is relative to the working folder.",
             )
         near = [file.name for file in place.parent.iterdir()] if place.parent.is_dir() else []
         raise InputError(
+            "E-INPUT-MISSING",
             f"There is no input file '{path}'{nearest(place.name, near) or '.'}",
             "The path is relative to the working folder.",
         )
@@ -157,6 +174,7 @@ def _format_of(path: Path) -> Format | None:
         if suffixes and suffixes[-1] in format_.suffixes:
             if packed and not format_.packed:
                 raise InputError(
+                    "E-INPUT-PACKED",
                     f"The input '{path}' is a packed {name} file; this format packs its contents by itself.",
                     "Unpack it.",
                 )

@@ -32,13 +32,14 @@ class InputFile(NamedTuple):
         try:
             status = path.stat()
         except OSError as error:
-            raise InputError(f"The input '{path}' cannot be read: {error.strerror}.") from None
+            raise InputError("E-INPUT-READ", f"The input '{path}' cannot be read: {error.strerror}.") from error
         return cls(path, status.st_size, status.st_mtime_ns)
 
     def check_unchanged(self) -> None:
         """Raise `InputError` where the file is no longer as it was."""
         if InputFile.at(self.path) != self:
             raise InputError(
+                "E-INPUT-CHANGED",
                 f"The input '{self.path}' changed while it was read, so the run was given up.",
                 "Run again when nothing writes to it.",
             )
@@ -108,6 +109,7 @@ class Source(Protocol):
 def damaged(file: InputFile, error: BaseException) -> InputError:
     """Say that a file cannot be read; what the library said is left out, since it may quote the data."""
     return InputError(
+        "E-INPUT-DAMAGED",
         f"The input '{file.path}' is damaged or not of its format ({type(error).__name__}).",
         "Get the file again, or set input.format.",
     )
@@ -116,6 +118,7 @@ def damaged(file: InputFile, error: BaseException) -> InputError:
 def lost(file: InputFile, found: int, came: int) -> LedgerError:
     """Return the error that rows found in the file did not come through."""
     return LedgerError(
+        "E-LEDGER",
         f"The input '{file.path}' has {found:,} rows in a stretch of which {came:,} came through.",
         "Nothing was published; please report this as a bug.",
     )

@@ -217,6 +217,7 @@ class DelimitedSource:
         line_end = bytes(block).find(b"\n")
         if line_end < 0:
             raise InputError(
+                "E-LINE-ENDLESS",
                 f"The input '{self.file.path}' has a line of more than {self._longest // 2**20} MiB without an end.",
                 "Is it a delimited text file, with lines that end in a newline?",
             )
@@ -240,33 +241,39 @@ class DelimitedSource:
         line = text[start : text.find(b"\n", start) + 1]
         if not line:
             raise InputError(
+                "E-LINE-ENDLESS",
                 f"The first row of '{self.file.path}' has no end within {most >> 20} MiB.",
                 "Is it a delimited text file, with lines that end in a newline?",
             )
         if b"\0" in line:
             raise InputError(
+                "E-HEADER-NUL",
                 f"The first row of '{self.file.path}' holds NUL characters, as UTF-16 read in another encoding does.",
                 'Set input.encoding (for example "utf-16-le") or input.format.',
             )
         separator, row = _guess(text, start, line, separators)
         if b"\r" in line.strip(b"\r\n") if row is None else row.stray_return:
             raise InputError(
+                "E-LINE-ENDS",
                 f"The first line of '{self.file.path}' holds a carriage return in its middle: "
                 "the lines seem to end in CR alone, as on very old systems.",
                 "Convert the line ends to LF or CRLF.",
             )
         if row is None:
             raise InputError(
+                "E-HEADER-QUOTES",
                 f"The first row of '{self.file.path}' has a double quote that is never closed, or text after one "
                 "that closes a field.",
                 "Mend the row.",
             )
         try:
             fields = tuple(str(field, "utf-8") for field in row.fields)
-        except UnicodeDecodeError:
+        except UnicodeDecodeError as error:
             raise InputError(
-                f"The first row of '{self.file.path}' is not UTF-8.", 'Set input.encoding, for example to "cp1252".'
-            ) from None
+                "E-INPUT-ENCODING",
+                f"The first row of '{self.file.path}' is not UTF-8.",
+                'Set input.encoding, for example to "cp1252".',
+            ) from error
         return _Head(text[: min(row.end, count)], separator, fields)
 
     def _names(self, fields: tuple[str, ...]) -> tuple[str, ...]:
@@ -274,6 +281,7 @@ class DelimitedSource:
             return tuple(name.strip() for name in fields)
         if fields and len(fields) != len(self._options.columns):
             raise InputError(
+                "E-HEADER-FIELDS",
                 f"The first row of '{self.file.path}' has {len(fields)} fields, but input.columns names "
                 f"{len(self._options.columns)}.",
                 "Name every column, in order.",

@@ -111,6 +111,7 @@ class NdjsonSource:
             end = block.rfind(b"\n") + 1
             if not end and len(block) > _LONGEST_LINE:
                 raise InputError(
+                    "E-LINE-ENDLESS",
                     f"The input '{self.file.path}' has a line of more than {_LONGEST_LINE >> 20} MiB without an end.",
                     "Is it NDJSON, one JSON object a line?",
                 )

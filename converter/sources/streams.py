@@ -103,9 +103,11 @@ class TextStream:
         try:
             yield
         except _DAMAGED as error:
-            raise self._damaged(error) from None
+            raise self._damaged(error) from error
         except OSError as error:
-            raise InputError(f"The input '{self.file.path}' cannot be read: {error.strerror or error}.") from None
+            raise InputError(
+                "E-INPUT-READ", f"The input '{self.file.path}' cannot be read: {error.strerror or error}."
+            ) from error
 
     def _unpack(self) -> IO[bytes]:
         magic = self._raw.read(4)
@@ -116,7 +118,9 @@ class TextStream:
             return zstd.ZstdFile(self._raw, "rb")  # type: ignore[return-value]
         if magic[:3] == b"BZh" or magic == b"PK\x03\x04" or magic == b"\xfd7zX":
             raise InputError(
-                f"The input '{self.file.path}' is packed as bzip2, zip or xz.", "Unpack it, or pack it as gzip or zstd."
+                "E-INPUT-PACKED",
+                f"The input '{self.file.path}' is packed as bzip2, zip or xz.",
+                "Unpack it, or pack it as gzip or zstd.",
             )
         return self._raw
 
@@ -124,7 +128,9 @@ class TextStream:
         cut = isinstance(error, EOFError)
         what = "it is cut off, or something follows its end" if cut else "its checksum or its structure is wrong"
         return InputError(
-            f"The compressed input '{self.file.path}' is damaged: {what}.", "Get the file again; nothing was published."
+            "E-INPUT-DAMAGED",
+            f"The compressed input '{self.file.path}' is damaged: {what}.",
+            "Get the file again; nothing was published.",
         )
 
 
@@ -149,10 +155,11 @@ class _Transcoder:
             except UnicodeError as error:
                 # Some codecs do not tell the place; some give halves of characters, which UTF-8 has no form for.
                 raise InputError(
+                    "E-INPUT-ENCODING",
                     f"The input '{self._stream.file.path}' is not {self._encoding} near byte "
                     f"{self._consumed + getattr(error, 'start', 0):,} of its text.",
                     "Set input.encoding to what the file is written in.",
-                ) from None
+                ) from error
             self._consumed += got
             self._ready = io.BytesIO(text)
         return count

@@ -141,6 +141,7 @@ class StreamSource:
             mark = raw.read(len(_END_OF_STREAM))
         if mark != _END_OF_STREAM or end != self.file.size:
             raise InputError(
+                "E-INPUT-DAMAGED",
                 f"The Arrow stream '{self.file.path}' is damaged: it is cut off, or something follows its end.",
                 "Get the file again; nothing was published.",
             )
@@ -180,7 +181,9 @@ def _check_names(file: InputFile, names: Sequence[str]) -> None:
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         raise ColumnError(
-            f"The input '{file.path}' has more than one column '{repeated[0]}'.", "Give them different names."
+            "E-COLUMN-REPEATED",
+            f"The input '{file.path}' has more than one column '{repeated[0]}'.",
+            "Give them different names.",
         )
 
 
@@ -190,7 +193,7 @@ def _telling(file: InputFile) -> Iterator[None]:
     try:
         yield
     except _DAMAGED as error:
-        raise damaged(file, error) from None
+        raise damaged(file, error) from error
 
 
 def _numbers_from(first: int) -> Callable[[Rows], Rows]:

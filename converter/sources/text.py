@@ -46,6 +46,7 @@ def as_text(column: pl.Expr, name: str, type_: pl.DataType | DataTypeClass, sepa
     if type_.is_integer() or type_.is_decimal() or type_ in (pl.Boolean, pl.Categorical, pl.Enum, pl.Null):
         return column.cast(pl.String)
     raise ColumnError(
+        "E-COLUMN-TYPE",
         f"The column '{name}' is of type {type_}, which has no text form.",
         "Lists can be used in record.traits; anything else must be turned into text, numbers or dates first.",
     )
@@ -60,6 +61,7 @@ def check_id_type(name: str, type_: pl.DataType | DataTypeClass) -> None:
     )
     if not exact:
         raise ColumnError(
+            "E-COLUMN-TYPE",
             f"The ID column '{name}' is of type {type_}, in which user IDs do not keep their digits.",
             "Store the IDs as text or as integers.",
         )
