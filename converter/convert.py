@@ -42,7 +42,7 @@ from converter.gather import Found, converted_by
 from converter.job import Job
 from converter.journal import Journal, Past, locked
 from converter.journal import Run as JournalRun
-from converter.ledger import Ledger
+from converter.ledger import Ledger, most_frequent
 from converter.parts import Buffer, Cutter, Filter, Packer, Part, PartWriter, Planned
 from converter.plan import (
     Moment,
@@ -61,7 +61,7 @@ from converter.report.rejects import RejectsFile
 from converter.sections.output import Output
 from converter.sources import InputFile, find_files
 from converter.spec.ids import ID_TYPES, RECOGNISED
-from converter.spec.rules import CASE_COLLISION, SOURCE_RULES
+from converter.spec.rules import CASE_COLLISION, hint_of
 
 if TYPE_CHECKING:
     from converter.pgp import Key
@@ -69,12 +69,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is: bytes of the input, rows and rejects so far, parts made and arrived, bytes written, seconds."""
+    """How far a run is: bytes of the input, rows so far, parts made and arrived, bytes written, seconds.
+
+    `rows` is how many of those read were written, rejected or skipped.
+    """
 
     bytes_read: int
     bytes_total: int
     rows: int
     rejected: int
+    skipped: int
     parts: int
     arrived: int
     bytes_written: int
@@ -446,17 +450,16 @@ class _Run:
 
     def _too_few_left(self) -> ConverterError:
         plan, ledger = self._plan, self._ledger
-        worst, count = ledger.rejected.most_common(1)[0]
-        advice = next((rule.hint for rule in (*plan.records.rules, *SOURCE_RULES.values()) if rule.name == worst), "")
-        found = f"{ledger.rejects:,} of {ledger.read:,} rows were rejected, most of them ({count:,}) as {worst}"
-        see = f"{advice} Nothing was published; the rejects are in '{plan.rejects_path}'."
+        where = f"; the rejects are in '{plan.rejects_path}'" if ledger.rejects else ""
+        fate = f"Nothing was published{where}."
         if plan.job.report.allows(ledger.rejects, ledger.read):
-            return EmptyInputError("E-NO-ROW-LEFT", f"No row is left to send (C10): {found}.", see)
+            advice = hint_of(most_frequent(ledger.rejected + ledger.skipped), plan.records.rules)
+            return EmptyInputError("E-NO-ROW-LEFT", f"No row is left to send (C10): {ledger.told()}.", f"{advice} {fate}")
         return TooManyRejectsError(
             "E-TOO-MANY-REJECTS",
-            f"{found}; at most {plan.job.report.max_rejects} may be (--max-rejects). "
+            f"{ledger.told()}; at most {plan.job.report.max_rejects} may be rejected (--max-rejects). "
             "Most likely a column is the wrong one.",
-            see,
+            f"{hint_of(most_frequent(ledger.rejected), plan.records.rules)} {fate}",
         )
 
     def _create(self, number: int) -> PartWriter:
@@ -481,8 +484,9 @@ class _Run:
         return Progress(
             position,
             sum(file.size for file in self._plan.files),
-            self._ledger.written + self._ledger.rejects,
+            self._ledger.accounted,
             self._ledger.rejects,
+            self._ledger.skips,
             sum(len(packer.parts) for packer in packers),
             len(self._delivery.arrived),
             sum(packer.bytes for packer in packers),

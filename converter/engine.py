@@ -45,7 +45,7 @@ ENGINE_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSErro
 class Converted(NamedTuple):
     """A stretch of the input, converted.
 
-    `texts` is the text of the lines written, for each set of files. `rejected` are the rows with a reason, as
+    `texts` is the text of the lines written, for each set of files. `rejected` are the rows that break a rule, as
     `Records.lines` gives them, and `rows` their numbers in the file; `bad` are the rows that could not be taken apart.
     `position` is how far the file is read, in bytes. `kept` is what `Records.kept` gives of the rows written, where
     that is asked for.
@@ -170,7 +170,7 @@ class _Converter:
         frame, piece = all_rows(piece, self._texts if self._of_frames else self._lines)
         if self._of_frames:
             return self._formatted(self._of_frames, frame, piece)
-        rejected = np.flatnonzero(frame["reason"].is_not_null().to_numpy())
+        rejected = np.flatnonzero(frame.select(self._records.rejects).to_series().to_numpy())
         kept = pl.DataFrame()
         if self._records.keeps:
             accepted = np.flatnonzero(frame["reason"].is_null().to_numpy())
@@ -259,9 +259,10 @@ class _Converter:
         """
         if not judged.height:
             return self._converted([compiled.text_of(made, [], odd)], judged, lines[:0], bad, ledger, position)
-        is_rejected = judged["reason"].is_not_null().to_numpy()
+        is_rejected = judged.select(self._records.rejects).to_series().to_numpy()
+        is_written = judged["reason"].is_null().to_numpy()
         others = texts_of(judged["line"].drop_nulls())
-        texts = compiled.text_of(made, others, made.places[odd[~is_rejected]])
+        texts = compiled.text_of(made, others, made.places[odd[is_written]])
         return self._converted([texts], judged, lines[odd[is_rejected]], bad, ledger, position)
 
     def _converted(
@@ -277,7 +278,7 @@ class _Converter:
         """Put together what became of rows: their lines, those judged, whose rejected ones are `rows`, and `bad`."""
         if judged.height:
             ledger += self._records.tally(judged)
-            judged = judged.filter(pl.col("reason").is_not_null()).rechunk()
+            judged = judged.filter(self._records.rejects).rechunk()
         ledger.written = ledger.lines = sum(len(text.ends) for each in texts for text in each)
         for row in bad:
             ledger.rejected[row.rule.name] += 1

@@ -146,9 +146,9 @@ def _lines(records: Records, rows: pl.DataFrame, files: Sequence[InputFile], pos
         .join(lines.select("id0", "fits"), on="id0", maintain_order="left")
         .with_columns(
             reason=pl.when(~pl.col("fits"))
-            .then(pl.lit(too_long, pl.UInt8))
+            .then(pl.lit(too_long, rules.PLACE))
             .when(pl.col("rank") >= MOST_HASHES)
-            .then(pl.lit(records.place_of(rules.HASH_TOO_OLD.name), pl.UInt8))
+            .then(pl.lit(records.place_of(rules.HASH_TOO_OLD.name), rules.PLACE))
         )
         .filter(pl.col("reason").is_not_null())
         .sort("place")
@@ -221,7 +221,7 @@ class Mappings:
         customers = [place for place, type_ in enumerate(types) if type_.dpid is None]
         self._pairs = [(device, customer) for device in devices for customer in customers]
         self._spill = Spill(pl.col("key"), memory, folder)
-        schema = {"key": pl.String, "value": pl.String, "pair": pl.UInt8, "of_customer": pl.Boolean}
+        schema = {"key": pl.String, "value": pl.String, "pair": pl.UInt32, "of_customer": pl.Boolean}
         self._spill.add(pl.DataFrame(schema=schema))
 
     def __enter__(self) -> Mappings:
@@ -238,7 +238,7 @@ class Mappings:
                     ids.select(
                         key=f"id{key}",
                         value=f"id{value}",
-                        pair=pl.lit(number, pl.UInt8),
+                        pair=pl.lit(number, pl.UInt32),
                         of_customer=pl.lit(of_customer),
                     ).unique()
                 )

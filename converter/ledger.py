@@ -1,4 +1,4 @@
-"""What was read, written and rejected. Ledgers add up, so threads and machines can each keep their own."""
+"""What was read, written, rejected and skipped. Ledgers add up, so threads and machines can each keep their own."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ class Ledger:
     """Counts of one stretch of a run.
 
     `read` counts records found in the input itself (its bytes, its footer); it is never derived from what
-    came through the pipeline, so that a row lost on the way shows. The keys of the counters are names of
-    rules in `converter.spec.rules`, those of `ids_changed` names of steps in `converter.normalise`, those of
-    `id_types` types of IDs, where they are told apart. `written` counts rows, and `lines` what is written of them:
-    less, where rows are gathered.
+    came through the pipeline, so that a row lost on the way shows. `rejected` are rows that break a rule, `skipped`
+    those that break none and have nothing to send. The keys of the counters are names of rules in
+    `converter.spec.rules`, those of `ids_changed` names of steps in `converter.normalise`, those of `id_types` types
+    of IDs, where they are told apart. `written` counts rows, and `lines` what is written of them: less, where rows are
+    gathered.
     """
 
     read: int = 0
     written: int = 0
     lines: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
     signals_written: int = 0
     signals_dropped: Counter[str] = field(default_factory=Counter)
     signals_changed: Counter[str] = field(default_factory=Counter)
@@ -36,6 +38,7 @@ class Ledger:
             self.written + other.written,
             self.lines + other.lines,
             self.rejected + other.rejected,
+            self.skipped + other.skipped,
             self.signals_written + other.signals_written,
             self.signals_dropped + other.signals_dropped,
             self.signals_changed + other.signals_changed,
@@ -49,12 +52,41 @@ class Ledger:
         """Rows rejected, by whatever rule."""
         return self.rejected.total()
 
+    @property
+    def skips(self) -> int:
+        """Rows skipped, for whatever reason."""
+        return self.skipped.total()
+
+    @property
+    def accounted(self) -> int:
+        """Rows of which it is known what became of them: written, rejected or skipped."""
+        return self.written + self.rejects + self.skips
+
+    def told(self) -> str:
+        """Say how many rows were read, rejected and skipped, and why, the most frequent reasons first."""
+        fates = [
+            f"{counts.total():,} {fate} ({', '.join(f'{name}: {count:,}' for name, count in _by_count(counts))})"
+            for fate, counts in (("rejected", self.rejected), ("skipped", self.skipped))
+            if counts
+        ]
+        return f"{self.read:,} rows were read, {' and '.join(fates)}"
+
     def check(self) -> None:
-        """Raise `LedgerError` unless every row read was written or rejected."""
-        if self.read != self.written + self.rejects:
+        """Raise `LedgerError` unless every row read was written, rejected or skipped."""
+        if self.read != self.accounted:
             raise LedgerError(
                 "E-LEDGER",
-                f"{self.read:,} rows were read, but {self.written:,} written and {self.rejects:,} rejected: "
-                f"{abs(self.read - self.written - self.rejects):,} rows are unaccounted for.",
+                f"{self.read:,} rows were read, but {self.written:,} written, {self.rejects:,} rejected and "
+                f"{self.skips:,} skipped: {abs(self.read - self.accounted):,} rows are unaccounted for.",
                 "Nothing was published; please report this as a bug, with the report file.",
             )
+
+
+def most_frequent(counts: Counter[str]) -> str:
+    """Return the name that counts most."""
+    return _by_count(counts)[0][0]
+
+
+def _by_count(counts: Counter[str]) -> list[tuple[str, int]]:
+    """Return counts, the largest first, equal ones by name."""
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))

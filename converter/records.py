@@ -1,9 +1,9 @@
-"""Rows become lines, or are rejected with a reason: normalise, judge, format, in one lazy query.
+"""Rows become lines, or are rejected or skipped with a reason: normalise, judge, format, in one lazy query.
 
 1. The columns that the job uses, as text (`c0`, `c1` … in the order of `Job.columns`).
 2. The IDs of the line (`id0`, `id1` …), by the steps of `normalise`.
 3. Each value and each list of traits: what is missing, what had to be left out or changed.
-4. `reason`: the first rule that rejects the row, as its place in `Records.rules`.
+4. `reason`: the first rule that the row breaks, as its place in `Records.rules`; or else why it is skipped.
 5. `line`: the finished line, null where there is a reason; what breaks a rule on lines becomes null too.
 
 This is right for every row, and slow. Nearly all rows of nearly all files need only be formatted; in large files
@@ -94,7 +94,9 @@ class Records:
         )
         self._row_rules = self.kind.row_rules
         self._line_rules = self.kind.line_rules(most_line_bytes)
-        self.rules = (*self._id_rules, *self._row_rules, *self._line_rules, *self.kind.late_rules)
+        breakable = (*self._id_rules, *self._row_rules, *self._line_rules, *self.kind.late_rules)
+        self.rules = (*breakable, *self.kind.skips)
+        self._first_skip = len(breakable)
         self.most_line_bytes = most_line_bytes
         self.columns = job.columns
         self.place = {name: f"c{place}" for place, name in enumerate(self.columns)}
@@ -162,8 +164,8 @@ class Records:
     def lines(self, texts: pl.LazyFrame) -> pl.LazyFrame:
         """Judge and format what `texts` gives: steps 2 to 5.
 
-        The result has `line` (String, null where the row is rejected), `reason` (UInt8, a place in `rules`, null
-        where it is not), the texts, and counters: a number or truth of each row, named `COUNTER#PLACE`.
+        The result has `line` (String, null where the row is not written), `reason` (`rules.PLACE`, a place in `rules`,
+        null where it is), the texts, and counters: a number or truth of each row, named `COUNTER#PLACE`.
         """
         for step in self._steps:
             texts = texts.with_columns(step)
@@ -187,6 +189,11 @@ class Records:
     def place_of(self, name: str) -> int:
         """Return the place of a rule in `rules`."""
         return self.rule_names.index(name)
+
+    @property
+    def rejects(self) -> pl.Expr:
+        """Whether a row that `lines` gave is rejected: it has a reason, and is not only skipped."""
+        return (pl.col("reason") < self._first_skip).fill_null(value=False)
 
     def kept(self, judged: pl.DataFrame) -> pl.DataFrame:
         """Return the IDs of the rows that are written, and when these are from: `when`, in microseconds.
@@ -220,9 +227,9 @@ class Records:
         """
         ledger = Ledger()
         reasons = np.bincount(judged["reason"].drop_nulls().to_numpy(), minlength=len(self.rules))
-        for rule, rejected in zip(self.rules, reasons.tolist(), strict=True):
-            if rejected:
-                ledger.rejected[rule.name] += rejected
+        for rule, count in zip(self.rules, reasons.tolist(), strict=True):
+            if count:
+                (ledger.skipped if rule.skips else ledger.rejected)[rule.name] += count
         accepted = judged["reason"].is_null()
         if self.is_mixed:
             types = np.bincount(judged["type"].filter(accepted).to_numpy(), minlength=len(RECOGNISED))
@@ -292,8 +299,10 @@ class Records:
         ]
         if self.rejects_collisions:
             collides = folded(ids[0]).is_in(pl.lit(self._colliding).implode())
-            place = pl.lit(self.place_of(rules.CASE_COLLISION.name), pl.UInt8)
+            place = pl.lit(self.place_of(rules.CASE_COLLISION.name), rules.PLACE)
             steps.append([pl.coalesce("reason", pl.when(collides).then(place)).alias("reason")])
+        if self.kind.skips:
+            steps.append([pl.coalesce("reason", rules.first_reason(self.kind.skips, self._first_skip)).alias("reason")])
         line = pl.when(pl.col("reason").is_null()).then(pl.col("line")).alias("line")
         changed = [
             pl.col(f"{_CHANGED}{step.name}#{number}") for number, steps in enumerate(self.id_steps) for step in steps

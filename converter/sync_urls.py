@@ -22,13 +22,13 @@ from converter.destinations.folder import PARTIAL, FolderDestination
 from converter.errors import DestinationError, EmptyInputError, JobError, TooManyRejectsError
 from converter.gather import Found, converted_by
 from converter.job import SyncJob
-from converter.ledger import Ledger
+from converter.ledger import Ledger, most_frequent
 from converter.percent import encoded
 from converter.plan import concealing, reading
 from converter.spec.addresses import SyncAddress
 from converter.spec.kinds import FileKind, Signal
 from converter.spec.limits import ID_SYNC_HTTP_PAGE
-from converter.spec.rules import CASE_COLLISION, SOURCE_RULES, Rule
+from converter.spec.rules import CASE_COLLISION, Rule, hint_of
 
 Form = Literal["csv", "ndjson"]
 Line = Callable[[Sequence[pl.Expr | str], Sequence[Signal]], pl.Expr]
@@ -144,16 +144,14 @@ def _check_enough(job: SyncJob, ledger: Ledger, rules: Sequence[Rule], fate: str
     allowed = job.report.allows(ledger.rejects, ledger.read)
     if ledger.written and allowed:
         return
-    rejected = sorted(ledger.rejected.items(), key=lambda item: (-item[1], item[0]))
-    counts = ", ".join(f"{name}: {count:,}" for name, count in rejected)
-    advice = next((rule.hint for rule in (*rules, *SOURCE_RULES.values()) if rule.name == rejected[0][0]), "")
-    found = f"{ledger.rejects:,} of {ledger.read:,} rows were rejected ({counts})"
     if allowed:
-        raise EmptyInputError("E-NO-ROW-LEFT", f"No row is left: {found}.", f"{advice} {fate}")
+        advice = hint_of(most_frequent(ledger.rejected + ledger.skipped), rules)
+        raise EmptyInputError("E-NO-ROW-LEFT", f"No row is left: {ledger.told()}.", f"{advice} {fate}")
     raise TooManyRejectsError(
         "E-TOO-MANY-REJECTS",
-        f"{found}; at most {job.report.max_rejects} may be (--max-rejects). Most likely a column is the wrong one.",
-        f"{advice} {fate}",
+        f"{ledger.told()}; at most {job.report.max_rejects} may be rejected (--max-rejects). "
+        "Most likely a column is the wrong one.",
+        f"{hint_of(most_frequent(ledger.rejected), rules)} {fate}",
     )
 
 

@@ -22,13 +22,13 @@ def read_csv(path: str) -> list[dict[str, str]]:
 
 
 def lines(rows: Iterable[dict[str, str]], job: dict[str, Any]) -> Iterator[str | None]:
-    """Yield the line of each row, `None` where it is rejected. `job` is laid out as a job file is."""
+    """Yield the line of each row as `line` gives it. `job` is laid out as a job file is."""
     for row in rows:
         yield line(row, job)
 
 
 def line(row: dict[str, str], job: dict[str, Any]) -> str | None:
-    """Return the line of a row, `None` where it is rejected."""
+    """Return the line of a row, `None` where it is rejected, empty where it is skipped."""
     record = job["record"]
     id_ = row[job["id"]["column"]].strip()
     if not id_ or FORBIDDEN.search(id_) or ADDRESS.fullmatch(id_):
@@ -53,4 +53,6 @@ def line(row: dict[str, str], job: dict[str, Any]) -> str | None:
             items = (item.strip() for item in row[list_["column"]].split(list_.get("separator", "|")))
             signals += [f"{prefix}={item}" for item in items if re.fullmatch("[0-9]+", item)]
     text = f"{id_}\t{','.join(signals)}\n"
-    return text if signals and len(text.encode()) <= 102_400 else None
+    if len(text.encode()) > 102_400:
+        return None
+    return text if signals else ""

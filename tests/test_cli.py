@@ -303,7 +303,7 @@ def test_too_many_rejects_end_with_3_and_publish_nothing(folder: Path) -> None:
     (folder / "in.csv").write_text("id,a\ncustomer:0001,x\ncustomer-0002,y\n")
     code, out, error = command(folder, "convert", "job.toml")
     assert (code, out) == (3, "")
-    assert error.startswith("Error: 1 of 2 rows were rejected, most of them (1) as id_forbidden_character; at most 10%")
+    assert error.startswith("Error: 2 rows were read, 1 rejected (id_forbidden_character: 1); at most 10%")
     assert error.count("\n") == 1
     reports = {f"reports/{STEM}.report.json", f"reports/{STEM}.rejects.ndjson.gz"}
     assert files(folder) == {"in.csv", "job.toml"} | reports
@@ -401,7 +401,7 @@ def test_on_a_terminal_a_bar_and_the_summary_are_shown(folder: Path) -> None:
     assert shown.count(b"\x1b[?25l") == shown.count(b"\x1b[?25h"), "the cursor is there again"
 
 
-HALF_WAY = Progress(500_000, 1_000_000, 12_345, 6, 2, 1, 100_000, 3.0)
+HALF_WAY = Progress(500_000, 1_000_000, 12_345, 6, 7, 2, 1, 100_000, 3.0)
 
 
 def test_progress_as_lines_and_as_json_is_shown_now_and_then(
@@ -420,7 +420,7 @@ def test_progress_as_lines_and_as_json_is_shown_now_and_then(
         captured = capsys.readouterr()
         assert captured.out == ""
         shown[mode] = captured.err.splitlines()
-    assert shown["auto"] == ["50%: 12,345 rows, 500.0 KB read, 2 parts finished, 6 rejected, 3 s"] * 10
+    assert shown["auto"] == ["50%: 12,345 rows, 500.0 KB read, 2 parts finished, 6 rejected, 7 skipped, 3 s"] * 10
     assert len(shown["json"]) == 100
     assert json.loads(shown["json"][0]) == {
         "event": "progress",
@@ -428,6 +428,7 @@ def test_progress_as_lines_and_as_json_is_shown_now_and_then(
         "bytes_total": 1_000_000,
         "rows": 12_345,
         "rejected": 6,
+        "skipped": 7,
         "parts": 2,
         "arrived": 1,
         "bytes_written": 100_000,

@@ -194,7 +194,7 @@ def test_f28_a_polluted_row_is_rejected_with_its_line_and_all_others_are_written
     named = (dict(zip(("id", "a", "b"), found, strict=True)) for found in fields)
     assert [f"{line}\n" for line in run.lines] == list(reference.lines(named, run.report["job"]))
     assert len(run.lines) == len(good) * len(POLLUTED) == report.records["written"]
-    assert report.records["read"] == report.records["written"] + sum(report.records["rejected"].values())
+    assert report.records["read"] == report.records["written"] + len(POLLUTED)
     assert sum(report.records["rejected"].values()) == len(POLLUTED)
 
 
@@ -246,7 +246,7 @@ def test_f28_polluted_rows_of_one_column_are_rejected_with_their_line(run: Run, 
     row, rule = ONE_COLUMN[kind]
     report = run.convert(b"id\n" + b"u1\n\n\r\n" * 10 + row + b"u2\r\n" * 10, record={"signals": [], "traits": [7]})
     assert run.lines == ["u1\td_sid=7"] * 10 + ["u2\td_sid=7"] * 10
-    assert report.records == {"read": 21, "written": 20, "rejected": {rule: 1}}
+    assert report.records == {"read": 21, "written": 20, "rejected": {rule: 1}, "skipped": {}}
     assert [(reject["row"], reject["rule"]) for reject in run.rejects] == [(32, rule)]
 
 
@@ -268,7 +268,7 @@ def test_f28_polluted_rows_between_tabs_are_rejected_with_their_line(run: Run, k
     content = b"id\ta\tb\n" + good + row + good
     report = run.convert(gzip.compress(content) if packed else content, "in.tsv.gz" if packed else "in.tsv")
     assert run.lines == ['u1\t"a"="a,b"', 'u2\t"a"="tab in it"'] * 20
-    assert report.records == {"read": 41, "written": 40, "rejected": {rule: 1}}
+    assert report.records == {"read": 41, "written": 40, "rejected": {rule: 1}, "skipped": {}}
     assert [(reject["row"], reject["rule"]) for reject in run.rejects] == [(22, rule)]
 
 
@@ -282,7 +282,7 @@ def test_f28_lines_that_end_in_cr_alone_stop_the_run_in_any_encoding(run: Run, c
 
 def test_f28_lines_that_end_in_cr_alone_after_a_sound_header_are_rejected(run: Run) -> None:
     report = run.convert(b"id,a\n" + b"u1,x\n" * 20 + b"u2,x\ru3,x\ru4,x\r")
-    assert report.records == {"read": 21, "written": 20, "rejected": {"row_too_long": 1}}
+    assert report.records == {"read": 21, "written": 20, "rejected": {"row_too_long": 1}, "skipped": {}}
     assert run.rejects[0]["row"] == 22
 
 
@@ -417,7 +417,7 @@ def test_f29_rows_of_another_encoding_keep_their_lines(run: Run) -> None:
 def test_f29_what_is_not_in_the_encoding_is_rejected_or_stops_the_run(run: Run, content: bytes, encoding: str) -> None:
     if encoding == "ascii":  # which is UTF-8 as well
         report = run.convert(content, input={"encoding": encoding})
-        assert report.records == {"read": 201, "written": 200, "rejected": {"row_not_text": 1}}
+        assert report.records == {"read": 201, "written": 200, "rejected": {"row_not_text": 1}, "skipped": {}}
         return
     with pytest.raises(InputError, match=r"The input '.*in.csv' is not .* near byte [0-9,]+ of its text"):
         run.convert(content, input={"encoding": encoding})
@@ -455,7 +455,7 @@ def test_f29_a_byte_order_mark_inside_a_file_gets_into_no_id(
         blocks_of(monkeypatch, block)
         run = fresh_run()
         report = run.convert(mark + CSV + mark + b"u1,x,1\nu2," + mark + b",1\n" + mark + CSV)
-        assert report.records == {"read": 404 - 1, "written": 404 - 1, "rejected": {}}
+        assert report.records == {"read": 404 - 1, "written": 404 - 1, "rejected": {}, "skipped": {}}
         assert report.ids == {"changed": {"trim": 2}}
         assert run.lines[200:203] == ['u1\t"a"="x"', 'u2\t"a"="\ufeff"', 'id\t"a"="a"']
         assert not any(line.startswith("\ufeff") for line in run.lines)
@@ -592,7 +592,7 @@ def test_f31_a_file_with_nothing_in_it_is_an_error_with_its_name(run: Run, name:
 def test_f31_no_row_that_survives_is_an_error_that_names_the_rule(
     run: Run, content: bytes, name: str, rule: str
 ) -> None:
-    with pytest.raises(EmptyInputError, match=rf"No row is left to send \(C10\): .* as {rule}"):
+    with pytest.raises(EmptyInputError, match=rf"{rule}: [12]\b"):
         run.convert(content, name, input={"columns": ["id", "a"] if name.endswith("ndjson") else []})
     assert run.files == []
     assert run.report["parts"] == []
@@ -747,7 +747,6 @@ def test_f32_a_sound_line_is_written_whatever_stands_beside_it(
         ("{}", "id_missing"),
         ('{"id":{"k":"v"},"a":"x"}', "id_forbidden_character"),
         ('{"id":"u\\u0000","a":"x"}', "id_forbidden_character"),
-        ('{"id":"u\\n","a":null}', "no_signal"),
     ],
 )
 def test_f32_a_type_that_changes_is_judged_by_the_rules(tmp_path: Path, line: str, rule: str) -> None:
@@ -818,7 +817,8 @@ def test_f33_a_typed_file_with_changed_bytes_is_one_sentence_or_whole(tmp_path: 
         else:
             outcomes.add("whole")
             assert report.records["read"] == 400
-            assert len(run.lines) + len(run.rejects) == 400  # and the lines are UTF-8
+            skipped = sum(report.records["skipped"].values())
+            assert len(run.lines) + len(run.rejects) + skipped == 400  # and the lines are UTF-8
     assert "error" in outcomes
 
 
@@ -1025,8 +1025,9 @@ def check_naughty(run: Run, name: str, rows: list[dict[str, str]], on_bad_value:
     record = NAUGHTY_JOB | {"on_bad_value": on_bad_value}
     run.convert(input={"path": str(run.folder / name)}, record=record, privacy={"signals": "allow"})
     expected = list(reference.lines(rows, run.report["job"]))
-    assert [f"{line}\n" for line in run.lines] == [line for line in expected if line is not None]
+    assert [f"{line}\n" for line in run.lines] == [line for line in expected if line]
     assert len(run.rejects) == expected.count(None) > 0
+    assert sum(run.report["records"]["skipped"].values()) == expected.count("")
 
 
 @pytest.mark.parametrize(

@@ -212,7 +212,7 @@ def test_i1_ids_of_several_types_go_to_files_of_their_own_in_one_pass(run: Run) 
         "types": {"crm": 2, "gaid": 1, "hashed_email": 1, "idfa": 1, "uuid": 1},
     }
     assert [part.name.split("_")[2] for part in report.parts] == ["1234", "20914", "20915", "0", "77"]
-    assert report.records == {"read": 6, "written": 6, "rejected": {}}
+    assert report.records == {"read": 6, "written": 6, "rejected": {}, "skipped": {}}
 
 
 def test_i1_a_type_without_a_route_is_rejected_and_a_route_without_rows_gives_no_file(run: Run) -> None:
@@ -310,7 +310,7 @@ def test_n6_the_addresses_of_a_customer_come_on_one_line_the_newest_first(run: R
     report = gathered(run, ["u1,A1@x.org,", "u2,a2@x.org,", "u1,a3@x.org,", " u1 ,a1@X.org ,"])
     assert run.files == [f"c2c_id_1234_77_{TIMESTAMP}.sync.1.gz"]
     assert sorted(run.lines) == [f"u1\t{hashed(1)}\t{hashed(3)}", f"u2\t{hashed(2)}"]
-    assert report.records == {"read": 4, "written": 4, "rejected": {}}
+    assert report.records == {"read": 4, "written": 4, "rejected": {}, "skipped": {}}
     assert ("4", "rows written, in 2 lines") in summary(report)
     assert sum(part.lines for part in report.parts) == 2
 
@@ -391,21 +391,24 @@ COLLIDING = "id,a\nUser1,x\nuser2,x\nUSER1,x\nuser1,x\nÉ,x\né,x\nUser1,y\nuser
 def test_c12_ids_that_differ_by_nothing_but_case_are_counted_when_asked(run: Run) -> None:
     report = run.convert(COLLIDING, id={"case_collisions": "report"})
     assert report.ids["case_collisions"] == {"ids": 7, "folded": 3}
-    assert report.records["rejected"] == {"no_signal": 1}
+    assert report.records["rejected"] == {}
+    assert report.records["skipped"] == {"no_signal": 1}
     assert "id_case_collision: 7 IDs, which would be 3 if case did not count" in report.warnings
 
 
 def test_c12_rows_of_ids_that_collide_are_rejected_when_asked(run: Run) -> None:
     report = run.convert(COLLIDING, id={"case_collisions": "reject"})
     assert [line.partition("\t")[0] for line in run.lines] == ["user2", "USER3"]
-    assert report.records["rejected"] == {"id_case_collision": 8, "no_signal": 1}
+    assert report.records["rejected"] == {"id_case_collision": 8}
+    assert report.records["skipped"] == {"no_signal": 1}
     assert [row["row"] for row in run.rejects if row["code"] == "C12"] == [2, 4, 5, 6, 7, 8, 11, 12]
     assert report.ids["case_collisions"] == {"ids": 7, "folded": 3}
 
 
 def test_c12_ids_that_are_one_in_the_case_of_the_job_do_not_collide(run: Run) -> None:
     report = run.convert(COLLIDING, id={"case_collisions": "reject", "case": "lower"})
-    assert report.records["rejected"] == {"id_case_collision": 2, "no_signal": 1}  # straße and strasse
+    assert report.records["rejected"] == {"id_case_collision": 2}  # straße and strasse
+    assert report.records["skipped"] == {"no_signal": 1}
     assert report.ids["case_collisions"] == {"ids": 2, "folded": 1}
 
 

@@ -137,9 +137,10 @@ def test_z1_a_line_that_fits_no_part_is_rejected(run: Run) -> None:
     assert run.lines == ['1\t"a"="x"', '3\t"a"="z"']
 
 
-def test_c1_a_row_without_signals_is_rejected(run: Run) -> None:
+def test_c1_a_row_without_signals_is_skipped(run: Run) -> None:
     report = run.convert("id,a,t\n1,,\n2,x,\n3,,7\n4,,seven\n", record={"signals": ["a"], "traits": ["t"]})
-    assert report.records["rejected"] == {"no_signal": 2}
+    assert report.records["rejected"] == {}
+    assert report.records["skipped"] == {"no_signal": 2}
     assert run.lines == ['2\t"a"="x"', "3\td_sid=7"]
 
 
@@ -208,7 +209,8 @@ def test_c3_a_trait_that_is_not_digits_is_dropped_and_counted(run: Run) -> None:
         "6\td_sid=7",
     ]
     assert report.signals == {"written": 9, "dropped": {"trait_not_digits": 1}, "changed": {}}
-    assert report.records["rejected"] == {"no_signal": 2}
+    assert report.records["rejected"] == {}
+    assert report.records["skipped"] == {"no_signal": 2}
 
 
 def test_c2_removed_traits_and_integration_codes_have_their_own_forms(run: Run) -> None:

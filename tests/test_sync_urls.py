@@ -311,10 +311,7 @@ def test_too_many_rejects_are_an_error_that_counts_and_names_no_id(addresses: Ad
     with pytest.raises(TooManyRejectsError) as many:
         addresses.made()
     assert many.value.exit_code == 3
-    assert many.value.message == (
-        "4 of 5 rows were rejected (id_is_email: 2, id_forbidden_character: 1, id_missing: 1); at most 10% may be "
-        "(--max-rejects). Most likely a column is the wrong one."
-    )
+    assert "4 rejected (id_is_email: 2, id_forbidden_character: 1, id_missing: 1)" in many.value.message
     assert many.value.hint.startswith("The user ID is an e-mail address: hash it first")
     assert many.value.hint.endswith("The other addresses have been written.")
     for id_ in REJECTED[:2]:
@@ -327,7 +324,7 @@ def test_no_row_and_no_row_that_is_left_are_errors(addresses: Addresses) -> None
         addresses.made()
     addresses.write(["a:b", "c:d"])
     with pytest.raises(
-        EmptyInputError, match=r"No row is left: 2 of 2 rows were rejected \(id_forbidden_character: 2\)"
+        EmptyInputError, match=r"No row is left: 2 rows were read, 2 rejected \(id_forbidden_character: 2\)"
     ):
         addresses.made(addresses.job(report={"max_rejects": "100%"}))
 

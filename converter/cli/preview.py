@@ -11,6 +11,7 @@ from converter.cli.console import console
 from converter.plan import Plan
 from converter.privacy import masked
 from converter.report.terminal import size
+from converter.spec.rules import Rule
 
 
 def show(plan: Plan) -> None:
@@ -40,13 +41,18 @@ def _preview(plan: Plan) -> RenderableType:
     lines = Text("\n")
     for reason, ids, rest in _first_lines(plan):
         shown_line = "\t".join(filter(None, [ids, rest]))
-        lines.append(f"{shown_line if reason is None else f'rejected: {plan.records.rules[reason].name}'}\n")
+        lines.append(f"{shown_line if reason is None else _fate(plan.records.rules[reason])}\n")
     warnings = [Text(f"Warning: {warning}", style="yellow") for warning in job.warnings]
     return Group(facts, lines, *warnings, Text("Nothing was written (--dry-run)."))
 
 
+def _fate(rule: Rule) -> str:
+    """Say what becomes of a row that is not written, and why."""
+    return f"{'skipped' if rule.skips else 'rejected'}: {rule.name}"
+
+
 def _first_lines(plan: Plan) -> list[tuple[int | None, str, str]]:
-    """Return the first rows: the reason why it is rejected, else the masked IDs and the signals of the line."""
+    """Return the first rows: the reason why it is not written, else the masked IDs and the signals of the line."""
     rows = plan.preview()
     if not rows.height:
         return []

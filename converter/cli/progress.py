@@ -58,7 +58,7 @@ def _as_line(progress: Progress) -> None:
     share = progress.bytes_read / max(progress.bytes_total, 1)
     sys.stderr.write(
         f"{share:.0%}: {progress.rows:,} rows, {size(progress.bytes_read)} read, {progress.parts} parts finished, "
-        f"{progress.rejected:,} rejected, {progress.seconds:.0f} s\n"
+        f"{progress.rejected:,} rejected, {progress.skipped:,} skipped, {progress.seconds:.0f} s\n"
     )
     sys.stderr.flush()
 

@@ -126,6 +126,7 @@ def _show(ledger: Ledger, warnings: list[Finding]) -> None:
         (f"{ledger.read:,}", "rows read"),
         (f"{ledger.written:,}", "addresses written"),
         *((f"{count:,}", f"rejected: {name}") for name, count in sorted(ledger.rejected.items())),
+        *((f"{count:,}", f"skipped: {name}") for name, count in sorted(ledger.skipped.items())),
     ]
     width = max(len(number) for number, _ in lines)
     for number, words in lines:

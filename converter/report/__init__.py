@@ -21,11 +21,12 @@ class Report:
     """What a run did.
 
     `job` is the job without secrets; `input` the files with their sizes in bytes; `records` says how many rows
-    were `read`, `written`, and `rejected` by the name of the rule; `signals` how many were `written`, and how
-    many `dropped` or `changed` by the name of the rule; `ids` how many were `changed` by the name of the step that
-    changed them, and where types are told apart of which `types` they are. `encrypted_for` is the fingerprint of the
-    key that parts are encrypted for, if they are. `published` is false for a run that was given up.
-    Always `read = written + sum(rejected)`.
+    were `read` and `written`, and how many `rejected` or `skipped` by the name of the rule: those rejected break it,
+    those skipped break none and have nothing to send. `signals` says how many were `written`, and how many `dropped`
+    or `changed` by the name of the rule; `ids` how many were `changed` by the name of the step that changed them, and
+    where types are told apart of which `types` they are. `encrypted_for` is the fingerprint of the key that parts are
+    encrypted for, if they are. `published` is false for a run that was given up.
+    Always `read = written + sum(rejected) + sum(skipped)`.
     """
 
     name: str
@@ -62,7 +63,12 @@ class Report:
 
 def records_of(ledger: Ledger) -> dict[str, Any]:
     """Return what the report says about rows."""
-    return {"read": ledger.read, "written": ledger.written, "rejected": dict(sorted(ledger.rejected.items()))}
+    return {
+        "read": ledger.read,
+        "written": ledger.written,
+        "rejected": dict(sorted(ledger.rejected.items())),
+        "skipped": dict(sorted(ledger.skipped.items())),
+    }
 
 
 def rule_warnings(counts: Mapping[str, int], what: str = "rows") -> list[Finding]:

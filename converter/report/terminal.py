@@ -24,7 +24,11 @@ def summary(report: Report) -> list[tuple[str, str]]:
     lines = [
         (f"{records['read']:,}", f"rows read, in {report.seconds:,.1f} s ({size(report.bytes_per_second)}/s)"),
         (f"{records['written']:,}", in_lines),
-        *((f"{count:,}", f"rejected: {name}") for name, count in records["rejected"].items()),
+        *(
+            (f"{count:,}", f"{fate}: {name}")
+            for fate in ("rejected", "skipped")
+            for name, count in records[fate].items()
+        ),
         *((f"{count:,}", f"IDs changed: {name}") for name, count in report.ids["changed"].items()),
         (f"{signals['written']:,}", "signals written"),
     ]

@@ -13,6 +13,7 @@ from converter.spec.rules import (
     CASE_COLLISION,
     HASH_TOO_OLD,
     ROW_RULES,
+    SKIPS,
     SYNC_ID_RULES,
     IdRule,
     Rule,
@@ -129,7 +130,8 @@ class FileKind(NamedTuple):
 
     `id_rules` are those beside what holds for the types of the IDs; `trait` is what stands before the ID of a trait
     to add; `compiled` says whether its lines are those that compiled loops make; `late_rules` are those that only who
-    sees all rows of a user can ask, without expressions.
+    sees all rows of a user can ask, without expressions; `skips` are the reasons why a row that breaks no rule is not
+    written.
     """
 
     name: Kind
@@ -142,6 +144,7 @@ class FileKind(NamedTuple):
     trait: str = "d_sid="
     compiled: bool = False
     late_rules: tuple[Rule, ...] = ()
+    skips: tuple[Rule, ...] = ()
 
 
 FILE_KINDS: dict[Kind, FileKind] = {
@@ -156,6 +159,7 @@ FILE_KINDS: dict[Kind, FileKind] = {
             line_rules,
             compiled=True,
             late_rules=(CASE_COLLISION,),
+            skips=SKIPS,
         ),
         FileKind(
             "odc",
@@ -166,6 +170,7 @@ FILE_KINDS: dict[Kind, FileKind] = {
             line_rules,
             trait="",
             late_rules=(CASE_COLLISION,),
+            skips=SKIPS,
         ),
         FileKind(
             "id-sync",

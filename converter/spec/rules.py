@@ -9,8 +9,9 @@ Rules on rows are Polars expressions over the columns that `converter.records` p
 - `any_signal`: whether the row has a signal (Boolean);
 - `line`: the line that the row would be, with its newline (String).
 
-A row is rejected by the first rule that rejects it. Rules on signals and on rows that cannot be taken apart
-have no expression here: they are applied where the signal is formatted, or where the file is read.
+A row is rejected by the first rule that it breaks. One that breaks none but has nothing to send is skipped, for the
+first of `SKIPS` that holds. Rules on signals and on rows that cannot be taken apart have no expression here: they are
+applied where the signal is formatted, or where the file is read.
 """
 
 from __future__ import annotations
@@ -33,19 +34,24 @@ from converter.spec.limits import (
 )
 
 OURS = "README.md"
+PLACE = pl.UInt16
+"""The type of a rule's place among those of a job: each column of IDs has some of its own."""
+_NESTED = 32  # rules
 
 
 class Rule(NamedTuple):
     """One rule: its code, its name, what to do about it, its page, and where it has one its expression.
 
-    `rejects` is a Boolean expression over a row, true where the rule rejects it; null counts as false.
+    `applies` is a Boolean expression over a row, true where the row breaks the rule; null counts as false. A rule that
+    `skips` is not one to break: it is a reason why a row that breaks none is not written.
     """
 
     code: str
     name: str
     hint: str
     page: str
-    rejects: pl.Expr | None = None
+    applies: pl.Expr | None = None
+    skips: bool = False
 
 
 class IdRule(NamedTuple):
@@ -141,7 +147,11 @@ BAD_VALUE = Rule(
     CONTENTS_PAGE,
     pl.col("bad_value"),
 )
-NO_SIGNAL = Rule("C1", "no_signal", "No signal is left in the row.", CONTENTS_PAGE, ~pl.col("any_signal"))
+
+# Reasons to skip a row, in the order in which they are asked.
+NO_SIGNAL = Rule("C1", "no_signal", "No signal is left in the row.", CONTENTS_PAGE, ~pl.col("any_signal"), skips=True)
+SKIPS = (NO_SIGNAL,)
+"""The reasons why rows of a data file that break no rule are not written."""
 
 
 def id_wrong_form(type_: IdType) -> IdRule:
@@ -205,7 +215,7 @@ VALUE_PERSONAL = Rule(
     pl.col("personal_value"),
 )
 
-ROW_RULES = (VALUE_PERSONAL, BAD_VALUE, NO_SIGNAL)
+ROW_RULES = (VALUE_PERSONAL, BAD_VALUE)
 """The rules of a data file on the signals of a row, in the order in which they are asked."""
 
 
@@ -216,12 +226,18 @@ def line_rules(most_bytes: int) -> tuple[Rule, ...]:
 
 
 def first_reason(rules: Sequence[Rule], offset: int = 0) -> pl.Expr:
-    """Return the place (UInt8) of the first rule that rejects the row, counted from `offset`, null where none does."""
-    reason: pl.Expr = pl.lit(None, pl.UInt8)
-    for place, rule in reversed(list(enumerate(rules, offset))):
-        if rule.rejects is not None:
-            reason = pl.when(rule.rejects).then(pl.lit(place, pl.UInt8)).otherwise(reason)
-    return reason
+    """Return the place (`PLACE`) of the first rule that applies to a row, counted from `offset`, null where none does.
+
+    Rules are asked some at a time: an expression of hundreds of them, one in the other, is more than the engine takes.
+    """
+    placed = [(place, rule.applies) for place, rule in enumerate(rules, offset) if rule.applies is not None]
+    reasons = []
+    for start in range(0, len(placed), _NESTED):
+        reason: pl.Expr = pl.lit(None, PLACE)
+        for place, applies in reversed(placed[start : start + _NESTED]):
+            reason = pl.when(applies).then(pl.lit(place, PLACE)).otherwise(reason)
+        reasons.append(reason)
+    return reasons[0] if len(reasons) == 1 else pl.coalesce(*reasons, pl.lit(None, PLACE))
 
 
 # Signals: left out, or changed, and counted; the row stays.
@@ -268,3 +284,8 @@ ROW_NOT_JSON = Rule("F4", "row_not_json", "The line is not one JSON object.", OU
 
 SOURCE_RULES = {rule.name: rule for rule in (ROW_TOO_SHORT, ROW_TOO_LONG, ROW_MISQUOTED, ROW_NOT_TEXT, ROW_NOT_JSON)}
 """The rules on rows that cannot be taken apart, by name."""
+
+
+def hint_of(name: str, rules: Sequence[Rule]) -> str:
+    """Return what to do about the rule of this name, one of `rules` or of those on rows; empty where there is none."""
+    return next((rule.hint for rule in (*rules, *SOURCE_RULES.values()) if rule.name == name), "")
