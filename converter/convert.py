@@ -454,7 +454,9 @@ class _Run:
         fate = f"Nothing was published{where}."
         if plan.job.report.allows(ledger.rejects, ledger.read):
             advice = hint_of(most_frequent(ledger.rejected + ledger.skipped), plan.records.rules)
-            return EmptyInputError("E-NO-ROW-LEFT", f"No row is left to send (C10): {ledger.told()}.", f"{advice} {fate}")
+            return EmptyInputError(
+                "E-NO-ROW-LEFT", f"No row is left to send (C10): {ledger.told()}.", f"{advice} {fate}"
+            )
         return TooManyRejectsError(
             "E-TOO-MANY-REJECTS",
             f"{ledger.told()}; at most {plan.job.report.max_rejects} may be rejected (--max-rejects). "
