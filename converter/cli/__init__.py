@@ -18,6 +18,7 @@ import typer
 from converter._version import __version__
 from converter.cli.convert import convert
 from converter.cli.doctor import doctor
+from converter.cli.lines import error_line
 from converter.cli.match import match
 from converter.cli.schema import schema
 from converter.cli.send import send
@@ -73,7 +74,7 @@ def main() -> None:
     except Reported as error:
         if debug:
             print("".join(traced(error)), end="", file=sys.stderr)
-        print(f"Error: {error}", file=sys.stderr)
+        print(error_line(error), file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("Stopped: nothing was published and no partial file is left.", file=sys.stderr)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from converter.cli.lines import finding_line
+
 from converter.cli.signals import stop_on_signals
 
 
@@ -29,6 +31,6 @@ def doctor(
 
     findings = findings_of(Job.load(job_file, changes_of(set_ or ())))
     for finding in findings:
-        print(f"{finding.level:<8} {finding}")
+        print(finding_line(finding))
     if any(finding.level == "error" for finding in findings):
         raise typer.Exit(1)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from converter.cli.lines import warning_line
 from converter.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def match(
     if html is not None:
         found.write_html(Path(html))
     for warning in found.warnings:
-        _say(f"Warning: {asked.conceal(str(warning))}")
+        _say(warning_line(warning, asked.conceal(str(warning))))
     if json_:
         import orjson
 

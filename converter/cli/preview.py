@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from converter.cli.console import console
+from converter.cli.lines import warning_line
 from converter.plan import Plan
 from converter.privacy import masked
 from converter.report.terminal import size
@@ -42,7 +43,7 @@ def _preview(plan: Plan) -> RenderableType:
     for reason, ids, rest in _first_lines(plan):
         shown_line = "\t".join(filter(None, [ids, rest]))
         lines.append(f"{shown_line if reason is None else _fate(plan.records.rules[reason])}\n")
-    warnings = [Text(f"Warning: {warning}", style="yellow") for warning in job.warnings]
+    warnings = [Text(warning_line(warning), style="yellow") for warning in job.warnings]
     return Group(facts, lines, *warnings, Text("Nothing was written (--dry-run)."))
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from converter.cli.lines import warning_line
 from converter.cli.signals import stop_on_signals
 
 
@@ -53,7 +54,7 @@ def send(
     if quiet:
         return
     for warning in sent.warnings:
-        print(f"Warning: {warning}", file=sys.stderr)
+        print(warning_line(warning), file=sys.stderr)
     for part in sent.parts:
         print(f"{part.url}  {size(part.bytes)}")
 

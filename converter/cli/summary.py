@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from converter.cli.lines import warning_line
 from converter.report import Report
 from converter.report.terminal import summary
 
@@ -11,7 +12,7 @@ from converter.report.terminal import summary
 def show(report: Report) -> None:
     """Print what a run did, and its warnings."""
     lines = summary(report)
-    warnings = [f"Warning: {warning}" for warning in report.warnings]
+    warnings = [warning_line(warning) for warning in report.warnings]
     if sys.stdout.isatty():
         _draw(lines, warnings)
         return

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 
 import typer
 
+from converter.cli.lines import warning_line
 from converter.cli.signals import stop_on_signals
 from converter.errors import Finding, JobError
 
@@ -122,6 +123,8 @@ def _destination(output: str) -> str | BinaryIO:
 
 def _show(ledger: Ledger, warnings: list[Finding]) -> None:
     """Tell what was done, on standard error."""
+    from converter.report import rule_warnings
+
     lines = [
         (f"{ledger.read:,}", "rows read"),
         (f"{ledger.written:,}", "addresses written"),
@@ -131,5 +134,5 @@ def _show(ledger: Ledger, warnings: list[Finding]) -> None:
     width = max(len(number) for number, _ in lines)
     for number, words in lines:
         print(f"{number:>{width}}  {words}", file=sys.stderr)
-    for warning in [*warnings, *(f"{name}: {count:,}" for name, count in sorted(ledger.warnings.items()))]:
-        print(f"Warning: {warning}", file=sys.stderr)
+    for warning in [*warnings, *rule_warnings(ledger.warnings)]:
+        print(warning_line(warning), file=sys.stderr)
