@@ -36,3 +36,11 @@ def codes_of(found: Iterable[Finding]) -> list[str]:
 def told(error: BaseException) -> str:
     """Return all that the command line tells of an error, with `--debug`."""
     return "".join(traced(error)) + str(error)
+
+
+def check_told(text: str, code: str, *named: str) -> None:
+    """Check that what a command wrote to standard error is one error, on one line, that names all of `named`."""
+    assert text.startswith(f"Error [{code}]: "), text
+    assert text.endswith("\n"), text
+    assert text.count("\n") == 1, text
+    check_named(text, *named)

@@ -17,6 +17,7 @@ from converter.document import merge
 from converter.errors import Finding
 
 from .conftest import Run
+from .errors import check_named
 from .servers.ftp import FtpServer, ftp_server
 from .servers.s3 import KEY, SECRET
 from .servers.scripted_s3 import Act, ScriptedPlace, scripted_place
@@ -94,9 +95,10 @@ def test_a_disk_that_may_be_too_small_is_a_warning_in_the_report_as_well(
     job: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(100, 92, 8))
-    said = f"'{tmp_path}' has 8 bytes free; the parts may take 9."
-    assert said in of("warning", looked_over(job))
-    assert f"{said} Free some space, or write elsewhere." in convert(Job(**job)).warnings
+    for found in (looked_over(job), convert(Job(**job)).warnings):
+        (warning,) = [each for each in found if each.level == "warning"]
+        assert warning.code == "W-DISK-SPACE"
+        check_named(warning.message, str(tmp_path), "8 bytes", "9")
 
 
 # --- servers ----------------------------------------------------------------------------------------------------

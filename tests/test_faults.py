@@ -940,7 +940,9 @@ def test_f33_what_libraries_print_when_they_panic_is_not_shown(tmp_path: Path) -
         [sys.executable, "-c", code, *flags], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("Error: The input 'in.parquet' is damaged or not of its format (PanicException)")
+    assert done.stderr.startswith(
+        "Error [E-INPUT-DAMAGED]: The input 'in.parquet' is damaged or not of its format (PanicException)"
+    )
     assert done.stderr.count("\n") == 1
     assert list(tmp_path.glob("out/*")) == []
 

@@ -36,7 +36,7 @@ def begin(folder: Path, *texts: bytes) -> tuple[FolderDestination, list[Arrived]
 
 
 def errors(destination: FolderDestination) -> list[str]:
-    return [finding.text for finding in destination.check(NAME) if finding.level == "error"]
+    return [finding.code for finding in destination.check(NAME) if finding.level == "error"]
 
 
 def names(folder: Path) -> list[str]:
@@ -60,8 +60,7 @@ def test_other_names_are_no_obstacle(tmp_path: Path, name: str) -> None:
 
 def test_a_partial_part_of_the_same_name_stops_a_second_run(tmp_path: Path) -> None:
     begin(tmp_path, b"one")
-    (error,) = errors(FolderDestination(str(tmp_path)))
-    assert "a run with this name is going on, or was killed" in error
+    assert errors(FolderDestination(str(tmp_path))) == ["E-NAME-IN-USE"]
 
 
 def test_f10_a_name_that_appears_during_the_run_is_not_overwritten(tmp_path: Path) -> None:
@@ -106,8 +105,7 @@ def test_f18_a_size_that_is_not_what_was_written_is_noticed(tmp_path: Path) -> N
 
 def test_a_folder_that_cannot_be_written_is_an_error_before_converting(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    (error,) = errors(FolderDestination(str(tmp_path / "file" / "below")))
-    assert "cannot be written" in error
+    assert errors(FolderDestination(str(tmp_path / "file" / "below"))) == ["E-FOLDER-WRITE"]
 
 
 def failing(patch: pytest.MonkeyPatch, call: str, at: int) -> None:

@@ -19,6 +19,8 @@ from converter.sections.run import Report
 from converter.sections.table import Input
 from converter.spec.ids import GLOBAL_DATA_SOURCES
 
+from .errors import check_named
+
 RIGHT: dict[str, Any] = {
     "input": {"path": "in.csv"},
     "id": {"column": "id"},
@@ -383,12 +385,12 @@ def test_short_and_long_forms_mean_the_same() -> None:
 
 def test_what_is_allowed_but_most_likely_not_meant_is_a_warning() -> None:
     assert job({}).warnings == []
-    assert job({"id": {"type": "gaid"}}).warnings == [
-        "IDs of type gaid belong to the data source 20914, but output.dpid is 1234."
-    ]
-    assert job({"id": {"type": "crm"}, "output": {"dpid": 20915, "target": 1}}).warnings == [
-        "The data source 20915 is for IDs of type idfa, but id.type is crm."
-    ]
+    (warning,) = job({"id": {"type": "gaid"}}).warnings
+    assert warning.code == "W-ID-TYPE-SOURCE"
+    check_named(warning.message, "gaid", "20914", "output.dpid", "1234")
+    (warning,) = job({"id": {"type": "crm"}, "output": {"dpid": 20915, "target": 1}}).warnings
+    assert warning.code == "W-SOURCE-ID-TYPE"
+    check_named(warning.message, "20915", "idfa", "id.type", "crm")
 
 
 # --- sizes and rejects ------------------------------------------------------------------------------------------

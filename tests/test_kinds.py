@@ -11,6 +11,7 @@ from converter.errors import JobError
 from converter.report.terminal import summary
 
 from .conftest import TIMESTAMP, Run
+from .errors import check_named, codes_of
 
 UUID_1, UUID_2 = "1" * 38, "2" * 38
 GAID = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -164,10 +165,10 @@ def test_c14_customers_may_be_masters_where_the_job_says_so(run: Run) -> None:
 
 def test_a_data_source_that_is_not_that_of_the_type_is_warned_of(run: Run) -> None:
     columns = [{**PAIRS[0], "dpid": 5}, {"column": "crm", "dpid": 20914}]
-    assert Job(**sync_job(run, columns=columns)).warnings == [
-        "IDs of type uuid belong to the data source 0, but sync.columns[0].dpid is 5.",
-        "The data source 20914 is for IDs of type gaid, but sync.columns[1].type is crm.",
-    ]
+    warnings = Job(**sync_job(run, columns=columns)).warnings
+    assert codes_of(warnings) == ["W-ID-TYPE-SOURCE", "W-SOURCE-ID-TYPE"]
+    check_named(warnings[0].message, "uuid", "sync.columns[0].dpid", "5")
+    check_named(warnings[1].message, "20914", "gaid", "sync.columns[1].type", "crm")
 
 
 IDFA = GAID.upper()
@@ -376,7 +377,7 @@ def test_i5_mappings_beyond_what_audience_manager_keeps_are_counted_exactly(run:
     columns = [{"column": "ad", "type": "gaid"}, {"column": "crm", "dpid": 1234}]
     report = convert(run, "ad,crm\n" + "".join(f"{row}\n" for row in rows), columns=columns)
     assert report.ids["over_limit"] == {"customer_over_limit": 1, "device_over_limit": 1}
-    assert "customer_over_limit: 1 IDs" in report.warnings
+    assert codes_of(report.warnings) == ["W-CUSTOMER-OVER-LIMIT", "W-DEVICE-OVER-LIMIT"]
     assert report.records["rejected"] == {}
 
 
@@ -393,7 +394,9 @@ def test_c12_ids_that_differ_by_nothing_but_case_are_counted_when_asked(run: Run
     assert report.ids["case_collisions"] == {"ids": 7, "folded": 3}
     assert report.records["rejected"] == {}
     assert report.records["skipped"] == {"no_signal": 1}
-    assert "id_case_collision: 7 IDs, which would be 3 if case did not count" in report.warnings
+    (warning,) = report.warnings
+    assert warning.code == "W-ID-CASE-COLLISION"
+    check_named(warning.message, "7", "3")
 
 
 def test_c12_rows_of_ids_that_collide_are_rejected_when_asked(run: Run) -> None:

@@ -30,6 +30,7 @@ from converter.sections.table import Input
 from converter.spec.ids import TRIMMED
 
 from .conftest import Run as Running
+from .errors import check_named, codes_of
 from .test_cli import command
 
 cli = importlib.import_module("converter.cli.match")
@@ -186,7 +187,7 @@ def test_what_the_sites_ids_show_is_tried(tmp_path: Path) -> None:
 def test_what_no_id_may_hold_is_never_put_before_one(tmp_path: Path) -> None:
     found = compared(tmp_path, NUMBERS, [f"web:{n}" for n in NUMBERS])
     assert found.recommended.matched == 0
-    assert any("No ID matches" in warning for warning in found.warnings)
+    assert codes_of(found.warnings) == ["W-MATCH-NONE"]
 
 
 def test_what_few_ids_begin_with_is_not_told(tmp_path: Path) -> None:
@@ -253,11 +254,11 @@ def test_ids_that_look_like_those_of_another_type_are_counted(tmp_path: Path) ->
     ]
     found = compared(tmp_path, crm, ["x"])
     assert found.other_types == {"uuid": 1, "gaid": 2, "idfa": 1, "hashed_email": 1}
-    assert found.warnings == [
-        "No ID matches, however it is written: most likely the site's IDs are of another system."
-    ]  # fmt: skip
+    assert codes_of(found.warnings) == ["W-MATCH-NONE"]
     most = compared(tmp_path, crm[1:3], crm[1:3])
-    assert most.warnings == ["Most IDs of the CRM look like IDs of type gaid: if they are, say --id-type gaid."]
+    (warning,) = most.warnings
+    assert warning.code == "W-MATCH-TYPE"
+    check_named(str(warning), "--id-type gaid")
 
 
 IDS = st.lists(st.text("aAbB019-_ ", min_size=1, max_size=6), min_size=1, max_size=40)
@@ -438,9 +439,8 @@ def test_the_promise_holds_for_any_ids(
 def test_text_is_read_as_convert_reads_it(tmp_path: Path, content: bytes) -> None:
     found = compared(tmp_path, content, ["Ab1", "Cd2"])
     assert (found.crm, found.as_is.matched) == (2, 2)
-    bad = [warning for warning in found.warnings if "cannot be taken apart" in warning]
-    assert len(bad) == (b"short" in content)
-    assert all(warning.startswith("2 rows of '") for warning in bad)
+    assert codes_of(found.warnings) == ["W-MATCH-ROWS"] * (b"short" in content)
+    assert all(warning.message.startswith("2 rows of '") for warning in found.warnings)
 
 
 def test_tables_folders_and_globs_are_read(tmp_path: Path) -> None:
@@ -602,7 +602,7 @@ def test_no_id_is_shown_anywhere(folder: Path) -> None:
 def test_the_page_needs_nothing_else_and_is_escaped(folder: Path) -> None:
     (folder / "crm.csv").write_bytes(table(["<b>1</b>", "A&2", "a&2"], "<script>id"))
     code, _, error = command(folder, "match", "crm.csv", "site.txt", "--site-no-header", "--html", "page.html")
-    assert (code, error.startswith("Warning: No ID matches")) == (0, True)
+    assert (code, error.startswith("Warning [W-MATCH-NONE]: ")) == (0, True)
     page = (folder / "page.html").read_text()
     assert "&lt;script&gt;id" in page
     assert "<script" not in page
@@ -662,9 +662,8 @@ def test_a_warning_of_bad_rows_hides_variables_too(folder: Path) -> None:
     arguments = ["match", "${PLACE}/crm.csv", "site.txt", "--site-no-header"]
     code, _, error = command(folder, *arguments, PLACE=str(folder))
     assert code == 0
-    assert error == (
-        "Warning: 1 row of '${PLACE}/crm.csv' cannot be taken apart: `convert` rejects them, and here they are left out.\n"
-    )
+    assert error.startswith("Warning [W-MATCH-ROWS]: 1 row of '${PLACE}/crm.csv' ")
+    assert error.count("\n") == 1
 
 
 def test_a_terminal_gets_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,8 +28,10 @@ from converter.errors import (
 )
 from converter.journal import Journal
 from converter.plan import plan
+from converter.spec.names import FileName
 
 from .conftest import TIMESTAMP, Run
+from .errors import check_named
 
 CONTENT = "id,a\n" + "".join(f"{number},value {number * 7919}\n" for number in range(3000))
 SMALL = {"max_part_raw_bytes": 20_000}
@@ -191,9 +193,11 @@ def test_a_run_that_died_while_it_published_and_is_not_resumed_is_told_of(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed(run, monkeypatch, "published", 2, output={"timestamp": None})
+    old = FileName.parse(run.files[0])
     report = convert(run.make_job(output={**SMALL, "timestamp": None}), now=time.time() + 5)
     (warning,) = report.warnings
-    assert "died when 2 of its parts were visible" in warning
+    assert warning.code == "W-RUN-GIVEN-UP"
+    check_named(warning.message, old.name, "2 of its parts")
     assert len(run.files) == 2 + PARTS
 
 
@@ -286,7 +290,7 @@ def test_an_error_while_parts_are_published_says_what_is_visible(
 
     def published(self: FolderDestination, part: Any) -> None:
         if next(count) == fails_at:
-            raise error("The server said no." if error is DestinationError else 15)
+            raise StoppedError(15) if error is StoppedError else DestinationError("E-SERVER-ANSWER", "No.")
         publish(self, part)
 
     with monkeypatch.context() as patch:
@@ -320,7 +324,9 @@ def test_f31_nothing_is_left_of_a_run_that_has_nothing_to_send(run: Run, content
 
 
 def test_a_lost_row_is_noticed_before_anything_is_published(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("converter.ledger.Ledger.check", lambda _: (_ for _ in ()).throw(LedgerError("Lost.")))
+    monkeypatch.setattr(
+        "converter.ledger.Ledger.check", lambda _: (_ for _ in ()).throw(LedgerError("E-LEDGER", "Lost."))
+    )
     with pytest.raises(LedgerError):
         run.convert(CONTENT, output=SMALL)
     assert run.files == []

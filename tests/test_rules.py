@@ -9,6 +9,7 @@ from converter.spec.ids import ID_TYPES
 from converter.spec.limits import LINE_BYTES
 
 from .conftest import Run
+from .errors import check_named
 
 UUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 
@@ -118,7 +119,9 @@ def test_i2_an_all_zero_device_id_is_rejected(run: Run, type_: str) -> None:
 
 def test_i7_a_hyphen_in_a_microsoft_or_samsung_id_is_a_warning(run: Run) -> None:
     report = run.convert("id,a\na-b,x\nab,x\n", id={"type": "tifa"}, output={"dpid": 963906, "target": 1})
-    assert report.warnings == ["id_with_hyphen: 1 rows"]
+    (warning,) = report.warnings
+    assert warning.code == "W-ID-WITH-HYPHEN"
+    check_named(warning.message, "id_with_hyphen: 1 ")
     assert report.records["rejected"] == {}
 
 

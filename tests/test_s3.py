@@ -9,7 +9,6 @@ import json
 import random
 import re
 import ssl
-import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -27,6 +26,7 @@ from converter.errors import DestinationError, JobError, TransientError
 from converter.sections.servers import S3
 from converter.spec.names import FileName
 
+from .errors import told
 from .servers.localstack import localstack_place
 from .servers.s3 import KEY, MOST_BYTES, SECRET, SENT, S3Place, moto, rclone_place, s3_place
 from .servers.scripted_s3 import Act, ScriptedPlace, scripted_place
@@ -791,6 +791,6 @@ def test_secrets_are_in_no_message_and_no_repr(scripted: ScriptedPlace) -> None:
     destination = scripted.destination()
     with pytest.raises(DestinationError) as caught:
         send(destination)
-    told = "".join(traceback.format_exception(caught.value)) + repr(destination) + repr(vars(destination))
-    assert SECRET not in told
-    assert KEY not in told
+    everything = told(caught.value) + repr(caught.value) + repr(destination) + repr(vars(destination))
+    assert SECRET not in everything
+    assert KEY not in everything

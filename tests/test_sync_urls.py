@@ -39,6 +39,7 @@ from converter.ledger import Ledger
 from converter.sources import InputFile
 from converter.spec.addresses import MACRO, SyncAddress
 
+from .errors import check_named
 from .test_cli import command, start
 
 REDIRECT = "https://example.com/sync?source=crm&id=${DD_UUID}"
@@ -268,7 +269,9 @@ def test_device_ids_take_adobes_case_and_their_own_data_source(addresses: Addres
     job = addresses.job(id={"type": "gaid"}, output={"dpid": 20914})
     assert job.warnings == []
     assert f"dpid=20914&dpuuid={id_.lower()}\n" in addresses.made(job)[0].decode()
-    assert "belong to the data source 20914" in addresses.job(id={"type": "gaid"}).warnings[0]
+    (warning,) = addresses.job(id={"type": "gaid"}).warnings
+    assert warning.code == "W-ID-TYPE-SOURCE"
+    check_named(warning.message, "gaid", "20914")
 
 
 def test_the_first_rows_tell_that_numbers_are_ids(addresses: Addresses) -> None:
@@ -608,7 +611,7 @@ def test_what_is_wrong_is_one_sentence_and_an_exit_code(
     (folder / "rejected.csv").write_text("id\njohn@example.com\n")
     ended, _, error = command(folder, "sync-urls", *args)
     assert ended == code
-    assert error.startswith("Error: ")
+    assert error.startswith("Error [E-")
     assert sentence in error
     assert error.count("\n") == 1
     assert "john" not in error
@@ -618,8 +621,10 @@ def test_warnings_are_told(folder: Path) -> None:
     (folder / "in.csv").write_text("id\na-1\nb2\n")
     code, _, error = command(folder, "sync-urls", "in.csv", *FLAGS, "--id-type", "maid")
     assert code == 0
-    assert "Warning: IDs of type maid belong to the data source 389146, but output.dpid is 1234.\n" in error
-    assert "Warning: id_with_hyphen: 1\n" in error
+    warnings = [line for line in error.splitlines() if line.startswith("Warning ")]
+    assert [line.partition(":")[0] for line in warnings] == ["Warning [W-ID-TYPE-SOURCE]", "Warning [W-ID-WITH-HYPHEN]"]
+    check_named(warnings[0], "maid", "389146", "output.dpid", "1234")
+    check_named(warnings[1], "id_with_hyphen: 1 ")
 
 
 def test_a_pipe_that_nobody_reads_ends_the_command_quietly(folder: Path) -> None:

@@ -315,7 +315,7 @@ def test_f2_a_signal_ends_a_run_also_when_the_network_is_dead(way: Way, event: s
     code, said = ended(process)
     assert time.monotonic() - begun < 30
     assert code == (130 if event == "arrived" else 143)
-    assert "Error: Stopped" in said
+    assert "Error [E-STOPPED]: " in said
     assert "--resume" in said
     assert len(said.splitlines()) == 1
     assert "publishing" in way.events() or not way.visible()

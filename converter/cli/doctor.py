@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from converter.cli.lines import finding_line
-
 from converter.cli.signals import stop_on_signals
 
 
