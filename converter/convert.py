@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import importlib.metadata
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -249,6 +250,9 @@ class _Run:
         self._started = time.monotonic()
         self._ledger = Ledger()
         self._found = Found()
+        sizes = itertools.accumulate((file.size for file in plan.files), initial=0)
+        self._starts = dict(zip((file.path for file in plan.files), sizes, strict=False))
+        self._bytes_total = sum(file.size for file in plan.files)
         self._cuts: Sequence[list[Planned]] = [[] for _ in plan.names]
         self._warnings: list[Finding] = []
         self._publishing = False
@@ -435,7 +439,7 @@ class _Run:
             signals=signals_of(ledger),
             parts=parts,
             seconds=round(seconds, 3),
-            bytes_per_second=round(sum(file.size for file in plan.files) / max(seconds, 1e-3)),
+            bytes_per_second=round(self._bytes_total / max(seconds, 1e-3)),
             published=bool(parts),
             version=__version__,
             encrypted_for=plan.key.fingerprint if plan.key else None,
@@ -479,13 +483,12 @@ class _Run:
 
     def _position(self, converted: Converted) -> int:
         """Return how far the input is read, in bytes."""
-        files = self._plan.files
-        return sum(file.size for file in files[: files.index(converted.file)]) + converted.position
+        return self._starts[converted.file.path] + converted.position
 
     def _progress(self, position: int, packers: Sequence[Packer]) -> Progress:
         return Progress(
             position,
-            sum(file.size for file in self._plan.files),
+            self._bytes_total,
             self._ledger.accounted,
             self._ledger.rejects,
             self._ledger.skips,

@@ -21,7 +21,9 @@ from converter.sections.servers import S3, Ftp, Sftp
 from converter.sections.table import Input
 from converter.spec.environments import BETA_WARNING, FTP_WARNING
 from converter.spec.ids import GLOBAL_DATA_SOURCES, ID_TYPES, ODC_TYPES
+from converter.spec.names import MOST_STEM_BYTES, Extension, FileName
 
+_EXTENSIONS: dict[str, Extension] = {"gzip": ".gz", "none": "", "pgp": ".gpg"}
 _USER = re.compile(r"://[^/]*@")
 _SMALLEST_ENCRYPTED = 10_000  # the key of the message takes a part of it
 
@@ -82,6 +84,26 @@ class Job(Document):
                 f"{_SMALLEST_ENCRYPTED:,} bytes, some of which are the key of the message."
             )
         return self
+
+    @model_validator(mode="after")
+    def _short_names(self) -> Self:
+        for name in self.names(0):
+            if len(name.stem) > MOST_STEM_BYTES:
+                raise ValueError(
+                    f"the names of the files would begin with {len(name.stem):,} bytes, for {len(self.dpids):,} data "
+                    f"sources with the numbers given; {MOST_STEM_BYTES} is the most that leaves room for the rest of "
+                    "a name in a folder. Send fewer columns in one file."
+                )
+        return self
+
+    def names(self, timestamp: int) -> tuple[FileName, ...]:
+        """Return the name of each set of files, without the number of a part. `timestamp` is UNIX seconds."""
+        output = self.output
+        sources = [((dpid,), target) for _, dpid, target in self.routes] if self.sync is None else [(self.dpids, None)]
+        return tuple(
+            FileName(output.kind, dpids, timestamp, output.mode, target, extension=_EXTENSIONS[output.compression])
+            for dpids, target in sources
+        )
 
     @property
     def threads(self) -> int:

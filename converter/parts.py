@@ -345,6 +345,7 @@ class Packer:
         self._most_under_way = 2 * threads + 2
         self._part: _Open | None = None
         self.parts: list[Part] = []
+        self._closed_bytes = 0  # of these parts
 
     def __enter__(self) -> Packer:
         return self
@@ -359,7 +360,7 @@ class Packer:
     @property
     def bytes(self) -> int:
         """How many bytes have been handed to parts so far."""
-        return sum(part.bytes for part in self.parts) + (self._part.bytes if self._part else 0)
+        return self._closed_bytes + (self._part.bytes if self._part else 0)
 
     def add(self, text: Buffer, lines: int) -> None:
         """Take the next block of text."""
@@ -437,6 +438,7 @@ class Packer:
             made = Part(name, url, part.lines, part.raw_bytes, part.bytes, f"{part.crc32:08x}", digest)
             part.writer.finish(made, part.text_crc32)
         self.parts.append(made)
+        self._closed_bytes += made.bytes
         self._part = None
 
     def _check_encrypted(self, part: _Open) -> None:

@@ -24,12 +24,11 @@ from converter.privacy import numbers_are_ids
 from converter.records import Records
 from converter.sources import InputFile, Source, find_files, open_source
 from converter.spec.kinds import FileKind
-from converter.spec.names import Extension, FileName
+from converter.spec.names import FileName
 
 if TYPE_CHECKING:
     from converter.pgp import Key
 
-_EXTENSIONS: dict[str, Extension] = {"gzip": ".gz", "none": "", "pgp": ".gpg"}
 _SURVEYED = 1_000  # rows: the first ones tell what kind of numbers IDs are
 
 
@@ -204,20 +203,8 @@ def _limits(job: Job) -> Limits:
 
 
 def _target(job: Job, moment: Moment) -> Target:
-    output, limits = job.output, _limits(job)
-    sources = [((dpid,), target) for _, dpid, target in job.routes] if job.sync is None else [(job.dpids, None)]
-    names = tuple(
-        FileName(
-            kind=output.kind,
-            dpids=dpids,
-            timestamp=moment.timestamp,
-            mode=output.mode,
-            target=target,
-            extension=_EXTENSIONS[output.compression],
-        )
-        for dpids, target in sources
-    )
-    return Target(names, limits, destination_of(job, moment.sent, limits.part_bytes))
+    limits = _limits(job)
+    return Target(job.names(moment.timestamp), limits, destination_of(job, moment.sent, limits.part_bytes))
 
 
 def _opened(job: Job, records: Records) -> list[Source]:

@@ -7,6 +7,7 @@ with a class that keeps the protocol `Source`, and add it here.
 from __future__ import annotations
 
 import glob
+import itertools
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -66,12 +67,27 @@ _PACKED = (".gz", ".zst", ".zstd")
 def find_files(options: Input) -> list[InputFile]:
     """Return the files that `input.path` names: files, globs, and what a folder holds, by name.
 
+    Each is there once, by the first path to it: others, links among them, name nothing new.
     Raises `InputError` where a path names nothing, and `JobError` where it is of a kind that is not read.
     """
-    found: dict[Path, None] = {}
-    for path in options.path:
-        found.update(dict.fromkeys(_files_at(path, options.format)))
-    return [InputFile.at(path) for path in found]
+    found: dict[tuple[object, ...], InputFile] = {}
+    for path in dict.fromkeys(itertools.chain.from_iterable(_files_at(path, options.format) for path in options.path)):
+        file, identity = _identified(path)
+        found.setdefault(identity, file)
+    return list(found.values())
+
+
+def _identified(path: Path) -> tuple[InputFile, tuple[object, ...]]:
+    """Return a file, and what is the same for each path to it, and for no other file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return InputFile.at(path), (path,)  # which says what is wrong
+    file = InputFile.of(path, status)
+    if not status.st_ino:  # some network drives number no files
+        return file, (path.resolve(),)
+    # Others give one number to two files, now and then: a file read twice is noticed sooner than one not read.
+    return file, (status.st_dev, status.st_ino, file.size, file.modified)
 
 
 def open_source(file: InputFile, options: Input, columns: tuple[str, ...]) -> Source:

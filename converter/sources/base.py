@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -33,6 +34,11 @@ class InputFile(NamedTuple):
             status = path.stat()
         except OSError as error:
             raise InputError("E-INPUT-READ", f"The input '{path}' cannot be read: {error.strerror}.") from error
+        return cls.of(path, status)
+
+    @classmethod
+    def of(cls, path: Path, status: os.stat_result) -> InputFile:
+        """Return the file of which the system has said this."""
         return cls(path, status.st_size, status.st_mtime_ns)
 
     def check_unchanged(self) -> None:

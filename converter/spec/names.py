@@ -10,6 +10,9 @@ Kind = Literal["data", "id-sync", "c2c-id-sync", "odc"]
 Mode = Literal["sync", "overwrite"]
 Extension = Literal["", ".gz", ".gpg", ".pgp"]
 
+MOST_STEM_BYTES = 207
+"""The longest stem of a name *(ours)*: a file's name has at most 255 bytes, and something comes behind the stem."""
+
 _EXTENSIONS: dict[str, Extension] = {extension: extension for extension in get_args(Extension)}
 _NUMBER = r"(?:0|[1-9][0-9]*)"
 _TAIL = (
