@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import tomllib
 from pathlib import Path
 from typing import Any, get_args
@@ -19,7 +21,7 @@ from converter.sections.run import Report
 from converter.sections.table import Input
 from converter.spec.ids import GLOBAL_DATA_SOURCES
 
-from .errors import check_named
+from .errors import check_named, raises
 
 RIGHT: dict[str, Any] = {
     "input": {"path": "in.csv"},
@@ -37,11 +39,20 @@ def job(changes: dict[str, Any]) -> Job:
     return Job(**merge(RIGHT, changes))
 
 
-def refused(changes: dict[str, Any]) -> str:
-    with pytest.raises(JobError) as caught:
+def refused(changes: dict[str, Any], code: str = "E-JOB-INVALID") -> str:
+    """Make a job that is refused with a code; what is said."""
+    with raises(JobError, code) as caught:
         job(changes)
     assert caught.value.exit_code == 2
     return str(caught.value)
+
+
+def check_refused(changes: dict[str, Any], key: str, *named: str) -> None:
+    """Check that a job is refused in one line, which begins with the key that is wrong and names all of `named`."""
+    said = refused(changes)
+    assert said.startswith(f"{key} "), said
+    assert said.isprintable()
+    check_named(said, *named)
 
 
 def at(key: str, value: Any) -> dict[str, Any]:
@@ -60,174 +71,146 @@ def signal(**fields: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "key, sentence",
+    "key, named",
     [
-        ("outpt", "outpt is not a known key, did you mean 'output'?"),
-        (
-            "zzz",
-            "zzz is not a known key. Known in a job: input, id, record, sync, output, privacy, s3, ftp, sftp, pgp, report, run.",
-        ),
-        ("output.dpidd", "output.dpidd is not a known key, did you mean 'dpid'?"),
-        ("output.DPID", "output.DPID is not a known key, did you mean 'dpid'?"),
-        ("input.seperator", "input.seperator is not a known key, did you mean 'separator'?"),
-        ("report.zzz", "report.zzz is not a known key. Known in report: dir, max_rejects, show_rows."),
+        ("outpt", ["'output'?"]),
+        ("zzz", ["input, id, record, sync, output, privacy, s3, ftp, sftp, pgp, report, run"]),
+        ("output.dpidd", ["'dpid'?"]),
+        ("output.DPID", ["'dpid'?"]),
+        ("input.seperator", ["'separator'?"]),
+        ("report.zzz", ["dir, max_rejects, show_rows"]),
     ],
 )
-def test_an_unknown_key_is_told_with_the_nearest_or_all_known_ones(key: str, sentence: str) -> None:
-    assert refused(at(key, 1)) == sentence
+def test_an_unknown_key_is_told_with_the_nearest_or_all_known_ones(key: str, named: list[str]) -> None:
+    check_refused(at(key, 1), key, *named)
 
 
-@pytest.mark.parametrize(
-    "where, known, sentence",
-    [
-        ("signals", "key", "record.signals[1].kee is not a known key, did you mean 'key'?"),
-        ("traits", "separator", "record.traits[1].seperator is not a known key, did you mean 'separator'?"),
-    ],
-)
-def test_an_unknown_key_of_an_item_is_told_with_its_place(where: str, known: str, sentence: str) -> None:
-    wrong = sentence.partition("].")[2].partition(" ")[0]
-    assert refused(at(f"record.{where}", ["a", {"column": "b", wrong: "|"}])) == sentence
+@pytest.mark.parametrize("where, wrong, known", [("signals", "kee", "key"), ("traits", "seperator", "separator")])
+def test_an_unknown_key_of_an_item_is_told_with_its_place(where: str, wrong: str, known: str) -> None:
+    changes = at(f"record.{where}", ["a", {"column": "b", wrong: "|"}])
+    check_refused(changes, f"record.{where}[1].{wrong}", f"'{known}'?")
 
 
 @pytest.mark.parametrize("key, belongs", [("output.signals", "record.signals"), ("input.dpid", "output.dpid")])
 def test_a_key_in_the_wrong_section_is_told_with_the_right_one(key: str, belongs: str) -> None:
-    assert belongs in refused(at(key, 1))
+    check_refused(at(key, 1), key, belongs)
 
 
 @pytest.mark.parametrize(
-    "key, sentence",
+    "key, named",
     [
-        ("input", "input is missing: give it in the job file or as --input FILE."),
-        ("id", "id is missing: give it in the job file or as --id COLUMN."),
-        ("record", "record is missing: give it in the job file or as --signal COLUMN or --trait COLUMN."),
-        ("output", "output is missing: give it in the job file or as --to FOLDER and --dpid NUMBER."),
-        ("input.path", "input.path is missing: give it in the job file or as --input FILE."),
-        ("id.column", "id.column is missing: give it in the job file or as --id COLUMN."),
-        ("output.to", "output.to is missing: give it in the job file or as --to FOLDER."),
-        ("output.dpid", "output.dpid is missing: give it in the job file or as --dpid NUMBER."),
-        (
-            "record.signals",
-            "record names no signals and no traits, so there is nothing to send: give record.signals or "
-            "record.traits (--signal COLUMN, --trait COLUMN or a trait ID).",
-        ),
+        ("input", ["--input FILE"]),
+        ("id", ["--id COLUMN"]),
+        ("record", ["--signal COLUMN", "--trait COLUMN"]),
+        ("output", ["--to FOLDER", "--dpid NUMBER"]),
+        ("input.path", ["--input FILE"]),
+        ("id.column", ["--id COLUMN"]),
+        ("output.to", ["--to FOLDER"]),
+        ("output.dpid", ["--dpid NUMBER"]),
+        ("record.signals", ["record.signals", "record.traits", "--signal COLUMN", "--trait COLUMN"]),
     ],
 )
-def test_a_missing_key_is_told_with_its_flag(key: str, sentence: str) -> None:
+def test_a_missing_key_is_told_with_its_flag(key: str, named: list[str]) -> None:
     section, _, name = key.partition(".")
     kept = {k: v for k, v in RIGHT[section].items() if k != name}
     data = {k: v for k, v in RIGHT.items() if k != section} | ({section: kept} if name else {})
-    with pytest.raises(JobError) as caught:
+    with raises(JobError, "E-JOB-INVALID", *named) as caught:
         Job(**data)
-    assert str(caught.value) == sentence
+    assert str(caught.value).startswith(f"{section if key == 'record.signals' else key} ")
 
 
 def test_all_that_is_wrong_is_told_a_line_each() -> None:
-    assert refused({"output": {"dpid": "x", "mode": "y"}, "idd": {}}).splitlines() == [
-        "output.dpid is 'x'; a whole number is needed.",
-        "output.mode is 'y'; allowed is 'sync' or 'overwrite'.",
-        "idd is not a known key, did you mean 'id'?",
-    ]
+    said = refused({"output": {"dpid": "x", "mode": "y"}, "idd": {}})
+    assert [line.split()[0] for line in said.splitlines()] == ["output.dpid", "output.mode", "idd"]
 
 
 # --- wrong values -----------------------------------------------------------------------------------------------
 
-SIZE = 'a size is a number with a unit, such as "250MB" or "1GiB"'
-SEPARATOR = "a separator is one ASCII character, no double quote and no line end"
-ENCODING = 'an encoding is a name that Python knows, such as "utf-8", "cp1252" or "utf-16"'
-REJECTS = 'a number of rows, such as 1000, or a share of them, such as "10%"'
+SIZE = '"250MB"'
+SEPARATOR = "ASCII"
+ENCODING = '"utf-8"'
+REJECTS = '"10%"'
+MODES = "'sync' or 'overwrite'"
 
 
 @pytest.mark.parametrize(
     "key, value, needed",
     [
-        ("output.mode", "overwrte", "allowed is 'sync' or 'overwrite', did you mean 'overwrite'?"),
-        ("output.mode", "zzz", "allowed is 'sync' or 'overwrite'."),
-        ("output.mode", 5, "allowed is 'sync' or 'overwrite'."),
-        ("output.kind", "odd", "allowed is 'data', 'id-sync', 'c2c-id-sync' or 'odc', did you mean 'odc'?"),
-        ("output.compression", "gz", "allowed is 'gzip', 'none' or 'pgp', did you mean 'gzip'?"),
-        ("record.on_bad_value", "rejct", "allowed is 'clean', 'drop' or 'reject', did you mean 'reject'?"),
-        ("input.format", "xls", "allowed is 'csv', 'tsv', 'parquet', 'ndjson' or 'arrow'."),
-        ("output.dpid", "12x", "a whole number is needed."),
-        ("output.dpid", 1.5, "a whole number is needed."),
-        ("output.dpid", True, "a whole number is needed."),
-        ("output.dpid", [1], "a whole number is needed."),
-        ("output.target", "x", "a whole number is needed."),
-        ("run.threads", "many", "a whole number is needed."),
-        ("input.header", "maybe", "true or false is needed."),
-        ("id.trim", 5, "true or false is needed."),
-        ("id.column", 5, "a text is needed."),
-        ("output.to", 5, "a text is needed."),
-        ("record.signals", "a", "a list is needed."),
-        ("input.columns", "a", "a list is needed."),
-        ("output", "out", "a table is needed, as in [output]."),
-        ("record", 3, "a table is needed, as in [record]."),
-        ("report", "reports", "a table is needed, as in [report]."),
-        ("output.timestamp", "soon", "a whole number is needed."),
-        ("output.max_part_bytes", "big", f"{SIZE}."),
-        ("output.max_part_bytes", "250 XB", f"{SIZE}."),
-        ("output.max_part_bytes", "-1MB", f"{SIZE}."),
-        ("output.max_part_bytes", "1.1.1MB", f"{SIZE}."),
-        ("output.max_part_bytes", "", f"{SIZE}."),
-        ("input.separator", "||", f"{SEPARATOR}."),
-        ("input.separator", "", f"{SEPARATOR}."),
-        ("input.separator", '"', f"{SEPARATOR}."),
-        ("input.separator", "é", f"{SEPARATOR}."),
-        ("input.encoding", "utf8x", f"{ENCODING}."),
-        ("input.encoding", "", f"{ENCODING}."),
-        ("input.encoding", "base64", f"{ENCODING}."),
-        ("input.encoding", "undefined", f"{ENCODING}."),
-        ("report.max_rejects", "abc", f"{REJECTS}."),
-        ("report.max_rejects", "101%", f"{REJECTS}."),
-        ("report.max_rejects", "100.1%", f"{REJECTS}."),
-        ("report.max_rejects", "-1", f"{REJECTS}."),
-        ("report.max_rejects", "1.5", f"{REJECTS}."),
-        ("report.max_rejects", "", f"{REJECTS}."),
-        ("report.max_rejects", True, f"{REJECTS}."),
-        ("record.comma", ",", "what replaces a comma holds no comma, double quote, tab or newline."),
-        ("record.comma", '"', "what replaces a comma holds no comma, double quote, tab or newline."),
+        ("output.mode", "overwrte", "'overwrite'?"),
+        ("output.mode", "zzz", MODES),
+        ("output.mode", 5, MODES),
+        ("output.kind", "odd", "'odc'?"),
+        ("output.compression", "gz", "'gzip'?"),
+        ("record.on_bad_value", "rejct", "'reject'?"),
+        ("input.format", "xls", "'csv', 'tsv', 'parquet', 'ndjson' or 'arrow'"),
+        ("output.dpid", "12x", "number"),
+        ("output.dpid", 1.5, "number"),
+        ("output.dpid", True, "number"),
+        ("output.dpid", [1], "number"),
+        ("output.target", "x", "number"),
+        ("run.threads", "many", "number"),
+        ("input.header", "maybe", "true"),
+        ("id.trim", 5, "true"),
+        ("id.column", 5, "text"),
+        ("output.to", 5, "text"),
+        ("record.signals", "a", "list"),
+        ("input.columns", "a", "list"),
+        ("output", "out", "[output]"),
+        ("record", 3, "[record]"),
+        ("report", "reports", "[report]"),
+        ("output.timestamp", "soon", "number"),
+        ("output.max_part_bytes", "big", SIZE),
+        ("output.max_part_bytes", "250 XB", SIZE),
+        ("output.max_part_bytes", "-1MB", SIZE),
+        ("output.max_part_bytes", "1.1.1MB", SIZE),
+        ("output.max_part_bytes", "", SIZE),
+        ("input.separator", "||", SEPARATOR),
+        ("input.separator", "", SEPARATOR),
+        ("input.separator", '"', SEPARATOR),
+        ("input.separator", "é", SEPARATOR),
+        ("input.encoding", "utf8x", ENCODING),
+        ("input.encoding", "", ENCODING),
+        ("input.encoding", "base64", ENCODING),
+        ("input.encoding", "undefined", ENCODING),
+        ("report.max_rejects", "abc", REJECTS),
+        ("report.max_rejects", "101%", REJECTS),
+        ("report.max_rejects", "100.1%", REJECTS),
+        ("report.max_rejects", "-1", REJECTS),
+        ("report.max_rejects", "1.5", REJECTS),
+        ("report.max_rejects", "", REJECTS),
+        ("report.max_rejects", True, REJECTS),
+        ("record.comma", ",", "newline"),
+        ("record.comma", '"', "newline"),
     ],
 )
 def test_a_wrong_value_is_told_with_what_is_needed(key: str, value: object, needed: str) -> None:
-    assert refused(at(key, value)) == f"{key} is '{value}'; {needed}"
+    check_refused(at(key, value), key, f"'{value}'", needed)
 
 
 @pytest.mark.parametrize(
-    "changes, sentence",
+    "changes, key, named",
     [
-        (at("input.path", []), "input.path is empty; at least one is needed."),
-        (at("input.path", ["a", 5]), "input.path[1] is '5'; a text is needed."),
-        (
-            at("input.header", False),
-            "input.columns is missing: where input.header is false it names the columns, in their order.",
-        ),
-        (at("input", {"header": False, "columns": ["a", "a"]}), "input.columns names a column twice."),
-        (
-            at("id", {"type": "idfa", "case": "lower"}),
-            "id.case is 'lower', but IDs of type idfa are always written in upper case: leave it out.",
-        ),
-        (
-            at("id", {"type": "hashed_email", "case": "upper"}),
-            "id.case is 'upper', but IDs of type hashed_email are always written in lower case: leave it out.",
-        ),
+        (at("input.path", []), "input.path", ["empty"]),
+        (at("input.path", ["a", 5]), "input.path[1]", ["'5'", "text"]),
+        (at("input.header", False), "input.columns", ["input.header"]),
+        (at("input", {"header": False, "columns": ["a", "a"]}), "input.columns", ["twice"]),
+        (at("id", {"type": "idfa", "case": "lower"}), "id.case", ["'lower'", "idfa", "upper"]),
+        (at("id", {"type": "hashed_email", "case": "upper"}), "id.case", ["'upper'", "hashed_email", "lower"]),
     ],
 )
-def test_settings_that_contradict_each_other_are_told(changes: dict[str, Any], sentence: str) -> None:
-    assert refused(changes) == sentence
+def test_settings_that_contradict_each_other_are_told(changes: dict[str, Any], key: str, named: list[str]) -> None:
+    check_refused(changes, key, *named)
 
 
 def test_c4_traits_are_not_removed_in_overwrite_mode() -> None:
-    assert refused({"record": {"removed_traits": [1]}, "output": {"mode": "overwrite"}}) == (
-        "record.removed_traits cannot be used with output.mode 'overwrite': Audience Manager ignores d_unsid there, "
-        "since what is not in the file is removed anyway (C4)."
-    )
+    changes = {"record": {"removed_traits": [1]}, "output": {"mode": "overwrite"}}
+    check_refused(changes, "record.removed_traits", "output.mode", "'overwrite'", "(C4)")
     assert job({"record": {"removed_traits": [1]}}).record.removed_traits[0].value == "1"
 
 
 @pytest.mark.parametrize("timestamp", [123456789, 12345678901, 1366545717000, 0, -123456789, -1366545717])
 def test_n2_a_timestamp_has_ten_digits(timestamp: int) -> None:
-    assert refused(at("output.timestamp", timestamp)) == (
-        f"output.timestamp is '{timestamp}'; a timestamp is UNIX seconds with 10 digits, such as 1366545717 (N2)."
-    )
+    check_refused(at("output.timestamp", timestamp), "output.timestamp", f"'{timestamp}'", "10 digits", "(N2)")
 
 
 @pytest.mark.parametrize(
@@ -242,17 +225,12 @@ def test_n2_a_timestamp_has_ten_digits(timestamp: int) -> None:
     ],
 )
 def test_z1_a_part_is_neither_too_large_nor_too_small(key: str, value: object, most: str, page: str) -> None:
-    assert refused(at(f"output.{key}", value)) == (
-        f"output.{key} is '{value}'; a part has at least 100 and at most {most} bytes (Z1, {page})."
-    )
+    check_refused(at(f"output.{key}", value), f"output.{key}", f"'{value}'", "100", most, "Z1", page)
 
 
 @pytest.mark.parametrize("dpid, type_", [(dpid, type_.name) for dpid, type_ in GLOBAL_DATA_SOURCES.items()])
 def test_n4_a_global_data_source_needs_a_target(dpid: int, type_: str) -> None:
-    assert refused(at("output.dpid", dpid)) == (
-        f"output.target is missing: {dpid} is the global data source of IDs of type {type_}, so the file must "
-        "name the data source that the traits belong to (N4)."
-    )
+    check_refused(at("output.dpid", dpid), "output.target", str(dpid), type_, "(N4)")
     assert job(at("output", {"dpid": dpid, "target": 5678})).output.target == 5678
 
 
@@ -275,23 +253,19 @@ def test_n4_other_data_sources_need_no_target(dpid: int) -> None:
     ],
 )
 def test_a_sentence_is_in_our_words_and_on_one_line(key: str, value: object) -> None:
-    message = refused(at(key, value))
-    assert message.startswith(f"{key} is ")
-    assert message.isprintable()
-    assert "input should" not in message
-    assert "embedded" not in message
+    check_refused(at(key, value), key)
+    assert not any(word in refused(at(key, value)) for word in ("input should", "embedded"))
 
 
 @pytest.mark.parametrize("where", ["signals", "traits"])
 @pytest.mark.parametrize("item", [5.5, True])
 def test_an_item_of_a_wrong_type_is_not_told_to_be_a_toml_section(where: str, item: object) -> None:
-    message = refused(at(f"record.{where}", [item]))
-    assert message.startswith(f"record.{where}[0] is '{item}'; ")
-    assert f"as in [record.{where}[0]]" not in message
+    check_refused(at(f"record.{where}", [item]), f"record.{where}[0]", f"'{item}'")
+    assert f"[record.{where}[0]]" not in refused(at(f"record.{where}", [item]))
 
 
 def test_an_absurd_size_is_an_error_like_any_other() -> None:
-    assert refused(at("output.max_part_bytes", "9" * 400 + "GB")).startswith("output.max_part_bytes is '999")
+    check_refused(at("output.max_part_bytes", "9" * 400 + "GB"), "output.max_part_bytes", "'999")
 
 
 # --- signals and traits -----------------------------------------------------------------------------------------
@@ -299,25 +273,18 @@ def test_an_absurd_size_is_an_error_like_any_other() -> None:
 
 @pytest.mark.parametrize("key", ["-a", "--", "-"])
 def test_c5_a_key_never_starts_with_a_dash(key: str) -> None:
-    message = refused(signal(column="c", key=key))
-    assert message.startswith("record.signals[0] ")
-    assert (
-        f"the key '{key}' starts with a dash, which Audience Manager ignores (C5): give it a key of its own" in message
-    )
-    assert message.endswith('{ column = "c", key = "…" }.')
+    check_refused(signal(column="c", key=key), "record.signals[0]", f"'{key}'", "(C5)", '{ column = "c", key = "…" }')
 
 
 @pytest.mark.parametrize("key", ['a"b', "a=b", "a,b", "a\tb", "a\nb", "a\rb", "a\x7fb"])
 def test_c2_c6_a_key_holds_nothing_that_separates(key: str) -> None:
     for item in ({"column": "c", "key": key}, {"key": key, "value": "x"}, {"column": key}):
-        message = refused(signal(**item))
-        assert "holds a double quote, '=', a comma, a tab or a newline (C2, C6)" in message
-        assert message.isprintable()
+        check_refused(signal(**item), "record.signals[0]", "(C2, C6)")
 
 
 @pytest.mark.parametrize("key", ["", " "])
 def test_c2_a_key_is_not_empty(key: str) -> None:
-    assert "the key of a signal is empty (C2)" in refused(signal(column="c", key=key))
+    check_refused(signal(column="c", key=key), "record.signals[0]", "empty", "(C2)")
 
 
 @pytest.mark.parametrize(
@@ -326,44 +293,36 @@ def test_c2_a_key_is_not_empty(key: str) -> None:
 @pytest.mark.parametrize("form", [str.lower, str.upper, str.title])
 def test_c2_a_key_with_another_meaning_is_told_with_the_setting_to_use(key: str, setting: str, form: Any) -> None:
     for item in (form(key), {"column": "c", "key": form(key)}, {"key": form(key), "value": "x"}):
-        assert refused(at("record.signals", [item])).endswith(
-            f"the key '{form(key)}' means something else to Audience Manager (C2): use record.{setting} instead."
-        )
+        changes = at("record.signals", [item])
+        check_refused(changes, "record.signals[0]", f"'{form(key)}'", "(C2)", f"record.{setting}")
 
 
 @pytest.mark.parametrize("value", ["", 'a"b', "a\tb", "a\nb", "a\x00b"])
 def test_c6_a_constant_value_is_not_empty_and_holds_nothing_that_separates(value: str) -> None:
-    assert refused(signal(key="k", value=value)).endswith(
-        "the value of the constant signal 'k' is empty or holds a double quote, tab or newline (C6)."
-    )
+    check_refused(signal(key="k", value=value), "record.signals[0]", "'k'", "(C6)")
 
 
 @pytest.mark.parametrize("item", [{}, {"key": "k"}, {"column": "a", "key": "k", "value": "x"}])
 def test_a_signal_is_a_column_or_a_constant(item: dict[str, str]) -> None:
-    assert refused(signal(**item)).endswith(
-        'a signal is a column name, { column = "…", key = "…" }, or a constant { key = "…", value = "…" }.'
-    )
+    forms = ['{ column = "…", key = "…" }', '{ key = "…", value = "…" }']
+    check_refused(signal(**item), "record.signals[0]", *forms)
 
 
 @pytest.mark.parametrize("trait", ["12a", "1.5", "", "-1", " 1", "١"])
 def test_c3_a_constant_trait_is_digits_only(trait: str) -> None:
     for where in ("traits", "removed_traits"):
-        assert refused(at(f"record.{where}", [{"value": trait}])).endswith(
-            f"the trait ID '{trait}' is not digits only (C3)."
-        )
-    assert "(C3)" in refused(at("record.traits", [-5]))
+        check_refused(at(f"record.{where}", [{"value": trait}]), f"record.{where}[0]", f"'{trait}'", "(C3)")
+    check_refused(at("record.traits", [-5]), "record.traits[0]", "(C3)")
 
 
 @pytest.mark.parametrize("code", ["a,b", 'a"', "a\tb", ""])
 def test_c2_a_constant_integration_code_holds_nothing_that_separates(code: str) -> None:
-    assert refused(at("record.integration_codes", [{"value": code}])).endswith("(C2).")
+    check_refused(at("record.integration_codes", [{"value": code}]), "record.integration_codes[0]", "(C2)")
 
 
 @pytest.mark.parametrize("separator", ["||", "", "a", "1", '"', "\n", "é"])
 def test_a_separator_of_traits_is_one_character_that_no_trait_holds(separator: str) -> None:
-    assert refused(at("record.traits", [{"column": "t", "separator": separator}])).endswith(
-        "a separator is one ASCII character, neither letter nor digit nor double quote nor line end."
-    )
+    check_refused(at("record.traits", [{"column": "t", "separator": separator}]), "record.traits[0]", "ASCII")
 
 
 def test_short_and_long_forms_mean_the_same() -> None:
@@ -482,7 +441,7 @@ def test_only_a_name_in_braces_is_a_variable(text: str) -> None:
 )
 def test_a_variable_that_is_not_set_is_told(changes: dict[str, Any], key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOT_SET", raising=False)
-    assert refused(changes) == f"{key} takes the environment variable NOT_SET, which is not set. Set NOT_SET."
+    check_named(refused(changes, "E-VARIABLE-UNSET"), key, "NOT_SET")
 
 
 @pytest.mark.parametrize(
@@ -523,7 +482,9 @@ def test_a_secret_is_in_no_error(changes: dict[str, Any], monkeypatch: pytest.Mo
 
 def test_a_secret_is_in_no_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VAR", "overwritten")
-    assert refused(at("output.mode", "${VAR}")) == "output.mode is '${VAR}'; allowed is 'sync' or 'overwrite'."
+    said = refused(at("output.mode", "${VAR}"))
+    check_named(said, "output.mode", "'${VAR}'")
+    assert "did you mean" not in said, "what is near to a secret tells of it"
 
 
 WITH_SECRET = [
@@ -618,11 +579,12 @@ URL = f"ftp://me:{PASSWORD}@host/x"
 )
 def test_a_password_in_an_address_is_in_no_error(changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOT_SET", raising=False)
-    assert PASSWORD not in refused(changes)
+    code = "E-VARIABLE-UNSET" if "NOT_SET" in str(changes) else "E-JOB-INVALID"
+    assert PASSWORD not in refused(changes, code)
 
 
 def test_a_password_in_a_setting_is_in_no_error() -> None:
-    with pytest.raises(JobError) as caught:
+    with raises(JobError, "E-SET-MALFORMED") as caught:
         parse_setting(f"output.to:{URL}")
     assert PASSWORD not in str(caught.value)
 
@@ -631,32 +593,28 @@ def test_a_password_in_a_setting_is_in_no_error() -> None:
 
 
 def test_a_missing_job_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(JobError) as caught:
-        Job.load(tmp_path / "none.toml")
     path = tmp_path / "none.toml"
-    assert str(caught.value) == (
-        f"There is no job file '{path}'. Write one, or give flags: aam-inbound convert --help."
-    )
+    with raises(JobError, "E-JOB-MISSING", f"'{path}'", "aam-inbound convert --help"):
+        Job.load(path)
 
 
 @pytest.mark.parametrize(
-    "content, said",
+    "content, code, said",
     [
-        (b"\xff\xfe", "cannot be read: it is not UTF-8."),
-        (b"[input\n", "is not valid TOML: Expected ']'"),
-        (b"a = 1\na = 2\n", "is not valid TOML: Cannot overwrite a value"),
+        (b"\xff\xfe", "E-JOB-READ", "UTF-8"),
+        (b"[input\n", "E-JOB-TOML", "line 1"),
+        (b"a = 1\na = 2\n", "E-JOB-TOML", "line 2"),
     ],
 )
-def test_a_job_file_that_cannot_be_read_is_told(content: bytes, said: str, tmp_path: Path) -> None:
+def test_a_job_file_that_cannot_be_read_is_told(content: bytes, code: str, said: str, tmp_path: Path) -> None:
     path = tmp_path / "job.toml"
     path.write_bytes(content)
-    with pytest.raises(JobError) as caught:
+    with raises(JobError, code, f"'{path}'", said):
         Job.load(path)
-    assert str(caught.value).startswith(f"The job file '{path}' {said}")
 
 
 def test_a_folder_is_no_job_file(tmp_path: Path) -> None:
-    with pytest.raises(JobError, match=r"The job file '.*' cannot be read: Is a directory\."):
+    with raises(JobError, "E-JOB-READ", f"'{tmp_path}'", os.strerror(errno.EISDIR)):
         Job.load(tmp_path)
 
 
@@ -706,11 +664,8 @@ def test_a_setting_is_toml_where_it_can_be_and_else_a_text(text: str, data: dict
 
 @pytest.mark.parametrize("text", ["output.mode", "", "=x", " =x", ".=x", "output.=x", ".mode=x", "a..b=x"])
 def test_what_is_no_setting_is_told(text: str) -> None:
-    with pytest.raises(JobError) as caught:
+    with raises(JobError, "E-SET-MALFORMED", f"--set '{text}'", "KEY=VALUE"):
         parse_setting(text)
-    assert (
-        str(caught.value) == f"--set '{text}' is not of the form KEY=VALUE. For example: --set output.mode=overwrite."
-    )
 
 
 FLAGS = [
@@ -795,7 +750,7 @@ def test_a_first_argument_that_is_no_job_file_is_the_first_input() -> None:
 
 @pytest.mark.parametrize("setting", ["input=x", "input.path=5", "input.path=true"])
 def test_a_first_argument_and_a_wrong_setting_of_the_input_are_an_error_like_any_other(setting: str) -> None:
-    with pytest.raises(JobError, match=r"^input"):
+    with raises(JobError, "E-JOB-INVALID", "input"):
         _job("in.csv", {"id.column": "id", "output.to": "out", "output.dpid": 1}, [setting, "record.signals=['a']"])
 
 
