@@ -23,6 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from converter import stops
 from converter._version import __version__
 from converter.delivery import Delivery, delivery_of, destination_of
 from converter.engine import Converted
@@ -134,6 +135,7 @@ def _resumed(job: Job, journal: Journal, past: Past, notify: Callable[[str], Non
     journal.go_on()
     delivery = delivery_of(job, destination_of(job, _moment_of(past).sent, job.output.max_part_bytes), journal)
     delivery.arrived, delivery.published = past.arrived, past.published
+    stops.hold()  # from here on it is known what is visible, and said
     try:
         delivery.publish()
         folder = report_folder(job)
@@ -325,6 +327,7 @@ class _Run:
 
     def _end_badly(self, error: BaseException) -> None:
         """Clean up after an error: remove everything, or keep what can be resumed."""
+        stops.hold()
         delivery = self._delivery
         if self._publishing:
             self._rejects.close()
@@ -407,6 +410,7 @@ class _Run:
 
     def _published(self, parts: Mapping[int, Part]) -> Report:
         """Make the parts visible, or raise where too few rows are left; write the report either way."""
+        stops.hold()  # from here on it is known what is visible, and said
         plan, ledger = self._plan, self._ledger
         if not (parts and plan.job.report.allows(ledger.rejects, ledger.read)):
             # Where parts are published one by one, those are out.

@@ -22,9 +22,10 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
+from converter import stops
 from converter.destinations import Settings, open_destination
 from converter.destinations.base import Arrived, Destination, Incoming
-from converter.errors import DestinationError, Finding, TransientError
+from converter.errors import DestinationError, Finding, StoppedError, TransientError
 from converter.job import Job, Transfer
 from converter.journal import Journal, Past, Try
 from converter.parts import Part, PartWriter
@@ -35,7 +36,9 @@ _FIRST_PAUSE = 0.5  # seconds; each further one is up to twice as long
 _LONGEST_PAUSE = 30.0
 # Who sends SIGTERM sends SIGKILL half a minute later, as a rule: a run that is over has ended before that.
 _LEAVE_SECONDS = 5.0
-_CLEAN_SECONDS = 15.0
+_CLEAN_SECONDS = 12.0
+_CLOSE_SECONDS = 3.0
+_BETWEEN_LOOKS = 0.1  # seconds: how soon a signal is seen that is noted only
 _T = TypeVar("_T")
 
 
@@ -90,6 +93,14 @@ def aside(work: Callable[[], _T]) -> Future[_T]:
 
     threading.Thread(target=do, name="delivery", daemon=True).start()
     return task
+
+
+def closed(destination: Destination) -> None:
+    """Give the connections of a destination back, as far as that can be done soon."""
+    if destination.direct:
+        destination.close()
+    else:
+        wait([aside(destination.close)], _CLOSE_SECONDS)
 
 
 class Replay(Protocol):
@@ -319,12 +330,23 @@ class Delivery:
         return not waiting
 
     def publish(self) -> None:
-        """Make all parts visible that are not yet, several at once, so that it is soon over."""
+        """Make all parts visible that are not yet, several at once, so that it is soon over.
+
+        A signal ends this, unless all are visible by the time that what was under way has ended.
+        """
+        if number := stops.asked():
+            raise StoppedError(number)
         waiting = sorted(set(self.arrived) - self.published)
         count = 1 if self.destination.direct else self._uploads
         tasks = [aside(partial(self._publish_all, waiting[first::count])) for first in range(min(count, len(waiting)))]
         self._tasks += tasks
-        wait(tasks, return_when=FIRST_EXCEPTION)
+        while wait(tasks, _BETWEEN_LOOKS, FIRST_EXCEPTION).not_done:
+            self.raise_failure()
+            if number := stops.asked():
+                self._let_go()
+                if set(self.arrived) - self.published:
+                    raise StoppedError(number)
+                return
         self.raise_failure()
 
     def close(self) -> None:
@@ -458,7 +480,9 @@ class Delivery:
                     yield each
 
     def _let_go(self) -> bool:
-        """End what goes on, and say whether that has ended: a server that hangs is not waited for."""
+        """End what goes on, and say whether that has ended: a server that hangs is not waited for, and once only."""
+        if self._over.is_set():
+            return not self._is_left
         self._over.set()
         for spool in list(self._spools):
             spool.stop()
@@ -493,8 +517,7 @@ class Delivery:
         return task.done() and task.result()
 
     def _close(self) -> None:
-        with contextlib.suppress(DestinationError):  # everything has been said by then
-            self.destination.close()
+        closed(self.destination)
 
     def _sleep(self, seconds: float) -> None:
         if seconds > 0 and self._over.wait(seconds):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from converter.delivery import aside
+from converter.delivery import aside, closed
 from converter.errors import ConverterError, Finding
 from converter.job import Job
 from converter.plan import files_of, key_of, look_at, room_of, target_of
@@ -48,8 +48,7 @@ def _of_destination(job: Job, now: float | None) -> list[Finding]:
     try:
         found += aside(lambda: look_at(destination, names)).result()
     finally:
-        with contextlib.suppress(ConverterError):
-            destination.close()
+        closed(destination)
     if destination.direct and any(each.level == "error" for each in found):
         return found
     files: list[InputFile] = []

@@ -7,7 +7,6 @@ Messages never hold personal data or secrets: a file, a line, a column name, a r
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
@@ -38,6 +37,7 @@ CODES: dict[str, str] = {
     "E-INPUT-READ": "An input file or folder cannot be read.",
     "E-INPUT-REMOTE": "An input path is a URL of a kind that is not read.",
     "E-INPUT-STDIN": "Standard input cannot be read.",
+    "E-INTERNAL": "Something failed in a way that nobody had thought of: a bug.",
     "E-JOB-INVALID": "Keys or values of the job are wrong.",
     "E-JOB-MISSING": "There is no job file at the path given.",
     "E-JOB-READ": "The job file cannot be read.",
@@ -55,6 +55,7 @@ CODES: dict[str, str] = {
     "E-NAME-TAKEN": "A file with a name of the run is at the destination already, with other contents.",
     "E-NO-ROW-LEFT": "Every row was rejected or skipped: there is nothing to send (C10).",
     "E-NO-ROWS": "The input has no rows: there is nothing to send (C10).",
+    "E-OUTPUT-CLOSED": "Nobody reads standard output any more.",
     "E-OUTPUT-IN-USE": "A partial file for the output is there already.",
     "E-OUTPUT-TAKEN": "The output file is there already.",
     "E-OUTPUT-WRITE": "The output cannot be written.",
@@ -134,13 +135,14 @@ CODES: dict[str, str] = {
     "E-SFTP-USER": "No user is named for SFTP.",
     "E-SPILL-WRITE": "Rows cannot be kept in `run.spill_dir`.",
     "E-SPOOL-WRITE": "A part cannot be kept in `run.spill_dir` while it is sent.",
-    "E-STDOUT": "Standard output is closed.",
+    "E-STDOUT": "Standard output is closed, or cannot be written.",
     "E-STOPPED": "The command was stopped by a signal.",
     "E-SYNC-ADDRESS": "An address for synchronization cannot be made as asked.",
     "E-THREADS": "The system does not let the process start the threads it needs.",
     "E-TO-MALFORMED": "`output.to` cannot be parsed.",
     "E-TO-SCHEME": "`output.to` is a URL of a kind that is no destination.",
     "E-TOO-MANY-REJECTS": "More rows were rejected than `report.max_rejects` allows.",
+    "E-USAGE": "The command line is wrong.",
     "E-VARIABLE-UNSET": "The job takes an environment variable that is not set.",
     "W-ABORT-REFUSED": "Uploads that are given up cannot be aborted.",
     "W-BETA": "The beta environment checks names and syntax only (T1).",
@@ -156,6 +158,7 @@ CODES: dict[str, str] = {
     "W-MATCH-ROWS": "Rows were left out of a comparison, since they are malformed.",
     "W-MATCH-TYPE": "Most IDs look like IDs of another type.",
     "W-NAMES-UNSEEN": "The destination does not tell which names are taken.",
+    "W-OUTPUT-LOST": "What was done cannot be printed.",
     "W-READ-REFUSED": "The destination does not let parts be read back.",
     "W-REMOVE-REFUSED": "The destination does not let files be removed.",
     "W-RUN-GIVEN-UP": "An earlier run of the job, of which parts are visible, was given up.",
@@ -201,10 +204,11 @@ class Finding(NamedTuple):
 class Reported(BaseException):
     """What ends a command with a code of `CODES`, a sentence and, where there is one, what to do next.
 
-    `exit_code` is what the command line ends with.
+    `exit_code` is what the command line ends with. `visible` are the URLs of parts of the run that are out.
     """
 
     exit_code = 1
+    visible: tuple[str, ...] = ()
 
     def __init__(self, code: str, message: str, hint: str = "") -> None:
         super().__init__(code, message, hint)
@@ -274,6 +278,10 @@ class ResumeError(ConverterError):
     """What a run that died has left does not fit to what is there now. Nothing more was published."""
 
 
+class InternalError(ConverterError):
+    """Something failed that nobody had thought of: a bug. Its cause tells what."""
+
+
 class LedgerError(ConverterError):
     """Rows went in and did not come out, or the other way round. Nothing was published."""
 
@@ -285,11 +293,9 @@ class TooManyRejectsError(ConverterError):
 
 
 class StoppedError(Reported):
-    """The run was stopped by a signal and has cleaned up after itself. No `Exception`, so that nothing swallows it."""
+    """A signal came. No `Exception`, so that nothing swallows it; who had published parts says so."""
 
-    def __init__(
-        self, signal_number: int, message: str = "Stopped: nothing was published and no partial file is left."
-    ) -> None:
+    def __init__(self, signal_number: int, message: str = "Stopped: nothing was published.") -> None:
         super().__init__("E-STOPPED", message)
         self.exit_code = 128 + signal_number
 
@@ -299,6 +305,8 @@ class StoppedError(Reported):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return `, did you mean 'X'?` for the known name nearest to `name`, or nothing."""
+    import difflib  # here, since a command that goes well needs none of it
+
     by_folded = {candidate.casefold(): candidate for candidate in known}
     close = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
     return f", did you mean '{shown(by_folded[close[0]])}'?" if close else ""

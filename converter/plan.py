@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
-from converter.delivery import aside, destination_of, warnings_of
+from converter.delivery import aside, closed, destination_of, warnings_of
 from converter.destinations import Destination
 from converter.document import Document
 from converter.engine import collected
@@ -223,7 +223,7 @@ def checked(plan: Plan) -> list[Finding]:
     try:
         return warnings_of([*aside(lambda: look_at(plan.destination, plan.names)).result(), room])
     except BaseException:
-        plan.destination.close()
+        closed(plan.destination)
         raise
 
 

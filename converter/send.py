@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from converter.delivery import Delivery, aside, delivery_of, destination_of, warnings_of
+from converter import stops
+from converter.delivery import Delivery, aside, closed, delivery_of, destination_of, warnings_of
 from converter.destinations import Destination
 from converter.errors import DestinationError, Finding, InputError, JobError, Reported, StoppedError
 from converter.inbound import Checked, check_file
@@ -169,7 +170,7 @@ def _asked(destination: Destination, name: FileName) -> list[Finding]:
     try:
         return warnings_of(aside(lambda: destination.check(name)).result())
     except BaseException:
-        destination.close()
+        closed(destination)
         raise
 
 
@@ -231,11 +232,13 @@ def _delivered(outgoing: list[_Outgoing], transfer: Transfer, delivery: Delivery
             pass
         for each in outgoing:
             each.file.check_unchanged()
+        stops.hold()  # from here on it is known what is visible, and said
         publishing = True
         journal.note("publishing", report={})
         delivery.publish()
         journal.note("done")
     except BaseException as error:
+        stops.hold()
         if publishing or (isinstance(error, DestinationError) and delivery.arrived):
             delivery.close()
         elif delivery.discard() and not delivery.published:

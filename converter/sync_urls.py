@@ -190,10 +190,10 @@ def _check_free(path: Path) -> None:
 
 
 def _to_stream(call: Callable[..., object], *given: bytes | memoryview) -> None:
-    """Write to a stream; that nobody reads it any more is for the caller to see."""
+    """Write to a stream."""
     try:
         call(*given)
-    except BrokenPipeError:
-        raise
+    except BrokenPipeError as error:
+        raise DestinationError("E-OUTPUT-CLOSED", "Nobody reads the addresses any more.") from error
     except OSError as error:
         raise DestinationError("E-OUTPUT-WRITE", f"Cannot write the addresses: {error.strerror or error}.") from error

@@ -17,11 +17,12 @@ import pytest
 import typer
 
 import converter
-from converter.cli import _resources, app, progress
-from converter.cli.convert import _convert
-from converter.cli.signals import stop_on_signals
+from converter.cli import _resources, progress
+from converter.cli import run as run_command
+from converter.cli.app import app
+from converter.cli.outcome import Messages
 from converter.convert import Progress
-from converter.errors import ResourcesError, StoppedError
+from converter.errors import ResourcesError
 
 from .conftest import Run
 from .errors import check_told, raises
@@ -39,7 +40,8 @@ dpid = 1234
 timestamp = 1366545717
 """
 STEM = "ftp_dpm_1234_1366545717.sync"
-STOPPED = "Error [E-STOPPED]: Stopped: nothing was published and no partial file is left.\n"
+NAMED = f"{STEM}.1"
+STOPPED = "Error [E-STOPPED]: Stopped: nothing was published.\n"
 ENVIRONMENT = {
     key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR")
 } | {"TERM": "xterm", "PYTHONIOENCODING": "utf-8"}
@@ -108,7 +110,7 @@ def test_the_help_shows_each_example_on_a_line_of_its_own(tmp_path: Path) -> Non
 def test_the_help_loads_none_of_the_large_libraries(tmp_path: Path) -> None:
     large = {"polars", "pydantic", "pyarrow", "numpy", "pandas"}
     shown = python(
-        "import sys; from converter.cli import app\n"
+        "import sys; from converter.cli.app import app\n"
         "loaded = lambda: {name.partition('.')[0] for name in sys.modules}\n"
         "for args in ([], ['--help']):\n"
         "    try: app(args)\n"
@@ -127,10 +129,8 @@ def loaded(folder: Path, *args: str) -> set[str]:
     """The modules that a process has loaded once the command is done there."""
     shown = python(
         "import sys\n"
-        "from converter.cli import main\n"
-        f"sys.argv = ['aam-inbound', *{args!r}]\n"
-        "try: main()\n"
-        "except SystemExit as end: assert not end.code, end.code\n"
+        "from converter.cli import Messages, run\n"
+        f"assert run({list(args)!r}, Messages()) == 0\n"
         "print('LOADED', *sys.modules)\n",
         folder,
     )
@@ -150,13 +150,25 @@ def test_a_table_in_another_encoding_needs_no_more(folder: Path) -> None:
     assert not loaded(folder, "convert", "job.toml", "--set", "input.encoding=cp1252") & {"pyarrow", "pandas", "rich"}
 
 
-def test_garbage_is_looked_for_again_once_the_command_is_loaded(folder: Path) -> None:
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["convert", "job.toml"],
+        ["doctor", "job.toml"],
+        ["match", "in.csv", "in.csv"],
+        ["send", NAMED, "--to", "sent"],
+        ["sync-urls", "in.csv", "--id", "id", "--dpid", "12345", "-o", "urls.csv"],
+    ],
+    ids=lambda args: args[0],
+)
+def test_garbage_is_looked_for_again_once_the_command_is_loaded(args: list[str], folder: Path) -> None:
+    (folder / NAMED).write_text('customer-0001\t"a"="x"\n')
     shown = python(
-        "import gc, sys\n"
-        "from converter.cli import main\n"
-        "sys.argv = ['aam-inbound', 'convert', 'job.toml']\n"
-        "try: main()\n"
-        "except SystemExit: print(gc.isenabled(), gc.get_freeze_count() > 10_000)\n",
+        "import gc\n"
+        "from converter.cli import Messages, run\n"
+        "gc.disable()  # as `main` does\n"
+        f"assert run({args!r}, Messages()) == 0\n"
+        "print(gc.isenabled(), gc.get_freeze_count() > 10_000)\n",
         folder,
     )
     assert shown.splitlines()[-1] == "True True"
@@ -344,8 +356,9 @@ def test_a_dry_run_writes_nothing_and_masks_ids(folder: Path) -> None:
 
 
 def test_a_dry_run_shows_names_with_brackets_as_they_are(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    run.write("id,price[eur],x[/b]\ncustomer-0001,1,2\n")
-    _convert(run.make_job(record={"signals": ["price[eur]", "x[/b]"]}), "auto", dry_run=True, resume=False)
+    path = run.write("id,price[eur],x[/b]\ncustomer-0001,1,2\n")
+    flags = ["--id", "id", "--signal", "price[eur]", "--signal", "x[/b]", "--dpid", "1234", "--to", str(run.out)]
+    assert run_command(["convert", str(path), *flags, "--dry-run"], Messages()) == 0
     out = capsys.readouterr().out
     assert "id, price[eur], x[/b]" in out
     assert '"price[eur]"="1","x[/b]"="2"' in out
@@ -361,13 +374,18 @@ def test_progress_json_prints_json_lines_alone(folder: Path) -> None:
     assert (code, out) == (0, "")
     lines = [json.loads(line) for line in error.splitlines()]
     assert lines[-1]["event"] == "done"
-    assert lines[-1]["report"] == json.loads((folder / f"reports/{STEM}.report.json").read_bytes())
-    assert [each["code"] for each in lines[-1]["report"]["warnings"]] == ["W-ID-TYPE-SOURCE", "W-ID-WITH-HYPHEN"]
+    report = json.loads((folder / f"reports/{STEM}.report.json").read_bytes())
+    assert lines[-1] == {"event": "done", "exit_code": 0, "outcome": "done", "error": None} | report
+    warnings = [each["code"] for each in lines[-1]["warnings"]]
+    assert warnings == ["W-ID-TYPE-SOURCE", "W-ID-WITH-HYPHEN"]
+    assert [each["code"] for each in lines if each["event"] == "warning"] == warnings
 
 
 def test_a_warning_is_shown_once(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    run.write("id,a\n1,x\n")
-    _convert(run.make_job(id={"type": "maid"}), "auto", dry_run=False, resume=False)
+    path = run.write("id,a\n1,x\n")
+    flags = ["--id", "id", "--id-type", "maid", "--signal", "a", "--dpid", "1234", "--to", str(run.out)]
+    flags += ["--report-dir", str(run.folder / "reports")]
+    assert run_command(["convert", str(path), *flags], Messages()) == 0
     assert "".join(capsys.readouterr()).count("W-ID-TYPE-SOURCE") == 1
 
 
@@ -406,7 +424,7 @@ def test_progress_as_lines_and_as_json_is_shown_now_and_then(
     shown = {}
     for mode in ("auto", "json"):
         now = 0
-        with progress.showing(mode) as update:  # type: ignore[arg-type]
+        with progress.showing(mode, Messages(events=mode == "json")) as update:  # type: ignore[arg-type]
             assert update is not None
             for _ in range(100):
                 now += 1
@@ -486,17 +504,3 @@ def test_a_signal_ends_a_run_with_nothing_left(number: int, code: int, begun: st
         process.kill()
     assert (process.returncode, out, error) == (code, "", STOPPED)
     assert files(folder) == {"in.csv", "job.toml"}
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_is_an_error_and_a_second_one_does_not_disturb_the_cleaning_up(number: int) -> None:
-    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        stop_on_signals()
-        with pytest.raises(StoppedError, match="Stopped: nothing was published and no partial file is left") as stopped:
-            signal.raise_signal(number)
-        signal.raise_signal(number)
-        assert stopped.value.exit_code == 128 + number
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)

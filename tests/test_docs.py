@@ -10,7 +10,7 @@ import pytest
 import typer.main
 
 from converter import Job
-from converter.cli import app
+from converter.cli.app import app
 from converter.document import all_keys
 from converter.errors import ConverterError, JobError, TooManyRejectsError
 from converter.sections.ids import Sync

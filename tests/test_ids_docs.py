@@ -14,7 +14,7 @@ import pytest
 import typer.main
 
 from converter import Job, convert
-from converter.cli import app
+from converter.cli.app import app
 from converter.normalise import normalised, steps_of
 from converter.sections.ids import Id
 from converter.spec.ids import GLOBAL_DATA_SOURCES, ID_TYPES, RECOGNISED

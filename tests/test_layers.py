@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "converter"
 ROOMS = [
     "_version",
     "errors",
+    "stops",
     "memory",
     "kernel",
     "ledger",

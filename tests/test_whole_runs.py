@@ -25,8 +25,7 @@ from typing import Any
 
 import pytest
 
-from converter import Job, convert, delivery
-from converter.cli.signals import stop_on_signals
+from converter import Job, convert, delivery, stops
 from converter.destinations import s3_client
 from converter.document import merge
 from converter.errors import ConverterError, DestinationError, InputError, ResumeError, StoppedError
@@ -200,8 +199,8 @@ def at_event(event: str, act: Callable[[], object], at: int = 1) -> Iterator[Non
 @contextlib.contextmanager
 def stopping() -> Iterator[None]:
     """Signals end a run, as they do on the command line."""
-    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
-    stop_on_signals()
+    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    stops.listen()
     try:
         yield
     finally:
@@ -249,7 +248,7 @@ def test_f2_a_signal_before_publishing_leaves_nothing(way: Way, event: str, numb
     with (
         stopping(),
         at_event(event, lambda: signal.pthread_kill(threading.main_thread().ident or 0, number)),
-        pytest.raises(StoppedError, match="nothing was published and no partial file is left") as stopped,
+        pytest.raises(StoppedError, match="nothing was published") as stopped,
     ):
         way.convert()
     assert stopped.value.exit_code == 128 + number

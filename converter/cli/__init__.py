@@ -1,84 +1,82 @@
 """The command line: one module a command. Only here are typer, printing and exit codes.
 
-Commands import what they need when they run, so that `--help` starts quickly.
+Signals are heard before anything large is loaded. A command's function, which typer calls, parses its flags and returns
+the command's work; `run` does that and prints what has become of it. Commands import what they need when they run, so
+that `--help` starts quickly.
 """
 
 from __future__ import annotations
 
 import contextlib
 import gc
-import io
 import os
 import sys
-from collections.abc import Iterator
-from typing import Annotated
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import NoReturn
 
-import typer
-
-from converter._version import __version__
-from converter.cli.convert import convert
-from converter.cli.doctor import doctor
-from converter.cli.lines import error_line
-from converter.cli.match import match
-from converter.cli.schema import schema
-from converter.cli.send import send
-from converter.cli.sync_urls import sync_urls
-from converter.cli.trace import traced
-from converter.errors import Reported, ResourcesError
-
-app = typer.Typer(
-    name="aam-inbound",
-    help="Turn CRM tables into the inbound files that Adobe Audience Manager accepts.",
-    epilog="Exit codes: 0 done; 1 failed; 2 the command line or the job is wrong; 3 more rejects than "
-    "--max-rejects allows; 130, 143 stopped by a signal.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-)
-app.command(no_args_is_help=True)(convert)
-app.command(no_args_is_help=True)(send)
-app.command(no_args_is_help=True)(match)
-app.command(no_args_is_help=True)(doctor)
-app.command(no_args_is_help=True)(sync_urls)
-app.command()(schema)
+from converter import stops
+from converter.cli import streams
+from converter.cli.outcome import Messages, Outcome
+from converter.errors import InternalError, Reported, ResourcesError, StoppedError
 
 
-def _version(value: bool) -> None:
-    if value:
-        print(f"aam-inbound {__version__}")
-        raise typer.Exit
+def main() -> NoReturn:
+    """Run the command line, and end the process at once.
+
+    At the end of an interpreter threads are waited for, and signals kill: nothing of that may change the exit code.
+    """
+    stops.listen()
+    messages = Messages.of(sys.argv[1:])
+    try:
+        streams.secure()
+        gc.disable()  # until all is loaded: nearly all of it stays, and looking it through is a tenth of the start
+        if not sys.warnoptions:
+            warnings.simplefilter("ignore")  # those of libraries are for who writes programs
+        sys.unraisablehook = lambda lost: _lost(lost.exc_value, messages)
+        threading.excepthook = lambda lost: _lost(lost.exc_value, messages)
+        code = run(sys.argv[1:], messages)
+    except StoppedError as error:  # it came before anything was begun, or beside another error
+        code = messages.end(Outcome.of(error))
+    os._exit(code)
 
 
-@app.callback()
-def _root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
-) -> None:
-    """Turn CRM tables into the inbound files that Adobe Audience Manager accepts."""
-
-
-def main() -> None:
-    """Run the command line; errors become one sentence on standard error and an exit code."""
-    gc.disable()  # until all is loaded: nearly all of it stays, and looking it through is a tenth of the start
-    debug = "--debug" in sys.argv
-    if not debug:
-        _silence_libraries()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that cannot show a character gets a question mark
+def run(args: Sequence[str], messages: Messages) -> int:
+    """Run the command line; return its exit code. What happens becomes one outcome, whatever it is."""
     try:
         with _resources():
-            app(prog_name="aam-inbound")
+            from converter.cli.app import parsed  # typer takes a while, and a signal may come
+
+            outcome = parsed(args)(messages)
+            if outcome.everything and not outcome.error:
+                return messages.end(outcome)  # a signal may still come between
     except Reported as error:
-        if debug:
-            print("".join(traced(error)), end="", file=sys.stderr)
-        print(error_line(error), file=sys.stderr)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("Stopped: nothing was published and no partial file is left.", file=sys.stderr)
-        sys.exit(130)
+        stops.hold()
+        outcome = Outcome.of(error)
+    except BaseException as error:  # a panic of the engine is no `Exception`
+        stops.hold()
+        outcome = Outcome.of(_internal(error))
+    return messages.end(outcome)
+
+
+def _internal(error: BaseException) -> InternalError:
+    """Return our error for one that nobody had thought of; its text is not told, since it may quote data."""
+    made = InternalError(
+        "E-INTERNAL",
+        f"Something failed in a way that nobody had thought of: {type(error).__module__}.{type(error).__qualname__}.",
+        "Please report it as a bug, with what the same command says with --debug.",
+    )
+    made.__cause__ = error
+    return made
+
+
+def _lost(error: BaseException | None, messages: Messages) -> None:
+    """Take what a destructor or a callback raised: nobody else can."""
+    if isinstance(error, StoppedError):
+        stops.raise_again()
+    elif error is not None:
+        messages.trace(error)
 
 
 @contextlib.contextmanager
@@ -101,18 +99,3 @@ def _resources() -> Iterator[None]:
             "The system does not let the process start another thread.",
             "Allow it more threads or more memory (ulimit -u, ulimit -v, the limits of the container).",
         ) from error
-
-
-def _silence_libraries() -> None:
-    """Keep standard error for ourselves.
-
-    Below Python, libraries write there as well: a damaged file that brings one to panic would print its trace, which
-    may quote the data, beside the one sentence.
-    """
-    if not isinstance(sys.stderr, io.TextIOWrapper):  # it was closed when the command was started
-        return
-    ours = os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding=sys.stderr.encoding, buffering=1)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stderr.fileno())
-    os.close(nowhere)
-    sys.stderr = ours

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gc
-import os
-import sys
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from converter.cli import machine
+from converter.cli.outcome import Messages, Outcome, Work
 from converter.cli.progress import Mode, showing
-from converter.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
     from converter.job import Job
@@ -70,8 +69,9 @@ def convert(
     progress: Annotated[
         Mode, typer.Option(metavar="auto|json|off", help="How progress is shown, on standard error.")
     ] = "auto",
-    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where something fails.")] = False,
-) -> None:
+    json_: Annotated[bool, typer.Option("--json", help="Print the outcome as one object of JSON.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+) -> Work:
     """Convert tables into inbound data files, as a job file or flags say.
 
     Flags go over what the job file says, and --set goes over flags.
@@ -81,8 +81,7 @@ def convert(
       aam-inbound convert job.toml
       aam-inbound convert crm.csv --id crm_id --dpid 1234 --signal gender --signal city=home_city --to out/
     """  # noqa: D301 - the mark keeps the lines that follow as they are
-    del debug  # main() looks for it
-    stop_on_signals()
+    del json_, debug  # `Messages.of` looks for them
     flags = {
         "input.path": input_ or None,
         "input.format": format_,
@@ -97,47 +96,46 @@ def convert(
         "report.max_rejects": max_rejects,
         "report.dir": report_dir,
     }
-    job = _job(job_file, flags, set_ or ())
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy reads this when imported; else it starts idle threads
-    if job.run.threads:  # the engine reads this when it is first imported
-        os.environ.setdefault("POLARS_MAX_THREADS", str(job.run.threads))
-    _convert(job, progress, dry_run=dry_run, resume=resume)
+    return partial(_converted, job_file, flags, set_ or (), progress, dry_run=dry_run, resume=resume)
 
 
-def _convert(job: Job, progress: Mode, *, dry_run: bool, resume: bool) -> None:
+def _converted(
+    job_file: str | None,
+    flags: dict[str, Any],
+    settings: Iterable[str],
+    progress: Mode,
+    messages: Messages,
+    *,
+    dry_run: bool,
+    resume: bool,
+) -> Outcome:
+    job = _job(job_file, flags, settings)
+    machine.before_loading(job.run.threads)
     from converter.cli import summary
     from converter.convert import convert as run
 
-    gc.freeze()  # what is loaded stays, so it need not be looked through; main() has turned that off
-    gc.enable()
+    machine.loaded()
     if dry_run:
-        _show_plan(job)
-        return
-    with showing(progress) as update:
-        report = run(job, progress=update, notify=_notice, resume=resume)
-    if progress == "json":
-        sys.stderr.write('{"event": "done", "report": ' + _one_line(report.to_json()) + "}\n")
-    elif progress != "off":
-        summary.show(report)
+        return _planned(job)
+    with showing(progress, messages) as update:
+        report = run(job, progress=update, notify=messages.notice, resume=resume)
+    return Outcome(
+        fields=report.as_dict(),
+        show=partial(summary.show, report) if progress == "auto" else Outcome.show,
+        warnings=report.warnings,
+    )
 
 
-def _show_plan(job: Job) -> None:
+def _planned(job: Job) -> Outcome:
     from converter.cli import preview
+    from converter.delivery import closed
     from converter.plan import plan
 
     checked = plan(job)
-    preview.show(checked)
-    checked.destination.close()
-
-
-def _notice(text: str) -> None:
-    print(text, file=sys.stderr)
-
-
-def _one_line(document: bytes) -> str:
-    import orjson
-
-    return orjson.dumps(orjson.loads(document)).decode()
+    closed(checked.destination)
+    return Outcome(
+        fields=preview.as_dict(checked), show=partial(preview.show, checked), warnings=job.warnings, everything=True
+    )
 
 
 def _job(job_file: str | None, flags: dict[str, Any], settings: Iterable[str]) -> Job:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import partial
 from typing import Annotated
 
 import typer
 
+from converter.cli import machine
 from converter.cli.lines import finding_line
-from converter.cli.signals import stop_on_signals
+from converter.cli.outcome import Messages, Outcome, Work
+from converter.errors import Finding
 
 
 def doctor(
@@ -16,20 +20,40 @@ def doctor(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any key of the job file; may be repeated.")
     ] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where something fails.")] = False,
-) -> None:
+    json_: Annotated[bool, typer.Option("--json", help="Print the findings as one object of JSON.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+) -> Work:
     """Check a job's input, folders and destination; convert nothing.
 
     A line for each finding: ok, warning or error, and what to do. Ends with 1 where there is an error.
     """
-    del debug  # main() looks for it
-    stop_on_signals()
-    from converter.doctor import doctor as findings_of
+    del json_, debug  # `Messages.of` looks for them
+    return partial(_looked, job_file, set_ or ())
+
+
+def _looked(job_file: str, settings: Iterable[str], messages: Messages) -> Outcome:
+    del messages
     from converter.document import changes_of
     from converter.job import Job
 
-    findings = findings_of(Job.load(job_file, changes_of(set_ or ())))
+    job = Job.load(job_file, changes_of(settings))
+    machine.before_loading(job.run.threads)
+    from converter.doctor import doctor as findings_of
+
+    machine.loaded()
+    findings = findings_of(job)
+    wrong = next((finding for finding in findings if finding.level == "error"), None)
+    return Outcome(
+        name="failed" if wrong else "done",
+        exit_code=1 if wrong else 0,
+        fields={"findings": [finding.as_dict() for finding in findings]},
+        show=partial(_show, findings),
+        warnings=[finding for finding in findings if finding.level == "warning"],
+        error=wrong,
+        everything=True,
+    )
+
+
+def _show(findings: Iterable[Finding]) -> None:
     for finding in findings:
         print(finding_line(finding))
-    if any(finding.level == "error" for finding in findings):
-        raise typer.Exit(1)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import gc
-import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from converter.cli.lines import warning_line
-from converter.cli.signals import stop_on_signals
+from converter.cli import machine
+from converter.cli.outcome import Messages, Outcome, Work
+from converter.errors import Finding
 
 if TYPE_CHECKING:
     from converter.report.matches import Match
@@ -40,10 +40,10 @@ def match(
             "--set", metavar="KEY=VALUE", help="Such as input.encoding, site.separator, run.memory; may be repeated."
         ),
     ] = None,
-    json_: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print the outcome as one object of JSON.")] = False,
     html: Annotated[str | None, typer.Option(metavar="FILE", help="Write a page of HTML, too.")] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where something fails.")] = False,
-) -> None:
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+) -> Work:
     """Compare the CRM's IDs with those that the web site sends, and recommend the [id] of a job.
 
     Counts how many match as they are, and how many in lower case, without zeros before them, hashed and so on. Rates
@@ -54,49 +54,62 @@ def match(
       aam-inbound match crm.csv site_ids.txt --id crm_id --site-no-header
       aam-inbound match 'exports/*.csv.gz' visits.parquet --id crm_id --site-id visitor --json
     """  # noqa: D301 - the mark keeps the lines that follow as they are
-    del debug  # main() looks for it
-    stop_on_signals()
+    del json_, debug  # `Messages.of` looks for them
+    files: dict[str, Any] = {"input": {"path": [crm]}, "site": {"path": [site_ids]}}
+    return partial(
+        _compared,
+        files,
+        set_ or [],
+        {"column": id_, "site_column": site_id},
+        id_type,
+        html,
+        headless=(no_header, site_no_header),
+    )
+
+
+def _compared(
+    files: dict[str, Any],
+    settings: list[str],
+    columns: dict[str, str | None],
+    id_type: str,
+    html: str | None,
+    messages: Messages,
+    *,
+    headless: tuple[bool, bool],
+) -> Outcome:
     from converter.document import changes_of, merge
     from converter.job import Comparison
 
-    files: dict[str, Any] = {"input": {"path": [crm]}, "site": {"path": [site_ids]}}
-    asked = Comparison(id_type=id_type, **merge(files, changes_of(set_ or ())))
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy reads this when imported; else it starts idle threads
-    if asked.run.threads:  # the engine reads this when it is first imported
-        os.environ.setdefault("POLARS_MAX_THREADS", str(asked.run.threads))
+    asked = Comparison(id_type=id_type, **merge(files, changes_of(settings)))
+    machine.before_loading(asked.run.threads)
     from converter.match import match as run
     from converter.match import without_header
     from converter.plan import concealing
 
-    gc.freeze()  # what is loaded stays, so it need not be looked through; main() has turned that off
-    gc.enable()
+    machine.loaded()
+    crm, site = (
+        without_header(each) if without else each
+        for each, without in zip((asked.input, asked.site), headless, strict=True)
+    )
     with concealing(asked):
         found = run(
-            without_header(asked.input) if no_header else asked.input,
-            without_header(asked.site) if site_no_header else asked.site,
-            column=id_,
-            site_column=site_id,
+            crm,
+            site,
+            **columns,
             type_=asked.id_type,
             run=asked.run,
-            notify=_say if sys.stderr.isatty() else None,
+            notify=messages.notice if sys.stderr.isatty() else None,
         )
     if html is not None:
         found.write_html(Path(html))
-    for warning in found.warnings:
-        _say(warning_line(warning, asked.conceal(str(warning))))
-    if json_:
-        import orjson
-
-        print(orjson.dumps(found.as_dict()).decode())
-    else:
-        _show(found)
+    warnings = [Finding(each.code, asked.conceal(each.message), asked.conceal(each.hint)) for each in found.warnings]
+    return Outcome(
+        fields=found.as_dict(), show=partial(_show, found, warnings, messages), warnings=warnings, everything=True
+    )
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)
-
-
-def _show(found: Match) -> None:
+def _show(found: Match, warnings: list[Finding], messages: Messages) -> None:
+    messages.warn(warnings)
     if sys.stdout.isatty():
         _draw(found)
         return

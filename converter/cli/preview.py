@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -18,6 +20,31 @@ from converter.spec.rules import Rule
 def show(plan: Plan) -> None:
     """Print what a run would do."""
     console().print(_preview(plan))
+
+
+def as_dict(plan: Plan) -> dict[str, Any]:
+    """Return what a run would do as plain data; IDs are masked."""
+    job = plan.job
+    return {
+        "name": plan.name.stem,
+        "job": job.public(),
+        "input": [{"path": job.conceal_path(str(file.path)), "bytes": file.size} for file in plan.files],
+        "ids": [
+            {"column": id_.column, "type": id_.type, "steps": [step.words for step in steps]}
+            for id_, steps in zip(job.ids, plan.records.id_steps, strict=True)
+        ],
+        "columns": list(plan.records.columns),
+        "first_part": job.conceal_path(plan.destination.url(plan.part_name(1))),
+        "part_bytes": plan.limits.part_bytes,
+        "part_raw_bytes": plan.limits.part_raw_bytes,
+        "encrypted_for": plan.key.fingerprint if plan.key else None,
+        "report": job.conceal_path(str(plan.report_path)),
+        "rejects": job.conceal_path(str(plan.rejects_path)),
+        "first_rows": [
+            {"fate": "written" if reason is None else _fate(plan.records.rules[reason]), "id": ids, "signals": signals}
+            for reason, ids, signals in _first_lines(plan)
+        ],
+    }
 
 
 def _preview(plan: Plan) -> RenderableType:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Literal
 
+from converter.cli.outcome import Messages
+
 if TYPE_CHECKING:
     from converter.convert import Progress
 
@@ -19,20 +21,20 @@ _SECONDS_BETWEEN_OBJECTS = 1.0
 
 
 @contextmanager
-def showing(mode: Mode) -> Iterator[Callable[[Progress], None] | None]:
+def showing(mode: Mode, messages: Messages) -> Iterator[Callable[[Progress], None] | None]:
     """Give a function that shows progress as `mode` asks, and take what it drew away at the end."""
     if mode == "off":
         yield None
     elif mode == "json":
-        yield _every(_SECONDS_BETWEEN_OBJECTS, _as_json)
+        yield _every(_SECONDS_BETWEEN_OBJECTS, messages)
     elif sys.stderr.isatty():
         with _bar() as update:
             yield update
     else:
-        yield _every(_SECONDS_BETWEEN_LINES, _as_line)
+        yield _every(_SECONDS_BETWEEN_LINES, messages)
 
 
-def _every(seconds: float, show: Callable[[Progress], None]) -> Callable[[Progress], None]:
+def _every(seconds: float, messages: Messages) -> Callable[[Progress], None]:
     """Show at most once in so many seconds."""
     last = time.monotonic()
 
@@ -40,27 +42,19 @@ def _every(seconds: float, show: Callable[[Progress], None]) -> Callable[[Progre
         nonlocal last
         if time.monotonic() - last >= seconds:
             last = time.monotonic()
-            show(progress)
+            messages.progress(_line(progress), asdict(progress))
 
     return update
 
 
-def _as_json(progress: Progress) -> None:
-    import orjson
-
-    sys.stderr.write(orjson.dumps({"event": "progress", **asdict(progress)}).decode() + "\n")
-    sys.stderr.flush()
-
-
-def _as_line(progress: Progress) -> None:
+def _line(progress: Progress) -> str:
     from converter.report.terminal import size
 
     share = progress.bytes_read / max(progress.bytes_total, 1)
-    sys.stderr.write(
+    return (
         f"{share:.0%}: {progress.rows:,} rows, {size(progress.bytes_read)} read, {progress.parts} parts finished, "
-        f"{progress.rejected:,} rejected, {progress.skipped:,} skipped, {progress.seconds:.0f} s\n"
+        f"{progress.rejected:,} rejected, {progress.skipped:,} skipped, {progress.seconds:.0f} s"
     )
-    sys.stderr.flush()
 
 
 @contextmanager

@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+import json
+from functools import partial
+from typing import Annotated, Any
 
-def schema() -> None:
+import typer
+
+from converter.cli.outcome import Messages, Outcome, Work
+
+
+def schema(
+    *,
+    json_: Annotated[bool, typer.Option("--json", help="Print it within the outcome, as other commands do.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+) -> Work:
     """Print the JSON schema of the job file."""
-    import json
+    del json_, debug  # `Messages.of` looks for them
+    return _made
 
+
+def _made(messages: Messages) -> Outcome:
+    del messages
     from converter.job import Job
 
-    print(json.dumps(Job.model_json_schema(), indent=2))
+    made = Job.model_json_schema()
+    return Outcome(fields={"schema": made}, show=partial(_show, made), everything=True)
+
+
+def _show(made: dict[str, Any]) -> None:
+    print(json.dumps(made, indent=2))

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Annotated, Any
+from collections.abc import Iterable
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from converter.cli.lines import warning_line
-from converter.cli.signals import stop_on_signals
+from converter.cli import machine
+from converter.cli.outcome import Messages, Outcome, Work
+
+if TYPE_CHECKING:
+    from converter.send import Sent
 
 
 def send(
@@ -32,8 +37,9 @@ def send(
         bool, typer.Option("--resume", help="Go on where sending these files died; start where it did not.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where something fails.")] = False,
-) -> None:
+    json_: Annotated[bool, typer.Option("--json", help="Print the outcome as one object of JSON.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+) -> Work:
     """Send inbound files that exist already: whole or not at all, and nothing is overwritten.
 
     \b
@@ -41,23 +47,42 @@ def send(
       aam-inbound send out/*.sync.*.gz --to s3://bucket/partner --set s3.acl=bucket-owner-full-control
       aam-inbound send out/*.gz --job job.toml --resume
     """  # noqa: D301 - the mark keeps the lines that follow as they are
-    del debug  # main() looks for it
-    stop_on_signals()
+    del json_, debug  # `Messages.of` looks for them
+    changes = {"output": {"to": to}} if to else {}
+    return partial(_sent, files, job_file, changes, set_ or (), check=not no_check, resume=resume, quiet=quiet)
+
+
+def _sent(
+    files: list[str],
+    job_file: str | None,
+    changes: dict[str, Any],
+    settings: Iterable[str],
+    messages: Messages,
+    *,
+    check: bool,
+    resume: bool,
+    quiet: bool,
+) -> Outcome:
     from converter.document import changes_of, merge
     from converter.job import Transfer
-    from converter.report.terminal import size
+
+    changes = merge(changes, changes_of(settings))
+    transfer = Transfer.load(job_file, changes) if job_file else Transfer(**merge({"output": {}}, changes))
+    machine.before_loading(transfer.run.threads)
     from converter.send import send as run
 
-    changes: dict[str, Any] = merge({"output": {"to": to}} if to else {}, changes_of(set_ or ()))
-    transfer = Transfer.load(job_file, changes) if job_file else Transfer(**merge({"output": {}}, changes))
-    sent = run(files, transfer, check=not no_check, resume=resume, notify=None if quiet else _say)
-    if quiet:
-        return
-    for warning in sent.warnings:
-        print(warning_line(warning), file=sys.stderr)
+    machine.loaded()
+    sent = run(files, transfer, check=check, resume=resume, notify=None if quiet else messages.notice)
+    return Outcome(
+        fields={"parts": [asdict(part) for part in sent.parts]},
+        show=Outcome.show if quiet else partial(_show, sent, messages),
+        warnings=sent.warnings,
+    )
+
+
+def _show(sent: Sent, messages: Messages) -> None:
+    from converter.report.terminal import size
+
+    messages.warn(sent.warnings)
     for part in sent.parts:
         print(f"{part.url}  {size(part.bytes)}")
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)

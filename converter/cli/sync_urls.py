@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import gc
-import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 
 import typer
 
-from converter.cli.lines import warning_line
-from converter.cli.signals import stop_on_signals
+from converter.cli import machine
+from converter.cli.outcome import Messages, Outcome, Work
+from converter.cli.streams import failure_of
 from converter.errors import Finding, JobError
 
 if TYPE_CHECKING:
@@ -54,8 +56,11 @@ def sync_urls(
     max_rejects: Annotated[
         str | None, typer.Option(metavar="N|P%", help="The most rows that may be rejected; more, and it fails. [10%]")
     ] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where something fails.")] = False,
-) -> None:
+    json_: Annotated[
+        bool, typer.Option("--json", help="Print the outcome as one object of JSON; with --output FILE.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+) -> Work:
     """Write the addresses that synchronise the IDs of tables by HTTP, one a row.
 
     Flags go over what the job file says, and --set goes over flags. What was read, written and rejected is told on
@@ -67,32 +72,39 @@ def sync_urls(
       aam-inbound sync-urls job.toml --redirect 'https://example.com/sync?id=${DD_UUID}' -o urls.csv
       aam-inbound sync-urls crm.parquet --id crm_id --dpid 1234 --set id.case=lower --image --format ndjson
     """  # noqa: D301 - the mark keeps the lines that follow as they are
-    del debug  # main() looks for it
-    stop_on_signals()
+    del debug  # `Messages.of` looks for it
+    if json_ and output == "-":
+        raise JobError("E-USAGE", "With --json, addresses cannot go to standard output.", "Give a file: --output FILE.")
     flags = {
         "id.column": id_,
         "id.type": id_type,
         "output.dpid": dpid,
         "report.max_rejects": max_rejects,
     }
-    job = _job([*(tables or ()), *(input_ or ())], job_file, flags, set_ or [])
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy reads this when imported; else it starts idle threads
-    if job.run.threads:  # the engine reads this when it is first imported
-        os.environ.setdefault("POLARS_MAX_THREADS", str(job.run.threads))
+    given = [*(tables or ()), *(input_ or ())]
+    how = {"redirect": redirect, "gdpr": gdpr, "gdpr_consent": gdpr_consent, "form": format_, "image": image}
+    return partial(_written, given, job_file, flags, set_ or [], output, how)
+
+
+def _written(
+    tables: list[str],
+    job_file: str | None,
+    flags: dict[str, Any],
+    settings: list[str],
+    output: str,
+    how: dict[str, Any],
+    messages: Messages,
+) -> Outcome:
+    job = _job(tables, job_file, flags, settings)
+    machine.before_loading(job.run.threads)
+    from converter.report import records_of, rule_warnings
     from converter.sync_urls import sync_urls as run
 
-    gc.freeze()  # what is loaded stays, so it need not be looked through; main() has turned that off
-    gc.enable()
-    ledger = run(
-        job,
-        _destination(output),
-        redirect=redirect,
-        gdpr=gdpr,
-        gdpr_consent=gdpr_consent,
-        form=format_,
-        image=image,
-    )
-    _show(ledger, job.warnings)
+    machine.loaded()
+    with _destination(output) as destination:
+        ledger = run(job, destination, **how)
+    warnings = [*job.warnings, *rule_warnings(ledger.warnings)]
+    return Outcome(fields=records_of(ledger), show=partial(_show, ledger, warnings, messages), warnings=warnings)
 
 
 def _job(tables: list[str], job_file: str | None, flags: dict[str, Any], settings: list[str]) -> SyncJob:
@@ -111,20 +123,24 @@ def _job(tables: list[str], job_file: str | None, flags: dict[str, Any], setting
     return SyncJob.load(job_file, changes) if job_file else SyncJob(**changes)
 
 
-def _destination(output: str) -> str | BinaryIO:
+@contextmanager
+def _destination(output: str) -> Iterator[str | BinaryIO]:
     """Return the file, or standard output, which may be closed."""
     if output != "-":
-        return output
-    stream: BinaryIO | None = getattr(sys.stdout, "buffer", None)
-    if stream is None:
+        yield output
+        return
+    if failure_of(sys.stdout):
         raise JobError("E-STDOUT", "Standard output is closed.", "Give a file: --output FILE.")
-    return stream
+    stream = open(sys.stdout.fileno(), "wb", closefd=False)  # noqa: SIM115 - ours takes what nobody reads, too
+    try:
+        yield stream
+    finally:
+        with suppress(OSError):  # it is flushed by then, or has failed
+            stream.close()
 
 
-def _show(ledger: Ledger, warnings: list[Finding]) -> None:
+def _show(ledger: Ledger, warnings: list[Finding], messages: Messages) -> None:
     """Tell what was done, on standard error."""
-    from converter.report import rule_warnings
-
     lines = [
         (f"{ledger.read:,}", "rows read"),
         (f"{ledger.written:,}", "addresses written"),
@@ -134,5 +150,4 @@ def _show(ledger: Ledger, warnings: list[Finding]) -> None:
     width = max(len(number) for number, _ in lines)
     for number, words in lines:
         print(f"{number:>{width}}  {words}", file=sys.stderr)
-    for warning in [*warnings, *rule_warnings(ledger.warnings)]:
-        print(warning_line(warning), file=sys.stderr)
+    messages.warn(warnings)

@@ -1,0 +1,88 @@
+"""What typer knows: the commands, and how a command line becomes the work that it asks for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, cast
+
+import typer
+
+from converter._version import __version__
+from converter.cli.convert import convert
+from converter.cli.doctor import doctor
+from converter.cli.match import match
+from converter.cli.outcome import Messages, Outcome, Work
+from converter.cli.schema import schema
+from converter.cli.send import send
+from converter.cli.sync_urls import sync_urls
+from converter.errors import JobError
+
+_UsageError = cast("type[Exception]", typer.BadParameter.__base__)  # of click, or of the one that typer brings along
+
+app = typer.Typer(
+    name="aam-inbound",
+    help="Turn CRM tables into the inbound files that Adobe Audience Manager accepts.",
+    epilog="Exit codes: 0 done; 1 failed; 2 the command line or the job is wrong; 3 more rejects than "
+    "--max-rejects allows; 129, 130, 143 stopped by a signal.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+app.command(no_args_is_help=True)(convert)
+app.command(no_args_is_help=True)(send)
+app.command(no_args_is_help=True)(match)
+app.command(no_args_is_help=True)(doctor)
+app.command(no_args_is_help=True)(sync_urls)
+app.command()(schema)
+
+
+def parsed(args: Sequence[str]) -> Work:
+    """Return the work that a command line asks for. Raises `JobError` where it is wrong."""
+    try:
+        found = typer.main.get_command(app).main(list(args), "aam-inbound", standalone_mode=False)
+    except SystemExit as end:  # of the completion of shells
+        found = end.code or 0
+    except _UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            error.show(sys.stderr)  # type: ignore[attr-defined]
+            found = 2
+        else:
+            raise _wrong(error) from error
+    if callable(found):
+        return cast("Work", found)
+    return _Printed(found if isinstance(found, int) else 0)
+
+
+class _Printed:
+    """The work of what typer has printed itself: help, the version, completions."""
+
+    def __init__(self, exit_code: int) -> None:
+        self._exit_code = exit_code
+
+    def __call__(self, messages: Messages) -> Outcome:
+        del messages
+        return Outcome(exit_code=self._exit_code, everything=True)
+
+
+def _wrong(error: Exception) -> JobError:
+    said = error.format_message().rstrip(".")  # type: ignore[attr-defined]
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "aam-inbound"
+    return JobError("E-USAGE", f"{said}.", f"See: {path} --help.")
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"aam-inbound {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Turn CRM tables into the inbound files that Adobe Audience Manager accepts."""

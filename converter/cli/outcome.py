@@ -1,0 +1,156 @@
+"""How commands end: one outcome, printed in one place, and one exit code.
+
+A command parses its flags and returns its work; the work returns an `Outcome`. Results go to standard output, as words
+or with `--json` as one object; all else goes to standard error, with `--progress json` as one object a line.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, TypeAlias
+
+from converter import stops
+from converter.cli.lines import error_line, warning_line
+from converter.cli.streams import failure_of
+from converter.cli.trace import traced
+from converter.errors import ConverterError, Finding, Reported, StoppedError
+
+_MOST_VISIBLE = 5  # URLs in a sentence; JSON has them all
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command has done.
+
+    `fields` are for `--json`, and `show` prints the same for people. `error` is what was wrong, or the first of that;
+    `cause` what was raised, if anything. Where the output is `everything` that a command does, it fails without.
+    """
+
+    name: str = "done"
+    exit_code: int = 0
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    show: Callable[[], None] = _nothing
+    warnings: Sequence[Finding] = ()
+    error: Finding | None = None
+    cause: Reported | None = None
+    everything: bool = False
+
+    @classmethod
+    def of(cls, error: Reported) -> Outcome:
+        """Return the outcome of a command that raised an error."""
+        name = "stopped" if isinstance(error, StoppedError) else "refused" if error.exit_code == 3 else "failed"
+        found = Finding(error.code, error.message, error.hint)
+        return cls(name, error.exit_code, error=found, cause=error)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return {
+            **self.fields,
+            "outcome": self.name,
+            "exit_code": self.exit_code,
+            "error": self._error(),
+            "warnings": [warning.as_dict() for warning in self.warnings],
+        }
+
+    def _error(self) -> dict[str, Any] | None:
+        if self.error is None:
+            return None
+        said: dict[str, Any] = {"code": self.error.code, "message": self.error.message, "hint": self.error.hint}
+        return {**said, "visible": list(self.cause.visible)} if self.cause and self.cause.visible else said
+
+
+class Messages:
+    """What is said while a command runs and at its end, as the command line asks for it."""
+
+    def __init__(self, *, as_json: bool = False, events: bool = False, debug: bool = False) -> None:
+        self.as_json = as_json
+        self.events = events
+        self.debug = debug
+
+    @classmethod
+    def of(cls, args: Sequence[str]) -> Messages:
+        """Look for the flags that count even where the command line is wrong."""
+        flags = list(args[: args.index("--")] if "--" in args else args)
+        events = "--progress=json" in flags or ("--progress", "json") in pairwise(flags)
+        return cls(as_json="--json" in flags, events=events, debug="--debug" in flags)
+
+    def notice(self, text: str) -> None:
+        """Say something on standard error."""
+        self._say("notice", text, message=text)
+
+    def warn(self, findings: Iterable[Finding]) -> None:
+        """Say on standard error what may be wrong."""
+        for each in findings:
+            self._say("warning", warning_line(each), code=each.code, message=each.message, hint=each.hint)
+
+    def progress(self, text: str, facts: Mapping[str, Any]) -> None:
+        """Say on standard error how far things are."""
+        self._say("progress", text, **facts)
+
+    def trace(self, error: BaseException) -> None:
+        """With `--debug`, say on standard error where an error comes from."""
+        if self.debug:
+            lines = "".join(traced(error)).rstrip("\n")
+            self._say("trace", lines, lines=lines.split("\n"))
+
+    def end(self, outcome: Outcome) -> int:
+        """Print an outcome and return the exit code; from here on signals do not change it."""
+        if outcome.error or not outcome.everything:
+            stops.end(outcome.exit_code)
+        if outcome.cause:
+            self.trace(outcome.cause)
+        if outcome.cause and outcome.error and outcome.error.code != "E-OUTPUT-CLOSED":
+            self._fail(outcome.cause)
+        elif self.events and not outcome.cause:
+            self.warn(outcome.warnings)
+            self._say("done", "", **outcome.as_dict())
+        if self.as_json:
+            print(json.dumps(outcome.as_dict(), default=str))
+        else:
+            outcome.show()
+        exit_code = self._printed(outcome)
+        stops.end(exit_code)
+        return exit_code
+
+    def _printed(self, outcome: Outcome) -> int:
+        """Return the exit code: printing may have failed. Whose reader has left is not told of it, as is the custom."""
+        failure = failure_of(sys.stdout)
+        if failure is None or outcome.exit_code:
+            return outcome.exit_code
+        reason = failure.strerror or type(failure).__name__
+        if outcome.everything:
+            if failure.errno != errno.EPIPE:
+                self._fail(ConverterError("E-STDOUT", f"Standard output cannot be written: {reason}."))
+            return 1
+        if failure.errno not in (errno.EPIPE, errno.EBADF):
+            self.warn([Finding("W-OUTPUT-LOST", f"All was done, but standard output cannot be written: {reason}.")])
+        return 0
+
+    def _fail(self, error: Reported) -> None:
+        facts = {"message": error.message, "hint": error.hint, "visible": list(error.visible)}
+        self._say("error", f"{error_line(error)}{_visible(error.visible)}", code=error.code, **facts)
+
+    def _say(self, event: str, text: str, **facts: Any) -> None:
+        line = json.dumps({"event": event, **facts}, default=str) if self.events else text
+        print(line, file=sys.stderr, flush=True)
+
+
+Work: TypeAlias = Callable[[Messages], Outcome]
+"""What a command does, once its flags are parsed."""
+
+
+def _visible(urls: Sequence[str]) -> str:
+    """Return a sentence that names what is visible, or the first of it."""
+    if not urls:
+        return ""
+    more = f" and {len(urls) - _MOST_VISIBLE:,} more" if len(urls) > _MOST_VISIBLE else ""
+    return f" Visible: {', '.join(urls[:_MOST_VISIBLE])}{more}."

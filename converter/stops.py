@@ -1,0 +1,96 @@
+"""When a signal may end a command, and when it is too late for that.
+
+A handler that raises can interrupt anything, cleaning up as well. So the first signal raises `StoppedError` only until
+somebody calls `hold`: who begins to publish, and who begins to clean up. From then on signals are noted, and who waits
+asks for them. A second signal ends the process at once, and leaves what a kill would leave.
+
+The command line calls `listen`. Programs that use the package have handlers of their own, and nothing here touches
+them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from types import FrameType
+from typing import NoReturn
+
+from converter.errors import StoppedError
+
+# The same signal often comes twice, as from `timeout`, which sends it to its child and to the group of both.
+_SAME_SECONDS = 0.25
+_AGAIN_SECONDS = 0.01
+_SHOW_CURSOR = b"\x1b[?25h\n"
+
+
+class _State:
+    """What is known of signals in this process."""
+
+    number: int | None = None  # the first one that came
+    at = 0.0
+    held = False
+    exit_code: int | None = None  # of a command that has ended, but for what it prints
+
+
+_state = _State()
+
+
+def listen() -> None:
+    """Handle SIGTERM, and SIGINT and SIGHUP unless they are ignored, as after `nohup` and in background jobs."""
+    global _state
+    _state = _State()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if number == signal.SIGTERM or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _handle)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+
+
+def hold() -> None:
+    """From now on a first signal is noted, and raises nothing."""
+    _state.held = True
+
+
+def end(exit_code: int) -> None:
+    """From now on a first signal does nothing, and the next one ends the process with this code."""
+    _state.held = True
+    _state.exit_code = exit_code
+
+
+def asked() -> int | None:
+    """Return the signal that has come, if any."""
+    return _state.number
+
+
+def raise_again() -> None:
+    """Raise soon what was lost, since it came up where nothing can be raised: in a destructor, for example."""
+    number, _state.number = _state.number, None
+
+    def send() -> None:
+        time.sleep(_AGAIN_SECONDS)
+        signal.pthread_kill(threading.main_thread().ident or 0, number or signal.SIGTERM)
+
+    threading.Thread(target=send, daemon=True).start()
+
+
+def _handle(number: int, frame: FrameType | None) -> None:
+    del frame
+    state = _state
+    if state.number is None:
+        state.number, state.at = number, time.monotonic()
+        if not state.held:
+            raise StoppedError(number)
+    elif time.monotonic() - state.at >= _SAME_SECONDS:
+        _end_now(128 + number if state.exit_code is None else state.exit_code)
+
+
+def _end_now(exit_code: int) -> NoReturn:
+    """End the process, with the cursor back on its terminal."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        if sys.stderr.isatty() and select.select([], [sys.stderr], [], 0)[1]:
+            os.write(sys.stderr.fileno(), _SHOW_CURSOR)
+    os._exit(exit_code)
