@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -37,7 +38,7 @@ _SLOW_TO_LOAD = [
 
 @dataclass(frozen=True)
 class Moment:
-    """When a run is killed.
+    """When a run is killed, or gets another signal.
 
     With an `event`: right before the run notes it for the so-manieth time, after what it tells of has happened; with
     the last line of the journal torn; or right after it. With `seconds` as well: so long after that, but for a torn line.
@@ -48,6 +49,7 @@ class Moment:
     event: str = ""
     times: int = 1
     how: How = "after"
+    signal: int = signal.SIGKILL
 
 
 def start(arguments: list[str], said: Path, moment: Moment | None) -> ForkServerProcess:
@@ -75,15 +77,15 @@ def _run(arguments: list[str], said: str, moment: Moment | None, environment: Ma
         threads = list(Path(f"/proc/{os.getppid()}/task").iterdir())
         assert len(threads) == 1, "what was loaded before the fork has started threads"
     if moment and moment.event:
-        _doom(moment)
+        doom(moment)
     from converter.cli import main
 
     sys.argv = ["aam-inbound", *arguments]
     main()
 
 
-def _doom(moment: Moment) -> None:
-    """Have the journal kill this process."""
+def doom(moment: Moment) -> None:
+    """Have the journal kill this process, at the moment of an event."""
     from converter.journal import Journal  # here, since it loads Polars
 
     note, go_on, left = Journal.note, Journal.go_on, moment.times
@@ -93,27 +95,31 @@ def _doom(moment: Moment) -> None:
         left -= event == moment.event
         due = event == moment.event and left == 0
         if due and moment.how == "before":
-            _die(moment.seconds)
+            _die(moment, moment.seconds)
         note(journal, event, **facts)
         if due and moment.how == "torn":
             with journal._lock:  # a line that is torn is the last one: nobody adds another
                 if journal._descriptor is not None:
                     os.ftruncate(journal._descriptor, os.fstat(journal._descriptor).st_size - 7)
-                _die(0)
+                _die(moment, 0)
         if due:
-            _die(moment.seconds)
+            _die(moment, moment.seconds)
 
     def going_on(journal: Journal) -> None:
         go_on(journal)
         if moment.event == "run":  # for this process, it begins here
-            _die(moment.seconds)
+            _die(moment, moment.seconds)
 
     Journal.note, Journal.go_on = noting, going_on  # type: ignore[method-assign]
 
 
-def _die(seconds: float) -> None:
-    """End at once, or in so many seconds: the system does it, whatever is going on then."""
-    if seconds:
-        signal.setitimer(signal.ITIMER_REAL, seconds)  # nothing handles its signal
+def _die(moment: Moment, seconds: float) -> None:
+    """End at once, or in so many seconds, whatever is going on then; by another signal only where it is not handled."""
+    if moment.signal != signal.SIGKILL and seconds:
+        late = threading.Timer(seconds, os.kill, (os.getpid(), moment.signal))
+        late.daemon = True
+        late.start()
+    elif seconds:
+        signal.setitimer(signal.ITIMER_REAL, seconds)  # nothing handles its signal, and the system sends it
     else:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), moment.signal)
