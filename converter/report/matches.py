@@ -5,6 +5,7 @@ No ID is in it: examples are masked. What settings hold, such as a text that IDs
 
 from __future__ import annotations
 
+import contextlib
 import html
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -126,7 +127,11 @@ class Match(NamedTuple):
         try:
             partial.write_text(self.to_html(), encoding="utf-8")
             partial.replace(path)
-        except OSError as error:
+        except BaseException as error:
+            with contextlib.suppress(OSError):  # the first error is the one to tell
+                partial.unlink(missing_ok=True)
+            if not isinstance(error, OSError):
+                raise
             raise DestinationError(
                 "E-PAGE-WRITE",
                 f"The page '{path}' cannot be written: {error.strerror}.",
