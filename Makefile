@@ -3,6 +3,7 @@
 # make lint   ruff and strict type checks
 # make slow   the tests that take minutes
 # make kill   kills runs at any moment and resumes them, ROUNDS times at each destination
+# make sweep  calls that fail, and signals, at any place of a run
 # make check  compares 1,000,000 lines with those of a plain Python script
 # make bench-small   ours against the floor, 100,000 rows; fails on a wrong line only
 # make bench  all benchmarks, an hour or so; make bench SCALE=0.01 for a trial
@@ -15,7 +16,7 @@ SCALE ?= 1
 RUNS ?= 3
 ROUNDS ?= 200
 
-.PHONY: demo test lint format slow kill check bench-small bench clean
+.PHONY: demo test lint format slow kill sweep check bench-small bench clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -42,6 +43,10 @@ slow: $(VENV)/.dev-ready
 
 kill: $(VENV)/.dev-ready
 	for place in folder s3 ftp sftp; do $(BIN)/python -m tests.kill $$place --rounds $(ROUNDS) || exit 1; done
+
+sweep: $(VENV)/.dev-ready
+	$(BIN)/python -m tests.sweep_faults
+	$(BIN)/python -m tests.sweep_signals
 
 check: $(VENV)/.ready
 	$(BIN)/python -m benchmarks check --rows 1000000

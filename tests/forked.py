@@ -110,9 +110,13 @@ class Forks:
 
     def close(self) -> None:
         """End the process."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
+        self._process.communicate()  # which closes both pipes
+
+    def __enter__(self) -> Forks:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def serve() -> list[str]:
@@ -125,8 +129,11 @@ def serve() -> list[str]:
         pid = os.fork()
         if pid == 0:
             return _become(json.loads(line))
-        print(pid, flush=True)
-        print(os.waitpid(pid, 0)[1], flush=True)
+        try:
+            print(pid, flush=True)
+            print(os.waitpid(pid, 0)[1], flush=True)
+        except BrokenPipeError:  # who asked has ended
+            os._exit(1)
     sys.exit()
 
 

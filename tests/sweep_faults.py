@@ -27,7 +27,20 @@ from pathlib import Path
 from .doomed import Moment
 from .forked import Ended, Fault, Forks
 from .kill import Server
-from .sweeping import Asked, Command, Convert, Match, Send, SyncUrls, asked_of, play_all, sentence, serving, share_of, told
+from .sweeping import (
+    Asked,
+    Command,
+    Convert,
+    Match,
+    Send,
+    SyncUrls,
+    asked_of,
+    play_all,
+    sentence,
+    serving,
+    share_of,
+    told,
+)
 
 CALLS = ("open", "write", "fsync", "rename", "link", "unlink", "mkdir")
 ERRORS = (errno.EACCES, errno.ENOSPC, errno.EIO, errno.EINTR)
@@ -104,26 +117,28 @@ class Sweep:
         """Play a share of all cases."""
         made = library()
         assert made, "there is no C compiler"
-        forks = Forks(made)
-        try:
-            command, _ = self._run(forks, "warming-up")
+        with Forks(made) as forks:
+            self._run(forks, "warming-up")
             command, ended = self._run(forks, "unharmed")
-        finally:
-            forks.close()
         assert ended.code == 0, f"exit code {ended.code}: {ended.errors}"
         command.check_done()
         cases = cases_of(_log_of(command), in_turns=self._kind.in_turns)
         return play_all(share_of(cases, share, seed), self._case, made)
 
     def _run(self, forks: Forks, name: str, case: Case | None = None) -> tuple[Command, Ended]:
-        command = self._kind.command(self._folder / f"{self._kind.name.replace(', ', '-').replace(' ', '-')}-{name}", self._server)
+        command = self._kind.command(
+            self._folder / f"{self._kind.name.replace(', ', '-').replace(' ', '-')}-{name}", self._server
+        )
         command.prepare()
         said = _said(command)
         said.mkdir(parents=True)
         if self._kind.killed:
             killed = forks.run(command.arguments, said, moment=self._kind.killed)
             assert killed.code < 0, f"not killed: {killed}"
-        arguments = [*(command.again if self._kind.killed else command.arguments), *(["--json"] if case and case.as_json else [])]
+        arguments = [
+            *(command.again if self._kind.killed else command.arguments),
+            *(["--json"] if case and case.as_json else []),
+        ]
         fault = Fault(f"{command.folder}/", str(said / "log"))
         if case:
             fault = Fault(fault.root, fault.log, case.call, case.pattern, case.nth, case.error)
@@ -143,8 +158,8 @@ class Sweep:
         assert ended.code in (codes if happened else (0,)), "not the right exit code"
         if case.as_json:
             told(ended)
-        else:
-            sentence(ended)
+        error = sentence(ended)
+        assert not command.visible() or "othing was published" not in error, "it says that nothing was published"
         command.check_left()
         if ended.code == 0:
             command.check_done()
@@ -188,7 +203,9 @@ def pattern_of(path: str) -> str:
     return re.sub(r"(?<![0-9a-z])[0-9a-f]{12}(?![0-9a-z])|\btmp\w{8}\b|#?\d+", "*", path)
 
 
-def sweep(place: str, share: float, seed: int, server: Server, folder: Path) -> Iterator[tuple[str, Counter[str], list[str]]]:
+def sweep(
+    place: str, share: float, seed: int, server: Server, folder: Path
+) -> Iterator[tuple[str, Counter[str], list[str]]]:
     """Play a share of all cases at a place, and tell what became of them for each kind of command."""
     for kind in KINDS[place]:
         yield kind.name, *Sweep(kind, server, folder).play(share, seed)

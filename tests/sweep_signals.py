@@ -104,16 +104,17 @@ class Sweep:
         assert ended.code in (0, 128 + case.moment.signal), "not the right exit code"
         command.check_left()
         visible = command.visible()
+        error = sentence(ended)
         if case.as_json:
             said = told(ended)
             assert said["outcome"] == ("stopped" if ended.code else "done"), f"the outcome is {said['outcome']}"
             if ended.code:
-                out = {url.rpartition("/")[2] for url in said["visible"]}
+                out = {url.rpartition("/")[2] for url in said["error"].get("visible", ())}
                 assert out == visible.keys(), f"visible are {sorted(visible)}, but it says {sorted(out)}"
-        else:
-            sentence(ended)
-            assert not ended.code or visible or "othing was published" in ended.errors, "it does not say that nothing is out"
-            assert not (ended.code and visible) or "othing was published" not in ended.errors, "it says that nothing is out"
+        elif error:
+            assert all(name in error for name in visible), f"visible are {sorted(visible)}, and it does not say so"
+            assert (".gz" in error) == bool(visible), "it names what is not visible"
+            assert ("othing was published" in error) == (not visible), f"{len(visible)} are visible: not what it says"
         if ended.code == 0:
             command.check_done()
             return "done"
@@ -170,7 +171,9 @@ def cases_of(seed: int, seconds: float, parts: int) -> list[Case]:
 JSON = bool(int(os.environ.get("SWEEP_JSON", "1")))
 
 
-def sweep(place: str, share: float, seed: int, server: Server, folder: Path) -> Iterator[tuple[str, Counter[str], list[str]]]:
+def sweep(
+    place: str, share: float, seed: int, server: Server, folder: Path
+) -> Iterator[tuple[str, Counter[str], list[str]]]:
     """Play a share of all cases at a place."""
     yield "convert", *Sweep(server, folder).play(share, seed)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-import os
 import queue
 import random
+import re
 import sys
 import tempfile
 import time
@@ -22,11 +22,12 @@ from typing import Any, TypeVar
 import orjson
 
 from .forked import Ended, Forks
-from .kill import PARTIAL, PART_BYTES, SERVERS, Server, check_done, events_of, lines_of, rows, whole
+from .kill import PART_BYTES, PARTIAL, SERVERS, Server, check_done, events_of, lines_of, rows, whole
 
 ROWS = 9_000
 REJECTED = 90
 SIDE_BY_SIDE = 2
+BUG = "E-INTERNAL"
 _SHOWN = 30  # failures; more of a kind tell nothing new
 _Case = TypeVar("_Case")
 
@@ -212,7 +213,9 @@ class Match(_Local):
     def prepare(self) -> None:
         super().prepare()
         for name, first in (("crm.csv", 0), ("site.csv", ROWS)):
-            (self.folder / name).write_text("id\n" + "".join(f"user{n:0240d}\n" for n in range(first, first + ROWS // 3)))
+            (self.folder / name).write_text(
+                "id\n" + "".join(f"user{n:0240d}\n" for n in range(first, first + ROWS // 3))
+            )
         self.arguments = ["match", *(str(self.folder / name) for name in ("crm.csv", "site.csv"))]
         self.arguments += ["--html", str(self.folder / self.file), "--set", "run.memory=1000000"]
         self.arguments += ["--set", f"run.spill_dir={self.folder / 'spill'}"]
@@ -238,25 +241,30 @@ def rejects_in(path: Path) -> list[dict[str, Any]]:
     return [orjson.loads(line) for line in text.splitlines()]
 
 
+_ERROR = re.compile(r"Error \[(E-[A-Z0-9-]+)\]: .")
+
+
 def told(ended: Ended) -> dict[str, Any]:
     """What a command with --json says of itself; fail unless that is one object, and true of the exit code."""
-    assert "Traceback" not in ended.errors, f"a traceback: {ended.errors[-2000:]}"
+    assert "Traceback" not in ended.errors, "a traceback"
     try:
-        said = orjson.loads(ended.output)
+        (line,) = ended.output.splitlines()
+        said: dict[str, Any] = orjson.loads(line)
     except ValueError as error:
-        raise AssertionError(f"exit code {ended.code}, but no object: {ended.output!r} {ended.errors!r}") from error
-    assert said["exit_code"] == ended.code, f"exit code {ended.code}, but it says {said['exit_code']}"
-    assert (said["error"] is None) == (ended.code == 0), f"exit code {ended.code} with {said['error']}"
-    assert isinstance(said, dict)
+        raise AssertionError("not one object is on standard output") from error
+    assert said["exit_code"] == ended.code, f"it says exit code {said['exit_code']}"
+    assert (said["error"] is None) == (ended.code == 0), f"exit code {ended.code}, with the error {said['error']}"
+    assert ended.code == 0 or said["error"]["code"] != BUG, "an error that nobody had thought of"
     return said
 
 
 def sentence(ended: Ended) -> str:
-    """The error that a command without --json tells; fail unless there is one where the exit code says so."""
-    assert "Traceback" not in ended.errors, f"a traceback: {ended.errors[-2000:]}"
-    errors = [line for line in ended.errors.splitlines() if line.startswith("Error: ")]
-    assert len(errors) == (ended.code != 0), f"exit code {ended.code}, with {ended.errors!r}"
-    return errors[0] if errors else ""
+    """The one error that a command tells on standard error; fail unless there is one where the exit code says so."""
+    assert "Traceback" not in ended.errors, "a traceback"
+    errors = [line for line in ended.errors.splitlines() if _ERROR.match(line)]
+    assert len(errors) == (ended.code != 0), f"exit code {ended.code}, with {len(errors)} errors"
+    assert not any(f"[{BUG}]" in line for line in errors), "an error that nobody had thought of"
+    return "".join(errors)
 
 
 # How cases are drawn and played.
@@ -279,9 +287,7 @@ def play_all(
     with ExitStack() as stack:
         free: queue.SimpleQueue[Forks] = queue.SimpleQueue()
         for _ in range(SIDE_BY_SIDE):
-            forks = Forks(library)
-            stack.callback(forks.close)
-            free.put(forks)
+            free.put(stack.enter_context(Forks(library)))
 
         def one(number: int) -> None:
             forks = free.get()
@@ -316,7 +322,9 @@ def asked_of(program: str, description: str | None) -> Asked:
     return Asked([given.place] if given.place else list(SERVERS), given.share, given.seed)
 
 
-def serving(place: str, run: Callable[[Server, Path], Iterator[tuple[str, Counter[str], list[str]]]], seed: int) -> bool:
+def serving(
+    place: str, run: Callable[[Server, Path], Iterator[tuple[str, Counter[str], list[str]]]], seed: int
+) -> bool:
     """Start a server, run, and print a line for each kind of command; say whether all was right."""
     sound = True
     with tempfile.TemporaryDirectory() as folder, SERVERS[place](Path(folder)) as server:

@@ -616,6 +616,11 @@ def test_a_page_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DestinationError, match=r"none/page\.html' cannot be written: No such file") as raised:
         found.write_html(tmp_path / "none" / "page.html")
     assert raised.value.hint == "Choose another file with --html."
+    (tmp_path / "page.html").mkdir()
+    with pytest.raises(DestinationError):
+        found.write_html(tmp_path / "page.html")
+    assert not (tmp_path / "page.html.partial").exists()
+    (tmp_path / "page.html").rmdir()
     found.write_html(tmp_path / "page.html")
     found.write_html(tmp_path / "page.html")
     assert (tmp_path / "page.html").read_text() == found.to_html()

@@ -1,0 +1,190 @@
+"""A tenth of the sweeps of faults and of signals, and that these would notice what is wrong."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from . import sweep_faults, sweep_signals
+from .doomed import Moment
+from .forked import Ended, Fault, Forks
+from .kill import EVENTS, SERVERS, Server
+from .servers import required
+from .sweeping import Convert, Match, Send, SyncUrls, sentence, share_of, told
+
+SHARE = 0.1
+SEED = 7
+
+
+@pytest.fixture(scope="module")
+def library() -> Path:
+    return sweep_faults.library() or required("no C compiler is installed: apt-get install gcc libc6-dev")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with SERVERS["folder"](tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def forks() -> Iterator[Forks]:
+    with Forks() as forks:
+        yield forks
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", SERVERS)
+def test_a_call_that_fails_once_is_told_and_leaves_nothing_half(tmp_path: Path, place: str, library: Path) -> None:
+    with SERVERS[place](tmp_path) as server:
+        for kind, outcomes, failures in sweep_faults.sweep(place, SHARE, SEED, server, tmp_path):
+            assert not failures, "\n".join(failures)
+            assert outcomes, f"no case of {kind}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", SERVERS)
+def test_a_signal_at_any_moment_is_told_as_it_is(tmp_path: Path, place: str) -> None:
+    with SERVERS[place](tmp_path) as server:
+        for _, outcomes, failures in sweep_signals.sweep(place, SHARE, SEED, server, tmp_path):
+            assert not failures, "\n".join(failures)
+            assert sum(outcomes.values()) == sweep_signals.MOMENTS * SHARE
+
+
+def test_what_fails_is_the_call_that_was_asked_for(tmp_path: Path, server: Server, library: Path) -> None:
+    command = Convert(tmp_path / "run", server)
+    command.prepare()
+    fault = Fault(f"{command.folder}/", str(tmp_path / "log"), "link", "in/*.gz", 2, errno.EIO)
+    with Forks(library) as forks:
+        ended = forks.run(command.arguments, tmp_path, fault=fault)
+    assert ended.code == 1
+    assert "[E-FOLDER-WRITE]" in sentence(ended)
+    log = (tmp_path / "log").read_text().splitlines()
+    (failed,) = [line for line in log if line.startswith("! ")]
+    links = [line for line in log if "link " in line and "unlink" not in line]
+    assert failed == links[1]
+    assert len(command.visible()) == 1
+
+
+def test_calls_of_one_kind_of_file_fail_at_the_first_the_middle_and_the_last() -> None:
+    assert sweep_faults.pattern_of("reports/data_1234.0123456789ab.journal") == "reports/data_*.*.journal"
+    assert sweep_faults.pattern_of("spill/#17 (deleted)") == "spill/* (deleted)"
+    log = [*[f"write x.{number}" for number in range(5)], "write y", "rename x.1", "unlink x.1", "unlink x.2"]
+    cases = sweep_faults.cases_of(log, in_turns=False)
+    assert [(case.call, case.pattern, case.nth) for case in cases[::4]] == [
+        ("write", "x.*", 1),
+        ("write", "x.*", 3),
+        ("write", "x.*", 5),
+        ("write", "y", 1),
+        ("rename", "x.*", 1),
+        ("unlink", "x.*", 1),
+        ("unlink", "x.*", 2),
+    ]
+    assert [case.error for case in cases[:4]] == list(sweep_faults.ERRORS)
+    assert [case.error for case in sweep_faults.cases_of(log, in_turns=True)][:4] == list(sweep_faults.ERRORS)
+
+
+def test_signals_come_at_all_times_and_events() -> None:
+    cases = sweep_signals.cases_of(1, 10, 4)
+    assert len(cases) == sweep_signals.MOMENTS
+    assert {case.moment.event for case in cases} == {"", *EVENTS}
+    assert {case.moment.signal for case in cases} == {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    assert {case.as_json for case in cases} == {True, False}
+    alone = [case.moment.seconds for case in cases if not case.moment.event]
+    assert alone == sorted(alone)
+    assert (alone[0] < 0.2, alone[-1] > 10) == (True, True)
+
+
+def test_a_share_is_drawn_from_everywhere() -> None:
+    drawn = share_of(range(1000), 0.1, 3)
+    assert drawn == share_of(range(1000), 0.1, 3) != share_of(range(1000), 0.1, 4)
+    assert [each // 10 for each in drawn] == list(range(100))
+    assert share_of(range(3), 1, 1) == [0, 1, 2]
+    assert len(share_of(range(3), 0.1, 1)) == 1
+
+
+@pytest.mark.parametrize("kind", [Convert, Send, SyncUrls, Match])
+def test_what_is_half_or_left_behind_is_noticed(
+    tmp_path: Path, server: Server, forks: Forks, kind: type[Convert]
+) -> None:
+    command = kind(tmp_path / "run", server)
+    command.prepare()
+    assert forks.run(command.arguments, tmp_path).code == 0
+    command.check_left()
+    command.check_done()
+    name, content = next(iter(command.visible().items()))
+    path = next(path for path in (command.folder / "in" / name, command.folder / name) if path.exists())
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(b"half")
+    with pytest.raises(AssertionError, match="left behind"):
+        command.check_left()
+    partial.unlink()
+    path.write_bytes(content[:-9])
+    with pytest.raises((AssertionError, EOFError)):
+        command.check_left()
+
+
+def test_a_row_twice_and_half_reports_are_noticed(tmp_path: Path, server: Server, forks: Forks) -> None:
+    command = Convert(tmp_path / "run", server)
+    command.prepare()
+    assert forks.run(command.arguments, tmp_path).code == 0
+    (rejects,) = command.reports.glob("*rejects*")
+    whole = rejects.read_bytes()
+    rejects.write_bytes(whole[:-9])
+    with pytest.raises(EOFError):
+        command.check_left()
+    rejects.write_bytes(gzip.compress(b"\n".join(gzip.decompress(whole).splitlines()[1:]) + b"\n"))
+    with pytest.raises(AssertionError, match="is not whole"):
+        command.check_done()
+    rejects.write_bytes(whole)
+    name, content = next(iter(command.visible().items()))
+    (command.folder / "in" / name).write_bytes(content + content)
+    with pytest.raises(AssertionError, match="visible twice"):
+        command.check_left()
+
+
+@pytest.mark.parametrize(
+    "code, errors",
+    [
+        (0, "Error [E-STOPPED]: x"),
+        (1, ""),
+        (1, "Error [E-STOPPED]: x\nError [E-STOPPED]: x"),
+        (1, "Traceback (most recent call last):\nError [E-STOPPED]: x"),
+        (1, "Error [E-INTERNAL]: x"),
+    ],
+)
+def test_what_is_not_one_sentence_is_noticed(code: int, errors: str) -> None:
+    assert sentence(Ended(0, "", "Warning [W-FTP]: x\n")) == ""
+    assert sentence(Ended(1, "", "Error [E-STOPPED]: x\n")) == "Error [E-STOPPED]: x"
+    with pytest.raises(AssertionError):
+        sentence(Ended(code, "", errors))
+
+
+@pytest.mark.parametrize(
+    "code, output",
+    [
+        (1, ""),
+        (1, '{"exit_code": 1, "error": {"code": "E-STOPPED"}}\n{}'),
+        (1, '{"exit_code": 2, "error": {"code": "E-STOPPED"}}'),
+        (1, '{"exit_code": 1, "error": null}'),
+        (0, '{"exit_code": 0, "error": {"code": "E-STOPPED"}}'),
+        (1, '{"exit_code": 1, "error": {"code": "E-INTERNAL"}}'),
+    ],
+)
+def test_what_is_not_one_true_object_is_noticed(code: int, output: str) -> None:
+    assert told(Ended(0, '{"exit_code": 0, "error": null}\n', ""))["exit_code"] == 0
+    with pytest.raises(AssertionError):
+        told(Ended(code, output, ""))
+
+
+def test_a_command_that_hangs_is_ended_and_told(tmp_path: Path, server: Server, forks: Forks) -> None:
+    command = Convert(tmp_path / "run", server)
+    command.prepare()
+    with pytest.raises(AssertionError, match="hangs"):
+        forks.run(command.arguments, tmp_path, seconds=0.01)
+    assert forks.run(command.arguments, tmp_path, moment=Moment(event="began")).code == -signal.SIGKILL
