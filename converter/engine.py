@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import os
 import sys
 import threading
 from collections import deque
@@ -25,12 +26,13 @@ import polars as pl
 
 from converter import kernel
 from converter.compiled import Compiled, counts_of
-from converter.errors import InputError, ResourcesError
+from converter.errors import EngineError, InputError, ResourcesError
 from converter.kernel.calls import Lines, Loops
 from converter.ledger import Ledger
 from converter.memory import Text, texts_of
 from converter.records import Records
 from converter.sources import BadRow, InputFile, Piece, Rows, Source, damaged, lost
+from converter.sources.base import PANICS, engine_failed
 from converter.sources.delimited import Block, DelimitedSource
 
 _MOST_WORKERS = 8
@@ -38,8 +40,7 @@ _TOGETHER = 3  # stretches whose odd rows are judged together: more would hold m
 _FEW = 2048  # rows: up to so many odd ones a stretch waits for others
 _NOTHING = pl.DataFrame()
 _PATIENCE = 30.0  # seconds: the threads of Polars start in some milliseconds
-ENGINE_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
-"""What the libraries below raise where a file is damaged; a panic is not even an `Exception`."""
+_process = 0  # that in which Polars was started, once it was
 
 
 class Converted(NamedTuple):
@@ -294,7 +295,7 @@ def all_rows(piece: Piece, query: Callable[[pl.LazyFrame], pl.LazyFrame]) -> tup
     while True:
         try:
             frame = collected(piece.file, query(piece.frame))
-        except InputError:
+        except (InputError, EngineError):
             if piece.mend is None:
                 raise
         else:
@@ -310,13 +311,33 @@ def collected(file: InputFile, query: pl.LazyFrame, rows: int = sys.maxsize) -> 
 
     They may quote the data. To set the streaming engine up costs more than it does for a few rows.
 
-    Raises `InputError`, and `ResourcesError` where the engine cannot start.
+    Raises `InputError` where the engine cannot parse the file, `EngineError` where it fails at anything else, and what
+    `start` raises.
     """
-    _start()
+    start()
     try:
         return query.collect(engine="in-memory" if rows < _FEW else "streaming")
-    except ENGINE_ERRORS as error:
+    except pl.exceptions.ComputeError as error:  # all that it raises of text that it cannot parse
         raise damaged(file, error) from error
+    except (*PANICS, OSError) as error:
+        raise engine_failed(file, error) from error
+
+
+def start() -> None:
+    """Let Polars start its threads, if they are not running.
+
+    Raises `ResourcesError` where the system does not let it, and `EngineError` in a process forked from one in which
+    they ran: none of them is there any more, and each query would wait for them forever.
+    """
+    global _process
+    if _process not in (0, os.getpid()):
+        raise EngineError(
+            "E-FORKED",
+            "This process was forked from one in which Polars runs, so Polars cannot run here.",
+            "Start processes by 'spawn' or 'forkserver': multiprocessing.get_context(\"spawn\").",
+        )
+    _process = _process or os.getpid()
+    _start()
 
 
 @functools.cache
@@ -326,7 +347,7 @@ def _start() -> None:
 
     def ask() -> None:
         # Text takes more threads than frames do.
-        with contextlib.suppress(*ENGINE_ERRORS):
+        with contextlib.suppress(*PANICS, OSError):
             pl.scan_csv(b"column\nvalue\n").collect(engine="streaming")
             done.set()
 

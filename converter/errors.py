@@ -16,9 +16,11 @@ CODES: dict[str, str] = {
     "E-COLUMN-REPEATED": "Two columns of the input have the name of a column that the job uses.",
     "E-COLUMN-TYPE": "A column is of a type that the job cannot use as it asks to.",
     "E-DISK-FULL": "The disk or the quota of the folder for parts is full.",
+    "E-ENGINE": "Polars failed at rows that are not malformed: a bug.",
     "E-FILE-READ": "An inbound file to send cannot be read.",
     "E-FOLDER-READ": "A folder that the job needs cannot be examined.",
     "E-FOLDER-WRITE": "The folder for parts cannot be written.",
+    "E-FORKED": "The process was forked from one in which Polars runs.",
     "E-FORMAT-UNKNOWN": "The name of an input file does not tell its format.",
     "E-FTP-CA-FILE": "`ftp.tls_ca_file` cannot be used.",
     "E-FTP-NETRC": "`~/.netrc` cannot be read.",
@@ -37,6 +39,7 @@ CODES: dict[str, str] = {
     "E-INPUT-READ": "An input file or folder cannot be read.",
     "E-INPUT-REMOTE": "An input path is a URL of a kind that is not read.",
     "E-INPUT-STDIN": "Standard input cannot be read.",
+    "E-INPUT-UNSUPPORTED": "An input file uses something of its format that cannot be read.",
     "E-INTERNAL": "Something failed in a way that nobody had thought of: a bug.",
     "E-JOB-INVALID": "Keys or values of the job are wrong.",
     "E-JOB-MISSING": "There is no job file at the path given.",
@@ -260,6 +263,10 @@ class EmptyInputError(InputError):
 
 class ResourcesError(ConverterError):
     """The system gives the process too little memory or too few threads."""
+
+
+class EngineError(ConverterError):
+    """Polars failed, or cannot run in this process."""
 
 
 class DestinationError(ConverterError):

@@ -27,7 +27,7 @@ import numpy.typing as npt
 import polars as pl
 
 from converter.candidates import as_it_is, candidates, settings_of
-from converter.engine import all_rows, collected
+from converter.engine import all_rows, collected, start
 from converter.errors import ColumnError, ConverterError, EmptyInputError, Finding
 from converter.normalise import check_hashing, filled, normalised, recognised, steps_of
 from converter.privacy import masked, numbers_are_ids, personal
@@ -144,6 +144,7 @@ def _input(options: Input | str) -> Input:
 
 def _opened(options: Input | str, column: str | None) -> _Side:
     options = _input(options)
+    start()
     files = find_files(options)
     name = column if column is not None else next(iter(open_source(files[0], options, ()).schema))
     sources = [open_source(file, options, (name,)) for file in files]

@@ -16,7 +16,7 @@ import polars as pl
 from converter.delivery import aside, closed, destination_of, warnings_of
 from converter.destinations import Destination
 from converter.document import Document
-from converter.engine import collected
+from converter.engine import collected, start
 from converter.errors import ConverterError, Finding, Reported
 from converter.job import Job
 from converter.parts import Limits
@@ -105,6 +105,7 @@ def target_of(job: Job, now: float | None = None) -> Target:
 
 def files_of(job: Job) -> list[InputFile]:
     """Check the input of a job. Raises `JobError` and `InputError`."""
+    start()
     return [source.file for source in _opened(job, Records(job, _limits(job).line_bytes))]
 
 
@@ -159,6 +160,7 @@ def reading(job: Job, kind: FileKind | None = None) -> tuple[Records, list[Sourc
 
     Raises `JobError` and `InputError`.
     """
+    start()  # before anything asks Polars: in a forked process nothing would come back
     most = _limits(job).line_bytes
     records = Records(job, most, kind=kind)
     sources = _opened(job, records)
@@ -211,9 +213,7 @@ def _opened(job: Job, records: Records) -> list[Source]:
     """Find the input, and see that it has the columns that the job uses, in a form that can be used."""
     sources = [open_source(file, job.input, records.columns) for file in find_files(job.input)]
     for source in sources:
-        records.texts(
-            pl.LazyFrame(schema=source.schema), source.schema, json_lists=source.json_lists, nullable=source.nullable
-        )
+        records.texts(pl.LazyFrame(), source.schema, json_lists=source.json_lists, nullable=source.nullable)
     return sources
 
 

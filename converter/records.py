@@ -25,7 +25,7 @@ from converter.job import Job
 from converter.ledger import Ledger
 from converter.normalise import BYTE_STEPS, check_hashing, filled, recognised, steps_of
 from converter.sections.record import Tokens
-from converter.sources.text import as_text, check_id_type
+from converter.sources.text import OUT_OF_RANGE, as_text, check_id_type
 from converter.spec import kinds, rules
 from converter.spec.ids import AUTO, ODC_TYPES, RECOGNISED, type_of
 from converter.spec.kinds import FILE_KINDS, FileKind
@@ -34,6 +34,7 @@ _BAD_IN_VALUE = r'["\x00-\x1f]'
 _COUNTERS = {
     "missing": ("signals_dropped", rules.VALUE_MISSING),
     "dropped": ("signals_dropped", rules.VALUE_DROPPED),
+    "out_of_range": ("signals_dropped", rules.VALUE_OUT_OF_RANGE),
     "not_digits": ("signals_dropped", rules.TRAIT_NOT_DIGITS),
     "not_clean": ("signals_dropped", rules.CODE_NOT_CLEAN),
     "personal": ("signals_dropped", rules.VALUE_PERSONAL_DROPPED),
@@ -352,12 +353,14 @@ class Records:
             made.looked_at.append(value.alias(personal))
             made.count("personal", pl.col(personal))
             value = pl.when(pl.col(personal)).then(pl.lit("")).otherwise(value)
-        bad = value.str.contains(_BAD_IN_VALUE)
+        out, bad = value == OUT_OF_RANGE, value.str.contains(_BAD_IN_VALUE)
+        made.count("out_of_range", out)
         if record.on_bad_value == "clean":
-            made.count("cleaned", bad)
-            value = pl.when(bad).then(_cleaned(pl.when(bad).then(value))).otherwise(value)
+            made.count("cleaned", bad & ~out)
+            cleaned = _cleaned(pl.when(bad).then(value))
+            value = pl.when(out).then(pl.lit("")).when(bad).then(cleaned).otherwise(value)
         else:
-            made.count("dropped", bad)
+            made.count("dropped", bad & ~out)
             value = pl.when(bad).then(pl.lit("")).otherwise(value)
         if record.comma != "keep":
             made.count("commas", value.str.contains(",", literal=True))
@@ -412,7 +415,11 @@ class _Signals:
         return pl.lit(value=True) if len(expressions) < len(present) else _any(expressions)
 
     def bad_value(self) -> pl.Expr:
-        return _any(self._counted.get("dropped", []) if self._reject_bad else [])
+        dropped, out_of_range = (self._counted.get(name, []) for name in ("dropped", "out_of_range"))
+        if self._reject_bad:
+            return _any([*dropped, *out_of_range])
+        # Such a row has something to send, but not in a form that can be written.
+        return _any(out_of_range) & ~self.any_signal()
 
     def personal_value(self) -> pl.Expr:
         return _any(self._counted.get("personal", []) if self._reject_personal else [])

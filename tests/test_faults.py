@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from converter import engine
-from converter.errors import ColumnError, ConverterError, EmptyInputError, InputError, ResourcesError
+from converter.errors import ColumnError, ConverterError, EmptyInputError, EngineError, InputError, ResourcesError
 from converter.sources import InputFile, ndjson, tables
 from converter.sources.delimited import DelimitedSource
 from converter.sources.ndjson import NdjsonSource
@@ -906,8 +906,8 @@ def test_f33_wrong_offsets_and_text_in_a_stream_are_one_sentence_and_no_crash(
     assert run.files == []
 
 
-@pytest.mark.parametrize("name", ["in.parquet", "in.arrow"])
-def test_f33_a_panic_while_a_file_is_opened_is_one_sentence(
+@pytest.mark.parametrize("name", TYPED)
+def test_f33_a_panic_at_rows_that_are_not_damaged_is_no_fault_of_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     def panic(*_: object, **__: object) -> None:
@@ -915,11 +915,12 @@ def test_f33_a_panic_while_a_file_is_opened_is_one_sentence(
 
     run = Run(tmp_path)
     typed(run.folder / name, STREAM_TABLE)
-    monkeypatch.setattr(tables.pl, "scan_parquet", panic)
-    monkeypatch.setattr(tables.pl, "scan_ipc", panic)
-    with pytest.raises(InputError, match=rf"{name}' is damaged or not of its format \(PanicException\)") as raised:
+    monkeypatch.setattr(tables, "series_of", panic)
+    with pytest.raises(EngineError, match="PanicException") as raised:
         run.convert(input={"path": str(run.folder / name)})
+    assert (raised.value.code, raised.value.exit_code) == ("E-ENGINE", 1)
     assert "john" not in str(raised.value)
+    assert "damaged" not in str(raised.value)
 
 
 def test_f33_what_libraries_print_when_they_panic_is_not_shown(tmp_path: Path) -> None:
@@ -931,7 +932,7 @@ def test_f33_what_libraries_print_when_they_panic_is_not_shown(tmp_path: Path) -
         "def panic(*_, **__):\n"
         "    os.write(2, b'thread panicked at john.doe@example.com')\n"
         "    raise pl.exceptions.PanicException('panicked')\n"
-        "tables.pl.scan_parquet = panic\n"
+        "tables.series_of = panic\n"
         "sys.argv = ['aam-inbound', 'convert', 'in.parquet', *sys.argv[1:]]\n"
         "main()\n"
     )
@@ -940,9 +941,7 @@ def test_f33_what_libraries_print_when_they_panic_is_not_shown(tmp_path: Path) -
         [sys.executable, "-c", code, *flags], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert done.stderr.startswith(
-        "Error [E-INPUT-DAMAGED]: The input 'in.parquet' is damaged or not of its format (PanicException)"
-    )
+    assert done.stderr.startswith("Error [E-ENGINE]: Polars failed at rows of 'in.parquet' (PanicException)")
     assert done.stderr.count("\n") == 1
     assert list(tmp_path.glob("out/*")) == []
 

@@ -6,6 +6,7 @@ import itertools
 import mmap
 import random
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from converter.engine import _Converter
 from converter.job import Job
 from converter.memory import Chunk, Text, Views
 from converter.records import Records
-from converter.sources import InputFile
+from converter.sources import InputFile, Piece
 from converter.sources.tables import TableSource
 
 LOOPS = kernel.load(1 << 60)
@@ -64,7 +65,11 @@ class Given(TableSource):
     """A source of one frame."""
 
     def __init__(self, frame: pl.DataFrame) -> None:
-        super().__init__(InputFile(Path("in.parquet"), 1, 1), frame.lazy(), [frame.height])
+        super().__init__(InputFile(Path("in.parquet"), 1, 1), frame.to_arrow().schema, lambda *_: None)  # type: ignore[arg-type, return-value]
+        self._frame = frame
+
+    def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
+        yield Piece(self.file, self._frame.lazy(), self._frame.height, lambda places: places + 1, 1)
 
 
 @settings(max_examples=500, deadline=None)

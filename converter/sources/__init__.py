@@ -43,13 +43,13 @@ class FileFormat(NamedTuple):
 
 
 def _open_parquet(file: InputFile, options: Input) -> Source:
-    from converter.sources.tables import open_parquet  # here, since arrow takes a while: most inputs are text
+    from converter.sources.parquet import open_parquet  # here, since arrow takes a while: most inputs are text
 
     return open_parquet(file, options)
 
 
 def _open_arrow(file: InputFile, options: Input) -> Source:
-    from converter.sources.tables import open_arrow  # here, since arrow takes a while: most inputs are text
+    from converter.sources.arrow import open_arrow  # here, since arrow takes a while: most inputs are text
 
     return open_arrow(file, options)
 

@@ -11,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from converter.errors import InputError, LedgerError
+from converter.errors import EngineError, InputError, LedgerError
 from converter.spec.rules import Rule
 
 Rows = npt.NDArray[np.int64]
+PANICS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
+"""What Polars raises; a panic is not even an `Exception`."""
 
 LOOK_BYTES = 1 << 17
 """What is read of a text for a look at its first rows: some thousand of them."""
@@ -118,6 +120,15 @@ def damaged(file: InputFile, error: BaseException) -> InputError:
         "E-INPUT-DAMAGED",
         f"The input '{file.path}' is damaged or not of its format ({type(error).__name__}).",
         "Get the file again, or set input.format.",
+    )
+
+
+def engine_failed(file: InputFile, error: BaseException) -> EngineError:
+    """Say that the engine failed at rows of a file that is not damaged; what it said may quote the data."""
+    return EngineError(
+        "E-ENGINE",
+        f"Polars failed at rows of '{file.path}' ({type(error).__name__}).",
+        "Nothing was published; please report this as a bug, with what --debug prints.",
     )
 
 

@@ -1,199 +1,111 @@
-"""Parquet and Arrow IPC: typed columns. How many rows there are is read from the file's own bookkeeping."""
+"""Tables of typed columns: Parquet and Arrow IPC, whose readers are in modules of their own.
+
+1. A reader gives batches of the columns that the job uses, in order, a bounded number of rows each. It is that of
+   Arrow in all cases: a damaged file makes it raise an error, where other readers bring the process down.
+2. Each batch is validated, and handed over to the engine as a frame (`typed`).
+3. How many rows there are is read from the file's own bookkeeping; what comes is counted against it.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import polars as pl
 import pyarrow as pa
 
-from converter.errors import ColumnError, InputError
-from converter.sections.table import Input
-from converter.sources.base import InputFile, Piece, Rows, damaged
+from converter.errors import InputError
+from converter.sources.base import PANICS, InputFile, Piece, Rows, damaged, engine_failed
+from converter.sources.typed import Types, series_of
 
 _PIECE_ROWS = 1 << 17
-_END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
-# What the libraries raise where a file is damaged: a name that is not UTF-8 is a `ValueError`, and a panic is not even
-# an `Exception`.
-_DAMAGED = (pa.ArrowException, OSError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
+_FIRST_ROWS = 1 << 10  # of a piece that is for a look
+_IMPOSSIBLE = 1 << 44  # bytes: no system has so much memory
+# What the reader raises where a file is damaged: a name that is not UTF-8 is a `ValueError`.
+_DAMAGED = (pa.ArrowException, OSError, ValueError, KeyError)
+
+
+class Batch(NamedTuple):
+    """Some rows of a file; `position` is how far it is read, in bytes."""
+
+    rows: pa.RecordBatch
+    position: int
+
+
+Reader = Callable[[Sequence[str], int], Generator[Batch]]
+"""Reads some columns of a file, so many rows at most in a batch. It raises what the library does."""
 
 
 class TableSource:
-    """One file of typed columns that the engine reads by itself. `groups` are the rows of its groups or batches."""
+    """One file of typed columns, of which `read` gives batches."""
 
     json_lists = False
     nullable = True
 
-    def __init__(self, file: InputFile, frame: pl.LazyFrame, groups: Sequence[int]) -> None:
+    def __init__(self, file: InputFile, schema: pa.Schema, read: Reader, most_rows: int | None = None) -> None:
         self.file = file
-        self._frame = frame
-        self._groups = groups
-        self._schema = dict(frame.collect_schema())
+        self._arrow = schema
+        self._read = read
+        self._most_rows = most_rows
+        self._types = Types(str(file.path), schema)
 
     @property
     def schema(self) -> Mapping[str, pl.DataType]:
-        """The columns and their types."""
-        return self._schema
+        """The columns and their types; asking for one that cannot be read raises `ColumnError`."""
+        return self._types
 
     @property
     def repeated(self) -> set[str]:
-        """Names are unique."""
-        return set()
+        """Names that stand for more than one column."""
+        return {name for name, count in Counter(self._arrow.names).items() if count > 1}
 
     def beginning(self) -> TableSource:
-        """Return the source: of what it gives, the engine reads no more than is asked for."""
-        return self
+        """Return the same source in small pieces."""
+        return TableSource(self.file, self._arrow, self._read, _FIRST_ROWS)
 
     def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
-        """Yield the file in pieces, which the engine reads by itself."""
-        frame = self._frame.select(columns)
-        first, total = 0, sum(self._groups)
-        for rows in _cut(self._groups):
-            end = first + rows
-            # The last one goes on to the file's end, whatever its bookkeeping says.
-            piece = frame.slice(first, None if end == total else rows)
-            position = round(self.file.size * end / total)
-            yield Piece(self.file, piece, rows, _numbers_from(first + 1), position)
-            first = end
-
-
-def _cut(groups: Iterable[int]) -> Iterator[int]:
-    """Yield numbers of rows: large groups in equal shares, small ones together.
-
-    What a piece has of a group costs as much to begin as the whole one, so no piece has a little of its neighbour.
-    """
-    together = 0
-    for rows in groups:
-        if together and together + rows > _PIECE_ROWS:
-            yield together
-            together = 0
-        together += rows
-        while together > _PIECE_ROWS:
-            share = -(-together // -(-together // _PIECE_ROWS))
-            yield share
-            together -= share
-    if together:
-        yield together
-
-
-class StreamSource:
-    """One Arrow IPC stream: like the file format, without an index."""
-
-    json_lists = False
-    nullable = True
-
-    def __init__(self, file: InputFile) -> None:
-        self.file = file
-        with pa.OSFile(str(file.path)) as raw, pa.ipc.open_stream(raw) as reader:
-            _check_names(file, reader.schema.names)
-            self._schema = dict(pl.Schema(pl.DataFrame(reader.schema.empty_table()).schema))
-
-    @property
-    def schema(self) -> Mapping[str, pl.DataType]:
-        """The columns and their types."""
-        return self._schema
-
-    @property
-    def repeated(self) -> set[str]:
-        """Names are unique."""
-        return set()
-
-    def beginning(self) -> StreamSource:
-        """Return the source: it reads batch by batch."""
-        return self
-
-    def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
-        """Yield the batches of the stream, cut where they are large."""
+        """Yield the file in pieces, each in memory."""
         first = 0
-        with contextlib.ExitStack() as stack:
-            with _telling(self.file):
-                raw = stack.enter_context(pa.OSFile(str(self.file.path)))
-                reader = stack.enter_context(pa.ipc.open_stream(raw))
-            while (batch := self._next(reader, columns)) is not None:
-                for start in range(0, batch.num_rows, _PIECE_ROWS):
-                    part = batch.slice(start, _PIECE_ROWS)
-                    with _telling(self.file):
-                        frame = pl.DataFrame(pa.Table.from_batches([part])).lazy()
-                    yield Piece(self.file, frame, part.num_rows, _numbers_from(first + 1), raw.tell())
-                    first += part.num_rows
-            self._check_end(raw)
+        with contextlib.closing(self._read(columns, self._most_rows or _PIECE_ROWS)) as batches:
+            while (batch := self._next(batches)) is not None:
+                rows = batch.rows.num_rows
+                with telling(self.file):
+                    frame = pl.DataFrame([series_of(name, batch.rows.column(name)) for name in columns])
+                yield Piece(self.file, frame.lazy(), rows, _numbers_from(first + 1), batch.position)
+                first += rows
 
-    def _next(self, reader: pa.RecordBatchReader, columns: Sequence[str]) -> pa.RecordBatch | None:
-        with _telling(self.file):
-            try:
-                batch = reader.read_next_batch().select(list(columns))
-            except StopIteration:
-                return None
-            # The engine trusts what it is given: offsets beyond a buffer would bring the process down.
-            batch.validate(full=True)
-            return batch
-
-    def _check_end(self, raw: pa.OSFile) -> None:
-        """Raise `InputError` unless the stream has its end mark, and the file ends there.
-
-        A stream cut between two batches reads as a whole one, and so does the first of several in one file.
-        """
-        with _telling(self.file):
-            end = raw.tell()
-            raw.seek(max(end - len(_END_OF_STREAM), 0))
-            mark = raw.read(len(_END_OF_STREAM))
-        if mark != _END_OF_STREAM or end != self.file.size:
-            raise InputError(
-                "E-INPUT-DAMAGED",
-                f"The Arrow stream '{self.file.path}' is damaged: it is cut off, or something follows its end.",
-                "Get the file again; nothing was published.",
-            )
-
-
-def open_parquet(file: InputFile, options: Input) -> TableSource:
-    """Open a Parquet file. Raises `InputError` where its footer is damaged."""
-    del options
-    import pyarrow.parquet as pq  # here, since it takes a while: Arrow files need none of it
-
-    with _telling(file):
-        with pq.ParquetFile(file.path) as parquet:
-            _check_names(file, parquet.schema_arrow.names)
-            footer = parquet.metadata
-        groups = [footer.row_group(number).num_rows for number in range(footer.num_row_groups)]
-        return TableSource(file, pl.scan_parquet(file.path, glob=False), groups)
-
-
-def open_arrow(file: InputFile, options: Input) -> TableSource | StreamSource:
-    """Open an Arrow IPC file or stream. Raises `InputError` where it is damaged."""
-    del options
-    import pyarrow.dataset as ds  # here, since it brings pandas along where that is installed
-
-    with _telling(file):
-        with file.path.open("rb") as start:
-            magic = start.read(6)
-        if magic != b"ARROW1":
-            return StreamSource(file)
-        with pa.OSFile(str(file.path)) as raw, pa.ipc.open_file(raw) as reader:
-            _check_names(file, reader.schema.names)
-        rows = ds.dataset(str(file.path), format="ipc").count_rows()
-        return TableSource(file, pl.scan_ipc(file.path, glob=False), [rows])
-
-
-def _check_names(file: InputFile, names: Sequence[str]) -> None:
-    """Raise `ColumnError` where columns share a name: the engine reads no such table at all."""
-    repeated = [name for name, count in Counter(names).items() if count > 1]
-    if repeated:
-        raise ColumnError(
-            "E-COLUMN-REPEATED",
-            f"The input '{file.path}' has more than one column '{repeated[0]}'.",
-            "Give them different names.",
-        )
+    def _next(self, batches: Iterator[Batch]) -> Batch | None:
+        with telling(self.file):
+            return next(batches, None)
 
 
 @contextlib.contextmanager
-def _telling(file: InputFile) -> Iterator[None]:
-    """Say of what the libraries find wrong with the file that it is damaged."""
+def telling(file: InputFile) -> Iterator[None]:
+    """Say of what the library finds wrong with the file that it is damaged, or of a kind that is not read."""
     try:
         yield
+    except pa.ArrowNotImplementedError as error:
+        raise InputError(
+            "E-INPUT-UNSUPPORTED",
+            f"The input '{file.path}' uses something of its format that cannot be read, or is damaged.",
+            "Write it with other settings (compression, encoding), or get it again.",
+        ) from error
+    except pa.ArrowMemoryError as error:
+        asked = re.search(r"size (\d+)", str(error))
+        if asked is None or int(asked[1]) < _IMPOSSIBLE:
+            raise
+        raise damaged(file, error) from error
+    except OSError as error:
+        if error.errno is None:
+            raise damaged(file, error) from error
+        raise InputError("E-INPUT-READ", f"The input '{file.path}' cannot be read: {error.strerror}.") from error
     except _DAMAGED as error:
         raise damaged(file, error) from error
+    except PANICS as error:
+        raise engine_failed(file, error) from error
 
 
 def _numbers_from(first: int) -> Callable[[Rows], Rows]:

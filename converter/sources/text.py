@@ -8,7 +8,8 @@
 - Booleans: `true`, `false`.
 - Dates: `2024-01-31`.
 - Times and date-times: `13:05:00`, `2024-01-31 13:05:00`, with a fraction only where there is one; with a time
-  zone in UTC, ending in `Z`.
+  zone in UTC, ending in `Z`. What lies outside of the years 0001 to 9999, or of a day, has no such form: it is
+  `OUT_OF_RANGE`.
 - Lists of trait IDs: their items in these forms, joined.
 """
 
@@ -20,6 +21,11 @@ import polars as pl
 from polars.datatypes import DataTypeClass
 
 from converter.errors import ColumnError
+
+OUT_OF_RANGE = "\x1a(out of range)"
+"""Stands for a date or a time that cannot be written. Its first character is what is never written of any value."""
+_FIRST_DAY, _LAST_DAY = -719_162, 2_932_896  # 0001-01-01 and 9999-12-31, in days from 1970
+_DAY = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 
 
 def as_text(column: pl.Expr, name: str, type_: pl.DataType | DataTypeClass, separator: str | None = None) -> pl.Expr:
@@ -34,13 +40,18 @@ def as_text(column: pl.Expr, name: str, type_: pl.DataType | DataTypeClass, sepa
         items = column.list if isinstance(type_, pl.List) else column.arr.to_list().list
         return items.eval(as_text(pl.element(), name, type_.inner)).list.join(separator, ignore_nulls=True)
     if isinstance(type_, pl.Datetime):
+        day = _DAY[type_.time_unit]
+        within = _within(column, column.cast(pl.Int64), _FIRST_DAY * day, (_LAST_DAY + 1) * day)
         if type_.time_zone:
-            return column.dt.convert_time_zone("UTC").dt.strftime("%Y-%m-%d %H:%M:%S%.fZ")
-        return column.dt.strftime("%Y-%m-%d %H:%M:%S%.f")
+            return _written(column, within.dt.convert_time_zone("UTC").dt.strftime("%Y-%m-%d %H:%M:%S%.fZ"))
+        return _written(column, within.dt.strftime("%Y-%m-%d %H:%M:%S%.f"))
     if type_ == pl.Time:
-        return column.dt.strftime("%H:%M:%S%.f")
+        nanoseconds = column.cast(pl.Int64)
+        within = _within(nanoseconds, nanoseconds, 0, _DAY["ns"]).cast(pl.Time)
+        return _written(column, within.dt.strftime("%H:%M:%S%.f"))
     if type_ == pl.Date:
-        return column.dt.strftime("%Y-%m-%d")
+        within = _within(column, column.cast(pl.Int32), _FIRST_DAY, _LAST_DAY + 1)
+        return _written(column, within.dt.strftime("%Y-%m-%d"))
     if type_.is_float():
         return _float_as_text(column)
     if type_.is_integer() or type_.is_decimal() or type_ in (pl.Boolean, pl.Categorical, pl.Enum, pl.Null):
@@ -50,6 +61,17 @@ def as_text(column: pl.Expr, name: str, type_: pl.DataType | DataTypeClass, sepa
         f"The column '{name}' is of type {type_}, which has no text form.",
         "Lists can be used in record.traits; anything else must be turned into text, numbers or dates first.",
     )
+
+
+def _within(values: pl.Expr, numbers: pl.Expr, start: int, end: int) -> pl.Expr:
+    """Return the values of which the numbers are from `start` to before `end`, null for others."""
+    most = (1 << 63) - 1  # nanoseconds do not reach that far
+    return pl.when(numbers.is_between(max(start, -most), min(end, most), closed="left")).then(values)
+
+
+def _written(values: pl.Expr, texts: pl.Expr) -> pl.Expr:
+    """Return the texts, and `OUT_OF_RANGE` where there is a value but no text."""
+    return pl.when(values.is_not_null() & texts.is_null()).then(pl.lit(OUT_OF_RANGE)).otherwise(texts)
 
 
 def check_id_type(name: str, type_: pl.DataType | DataTypeClass) -> None:

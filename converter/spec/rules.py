@@ -143,7 +143,8 @@ SYNC_ID_RULES = (ID_ENCODED, ID_ENDS_IN_SPACE)
 BAD_VALUE = Rule(
     "C6",
     "bad_value",
-    "A value holds a tab, a newline, another control character or a double quote.",
+    "A value holds a tab, a newline, another control character or a double quote, or is a date or a time that cannot "
+    "be written.",
     CONTENTS_PAGE,
     pl.col("bad_value"),
 )
@@ -250,6 +251,12 @@ VALUE_CLEANED = Rule(
     CONTENTS_PAGE,
 )
 VALUE_DROPPED = Rule("C6", "value_dropped", "The value held a control character or a double quote.", CONTENTS_PAGE)
+VALUE_OUT_OF_RANGE = Rule(
+    "C6",
+    "value_out_of_range",
+    "The value is a date or a time that cannot be written: it is outside of the years 0001 to 9999, or of a day.",
+    OURS,
+)
 COMMA_REPLACED = Rule("C2", "comma_replaced", "A comma in the value was replaced.", CONTENTS_PAGE)
 TRAIT_NOT_DIGITS = Rule("C3", "trait_not_digits", "A trait ID is digits only.", CONTENTS_PAGE)
 CODE_NOT_CLEAN = Rule(

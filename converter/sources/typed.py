@@ -1,0 +1,166 @@
+"""Columns of Arrow become columns of Polars: those that a job uses, and only after they are validated.
+
+`type_of` says which type a column has here, which is that of its text form (`converter.sources.text`), and `series_of`
+makes the column. A few are held as something simpler than their type: times of the day as nanoseconds (Int64), and
+decimals that Polars has no room for as text. Their values may lie outside of what Polars lets a time or a decimal be.
+A missing text may be null or empty, which is the same to all that comes after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+import polars as pl
+import pyarrow as pa
+
+from converter.errors import ColumnError, shown
+
+_MOST_DIGITS = 38  # of a decimal of Polars
+_DAY = 86_400_000  # milliseconds
+_NANOSECONDS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
+_UNITS: dict[str, Literal["ms", "us", "ns"]] = {"s": "ms", "ms": "ms", "us": "us", "ns": "ns"}
+_UUID = r"^(.{8})(.{4})(.{4})(.{4})(.{12})$"
+
+_is = pa.types
+
+
+class Types(Mapping[str, pl.DataType]):
+    """The columns of a table and their types, each told when it is asked for: what no job uses disturbs nobody.
+
+    `[]` raises `ColumnError` for a type that cannot be read.
+    """
+
+    def __init__(self, label: str, schema: pa.Schema) -> None:
+        self._label = label
+        self._types: dict[str, pa.DataType] = {field.name: field.type for field in reversed(schema)}
+        self._names = tuple(dict.fromkeys(schema.names))
+
+    def __getitem__(self, name: str) -> pl.DataType:
+        arrow = self._types[name]
+        type_ = type_of(arrow)
+        if type_ is None:
+            raise ColumnError(
+                "E-COLUMN-TYPE",
+                f"The column '{shown(name)}' of '{self._label}' is of type {_named(arrow)}, which has no text form.",
+                "Turn it into text, numbers or dates first; lists of these can be used in record.traits.",
+            )
+        return type_
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._types
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def type_of(type_: pa.DataType) -> pl.DataType | None:
+    """Return the type that a column of Arrow has here; nothing where it cannot be read."""
+    if _is.is_dictionary(type_):
+        return type_of(type_.value_type)
+    if isinstance(type_, pa.BaseExtensionType):
+        return pl.String() if type_.extension_name in ("arrow.json", "arrow.uuid") else None
+    if _is.is_list(type_) or _is.is_large_list(type_) or _is.is_fixed_size_list(type_):
+        inner = type_of(type_.value_type)
+        return pl.List(inner) if inner is not None and _is_simple(type_.value_type) else None
+    if _is.is_date(type_):
+        return pl.Date()
+    if _is.is_time(type_):
+        return pl.Time()
+    if _is.is_timestamp(type_):
+        # What zone is named does not matter: the values are in UTC where there is one.
+        unit = _UNITS[type_.unit]
+        return pl.Datetime(unit, "UTC" if type_.tz is not None else None)
+    if _is.is_decimal(type_):
+        return pl.Decimal(max(type_.precision, 1), max(type_.scale, 0))
+    return pl.Series(pa.array([], type_)).dtype if _is_simple(type_) else None
+
+
+def series_of(name: str, array: pa.Array) -> pl.Series:
+    """Return a column of Polars, in one chunk, once the array is validated.
+
+    Raises `pyarrow.ArrowInvalid` where the array is damaged: Polars trusts what it is given, and offsets beyond a
+    buffer would bring the process down.
+    """
+    # A time of more than a day and a date that is none are matters of the value: they are told as such.
+    array.validate(full=not (_is.is_time(array.type) or _is.is_date64(array.type)))
+    return _series(array).alias(name)
+
+
+def _series(array: pa.Array) -> pl.Series:
+    type_ = array.type
+    if _is.is_dictionary(type_):
+        # The last entry stands for what is missing: to fill that in later takes as long as all of this.
+        values = _series(array.dictionary)
+        missing = pl.Series(["" if values.dtype == pl.String else None], dtype=values.dtype)
+        indices = pl.Series(array.indices)
+        if indices.dtype != pl.Int32:  # a smaller one may have no room for one more
+            indices = indices.cast(pl.Int64)
+        return pl.concat([values, missing], rechunk=True).gather(indices.fill_null(len(values)))
+    if isinstance(type_, pa.BaseExtensionType):
+        storage = _series(array.storage)
+        return storage if type_.extension_name == "arrow.json" else _uuids(storage)
+    if is_text(type_):
+        return pl.Series(array.cast(pa.string_view()))
+    if _is.is_list(type_) or _is.is_large_list(type_) or _is.is_fixed_size_list(type_):
+        return pl.Series(array.cast(pa.large_list(_plain(type_.value_type))))
+    if _is.is_date64(type_):
+        days = pl.Series(array.view(pa.int64())) // _DAY
+        return days.clip(-(1 << 31), (1 << 31) - 1).cast(pl.Int32).cast(pl.Date)
+    if _is.is_time(type_):
+        return _scaled(array, _NANOSECONDS[type_.unit])
+    if _is.is_timestamp(type_):
+        unit = _UNITS[type_.unit]
+        values = _scaled(array, 1_000) if type_.unit == "s" else pl.Series(array.view(pa.int64()))
+        return values.cast(pl.Datetime(unit, "UTC" if type_.tz is not None else None))
+    if _is.is_decimal(type_):
+        if type_.precision <= _MOST_DIGITS and 0 <= type_.scale <= type_.precision:
+            return pl.Series(array.cast(pa.decimal128(type_.precision, type_.scale)))
+        texts = [None if value is None else format(value, "f") for value in array.to_pylist()]
+        return pl.Series(texts, dtype=pl.String)
+    return pl.Series(array)
+
+
+def _scaled(array: pa.Array, factor: int) -> pl.Series:
+    """Return numbers times a factor; what would be too large stays large."""
+    values = pl.Series(array.view(pa.int32() if array.type.bit_width == 32 else pa.int64())).cast(pl.Int64)
+    most = ((1 << 63) - 1) // factor
+    return values.clip(-most, most) * factor
+
+
+def _uuids(values: pl.Series) -> pl.Series:
+    return values.bin.encode("hex").str.replace(_UUID, "$1-$2-$3-$4-$5")
+
+
+def is_text(type_: pa.DataType) -> bool:
+    """Say whether a column is text."""
+    return bool(_is.is_string(type_) or _is.is_large_string(type_) or _is.is_string_view(type_))
+
+
+def _is_simple(type_: pa.DataType) -> bool:
+    """Say whether values of a type can be items of a list as well."""
+    if _is.is_dictionary(type_):
+        return _is_simple(type_.value_type)
+    numbers = _is.is_integer(type_) or _is.is_floating(type_) or _is.is_boolean(type_)
+    return bool(is_text(type_) or numbers or _is.is_null(type_))
+
+
+def _plain(type_: pa.DataType) -> pa.DataType:
+    """Return the type of items in which a list is handed over."""
+    while _is.is_dictionary(type_):
+        type_ = type_.value_type
+    return pa.large_string() if is_text(type_) else type_
+
+
+def _named(type_: pa.DataType) -> str:
+    """Name a type, without the names of what is in it."""
+    if isinstance(type_, pa.BaseExtensionType):
+        return str(type_.extension_name)
+    if _is.is_list(type_) or _is.is_large_list(type_) or _is.is_fixed_size_list(type_):
+        return f"list of {_named(type_.value_type)}"
+    if _is.is_nested(type_) or _is.is_run_end_encoded(type_):
+        return type(type_).__name__.removesuffix("Type").lower()
+    return str(type_)
