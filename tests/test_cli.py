@@ -17,9 +17,10 @@ import pytest
 import typer
 
 import converter
-from converter.cli import _resources, progress
-from converter.cli import run as run_command
+from converter.cli import progress
 from converter.cli.app import app
+from converter.cli.command import _resources
+from converter.cli.command import run as run_command
 from converter.cli.outcome import Messages
 from converter.convert import Progress
 from converter.errors import ResourcesError
@@ -129,7 +130,7 @@ def loaded(folder: Path, *args: str) -> set[str]:
     """The modules that a process has loaded once the command is done there."""
     shown = python(
         "import sys\n"
-        "from converter.cli import Messages, run\n"
+        "from converter.cli.command import Messages, run\n"
         f"assert run({list(args)!r}, Messages()) == 0\n"
         "print('LOADED', *sys.modules)\n",
         folder,
@@ -165,7 +166,7 @@ def test_garbage_is_looked_for_again_once_the_command_is_loaded(args: list[str],
     (folder / NAMED).write_text('customer-0001\t"a"="x"\n')
     shown = python(
         "import gc\n"
-        "from converter.cli import Messages, run\n"
+        "from converter.cli.command import Messages, run\n"
         "gc.disable()  # as `main` does\n"
         f"assert run({args!r}, Messages()) == 0\n"
         "print(gc.isenabled(), gc.get_freeze_count() > 10_000)\n",

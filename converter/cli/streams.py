@@ -42,8 +42,10 @@ def secure() -> None:
     os.close(nowhere)
 
 
-def failure_of(stream: TextIO) -> OSError | None:
+def failure_of(stream: TextIO | None) -> OSError | None:
     """Return the first error with what was printed, if any."""
+    if stream is None:
+        return None
     stream.flush()
     raw = getattr(getattr(stream, "buffer", None), "raw", None)
     return raw.failure if isinstance(raw, _Stream) else None

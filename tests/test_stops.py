@@ -1,0 +1,275 @@
+"""Signals at any moment of a command: what is said is true, and the exit code as well."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .test_cli import ENVIRONMENT, JOB, STEM, command, files
+from .test_outcome import told
+
+CONVERT = ["convert", "job.toml", "--json"]
+STOPPED = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
+each_signal = pytest.mark.parametrize("number", STOPPED, ids=lambda number: signal.Signals(number).name)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "in.csv").write_text("id,a\n" + "".join(f"customer-{row:04},x{row % 7}\n" for row in range(2000)))
+    (tmp_path / "job.toml").write_text(JOB + 'compression = "none"\nmax_part_bytes = 10_000\n')
+    return tmp_path
+
+
+def begun(
+    folder: Path, before: str, args: list[str], ignored: tuple[signal.Signals, ...] = ()
+) -> subprocess.Popen[str]:
+    """Start the command after some lines of Python, in which `send(signal)` sends one to the process itself."""
+
+    def ignore() -> None:
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
+
+    code = (
+        "import os, signal, sys, time\n"
+        "def send(number): os.kill(os.getpid(), number)\n"
+        f"{before}\n"
+        "from converter.cli import main\n"
+        "main()\n"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *args],
+        cwd=folder,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=ignore,
+    )
+
+
+def ended(process: subprocess.Popen[str], seconds: float = 40) -> tuple[int, str, str]:
+    try:
+        out, error = process.communicate(timeout=seconds)
+    finally:
+        process.kill()
+        process.wait()
+    return process.returncode, out, error
+
+
+def parts(folder: Path) -> set[str]:
+    return {name for name in files(folder) if name.startswith("out/")}
+
+
+# --- before anything is published -------------------------------------------------------------------------------
+
+
+@each_signal
+@pytest.mark.parametrize(
+    "module",
+    ["converter.cli.command", "json", "typer", "converter.job", "pydantic", "polars", "converter.convert", "orjson"],
+)
+def test_a_signal_while_modules_are_loaded_ends_the_command(module: str, number: signal.Signals, folder: Path) -> None:
+    before = (
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {module!r}: send({int(number)})\n"
+        "sys.meta_path.insert(0, Finder())\n"
+    )
+    code, out, error = ended(begun(folder, before, CONVERT))
+    assert code == STOPPED[number]
+    assert told(out)["outcome"] == "stopped"
+    assert error.startswith("Error [E-STOPPED]: ")
+    assert error.count("\n") == 1
+    assert files(folder) == {"in.csv", "job.toml"}
+
+
+AT_NOTE = """
+from converter.journal import Journal
+note, count = Journal.note, 0
+def noting(journal, event, **facts):
+    global count
+    note(journal, event, **facts)
+    count += event == {event!r}
+    if event == {event!r} and count == {times}: send({number})
+Journal.note = noting
+"""
+
+
+@pytest.mark.parametrize("event", ["run", "began", "made", "arrived"])
+def test_a_signal_before_publishing_leaves_nothing(event: str, folder: Path) -> None:
+    code, out, _ = ended(begun(folder, AT_NOTE.format(event=event, times=1, number=15), CONVERT))
+    assert (code, told(out)["outcome"], told(out)["error"]["code"]) == (143, "stopped", "E-STOPPED")
+    assert "visible" not in told(out)["error"]
+    assert parts(folder) == set()
+
+
+# --- from publishing on -----------------------------------------------------------------------------------------
+
+
+@each_signal
+def test_a_signal_as_publishing_begins_is_finished_by_resuming(number: signal.Signals, folder: Path) -> None:
+    code, out, _ = ended(begun(folder, AT_NOTE.format(event="publishing", times=1, number=int(number)), CONVERT))
+    assert (code, told(out)["outcome"]) == (STOPPED[number], "stopped")
+    assert "--resume" in told(out)["error"]["hint"]
+    assert {Path(name).suffix for name in parts(folder)} == {".partial"}
+    code, out, _ = command(folder, *CONVERT, "--resume")
+    assert (code, len(told(out)["parts"])) == (0, len(parts(folder)))
+
+
+def test_a_signal_among_parts_that_are_published_names_those_that_are_out(folder: Path) -> None:
+    before = AT_NOTE.format(event="published", times=2, number=15).replace("send(15)", "send(15); time.sleep(1)")
+    code, out, _ = ended(begun(folder, before, CONVERT))
+    assert (code, told(out)["outcome"]) == (143, "stopped")
+    assert len(parts(folder)) > 3
+    assert {name for name in parts(folder) if not name.endswith(".partial")} == {f"out/{STEM}.{n}" for n in (1, 2)}
+    assert "--resume" in told(out)["error"]["hint"]
+    assert command(folder, *CONVERT, "--resume")[0] == 0
+    assert not any(name.endswith(".partial") for name in parts(folder))
+
+
+LATE = {
+    "the last part": AT_NOTE.format(event="published", times=5, number="{number}"),
+    "the end of the journal": AT_NOTE.format(event="done", times=1, number="{number}"),
+    "the rejects": (
+        "from converter.report.rejects import RejectsFile\n"
+        "publish = RejectsFile.publish\n"
+        "def publishing(file): send({number}); publish(file)\n"
+        "RejectsFile.publish = publishing\n"
+    ),
+    "what is printed": (
+        "import builtins\nsay = print\ndef saying(*a, **b): send({number}); say(*a, **b)\nbuiltins.print = saying\n"
+    ),
+    "the end": "end = os._exit\ndef ending(code): send({number}); end(code)\nos._exit = ending\n",
+}
+
+
+@each_signal
+@pytest.mark.parametrize("moment", LATE.values(), ids=LATE)
+def test_a_signal_when_all_is_out_is_let_pass(moment: str, number: signal.Signals, folder: Path) -> None:
+    code, out, error = ended(begun(folder, moment.format(number=int(number)), [*CONVERT, "--set", "run.threads=1"]))
+    assert (code, error) == (0, "")
+    assert told(out)["outcome"] == "done"
+    assert parts(folder) == {f"out/{STEM}.{split}" for split in range(1, 6)}
+    assert f"reports/{STEM}.report.json" in files(folder)
+    (journal,) = (folder / "reports").glob("*.journal")
+    assert json.loads(journal.read_text().splitlines()[-1])["event"] == "done"
+
+
+def test_a_signal_while_files_are_published_names_those_that_are_sent(folder: Path) -> None:
+    names = [f"{STEM}.{split}" for split in range(1, 5)]
+    for name in names:
+        (folder / name).write_text('customer-0001\t"a"="x"\n')
+    before = AT_NOTE.format(event="published", times=2, number=15).replace("send(15)", "send(15); time.sleep(1)")
+    args = ["send", *names, "--to", "out", "--json"]
+    code, out, _ = ended(begun(folder, before, args))
+    assert (code, told(out)["outcome"]) == (143, "stopped")
+    code, out, error = ended(begun(folder, AT_NOTE.format(event="done", times=1, number=15), [*args, "--resume"]))
+    assert code == 0, error
+    assert parts(folder) == {f"out/{name}" for name in names}
+
+
+# --- other signals ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+def test_a_signal_that_is_ignored_from_the_start_stays_so(number: signal.Signals, folder: Path) -> None:
+    before = AT_NOTE.format(event="made", times=1, number=int(number))
+    assert ended(begun(folder, before, CONVERT, (number,)))[0] == 0
+
+
+HANGS = """
+from converter.delivery import Delivery
+def hanging(delivery): open('hangs', 'w').close(); time.sleep(60)
+Delivery.discard = hanging
+"""
+
+
+def test_a_second_signal_ends_the_process_at_once(folder: Path) -> None:
+    process = begun(folder, AT_NOTE.format(event="made", times=1, number=15) + HANGS, CONVERT)
+    while not (folder / "hangs").exists() and process.poll() is None:
+        time.sleep(0.01)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    started = time.monotonic()
+    assert ended(process)[0] == 130
+    assert time.monotonic() - started < 5
+    assert command(folder, *CONVERT, "--resume")[0] == 0
+    assert len(parts(folder)) == 5
+
+
+def test_a_signal_that_comes_twice_is_one(folder: Path) -> None:
+    before = AT_NOTE.format(event="made", times=1, number=15).replace("send(15)", "send(15); send(15)")
+    code, out, _ = ended(begun(folder, before, CONVERT))
+    assert (code, told(out)["outcome"]) == (143, "stopped")
+    assert parts(folder) == set()
+
+
+def test_a_signal_in_a_destructor_is_not_lost(folder: Path) -> None:
+    before = (
+        "import importlib\nmodule = importlib.import_module('converter.convert')\n"
+        "class Last:\n"
+        "    def __del__(self): send(15); [None for _ in range(1000)]\n"
+        "planned_of = module.planned_of\n"
+        "def planning(*a, **b):\n"
+        "    Last()\n"
+        "    time.sleep(0.5)\n"
+        "    return planned_of(*a, **b)\n"
+        "module.planned_of = planning\n"
+    )
+    code, out, error = ended(begun(folder, before, CONVERT))
+    assert (code, told(out)["outcome"], error.count("\n")) == (143, "stopped", 1)
+
+
+# --- servers that hang ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """A port that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as listener:
+        yield listener.getsockname()[1]
+
+
+SILENT: dict[str, list[str]] = {
+    "ftp": ["output.to=ftp://user:secret@127.0.0.1:PORT/in"],
+    "sftp": ["output.to=sftp://user:secret@127.0.0.1:PORT/in", "sftp.host_key_fingerprint=SHA256:" + "a" * 43],
+    "s3": ["output.to=s3://bucket/in", "s3.endpoint_url=http://127.0.0.1:PORT", "s3.region=us-east-1"],
+}
+
+
+@pytest.mark.parametrize("place", SILENT)
+@pytest.mark.parametrize("args", [["convert"], ["convert", "--dry-run"], ["doctor"]], ids=" ".join)
+def test_a_signal_ends_a_command_soon_while_a_server_is_asked(
+    args: list[str], place: str, silent: int, folder: Path
+) -> None:
+    settings = [each.replace("PORT", str(silent)) for each in SILENT[place]]
+    flags = [flag for each in settings for flag in ("--set", each)]
+    keys = "os.environ.update(AWS_ACCESS_KEY_ID='key', AWS_SECRET_ACCESS_KEY='secret', HOME=os.getcwd())"
+    process = begun(folder, f"{keys}\n{ASKED}", [args[0], "job.toml", *args[1:], "--json", *flags])
+    while not (folder / "asked").exists() and process.poll() is None:
+        time.sleep(0.05)
+    time.sleep(1)
+    process.send_signal(signal.SIGTERM)
+    started = time.monotonic()
+    code, out, _ = ended(process)
+    assert (code, told(out)["outcome"]) == (143, "stopped")
+    assert time.monotonic() - started < 20
+    assert parts(folder) == set()
+
+
+ASKED = """
+import socket
+connect = socket.socket.connect
+def connecting(sock, address):
+    connect(sock, address)
+    open('asked', 'w').close()
+socket.socket.connect = connecting
+"""
