@@ -24,7 +24,7 @@ from converter.destinations.folder import FolderDestination
 from converter.errors import DestinationError
 from converter.spec.names import FileName
 
-from .errors import told
+from .errors import raises, told
 from .memory import MemoryDestination, Store
 from .servers.ftp import ftp_place
 from .servers.localstack import localstack_place
@@ -215,7 +215,7 @@ def test_f10_other_bytes_are_never_overwritten(place: Place, there: bytes) -> No
     destination = place.destination()
     part = send(destination, FIRST, b"content")
     place.put(FIRST, there)
-    with pytest.raises(DestinationError, match="ever overwritten"):
+    with raises(DestinationError, "E-NAME-TAKEN"):
         destination.publish(part)
     assert place.visible() == {FIRST: there}
 
@@ -375,13 +375,22 @@ def test_a_destination_that_was_closed_can_be_used(place: Place) -> None:
     assert place.visible() == {FIRST: b"content"}
 
 
+WRONG = {
+    "password": ["E-SERVER-LOGIN"],
+    "host": ["E-SERVER-HOST"],
+    "port": ["E-SERVER-REFUSED"],
+    "folder": ["E-SERVER-RIGHTS"],
+}
+
+
 @servers
-@pytest.mark.parametrize("wrong", ["password", "host", "port", "folder"])
+@pytest.mark.parametrize("wrong", WRONG)
 def test_f12_what_is_wrong_with_a_place_is_found_and_advised(server_place: FolderPlace, wrong: str) -> None:
     destination = server_place.wrong[wrong]()
     assert errors_of(destination)
     with pytest.raises(DestinationError) as raised:
         destination.create(FIRST)
+    assert raised.value.code in WRONG[wrong]
     assert raised.value.hint
     assert not any(secret in text for secret in SECRETS for text in (told(raised.value), repr(destination)))
     assert server_place.hidden() == set()
@@ -407,5 +416,5 @@ def test_f3_a_server_that_dies_in_the_middle_is_an_error_and_nothing_is_visible(
     part.abort()
     assert time.monotonic() - began < 30
     assert server_place.visible() == {}
-    with pytest.raises(DestinationError, match="refused"):
+    with raises(DestinationError, "E-SERVER-REFUSED"):
         destination.holds(Arrived(FIRST, 1, 1, {"partial": FIRST + ".partial"}))

@@ -59,6 +59,17 @@ _ANSWERS: dict[str, tuple[bool, str]] = {
 }
 """What the answers of servers mean (RFC 959, 2228): whether another try may help, and what to do."""
 
+_CODES = {
+    "430": "E-SERVER-LOGIN",
+    "452": "E-SERVER-FULL",
+    "530": "E-SERVER-LOGIN",
+    "532": "E-SERVER-RIGHTS",
+    "550": "E-SERVER-RIGHTS",
+    "552": "E-SERVER-FULL",
+    "553": "E-SERVER-NAME",
+}
+"""The codes of answers that mean one thing alone."""
+
 _FAILURES: tuple[type[Exception], ...] = (ftplib.Error, OSError, EOFError, ValueError)
 """What ftplib raises; a `ValueError` for an answer that it cannot take apart."""
 
@@ -395,7 +406,7 @@ def _error(doing: str, address: Address, timeout: float, error: Exception) -> De
         )
     if isinstance(error, ftplib.Error):
         answer = str(error).encode("latin-1", "replace").decode(errors="replace")  # see _Lines
-        code = "E-SERVER-LOGIN" if answer[:3] in ("430", "530") else "E-SERVER-ANSWER"
+        code = _CODES.get(answer[:3], "E-SERVER-ANSWER")
         passes, hint = _ANSWERS.get(answer[:3], (not answer.startswith("5"), "Nothing of it is visible."))
         return cannot(
             code, doing, address, address.quoted(answer), hint, TransientError if passes else DestinationError

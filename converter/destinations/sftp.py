@@ -454,7 +454,7 @@ def _error(doing: str, address: Address, timeout: float, error: Exception, *, al
     if isinstance(error, OSError) and not isinstance(error, TimeoutError) and alive:
         answer = str(error.strerror or error) or "Failure"
         if error.errno in (errno.EACCES, errno.ENOENT):
-            return cannot("E-SERVER-ANSWER", doing, address, address.quoted(answer), RIGHTS_HINT)
+            return cannot("E-SERVER-RIGHTS", doing, address, address.quoted(answer), RIGHTS_HINT)
         return cannot(
             "E-SERVER-ANSWER",
             doing,
