@@ -17,6 +17,7 @@ from converter.errors import DestinationError
 from converter.spec.names import FileName
 
 from .conftest import TIMESTAMP, Run
+from .errors import raises
 
 NAME = FileName("data", (1234,), 1366545717, extension=".gz")
 CONTENT = "id,a\n" + "".join(f"{number},value {number * 7919}\n" for number in range(3000))
@@ -46,7 +47,7 @@ def names(folder: Path) -> list[str]:
 def test_f10_a_name_that_is_there_is_an_error_before_converting(run: Run) -> None:
     run.out.mkdir()
     (run.out / f"ftp_dpm_1234_{TIMESTAMP}.sync.7").write_bytes(b"sent yesterday")
-    with pytest.raises(DestinationError, match=r"'ftp_dpm_1234_1366545717.sync.7' is in .* already.* --resume"):
+    with raises(DestinationError, "E-NAME-TAKEN", "'ftp_dpm_1234_1366545717.sync.7'", "--resume"):
         run.convert("id,a\n1,x\n")
 
 
@@ -67,7 +68,7 @@ def test_f10_a_name_that_appears_during_the_run_is_not_overwritten(tmp_path: Pat
     destination, (first, second, third) = begin(tmp_path, b"one", b"two", b"three")
     (tmp_path / second.name).write_bytes(b"someone else's")
     destination.publish(first)
-    with pytest.raises(DestinationError, match="Nothing is ever overwritten"):
+    with raises(DestinationError, "E-NAME-TAKEN"):
         destination.publish(second)
     assert (tmp_path / second.name).read_bytes() == b"someone else's"
     (tmp_path / second.name).unlink()
@@ -87,7 +88,7 @@ def test_where_there_are_no_hard_links_parts_are_renamed_and_still_replace_nothi
     destination.publish(first)
     destination.publish(first)
     (tmp_path / second.name).write_bytes(b"other")
-    with pytest.raises(DestinationError):
+    with raises(DestinationError, "E-NAME-TAKEN"):
         destination.publish(second)
     assert names(tmp_path) == [first.name, second.name, f"{second.name}.partial"]
 
@@ -99,7 +100,7 @@ def test_f18_a_size_that_is_not_what_was_written_is_noticed(tmp_path: Path) -> N
     part._file.flush()
     with (tmp_path / "x.partial").open("r+b") as file:
         file.truncate(10)
-    with pytest.raises(DestinationError, match="has 10 bytes on disk, but 100,000 were written"):
+    with raises(DestinationError, "E-PART-SIZE", "x'", " 10 ", "100,000"):
         part.finish()
 
 
@@ -154,8 +155,9 @@ def test_f3_f22_f23_a_disk_that_fails_at_any_moment_leaves_nothing(
     run: Run, monkeypatch: pytest.MonkeyPatch, call: str, at: int
 ) -> None:
     failing(monkeypatch, call, at)
-    with pytest.raises((DestinationError, OSError)):
+    with pytest.raises(DestinationError) as raised:
         run.convert(CONTENT, output=SMALL)
+    assert raised.value.code in ("E-FOLDER-WRITE", "E-DISK-FULL", "E-JOURNAL-WRITE", "E-REPORT-WRITE")
     monkeypatch.undo()
     publishing = b'"publishing"' in b"".join(path.read_bytes() for path in run.folder.glob("reports/*.journal"))
     if not publishing:
@@ -173,12 +175,13 @@ def test_f22_a_full_disk_is_one_sentence_and_leaves_nothing(run: Run) -> None:
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)], check=False).returncode:
         pytest.skip("file systems cannot be mounted here")
     try:
-        with pytest.raises(DestinationError, match="The disk is full"):
+        with raises(DestinationError, "E-DISK-FULL"):
             run.convert(CONTENT, output={"to": str(small), "compression": "none"})
         assert list(small.iterdir()) == []
         (small / "filler").write_bytes(b"x" * 65_536)
-        with pytest.raises(DestinationError, match="Cannot write the (report|journal)"):
+        with pytest.raises(DestinationError) as raised:
             run.convert(CONTENT, report={"dir": str(small)})
+        assert raised.value.code in ("E-REPORT-FOLDER", "E-REPORT-WRITE", "E-JOURNAL-WRITE")
         assert run.files == []
     finally:
         subprocess.run(["umount", str(small)], check=True)

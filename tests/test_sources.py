@@ -19,6 +19,7 @@ from converter.sources.delimited import DelimitedSource
 from converter.sources.streams import TextStream
 
 from .conftest import Run
+from .errors import raises
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -159,15 +160,13 @@ def test_bad_values_in_typed_formats_are_found_in_the_finished_text(run: Run) ->
 @pytest.mark.parametrize("type_", [pl.Float64, pl.Boolean, pl.Date, pl.List(pl.String)])
 def test_a_column_that_cannot_keep_ids_is_refused(run: Run, type_: pl.DataType) -> None:
     pl.DataFrame({"id": pl.Series([None], dtype=type_), "a": ["x"]}).write_parquet(run.folder / "in.parquet")
-    with pytest.raises(
-        ColumnError, match=r"The ID column 'id' is of type .*, in which user IDs do not keep their digits"
-    ):
+    with raises(ColumnError, "E-COLUMN-TYPE", "'id'", str(type_)):
         run.convert(input={"path": str(run.folder / "in.parquet")})
 
 
 def test_a_list_is_no_signal(run: Run) -> None:
     pl.DataFrame({"id": ["1"], "a": [[1]]}).write_parquet(run.folder / "in.parquet")
-    with pytest.raises(ColumnError, match="The column 'a' is of type List"):
+    with raises(ColumnError, "E-COLUMN-TYPE", "'a'", "List"):
         run.convert(input={"path": str(run.folder / "in.parquet")})
 
 
@@ -208,38 +207,38 @@ def test_f32_ndjson_lines_that_are_no_object_are_rejected_with_their_number(run:
 
 def test_f32_a_key_that_comes_late_is_read_where_the_job_names_it(run: Run) -> None:
     content = '{"id":"1"}\n' * 2000 + '{"id":"2","a":"late"}\n'
-    with pytest.raises(ColumnError, match="has no column 'a'"):
+    with raises(ColumnError, "E-COLUMN-MISSING", "'a'"):
         run.convert(content, "in.ndjson")
     run.convert(content, "in.ndjson", input={"columns": ["a"]})
     assert run.lines == ['2\t"a"="late"']
 
 
 DAMAGED = {
-    "truncated gzip": ("in.csv.gz", gzip.compress(CSV * 1000)[:-20], "is damaged: it is cut off"),
-    "wrong checksum": ("in.csv.gz", gzip.compress(CSV)[:-8] + b"\1\2\3\4" + gzip.compress(CSV)[-4:], "its checksum"),
-    "junk after the end": ("in.csv.gz", gzip.compress(CSV) + b"junk", "something follows its end"),
-    "truncated zstd": ("in.csv.zst", zstd.compress(CSV * 1000)[:-9], "is damaged: it is cut off"),
-    "bzip2": ("in.csv", b"BZh91AY&SY", "packed as bzip2, zip or xz"),
-    "zip": ("in.csv", b"PK\x03\x04....", "packed as bzip2, zip or xz"),
-    "no file at all": ("in.csv", b"", "is empty"),
-    "header only": ("in.csv", b"id,a\n", "has no rows, so there is nothing to send"),
-    "CR-only": ("in.csv", b"id,a\r1,x\r2,y\r", "lines seem to end in CR alone"),
-    "an open quote in the header": ("in.csv", b'id,"a\n1,x\n', "double quote that is never closed"),
-    "UTF-16 without a mark": ("in.csv", CSV.decode().encode("utf-16-le"), "holds NUL characters"),
-    "a header in another encoding": ("in.csv", "id,a,größe\n1,x,2\n".encode("cp1252"), "is not UTF-8"),
-    "broken UTF-16": ("in.csv", b"\xff\xfei\0d\0,\0a\0\n\0\x00\xd8", "is not utf-16 near byte"),
-    "no Parquet": ("in.parquet", b"PAR1 but not really", "is damaged or not of its format"),
-    "no Arrow": ("in.arrow", b"ARROW1 but not really", "is damaged or not of its format"),
-    "no Arrow stream": ("in.arrow", b"not at all", "is damaged or not of its format"),
-    "an unknown suffix": ("in.xlsx", b"?", "The format of the input"),
-    "Parquet in gzip": ("in.parquet.gz", gzip.compress(b"?"), "is a packed parquet file"),
+    "truncated gzip": ("in.csv.gz", gzip.compress(CSV * 1000)[:-20], "E-INPUT-DAMAGED"),
+    "wrong checksum": ("in.csv.gz", gzip.compress(CSV)[:-8] + b"\1\2\3\4" + gzip.compress(CSV)[-4:], "E-INPUT-DAMAGED"),
+    "junk after the end": ("in.csv.gz", gzip.compress(CSV) + b"junk", "E-INPUT-DAMAGED"),
+    "truncated zstd": ("in.csv.zst", zstd.compress(CSV * 1000)[:-9], "E-INPUT-DAMAGED"),
+    "bzip2": ("in.csv", b"BZh91AY&SY", "E-INPUT-PACKED"),
+    "zip": ("in.csv", b"PK\x03\x04....", "E-INPUT-PACKED"),
+    "no file at all": ("in.csv", b"", "E-INPUT-EMPTY"),
+    "header only": ("in.csv", b"id,a\n", "E-NO-ROWS"),
+    "CR-only": ("in.csv", b"id,a\r1,x\r2,y\r", "E-LINE-ENDS"),
+    "an open quote in the header": ("in.csv", b'id,"a\n1,x\n', "E-HEADER-QUOTES"),
+    "UTF-16 without a mark": ("in.csv", CSV.decode().encode("utf-16-le"), "E-HEADER-NUL"),
+    "a header in another encoding": ("in.csv", "id,a,größe\n1,x,2\n".encode("cp1252"), "E-INPUT-ENCODING"),
+    "broken UTF-16": ("in.csv", b"\xff\xfei\0d\0,\0a\0\n\0\x00\xd8", "E-INPUT-ENCODING"),
+    "no Parquet": ("in.parquet", b"PAR1 but not really", "E-INPUT-DAMAGED"),
+    "no Arrow": ("in.arrow", b"ARROW1 but not really", "E-INPUT-DAMAGED"),
+    "no Arrow stream": ("in.arrow", b"not at all", "E-INPUT-DAMAGED"),
+    "an unknown suffix": ("in.xlsx", b"?", "E-FORMAT-UNKNOWN"),
+    "Parquet in gzip": ("in.parquet.gz", gzip.compress(b"?"), "E-INPUT-PACKED"),
 }
 
 
 @pytest.mark.parametrize("kind", DAMAGED)
 def test_f27_to_f33_damaged_input_is_one_sentence_with_the_files_name_and_sends_nothing(run: Run, kind: str) -> None:
-    name, content, message = DAMAGED[kind]
-    with pytest.raises(InputError, match=message) as raised:
+    name, content, code = DAMAGED[kind]
+    with raises(InputError, code) as raised:
         run.convert(content, name)
     assert kind == "header only" or name in str(raised.value)
     assert run.files == []
@@ -265,39 +264,37 @@ def test_f33_flipped_bytes_in_parquet_are_one_sentence_or_harmless(run: Run, pla
 
 
 def test_f30_a_missing_column_names_the_nearest(run: Run) -> None:
-    with pytest.raises(
-        ColumnError, match=r"has no column 'crm_id', did you mean 'CRM-ID'\? Its columns are 'CRM-ID', 'a'"
-    ):
+    with raises(ColumnError, "E-COLUMN-MISSING", "'crm_id'", "'CRM-ID'?", "'CRM-ID', 'a'"):
         run.convert("CRM-ID,a\n1,x\n", id={"column": "crm_id"})
 
 
 def test_f30_a_column_that_is_there_twice_is_refused_where_it_is_used(run: Run) -> None:
-    with pytest.raises(ColumnError, match="has more than one column 'a'"):
+    with raises(ColumnError, "E-COLUMN-REPEATED", "'a'"):
         run.convert("id,a,a\n1,x,y\n")
     run.convert("id,a,z,z\n1,x,y,y\n")
     assert run.lines == ['1\t"a"="x"']
 
 
 def test_columns_of_the_job_and_of_the_file_must_be_as_many(run: Run) -> None:
-    with pytest.raises(InputError, match="has 3 fields, but input.columns names 2"):
+    with raises(InputError, "E-HEADER-FIELDS", " 3 ", "input.columns", " 2"):
         run.convert(CSV, input={"header": False, "columns": ["id", "a"]})
 
 
-@pytest.mark.parametrize("path, message", [("-", "Standard input"), ("s3://bucket/key", "not a local file")])
-def test_places_that_cannot_be_read_yet_are_refused_with_a_sentence(run: Run, path: str, message: str) -> None:
-    with pytest.raises(JobError, match=message):
+@pytest.mark.parametrize("path, code", [("-", "E-INPUT-STDIN"), ("s3://bucket/key", "E-INPUT-REMOTE")])
+def test_places_that_cannot_be_read_yet_are_refused(run: Run, path: str, code: str) -> None:
+    with raises(JobError, code):
         run.convert(input={"path": path})
 
 
 def test_paths_that_name_nothing_say_so(run: Run) -> None:
     run.write(CSV, "crm.csv")
     (run.folder / "empty").mkdir()
-    for path, message in {
-        "crn.csv": "There is no input file .*did you mean 'crm.csv'",
-        "*.parquet": "No file matches",
-        "empty": "holds no file of a known format",
+    for path, named in {
+        "crn.csv": ["crn.csv'", "'crm.csv'?"],
+        "*.parquet": ["*.parquet'"],
+        "empty": ["empty'"],
     }.items():
-        with pytest.raises(InputError, match=message):
+        with raises(InputError, "E-INPUT-MISSING", *named):
             run.convert(input={"path": str(run.folder / path)})
 
 
@@ -373,28 +370,28 @@ def test_compressed_sizes_are_what_progress_counts(run: Run) -> None:
     assert seen[-1].rows == 100_000
 
 
-@pytest.mark.parametrize("path", ["gone.csv", "."])
-def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path, path: str) -> None:
-    with pytest.raises(InputError, match="cannot be read: (No such file|Is a directory)"):
+@pytest.mark.parametrize("path, why", [("gone.csv", "No such file"), (".", "Is a directory")])
+def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path, path: str, why: str) -> None:
+    with raises(InputError, "E-INPUT-READ", why):
         TextStream(InputFile(tmp_path / path, 1, 1))
-    with pytest.raises(InputError, match="gone.csv' cannot be read: No such file"):
+    with raises(InputError, "E-INPUT-READ", "gone.csv'", "No such file"):
         InputFile.at(tmp_path / "gone.csv")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="such a file is at hand on Linux only")
 def test_a_file_that_the_system_cannot_read_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="'/proc/self/mem' cannot be read: Input/output error"):
+    with raises(InputError, "E-INPUT-READ", "'/proc/self/mem'", "Input/output error"):
         TextStream(InputFile(Path("/proc/self/mem"), 1, 1))
 
 
 def test_a_line_without_an_end_is_an_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ndjson, "_LONGEST_LINE", 1 << 20)
     content = b'{"id": "1", "a": "x"}\n{"id": "' + b"x" * (1 << 24)
-    with pytest.raises(InputError, match="has a line of more than 1 MiB without an end"):
+    with raises(InputError, "E-LINE-ENDLESS", "1 MiB"):
         run.convert(content, name="in.ndjson")
     path = run.write(b"id,a\nu,x\n" + b"x" * 5000)
     source = DelimitedSource(InputFile.at(path), run.make_job().input, block=128, longest_row=1000)
-    with pytest.raises(InputError, match="has a line of more than 0 MiB without an end"):
+    with raises(InputError, "E-LINE-ENDLESS"):
         list(source.pieces(("id", "a")))
 
 
