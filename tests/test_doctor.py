@@ -17,7 +17,7 @@ from converter.document import merge
 from converter.errors import Finding
 
 from .conftest import Run
-from .errors import check_named
+from .errors import check_named, codes_of
 from .servers.ftp import FtpServer, ftp_server
 from .servers.s3 import KEY, SECRET
 from .servers.scripted_s3 import Act, ScriptedPlace, scripted_place
@@ -50,8 +50,7 @@ def looked_over(job: dict[str, Any], **changes: Any) -> list[Finding]:
 def test_a_job_that_can_run_is_all_right_and_nothing_stays(job: dict[str, Any], tmp_path: Path) -> None:
     found = looked_over(job)
     assert set(levels(found)) == {"ok"}
-    assert "The input file has the columns that the job uses; 9 bytes in all." in of("ok", found)
-    assert "The report can be written" in of("ok", found)
+    check_named(of("ok", found), "9 bytes", str(tmp_path / "out"), str(tmp_path / "reports"))
     assert {path.name for path in tmp_path.iterdir()} == {"in.csv"}
 
 
@@ -63,31 +62,27 @@ def test_each_part_is_looked_at_also_where_another_is_wrong(job: dict[str, Any],
         "report": {"dir": str(tmp_path / "file" / "reports")},
     }
     found = looked_over(job, **wrong)
-    assert levels(found) == ["error"] * 3
+    assert [each.code for each in found] == ["E-INPUT-MISSING", "E-FOLDER-WRITE", "E-REPORT-FOLDER"]
     assert [bool(each.hint) for each in found[1:]] == [True, True]
-    said = of("error", found)
-    assert "none.csv" in said
-    assert f"{tmp_path}/file/out" in said
-    assert "Set report.dir to another one." in said
+    check_named(of("error", found), "none.csv", f"{tmp_path}/file/out", "report.dir")
 
 
 def test_a_column_that_is_not_there_is_named(job: dict[str, Any]) -> None:
     found = looked_over(job, record={"signals": ["b"]})
-    assert levels(found).count("error") == 1
+    assert codes_of(found) == ["E-COLUMN-MISSING"]
     assert "'b'" in of("error", found)
-    assert "The report can be written" in of("ok", found)
+    assert "reports" in of("ok", found)
 
 
 def test_a_destination_that_can_be_none_is_an_error_of_its_own(job: dict[str, Any]) -> None:
     found = looked_over(job, output={"to": "gopher://host/x"})
-    assert levels(found) == ["ok", "error", "ok"]
-    assert "is not a destination" in of("error", found)
+    assert [each.code for each in found] == ["", "E-TO-SCHEME", ""]
 
 
 def test_names_that_are_taken_are_found(job: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "ftp_dpm_1234_1366545717.sync.7.gz").write_bytes(b"")
-    assert "nothing is ever overwritten" in of("error", looked_over(job))
+    assert codes_of(looked_over(job)) == ["E-NAME-TAKEN"]
     assert set(levels(looked_over(job, output={"timestamp": NOW + 1}))) == {"ok"}
 
 
@@ -117,16 +112,15 @@ def at(place: ScriptedPlace) -> dict[str, Any]:
 
 def test_a_bucket_that_can_be_written_is_all_right_and_nothing_stays(job: dict[str, Any], place: ScriptedPlace) -> None:
     found = looked_over(job, **at(place))
-    assert f"The bucket '{place.bucket}' can be written." in of("ok", found)
-    assert "has room for parts on their way" in of("ok", found)
-    assert not of("error", found)
+    check_named(of("ok", found), f"'{place.bucket}'")
+    assert codes_of(found) == []
     assert (place.server.objects, place.server.uploads) == ({}, {})
 
 
 def test_a_wrong_input_does_not_hide_a_wrong_bucket_nor_its_secrets(job: dict[str, Any], place: ScriptedPlace) -> None:
     place.server.always["begin"] = Act(403, "SignatureDoesNotMatch", message=f"{KEY} {SECRET}")
     found = looked_over(job, **merge(at(place), {"id": {"column": "nothing"}}))
-    assert levels(found).count("error") == 2
+    assert codes_of(found) == ["E-COLUMN-MISSING", "E-S3-CREDENTIALS"]
     assert "AWS_SECRET_ACCESS_KEY" in of("error", found)
     assert not any(secret in text for each in found for text in each for secret in (KEY, SECRET))
 
@@ -137,7 +131,7 @@ def test_production_is_adobes_bucket_with_the_partner_and_the_day(
     monkeypatch.setenv("AWS_ENDPOINT_URL", place.endpoint)  # nobody else is asked
     given = {**job, "output": {"environment": "production", "partner": "acme", "dpid": 1234}}
     found = looked_over(given, s3={"addressing_style": "path", "timeout": 5})
-    assert "The bucket 'demdex-s2s-clients' can be written." in of("ok", found)
+    assert "'demdex-s2s-clients'" in of("ok", found)
     (begun,) = place.server.calls_of("begin")
     assert begun.key.startswith("acme/date=2013-04-21/ftp_dpm_1234")
 
@@ -157,6 +151,7 @@ def test_production_is_adobes_host(job: dict[str, Any], to: str, host: str, monk
     given = {**job, "output": {"environment": "production", "partner": "acme", "dpid": 1234, "to": to}}
     found = looked_over(given)
     assert asked == [host]
+    assert "E-SERVER-REFUSED" in codes_of(found)
     assert host in of("error", found)
     assert "s3cret" not in str(found)
 
@@ -166,9 +161,10 @@ def test_what_is_allowed_but_not_meant_is_a_warning(job: dict[str, Any], place: 
         patch.setenv("AWS_ENDPOINT_URL", place.endpoint)
         beta = {**job, "output": {"environment": "beta", "partner": "acme", "dpid": 1234}}
         found = looked_over(beta, s3={"addressing_style": "path", "timeout": 5})
+    assert codes_of(found) == ["W-BETA"]
     assert "(T1)" in of("warning", found)
     found = looked_over(job, output={"to": ftp.url("/in")})
-    assert "Adobe is phasing FTP out" in of("warning", found)
+    assert codes_of(found) == ["W-FTP"]
     assert list(ftp.root.iterdir()) == []
 
 
@@ -192,6 +188,7 @@ def test_f20_a_host_key_that_is_not_known_is_an_error_with_what_accepts_it(
     fingerprint = sftp.keys[0].get_fingerprint()
     other = host_key(number=1).get_fingerprint()
     found = looked_over(job, output={"to": sftp.url("/in")}, sftp={"host_key_fingerprint": other})
+    assert codes_of(found) == ["E-SFTP-HOST-KEY"]
     assert f'sftp.host_key_fingerprint = "{fingerprint}"' in of("error", found)
     found = looked_over(job, output={"to": sftp.url("/in")}, sftp={"host_key_fingerprint": fingerprint})
     assert not of("error", found)
@@ -208,8 +205,8 @@ def test_little_room_for_parts_on_their_way_is_a_warning(
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=299_999_999))
     found = looked_over(job, **merge(at(place), spill))
-    assert f"'{tmp_path}' has 299,999,999 bytes free; parts on their way may take 300,000,000." in of("warning", found)
-    assert "run.spill_dir" in of("warning", found)
+    assert codes_of(found) == ["W-DISK-SPACE"]
+    check_named(of("warning", found), f"'{tmp_path}'", "299,999,999", "300,000,000", "run.spill_dir")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=300_000_000))
     assert not of("warning", looked_over(job, **merge(at(place), spill)))
 
@@ -218,7 +215,8 @@ def test_a_folder_for_parts_on_their_way_that_is_not_there_is_an_error(
     job: dict[str, Any], place: ScriptedPlace, tmp_path: Path
 ) -> None:
     found = looked_over(job, **merge(at(place), {"run": {"spill_dir": str(tmp_path / "none")}}))
-    assert "cannot be used: No such file or directory. Set run.spill_dir." in of("error", found)
+    assert codes_of(found) == ["E-FOLDER-READ"]
+    check_named(of("error", found), f"'{tmp_path / 'none'}'", "No such file", "run.spill_dir")
 
 
 def test_a_folder_for_reports_that_cannot_be_written_is_an_error(
@@ -227,7 +225,8 @@ def test_a_folder_for_reports_that_cannot_be_written_is_an_error(
     access = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK and access(path, mode))  # not as root
     found = looked_over(job, report={"dir": str(tmp_path / "closed" / "reports")})
-    assert f"The folder '{tmp_path}/closed/reports' cannot be written." in of("error", found)
+    assert codes_of(found)[-1:] == ["E-REPORT-FOLDER"]
+    check_named(of("error", found), f"'{tmp_path}/closed/reports'")
 
 
 # --- the command ------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from converter.destinations.base import Arrived, Incoming
 from converter.errors import DestinationError
 from converter.spec.names import FileName
 
+from .errors import raises
 from .servers.ftp import ftp_server
 from .servers.openssh import openssh_place
 from .servers.place import FolderPlace

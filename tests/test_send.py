@@ -23,6 +23,7 @@ from converter.journal import Journal, locked
 from converter.send import _journal_path
 from converter.sources import InputFile
 
+from .errors import check_named, raises
 from .servers.s3 import SECRET, S3Place, s3_place
 from .servers.scripted_s3 import Act, ScriptedPlace, scripted_place
 from .servers.sftp import PASSWORD, SftpServer, sftp_server
@@ -139,7 +140,7 @@ def test_the_command_prints_what_was_sent(files: list[Path], tmp_path: Path) -> 
     assert (code, said, error) == (0, "", "")
     code, _, error = command(tmp_path, *files, "--to", "out")
     assert code == 1
-    assert "nothing is ever overwritten" in error
+    assert error.splitlines()[-1].startswith("Error [E-NAME-TAKEN]: ")
 
 
 def test_a_job_file_says_where_to(files: list[Path], tmp_path: Path) -> None:
@@ -163,14 +164,10 @@ def test_what_breaks_the_rules_is_not_sent_and_told_without_what_it_holds(files:
     files[1].write_bytes(gzip.compress(b'good\t"a"="1"\nsecret.person@example.com no tab\n'))
     wrong = files[0].with_name("crm-export.csv")
     wrong.write_bytes(b'user\t"a"="1"\n')
-    with pytest.raises(InputError) as raised:
+    named = [f"'{files[1].name}'", "line 2", "'crm-export.csv'", "(N", "--no-check"]
+    with raises(InputError, "E-SEND-RULES", *named) as raised:
         send([*files, wrong], transfer(files, out))
     said = str(raised.value)
-    assert f"'{files[1].name}'" in said
-    assert "line 2" in said
-    assert "'crm-export.csv'" in said
-    assert "(N" in said
-    assert "--no-check" in said
     assert "example" not in said.replace("for example", "")
     assert not out.exists()
     assert not list((out.parent / "reports").glob("*"))
@@ -184,7 +181,7 @@ def test_the_command_ends_with_1_where_a_file_is_wrong_unless_told_to_send_it(
     files[0].write_bytes(gzip.compress(b"someone@example.com\n"))
     code, said, error = command(tmp_path, files[0], "--to", "out")
     assert (code, said) == (1, "")
-    assert "line 1" in error
+    check_named(error, "[E-SEND-RULES]", "line 1")
     assert "someone" not in error
     assert command(tmp_path, files[0], "--to", "out", "--no-check", "--quiet") == (0, "", "")
 
@@ -197,7 +194,7 @@ def test_a_name_stands_for_one_file(files: list[Path], out: Path, given: list[st
         path.parent.mkdir()
         path.write_bytes(content(1))
         twice.append(path)
-    with pytest.raises(JobError, match="There is no file to send" if not given else f"Two .* are named '{NAME[:8]}"):
+    with raises(JobError, *(("E-SEND-NAME-TWICE", f"'{NAME[:8]}") if given else ("E-SEND-NO-FILES",))):
         send(twice, transfer(files, out))
     assert not out.exists()
 
@@ -205,7 +202,7 @@ def test_a_name_stands_for_one_file(files: list[Path], out: Path, given: list[st
 def test_sync_and_overwrite_of_one_data_source_are_not_sent_together(files: list[Path], out: Path) -> None:
     other = files[0].with_name(NAME.format(1).replace("sync", "overwrite"))
     other.write_bytes(content(1))
-    with pytest.raises(JobError, match=r"\.sync and \.overwrite ones of one data source.*\(T2\)"):
+    with raises(JobError, "E-SEND-MODES", ".sync", ".overwrite", "(T2)"):
         send([*files, other], transfer(files, out))
     assert not out.exists()
     elsewhere = other.rename(other.with_name(other.name.replace("1234", "5678")))
@@ -217,14 +214,14 @@ def test_sync_and_overwrite_of_one_data_source_are_not_sent_together(files: list
 def test_f10_a_name_that_is_taken_is_never_overwritten(files: list[Path], out: Path, check: bool) -> None:
     out.mkdir()
     (out / files[2].name).write_bytes(b"of somebody else")
-    with pytest.raises(DestinationError, match="overwritten"):
+    with raises(DestinationError, "E-NAME-TAKEN"):
         send(files, transfer(files, out), check=check)
     assert (out / files[2].name).read_bytes() == b"of somebody else"
 
 
 def test_f12_a_file_that_is_not_there_is_an_error_before_anything_is_sent(files: list[Path], out: Path) -> None:
     files[3].unlink()
-    with pytest.raises(InputError, match="No such file"):
+    with raises(InputError, "E-FILE-READ", files[3].name, "No such file"):
         send(files, transfer(files, out))
     assert not out.exists()
 
@@ -295,10 +292,10 @@ def test_f14_without_resume_what_is_left_is_removed_and_all_is_sent_anew(
 def test_what_a_server_refuses_can_be_resumed_and_says_what_is_visible(files: list[Path], place: ScriptedPlace) -> None:
     where = to_s3(place, files)
     place.server.say("complete", Act(), Act(403, "AccessDenied"))
-    with pytest.raises(DestinationError, match=r"1 of 4 files are visible: --resume goes on from there\."):
+    with raises(DestinationError, "E-S3-DENIED", "1 of 4", "--resume"):
         send(files, where, now=NOW)
     place.server.say("list-parts", Act(500), Act(500), Act(500), Act(500), Act(500))
-    with pytest.raises(DestinationError, match=r"--resume"):
+    with raises(DestinationError, "E-S3-FAILED", "--resume"):
         send(files, where, resume=True, now=NOW)
     send(files, where, resume=True, now=NOW)
     assert place.visible() == contents(files)
@@ -308,7 +305,7 @@ def test_a_destination_that_cannot_be_written_is_told_before_anything_is_sent(
     files: list[Path], place: ScriptedPlace
 ) -> None:
     place.server.always["begin"] = Act(403, "AccessDenied")
-    with pytest.raises(DestinationError, match="s3:PutObject") as raised:
+    with raises(DestinationError, "E-S3-DENIED", "s3:PutObject") as raised:
         send(files, to_s3(place, files))
     assert SECRET not in str(raised.value)
     assert not list((files[0].parent.parent / "reports").glob("*"))
@@ -330,7 +327,7 @@ def test_f26_a_file_that_changes_while_it_is_sent_is_an_error(
 ) -> None:
     with monkeypatch.context() as patch:
         at_event(patch, "arrived", lambda: files[0].write_bytes(content(7)))
-        with pytest.raises(InputError, match="changed while it was read"):
+        with raises(InputError, "E-INPUT-CHANGED", files[0].name):
             send(files, to_s3(place, files))
     assert not place.server.objects
     assert place.hidden() == set()
@@ -354,7 +351,7 @@ def test_f25_a_second_call_with_the_same_files_stops(files: list[Path], out: Pat
     where = transfer(files, out)
     with (
         locked(_journal_path([InputFile.at(path) for path in files], where)),
-        pytest.raises(DestinationError, match=f"locked by process {os.getpid()}"),
+        raises(DestinationError, "E-LOCKED", f"process {os.getpid()}"),
     ):
         send(files, where)
     send(files, where)

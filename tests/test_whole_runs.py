@@ -28,10 +28,11 @@ import pytest
 from converter import Job, convert, delivery, stops
 from converter.destinations import s3_client
 from converter.document import merge
-from converter.errors import ConverterError, DestinationError, InputError, ResumeError, StoppedError
+from converter.errors import ConverterError, DestinationError, InputError, ResumeError, StoppedError, TransientError
 from converter.journal import Journal
 
 from .conftest import TIMESTAMP, Run
+from .errors import check_named, raises, told
 from .servers.ftp import ftp_server
 from .servers.proxy import Proxy
 from .servers.s3 import KEY, SECRET
@@ -248,7 +249,7 @@ def test_f2_a_signal_before_publishing_leaves_nothing(way: Way, event: str, numb
     with (
         stopping(),
         at_event(event, lambda: signal.pthread_kill(threading.main_thread().ident or 0, number)),
-        pytest.raises(StoppedError, match="nothing was published") as stopped,
+        raises(StoppedError, "E-STOPPED", "nothing was") as stopped,
     ):
         way.convert()
     assert stopped.value.exit_code == 128 + number
@@ -262,11 +263,9 @@ def test_f2_a_signal_while_parts_are_published_says_what_is_visible(way: Way) ->
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
         time.sleep(0.3)  # for the run to hear it
 
-    with stopping(), at_event("published", stop, 2), pytest.raises(StoppedError) as stopped:
+    with stopping(), at_event("published", stop, 2), raises(StoppedError, "E-STOPPED", "2 of 4", "--resume") as stopped:
         way.convert(output={"uploads": 1})
     assert stopped.value.exit_code == 143
-    assert "Stopped while the parts were published. 2 of 4 parts are visible" in str(stopped.value)
-    assert "with --resume finishes the run" in str(stopped.value)
     assert len(way.visible()) == 2
     assert not way.found() - EXPECTED
     way.finish()
@@ -332,11 +331,16 @@ def test_f5_a_network_that_is_gone_for_a_while_is_waited_for(way: Way) -> None:
     way.check_done()
 
 
+BROKEN = {"E-S3-CONNECTION", "E-S3-UNREACHABLE", "E-SERVER-CLOSED", "E-SERVER-CONNECTION", "E-SERVER-REFUSED"}
+
+
 @everywhere
 @pytest.mark.parametrize("event", ["began", "published"])
 def test_f5_a_network_that_does_not_come_back_is_an_error(way: Way, event: str) -> None:
-    with at_event(event, way.break_down, 2), pytest.raises(DestinationError, match="--resume"):
+    with at_event(event, way.break_down, 2), pytest.raises(TransientError) as raised:
         way.convert(output={"retry_seconds": 0.1, "uploads": 1})
+    assert raised.value.code in BROKEN
+    check_named(raised.value.hint, "--resume")
     assert len(way.visible()) == (2 if event == "published" else 0)
     way.set(refuse=False)
     way.finish()
@@ -361,7 +365,7 @@ def test_f9_a_busy_server_is_waited_for_until_the_deadline(way: Way) -> None:
 def test_f9_a_server_that_stays_busy_is_an_error_in_time(way: Way) -> None:
     way.server.always["send"] = Act(503, "SlowDown")
     begun = time.monotonic()
-    with pytest.raises(DestinationError, match=r"the server is too busy .*SlowDown.* --resume"):
+    with raises(DestinationError, "E-S3-BUSY", "SlowDown", "--resume"):
         way.convert(output={"retry_seconds": 0.5})
     assert 0.5 <= time.monotonic() - begun < 30
     way.check_nothing()
@@ -404,28 +408,27 @@ WRONG: dict[str, Callable[[Way], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(
-    "place, what, named",
+    "place, what, code, named",
     [
-        ("s3", "secret", "AWS_SECRET_ACCESS_KEY"),
-        ("s3", "bucket", "Check the bucket's name"),
-        ("s3", "expired", "Renew them"),
-        ("s3", "denied", "Ask for s3:PutObject"),
-        ("s3", "acl", "Leave s3.acl out"),  # fault 13
-        ("ftp", "password", "Check user and password"),
-        ("sftp", "password", "Check the user in output.to"),
-        ("sftp", "host key", "sftp.host_key_fingerprint = "),  # fault 20
+        ("s3", "secret", "E-S3-CREDENTIALS", "AWS_SECRET_ACCESS_KEY"),
+        ("s3", "bucket", "E-S3-BUCKET", "output.to"),
+        ("s3", "expired", "E-S3-EXPIRED", "--resume"),
+        ("s3", "denied", "E-S3-DENIED", "s3:PutObject"),
+        ("s3", "acl", "E-S3-ACL", "s3.acl"),  # fault 13
+        ("ftp", "password", "E-SERVER-LOGIN", "output.to"),
+        ("sftp", "password", "E-SERVER-LOGIN", "output.to"),
+        ("sftp", "host key", "E-SFTP-HOST-KEY", "sftp.host_key_fingerprint = "),  # fault 20
     ],
 )
 def test_f12_what_cannot_work_is_an_error_before_anything_is_read(
-    way: Way, what: str, named: str, monkeypatch: pytest.MonkeyPatch
+    way: Way, what: str, code: str, named: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.modules["converter.convert"], "converted_by", lambda *_: pytest.fail("the input was read"))
     changes = WRONG[what](way)
-    with pytest.raises(DestinationError) as raised:
+    with raises(DestinationError, code, named) as raised:
         way.convert(**changes)
-    assert named in str(raised.value)
     assert raised.value.exit_code == 1
-    assert not any(secret in str(raised.value) for secret in (SECRET, KEY, "wr0ng", "p@ss"))
+    assert not any(secret in told(raised.value) for secret in (SECRET, KEY, "wr0ng", "p@ss"))
     way.check_nothing()
 
 
@@ -483,10 +486,12 @@ def test_f17_a_server_that_hangs_is_an_error_in_time(way: Way, event: str) -> No
     hurried = {section: {"timeout": 0.5} for section in way.sections}
     with (
         at_event(event, lambda: way.set(hole_after=0), 2),
-        pytest.raises(DestinationError, match=r"timeout") as raised,
+        pytest.raises(TransientError) as raised,
     ):
         way.convert(**merge(hurried, {"output": {"retry_seconds": 0}}))
     assert raised.value.exit_code == 1
+    assert raised.value.code in ("E-SERVER-TIMEOUT", "E-S3-TIMEOUT")
+    check_named(raised.value.hint, ".timeout")
     assert not way.found() - EXPECTED
     way.set(hole_after=None)
     way.finish()
@@ -495,7 +500,7 @@ def test_f17_a_server_that_hangs_is_an_error_in_time(way: Way, event: str) -> No
 @pytest.mark.parametrize("place", ["sftp"])
 def test_f18_a_full_disk_at_the_server_is_an_error_and_resumed_when_there_is_room(way: Way) -> None:
     way.server.largest = 100
-    with pytest.raises(DestinationError, match="disk of the server full"):
+    with raises(DestinationError, "E-SERVER-ANSWER"):
         way.convert(output={"retry_seconds": 0})
     assert not way.visible()
     way.server.largest = None
@@ -543,7 +548,7 @@ def fill(folder: Path) -> None:
 @at_s3
 def test_f22_no_room_for_parts_on_their_way_is_an_error(way: Way, small_disk: Path) -> None:
     fill(small_disk)
-    with pytest.raises(DestinationError, match=r"No space left on device\. .* run\.spill_dir"):
+    with raises(DestinationError, "E-SPOOL-WRITE", "No space left on device", "run.spill_dir"):
         way.convert(run={"spill_dir": str(small_disk)})
     way.check_nothing()
     (small_disk / "filler").unlink()
@@ -576,7 +581,7 @@ def test_f22_what_has_arrived_is_kept_where_it_cannot_be_noted_that_it_is_publis
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Journal, "note", noted)
-        with pytest.raises(DestinationError, match="0 of 4 parts are visible, the others have arrived"):
+        with raises(DestinationError, "E-JOURNAL-WRITE", "0 of 4"):
             way.convert()
     way.finish()
     assert len(way.server.calls_of("send")) == PARTS
@@ -621,7 +626,7 @@ def test_f26_an_input_that_changes_while_it_is_read_is_an_error(way: Way) -> Non
     path = way.run.folder / "in.csv"
     with (
         at_event("arrived", lambda: path.write_text(CONTENT + "3000,more\n")),
-        pytest.raises(InputError, match="changed while it was read"),
+        raises(InputError, "E-INPUT-CHANGED", "in.csv"),
     ):
         way.convert()
     way.check_nothing()
@@ -631,7 +636,7 @@ def test_f26_an_input_that_changes_while_it_is_read_is_an_error(way: Way) -> Non
 def test_f26_an_input_that_changed_is_not_resumed(way: Way) -> None:
     die(way, "arrived", 2)
     way.run.write(CONTENT + "3000,more\n")
-    with pytest.raises(ResumeError, match="The input is not what it was"):
+    with raises(ResumeError, "E-RESUME-INPUT"):
         way.convert(resume=True)
     assert not way.visible()
 
