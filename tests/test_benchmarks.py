@@ -112,7 +112,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.setitem(CONTENDERS, "absent", Contender("absent.convert", modules=("no_such_module",)))
     with pytest.raises(BenchmarkError, match="no_such_module"):
         run("absent", WORKLOADS["wide-csv"], tmp_path, tmp_path)
-    with pytest.raises(BenchmarkError, match="neither a workload"):
+    with pytest.raises(BenchmarkError, match="wide.csv"):
         Input.at(tmp_path / "wide.csv")
 
 

@@ -21,10 +21,10 @@ from isal import isal_zlib
 from converter.destinations import Destination
 from converter.destinations.base import Arrived
 from converter.destinations.folder import FolderDestination
-from converter.errors import DestinationError
+from converter.errors import DestinationError, TransientError
 from converter.spec.names import FileName
 
-from .errors import raises, told
+from .errors import check_named, raises, told
 from .memory import MemoryDestination, Store
 from .servers.ftp import ftp_place
 from .servers.localstack import localstack_place
@@ -409,10 +409,12 @@ def test_f3_a_server_that_dies_in_the_middle_is_an_error_and_nothing_is_visible(
     assert server_place.stop
     server_place.stop()
     began = time.monotonic()
-    with pytest.raises(DestinationError, match=FIRST):  # noqa: PT012
+    with pytest.raises(TransientError) as raised:  # noqa: PT012
         for _ in range(100):
             part.write(os.urandom(100_000))
         part.finish()
+    assert raised.value.code in ("E-SERVER-CONNECTION", "E-SERVER-CLOSED", "E-SERVER-TLS"), raised.value
+    check_named(raised.value.message, FIRST)
     part.abort()
     assert time.monotonic() - began < 30
     assert server_place.visible() == {}

@@ -215,7 +215,7 @@ def test_a_server_that_only_takes_and_renames(tmp_path: Path) -> None:
 
 def test_a_server_that_does_not_let_files_be_listed_is_asked_for_the_first(server: FtpServer) -> None:
     server.answers["NLST"] = "550 Permission denied."
-    assert checked(server) == ["W-NAMES-UNSEEN"]
+    assert checked(server) == []
     (server.root / "in/bound").mkdir(parents=True)
     (server.root / "in/bound" / FIRST).write_bytes(b"")
     (error,) = [each for each in server.destination().check(NAME) if each.level == "error"]
@@ -324,9 +324,10 @@ def test_f11_without_reading_back_it_is_not(server: FtpServer) -> None:
 def test_f11_ftps_notices_it_itself(secure: FtpServer) -> None:
     with behind(secure, flip_at=50_000):
         part = secure.destination().create(FIRST)
-        with raises(TransientError, "E-SERVER-TLS"):
+        with pytest.raises(TransientError) as raised:  # noqa: PT012
             part.write(CONTENT)
             part.finish()
+        assert raised.value.code in ("E-SERVER-TLS", "E-SERVER-CONNECTION"), "the server may hang up"
         part.abort()
     assert FIRST not in found(secure)
     assert "RETR" not in " ".join(secure.seen)
@@ -336,9 +337,11 @@ def test_f11_ftps_notices_it_itself(secure: FtpServer) -> None:
 def test_f16_cut_at_any_byte_only_the_partial_name_is_there(server: FtpServer, after: int) -> None:
     with behind(server, reset_after=after):
         part = server.destination().create(FIRST)
-        with pytest.raises(TransientError, match=FIRST):  # noqa: PT012
+        with pytest.raises(TransientError) as raised:  # noqa: PT012
             part.write(CONTENT)
             part.finish()
+        assert raised.value.code in ("E-SERVER-CONNECTION", "E-SERVER-CLOSED", "E-PART-SIZE"), raised.value
+        check_named(raised.value.message, FIRST)
         assert set(found(server)) <= {PARTIAL}
     part.abort()
     assert found(server) == {}

@@ -78,11 +78,11 @@ def test_what_is_wrong_after_a_kill_is_noticed() -> None:
     check_killed({}, [])
     check_killed({}, ["run", "publishing"])
     check_killed(SOUND, ["run", "publishing"])
-    with pytest.raises(AssertionError, match="not about to be published"):
+    with pytest.raises(AssertionError, match="sync.1.gz"):
         check_killed(SOUND, ["run", "arrived"])
     with pytest.raises(EOFError):
         check_killed({NAME.format(1): SOUND[NAME.format(1)][:-3]}, ["publishing"])
-    with pytest.raises(ValueError, match="not the name of an inbound file"):
+    with pytest.raises(ValueError, match=r"\.partial.*\(N1\)"):
         check_killed({NAME.format(1) + ".partial": part(LINES[0])}, ["publishing"])
 
 
@@ -127,13 +127,13 @@ def test_rows_are_distinct_and_the_same_for_a_seed() -> None:
 
 def test_a_row_too_many_is_noticed_in_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kill, "lines_of", lambda given: lines_of(given[:-1]))
-    with SERVERS["folder"](tmp_path) as server, pytest.raises(AssertionError, match="1 are too many"):
+    with SERVERS["folder"](tmp_path) as server, pytest.raises(AssertionError, match=r"\b1\b"):
         Rounds(server, tmp_path, seed=1, count=100)
 
 
 def test_a_run_that_fails_is_told(tmp_path: Path) -> None:
     (tmp_path / "warming-up").write_bytes(b"a file, where the folder should be")
-    with SERVERS["folder"](tmp_path) as server, pytest.raises(AssertionError, match="exit code 1"):
+    with SERVERS["folder"](tmp_path) as server, pytest.raises(AssertionError, match=r"E-FOLDER-WRITE"):
         Rounds(server, tmp_path, seed=1, count=100)
 
 
