@@ -109,6 +109,19 @@ def test_a_folder_that_cannot_be_written_is_an_error_before_converting(tmp_path:
     assert errors(FolderDestination(str(tmp_path / "file" / "below"))) == ["E-FOLDER-WRITE"]
 
 
+class Full:
+    """A file that cannot be written any more."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def write(self, _: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def failing(patch: pytest.MonkeyPatch, call: str, at: int) -> None:
     """Let the `at`th call of a kind fail as it does on a full or broken disk."""
     count = 0
@@ -141,10 +154,14 @@ def failing(patch: pytest.MonkeyPatch, call: str, at: int) -> None:
         def write(self: _FolderPart, data: bytes) -> None:
             nonlocal seen
             seen += 1
+            whole = self._file
             if seen == at:
-                self._file.write(data[: len(data) // 2])
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            original(self, data)
+                whole.write(data[: len(data) // 2])
+                self._file = Full(whole)  # type: ignore[assignment]
+            try:
+                original(self, data)
+            finally:
+                self._file = whole
 
         patch.setattr(_FolderPart, "write", write)
 

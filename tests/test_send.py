@@ -221,7 +221,7 @@ def test_f10_a_name_that_is_taken_is_never_overwritten(files: list[Path], out: P
 
 def test_f12_a_file_that_is_not_there_is_an_error_before_anything_is_sent(files: list[Path], out: Path) -> None:
     files[3].unlink()
-    with raises(InputError, "E-FILE-READ", files[3].name, "No such file"):
+    with raises(InputError, "E-INPUT-READ", files[3].name, "No such file"):
         send(files, transfer(files, out))
     assert not out.exists()
 
