@@ -3,7 +3,7 @@
 # make lint   ruff and strict type checks
 # make slow   the tests that take minutes
 # make kill   kills runs at any moment and resumes them, ROUNDS times at each destination
-# make sweep  calls that fail, and signals, at any place of a run
+# make sweep  calls that fail, and signals, at any place of a run; changed bytes in tables
 # make check  compares 1,000,000 lines with those of a plain Python script
 # make bench-small   ours against the floor, 100,000 rows; fails on a wrong line only
 # make bench  all benchmarks, an hour or so; make bench SCALE=0.01 for a trial
@@ -47,6 +47,7 @@ kill: $(VENV)/.dev-ready
 sweep: $(VENV)/.dev-ready
 	$(BIN)/python -m tests.sweep_faults
 	$(BIN)/python -m tests.sweep_signals
+	$(BIN)/python -m tests.sweep_bytes
 
 check: $(VENV)/.ready
 	$(BIN)/python -m benchmarks check --rows 1000000

@@ -16,9 +16,9 @@ from converter.sources.tables import Batch, TableSource, telling
 from converter.sources.typed import is_text
 
 _BUFFER = 1 << 20  # bytes: so much of a column is read at once
-_BATCH = 1 << 26  # bytes: a batch takes about so much memory at most, as the footer has it
-_LENGTH = 4  # bytes before each text that is not in a dictionary
-_DICTIONARY = {"PLAIN", "RLE", "BIT_PACKED", "PLAIN_DICTIONARY", "RLE_DICTIONARY"}
+_BATCH = 1 << 26  # bytes: a batch takes about so much memory at most, by what the first rows take
+_FIRST_ROWS = 1 << 10
+_MOST_ENTRIES = 1 << 14  # of dictionaries: where there are more, most likely not all texts are in them
 
 
 def open_parquet(file: InputFile, options: Input) -> TableSource:
@@ -54,9 +54,9 @@ def _opened(
 def _batches(
     file: InputFile, schema: pa.Schema, footer: pq.FileMetaData, columns: Sequence[str], most: int
 ) -> Generator[Batch]:
-    rows = min(most, _fitting(footer, columns))
+    rows, dictionaries = _first_look(file, schema, footer, columns, most) if most > _FIRST_ROWS else (most, [])
     read = 0
-    with _opened(file, footer, _in_dictionaries(schema, footer, columns)) as parquet:
+    with _opened(file, footer, dictionaries) as parquet:
         for batch in parquet.iter_batches(rows, columns=list(columns), use_threads=False):
             read += batch.num_rows
             if read > footer.num_rows:
@@ -66,40 +66,35 @@ def _batches(
         raise _wrong_rows(file)
 
 
-def _fitting(footer: pq.FileMetaData, columns: Sequence[str]) -> int:
-    """Return how many rows a batch may have so that it takes about as much memory as it may."""
-    places = [place for place, path in _paths(footer) if path.partition(".")[0] in columns]
-    most = 1
-    for group in _groups(footer):
-        size = sum(group.column(place).total_uncompressed_size for place in places)
-        most = max(most, size // max(group.num_rows, 1))
-    return max(_BATCH // most, 1)
+def _first_look(
+    file: InputFile, schema: pa.Schema, footer: pq.FileMetaData, columns: Sequence[str], most: int
+) -> tuple[int, list[str]]:
+    """Return how many rows a batch may have, at most so many, and which columns are read as dictionaries.
 
-
-def _in_dictionaries(schema: pa.Schema, footer: pq.FileMetaData, columns: Sequence[str]) -> list[str]:
-    """Return columns of texts that are read as dictionaries: it takes half the time where they are stored so.
-
-    Where they are not, it takes twice the time. The footer does not say it, but what is smaller than the lengths of its
-    texts alone is stored so.
+    By the first rows, since to ask the footer for sizes may end the process where it is damaged. Texts are read in half
+    the time as dictionaries where they are stored so, and in twice the time where they are not.
     """
-    texts = {name for name in columns if is_text(schema.field(name).type)}
-    return [path for place, path in _paths(footer) if path in texts and _is_dictionary(footer, place)]
+    texts = [name for name in columns if is_text(schema.field(name).type)]
+    with _opened(file, footer, texts) as parquet:
+        batch = next(parquet.iter_batches(_FIRST_ROWS, columns=list(columns), use_threads=False), None)
+    if not batch:
+        return most, []
+    fitting = int(_BATCH / max(sum(map(_bytes_a_row, batch.columns)), 1))
+    dictionaries = [
+        name
+        for name in texts
+        # All entries are there at once where they are stored so: more than there are rows, if they are many.
+        if len(batch.column(name).dictionary) <= batch.num_rows // 2
+        or batch.num_rows < len(batch.column(name).dictionary) <= _MOST_ENTRIES
+    ]
+    return max(min(most, fitting), 1), dictionaries
 
 
-def _is_dictionary(footer: pq.FileMetaData, place: int) -> bool:
-    chunks = (group.column(place) for group in _groups(footer))
-    return all(
-        chunk.total_uncompressed_size < _LENGTH * chunk.num_values and _DICTIONARY.issuperset(chunk.encodings)
-        for chunk in chunks
-    )
-
-
-def _paths(footer: pq.FileMetaData) -> Iterator[tuple[int, str]]:
-    return ((place, footer.schema.column(place).path) for place in range(footer.num_columns))
-
-
-def _groups(footer: pq.FileMetaData) -> Iterator[pq.RowGroupMetaData]:
-    return (footer.row_group(number) for number in range(footer.num_row_groups))
+def _bytes_a_row(column: pa.Array) -> float:
+    """Return how much memory a row takes; of a dictionary, what its entries have on average."""
+    is_dictionary = pa.types.is_dictionary(column.type)
+    values = column.dictionary if is_dictionary else column
+    return float(values.nbytes / max(len(values), 1))
 
 
 def _wrong_rows(file: InputFile) -> InputError:

@@ -24,7 +24,8 @@ from converter.sources.typed import Types, series_of
 _PIECE_ROWS = 1 << 17
 _FIRST_ROWS = 1 << 10  # of a piece that is for a look
 _IMPOSSIBLE = 1 << 44  # bytes: no system has so much memory
-# What the reader raises where a file is damaged: a name that is not UTF-8 is a `ValueError`.
+_UNSUPPORTED = re.compile("support|encrypt", re.IGNORECASE)  # what the reader says of files that it cannot read
+# What it raises where a file is damaged: a name that is not UTF-8 is a `ValueError`.
 _DAMAGED = (pa.ArrowException, OSError, ValueError, KeyError)
 
 
@@ -87,22 +88,20 @@ def telling(file: InputFile) -> Iterator[None]:
     """Say of what the library finds wrong with the file that it is damaged, or of a kind that is not read."""
     try:
         yield
-    except pa.ArrowNotImplementedError as error:
-        raise InputError(
-            "E-INPUT-UNSUPPORTED",
-            f"The input '{file.path}' uses something of its format that cannot be read, or is damaged.",
-            "Write it with other settings (compression, encoding), or get it again.",
-        ) from error
     except pa.ArrowMemoryError as error:
         asked = re.search(r"size (\d+)", str(error))
         if asked is None or int(asked[1]) < _IMPOSSIBLE:
             raise
         raise damaged(file, error) from error
-    except OSError as error:
-        if error.errno is None:
-            raise damaged(file, error) from error
-        raise InputError("E-INPUT-READ", f"The input '{file.path}' cannot be read: {error.strerror}.") from error
     except _DAMAGED as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise InputError("E-INPUT-READ", f"The input '{file.path}' cannot be read: {error.strerror}.") from error
+        if isinstance(error, pa.ArrowNotImplementedError) or _UNSUPPORTED.search(str(error)):
+            raise InputError(
+                "E-INPUT-UNSUPPORTED",
+                f"The input '{file.path}' uses something of its format that cannot be read, or is damaged.",
+                "Write it with other settings (compression, encoding, encryption), or get it again.",
+            ) from error
         raise damaged(file, error) from error
     except PANICS as error:
         raise engine_failed(file, error) from error

@@ -8,6 +8,7 @@ A missing text may be null or empty, which is the same to all that comes after.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
@@ -162,5 +163,5 @@ def _named(type_: pa.DataType) -> str:
     if _is.is_list(type_) or _is.is_large_list(type_) or _is.is_fixed_size_list(type_):
         return f"list of {_named(type_.value_type)}"
     if _is.is_nested(type_) or _is.is_run_end_encoded(type_):
-        return type(type_).__name__.removesuffix("Type").lower()
+        return re.sub("(?<=.)(?=[A-Z])", "_", type(type_).__name__.removesuffix("Type")).lower()
     return str(type_)
