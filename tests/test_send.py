@@ -23,7 +23,7 @@ from converter.journal import Journal, locked
 from converter.send import _journal_path
 from converter.sources import InputFile
 
-from .errors import check_named, raises
+from .errors import check_named, codes_of, raises
 from .servers.s3 import SECRET, S3Place, s3_place
 from .servers.scripted_s3 import Act, ScriptedPlace, scripted_place
 from .servers.sftp import PASSWORD, SftpServer, sftp_server
@@ -155,6 +155,14 @@ def test_a_job_file_says_where_to(files: list[Path], tmp_path: Path) -> None:
     code, _, error = command(tmp_path, *files, "--job", "job.toml", "--to", "elsewhere", "--quiet")
     assert (code, error) == (0, "")
     assert found(tmp_path / "elsewhere") == contents(files)
+
+
+def test_what_is_accepted_but_most_likely_not_meant_is_a_warning_and_sent(files: list[Path], out: Path) -> None:
+    files[1].write_bytes(gzip.compress(b'good\t"a"="1"\n\ngood\t"a"="1"\n'))
+    sent = send(files, transfer(files, out))
+    assert codes_of(sent.warnings) == ["W-SEND-RULES"]
+    check_named(str(sent.warnings[0]), f"'{files[1].name}'", "C1", "line 2")
+    assert found(out) == contents(files)
 
 
 # --- what is refused --------------------------------------------------------------------------------------------
