@@ -217,7 +217,7 @@ def locked(path: Path) -> Iterator[None]:
     The lock is the system's, so it goes with its process, whatever becomes of the file.
     """
     lock = path.with_name(path.name + _LOCK)
-    is_new = not lock.parent.exists()
+    is_new = not os.access(lock.parent, os.F_OK)
     descriptor = _taken(lock)
     try:
         yield

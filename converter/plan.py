@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import os
 import shutil
 import tempfile
 import time
@@ -241,8 +242,8 @@ def room_of(job: Job, limits: Limits, destination: Destination, files: Sequence[
         need, what = job.output.uploads * limits.part_bytes, "parts on their way may take"
         folder = Path(job.run.spill_dir or tempfile.gettempdir())
         advice = "Set run.spill_dir to a folder with more room, or output.uploads or output.max_part_bytes to less."
-    while destination.direct and not folder.exists() and folder != folder.parent:  # it is made when it is needed
-        folder = folder.parent
+    while destination.direct and not os.access(folder, os.F_OK) and folder != folder.parent:
+        folder = folder.parent  # it is made when it is needed
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:

@@ -12,6 +12,7 @@ import contextlib
 import html
 import itertools
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -176,12 +177,12 @@ def _opened(to: str | Path | BinaryIO) -> Iterator[Callable[[bytes | memoryview]
 
 def _check_free(path: Path) -> None:
     """Raise `DestinationError` where there is a file, or one that grows, at a path."""
-    if path.exists():
+    if os.access(path, os.F_OK):
         raise DestinationError(
             "E-OUTPUT-TAKEN", f"'{path}' is there already, and nothing is ever overwritten.", "Choose another name."
         )
     partial = path.with_name(path.name + PARTIAL)
-    if partial.exists():
+    if os.access(partial, os.F_OK):
         raise DestinationError(
             "E-OUTPUT-IN-USE",
             f"'{partial}' is there: a run that writes it is going on, or was killed.",

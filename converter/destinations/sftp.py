@@ -11,6 +11,7 @@ import contextlib
 import errno
 import getpass
 import logging
+import os
 import socket
 import struct
 import threading
@@ -95,7 +96,7 @@ class _HostKeys(paramiko.MissingHostKeyPolicy):
         name = address.host if port == _PORT else f"[{address.host}]:{port}"
         self._file = Path(settings.known_hosts or "~/.ssh/known_hosts").expanduser()
         self._known: list[paramiko.PKey] = []
-        if self._fingerprint is None and (self._file.exists() or settings.known_hosts):
+        if self._fingerprint is None and (os.access(self._file, os.F_OK) or settings.known_hosts):
             try:
                 lines = self._file.read_text(errors="replace").splitlines()
             except OSError as error:

@@ -6,8 +6,10 @@ with a class that keeps the protocol `Source`, and add it here.
 
 from __future__ import annotations
 
+import errno
 import glob
 import itertools
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -147,6 +149,17 @@ def _files_at(path: str, format_: Format | None) -> list[Path]:
             f"The input '{mask_password(path)}' is not a local file: other places cannot be read yet.",
             "Copy it to a folder first.",
         )
+    try:
+        return _local_files_at(path, format_)
+    except OSError as error:  # pathlib raises what does not say that there is nothing
+        raise InputError(
+            "E-INPUT-READ",
+            f"The input '{path}' cannot be read: {error.strerror or error}.",
+            "May this user read it, and look into its folders?",
+        ) from error
+
+
+def _local_files_at(path: str, format_: Format | None) -> list[Path]:
     place = Path(path).expanduser()
     if place.is_file():
         return [place]
@@ -164,6 +177,8 @@ def _files_at(path: str, format_: Format | None) -> list[Path]:
             )
         return files
     matches = sorted(Path(match) for match in glob.glob(str(place), recursive=True) if Path(match).is_file())  # noqa: PTH207
+    if glob.has_magic(path):
+        _check_folders(place)
     if not matches:
         if glob.has_magic(path):
             raise InputError(
@@ -178,6 +193,19 @@ def _files_at(path: str, format_: Format | None) -> list[Path]:
             "The path is relative to the working folder.",
         )
     return matches
+
+
+def _check_folders(pattern: Path) -> None:
+    """Raise `OSError` where a glob had to pass by a folder that it may not look into, and which may hold input."""
+    parts = pattern.parts
+    for count in range(1, len(parts)):
+        listed = glob.has_magic(parts[count]) or parts[count - 1] == "**"
+        needed = os.X_OK | (os.R_OK if listed else 0)
+        for folder in glob.glob(os.path.join(*parts[:count], ""), recursive=True):  # noqa: PTH118, PTH207
+            if not os.access(folder, needed):
+                raise PermissionError(errno.EACCES, f"the folder '{folder}' may not be looked into")
+    if glob.has_magic(parts[0]):
+        os.scandir(os.curdir).close()
 
 
 def _format_of(path: Path) -> Format | None:
