@@ -205,6 +205,7 @@ def stopping() -> Iterator[None]:
     try:
         yield
     finally:
+        stops._state = stops._State()
         for each, handler in before.items():
             signal.signal(each, handler)
 
