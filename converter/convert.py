@@ -28,6 +28,7 @@ from converter._version import __version__
 from converter.delivery import Delivery, delivery_of, destination_of
 from converter.engine import Converted
 from converter.errors import (
+    LOST,
     ColumnError,
     ConverterError,
     DestinationError,
@@ -41,6 +42,7 @@ from converter.errors import (
     shown,
 )
 from converter.gather import Found, converted_by
+from converter.hold import Hold, fixed, held
 from converter.job import Job
 from converter.journal import Journal, Past, locked
 from converter.journal import Run as JournalRun
@@ -49,10 +51,10 @@ from converter.parts import Buffer, Cutter, Filter, Packer, Part, PartWriter, Pl
 from converter.plan import (
     Moment,
     Plan,
-    checked,
     concealing,
     journal_path,
     moment_of,
+    owner_of,
     planned_of,
     rejects_path_of,
     report_folder,
@@ -63,6 +65,7 @@ from converter.report.rejects import RejectsFile
 from converter.sections.output import Output
 from converter.sources import InputFile, find_files
 from converter.spec.ids import ID_TYPES, RECOGNISED
+from converter.spec.names import FileName
 from converter.spec.rules import CASE_COLLISION, hint_of
 
 if TYPE_CHECKING:
@@ -103,17 +106,18 @@ def convert(
     as well where too many rows were rejected.
     """
     journal = Journal(journal_path(job))
-    with concealing(job), locked(journal.path):
+    with concealing(job), locked(journal.path), Hold(job.output.retry_seconds) as hold:
         past = journal.read()
         say = notify or (lambda _: None)
         try:
             if not (resume and past):
-                run = _Run(job, journal, planned_of(job, moment_of(job, now)))
+                died = past is not None and not past.is_done
+                run = _Run(journal, hold, *fixed(planned_of(job, moment_of(job, now)), hold, own=died))
                 run.begin(past)
-            elif past.report:
-                return _resumed(job, journal, past, say)
+            elif past.report and (report := _resumed(job, journal, past, hold, say)):
+                return report
             else:
-                run = _Run(job, journal, planned_of(job, _moment_of(past)))
+                run = _Run(journal, hold, *fixed(planned_of(job, _moment_of(past)), hold, resumed=True))
                 run.go_on(past, say)
             return run.report(progress or (lambda _: None))
         finally:
@@ -124,26 +128,38 @@ def _moment_of(past: Past) -> Moment:
     return Moment(past.run.timestamp, datetime.date.fromisoformat(past.run.sent))
 
 
-def _resumed(job: Job, journal: Journal, past: Past, notify: Callable[[str], None]) -> Report:
-    """Finish a run that died while it published, and return its report; or that of a run that is done."""
+def _resumed(job: Job, journal: Journal, past: Past, hold: Hold, notify: Callable[[str], None]) -> Report | None:
+    """Finish a run that died while it published, and return its report; or that of a run that is done.
+
+    Nothing where parts of it are gone: those have to be made again.
+    """
     report = Report.from_dict(past.report or {})
     if past.is_done:
         _check_input(job, past, find_files(job.input), "is finished")
         notify(f"The run {past.run.name} is finished: there is nothing to resume, and nothing was done.")
         return report
-    notify(f"Resuming {past.run.name}: {len(past.published)} of {len(past.arrived)} parts are visible already.")
-    journal.go_on()
-    delivery = delivery_of(job, destination_of(job, _moment_of(past).sent, job.output.max_part_bytes), journal)
-    delivery.arrived, delivery.published = past.arrived, past.published
-    stops.hold()  # from here on it is known what is visible, and said
+    destination = destination_of(job, _moment_of(past).sent, job.output.max_part_bytes, owner_of(job))
+    delivery = delivery_of(job, destination, journal)
     try:
+        held(destination, [FileName.parse(name) for name in past.run.names], hold, own=True, visible=True)
+        delivery.take_over(past)
+        if set(delivery.arrived) != set(past.arrived):
+            hold.release()
+            return None
+        notify(f"Resuming {past.run.name}: {len(past.published)} of {len(past.arrived)} parts are visible already.")
+        journal.go_on()
+        stops.hold()  # from here on it is known what is visible, and said
         delivery.publish()
         folder = report_folder(job)
         RejectsFile(rejects_path_of(folder, past.run.name), (), (), show_rows=False).publish()
         _write(report_path_of(folder, past.run.name), report).publish()
         journal.note("done")
+        hold.release()
     except Reported as error:
-        _still_to_publish(error, delivery)
+        if delivery.has_lost(error):
+            _given_up(error, delivery, journal, job)
+        else:
+            _still_to_publish(error, delivery)
         raise
     finally:
         delivery.close()
@@ -225,11 +241,19 @@ def _still_to_publish(error: Reported, delivery: Delivery) -> None:
         f"{visible} of {count} parts are visible, the others have arrived" if visible < count else "All parts are out"
     )
     message = "Stopped while the parts were published." if isinstance(error, StoppedError) else error.message
-    error.args = (
-        error.code,
-        message,
-        f"{error.hint} {done}: the same command with --resume finishes the run.".lstrip(),
-    )
+    finish = f"{done}: the same command with --resume finishes the run."
+    if error.code in LOST:
+        finish = f"{visible} of {count} parts are visible: --resume finishes the run once the other file is not there."
+    error.args = (error.code, message, f"{error.hint} {finish}".lstrip())
+
+
+def _given_up(error: Reported, delivery: Delivery, journal: Journal, job: Job) -> None:
+    """Remove what is left of a run that has lost its names to another one before any of its parts was visible."""
+    if delivery.discard():
+        journal.remove()
+    other = "" if job.output.timestamp is None else " with another output.timestamp (N2)"
+    said = f"Nothing of this run is visible, and nothing of it stays: run again{other}."
+    error.args = (error.code, error.message, said)
 
 
 def _kept(error: Reported, visible: int = 0) -> None:
@@ -242,9 +266,11 @@ def _kept(error: Reported, visible: int = 0) -> None:
 class _Run:
     """One run of a job."""
 
-    def __init__(self, job: Job, journal: Journal, plan: Plan) -> None:
+    def __init__(self, journal: Journal, hold: Hold, plan: Plan, warnings: list[Finding]) -> None:
         self._plan = plan
         self._journal = journal
+        self._hold = hold
+        job = plan.job
         self._delivery = delivery_of(job, plan.destination, journal, len(plan.names))
         self._rejects = RejectsFile(
             plan.rejects_path, plan.records.rules, plan.records.columns, show_rows=job.report.show_rows
@@ -256,13 +282,12 @@ class _Run:
         self._starts = dict(zip((file.path for file in plan.files), sizes, strict=False))
         self._bytes_total = sum(file.size for file in plan.files)
         self._cuts: Sequence[list[Planned]] = [[] for _ in plan.names]
-        self._warnings: list[Finding] = []
+        self._warnings = warnings
         self._publishing = False
 
     def begin(self, past: Past | None) -> None:
-        """Check the destination and begin a journal. `past` is a run that died, or is done; it is given up."""
+        """Begin a journal. `past` is a run that died, or is done; it is given up."""
         plan = self._plan
-        self._warnings += checked(plan)
         if past and not past.is_done:
             self._give_up(past)
         self._journal.begin(
@@ -280,7 +305,7 @@ class _Run:
         """Remove what a run that died has left, as far as it is not visible."""
         old = delivery_of(
             self._plan.job,
-            destination_of(self._plan.job, _moment_of(past).sent, self._plan.limits.part_bytes),
+            destination_of(self._plan.job, _moment_of(past).sent, self._plan.limits.part_bytes, self._plan.owner),
             self._journal,
         )
         old.give_up(past)
@@ -308,6 +333,9 @@ class _Run:
         held = set(self._delivery.arrived)
         self._cuts = past.planned(held)
         notify(f"Resuming {past.run.name}: {len(held)} parts are there already, and not sent again.")
+        if self._delivery.unseen:
+            said = f"{len(self._delivery.unseen)} parts that had arrived cannot be seen, and are taken for there."
+            self._warnings.append(Finding("W-PARTS-UNSEEN", said, "Look there: what is gone is not sent again."))
         if past.run.compressor != _compressor(self._plan):
             notify("Another version of the compressor goes on with it: parts are cut as before, in other bytes.")
 
@@ -322,6 +350,7 @@ class _Run:
         except BaseException as error:
             self._end_badly(error)
             raise
+        self._hold.release()
         self._delivery.close()
         return report
 
@@ -329,7 +358,12 @@ class _Run:
         """Clean up after an error: remove everything, or keep what can be resumed."""
         stops.hold()
         delivery = self._delivery
+        if isinstance(error, Reported) and delivery.has_lost(error):
+            self._rejects.discard()
+            _given_up(error, delivery, self._journal, self._plan.job)
+            return
         if self._publishing:
+            self._hold.keep()
             self._rejects.close()
             delivery.close()
             if isinstance(error, Reported):
@@ -338,6 +372,7 @@ class _Run:
         self._rejects.discard()
         keeps = isinstance(error, DestinationError) and not self._plan.destination.direct
         if keeps and delivery.arrived:
+            self._hold.keep()
             delivery.close()
         elif delivery.discard() and not delivery.published:
             self._journal.remove()

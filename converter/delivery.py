@@ -16,24 +16,23 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import asdict
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from converter import stops
-from converter.destinations import Settings, open_destination
+from converter.destinations import Owner, Settings, open_destination
 from converter.destinations.base import Arrived, Destination, Incoming
-from converter.errors import DestinationError, Finding, StoppedError, TransientError
+from converter.errors import LOST, DestinationError, Finding, Reported, StoppedError, TransientError
 from converter.job import Job, Transfer
 from converter.journal import Journal, Past, Try
 from converter.parts import Part, PartWriter
+from converter.retry import Patience
 from converter.spec.names import FileName
 
 _CHUNK = 1 << 18  # bytes: what is read of a spool stays in the processor's cache
-_FIRST_PAUSE = 0.5  # seconds; each further one is up to twice as long
-_LONGEST_PAUSE = 30.0
 # Who sends SIGTERM sends SIGKILL half a minute later, as a rule: a run that is over has ended before that.
 _LEAVE_SECONDS = 5.0
 _CLEAN_SECONDS = 12.0
@@ -42,11 +41,11 @@ _BETWEEN_LOOKS = 0.1  # seconds: how soon a signal is seen that is noted only
 _T = TypeVar("_T")
 
 
-def destination_of(document: Job | Transfer, sent: datetime.date, most_bytes: int) -> Destination:
+def destination_of(document: Job | Transfer, sent: datetime.date, most_bytes: int, owner: Owner) -> Destination:
     """Return where files go. `sent` is the day of sending, in UTC; a file has at most `most_bytes`."""
     output = document.output
     return open_destination(
-        output.url, Settings(sent, output.partner, most_bytes, document.s3, document.ftp, document.sftp)
+        output.url, Settings(sent, output.partner, most_bytes, document.s3, document.ftp, document.sftp, owner)
     )
 
 
@@ -231,14 +230,13 @@ class Delivery:
         self.destination = destination
         self._journal = journal
         self._uploads = uploads
-        self._retry_seconds = retry_seconds
+        self._patience = Patience(retry_seconds, self._sleep)
         self._each = each
         self._folder = folder
         self._over = threading.Event()
         self._throttle = Throttle(bandwidth, self._sleep)
         self._slots = threading.Semaphore(uploads)
         self._tasks: list[Future[Any]] = []
-        self._moved = threading.local()  # when something went on in a thread, as `at`
         self._is_left = False
         self._failure: BaseException | None = None
         self._spools: set[Spool] = set()
@@ -248,6 +246,10 @@ class Delivery:
         self.arrived: dict[int, Arrived] = {}
         """Parts that are there whole, by number."""
         self.published: set[int] = set()
+        self.unseen: list[str] = []
+        """Parts of an earlier run that are taken for there, since nobody can see."""
+        self._won: set[str] = set()  # the stems of which a part is visible: nobody else has them
+        self._winning = threading.Lock()
 
     def take_over(self, past: Past) -> None:
         """Go on where an earlier run was: keep what is there whole, and remove the rest of it."""
@@ -260,10 +262,14 @@ class Delivery:
 
     def _take_over(self, past: Past) -> None:
         self._tries = past.tries
-        self.published = set(past.published)
         for number, part in past.arrived.items():
-            if number in past.published or self.retrying(self.destination.holds, part):
+            is_there = self.retrying(self.destination.holds, part)
+            if is_there is None:
+                self.unseen.append(part.name)
+            if is_there is not False:
                 self.arrived[number] = part
+        self.published = past.published & set(self.arrived)  # those that are gone are sent again
+        self._won = {_stem_of(self.arrived[number].name) for number in self.published}
         for name, state in self._leftovers(self.arrived):
             self.retrying(self.destination.discard, name, state)
         self._sweep(past)
@@ -318,6 +324,10 @@ class Delivery:
         if self._each:
             self._publish(number)
 
+    def has_lost(self, error: Reported) -> bool:
+        """Say whether an error is that another run has the names, before anything of this one was visible."""
+        return error.code in LOST and not self.published
+
     def raise_failure(self) -> None:
         """Raise what has gone wrong with any part so far."""
         if self._failure:
@@ -332,13 +342,23 @@ class Delivery:
     def publish(self) -> None:
         """Make all parts visible that are not yet, several at once, so that it is soon over.
 
-        A signal ends this, unless all are visible by the time that what was under way has ended.
+        One of each set goes first, alone: who loses a name to another run has nothing visible then. A signal ends this,
+        unless all are visible by the time that what was under way has ended.
         """
         if number := stops.asked():
             raise StoppedError(number)
         waiting = sorted(set(self.arrived) - self.published)
+        firsts: dict[str, int] = {}
+        for number in waiting:
+            firsts.setdefault(_stem_of(self.arrived[number].name), number)
+        alone = [firsts[stem] for stem in sorted(set(firsts) - self._won)]  # sorted: two runs begin with the same
+        others = [number for number in waiting if number not in alone]
+        self._publish_side_by_side([alone])
         count = 1 if self.destination.direct else self._uploads
-        tasks = [aside(partial(self._publish_all, waiting[first::count])) for first in range(min(count, len(waiting)))]
+        self._publish_side_by_side([others[first::count] for first in range(min(count, len(others)))])
+
+    def _publish_side_by_side(self, turns: Sequence[Sequence[int]]) -> None:
+        tasks = [aside(partial(self._publish_all, numbers)) for numbers in turns if numbers]
         self._tasks += tasks
         while wait(tasks, _BETWEEN_LOOKS, FIRST_EXCEPTION).not_done:
             self.raise_failure()
@@ -365,27 +385,7 @@ class Delivery:
             raise _StoppedError
         if self.destination.direct:  # there is nothing that may pass
             return call(*arguments)
-        import tenacity  # here, since it takes a while
-
-        stalled = 0.0
-
-        def attempt() -> _T:
-            self._moved.at = time.monotonic()
-            return call(*arguments)
-
-        def is_enough(state: tenacity.RetryCallState) -> bool:
-            nonlocal stalled
-            stalled += time.monotonic() - self._moved.at
-            return bool(state.idle_for + stalled >= self._retry_seconds)
-
-        attempts = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(TransientError),
-            wait=tenacity.wait_random_exponential(multiplier=_FIRST_PAUSE, max=_LONGEST_PAUSE),
-            stop=is_enough,
-            sleep=self._sleep,
-            reraise=True,
-        )
-        return attempts(attempt)
+        return self._patience.retrying(call, *arguments)
 
     def _listening(self, work: Callable[[], None]) -> None:
         """Do work that asks the destination, and meanwhile listen for signals."""
@@ -408,7 +408,17 @@ class Delivery:
                 raise
 
     def _publish(self, number: int) -> None:
-        self.retrying(self.destination.publish, self.arrived[number])
+        part = self.arrived[number]
+        stem = _stem_of(part.name)
+        with self._winning if stem not in self._won else contextlib.nullcontext():
+            if stem not in self._won:
+                self.raise_failure()  # who has lost the first part shows no other
+            try:
+                self.retrying(self.destination.publish, part)
+            except BaseException as error:
+                self._failure = self._failure or error
+                raise
+            self._won.add(stem)
         self.published.add(number)
         self._journal.note("published", number=number)
 
@@ -435,9 +445,9 @@ class Delivery:
                 if self._over.is_set():
                     raise _StoppedError
                 self._throttle.take(len(chunk))
-                self._moved.at = time.monotonic()  # until now the server has waited for us
+                self._patience.moves()  # until now the server has waited for us
                 incoming.write(chunk)
-            self._moved.at = time.monotonic()
+            self._patience.moves()
             arrived = incoming.finish()
             if self._over.is_set():
                 raise _StoppedError
@@ -522,6 +532,14 @@ class Delivery:
     def _sleep(self, seconds: float) -> None:
         if seconds > 0 and self._over.wait(seconds):
             raise _StoppedError
+
+
+def _stem_of(name: str) -> str:
+    """Return what all parts of a set share; other names are sets of their own."""
+    try:
+        return FileName.parse(name).stem
+    except ValueError:
+        return name
 
 
 class _InPlace:

@@ -9,10 +9,13 @@ from functools import partial
 from pathlib import Path
 
 from converter.delivery import aside, closed
-from converter.errors import ConverterError, Finding
+from converter.errors import ConverterError, Finding, TransientError
 from converter.job import Job
 from converter.plan import files_of, key_of, look_at, room_of, target_of
+from converter.retry import Patience
 from converter.sources import InputFile, find_files
+
+_PATIENCE = 10.0  # seconds: who asks is waiting
 
 
 def doctor(job: Job, *, now: float | None = None) -> list[Finding]:
@@ -45,8 +48,11 @@ def _of_key(job: Job) -> Iterator[Finding]:
 def _of_destination(job: Job, now: float | None) -> list[Finding]:
     names, limits, destination = target_of(job, now)
     found = list(job.warnings)
+    patience = Patience(min(job.output.retry_seconds, _PATIENCE))
     try:
-        found += aside(lambda: look_at(destination, names)).result()
+        found += aside(lambda: look_at(destination, names, patience)).result()
+    except TransientError as error:
+        found.append(Finding.of(error))
     finally:
         closed(destination)
     if destination.direct and any(each.level == "error" for each in found):

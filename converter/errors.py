@@ -65,6 +65,7 @@ CODES: dict[str, str] = {
     "E-PAGE-WRITE": "The page of HTML cannot be written.",
     "E-PART-CHANGED": "A part arrived with other bytes than were sent.",
     "E-PART-SIZE": "A part arrived with another size than was sent.",
+    "E-PARTIAL-VANISHED": "The server moves or removes files under partial names.",
     "E-PERSONAL-COLUMN": "The name of a column says that it holds personal data (I3).",
     "E-PERSONAL-CONSTANT": "A constant signal is personal data (I3).",
     "E-PGP-FAILED": "GnuPG failed, or could not be started.",
@@ -81,6 +82,7 @@ CODES: dict[str, str] = {
     "E-PGP-VERSION": "GnuPG is too old.",
     "E-PUBLISHED-OTHER": "What was published is not what was sent.",
     "E-PUBLISHED-UNSEEN": "What was published cannot be seen yet.",
+    "E-RENAME-REFUSED": "The server does not let files be renamed.",
     "E-REPORT-FOLDER": "The folder for reports cannot be written.",
     "E-REPORT-WRITE": "The report or the rejects file cannot be written.",
     "E-RESUME-INPUT": "The input is not that of the run that is to be resumed.",
@@ -164,7 +166,9 @@ CODES: dict[str, str] = {
     "W-MATCH-ROWS": "Rows were left out of a comparison, since they are malformed.",
     "W-MATCH-TYPE": "Most IDs look like IDs of another type.",
     "W-NAMES-UNSEEN": "The destination does not tell which names are taken.",
+    "W-NO-PARTIAL-NAMES": "Parts are written under their final names, and seen before they are whole.",
     "W-OUTPUT-LOST": "What was done cannot be printed.",
+    "W-PARTS-UNSEEN": "Whether parts that had been sent are still there cannot be seen.",
     "W-READ-REFUSED": "The destination does not let parts be read back.",
     "W-REMOVE-REFUSED": "The destination does not let files be removed.",
     "W-RUN-GIVEN-UP": "An earlier run of the job, of which parts are visible, was given up.",
@@ -205,6 +209,23 @@ class Finding(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".rstrip()
+
+
+TAKEN = {"E-NAME-IN-USE", "E-NAME-TAKEN"}
+"""What says that another run has the names."""
+
+LOST = {"E-NAME-IN-USE", "E-NAME-TAKEN", "E-PUBLISHED-OTHER", "E-S3-TAKEN"}
+"""What says at publishing that another run was first."""
+
+
+def codes_of(findings: Iterable[Finding]) -> set[str]:
+    """Return the codes of the errors among findings."""
+    return {finding.code for finding in findings if finding.level == "error"}
+
+
+def has_errors(findings: Iterable[Finding]) -> bool:
+    """Say whether there is an error among findings."""
+    return any(finding.level == "error" for finding in findings)
 
 
 class Reported(BaseException):

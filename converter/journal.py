@@ -94,6 +94,7 @@ class Past:
             case "began":
                 # What had arrived is not there any more; encrypted anew, a part has other bytes.
                 self.arrived.pop(number, None)
+                self.published.discard(number)
                 self.tries[number].append((facts["name"], facts["state"]))
             case "made":
                 text_crc32 = facts.pop("text_crc32")

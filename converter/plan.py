@@ -9,20 +9,23 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
 from converter.delivery import aside, closed, destination_of, warnings_of
-from converter.destinations import Destination
+from converter.destinations import Destination, Owner
 from converter.document import Document
 from converter.engine import collected, start
-from converter.errors import ConverterError, Finding, Reported
+from converter.errors import TAKEN, ConverterError, Finding, Reported, codes_of
 from converter.job import Job
 from converter.parts import Limits
 from converter.privacy import numbers_are_ids
 from converter.records import Records
+from converter.retry import Patience
 from converter.sources import InputFile, Source, find_files, open_source
 from converter.spec.kinds import FileKind
 from converter.spec.names import FileName
@@ -30,6 +33,7 @@ from converter.spec.names import FileName
 if TYPE_CHECKING:
     from converter.pgp import Key
 
+MOST_SECONDS = 100  # that are looked at for one that is free
 _SURVEYED = 1_000  # rows: the first ones tell what kind of numbers IDs are
 
 
@@ -64,6 +68,7 @@ class Plan(NamedTuple):
     limits: Limits
     key: Key | None
     destination: Destination
+    owner: Owner
     report_path: Path
     rejects_path: Path
 
@@ -71,6 +76,22 @@ class Plan(NamedTuple):
     def name(self) -> FileName:
         """The name of the first set, which is that of the run."""
         return self.names[0]
+
+    @property
+    def may_move(self) -> bool:
+        """Whether a second that is taken means the next free one."""
+        return self.job.output.timestamp is None
+
+    def following(self) -> Plan:
+        """Return the plan of the same run, named by the next second."""
+        names = following(self.names)
+        folder, stem = report_folder(self.job), names[0].stem
+        return self._replace(
+            moment=self.moment._replace(timestamp=names[0].timestamp),
+            names=names,
+            report_path=report_path_of(folder, stem),
+            rejects_path=rejects_path_of(folder, stem),
+        )
 
     def part_name(self, number: int) -> str:
         """Return the name of part `number`."""
@@ -95,13 +116,12 @@ def plan(job: Job, *, now: float | None = None) -> Plan:
     """
     with concealing(job):
         planned = planned_of(job, moment_of(job, now))
-        checked(planned)
-        return planned
+        return _checked(planned)
 
 
 def target_of(job: Job, now: float | None = None) -> Target:
     """Return where a job sends to; nothing is asked of it. Raises `JobError` where that cannot be anything."""
-    return _target(job, moment_of(job, now))
+    return _target(job, moment_of(job, now), owner_of(job))
 
 
 def files_of(job: Job) -> list[InputFile]:
@@ -139,7 +159,8 @@ def planned_of(job: Job, moment: Moment) -> Plan:
     """Check the input and the key of a job, and plan the rest; nothing is asked of the destination."""
     records, sources = reading(job)
     key = key_of(job)
-    names, limits, destination = _target(job, moment)
+    owner = owner_of(job)
+    names, limits, destination = _target(job, moment, owner)
     folder, stem = report_folder(job), names[0].stem
     return Plan(
         job,
@@ -151,6 +172,7 @@ def planned_of(job: Job, moment: Moment) -> Plan:
         limits,
         key,
         destination,
+        owner,
         report_path_of(folder, stem),
         rejects_path_of(folder, stem),
     )
@@ -205,9 +227,9 @@ def _limits(job: Job) -> Limits:
     )
 
 
-def _target(job: Job, moment: Moment) -> Target:
+def _target(job: Job, moment: Moment, owner: Owner) -> Target:
     limits = _limits(job)
-    return Target(job.names(moment.timestamp), limits, destination_of(job, moment.sent, limits.part_bytes))
+    return Target(job.names(moment.timestamp), limits, destination_of(job, moment.sent, limits.part_bytes, owner))
 
 
 def _opened(job: Job, records: Records) -> list[Source]:
@@ -218,19 +240,36 @@ def _opened(job: Job, records: Records) -> list[Source]:
     return sources
 
 
-def checked(plan: Plan) -> list[Finding]:
-    """Check the destination, and the disks for room; return warnings."""
-    room = room_of(plan.job, plan.limits, plan.destination, plan.files)
+def _checked(plan: Plan) -> Plan:
+    """Check the destination, and return the plan with names that are free."""
+    patience = Patience(plan.job.output.retry_seconds)
     try:
-        return warnings_of([*aside(lambda: look_at(plan.destination, plan.names)).result(), room])
+        for left in reversed(range(MOST_SECONDS)):
+            found = aside(partial(look_at, plan.destination, plan.names, patience)).result()
+            if not (left and plan.may_move and codes_of(found) and codes_of(found) <= TAKEN):
+                warnings_of(found)
+                break
+            plan = plan.following()
     except BaseException:
         closed(plan.destination)
         raise
+    return plan
 
 
-def look_at(destination: Destination, names: Sequence[FileName]) -> list[Finding]:
-    """Check a destination for parts of all sets; what is found more than once is told once."""
-    return list(dict.fromkeys(finding for name in names for finding in destination.check(name)))
+def following(names: Sequence[FileName]) -> tuple[FileName, ...]:
+    """Return the names of the next second."""
+    return tuple(replace(name, timestamp=name.timestamp + 1) for name in names)
+
+
+def look_at(destination: Destination, names: Sequence[FileName], patience: Patience) -> list[Finding]:
+    """Check a destination for parts of all sets; what is found more than once is told once.
+
+    Raises `TransientError` where that has not passed when there is no patience left.
+    """
+    found: list[Finding] = []
+    for name in names:
+        found += destination.check(name) if destination.direct else patience.retrying(destination.check, name)
+    return list(dict.fromkeys(found))
 
 
 def room_of(job: Job, limits: Limits, destination: Destination, files: Sequence[InputFile]) -> Finding:
@@ -267,6 +306,11 @@ def report_path_of(folder: Path, stem: str) -> Path:
 def rejects_path_of(folder: Path, stem: str) -> Path:
     """Return where the rejects of a run are, by the stem of its names."""
     return folder / f"{stem}.rejects.ndjson.gz"
+
+
+def owner_of(job: Job) -> Owner:
+    """Return whose the partial names of a run of a job are, which begins now."""
+    return Owner(job.digest[:12])
 
 
 def journal_path(job: Job) -> Path:

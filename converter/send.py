@@ -19,9 +19,10 @@ from typing import Any, NamedTuple
 import orjson
 
 from converter import stops
-from converter.delivery import Delivery, aside, closed, delivery_of, destination_of, warnings_of
-from converter.destinations import Destination
+from converter.delivery import Delivery, closed, delivery_of, destination_of
+from converter.destinations import Destination, Owner
 from converter.errors import DestinationError, Finding, InputError, JobError, Reported, StoppedError
+from converter.hold import Hold, held
 from converter.inbound import Checked, check_file
 from converter.job import Transfer
 from converter.journal import Journal, Run, locked
@@ -91,9 +92,9 @@ def send(
         inputs = [InputFile.at(Path(file)) for file in files]
         _check_names(inputs)
         journal = Journal(_journal_path(inputs, transfer))
-        with locked(journal.path):
+        with locked(journal.path), Hold(transfer.output.retry_seconds) as hold:
             try:
-                return _sent(inputs, transfer, journal, say, check=check, resume=resume, now=now)
+                return _sent(inputs, transfer, journal, hold, say, check=check, resume=resume, now=now)
             finally:
                 journal.close()
     except Reported as error:
@@ -118,9 +119,12 @@ def _check_names(files: Sequence[InputFile]) -> None:
 
 def _journal_path(files: Sequence[InputFile], transfer: Transfer) -> Path:
     """Return where the journal is: the same for the same files, sent to the same place."""
+    return Path(transfer.report.dir).expanduser() / f"send.{_digest(files, transfer)}.journal"
+
+
+def _digest(files: Sequence[InputFile], transfer: Transfer) -> str:
     described = orjson.dumps([transfer.place, [_fingerprint(file) for file in files]])
-    digest = hashlib.sha256(described).hexdigest()
-    return Path(transfer.report.dir).expanduser() / f"send.{digest[:12]}.journal"
+    return hashlib.sha256(described).hexdigest()[:12]
 
 
 def _fingerprint(file: InputFile) -> dict[str, Any]:
@@ -131,6 +135,7 @@ def _sent(
     files: Sequence[InputFile],
     transfer: Transfer,
     journal: Journal,
+    hold: Hold,
     notify: Callable[[str], None],
     *,
     check: bool,
@@ -144,8 +149,12 @@ def _sent(
     outgoing, warnings = _checked(files, check=check, notify=notify)
     day = datetime.datetime.fromtimestamp(time.time() if now is None else now, datetime.UTC).date()
     sent = datetime.date.fromisoformat(past.run.sent) if past and resume else day
-    destination = destination_of(transfer, sent, max(file.size for file in files))
+    owner = Owner(_digest(files, transfer))
+    destination = destination_of(transfer, sent, max(file.size for file in files), owner)
     delivery = delivery_of(transfer, destination, journal)
+    names = {name.stem: name for each in outgoing if check and (name := each.checked.name)}
+    is_resumed = past is not None and resume
+    warnings += _held(destination, list(names.values()), hold, own=past is not None, visible=is_resumed)
     if past and resume:
         journal.go_on()
         try:
@@ -155,20 +164,19 @@ def _sent(
             raise
         notify(f"Resuming: {len(delivery.arrived)} of {len(files)} files are there already, and not sent again.")
     else:
-        names = {name.stem: name for each in outgoing if check and (name := each.checked.name)}
-        for name in names.values():
-            warnings += _asked(destination, name)
         if past and not past.is_done:
-            old = destination_of(transfer, datetime.date.fromisoformat(past.run.sent), 0)
+            old = destination_of(transfer, datetime.date.fromisoformat(past.run.sent), 0, owner)
             delivery_of(transfer, old, journal).give_up(past)
         journal.begin(Run([], 0, sent.isoformat(), "", [_fingerprint(file) for file in files]))
-    return Sent(_delivered(outgoing, transfer, delivery, journal), warnings)
+    return Sent(_delivered(outgoing, transfer, delivery, journal, hold), warnings)
 
 
-def _asked(destination: Destination, name: FileName) -> list[Finding]:
-    """Ask the destination about a name; return warnings."""
+def _held(
+    destination: Destination, names: Sequence[FileName], hold: Hold, *, own: bool, visible: bool
+) -> list[Finding]:
+    """Hold the names of the files; return warnings."""
     try:
-        return warnings_of(aside(lambda: destination.check(name)).result())
+        return held(destination, names, hold, own=own, visible=visible)
     except BaseException:
         closed(destination)
         raise
@@ -218,7 +226,9 @@ def _checked(
     return outgoing, warnings
 
 
-def _delivered(outgoing: list[_Outgoing], transfer: Transfer, delivery: Delivery, journal: Journal) -> list[Part]:
+def _delivered(
+    outgoing: list[_Outgoing], transfer: Transfer, delivery: Delivery, journal: Journal, hold: Hold
+) -> list[Part]:
     """Send all files, then publish them."""
     parts: list[Part] = []
     publishing = False
@@ -239,7 +249,14 @@ def _delivered(outgoing: list[_Outgoing], transfer: Transfer, delivery: Delivery
         journal.note("done")
     except BaseException as error:
         stops.hold()
+        if isinstance(error, Reported) and delivery.has_lost(error):
+            if delivery.discard():
+                journal.remove()
+            said = "Nothing was published, and nothing stays: remove the other file, or send under other names."
+            error.args = (error.code, error.message, said)
+            raise
         if publishing or (isinstance(error, DestinationError) and delivery.arrived):
+            hold.keep()
             delivery.close()
         elif delivery.discard() and not delivery.published:
             journal.remove()
@@ -247,5 +264,6 @@ def _delivered(outgoing: list[_Outgoing], transfer: Transfer, delivery: Delivery
         if isinstance(error, Reported):
             _kept(error, len(delivery.published), len(outgoing))
         raise
+    hold.release()
     delivery.close()
     return parts

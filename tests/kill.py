@@ -57,7 +57,7 @@ class Server:
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-def _on_disk(root: Path, url: Callable[[str], str], **settings: Mapping[str, Any]) -> Server:
+def on_disk(root: Path, url: Callable[[str], str], **settings: Mapping[str, Any]) -> Server:
     def files(round_: str) -> dict[str, Path]:
         return {path.name: path for path in (root / round_).iterdir()} if (root / round_).exists() else {}
 
@@ -71,7 +71,7 @@ def _on_disk(root: Path, url: Callable[[str], str], **settings: Mapping[str, Any
 
 @contextlib.contextmanager
 def _folder(folder: Path) -> Iterator[Server]:
-    yield _on_disk(folder, lambda round_: str(folder / round_))
+    yield on_disk(folder, lambda round_: str(folder / round_))
 
 
 # The servers of other tests, as a child process has to be told of them.
@@ -82,7 +82,7 @@ def _ftp(folder: Path) -> Iterator[Server]:
     from .servers.ftp import ftp_server
 
     with ftp_server(folder) as server:
-        yield _on_disk(server.root, lambda round_: server.url(f"/{round_}"))
+        yield on_disk(server.root, lambda round_: server.url(f"/{round_}"))
 
 
 @contextlib.contextmanager
@@ -90,9 +90,27 @@ def _sftp(folder: Path) -> Iterator[Server]:
     from .servers.sftp import sftp_server
 
     with sftp_server(folder) as server:
-        yield _on_disk(
+        yield on_disk(
             server.root, lambda round_: server.url(f"/{round_}"), sftp={"known_hosts": str(server.known_hosts)}
         )
+
+
+def on_bucket(place: Any) -> Server:
+    def keys(round_: str, found: Mapping[str, Any], what: str) -> list[str]:
+        return [each["Key"] for each in found.get(what, []) if each["Key"].startswith(f"{round_}/")]
+
+    def visible(round_: str) -> dict[str, bytes]:
+        found = keys(round_, place.client.list_objects_v2(Bucket=place.bucket, Prefix=f"{round_}/"), "Contents")
+        return {
+            key.rpartition("/")[2]: place.client.get_object(Bucket=place.bucket, Key=key)["Body"].read()
+            for key in found
+        }
+
+    def hidden(round_: str) -> set[str]:
+        return set(keys(round_, place.client.list_multipart_uploads(Bucket=place.bucket), "Uploads"))
+
+    settings = {"endpoint_url": place.endpoint, "addressing_style": "path"}
+    return Server(lambda round_: f"s3://{place.bucket}/{round_}", visible, hidden, {"s3": settings})
 
 
 @contextlib.contextmanager
@@ -100,22 +118,7 @@ def _s3(folder: Path) -> Iterator[Server]:
     from .servers.s3 import s3_place
 
     with s3_place() as place:
-
-        def keys(round_: str, found: Mapping[str, Any], what: str) -> list[str]:
-            return [each["Key"] for each in found.get(what, []) if each["Key"].startswith(f"{round_}/")]
-
-        def visible(round_: str) -> dict[str, bytes]:
-            found = keys(round_, place.client.list_objects_v2(Bucket=place.bucket, Prefix=f"{round_}/"), "Contents")
-            return {
-                key.rpartition("/")[2]: place.client.get_object(Bucket=place.bucket, Key=key)["Body"].read()
-                for key in found
-            }
-
-        def hidden(round_: str) -> set[str]:
-            return set(keys(round_, place.client.list_multipart_uploads(Bucket=place.bucket), "Uploads"))
-
-        settings = {"endpoint_url": place.endpoint, "addressing_style": "path"}
-        yield Server(lambda round_: f"s3://{place.bucket}/{round_}", visible, hidden, {"s3": settings})
+        yield on_bucket(place)
 
 
 SERVERS: dict[str, Callable[[Path], AbstractContextManager[Server]]] = {
@@ -164,6 +167,14 @@ def check_done(visible: Mapping[str, bytes], hidden: set[str], expected: Counter
     lost, extra = expected - found, found - expected
     assert found == expected, f"{lost.total():,} lines are lost, {extra.total():,} are too many"
     assert not hidden, f"left behind: {sorted(hidden)}"
+
+
+def toml(sections: Mapping[str, Mapping[str, Any]]) -> str:
+    """A job file. JSON's texts, numbers and lists of them are TOML's as well."""
+    return "".join(
+        f"[{name}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in section.items())
+        for name, section in sections.items()
+    )
 
 
 def events_of(reports: Path) -> list[str]:
@@ -278,11 +289,7 @@ class Rounds:
             "report": {"dir": str(reports)},
             **self._server.settings,
         }
-        # JSON's texts, numbers and lists of them are TOML's as well.
-        return "".join(
-            f"[{name}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in section.items())
-            for name, section in sections.items()
-        )
+        return toml(sections)
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ class Store:
 
     visible: dict[str, bytes] = field(default_factory=dict)
     hidden: dict[str, bytes] = field(default_factory=dict)
+    claims: dict[str, MemoryDestination] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -30,6 +31,24 @@ class MemoryDestination:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+
+    @property
+    def identity(self) -> str:
+        return f"memory:{id(self._store)}"
+
+    def claim(self, name: FileName, *, own: bool = False, visible: bool = False) -> list[Finding]:
+        found = self.check(name)
+        with self._store.lock:
+            if self._store.claims.setdefault(name.stem, self) is not self:
+                found.append(Finding("E-NAME-IN-USE", f"'{name.stem}' is claimed.", "Use another timestamp (N2)."))
+        if found:
+            self.release(name)
+        return found
+
+    def release(self, name: FileName) -> None:
+        with self._store.lock:
+            if self._store.claims.get(name.stem) is self:
+                del self._store.claims[name.stem]
 
     def check(self, name: FileName) -> list[Finding]:
         taken = [each for each in [*self._store.visible, *self._store.hidden] if name.has_part(each)]

@@ -69,7 +69,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("converter.retry.FIRST_PAUSE", 0.001)
 
 
 def delivery_to(destination: MemoryDestination, journal: Journal, **options: Any) -> Delivery:
@@ -248,7 +248,7 @@ def test_f21_no_more_parts_are_made_than_may_be_on_their_way(journal: Journal) -
 
 
 def test_a_run_that_is_given_up_does_not_wait_for_pauses(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_FIRST_PAUSE", 1000.0)
+    monkeypatch.setattr("converter.retry.FIRST_PAUSE", 1000.0)
 
     def fail(what: str, name: str) -> None:
         if what == "finish":

@@ -29,7 +29,7 @@ from .memory import MemoryDestination, Store
 from .servers.ftp import ftp_place
 from .servers.localstack import localstack_place
 from .servers.openssh import openssh_place
-from .servers.place import FolderPlace, Place
+from .servers.place import OWNER, FolderPlace, Place, findings_of
 from .servers.s3 import rclone_place, s3_place
 from .servers.scripted_s3 import scripted_place
 from .servers.sftp import sftp_place
@@ -70,8 +70,8 @@ def folder_place(folder: Path) -> Iterator[Place]:
     (folder / "file").write_bytes(b"")
     yield FolderPlace(
         folder / "in/bound",
-        lambda: FolderDestination(str(folder / "in/bound")),
-        wrong={"folder": lambda: FolderDestination(str(folder / "file/in"))},
+        lambda: FolderDestination(str(folder / "in/bound"), OWNER),
+        wrong={"folder": lambda: FolderDestination(str(folder / "file/in"), OWNER)},
     )
 
 
@@ -125,7 +125,7 @@ def journaled(part: Arrived) -> Arrived:
 
 
 def errors_of(destination: Destination, name: FileName = NAME) -> list[str]:
-    findings = destination.check(name)
+    findings = findings_of(destination, name)
     assert not any(secret in text for finding in findings for text in finding for secret in SECRETS)
     assert all(finding.message.endswith(".") for finding in findings)
     assert all(finding.hint for finding in findings if finding.level == "error")

@@ -148,7 +148,10 @@ def test_production_is_adobes_host(job: dict[str, Any], to: str, host: str, monk
         raise ConnectionRefusedError
 
     monkeypatch.setattr("socket.create_connection", connect)
-    given = {**job, "output": {"environment": "production", "partner": "acme", "dpid": 1234, "to": to}}
+    given = {
+        **job,
+        "output": {"environment": "production", "partner": "acme", "dpid": 1234, "to": to, "retry_seconds": 0},
+    }
     found = looked_over(given)
     assert asked == [host]
     assert "E-SERVER-REFUSED" in codes_of(found)

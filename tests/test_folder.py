@@ -18,6 +18,7 @@ from converter.spec.names import FileName
 
 from .conftest import TIMESTAMP, Run
 from .errors import raises
+from .servers.place import OWNER
 
 NAME = FileName("data", (1234,), 1366545717, extension=".gz")
 CONTENT = "id,a\n" + "".join(f"{number},value {number * 7919}\n" for number in range(3000))
@@ -26,7 +27,7 @@ SMALL = {"max_part_raw_bytes": 20_000}
 
 def begin(folder: Path, *texts: bytes) -> tuple[FolderDestination, list[Arrived]]:
     """Write finished parts that are not published."""
-    destination = FolderDestination(str(folder))
+    destination = FolderDestination(str(folder), OWNER)
     assert errors(destination) == []
     arrived = []
     for number, text in enumerate(texts, 1):
@@ -56,12 +57,12 @@ def test_f10_a_name_that_is_there_is_an_error_before_converting(run: Run) -> Non
 )
 def test_other_names_are_no_obstacle(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"")
-    assert errors(FolderDestination(str(tmp_path))) == []
+    assert errors(FolderDestination(str(tmp_path), OWNER)) == []
 
 
 def test_a_partial_part_of_the_same_name_stops_a_second_run(tmp_path: Path) -> None:
     begin(tmp_path, b"one")
-    assert errors(FolderDestination(str(tmp_path))) == ["E-NAME-IN-USE"]
+    assert errors(FolderDestination(str(tmp_path), OWNER)) == ["E-NAME-IN-USE"]
 
 
 def test_f10_a_name_that_appears_during_the_run_is_not_overwritten(tmp_path: Path) -> None:
@@ -90,15 +91,15 @@ def test_where_there_are_no_hard_links_parts_are_renamed_and_still_replace_nothi
     (tmp_path / second.name).write_bytes(b"other")
     with raises(DestinationError, "E-NAME-TAKEN"):
         destination.publish(second)
-    assert names(tmp_path) == [first.name, second.name, f"{second.name}.partial"]
+    assert names(tmp_path) == [first.name, second.name, OWNER.partial(second.name, ".partial")]
 
 
 def test_f18_a_size_that_is_not_what_was_written_is_noticed(tmp_path: Path) -> None:
-    destination = FolderDestination(str(tmp_path))
+    destination = FolderDestination(str(tmp_path), OWNER)
     part = destination.create("x")
     part.write(b"0123456789" * 10_000)
     part._file.flush()
-    with (tmp_path / "x.partial").open("r+b") as file:
+    with (tmp_path / OWNER.partial("x", ".partial")).open("r+b") as file:
         file.truncate(10)
     with raises(DestinationError, "E-PART-SIZE", "x'", " 10 ", "100,000"):
         part.finish()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import trustme
 
-from converter.destinations import Settings, ftp, open_destination
+from converter.destinations import Owner, Settings, ftp, open_destination
 from converter.destinations.ftp import ftp_destination
 from converter.destinations.server import Address, cannot
 from converter.errors import DestinationError, JobError, TransientError
@@ -22,11 +22,12 @@ from converter.sections.servers import Ftp
 
 from .errors import check_named, codes_of, raises, told
 from .servers.ftp import LOGIN, PASSWORD, USER, DTPHandler, FTPHandler, FtpServer, ftp_server
+from .servers.place import OWNER, findings_of
 from .servers.proxy import Proxy, proxy
 from .test_destinations import FIRST, NAME, SECRETS, errors_of, send
 
 CONTENT = os.urandom(300_000)
-PARTIAL = f"{FIRST}.partial"
+PARTIAL = OWNER.partial(FIRST, ".partial")
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def found(server: FtpServer, folder: str = "in/bound") -> dict[str, bytes]:
 
 def checked(server: FtpServer, **settings: Any) -> list[str]:
     """Check the destination; the codes of what is found."""
-    findings = server.destination(**settings).check(NAME)
+    findings = findings_of(server.destination(**settings), NAME)
     assert not any(secret in text for finding in findings for text in finding for secret in SECRETS)
     return codes_of(findings)
 
@@ -200,7 +201,7 @@ def test_a_server_that_only_takes_and_renames(tmp_path: Path) -> None:
         assert found(server) == {}
         destination = server.destination()
         part = send(destination, FIRST, CONTENT)
-        assert server.destination().holds(part)
+        assert server.destination().holds(part) is None
         destination.publish(part)
         assert found(server) == {FIRST: CONTENT}
         destination.discard(FIRST, part.state)
@@ -227,16 +228,20 @@ def test_files_that_cannot_be_removed_or_read_are_told(tmp_path: Path) -> None:
     with ftp_server(tmp_path, rights="elwmf") as server:
         assert checked(server) == ["W-REMOVE-REFUSED", "W-READ-REFUSED"]
         assert checked(server, read_back=False) == ["W-REMOVE-REFUSED"]
-        assert set(found(server)) == {f"{NAME.probe}.partial"}
+        assert set(found(server)) == {f"{NAME.probe}.partial"}, "one file alone, however often it is tried"
         assert checked(server) == ["W-REMOVE-REFUSED", "W-READ-REFUSED"]
+        server.destination().claim(NAME)
+        assert set(found(server)) == {f"{NAME.probe}.partial"}, "a claim could not be removed"
     assert checked(server) == ["E-SERVER-REFUSED"]
 
 
 def test_what_a_probe_left_is_swept(server: FtpServer) -> None:
     (server.root / "in/bound").mkdir(parents=True)
-    (server.root / f"in/bound/{NAME.probe}.partial").write_bytes(b"")
+    theirs = Owner("ffffffffffff", "1").probe(NAME, ".partial", 1)
+    for name in (OWNER.probe(NAME, ".partial", 1), Owner(OWNER.digest, "1").claim(NAME, ".partial"), theirs):
+        (server.root / "in/bound" / name).write_bytes(b"")
     server.destination().sweep(NAME, [])
-    assert found(server) == {}
+    assert set(found(server)) == {theirs}
 
 
 def test_a_server_without_size_is_believed(server: FtpServer) -> None:
@@ -369,7 +374,7 @@ def test_f17_a_server_that_hangs_is_an_error_in_time(server: FtpServer, line: st
 def test_f17_a_server_that_says_nothing_is_an_error_in_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"ftp://u:secret@127.0.0.1:{silent.getsockname()[1]}/"
-        (finding,) = ftp_destination(url, Ftp(timeout=0.2)).check(NAME)
+        (finding,) = findings_of(ftp_destination(url, Ftp(timeout=0.2)), NAME)
     assert finding.code == "E-SERVER-TIMEOUT"
     check_named(str(finding), "0.2 seconds", "ftp.timeout")
 

@@ -17,6 +17,7 @@ from converter.journal import Journal, Past, Run
 from . import kill
 from .doomed import HOWS, How, Moment
 from .kill import EVENTS, PHASES, SERVERS, Rounds, check_done, check_killed, draw, events_of, lines_of, rows
+from .servers.place import OWNER
 
 NAME = "ftp_dpm_1234_1366545717.sync.{}.gz"
 EXPECTED = lines_of(rows(1, 3))
@@ -137,14 +138,14 @@ def test_a_run_that_fails_is_told(tmp_path: Path) -> None:
         Rounds(server, tmp_path, seed=1, count=100)
 
 
-@pytest.mark.parametrize("how, left", [("take_over", {NAME.format(2) + ".partial"}), ("give_up", set())])
+@pytest.mark.parametrize("how, left", [("take_over", {OWNER.partial(NAME.format(2), ".partial")}), ("give_up", set())])
 def test_f14_what_was_begun_when_the_journal_did_not_know_of_it_yet_is_removed(
     tmp_path: Path, how: str, left: set[str]
 ) -> None:
     run = Run([NAME.removesuffix(".{}.gz")], 1366545717, "2013-04-21", "balanced: isal 1.9.1", [])
     journal = Journal(tmp_path / "x.journal")
     journal.begin(run)
-    destination = FolderDestination(str(tmp_path / "out"))
+    destination = FolderDestination(str(tmp_path / "out"), OWNER)
     unknown, known = (destination.create(NAME.format(number)) for number in (1, 2))
     unknown.write(b"half of it")
     past = Past(run, arrived={2: known.finish()})

@@ -22,7 +22,7 @@ from converter.spec.names import FileName
 from .errors import raises
 from .servers.ftp import ftp_server
 from .servers.openssh import openssh_place
-from .servers.place import FolderPlace
+from .servers.place import OWNER, FolderPlace
 from .servers.process import Program, _made_by, _running
 from .servers.vsftpd import vsftpd_place
 
@@ -80,7 +80,8 @@ def test_f17_a_server_that_stands_still_is_an_error_in_time(place: FolderPlace, 
     part.abort()
     again = place.destination()
     for left in place.hidden():
-        again.discard(left.removesuffix(".partial"), part.state)
+        assert left == OWNER.partial(NAME, ".partial")
+        again.discard(NAME, part.state)
     again.publish(sent(again.create(NAME), 3))
     assert place.visible() == {NAME: CHUNK * 3}
 

@@ -27,6 +27,7 @@ from converter.spec.names import FileName
 
 from .errors import check_named, codes_of, raises, told
 from .servers.localstack import localstack_place
+from .servers.place import findings_of
 from .servers.s3 import KEY, MOST_BYTES, SECRET, SENT, S3Place, moto, rclone_place, s3_place
 from .servers.scripted_s3 import Act, ScriptedPlace, scripted_place
 
@@ -574,7 +575,7 @@ def test_who_may_only_write_can_write(both: ScriptedPlace, code: str) -> None:
     destination = both.destination()
     assert levels(destination) == ["ok", "warning"]
     part = send(destination)
-    assert destination.holds(part)
+    assert destination.holds(part) is None
     destination.publish(part)
     destination.sweep(NAME, [])
     assert both.visible() == {FIRST: DATA}
@@ -685,7 +686,7 @@ def test_f12_f13_what_is_refused_is_found_before_converting_with_what_to_do(
     scripted: ScriptedPlace, status: int, answer: str, settings: dict[str, Any], code: str, named: str
 ) -> None:
     scripted.server.always["begin"] = Act(status, answer, message="arn:aws:iam::123456789012:user/jane is not …")
-    (found,) = scripted.destination(**settings).check(NAME)
+    (found,) = findings_of(scripted.destination(**settings), NAME)
     assert found.code == code
     check_named(str(found), named, answer)
     assert "jane" not in str(found)
@@ -727,7 +728,7 @@ def test_f12_settings_with_which_nothing_can_be_asked_are_found(
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    (found,) = scripted.destination(**settings).check(NAME)
+    (found,) = findings_of(scripted.destination(**settings), NAME)
     assert found.code == code
     assert named in str(found)
 
@@ -751,10 +752,10 @@ def test_f12_a_login_that_has_ended_is_found(
 
 def test_an_answer_that_is_not_one_of_s3_is_an_error(scripted: ScriptedPlace, monkeypatch: pytest.MonkeyPatch) -> None:
     scripted.server.always["begin"] = Act(body="<html><p>Please log in")
-    (found,) = scripted.destination().check(NAME)
+    (found,) = findings_of(scripted.destination(), NAME)
     assert found.code == "E-S3-FAILED"
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", scripted.endpoint + "/sts/assume")
-    (found,) = scripted.destination(role_arn="arn:aws:iam::123456789012:role/x").check(NAME)
+    (found,) = findings_of(scripted.destination(role_arn="arn:aws:iam::123456789012:role/x"), NAME)
     assert found.code == "E-S3-MALFORMED"
 
 

@@ -22,12 +22,13 @@ from converter.errors import DestinationError, JobError, TransientError
 from converter.sections.servers import Sftp
 
 from .errors import check_named, codes_of, raises, told
+from .servers.place import OWNER, findings_of
 from .servers.proxy import proxy
 from .servers.sftp import USER, SftpServer, host_key, sftp_server
 from .test_destinations import FIRST, NAME, SECRETS, errors_of, send
 
 CONTENT = os.urandom(300_000)
-PARTIAL = f"{FIRST}.partial"
+PARTIAL = OWNER.partial(FIRST, ".partial")
 FAILURE = asyncssh.SFTPFailure("Failure")
 DENIED = asyncssh.SFTPPermissionDenied("Permission denied")
 
@@ -401,7 +402,7 @@ def test_a_server_that_only_takes_and_renames(server: SftpServer) -> None:
     assert codes_of(destination.check(NAME)) == ["W-NAMES-UNSEEN", "W-WRITE-UNTRIED"]
     assert found(server) == {}
     part = send(destination, FIRST, CONTENT)
-    assert server.destination().holds(part)
+    assert server.destination().holds(part) is None
     destination.publish(part)
     assert found(server) == {FIRST: CONTENT}
     destination.discard(FIRST, part.state)
@@ -500,7 +501,7 @@ def test_f17_a_server_that_does_not_start_sftp_is_an_error_in_time(
 def test_something_else_than_ssh_is_an_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"sftp://u:wr0ng-secret@127.0.0.1:{silent.getsockname()[1]}/"
-        (finding,) = sftp_destination(url, Sftp(timeout=0.3)).check(NAME)
+        (finding,) = findings_of(sftp_destination(url, Sftp(timeout=0.3)), NAME)
     assert finding.code == "E-SERVER-CONNECTION"
     assert "secret" not in str(finding)
 

@@ -25,7 +25,7 @@ from typing import Any
 
 import pytest
 
-from converter import Job, convert, delivery, stops
+from converter import Job, convert, stops
 from converter.destinations import s3_client
 from converter.document import merge
 from converter.errors import ConverterError, DestinationError, InputError, ResumeError, StoppedError, TransientError
@@ -169,7 +169,7 @@ WAYS: dict[str, Callable[[Path], contextlib.AbstractContextManager[Way]]] = {"s3
 
 @pytest.fixture
 def way(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Way]:
-    monkeypatch.setattr(delivery, "_FIRST_PAUSE", 0.02)
+    monkeypatch.setattr("converter.retry.FIRST_PAUSE", 0.02)
     monkeypatch.setattr(s3_client, "_TRIES", 1)
     with WAYS[place](tmp_path) as made:
         made.run.write(CONTENT)
@@ -208,6 +208,7 @@ def stopping() -> Iterator[None]:
         stops._state = stops._State()
         for each, handler in before.items():
             signal.signal(each, handler)
+        stops._state = stops._State()  # no signal has come to the next test
 
 
 def started(way: Way, *args: str, before: str = "", **changes: Any) -> subprocess.Popen[str]:

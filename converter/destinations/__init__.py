@@ -12,18 +12,20 @@ from urllib.parse import urlsplit
 
 from converter.destinations.base import Destination
 from converter.destinations.folder import FolderDestination
+from converter.destinations.partials import Owner
 from converter.document import mask_password
 from converter.errors import JobError, nearest
 from converter.sections.servers import S3, Ftp, Sftp
 
-__all__ = ["SCHEMES", "Destination", "Settings", "open_destination"]
+__all__ = ["SCHEMES", "Destination", "Owner", "Settings", "open_destination"]
 
 
 @dataclass(frozen=True)
 class Settings:
     """What destinations are told beside their URL.
 
-    `partner` and `sent`, the day in UTC, are parts of keys on S3 (N5); `most_bytes` is the most that a part has.
+    `partner` and `sent`, the day in UTC, are parts of keys on S3 (N5); `most_bytes` is the most that a part has;
+    `owner` is whose partial names are.
     """
 
     sent: datetime.date
@@ -32,11 +34,11 @@ class Settings:
     s3: S3 = field(default_factory=S3)
     ftp: Ftp = field(default_factory=Ftp)
     sftp: Sftp = field(default_factory=Sftp)
+    owner: Owner = field(default_factory=Owner)
 
 
 def _folder(url: str, settings: Settings) -> Destination:
-    del settings
-    return FolderDestination(url.removeprefix("file://"))
+    return FolderDestination(url.removeprefix("file://"), settings.owner)
 
 
 # Each of the others takes libraries that are not loaded before they are needed.
@@ -45,19 +47,19 @@ def _folder(url: str, settings: Settings) -> Destination:
 def _s3(url: str, settings: Settings) -> Destination:
     from converter.destinations.s3 import S3Destination
 
-    return S3Destination(url, settings.s3, settings.partner, settings.sent, settings.most_bytes)
+    return S3Destination(url, settings.s3, settings.partner, settings.sent, settings.most_bytes, settings.owner)
 
 
 def _ftp(url: str, settings: Settings) -> Destination:
     from converter.destinations.ftp import ftp_destination
 
-    return ftp_destination(url, settings.ftp)
+    return ftp_destination(url, settings.ftp, settings.owner)
 
 
 def _sftp(url: str, settings: Settings) -> Destination:
     from converter.destinations.sftp import sftp_destination
 
-    return sftp_destination(url, settings.sftp)
+    return sftp_destination(url, settings.sftp, settings.owner)
 
 
 SCHEMES: dict[str, Callable[[str, Settings], Destination]] = {

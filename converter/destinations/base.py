@@ -50,28 +50,48 @@ class Destination(Protocol):
 
     Methods raise `DestinationError`, and of its kinds `TransientError` where another try may help. Several parts may
     be on their way at once, in a thread each.
+
+    A run claims the names of its parts before it sends any: no other run, of whatever job or machine, gets them then,
+    as far as the place can tell two runs apart.
     """
 
     direct: bool
     """Whether parts are written in place, with nothing between that could fail and be tried again."""
 
+    @property
+    def identity(self) -> str:
+        """What tells one place from another on any machine, without credentials."""
+        ...
+
     def check(self, name: FileName) -> list[Finding]:
         """See whether parts of this name can be written and would replace nothing, and leave nothing behind.
 
-        What is wrong is found, not raised.
+        What is wrong is found, not raised, but for a `TransientError`.
         """
+        ...
+
+    def claim(self, name: FileName, *, own: bool = False, visible: bool = False) -> list[Finding]:
+        """See what `check` sees, and claim the name, out of sight, until it is released; not where errors are found.
+
+        With `own`, what a run of the same job has left out of sight is no obstacle; with `visible`, neither is what
+        has final names: it is the run's own.
+        """
+        ...
+
+    def release(self, name: FileName) -> None:
+        """Give a claim up, if there is one. Never raises."""
         ...
 
     def create(self, name: str) -> Incoming:
         """Begin a part, out of sight."""
         ...
 
-    def holds(self, part: Arrived) -> bool:
-        """Say whether a part that had arrived is still there, as far as that can be seen; or visible already."""
+    def holds(self, part: Arrived) -> bool | None:
+        """Say whether a part that had arrived is still there, or visible, or processed; None where nobody can see."""
         ...
 
     def publish(self, part: Arrived) -> None:
-        """Make a part visible. Where it is visible already, with the same bytes, all is well."""
+        """Make a part visible, and replace nothing. Where it is visible already, with the same bytes, all is well."""
         ...
 
     def discard(self, name: str, state: Mapping[str, Any]) -> None:
@@ -79,7 +99,7 @@ class Destination(Protocol):
         ...
 
     def sweep(self, name: FileName, keep: Collection[Arrived]) -> None:
-        """Remove all unpublished parts of a run, which is over, but for some; as far as they can be seen."""
+        """Remove what an earlier run of the same job has left out of sight but some parts, as far as that is seen."""
         ...
 
     def url(self, name: str) -> str:

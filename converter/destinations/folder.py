@@ -1,7 +1,7 @@
-"""A folder. Parts grow under `NAME.partial` and get their names once all are whole.
+"""A folder. Parts grow under partial names and get their final names once all are whole.
 
 A final name is made by a hard link, which never replaces a file; where the file system has none, by looking
-first and renaming then.
+first, renaming then, and looking again. The names of a run are claimed by a file that only one run can have.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from typing import Any
 from isal import isal_zlib
 
 from converter.destinations.base import Arrived
-from converter.errors import DestinationError, Finding
+from converter.destinations.claims import Claim, claim_path
+from converter.destinations.partials import Owner, found_of, in_use, look_around, processed_names
+from converter.errors import DestinationError, Finding, has_errors
 from converter.spec.names import FileName
 
 PARTIAL = ".partial"
@@ -31,66 +33,88 @@ class FolderDestination:
 
     direct = True
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, owner: Owner | None = None) -> None:
         self._folder = Path(path).expanduser()
+        self._owner = owner or Owner()
+        self._claims: dict[str, Claim] = {}
+
+    @property
+    def identity(self) -> str:
+        """Return the path, with every link followed."""
+        return os.path.realpath(self._folder)
 
     def check(self, name: FileName) -> list[Finding]:
         """See that the folder can be written and holds no part of this name."""
         try:
-            return [
-                self._writable() or Finding("", f"The folder '{self._folder}' can be written."),
-                *self._taken(name),
-            ]
+            return [self._writable(), *self._taken(name, own=False, visible=False)]
         except OSError as error:
             return [Finding.of(_cannot("look into the folder", self._folder, error))]
 
-    def _writable(self) -> Finding | None:
+    def claim(self, name: FileName, *, own: bool = False, visible: bool = False) -> list[Finding]:
+        """Make the folder and claim the name in it, then see what is there: nobody else begins a part from then on."""
+        try:
+            findings = [self._writable()]
+            if findings[0].level == "error":
+                return findings
+            claim = Claim.taken(self._folder, name, self._owner, own=own)
+            if claim is None:
+                return [*findings, in_use(claim_path(self._folder, name).name, str(self._folder))]
+            self._claims[name.stem] = claim
+            findings += self._taken(name, own=own, visible=visible)
+        except OSError as error:
+            findings = [Finding.of(_cannot("look into the folder", self._folder, error))]
+        if has_errors(findings):
+            self.release(name)
+        return findings
+
+    def release(self, name: FileName) -> None:
+        """Remove the claim, and the folders that were made for it, where nothing came into them."""
+        if claim := self._claims.pop(name.stem, None):
+            claim.release()
+
+    def _writable(self) -> Finding:
         place = self._folder
         while not place.exists():
             place = place.parent
         if place.is_dir() and os.access(place, os.W_OK | os.X_OK):
-            return None
+            return Finding("", f"The folder '{self._folder}' can be written.")
         advice = "Choose another one (--to), or change its permissions."
         return Finding("E-FOLDER-WRITE", f"The folder '{self._folder}' cannot be written.", advice)
 
-    def _taken(self, name: FileName) -> Iterator[Finding]:
+    def _taken(self, name: FileName, *, own: bool, visible: bool) -> Iterator[Finding]:
         """Find files of this name, whole and partial."""
-        for found in _files_of(self._folder, name):
-            if found.endswith(PARTIAL):
-                yield Finding(
-                    "E-NAME-IN-USE",
-                    f"'{found}' is in '{self._folder}': a run with this name is going on, or was killed.",
-                    "If none is going on, finish it with --resume, remove the file, or use another timestamp.",
-                )
-            else:
-                yield Finding(
-                    "E-NAME-TAKEN",
-                    f"'{found}' is in '{self._folder}' already, and nothing is ever overwritten.",
-                    "Finish the run that began it with --resume, leave output.timestamp out, or use another one (N2).",
-                )
+        yield from look_around(self._files(), name, str(self._folder), self._owner, own=own, visible=visible)
+        if name.stem not in self._claims and claim_path(self._folder, name).exists():
+            yield in_use(claim_path(self._folder, name).name, str(self._folder))
+
+    def _files(self) -> list[str]:
+        return sorted(file.name for file in self._folder.iterdir()) if self._folder.exists() else []
 
     def create(self, name: str) -> _FolderPart:
         """Begin a part under its partial name."""
         with self._mapped("write into"):
             self._folder.mkdir(parents=True, exist_ok=True)
-            return _FolderPart(self._folder / name)
+            return _FolderPart(self._folder / name, self._partial(name))
 
     def holds(self, part: Arrived) -> bool:
-        """Read the part, and say whether it is what was written."""
-        path = self._folder / part.name
+        """Read the part, and say whether it is what was written. What is processed may have been changed."""
         with self._mapped("read"):
-            return any(_is_same(each, part) for each in (path, _partial(path)))
+            return (
+                _is_same(self._folder / part.name, part)
+                or _is_same(self._partial(part.name), part)
+                or self._is_processed(part.name)
+            )
 
     def publish(self, part: Arrived) -> None:
         """Give the part its final name."""
-        path = self._folder / part.name
-        partial = _partial(path)
+        path, partial = self._folder / part.name, self._partial(part.name)
         with self._mapped("name the parts in"):
             try:
                 _name(partial, path)
             except (FileExistsError, FileNotFoundError):
                 # Named before, by a run that died then; or by somebody else.
-                if not (path.exists() and (_is_one(partial, path) or _is_same(path, part))):
+                there = path.exists() and (_is_one(partial, path) or _is_same(path, part))
+                if not there and (path.exists() or not self._is_processed(part.name)):
                     raise
             partial.unlink(missing_ok=True)
             self._sync_folder()
@@ -99,15 +123,21 @@ class FolderDestination:
         """Remove the partial file."""
         del state
         with self._mapped("remove parts from"):
-            _partial(self._folder / name).unlink(missing_ok=True)
+            self._partial(name).unlink(missing_ok=True)
 
     def sweep(self, name: FileName, keep: Collection[Arrived]) -> None:
-        """Remove the partial files of this name."""
-        kept = {_partial(self._folder / part.name).name for part in keep}
+        """Remove the partial files of this name and job, and its claim where nobody holds it."""
+        kept = {self._partial(part.name).name for part in keep}
         with self._mapped("remove parts from"):
-            for found in _files_of(self._folder, name):
-                if found.endswith(PARTIAL) and found not in kept:
-                    (self._folder / found).unlink(missing_ok=True)
+            for each in self._files():
+                found = found_of(each, name)
+                ours = found and found.kind == "partial" and found.digest == self._owner.digest
+                if ours and each not in kept:
+                    (self._folder / each).unlink(missing_ok=True)
+            if name.stem not in self._claims and claim_path(self._folder, name).exists():
+                claim = Claim.taken(self._folder, name, self._owner, own=True)
+                if claim:
+                    claim.release()
 
     def url(self, name: str) -> str:
         """Return the path of the part, absolute."""
@@ -115,6 +145,12 @@ class FolderDestination:
 
     def close(self) -> None:
         """Do nothing: there is no connection."""
+
+    def _partial(self, name: str) -> Path:
+        return self._folder / self._owner.partial(name, PARTIAL)
+
+    def _is_processed(self, name: str) -> bool:
+        return any((self._folder / each).exists() for each in processed_names(name))
 
     def _sync_folder(self) -> None:
         descriptor = os.open(self._folder, os.O_RDONLY)
@@ -136,9 +172,8 @@ class _FolderPart:
 
     state: Mapping[str, Any] = {}
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._partial = _partial(path)
+    def __init__(self, path: Path, partial: Path) -> None:
+        self._path, self._partial = path, partial
         self._flusher = ThreadPoolExecutor(1, thread_name_prefix="flush")
         self._flushing: Future[None] | None = None
         self._written = self._flushed = self._crc32 = 0
@@ -192,18 +227,6 @@ class _FolderPart:
             self._flushing = None
 
 
-def _partial(path: Path) -> Path:
-    return path.with_name(path.name + PARTIAL)
-
-
-def _files_of(folder: Path, name: FileName) -> list[str]:
-    """Return the files of a run in a folder, whole and partial, in order."""
-    if not folder.exists():
-        return []
-    found = sorted(file.name for file in folder.iterdir())
-    return [each for each in found if name.has_part(each.removesuffix(PARTIAL))]
-
-
 def _is_same(path: Path, part: Arrived) -> bool:
     """Say whether a file is there and holds the bytes of a part."""
     try:
@@ -232,7 +255,14 @@ def _name(partial: Path, path: Path) -> None:
             raise
         if path.exists():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
+        ours = partial.stat().st_ino
         partial.rename(path)
+        if path.stat().st_ino != ours:  # somebody else looked and renamed at the same time
+            raise DestinationError(
+                "E-PUBLISHED-OTHER",
+                f"'{path}' was published, and replaced by another file since.",
+                "Two runs have used one name: run again with another timestamp (N2).",
+            ) from error
 
 
 def _cannot(what: str, path: Path, error: OSError) -> DestinationError:

@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from isal import isal_zlib
 
 from converter.destinations.named import Files, Look, NamedDestination
+from converter.destinations.partials import Owner
 from converter.destinations.server import RIGHTS_HINT, SPACE_HINT, Address, cannot, network_error
 from converter.errors import DestinationError, JobError, TransientError
 from converter.sections.servers import Ftp
@@ -74,7 +75,7 @@ _FAILURES: tuple[type[Exception], ...] = (ftplib.Error, OSError, EOFError, Value
 """What ftplib raises; a `ValueError` for an answer that it cannot take apart."""
 
 
-def ftp_destination(url: str, settings: Ftp) -> NamedDestination:
+def ftp_destination(url: str, settings: Ftp, owner: Owner | None = None) -> NamedDestination:
     """Return the destination of a URL of FTP or FTPS; nothing is connected yet.
 
     Raises `JobError` where the URL or the file of certificates cannot be used.
@@ -85,7 +86,8 @@ def ftp_destination(url: str, settings: Ftp) -> NamedDestination:
     def connect() -> Files:
         return _FtpFiles(address, settings, context)
 
-    return NamedDestination(address, connect, settings.partial_suffix, read_back=settings.read_back and context is None)
+    read_back = settings.read_back and context is None
+    return NamedDestination(address, connect, settings.partial_suffix, owner, read_back=read_back)
 
 
 def _context(ca_file: str | None) -> ssl.SSLContext:
@@ -189,8 +191,9 @@ class _FtpFiles:
         except _FAILURES as error:
             raise _error(doing, self._address, self.timeout, error) from error
 
-    def upload(self, name: str) -> _FtpUpload:
-        """Send STOR."""
+    def upload(self, name: str, *, exclusive: bool = False) -> _FtpUpload:
+        """Send STOR, which has no way to be exclusive."""
+        del exclusive
         with self.mapped("make the folder of"):
             self._enter(make=True)
         with self.mapped(f"send '{name}' to"):

@@ -8,6 +8,9 @@
 3. `publish` completes the upload, on condition that nothing has that key, and with size and CRC32 of the whole part.
    Servers that know no such conditions are asked before and after, as far as one may look.
 
+The claim to the names of a run is an upload that is never completed: see `partials`. Of two runs that begin one, at
+least the later sees the other's, where uploads may be listed, and lets go.
+
 What may be tried again a request at a time is tried by boto3; what is left is a `TransientError`.
 """
 
@@ -19,16 +22,17 @@ import email.utils
 import hashlib
 import io
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Literal, NamedTuple, TypedDict, Unpack, cast
 
 import smart_open.s3
 from isal import isal_zlib
 
 from converter.destinations.base import Arrived
+from converter.destinations.partials import Owner, found_of
 from converter.destinations.s3_bucket import Bucket, Object, Proof, Upload, base64_of
 from converter.document import mask_password
-from converter.errors import DestinationError, Finding, JobError, TransientError
+from converter.errors import DestinationError, Finding, JobError, TransientError, has_errors
 from converter.sections.servers import S3
 from converter.spec.environments import key
 from converter.spec.names import FileName
@@ -49,7 +53,15 @@ class S3Destination:
 
     direct = False
 
-    def __init__(self, url: str, settings: S3, partner: str, sent: datetime.date, most_bytes: int) -> None:
+    def __init__(
+        self,
+        url: str,
+        settings: S3,
+        partner: str,
+        sent: datetime.date,
+        most_bytes: int,
+        owner: Owner | None = None,
+    ) -> None:
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
         if not _BUCKET.fullmatch(bucket) or not prefix.isprintable():
             raise JobError(
@@ -60,15 +72,80 @@ class S3Destination:
         self._bucket = Bucket(bucket, settings)
         self._prefix, self._partner, self._sent = prefix.strip("/"), partner, sent
         self._piece_bytes = max(settings.part_size, -(-most_bytes // _MOST_PIECES))
+        self._endpoint, self._owner = settings.endpoint_url or "", owner or Owner()
+        self._tried: list[Finding] | None = None
+        self._claims: dict[str, Upload] = {}
+
+    @property
+    def identity(self) -> str:
+        """Return the endpoint, the bucket and the folder in it, but for the date."""
+        return f"{self._bucket.url('/'.join([self._prefix, self._partner]))} {self._endpoint}"
 
     def check(self, name: FileName) -> list[Finding]:
         """Begin an upload with the same settings and let go of it, and look for parts of this name."""
+        return self._looked(lambda: [*self._writable(name), *self._taken(name)])
+
+    def claim(self, name: FileName, *, own: bool = False, visible: bool = False) -> list[Finding]:
+        """Do what `check` does, and begin an upload that shows others that the name is claimed."""
+
+        def look() -> list[Finding]:
+            found = [*self._writable(name), *self._claimed(name, own=own)]
+            if not visible and not has_errors(found):
+                found += self._taken(name)  # after the claim: nobody else publishes from then on
+            if has_errors(found):
+                self.release(name)
+            return found
+
+        return self._looked(look)
+
+    def release(self, name: FileName) -> None:
+        """Abort the upload that is the claim."""
+        if upload := self._claims.pop(name.stem, None):
+            with contextlib.suppress(DestinationError):
+                self._bucket.abort(upload)
+
+    def _looked(self, look: Callable[[], list[Finding]]) -> list[Finding]:
         try:
-            return [*self._writable(name), *self._taken(name)]
+            return look()
+        except TransientError:
+            raise
         except DestinationError as error:
             return [Finding.of(error)]
 
-    def _writable(self, name: FileName) -> Iterator[Finding]:
+    def _claimed(self, name: FileName, *, own: bool) -> Iterator[Finding]:
+        """Claim a name, and let go where another run has claimed it. What could not be aborted is not begun."""
+        if any(finding.code == "W-ABORT-REFUSED" for finding in self._tried or []):
+            return
+        self._claims[name.stem] = self._bucket.begin(self._key(self._owner.claim(name, "")))[0]
+        begun: list[Upload] | None = None
+        with contextlib.suppress(TransientError):  # publishing is on condition anyway
+            begun = self._bucket.uploads(self._key(name.stem))
+        for upload in begun or []:
+            digest = self._claimer(upload.key, name)
+            if own and digest == self._owner.digest:  # of a run of the job that died
+                self._bucket.abort(upload)
+            elif digest:
+                yield Finding(
+                    "E-NAME-IN-USE",
+                    f"'{self._bucket.url(upload.key)}' was begun: a run with this name is going on, or was killed.",
+                    "If none is going on, finish it with --resume, abort that upload, or use another timestamp.",
+                )
+                return
+
+    def _claimer(self, key: str, name: FileName) -> str:
+        """Return the digest of the job whose claim has a key, unless it is this run's; nothing where it is none."""
+        base = key.rpartition("/")[2]
+        found = found_of(base, name) if key == self._key(base) else None
+        ours = found and (found.digest, found.token) == (self._owner.digest, self._owner.token)
+        return found.digest if found and found.kind == "claim" and not ours else ""
+
+    def _writable(self, name: FileName) -> list[Finding]:
+        """Try once whether an upload can be begun and aborted."""
+        if self._tried is None:
+            self._tried = list(self._tries(name))
+        return self._tried
+
+    def _tries(self, name: FileName) -> Iterator[Finding]:
         upload, date = self._bucket.begin(self._key(name.probe))
         yield Finding("", f"The bucket '{self._bucket.name}' can be written.")
         yield from _skewed(date)
@@ -108,14 +185,14 @@ class S3Destination:
         """Begin an upload."""
         return _S3Part(name, self._key(name), self._bucket, self._piece_bytes)
 
-    def holds(self, part: Arrived) -> bool:
-        """Compare the pieces that the server lists with those that were sent. Where one may not look, trust."""
+    def holds(self, part: Arrived) -> bool | None:
+        """Compare the pieces that the server lists with those that were sent, or what stands at the key."""
         state = _State(**part.state)
         pieces = self._bucket.pieces(state.upload)
-        if pieces is None:
-            return self._look(part) != "other"
-        if pieces == "nothing":
-            return self._look(part) == "same"
+        if pieces is None or pieces == "nothing":
+            seen = self._look(part)
+            unseen = seen == "unseen" or (pieces is None and seen == "nothing")
+            return None if unseen else seen == "same"
         return [each.etag for each in pieces] == state.etags and sum(each.bytes for each in pieces) == part.bytes
 
     def publish(self, part: Arrived) -> None:
@@ -172,10 +249,14 @@ class S3Destination:
         self._bucket.abort(Upload(state["key"], state["upload_id"]))
 
     def sweep(self, name: FileName, keep: Collection[Arrived]) -> None:
-        """Abort the uploads of this name, where one may list them and abort them."""
+        """Abort the uploads of this name, where one may list them and abort them, and no other job has claimed it."""
         kept = {_State(**part.state).upload_id for part in keep}
-        for upload in self._bucket.uploads(self._key(name.stem)) or []:
-            if self._is_part(upload.key, name) and upload.id not in kept:
+        found = self._bucket.uploads(self._key(name.stem)) or []
+        claimers = {upload.id: self._claimer(upload.key, name) for upload in found}
+        alone = not (set(claimers.values()) - {"", self._owner.digest})
+        for upload in found:
+            ours = claimers[upload.id] == self._owner.digest or (alone and self._is_part(upload.key, name))
+            if ours and upload.id not in kept:
                 try:
                     self._bucket.abort(upload)
                 except TransientError:

@@ -27,6 +27,7 @@ from paramiko.sftp import CMD_CLOSE
 from paramiko.ssh_exception import IncompatiblePeer
 
 from converter.destinations.named import Files, Look, NamedDestination
+from converter.destinations.partials import Owner
 from converter.destinations.server import RIGHTS_HINT, SPACE_HINT, Address, cannot, network_error
 from converter.errors import DestinationError, JobError, TransientError
 from converter.sections.servers import Sftp
@@ -49,7 +50,7 @@ _KEEPALIVE_SECONDS = 30
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
-def sftp_destination(url: str, settings: Sftp) -> NamedDestination:
+def sftp_destination(url: str, settings: Sftp, owner: Owner | None = None) -> NamedDestination:
     """Return the destination of a URL of SFTP; nothing is connected yet.
 
     Raises `JobError` where the URL or the key file cannot be used.
@@ -60,7 +61,7 @@ def sftp_destination(url: str, settings: Sftp) -> NamedDestination:
     def connect() -> Files:
         return _SftpFiles(address, settings, key)
 
-    return NamedDestination(address, connect, settings.partial_suffix)
+    return NamedDestination(address, connect, settings.partial_suffix, owner)
 
 
 def _private_key(settings: Sftp) -> paramiko.PKey | None:
@@ -268,14 +269,14 @@ class _SftpFiles:
         """Return the path of a file."""
         return f"{self._folder}/{name}" if self._folder.rstrip("/") else self._folder + name
 
-    def upload(self, name: str) -> _SftpUpload:
+    def upload(self, name: str, *, exclusive: bool = False) -> _SftpUpload:
         """Open a file for writing."""
         with self.mapped(f"send '{name}' to"):
             try:
-                return _SftpUpload(self, name)
+                return _SftpUpload(self, name, exclusive=exclusive)
             except FileNotFoundError:
                 self._make()
-                return _SftpUpload(self, name)
+                return _SftpUpload(self, name, exclusive=exclusive)
 
     def _make(self) -> None:
         """Make what is missing of the folder. What cannot be made may be there: opening the file will tell."""
@@ -369,10 +370,10 @@ class _SftpUpload:
     chunk, which is held back until the end.
     """
 
-    def __init__(self, files: _SftpFiles, name: str) -> None:
+    def __init__(self, files: _SftpFiles, name: str, *, exclusive: bool) -> None:
         self._files, self._name, self._sftp = files, name, files.sftp
         self._held = b""
-        self._file = self._sftp.open(files.path(name), "wb", bufsize=0)
+        self._file = self._sftp.open(files.path(name), "wxb" if exclusive else "wb", bufsize=0)
         self._file.set_pipelined(True)
 
     def write(self, data: memoryview) -> None:

@@ -16,11 +16,11 @@ from typing import Any
 import trustme
 from OpenSSL import SSL
 
-from converter.destinations import Destination
+from converter.destinations import Destination, Owner
 from converter.destinations.ftp import ftp_destination
 from converter.sections.servers import Ftp
 
-from .place import FolderPlace
+from .place import OWNER, FolderPlace
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # asyncore, up to Python 3.11
@@ -144,12 +144,12 @@ class FtpServer:
     def url(self, path: str = "/in/bound", login: str = LOGIN, port: int | None = None) -> str:
         return f"{self.scheme}://{login}{'@' * bool(login)}localhost:{port or self.port}{path}"
 
-    def destination(self, url: str | None = None, **settings: Any) -> Destination:
+    def destination(self, url: str | None = None, owner: Owner | None = None, **settings: Any) -> Destination:
         if self.tls:
             ca_file = self.root.parent / "ca.pem"
             authority().cert_pem.write_to_path(str(ca_file))
             settings = {"tls_ca_file": str(ca_file), **settings}
-        self.opened.append(ftp_destination(url or self.url(), Ftp(**{"timeout": TIMEOUT, **settings})))
+        self.opened.append(ftp_destination(url or self.url(), Ftp(**{"timeout": TIMEOUT, **settings}), owner or OWNER))
         return self.opened[-1]
 
 

@@ -13,12 +13,12 @@ from converter.destinations import Destination
 from converter.destinations.sftp import sftp_destination
 from converter.sections.servers import Sftp
 
-from .place import FolderPlace
-from .process import program, shared
+from .place import OWNER, FolderPlace
+from .process import Program, program, shared
 from .sftp import host_key
 
 _PRIVILEGE_SEPARATION = Path("/run/sshd")
-_USER = pwd.getpwuid(os.geteuid()).pw_name
+USER = pwd.getpwuid(os.geteuid()).pw_name
 _numbers = itertools.count(1)
 
 
@@ -27,7 +27,7 @@ def _is_locked() -> bool:
     with contextlib.suppress(OSError):
         for line in Path("/etc/shadow").read_text().splitlines():
             user, password = line.split(":")[:2]
-            if user == _USER:
+            if user == USER:
                 return password.startswith("!")
     return False
 
@@ -63,18 +63,23 @@ def _command(folder: Path, port: int) -> list[str]:
     return [sshd, "-D", "-e", "-f", str(configuration)]
 
 
+def openssh_server() -> Program:
+    """The server that runs, for all tests of this process."""
+    return shared("sshd", _command)
+
+
 @contextlib.contextmanager
 def openssh_place(folder: Path) -> Iterator[FolderPlace]:
     """A folder of its own on OpenSSH, not made yet."""
     del folder
-    server = shared("sshd", _command)
+    server = openssh_server()
     root = server.folder / "root"
     below = f"{next(_numbers)}/in/bound"
     opened = []
 
     def open_at(host: str, path: str, key: str = "user") -> Destination:
         settings = Sftp(timeout=5, known_hosts=str(server.folder / "known_hosts"), key_file=str(server.folder / key))
-        opened.append(sftp_destination(f"sftp://{_USER}@{host}{root}/{path}", settings))
+        opened.append(sftp_destination(f"sftp://{USER}@{host}{root}/{path}", settings, OWNER))
         return opened[-1]
 
     here = f"localhost:{server.port}"

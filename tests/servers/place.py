@@ -7,9 +7,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from converter.destinations import Destination
+from converter.destinations import Destination, Owner
+from converter.errors import Finding, TransientError
+from converter.spec.names import FileName
 
 PARTIAL = ".partial"
+OWNER = Owner("0123456789ab", "01234567")
+"""Whose partial names are, in tests of one job: each run has another token, which is the same here."""
+
+
+def findings_of(destination: Destination, name: FileName) -> list[Finding]:
+    """What a check finds, or what it could not pass."""
+    try:
+        return destination.check(name)
+    except TransientError as error:
+        return [Finding.of(error)]
 
 
 class Place(Protocol):

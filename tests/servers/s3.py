@@ -20,9 +20,11 @@ from botocore.config import Config
 from botocore.loaders import Loader, create_loader
 from moto.server import ThreadedMotoServer
 
+from converter.destinations import Owner
 from converter.destinations.s3 import S3Destination
 from converter.sections.servers import S3
 
+from .place import OWNER
 from .process import program, shared
 
 KEY, SECRET = "AKIATESTTESTTESTTEST", "a-secret-that-no-message-may-hold"
@@ -45,11 +47,11 @@ class S3Place:
     def folder(self) -> str:
         return f"{self.prefix}/{self.partner}/date=2013-04-21/"
 
-    def destination(self, **settings: Any) -> S3Destination:
+    def destination(self, owner: Owner | None = None, **settings: Any) -> S3Destination:
         """A new destination, as a new process has it."""
         given = {"endpoint_url": self.endpoint, "part_size": "5MiB", "addressing_style": "path", "timeout": 10}
         made = S3Destination(
-            f"s3://{self.bucket}/{self.prefix}/", S3(**given | settings), self.partner, SENT, MOST_BYTES
+            f"s3://{self.bucket}/{self.prefix}/", S3(**given | settings), self.partner, SENT, MOST_BYTES, owner or OWNER
         )
         self.opened.append(made)
         return made

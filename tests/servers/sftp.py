@@ -13,11 +13,11 @@ from typing import Any
 
 import asyncssh
 
-from converter.destinations import Destination
+from converter.destinations import Destination, Owner
 from converter.destinations.sftp import sftp_destination
 from converter.sections.servers import Sftp
 
-from .place import FolderPlace
+from .place import OWNER, FolderPlace
 
 USER, PASSWORD = "us@er", "p@ss/wörd"
 LOGIN = "us%40er:p%40ss%2Fw%C3%B6rd"
@@ -154,9 +154,11 @@ class SftpServer:
     def url(self, path: str = "/in/bound", login: str = LOGIN, port: int | None = None) -> str:
         return f"sftp://{login}{'@' * bool(login)}localhost:{port or self.port}{path}"
 
-    def destination(self, url: str | None = None, **settings: Any) -> Destination:
+    def destination(self, url: str | None = None, owner: Owner | None = None, **settings: Any) -> Destination:
         trusted = {} if "host_key_fingerprint" in settings else {"known_hosts": self.known_hosts}
-        self.opened.append(sftp_destination(url or self.url(), Sftp(**{"timeout": TIMEOUT, **trusted, **settings})))
+        self.opened.append(
+            sftp_destination(url or self.url(), Sftp(**{"timeout": TIMEOUT, **trusted, **settings}), owner or OWNER)
+        )
         return self.opened[-1]
 
 

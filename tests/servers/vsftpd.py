@@ -18,8 +18,8 @@ from converter.destinations.ftp import ftp_destination
 from converter.sections.servers import Ftp
 
 from .ftp import PASSWORD, authority
-from .place import FolderPlace
-from .process import program, shared
+from .place import OWNER, FolderPlace
+from .process import Program, program, shared
 
 LOGIN = "anonymous:p%40ss%2Fw%C3%B6rd"
 _numbers = itertools.count(1)
@@ -68,11 +68,16 @@ def _command(folder: Path, port: int, *, tls: bool) -> list[str]:
     return [program("vsftpd", "apt-get install vsftpd"), str(configuration)]
 
 
+def vsftpd_server(*, tls: bool = False) -> Program:
+    """The server that runs, for all tests of this process."""
+    return shared("ftps" if tls else "ftp", lambda place, port: _command(place, port, tls=tls))
+
+
 @contextlib.contextmanager
 def vsftpd_place(folder: Path, *, tls: bool = False) -> Iterator[FolderPlace]:
     """A folder of its own on vsftpd, not made yet."""
     del folder
-    server = shared("ftps" if tls else "ftp", lambda place, port: _command(place, port, tls=tls))
+    server = vsftpd_server(tls=tls)
     scheme = "ftps" if tls else "ftp"
     below = f"{next(_numbers)}/in/bound"
     opened = []
@@ -80,7 +85,7 @@ def vsftpd_place(folder: Path, *, tls: bool = False) -> Iterator[FolderPlace]:
 
     def open_at(login: str, host: str, path: str) -> Destination:
         settings = {"tls_ca_file": str(server.folder / "ca.pem")} if tls else {}
-        opened.append(ftp_destination(f"{scheme}://{login}@{host}/{path}", Ftp(timeout=5, **settings)))
+        opened.append(ftp_destination(f"{scheme}://{login}@{host}/{path}", Ftp(timeout=5, **settings), OWNER))
         return opened[-1]
 
     here = f"localhost:{server.port}"

@@ -1,0 +1,102 @@
+"""Names out of sight: those of parts on their way, and those by which a run claims the names of its parts.
+
+- `NAME.<digest>SUFFIX` is a part on its way; `digest` is that of the job, 12 hexadecimal digits.
+- `STEM.<digest>.<token>.claimSUFFIX` claims all names that begin with the stem; `token` is the run's.
+- `NAME.processed`, or `.processed` in place of the extension, is a part that Audience Manager has taken in.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Collection, Iterator
+from dataclasses import astuple, dataclass, field
+from typing import Literal, NamedTuple
+
+from converter.errors import Finding
+from converter.spec.names import FileName
+
+PROCESSED = ".processed"
+_DIGEST = r"\.(?P<digest>[0-9a-f]{12})"
+_CLAIM = re.compile(rf"(?P<name>.+){_DIGEST}\.(?P<token>[0-9a-f]+)\.claim.*")
+_PARTIAL = re.compile(rf"(?P<name>.+){_DIGEST}.+")
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose a partial name is: the digest of the job, and what tells this run from others of the job."""
+
+    digest: str = field(default_factory=lambda: secrets.token_hex(6))
+    token: str = field(default_factory=lambda: secrets.token_hex(4))
+
+    def partial(self, name: str, suffix: str) -> str:
+        """Return the name of a part on its way; without a suffix, it has its own."""
+        return f"{name}.{self.digest}{suffix}" if suffix else name
+
+    def claim(self, name: FileName, suffix: str) -> str:
+        """Return the name of a claim to the names of a run."""
+        return f"{name.stem}.{self.digest}.{self.token}.claim{suffix}"
+
+    def probe(self, name: FileName, suffix: str, number: int) -> str:
+        """Return a name for what shows whether a place can be written."""
+        return f"{name.probe}.{self.digest}.{self.token}.{number}{suffix}"
+
+
+class Found(NamedTuple):
+    """What a name in a listing is to a run: a part of it, one on its way, or a claim; and whose."""
+
+    kind: Literal["visible", "partial", "claim"]
+    digest: str = ""
+    token: str = ""
+
+
+def found_of(found: str, name: FileName) -> Found | None:
+    """Say what a name is to the run of `name`, whoever's it is; nothing where it is of another run."""
+    if not found.startswith(name.stem):
+        return None
+    if name.has_part(found.removesuffix(PROCESSED)):
+        return Found("visible")
+    if (match := _CLAIM.fullmatch(found)) and match["name"] == name.stem:
+        return Found("claim", match["digest"], match["token"])
+    if (match := _PARTIAL.fullmatch(found)) and name.has_part(match["name"]):
+        return Found("partial", match["digest"])
+    return None
+
+
+def processed_names(name: str) -> Iterator[str]:
+    """Yield the names that Audience Manager may have given a part that it has taken in."""
+    yield name + PROCESSED
+    base, dot, extension = name.rpartition(".")
+    if dot and not extension.isdigit() and extension not in ("sync", "overwrite"):
+        yield base + PROCESSED
+
+
+def look_around(
+    names: Collection[str], name: FileName, place: str, owner: Owner, *, own: bool, visible: bool
+) -> Iterator[Finding]:
+    """Find what stands in the way of a run among the names at a place.
+
+    With `own`, what runs of the same job have left out of sight does not; with `visible`, nor do final names. What is
+    this run's own never does.
+    """
+    for each in sorted(names):
+        found = found_of(each, name)
+        if found is None or (own and found.digest == owner.digest) or (found.digest, found.token) == astuple(owner):
+            continue
+        if found.kind != "visible":
+            yield in_use(each, place)
+        elif not visible:
+            yield Finding(
+                "E-NAME-TAKEN",
+                f"'{each}' is in '{place}' already, and nothing is ever overwritten.",
+                "Finish the run that began it with --resume, leave output.timestamp out, or use another one (N2).",
+            )
+
+
+def in_use(found: str, place: str) -> Finding:
+    """Return the finding that a name out of sight shows another run."""
+    return Finding(
+        "E-NAME-IN-USE",
+        f"'{found}' is in '{place}': a run with this name is going on, or was killed.",
+        "If none is going on, finish it with --resume, remove the file, or use another timestamp.",
+    )
