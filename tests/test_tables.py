@@ -14,13 +14,15 @@ from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from converter import convert
-from converter.errors import ColumnError, InputError
-from converter.sources import parquet, tables
+from converter.engine import collected
+from converter.errors import ColumnError, EngineError, InputError
+from converter.sources import InputFile, parquet, tables
 
 from .conftest import Run
 
@@ -286,6 +288,22 @@ def test_offsets_in_an_arrow_file_are_validated(tmp_path: Path) -> None:
     assert run.files == []
 
 
+@pytest.mark.parametrize("compression", [None, "zstd"])
+def test_no_number_of_rows_in_an_arrow_file_can_lose_any(tmp_path: Path, compression: str | None) -> None:
+    content, run, told = ipc(compression), Run(tmp_path), []
+    three, two = (np.array([number], np.int64).tobytes() for number in (3, 2))
+    places = [place for place in range(0, len(content), 4) if content[place : place + 8] == three]
+    for place in places:  # that of the batch, and one for each column
+        try:
+            run.convert(content[:place] + two + content[place + 8 :], "in.arrow")
+        except InputError as error:
+            told.append(error.code)
+            assert run.files == []
+    assert told == ["E-INPUT-DAMAGED"] * 3
+    assert len(places) == 4
+    assert len(run.lines) == 2  # what is wrong with a column that is not used; one value is missing
+
+
 def test_an_allocation_of_an_impossible_size_is_damage_and_no_crash(tmp_path: Path) -> None:
     rows, file = 3_000, io.BytesIO()
     table = pa.table({"id": [f"user{number}" for number in range(rows)], "a": ["x"] * rows})
@@ -356,7 +374,7 @@ def test_pieces_are_bounded_and_numbered_in_the_order_of_the_file(
 def test_rows_of_long_texts_come_in_smaller_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parquet, "_BATCH", 1 << 16)
     path = written(tmp_path / "in.parquet", pa.table({"id": [f"{number:01000}" for number in range(4_000)]}))
-    source = parquet.open_parquet(tables.InputFile.at(path), Run(tmp_path).make_job().input)
+    source = parquet.open_parquet(InputFile.at(path), Run(tmp_path).make_job().input)
     rows = [piece.rows for piece in source.pieces(("id",))]
     assert sum(rows) == 4_000
     assert max(rows) < 80
@@ -393,3 +411,25 @@ def test_a_process_forked_after_a_run_says_so_instead_of_hanging(tmp_path: Path,
     finally:
         process.kill()
         process.join()
+
+
+# --- errors of the engine -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        pl.col("a").cast(pl.Int64),  # InvalidOperationError
+        pl.col("b"),  # ColumnNotFoundError
+        pl.col("a").dt.year(),  # SchemaError or the like
+        pl.col("a").map_batches(lambda _: pl.Series([1, 2, 3])).str.to_date(),
+    ],
+    ids=["operation", "column", "type", "shape"],
+)
+def test_what_the_engine_cannot_compute_is_no_damage(tmp_path: Path, query: pl.Expr) -> None:
+    file = InputFile(tmp_path / "in.parquet", 1, 1)
+    with pytest.raises(EngineError) as raised:
+        collected(file, pl.LazyFrame({"a": ["john.doe@example.com", "x"]}).select(query))
+    assert (raised.value.code, raised.value.exit_code) == ("E-ENGINE", 1)
+    assert "john" not in str(raised.value)
+    assert "Error" in raised.value.message

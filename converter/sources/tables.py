@@ -12,6 +12,7 @@ import contextlib
 import re
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import polars as pl
@@ -70,17 +71,22 @@ class TableSource:
     def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
         """Yield the file in pieces, each in memory."""
         first = 0
-        with contextlib.closing(self._read(columns, self._most_rows or _PIECE_ROWS)) as batches:
-            while (batch := self._next(batches)) is not None:
-                rows = batch.rows.num_rows
-                with telling(self.file):
-                    frame = pl.DataFrame([series_of(name, batch.rows.column(name)) for name in columns])
-                yield Piece(self.file, frame.lazy(), rows, _numbers_from(first + 1), batch.position)
-                first += rows
+        batches = self._read(columns, self._most_rows or _PIECE_ROWS)
+        # The next piece is read while this one is taken: whoever takes it has other things to do.
+        with contextlib.closing(batches), ThreadPoolExecutor(1, thread_name_prefix="read") as reader:
+            coming = reader.submit(self._next, batches, columns)
+            while (piece := coming.result()) is not None:
+                coming = reader.submit(self._next, batches, columns)
+                yield piece._replace(locate=_numbers_from(first + 1))
+                first += piece.rows
 
-    def _next(self, batches: Iterator[Batch]) -> Batch | None:
+    def _next(self, batches: Iterator[Batch], columns: Sequence[str]) -> Piece | None:
         with telling(self.file):
-            return next(batches, None)
+            batch = next(batches, None)
+            if batch is None:
+                return None
+            frame = pl.DataFrame([series_of(name, batch.rows.column(name)) for name in columns])
+        return Piece(self.file, frame.lazy(), batch.rows.num_rows, _numbers_from(1), batch.position)
 
 
 @contextlib.contextmanager
