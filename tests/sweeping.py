@@ -267,6 +267,18 @@ def sentence(ended: Ended) -> str:
     return "".join(errors)
 
 
+def check_told(ended: Ended, visible: Mapping[str, bytes], *, as_json: bool) -> None:
+    """Fail unless a command says in one sentence, and in one object, what it has left visible where it failed."""
+    error = sentence(ended)
+    if as_json:
+        said = told(ended)["error"]
+        names = {url.rpartition("/")[2] for url in said.get("visible", ())} if said else visible.keys()
+        assert names == visible.keys(), f"visible are {sorted(visible)}, but it says {sorted(names)}"
+    elif error:
+        assert all(name in error for name in visible), f"visible are {sorted(visible)}, and it does not say so"
+    assert not (error and visible) or "othing was published" not in error, "it says that nothing was published"
+
+
 # How cases are drawn and played.
 
 
