@@ -23,7 +23,7 @@ from .doomed import ROOT, Moment, doom
 
 _SLOW_TO_LOAD = (
     "typer",
-    "converter.cli",
+    "converter.cli.app",
     "converter.job",
     "converter.destinations.s3",
     "converter.destinations.ftp",

@@ -13,7 +13,6 @@ from __future__ import annotations
 import errno
 import functools
 import itertools
-import os
 import re
 import shutil
 import subprocess
@@ -43,7 +42,6 @@ from .sweeping import (
 
 CALLS = ("open", "write", "fsync", "rename", "link", "unlink", "mkdir")
 ERRORS = (errno.EACCES, errno.ENOSPC, errno.EIO, errno.EINTR)
-JSON = bool(int(os.environ.get("SWEEP_JSON", "1")))
 _SOURCE = Path(__file__).with_name("faults.c")
 
 
@@ -191,7 +189,7 @@ def cases_of(log: Sequence[str], *, in_turns: bool) -> list[Case]:
     ]
     turn = itertools.cycle(ERRORS)
     cases = [(*use, error) for use in uses for error in ([next(turn)] if in_turns else ERRORS)]
-    return [Case(*case, as_json=JSON and place % 2 == 1) for place, case in enumerate(cases)]
+    return [Case(*case, as_json=place % 2 == 1) for place, case in enumerate(cases)]
 
 
 def pattern_of(path: str) -> str:

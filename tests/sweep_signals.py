@@ -168,10 +168,7 @@ def cases_of(seed: int, seconds: float, parts: int) -> list[Case]:
         how = drawn.choice(("before", "after"))
         soon = drawn.choice((0, drawn.uniform(0, _SOON)))
         moments.append(Moment(soon, event, times, how, next(signals)))
-    return [Case(moment, as_json=JSON and place % 4 < 2) for place, moment in enumerate(moments)]
-
-
-JSON = bool(int(os.environ.get("SWEEP_JSON", "1")))
+    return [Case(moment, as_json=place % 4 < 2) for place, moment in enumerate(moments)]
 
 
 def sweep(
