@@ -416,6 +416,8 @@ class Delivery:
             try:
                 self.retrying(self.destination.publish, part)
             except BaseException as error:
+                if isinstance(error, DestinationError) and error.visible:  # what failed came after that
+                    self.published.add(number)
                 self._failure = self._failure or error
                 raise
             self._won.add(stem)

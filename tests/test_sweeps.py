@@ -15,7 +15,7 @@ from .doomed import Moment
 from .forked import Ended, Fault, Forks
 from .kill import EVENTS, SERVERS, Server
 from .servers import required
-from .sweeping import Convert, Match, Send, SyncUrls, sentence, share_of, told
+from .sweeping import Convert, Match, Send, SyncUrls, check_told, sentence, share_of, told
 
 SHARE = 0.1
 SEED = 7
@@ -69,6 +69,26 @@ def test_what_fails_is_the_call_that_was_asked_for(tmp_path: Path, server: Serve
     links = [line for line in log if "link " in line and "unlink" not in line]
     assert failed == links[1]
     assert len(command.visible()) == 1
+
+
+@pytest.mark.parametrize("kind, count", [(Convert, 4), (Send, 3), (SyncUrls, 1)])
+@pytest.mark.parametrize("call, pattern", [("unlink", "*.partial"), ("open", "in"), ("fsync", "in")])
+def test_what_fails_after_a_part_is_named_does_not_hide_it(
+    tmp_path: Path, server: Server, library: Path, kind: type[Convert], count: int, call: str, pattern: str
+) -> None:
+    command = kind(tmp_path / "run", server)
+    command.prepare()
+    pattern = "" if (kind, pattern) == (SyncUrls, "in") else f"*{pattern}"  # the file is in the folder itself
+    with Forks(library) as forks:
+        fault = Fault(str(command.folder), str(tmp_path / "log"), call, pattern, 1, errno.EIO)
+        ended = forks.run([*command.arguments, "--json"], tmp_path, fault=fault)
+        assert len(command.visible()) == 1
+        assert ended.code == 1
+        check_told(ended, command.visible(), as_json=True)
+        if kind is not SyncUrls:
+            assert forks.run(command.again, tmp_path).code == 0
+            assert len(command.visible()) == count
+        command.check_done()
 
 
 def test_calls_of_one_kind_of_file_fail_at_the_first_the_middle_and_the_last() -> None:

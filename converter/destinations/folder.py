@@ -116,8 +116,13 @@ class FolderDestination:
                 there = path.exists() and (_is_one(partial, path) or _is_same(path, part))
                 if not there and (path.exists() or not self._is_processed(part.name)):
                     raise
+        try:
             partial.unlink(missing_ok=True)
             self._sync_folder()
+        except OSError as error:  # another run of the job tries that again
+            failure = _cannot("name the parts in the folder", self._folder, error)
+            failure.visible = (self.url(part.name),)
+            raise failure from error
 
     def discard(self, name: str, state: Mapping[str, Any]) -> None:
         """Remove the partial file."""
@@ -209,7 +214,7 @@ class _FolderPart:
             raise DestinationError(
                 "E-PART-SIZE",
                 f"'{self._path}' has {size:,} bytes on disk, but {self._written:,} were written.",
-                "Is the disk full or the file system damaged? Nothing was published.",
+                "Is the disk full or the file system damaged?",
             )
         return Arrived(self._path.name, size, self._crc32, self.state)
 
@@ -272,7 +277,7 @@ def _cannot(what: str, path: Path, error: OSError) -> DestinationError:
         errno.EACCES: "Change its permissions, or write elsewhere.",
         errno.EEXIST: "Nothing is ever overwritten: use another timestamp (N2).",
     }
-    hint = hints.get(error.errno or 0, "Nothing was published.")
+    hint = hints.get(error.errno or 0, "")
     code = {errno.ENOSPC: "E-DISK-FULL", errno.EDQUOT: "E-DISK-FULL", errno.EEXIST: "E-NAME-TAKEN"}
     return DestinationError(
         code.get(error.errno or 0, "E-FOLDER-WRITE"), f"Cannot {what} '{path}': {error.strerror or error}.", hint
