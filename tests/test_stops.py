@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +33,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 def begun(
-    folder: Path, before: str, args: list[str], ignored: tuple[signal.Signals, ...] = ()
+    folder: Path,
+    before: str,
+    args: list[str],
+    ignored: tuple[signal.Signals, ...] = (),
+    terminal: int = subprocess.PIPE,
 ) -> subprocess.Popen[str]:
     """Start the command after some lines of Python, in which `send(signal)` sends one to the process itself."""
 
@@ -48,8 +56,8 @@ def begun(
         [sys.executable, "-c", code, *args],
         cwd=folder,
         env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdout=terminal,
+        stderr=terminal,
         text=True,
         preexec_fn=ignore,
     )
@@ -176,6 +184,16 @@ def test_a_signal_while_files_are_published_names_those_that_are_sent(folder: Pa
     assert parts(folder) == {f"out/{name}" for name in names}
 
 
+@pytest.mark.parametrize("event, code", [("made", 143), ("publishing", 143), ("done", 0)])
+def test_every_line_is_an_object_also_when_a_signal_comes(event: str, code: int, folder: Path) -> None:
+    args = ["convert", "job.toml", "--progress", "json", "--debug"]
+    done, out, error = ended(begun(folder, AT_NOTE.format(event=event, times=1, number=15), args))
+    lines = [json.loads(line) for line in error.splitlines()]
+    assert (done, out) == (code, "")
+    assert lines[-1]["event"] == ("error" if code else "done")
+    assert lines[-1].get("code") == ("E-STOPPED" if code else None)
+
+
 # --- other signals ----------------------------------------------------------------------------------------------
 
 
@@ -203,6 +221,31 @@ def test_a_second_signal_ends_the_process_at_once(folder: Path) -> None:
     assert time.monotonic() - started < 5
     assert command(folder, *CONVERT, "--resume")[0] == 0
     assert len(parts(folder)) == 5
+
+
+def _drain(master: int, shown: bytearray) -> None:
+    with contextlib.suppress(OSError):  # Linux says so at the end
+        while block := os.read(master, 4096):
+            shown += block
+
+
+def test_a_second_signal_gives_the_cursor_back(folder: Path) -> None:
+    master, slave = pty.openpty()
+    before = AT_NOTE.format(event="made", times=1, number=15) + HANGS
+    process = begun(folder, before, ["convert", "job.toml"], terminal=slave)
+    os.close(slave)
+    shown = bytearray()
+    reader = threading.Thread(target=_drain, args=(master, shown))
+    reader.start()
+    while not (folder / "hangs").exists() and process.poll() is None:
+        time.sleep(0.01)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 130
+    reader.join(10)
+    os.close(master)
+    assert shown.count(b"\x1b[?25l") == 1
+    assert shown.rstrip().endswith(b"\x1b[?25h")
 
 
 def test_a_signal_that_comes_twice_is_one(folder: Path) -> None:
