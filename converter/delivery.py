@@ -35,7 +35,7 @@ from converter.spec.names import FileName
 _CHUNK = 1 << 18  # bytes: what is read of a spool stays in the processor's cache
 # Who sends SIGTERM sends SIGKILL half a minute later, as a rule: a run that is over has ended before that.
 _LEAVE_SECONDS = 5.0
-_CLEAN_SECONDS = 12.0
+_CLEAN_SECONDS = 10.0
 _CLOSE_SECONDS = 3.0
 _BETWEEN_LOOKS = 0.1  # seconds: how soon a signal is seen that is noted only
 _T = TypeVar("_T")

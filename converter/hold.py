@@ -31,7 +31,7 @@ from converter.spec.names import FileName
 _FOLDER = "aam-inbound-locks"
 _MOST_TRIES = 5  # for a name that cannot be another: two runs that see each other both let go
 _PAUSE = 0.2  # seconds, at most, before the next try
-_RELEASE_SECONDS = 5.0
+_RELEASE_SECONDS = 4.0
 
 
 class _OverError(Exception):
