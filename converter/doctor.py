@@ -64,7 +64,7 @@ def _of_destination(job: Job, now: float | None) -> list[Finding]:
 
 
 def _of_folder(job: Job) -> list[Finding]:
-    folder = Path(job.report.dir).expanduser()
+    folder = Path(job.report.dir)
     while not os.access(folder, os.F_OK) and folder != folder.parent:
         folder = folder.parent
     if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):

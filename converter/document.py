@@ -17,11 +17,20 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, PrivateAttr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    PrivateAttr,
+    ValidationError,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from converter.errors import JobError, nearest
+from converter.paths import PathKey, expand_home
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*")
@@ -55,6 +64,8 @@ def as_list(value: object) -> object:
 
 Name = Annotated[str, Field(min_length=1)]
 """A text that is not empty."""
+PathText = Annotated[str, AfterValidator(expand_home)]
+"""A path, with its `~` replaced. `PathKey` marks the key beside it."""
 
 
 def _descriptions(section: type[BaseModel]) -> dict[str, str]:
@@ -106,6 +117,9 @@ class Document(Section):
                 "E-JOB-INVALID",
                 "\n".join(_printable(_concealed(said, variables)) for said in _sentences(error, given, type(self))),
             ) from error
+        except JobError as error:
+            error.reword(lambda text: _printable(_concealed(text, _variables_in(given))))
+            raise
         self._given = given
 
     def __repr__(self) -> str:
@@ -121,7 +135,10 @@ class Document(Section):
 
     @classmethod
     def load(cls, path: str | Path, changes: Mapping[str, Any] | None = None) -> Self:
-        """Read a job file (TOML); `changes`, nested like it, go over what it says."""
+        """Read a job file (TOML); `changes`, nested like it, go over what it says.
+
+        Relative paths in the file are relative to its folder, those in `changes` to the working folder.
+        """
         try:
             text = Path(path).read_text("utf-8-sig")
         except FileNotFoundError as error:
@@ -136,7 +153,8 @@ class Document(Section):
             data = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise JobError("E-JOB-TOML", f"The job file '{path}' is not valid TOML: {error}.") from error
-        return cls(**cls._of_it(merge(data, changes or {})))
+        located = _located(data, cls, Path(path).parent.resolve())
+        return cls(**cls._of_it(merge(located, changes or {})))
 
     @classmethod
     def _of_it(cls, data: dict[str, Any]) -> dict[str, Any]:
@@ -199,6 +217,32 @@ def changes_of(settings: Iterable[str]) -> dict[str, Any]:
     for text in settings:
         changes = merge(changes, parse_setting(text))
     return changes
+
+
+def _located(data: Mapping[str, Any], document: type[BaseModel], folder: Path) -> dict[str, Any]:
+    """Return what a job file holds, with its paths, given and by default, relative to nothing instead of its folder."""
+    located = dict(data)
+    for section, field in document.model_fields.items():
+        model, given = _model_in(field.annotation), located.get(section, {})
+        if model is None or not isinstance(given, Mapping):
+            continue
+        for key, marks in path_keys(model):
+            value = given.get(key, model.model_fields[key].default)
+            if isinstance(value, str | list):
+                located[section] = given = {**given, key: _located_texts(value, (section, key), marks, folder)}
+    return located
+
+
+def path_keys(section: type[BaseModel]) -> Iterator[tuple[str, PathKey]]:
+    """Yield the keys of a section that are paths, with their marks."""
+    for key, field in section.model_fields.items():
+        yield from ((key, mark) for mark in field.metadata if isinstance(mark, PathKey))
+
+
+def _located_texts(value: Any, place: tuple[str, str], mark: PathKey, folder: Path) -> Any:
+    if isinstance(value, list):
+        return [_located_texts(each, place, mark, folder) for each in value]
+    return mark.located(value, _expand(value, place), folder) if isinstance(value, str) else value
 
 
 def _expand(value: Any, place: tuple[str, ...]) -> Any:

@@ -11,8 +11,9 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from converter.document import Document, flag_for
+from converter.document import Document, Section, flag_for, path_keys
 from converter.errors import Finding
+from converter.paths import identity_of_path, is_url
 from converter.sections.ids import Id, IdTypeName, Sync, UserId
 from converter.sections.output import Output, Pgp, Where
 from converter.sections.record import Record, Signal, Tokens
@@ -24,7 +25,10 @@ from converter.spec.ids import GLOBAL_DATA_SOURCES, ID_TYPES, ODC_TYPES
 from converter.spec.names import MOST_STEM_BYTES, Extension, FileName
 
 _EXTENSIONS: dict[str, Extension] = {"gzip": ".gz", "none": "", "pgp": ".gpg"}
-_USER = re.compile(r"://[^/]*@")
+IDENTITY_VERSION = 1
+"""To be raised when what a run is known by changes: then runs that an earlier version began are not found any more."""
+_PASSWORD = re.compile(r"(://[^/:@]*):[^/]*@")
+_HOW = {"s3", "ftp", "sftp", "report", "run"}  # sections that do not decide which bytes go where
 _SMALLEST_ENCRYPTED = 10_000  # the key of the message takes a part of it
 
 
@@ -112,11 +116,19 @@ class Job(Document):
 
     @property
     def digest(self) -> str:
-        """What tells one job from another: a digest of what decides which bytes go where, and of no secret."""
-        known = self.model_dump(mode="json", include={"input", "id", "record", "sync", "privacy", "pgp"})
-        known["output"] = self.output.model_dump(mode="json", exclude=set(Where.model_fields))
-        known["place"] = _place(self.output, self.s3)
-        return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+        """What tells one job from another: a digest of what was set of that which decides which bytes go where.
+
+        A key that has its default counts for nothing, whether it was set or not: so another version, which knows more
+        keys, finds the runs of this one. Paths are absolute, and no password is in it.
+        """
+        known = {name: _set_in(getattr(self, name)) for name in type(self).model_fields if name not in _HOW}
+        known["output"] = {key: value for key, value in known["output"].items() if key not in Where.model_fields}
+        return identity({**{name: value for name, value in known.items() if value}, "place": self.place})
+
+    @property
+    def place(self) -> list[str | None]:
+        """What tells one place from another, without passwords."""
+        return _place(self.output, self.s3)
 
     @property
     def ids(self) -> tuple[Id, ...]:
@@ -275,8 +287,35 @@ def _of_sync(job: Job) -> Iterator[str]:
 
 
 def _place(where: Where, s3: S3) -> list[str | None]:
-    """Return what tells one place from another, without user and password."""
-    return [_USER.sub("://", where.url), where.partner, s3.endpoint_url]
+    """Return what tells one place from another, without passwords."""
+    scheme, _, rest = where.url.partition("://")
+    local = rest if scheme.lower() == "file" else "" if is_url(where.url) else where.url
+    url = identity_of_path(local) if local else _PASSWORD.sub(r"\1@", where.url)
+    return [url, where.partner, s3.endpoint_url]
+
+
+def _set_in(value: Any) -> Any:
+    """Return what was set, as plain data: of sections, the keys that do not have their defaults."""
+    if isinstance(value, Section):
+        paths = dict(path_keys(type(value)))
+        return {
+            name: _paths_in(found) if name in paths else _set_in(found)
+            for name, field in type(value).model_fields.items()
+            if (found := getattr(value, name)) != field.get_default(call_default_factory=True)
+        }
+    if isinstance(value, Mapping):
+        return {name: _set_in(found) for name, found in value.items()}
+    return [_set_in(found) for found in value] if isinstance(value, tuple) else value
+
+
+def _paths_in(value: Any) -> Any:
+    return [identity_of_path(path) for path in value] if isinstance(value, tuple) else identity_of_path(value)
+
+
+def identity(known: Any) -> str:
+    """Return a digest by which what a run does is known to later ones, also of another version."""
+    document = json.dumps([IDENTITY_VERSION, known], sort_keys=True)
+    return hashlib.sha256(document.encode()).hexdigest()
 
 
 _OF_JOBS = set(Job.model_fields) - {"output", "s3", "ftp", "sftp", "report", "run"}
@@ -297,7 +336,7 @@ class Transfer(Document):
 
     @property
     def place(self) -> list[str | None]:
-        """What tells one place from another, without user and password."""
+        """What tells one place from another, without passwords."""
         return _place(self.output, self.s3)
 
     @classmethod

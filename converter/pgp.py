@@ -96,7 +96,7 @@ def _version() -> str:
 
 def _content_of(path: str) -> bytes:
     try:
-        with Path(path).expanduser().open("rb") as file:
+        with Path(path).open("rb") as file:
             return file.read(_MOST_KEY_BYTES)
     except OSError as error:
         raise EncryptionError(

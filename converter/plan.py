@@ -276,7 +276,7 @@ def room_of(job: Job, limits: Limits, destination: Destination, files: Sequence[
     """See whether there is room for the parts in their folder or, where they are sent, for those on their way."""
     if destination.direct:
         need, what = sum(file.size for file in files), "the parts may take"
-        folder, advice = Path(job.output.url).expanduser(), "Free some space, or write elsewhere."
+        folder, advice = Path(job.output.url), "Free some space, or write elsewhere."
     else:
         need, what = job.output.uploads * limits.part_bytes, "parts on their way may take"
         folder = Path(job.run.spill_dir or tempfile.gettempdir())
@@ -295,7 +295,7 @@ def room_of(job: Job, limits: Limits, destination: Destination, files: Sequence[
 
 def report_folder(job: Job) -> Path:
     """Return where the report, the rejects and the journal of a job are."""
-    return Path(job.report.dir).expanduser()
+    return Path(job.report.dir)
 
 
 def report_path_of(folder: Path, stem: str) -> Path:

@@ -13,6 +13,8 @@ ROOMS = [
     "_version",
     "errors",
     "stops",
+    "paths",
+    "atomic",
     "memory",
     "kernel",
     "ledger",

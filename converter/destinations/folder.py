@@ -34,7 +34,7 @@ class FolderDestination:
     direct = True
 
     def __init__(self, path: str, owner: Owner | None = None) -> None:
-        self._folder = Path(path).expanduser()
+        self._folder = Path(path)
         self._owner = owner or Owner()
         self._claims: dict[str, Claim] = {}
 

@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from converter.document import Section, flag_for, mask_password, no_truth, parse_size
+from converter.document import PathText, Section, flag_for, mask_password, no_truth, parse_size
+from converter.errors import JobError
+from converter.paths import PathKey, expand_home, is_url, malformed
 from converter.spec.environments import Environment, place
 from converter.spec.ids import GLOBAL_DATA_SOURCES
 from converter.spec.limits import (
@@ -38,7 +40,7 @@ def _at_most(limit: Limit) -> Any:
 class Where(Section):
     """Where files go, and how they get there."""
 
-    to: str = ""
+    to: Annotated[str, PathKey(stays=lambda text: is_url(text) or bool(malformed(text)))] = ""
     """A folder, or `s3://BUCKET/PREFIX`, `ftp://`, `ftps://` or `sftp://USER@HOST/FOLDER`.
 
     With `environment`, the scheme alone (`s3://`, `sftp://USER@`); S3, when left out."""
@@ -59,6 +61,22 @@ class Where(Section):
     """For how long, in seconds of waiting, what may pass is tried again."""
     publish: Literal["end", "each"] = "end"
     """`end`: all parts become visible together, once every row is accounted for; `each`: each when it is whole."""
+
+    @field_validator("to")
+    @classmethod
+    def _well_formed(cls, to: str) -> str:
+        try:
+            to, why = expand_home(to), malformed(to)
+        except ValueError as error:
+            why = f"cannot be a folder: {error}"
+        if why:
+            shown = mask_password(to)
+            raise JobError(
+                "E-TO-MALFORMED",
+                f"output.to is '{shown}', which {why}.",
+                "" if is_url(to) or to.startswith("/") else f"If a folder of this name is meant, write './{shown}'.",
+            )
+        return to
 
     @field_validator("partner")
     @classmethod
@@ -162,7 +180,7 @@ class Output(Where):
 class Pgp(Section):
     """How parts are encrypted, with `output.compression = "pgp"`."""
 
-    key: str | None = None
+    key: Annotated[PathText | None, PathKey()] = None
     """The file with the public key of the recipient, in ASCII armour or binary: Adobe's, as a rule."""
 
 

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from converter.document import Name, Section, as_list, no_truth, parse_size
+from converter.document import Name, PathText, Section, as_list, no_truth, parse_size
+from converter.paths import PathKey, is_url
 
 
 class Privacy(Section):
@@ -24,12 +25,19 @@ class Privacy(Section):
 class Report(Section):
     """What is told about the run."""
 
-    dir: str = "reports"
-    """The folder for the report and the rejects."""
+    dir: Annotated[PathText, PathKey(stays=is_url)] = "reports"
+    """The folder for the report, the rejects, the journal and its lock; beside the job file, when left out."""
     max_rejects: str = "10%"
     """The most rows, as a number or in per cent, that may be rejected; more, and nothing is published."""
     show_rows: bool = False
     """Whether the rejects hold the text of rows that could not be taken apart; the file is then private."""
+
+    @field_validator("dir")
+    @classmethod
+    def _local(cls, folder: str) -> str:
+        if is_url(folder):
+            raise ValueError("reports and journals are written to a local folder")
+        return folder
 
     @field_validator("max_rejects", mode="before", json_schema_input_type=int | str)
     @classmethod
@@ -52,7 +60,7 @@ class Run(Section):
 
     threads: Annotated[int, Field(ge=1, le=1024), BeforeValidator(no_truth)] | None = None
     """Threads for compression and conversion; one a core, when left out. The bytes are the same."""
-    spill_dir: str | None = None
+    spill_dir: Annotated[PathText | None, PathKey()] = None
     """The folder for temporary files, such as parts that are on their way; the system's, when left out."""
     memory: Annotated[
         int,

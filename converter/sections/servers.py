@@ -7,7 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from converter.document import Name, Section, no_truth, parse_size
+from converter.document import Name, PathText, Section, no_truth, parse_size
+from converter.paths import PathKey
 
 
 class S3(Section):
@@ -82,7 +83,7 @@ class Ftp(FileServer):
 
     passive: bool = True
     """Whether the server says where data goes; if not, it connects back to this machine."""
-    tls_ca_file: str | None = None
+    tls_ca_file: Annotated[PathText | None, PathKey()] = None
     """A file with the certificates to trust, in place of the system's."""
     read_back: bool = True
     """Whether a part sent by plain FTP, which notices no damage, is read again and compared."""
@@ -91,11 +92,11 @@ class Ftp(FileServer):
 class Sftp(FileServer):
     """How parts are written by SFTP."""
 
-    key_file: str | None = None
+    key_file: Annotated[PathText | None, PathKey()] = None
     """The private key; else those of the SSH agent, and then `~/.ssh/id_*`."""
     key_passphrase: str | None = None
     """The passphrase of the key, such as `${KEY_PASSPHRASE}`."""
-    known_hosts: str | None = None
+    known_hosts: Annotated[PathText | None, PathKey()] = None
     """The file of known host keys; `~/.ssh/known_hosts`, when left out."""
     host_key_fingerprint: str | None = None
     """The host key to accept, as `ssh-keygen -l` shows it: `SHA256:…`. No file of known hosts is needed then."""

@@ -6,8 +6,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from converter.document import Name, Section, as_list
+from converter.document import PathText, Section, as_list
+from converter.paths import PathKey, is_url
 
+_Path = Annotated[PathText, Field(min_length=1)]
 Format = Literal["csv", "tsv", "parquet", "ndjson", "arrow"]
 
 
@@ -15,7 +17,10 @@ class Input(Section):
     """Where the rows come from."""
 
     path: Annotated[
-        tuple[Name, ...], Field(min_length=1), BeforeValidator(as_list, json_schema_input_type=str | tuple[Name, ...])
+        tuple[_Path, ...],
+        Field(min_length=1),
+        BeforeValidator(as_list, json_schema_input_type=str | tuple[_Path, ...]),
+        PathKey(globs=True, stays=lambda text: text == "-" or is_url(text)),
     ]
     """A file, a list of files, a glob or a folder."""
     format: Format | None = None

@@ -160,7 +160,7 @@ def _files_at(path: str, format_: Format | None) -> list[Path]:
 
 
 def _local_files_at(path: str, format_: Format | None) -> list[Path]:
-    place = Path(path).expanduser()
+    place = Path(path)
     if place.is_file():
         return [place]
     if place.is_dir():
@@ -184,13 +184,13 @@ def _local_files_at(path: str, format_: Format | None) -> list[Path]:
             raise InputError(
                 "E-INPUT-MISSING",
                 f"No file matches the input '{path}'.",
-                "Check the path; it is relative to the working folder.",
+                "Relative paths of a job file are relative to it, others to the working folder.",
             )
         near = [file.name for file in place.parent.iterdir()] if place.parent.is_dir() else []
         raise InputError(
             "E-INPUT-MISSING",
             f"There is no input file '{path}'{nearest(place.name, near) or '.'}",
-            "The path is relative to the working folder.",
+            "Relative paths of a job file are relative to it, others to the working folder.",
         )
     return matches
 
