@@ -50,21 +50,26 @@ def give_name(partial: Path, path: Path) -> None:
 class AtomicFile:
     """A file under a partial name, until it is published in place of an older one. Raises `OSError`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, suffix: str = PARTIAL, mode: int = 0o666) -> None:
         self.path = path
-        self.partial = path.with_name(path.name + PARTIAL)
+        self.partial = path.with_name(path.name + suffix)
+        self._mode = mode
 
     def write(self, data: bytes) -> None:
         """Bring the content to the disk, under the partial name."""
         make_folder(self.path.parent)
         try:
-            with self.partial.open("wb") as file:
+            self.discard()  # what a process that died has left may have another mode
+            with open(self.partial, "xb", opener=self._opener) as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
         except BaseException:
             self.discard()
             raise
+
+    def _opener(self, path: str, flags: int) -> int:
+        return os.open(path, flags, self._mode)
 
     def publish(self) -> None:
         """Give the file its name."""

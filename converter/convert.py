@@ -15,17 +15,15 @@ import contextlib
 import datetime
 import importlib.metadata
 import itertools
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from converter import stops
 from converter._version import __version__
-from converter.delivery import Delivery, delivery_of, destination_of
+from converter.delivery import delivery_of, destination_of
 from converter.engine import Converted
 from converter.errors import (
     LOST,
@@ -34,10 +32,9 @@ from converter.errors import (
     DestinationError,
     EmptyInputError,
     Finding,
+    InputError,
     LedgerError,
     Reported,
-    ResumeError,
-    StoppedError,
     TooManyRejectsError,
     shown,
 )
@@ -57,13 +54,13 @@ from converter.plan import (
     owner_of,
     planned_of,
     rejects_path_of,
-    report_folder,
     report_path_of,
 )
-from converter.report import Report, ids_of, records_of, rule_warnings, signals_of
+from converter.report import Outcome, Report, ids_of, records_of, rule_warnings, signals_of, write_report
 from converter.report.rejects import RejectsFile
+from converter.resume import another_input, check_key, fingerprints, give_up_lost, next_step, tell_kept, tell_published, visible_of
 from converter.sections.output import Output
-from converter.sources import InputFile, find_files
+from converter.sources import find_files
 from converter.spec.ids import ID_TYPES, RECOGNISED
 from converter.spec.names import FileName
 from converter.spec.rules import CASE_COLLISION, hint_of
@@ -100,21 +97,24 @@ def convert(
 ) -> Report:
     """Convert as the job says and return the report, which is also written to `report.dir`.
 
-    `resume` finishes a run of the same job that died, if there is one; where the last run is finished, it only returns
-    its report. `progress` is called now and then, in this thread, and `notify` with sentences about what is resumed.
-    Raises a `ConverterError`; nothing is published then, or the error says so. The report and the rejects are written
-    as well where too many rows were rejected.
+    `resume` finishes a run of the same job that died; where the last one is finished, and the input is still what it
+    was then, nothing is done, and `outcome` says so. `progress` is called now and then, in this thread, and `notify`
+    with sentences about what is resumed. Raises a `ConverterError`; nothing is published then, or the error says so.
+    The report and the rejects are written as well where too many rows were rejected.
     """
     journal = Journal(journal_path(job))
     with concealing(job), locked(journal.path), Hold(job.output.retry_seconds) as hold:
-        past = journal.read()
         say = notify or (lambda _: None)
         try:
-            if not (resume and past):
+            past = journal.read(resume=resume)
+            step = next_step(past, resume=resume, is_same=lambda past: _is_its_input(job, past))
+            if past is None or step == "begin":
                 died = past is not None and not past.is_done
                 run = _Run(journal, hold, *fixed(planned_of(job, moment_of(job, now)), hold, own=died))
                 run.begin(past)
-            elif past.report and (report := _resumed(job, journal, past, hold, say)):
+            elif step == "nothing":
+                return _nothing_done(job, past, say)
+            elif past.report and (report := _finished(job, journal, past, hold, say)):
                 return report
             else:
                 run = _Run(journal, hold, *fixed(planned_of(job, _moment_of(past)), hold, resumed=True))
@@ -128,16 +128,43 @@ def _moment_of(past: Past) -> Moment:
     return Moment(past.run.timestamp, datetime.date.fromisoformat(past.run.sent))
 
 
-def _resumed(job: Job, journal: Journal, past: Past, hold: Hold, notify: Callable[[str], None]) -> Report | None:
-    """Finish a run that died while it published, and return its report; or that of a run that is done.
+def _is_its_input(job: Job, past: Past) -> bool:
+    """Say whether the input is what it was in an earlier run."""
+    try:
+        return fingerprints(find_files(job.input), job.conceal_path) == past.run.input
+    except InputError:
+        if past.report and not past.is_done:  # every row has arrived, so that none is read again
+            return True
+        raise
+
+
+def _nothing_done(job: Job, past: Past, notify: Callable[[str], None]) -> Report:
+    """Say that the last run is finished, and return a report of nothing."""
+    notify(f"The run {past.run.name} is finished, and its input has not changed since: nothing was done.")
+    return Report(
+        name=past.run.name,
+        job=job.public(),
+        input=[{"path": file["path"], "bytes": file["size"]} for file in past.run.input],
+        records=records_of(Ledger()),
+        ids=ids_of(Ledger(), Found()),
+        signals=signals_of(Ledger()),
+        parts=[],
+        seconds=0.0,
+        bytes_per_second=0,
+        outcome="nothing to do",
+        version=__version__,
+        report_path=job.conceal_path(str(report_path_of(job, past.run.name))),
+        rejects_path=job.conceal_path(str(rejects_path_of(job, past.run.name))),
+        encrypted_for=past.run.key,
+    )
+
+
+def _finished(job: Job, journal: Journal, past: Past, hold: Hold, notify: Callable[[str], None]) -> Report | None:
+    """Finish a run that died while it published, and return its report.
 
     Nothing where parts of it are gone: those have to be made again.
     """
     report = Report.from_dict(past.report or {})
-    if past.is_done:
-        _check_input(job, past, find_files(job.input), "is finished")
-        notify(f"The run {past.run.name} is finished: there is nothing to resume, and nothing was done.")
-        return report
     destination = destination_of(job, _moment_of(past).sent, job.output.max_part_bytes, owner_of(job))
     delivery = delivery_of(job, destination, journal)
     try:
@@ -150,45 +177,20 @@ def _resumed(job: Job, journal: Journal, past: Past, hold: Hold, notify: Callabl
         journal.go_on()
         stops.hold()  # from here on it is known what is visible, and said
         delivery.publish()
-        folder = report_folder(job)
-        RejectsFile(rejects_path_of(folder, past.run.name), (), (), show_rows=False).publish()
-        _write(report_path_of(folder, past.run.name), report).publish()
-        journal.note("done")
+        RejectsFile(rejects_path_of(job, past.run.name), (), (), show_rows=False).publish()
+        write_report(report_path_of(job, past.run.name), report).publish()
+        journal.finish(past.run)
         hold.release()
     except Reported as error:
         if delivery.has_lost(error):
-            _given_up(error, delivery, journal, job)
+            give_up_lost(error, delivery, journal, job)
         else:
-            _still_to_publish(error, delivery)
+            tell_published(error, delivery)
+        error.visible = visible_of(delivery, job.conceal_path)
         raise
     finally:
         delivery.close()
     return report
-
-
-def _check_input(job: Job, past: Past, files: list[InputFile], what: str) -> None:
-    """Raise `ResumeError` unless the input is what it was in an earlier run."""
-    if _fingerprints(job, files) != past.run.input:
-        raise ResumeError(
-            "E-RESUME-INPUT",
-            f"The input is not what it was in the run {past.run.name}, which {what}.",
-            "Run without --resume to send what there is now.",
-        )
-
-
-def _check_key(past: Past, key: Key | None) -> None:
-    """Raise `ResumeError` unless parts are encrypted for the key for which those of an earlier run are."""
-    if key and key.fingerprint != past.run.key:
-        raise ResumeError(
-            "E-RESUME-KEY",
-            f"The parts of the run {past.run.name}, which is to be resumed, are encrypted for the key {past.run.key}, "
-            f"but pgp.key holds {key.fingerprint}.",
-            "Bring the other key back, or run without --resume to encrypt all parts for this one.",
-        )
-
-
-def _fingerprints(job: Job, files: list[InputFile]) -> list[dict[str, Any]]:
-    return [{**file._asdict(), "path": job.conceal_path(str(file.path))} for file in files]
 
 
 def _compressor(plan: Plan) -> str:
@@ -234,35 +236,6 @@ def _source_of(name: str, output: Output) -> int | None:
     return 0 if ID_TYPES[name].dpid == 0 else output.dpid
 
 
-def _still_to_publish(error: Reported, delivery: Delivery) -> None:
-    """Say beside an error that came while parts were published what is visible now."""
-    count, visible = len(delivery.arrived), len(delivery.published)
-    done = (
-        f"{visible} of {count} parts are visible, the others have arrived" if visible < count else "All parts are out"
-    )
-    message = "Stopped while the parts were published." if isinstance(error, StoppedError) else error.message
-    finish = f"{done}: the same command with --resume finishes the run."
-    if error.code in LOST:
-        finish = f"{visible} of {count} parts are visible: --resume finishes the run once the other file is not there."
-    error.args = (error.code, message, f"{error.hint} {finish}".lstrip())
-
-
-def _given_up(error: Reported, delivery: Delivery, journal: Journal, job: Job) -> None:
-    """Remove what is left of a run that has lost its names to another one before any of its parts was visible."""
-    if delivery.discard():
-        journal.remove()
-    other = "" if job.output.timestamp is None else " with another output.timestamp (N2)"
-    said = f"Nothing of this run is visible, and nothing of it stays: run again{other}."
-    error.args = (error.code, error.message, said)
-
-
-def _kept(error: Reported, visible: int = 0) -> None:
-    """Say beside an error that there is something to resume."""
-    message = "Stopped." if isinstance(error, StoppedError) else error.message
-    count = f"{visible} parts are visible. " if visible else ""
-    error.args = (error.code, message, f"{error.hint} {count}What has arrived is kept for --resume.".lstrip())
-
-
 class _Run:
     """One run of a job."""
 
@@ -284,22 +257,22 @@ class _Run:
         self._cuts: Sequence[list[Planned]] = [[] for _ in plan.names]
         self._warnings = warnings
         self._publishing = False
+        self._run: JournalRun
 
     def begin(self, past: Past | None) -> None:
         """Begin a journal. `past` is a run that died, or is done; it is given up."""
         plan = self._plan
         if past and not past.is_done:
             self._give_up(past)
-        self._journal.begin(
-            JournalRun(
-                [name.stem for name in plan.names],
-                plan.name.timestamp,
-                plan.moment.sent.isoformat(),
-                _compressor(plan),
-                _fingerprints(plan.job, plan.files),
-                plan.key.fingerprint if plan.key else None,
-            )
+        self._run = JournalRun(
+            [name.stem for name in plan.names],
+            plan.name.timestamp,
+            plan.moment.sent.isoformat(),
+            _compressor(plan),
+            fingerprints(plan.files, plan.job.conceal_path),
+            plan.key.fingerprint if plan.key else None,
         )
+        self._journal.begin(self._run)
 
     def _give_up(self, past: Past) -> None:
         """Remove what a run that died has left, as far as it is not visible."""
@@ -321,14 +294,15 @@ class _Run:
 
     def go_on(self, past: Past, notify: Callable[[str], None]) -> None:
         """Take over what a run that died has delivered."""
-        job = self._plan.job
-        _check_input(job, past, self._plan.files, "is to be resumed")
-        _check_key(past, self._plan.key)
+        if fingerprints(self._plan.files, self._plan.job.conceal_path) != past.run.input:  # it changed just now
+            raise another_input(past)
+        check_key(past, self._plan.key)
+        self._run = past.run
         self._journal.go_on()
         try:
             self._delivery.take_over(past)
         except Reported as error:
-            _kept(error)
+            tell_kept(error)
             raise
         held = set(self._delivery.arrived)
         self._cuts = past.planned(held)
@@ -349,6 +323,8 @@ class _Run:
             report = self._published(parts)
         except BaseException as error:
             self._end_badly(error)
+            if isinstance(error, Reported):
+                error.visible = visible_of(self._delivery, self._plan.job.conceal_path)
             raise
         self._hold.release()
         self._delivery.close()
@@ -360,14 +336,14 @@ class _Run:
         delivery = self._delivery
         if isinstance(error, Reported) and delivery.has_lost(error):
             self._rejects.discard()
-            _given_up(error, delivery, self._journal, self._plan.job)
+            give_up_lost(error, delivery, self._journal, self._plan.job)
             return
         if self._publishing:
             self._hold.keep()
             self._rejects.close()
             delivery.close()
             if isinstance(error, Reported):
-                _still_to_publish(error, delivery)
+                tell_published(error, delivery)
             return
         self._rejects.discard()
         keeps = isinstance(error, DestinationError) and not self._plan.destination.direct
@@ -378,7 +354,7 @@ class _Run:
             self._journal.remove()
             return
         if isinstance(error, Reported):
-            _kept(error, len(delivery.published))
+            tell_kept(error, len(delivery.published))
 
     def _converted(self, progress: Callable[[Progress], None]) -> dict[int, Part]:
         """Convert everything; the parts, by number, have arrived whole, but are not visible yet."""
@@ -451,22 +427,24 @@ class _Run:
             # Where parts are published one by one, those are out.
             visible = [part for number, part in parts.items() if number in self._delivery.published]
             self._rejects.publish()
-            _write(plan.report_path, self._described(visible)).publish()
-            raise self._too_few_left()
-        report = self._described(list(parts.values()))
-        written = _write(plan.report_path, report)
+            error = self._too_few_left()
+            outcome: Outcome = "refused" if isinstance(error, TooManyRejectsError) else "failed"
+            write_report(plan.report_path, self._described(visible, outcome)).publish()
+            raise error
+        report = self._described(list(parts.values()), "done")
+        written = write_report(plan.report_path, report)
         try:
             self._publishing = True  # from here on, what has arrived stays, even where nothing can be noted
             self._journal.note("publishing", report=report.as_dict())
             self._delivery.publish()
             self._rejects.publish()
             written.publish()
-            self._journal.note("done")
+            self._journal.finish(self._run)
         finally:
             written.discard()
         return report
 
-    def _described(self, parts: list[Part]) -> Report:
+    def _described(self, parts: list[Part], outcome: Outcome) -> Report:
         plan, ledger = self._plan, self._ledger
         seconds = time.monotonic() - self._started
         return Report(
@@ -479,8 +457,10 @@ class _Run:
             parts=parts,
             seconds=round(seconds, 3),
             bytes_per_second=round(self._bytes_total / max(seconds, 1e-3)),
-            published=bool(parts),
+            outcome=outcome,
             version=__version__,
+            report_path=plan.job.conceal_path(str(plan.report_path)),
+            rejects_path=plan.job.conceal_path(str(plan.rejects_path)),
             encrypted_for=plan.key.fingerprint if plan.key else None,
             warnings=[
                 *plan.job.warnings,
@@ -536,49 +516,3 @@ class _Run:
             sum(packer.bytes for packer in packers),
             time.monotonic() - self._started,
         )
-
-
-class _Written:
-    """The report in a file, under a partial name until it is published."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._partial = path.with_name(path.name + ".partial")
-
-    def write(self, data: bytes) -> None:
-        """Bring the file to the disk."""
-        with self._mapped(), self._partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-
-    def publish(self) -> None:
-        """Give the file its name."""
-        with self._mapped():
-            self._partial.replace(self._path)
-
-    def discard(self) -> None:
-        """Remove what is not published."""
-        with contextlib.suppress(OSError):  # the first error is the one to tell
-            self._partial.unlink(missing_ok=True)
-
-    @contextlib.contextmanager
-    def _mapped(self) -> Iterator[None]:
-        try:
-            yield
-        except BaseException as error:
-            self.discard()
-            if isinstance(error, OSError):
-                raise DestinationError(
-                    "E-REPORT-WRITE",
-                    f"Cannot write the report '{self._path}': {error.strerror or error}.",
-                    "Choose another folder with report.dir.",
-                ) from error
-            raise
-
-
-def _write(path: Path, report: Report) -> _Written:
-    """Write a report under a partial name."""
-    written = _Written(path)
-    written.write(report.to_json())
-    return written

@@ -27,6 +27,8 @@ from converter.spec.names import MOST_STEM_BYTES, Extension, FileName
 _EXTENSIONS: dict[str, Extension] = {"gzip": ".gz", "none": "", "pgp": ".gpg"}
 IDENTITY_VERSION = 1
 """To be raised when what a run is known by changes: then runs that an earlier version began are not found any more."""
+DIGITS = 12
+"""So many of a job's digest stand in the names of journals, reports and partial files."""
 _PASSWORD = re.compile(r"(://[^/:@]*):[^/]*@")
 _HOW = {"s3", "ftp", "sftp", "report", "run"}  # sections that do not decide which bytes go where
 _SMALLEST_ENCRYPTED = 10_000  # the key of the message takes a part of it

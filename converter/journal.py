@@ -10,7 +10,8 @@ A line is on the disk before what follows from it happens. The events, in the or
 - `published`: a part is visible;
 - `done`: the report is written.
 
-The journal of a run that was given up, and of which nothing is left, is removed.
+The journal of a run that was given up, and of which nothing is left, is removed. That of a finished one is cut down to
+its first and its last line: what the next run needs to know.
 
 A lock beside the journal, which goes with its process, keeps two runs of one job apart.
 """
@@ -29,12 +30,14 @@ from typing import Any, TypeAlias
 
 import orjson
 
+from converter.atomic import AtomicFile, give_name, make_folder
 from converter.destinations.base import Arrived
 from converter.errors import DestinationError, JobError
 from converter.parts import Part, Planned
 
 VERSION = 1
 _LOCK = ".lock"
+_NEW = ".new"
 
 Try: TypeAlias = "tuple[str, Mapping[str, Any]]"
 """The name of a part that was begun, and the state by which the destination finds what is there of it."""
@@ -61,6 +64,11 @@ class Run:
     def name(self) -> str:
         """What the run is called; nothing where it sends what has names already."""
         return self.names[0] if self.names else ""
+
+    @property
+    def called(self) -> str:
+        """What messages call the run."""
+        return self.name or f"of {self.sent}"
 
 
 @dataclass
@@ -118,10 +126,11 @@ class Journal:
         self._descriptor: int | None = None
         self._failure: OSError | None = None
 
-    def read(self) -> Past | None:
+    def read(self, *, resume: bool = True) -> Past | None:
         """Return what the journal tells; nothing where there is none, or where its run died before it began.
 
-        Raises `JobError` where it cannot be understood.
+        Without `resume`, that a run is finished is all that matters of one that another version began. Raises
+        `JobError` where the journal cannot be understood.
         """
         try:
             lines = self.path.read_bytes().split(b"\n")[:-1]  # the last one is torn, or empty
@@ -129,33 +138,45 @@ class Journal:
             return None
         except OSError as error:
             raise self._cannot("read", error) from error
-        past: Past | None = None
         try:
-            for line in lines:
-                facts = orjson.loads(line)
-                event = facts.pop("event")
-                if past:
-                    past.add(event, facts)
-                elif facts.pop("version") == VERSION:
-                    past = Past(Run(**facts))
-                else:
-                    raise ValueError
+            return self._past([orjson.loads(line) for line in lines], resume=resume)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise JobError(
                 "E-JOURNAL-DAMAGED",
-                f"The journal '{self.path}' is damaged, or of another version.",
+                f"The journal '{self.path}' is damaged.",
                 "Look at what its run has delivered, remove it, and run without --resume.",
             ) from error
+
+    def _past(self, events: list[dict[str, Any]], *, resume: bool) -> Past | None:
+        if not events:
+            return None
+        version = events[0].pop("version")
+        if version != VERSION:
+            if not resume and events[-1]["event"] == "done":
+                return None
+            raise JobError(
+                "E-JOURNAL-VERSION",
+                f"The journal '{self.path}' is of version {version}, but this program writes and reads {VERSION}.",
+                "Finish its run with the program that began it; or look at what it has delivered, remove the journal, "
+                "and run without --resume.",
+            )
+        past: Past | None = None
+        for facts in events:
+            event = facts.pop("event")
+            if past is None:
+                past = Past(Run(**facts))
+            else:
+                past.add(event, facts)
         return past
 
     def begin(self, run: Run) -> None:
         """Begin the journal of a new run, in place of that of an earlier one."""
-        partial = self.path.with_name(self.path.name + ".new")
+        partial = self.path.with_name(self.path.name + _NEW)
         try:
             partial.unlink(missing_ok=True)
             self._descriptor = os.open(partial, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
             self.note("run", version=VERSION, **asdict(run))
-            partial.replace(self.path)
+            give_name(partial, self.path)
         except OSError as error:
             raise self._cannot("write", error) from error
         finally:
@@ -176,7 +197,7 @@ class Journal:
 
         Once that has failed it always does: a line that is torn can only be the last one.
         """
-        line = orjson.dumps({"event": event, **facts}) + b"\n"
+        line = _line(event, **facts)
         with self._lock:
             if self._descriptor is None:  # given up already
                 return
@@ -189,6 +210,16 @@ class Journal:
             except OSError as error:
                 self._failure = error
                 raise self._cannot("write", error) from error
+
+    def finish(self, run: Run) -> None:
+        """Note that the run is done, and let go of all that only matters until then."""
+        self.note("done")
+        self.close()
+        file = AtomicFile(self.path, _NEW, 0o600)
+        with contextlib.suppress(OSError):  # what is there tells the same
+            file.write(_line("run", version=VERSION, **asdict(run)) + _line("done"))
+            file.publish()
+        file.discard()
 
     def remove(self) -> None:
         """Remove the journal: nothing is left of its run."""
@@ -209,6 +240,10 @@ class Journal:
             f"Cannot {what} the journal '{self.path}': {error.strerror or error}.",
             "Free some space, or choose another folder with report.dir.",
         )
+
+
+def _line(event: str, **facts: Any) -> bytes:
+    return orjson.dumps({"event": event, **facts}) + b"\n"
 
 
 @contextlib.contextmanager
@@ -233,7 +268,7 @@ def locked(path: Path) -> Iterator[None]:
 def _taken(lock: Path) -> int:
     while True:
         try:
-            lock.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(lock.parent)
             descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise DestinationError(

@@ -21,7 +21,7 @@ from converter.destinations import Destination, Owner
 from converter.document import Document
 from converter.engine import collected, start
 from converter.errors import TAKEN, ConverterError, Finding, Reported, codes_of
-from converter.job import Job
+from converter.job import DIGITS, Job
 from converter.parts import Limits
 from converter.privacy import numbers_are_ids
 from converter.records import Records
@@ -85,12 +85,11 @@ class Plan(NamedTuple):
     def following(self) -> Plan:
         """Return the plan of the same run, named by the next second."""
         names = following(self.names)
-        folder, stem = report_folder(self.job), names[0].stem
         return self._replace(
             moment=self.moment._replace(timestamp=names[0].timestamp),
             names=names,
-            report_path=report_path_of(folder, stem),
-            rejects_path=rejects_path_of(folder, stem),
+            report_path=report_path_of(self.job, names[0].stem),
+            rejects_path=rejects_path_of(self.job, names[0].stem),
         )
 
     def part_name(self, number: int) -> str:
@@ -161,7 +160,6 @@ def planned_of(job: Job, moment: Moment) -> Plan:
     key = key_of(job)
     owner = owner_of(job)
     names, limits, destination = _target(job, moment, owner)
-    folder, stem = report_folder(job), names[0].stem
     return Plan(
         job,
         moment,
@@ -173,8 +171,8 @@ def planned_of(job: Job, moment: Moment) -> Plan:
         key,
         destination,
         owner,
-        report_path_of(folder, stem),
-        rejects_path_of(folder, stem),
+        report_path_of(job, names[0].stem),
+        rejects_path_of(job, names[0].stem),
     )
 
 
@@ -298,23 +296,23 @@ def report_folder(job: Job) -> Path:
     return Path(job.report.dir)
 
 
-def report_path_of(folder: Path, stem: str) -> Path:
-    """Return where the report of a run is, by the stem of its names."""
-    return folder / f"{stem}.report.json"
+def report_path_of(job: Job, stem: str) -> Path:
+    """Return where the report of a run is, by the stem of its names: another job's run may have the same ones."""
+    return report_folder(job) / f"{stem}.{job.digest[:DIGITS]}.report.json"
 
 
-def rejects_path_of(folder: Path, stem: str) -> Path:
-    """Return where the rejects of a run are, by the stem of its names."""
-    return folder / f"{stem}.rejects.ndjson.gz"
+def rejects_path_of(job: Job, stem: str) -> Path:
+    """Return where the rejects of a run are, likewise."""
+    return report_folder(job) / f"{stem}.{job.digest[:DIGITS]}.rejects.ndjson.gz"
 
 
 def owner_of(job: Job) -> Owner:
     """Return whose the partial names of a run of a job are, which begins now."""
-    return Owner(job.digest[:12])
+    return Owner(job.digest[:DIGITS])
 
 
 def journal_path(job: Job) -> Path:
     """Return where the journal of the job's runs is: the same for the same job, whenever it runs."""
     targets = [] if job.sync else [target for _, _, target in job.routes if target is not None]
     dpids = "_".join(map(str, [*job.dpids, *targets]))
-    return report_folder(job) / f"{job.output.kind}_{dpids}.{job.digest[:12]}.journal"
+    return report_folder(job) / f"{job.output.kind}_{dpids}.{job.digest[:DIGITS]}.journal"

@@ -8,15 +8,14 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import orjson
+from typing import Literal, NamedTuple
 
 from converter import stops
 from converter.delivery import Delivery, closed, delivery_of, destination_of
@@ -24,9 +23,11 @@ from converter.destinations import Destination, Owner
 from converter.errors import DestinationError, Finding, InputError, JobError, Reported, StoppedError
 from converter.hold import Hold, held
 from converter.inbound import Checked, check_file
-from converter.job import Transfer
+from converter.job import DIGITS, Transfer, identity
 from converter.journal import Journal, Run, locked
 from converter.parts import Part
+from converter.paths import identity_of_path
+from converter.resume import fingerprints, next_step, visible_of
 from converter.sources import InputFile
 from converter.spec.names import FileName
 
@@ -34,10 +35,14 @@ _CHUNK = 1 << 20
 
 
 class Sent(NamedTuple):
-    """What was sent: each file as a part, and what is allowed but most likely not meant."""
+    """What was sent: each file as a part, and what is allowed but most likely not meant.
+
+    `outcome` is `nothing to do` where an earlier call has sent these files.
+    """
 
     parts: list[Part]
     warnings: list[Finding]
+    outcome: Literal["done", "nothing to do"] = "done"
 
 
 class _Outgoing(NamedTuple):
@@ -83,9 +88,10 @@ def send(
 ) -> Sent:
     """Send files, and return what was sent.
 
-    Without `check`, names and contents may break the rules. `resume` finishes an earlier call with the same files
-    that died. `notify` is called with sentences about what goes on; `now` is UNIX seconds, the clock's when left out.
-    Raises a `ConverterError`; nothing is published then, or the error says so.
+    Without `check`, names and contents may break the rules. `resume` finishes an earlier call with the same files that
+    died; where that is finished, and the files have not changed since, nothing is done, and `outcome` says so. `notify`
+    is called with sentences about what goes on; `now` is UNIX seconds, the clock's when left out. Raises a
+    `ConverterError`; nothing is published then, or the error says so.
     """
     say = notify or (lambda _: None)
     try:
@@ -118,17 +124,12 @@ def _check_names(files: Sequence[InputFile]) -> None:
 
 
 def _journal_path(files: Sequence[InputFile], transfer: Transfer) -> Path:
-    """Return where the journal is: the same for the same files, sent to the same place."""
-    return Path(transfer.report.dir).expanduser() / f"send.{_digest(files, transfer)}.journal"
+    """Return where the journal is: the same for files at the same paths, sent to the same place."""
+    return Path(transfer.report.dir) / f"send.{_digest(files, transfer)}.journal"
 
 
 def _digest(files: Sequence[InputFile], transfer: Transfer) -> str:
-    described = orjson.dumps([transfer.place, [_fingerprint(file) for file in files]])
-    return hashlib.sha256(described).hexdigest()[:12]
-
-
-def _fingerprint(file: InputFile) -> dict[str, Any]:
-    return {**file._asdict(), "path": str(file.path)}
+    return identity([transfer.place, [identity_of_path(str(file.path)) for file in files]])[:DIGITS]
 
 
 def _sent(
@@ -142,20 +143,23 @@ def _sent(
     resume: bool,
     now: float | None,
 ) -> Sent:
-    past = journal.read()
-    if past and past.is_done and resume:
-        notify("These files were sent already: there is nothing to resume, and nothing was done.")
-        return Sent([part for part, _ in past.made.values()], [])
+    past = journal.read(resume=resume)
+    run = Run([], 0, "", "", fingerprints(files, transfer.conceal_path))
+    step = next_step(past, resume=resume, is_same=lambda past: past.run.input == run.input)
+    if step == "nothing":
+        notify("These files were sent already, and have not changed since: nothing was done.")
+        return Sent([], [], "nothing to do")
     outgoing, warnings = _checked(files, check=check, notify=notify)
     day = datetime.datetime.fromtimestamp(time.time() if now is None else now, datetime.UTC).date()
-    sent = datetime.date.fromisoformat(past.run.sent) if past and resume else day
+    sent = datetime.date.fromisoformat(past.run.sent) if past and step == "go on" else day
+    run = dataclasses.replace(run, sent=sent.isoformat())
     owner = Owner(_digest(files, transfer))
     destination = destination_of(transfer, sent, max(file.size for file in files), owner)
     delivery = delivery_of(transfer, destination, journal)
     names = {name.stem: name for each in outgoing if check and (name := each.checked.name)}
-    is_resumed = past is not None and resume
-    warnings += _held(destination, list(names.values()), hold, own=past is not None, visible=is_resumed)
-    if past and resume:
+    died = past is not None and not past.is_done
+    warnings += _held(destination, list(names.values()), hold, own=died, visible=step == "go on")
+    if past and step == "go on":
         journal.go_on()
         try:
             delivery.take_over(past)
@@ -167,8 +171,8 @@ def _sent(
         if past and not past.is_done:
             old = destination_of(transfer, datetime.date.fromisoformat(past.run.sent), 0, owner)
             delivery_of(transfer, old, journal).give_up(past)
-        journal.begin(Run([], 0, sent.isoformat(), "", [_fingerprint(file) for file in files]))
-    return Sent(_delivered(outgoing, transfer, delivery, journal, hold), warnings)
+        journal.begin(run)
+    return Sent(_delivered(outgoing, transfer, delivery, journal, hold, run), warnings)
 
 
 def _held(
@@ -227,7 +231,7 @@ def _checked(
 
 
 def _delivered(
-    outgoing: list[_Outgoing], transfer: Transfer, delivery: Delivery, journal: Journal, hold: Hold
+    outgoing: list[_Outgoing], transfer: Transfer, delivery: Delivery, journal: Journal, hold: Hold, run: Run
 ) -> list[Part]:
     """Send all files, then publish them."""
     parts: list[Part] = []
@@ -246,7 +250,7 @@ def _delivered(
         publishing = True
         journal.note("publishing", report={})
         delivery.publish()
-        journal.note("done")
+        journal.finish(run)
     except BaseException as error:
         stops.hold()
         if isinstance(error, Reported) and delivery.has_lost(error):
@@ -263,6 +267,7 @@ def _delivered(
             raise
         if isinstance(error, Reported):
             _kept(error, len(delivery.published), len(outgoing))
+            error.visible = visible_of(delivery, transfer.conceal_path)
         raise
     hold.release()
     delivery.close()

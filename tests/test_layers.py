@@ -48,6 +48,7 @@ ROOMS = [
     "report",
     "plan",
     "hold",
+    "resume",
     "convert",
     "send",
     "candidates",

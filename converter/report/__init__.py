@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import orjson
 
-from converter.errors import Finding
+from converter.atomic import AtomicFile
+from converter.errors import DestinationError, Finding
 from converter.gather import Found
 from converter.ledger import Ledger
 from converter.parts import Part
 
 SCHEMA_VERSION = 1
+Outcome = Literal["done", "nothing to do", "refused", "failed"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,9 @@ class Report:
     those skipped break none and have nothing to send. `signals` says how many were `written`, and how many `dropped`
     or `changed` by the name of the rule; `ids` how many were `changed` by the name of the step that changed them, and
     where types are told apart of which `types` they are. `encrypted_for` is the fingerprint of the key that parts are
-    encrypted for, if they are. `published` is false for a run that was given up.
+    encrypted for, if they are. `report_path` and `rejects_path` are where this report and the rejects are. `outcome` is
+    `refused` where more rows were rejected than may be, `failed` where none was left to send, and `nothing to do` where
+    an earlier run is finished: `name` and the paths are that one's then, and all counts are 0.
     Always `read = written + sum(rejected) + sum(skipped)`.
     """
 
@@ -38,8 +43,10 @@ class Report:
     parts: list[Part]
     seconds: float
     bytes_per_second: int
-    published: bool
+    outcome: Outcome
     version: str
+    report_path: str
+    rejects_path: str
     encrypted_for: str | None = None
     warnings: list[Finding] = field(default_factory=list)
     schema_version: int = SCHEMA_VERSION
@@ -101,3 +108,45 @@ def signals_of(ledger: Ledger) -> dict[str, Any]:
         "dropped": dict(sorted(ledger.signals_dropped.items())),
         "changed": dict(sorted(ledger.signals_changed.items())),
     }
+
+
+class ReportFile:
+    """A report in a file, under a partial name until it is published. Raises `DestinationError`."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = AtomicFile(path)
+
+    def write(self, report: Report) -> None:
+        """Bring the report to the disk, out of sight."""
+        try:
+            self._file.write(report.to_json())
+        except OSError as error:
+            raise cannot_write(self._file.path, error) from error
+
+    def publish(self) -> None:
+        """Give the file its name."""
+        try:
+            self._file.publish()
+        except OSError as error:
+            self._file.discard()
+            raise cannot_write(self._file.path, error) from error
+
+    def discard(self) -> None:
+        """Remove what is not published."""
+        self._file.discard()
+
+
+def write_report(path: Path, report: Report) -> ReportFile:
+    """Write a report under a partial name."""
+    file = ReportFile(path)
+    file.write(report)
+    return file
+
+
+def cannot_write(path: Path, error: OSError) -> DestinationError:
+    """Return the error that a report or its rejects cannot be written."""
+    return DestinationError(
+        "E-REPORT-WRITE",
+        f"Cannot write the report '{path}': {error.strerror or error}.",
+        "Choose another folder with report.dir.",
+    )

@@ -5,13 +5,13 @@ No ID is in it: examples are masked. What settings hold, such as a text that IDs
 
 from __future__ import annotations
 
-import contextlib
 import html
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from converter.atomic import AtomicFile
 from converter.errors import DestinationError, Finding
 
 _MOST_SHOWN = 20
@@ -123,13 +123,12 @@ class Match(NamedTuple):
 
     def write_html(self, path: Path) -> None:
         """Write the page, in place of an older one once it is whole. Raises `DestinationError`."""
-        partial = path.with_name(path.name + ".partial")
+        file = AtomicFile(path)
         try:
-            partial.write_text(self.to_html(), encoding="utf-8")
-            partial.replace(path)
+            file.write(self.to_html().encode())
+            file.publish()
         except BaseException as error:
-            with contextlib.suppress(OSError):  # the first error is the one to tell
-                partial.unlink(missing_ok=True)
+            file.discard()
             if not isinstance(error, OSError):
                 raise
             raise DestinationError(

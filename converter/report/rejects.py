@@ -18,12 +18,12 @@ import numpy as np
 import polars as pl
 from isal import isal_zlib
 
-from converter.errors import DestinationError
+from converter.atomic import PARTIAL, give_name, make_folder, sync_folder
 from converter.privacy import masked
+from converter.report import cannot_write
 from converter.sources.base import BadRow, Rows
 from converter.spec.rules import Rule
 
-PARTIAL = ".partial"
 _MOST_WAITING = 16  # stretches
 _FEW = 1000  # rows, up to which a list of them is made sooner than an array
 _MOST_ROWS_WAITING = 4096
@@ -57,11 +57,12 @@ class RejectsFile:
     def begin(self) -> None:
         """Create the file, under its partial name."""
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path.parent)
+            self._partial.unlink(missing_ok=True)  # of a run of this job that died: its lock is held
             opener = _private if self._show_rows else None
-            self._file = open(self._partial, "wb", opener=opener)  # noqa: SIM115 - Path.open takes no opener
+            self._file = open(self._partial, "xb", opener=opener)  # noqa: SIM115 - Path.open takes no opener
         except OSError as error:
-            raise _cannot(self.path, error) from error
+            raise cannot_write(self.path, error) from error
 
     def add(self, file: str, rows: Rows, rejected: pl.DataFrame, bad: Sequence[BadRow]) -> None:
         """Write rejected rows of a stretch of a file, in the order of the file.
@@ -126,7 +127,7 @@ class RejectsFile:
         try:
             self._file.write(self._compressor.compress((objects.str.join("\n").item() + "\n").encode()))
         except OSError as error:
-            raise _cannot(self.path, error) from error
+            raise cannot_write(self.path, error) from error
 
     def finish(self) -> None:
         """Complete the file, still under its partial name."""
@@ -134,17 +135,20 @@ class RejectsFile:
         self._describe()
         try:
             self._file.write(self._compressor.flush())
+            self._file.flush()
+            os.fsync(self._file.fileno())
             self._file.close()
+            sync_folder(self.path.parent)
         except OSError as error:
-            raise _cannot(self.path, error) from error
+            raise cannot_write(self.path, error) from error
 
     def publish(self) -> None:
         """Give the file its name, in place of one of an earlier run that did not deliver."""
         try:
             if self._partial.exists():
-                self._partial.replace(self.path)
+                give_name(self._partial, self.path)
         except OSError as error:
-            raise _cannot(self.path, error) from error
+            raise cannot_write(self.path, error) from error
 
     def close(self) -> None:
         """Close the file, and leave it under the name that it has."""
@@ -168,11 +172,3 @@ def _series(numbers: Rows) -> pl.Series:
 def _private(path: str, flags: int) -> int:
     """Open a file that only its owner can read."""
     return os.open(path, flags, 0o600)
-
-
-def _cannot(path: Path, error: OSError) -> DestinationError:
-    return DestinationError(
-        "E-REPORT-WRITE",
-        f"Cannot write the report '{path}': {error.strerror or error}.",
-        "Choose another folder with report.dir.",
-    )

@@ -17,7 +17,14 @@ def size(count: float) -> str:
 
 
 def summary(report: Report) -> list[tuple[str, str]]:
-    """Return what a run did, line by line: how many or how much, and of what."""
+    """Return what a run did, line by line: how many or how much, and of what; then where the report and rejects are."""
+    where = [("report", report.report_path), ("rejects", report.rejects_path)]
+    if report.outcome == "nothing to do":
+        return [("nothing", f"to do: the run {report.name} is finished, and its input has not changed since"), *where]
+    return [*_figures(report), *where]
+
+
+def _figures(report: Report) -> list[tuple[str, str]]:
     records, signals = report.records, report.signals
     written = sum(part.lines for part in report.parts)
     in_lines = "lines written" if written == records["written"] else f"rows written, in {written:,} lines"
