@@ -30,7 +30,7 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from converter.atomic import AtomicFile, give_name, make_folder
+from converter.atomic import AtomicFile, make_folder, sync_folder
 from converter.destinations.base import Arrived
 from converter.errors import DestinationError, JobError
 from converter.parts import Part, Planned
@@ -176,12 +176,20 @@ class Journal:
             partial.unlink(missing_ok=True)
             self._descriptor = os.open(partial, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
             self.note("run", version=VERSION, **asdict(run))
-            give_name(partial, self.path)
+            os.replace(partial, self.path)  # noqa: PTH105 - as the tests look for it
+            self._keep_name()
         except OSError as error:
             raise self._cannot("write", error) from error
         finally:
             with contextlib.suppress(OSError):
                 partial.unlink(missing_ok=True)
+
+    def _keep_name(self) -> None:
+        try:
+            sync_folder(self.path.parent)
+        except OSError:
+            self.remove()  # nothing was begun yet
+            raise
 
     def go_on(self) -> None:
         """Open the journal to add to it, without a line that is torn."""

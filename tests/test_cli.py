@@ -17,6 +17,7 @@ import pytest
 import typer
 
 import converter
+from converter import Job
 from converter.cli import progress
 from converter.cli.app import app
 from converter.cli.command import _resources
@@ -259,7 +260,7 @@ def test_the_library_has_the_function_also_once_its_module_is_loaded(folder: Pat
         (["job.toml", "--set", "output.dpidd=1"], "E-JOB-INVALID", ["output.dpidd", "'dpid'"]),
         (["job.toml", "--set", "x"], "E-SET-MALFORMED", ["--set 'x'", "KEY=VALUE"]),
         (["job.toml", "--dpid", "20914"], "E-JOB-INVALID", ["output.target", "20914", "gaid", "(N4)"]),
-        (["job.toml", "--id", "idd"], "E-COLUMN-MISSING", ["'in.csv'", "'idd'", "'id'?", "'id', 'a', 't'"]),
+        (["job.toml", "--id", "idd"], "E-COLUMN-MISSING", ["/in.csv'", "'idd'", "'id'?", "'id', 'a', 't'"]),
         (
             ["s3://bucket/crm.csv", "--id", "id", "--signal", "a", "--dpid", "5", "--to", "out"],
             "E-INPUT-REMOTE",
@@ -312,15 +313,16 @@ def test_too_many_rejects_end_with_3_and_publish_nothing(folder: Path) -> None:
     code, out, error = command(folder, "convert", "job.toml")
     assert (code, out) == (3, "")
     check_told(error, "E-TOO-MANY-REJECTS", "2 rows", "1 rejected", "id_forbidden_character: 1", "10%")
-    reports = {f"reports/{STEM}.report.json", f"reports/{STEM}.rejects.ndjson.gz"}
+    name = f"{STEM}.{Job.load(folder / 'job.toml').digest[:12]}"
+    reports = {f"reports/{name}.report.json", f"reports/{name}.rejects.ndjson.gz"}
     assert files(folder) == {"in.csv", "job.toml"} | reports
-    report = json.loads((folder / f"reports/{STEM}.report.json").read_bytes())
-    assert (report["published"], report["parts"], report["records"]["rejected"]) == (
-        False,
+    report = json.loads((folder / f"reports/{name}.report.json").read_bytes())
+    assert (report["outcome"], report["parts"], report["records"]["rejected"]) == (
+        "refused",
         [],
         {"id_forbidden_character": 1},
     )
-    rejects = gzip.decompress((folder / f"reports/{STEM}.rejects.ndjson.gz").read_bytes()).decode()
+    rejects = gzip.decompress((folder / f"reports/{name}.rejects.ndjson.gz").read_bytes()).decode()
     assert json.loads(rejects)["row"] == 2
     assert "customer:0001" not in rejects
 
@@ -351,7 +353,7 @@ def test_a_dry_run_writes_nothing_and_masks_ids(folder: Path) -> None:
     assert {path.name for path in folder.iterdir()} == {"in.csv", "job.toml"}, "no empty folders either"
     assert "customer-000" not in out
     assert ["cu…01", '"a"="x"'] in [line.split() for line in out.splitlines()]
-    assert f"reports/{STEM}.report.json" in out
+    assert f"{folder}/reports/{STEM}.{Job.load(folder / 'job.toml').digest[:12]}.report.json" in out
     assert "Nothing was written" in out
     assert "\x1b" not in out
 
@@ -375,7 +377,8 @@ def test_progress_json_prints_json_lines_alone(folder: Path) -> None:
     assert (code, out) == (0, "")
     lines = [json.loads(line) for line in error.splitlines()]
     assert lines[-1]["event"] == "done"
-    report = json.loads((folder / f"reports/{STEM}.report.json").read_bytes())
+    (path,) = (folder / "reports").glob(f"{STEM}.*.report.json")
+    report = json.loads(path.read_bytes())
     assert lines[-1] == {"event": "done", "exit_code": 0, "outcome": "done", "error": None} | report
     warnings = [each["code"] for each in lines[-1]["warnings"]]
     assert warnings == ["W-ID-TYPE-SOURCE", "W-ID-WITH-HYPHEN"]
@@ -457,7 +460,7 @@ def test_flags_go_over_the_file_and_settings_over_flags(folder: Path) -> None:
         folder, "convert", "job.toml", "--dpid", "5", "--mode", "overwrite", "--set", "output.dpid=6", "--dry-run"
     )
     assert code == 0
-    assert "reports/ftp_dpm_6_1366545717.overwrite.report.json" in out
+    assert "reports/ftp_dpm_6_1366545717.overwrite." in out
 
 
 def test_an_argument_that_is_no_job_file_is_the_input(folder: Path) -> None:

@@ -26,6 +26,7 @@ from converter.errors import (
     TooManyRejectsError,
 )
 from converter.ledger import Ledger
+from converter.plan import report_path_of
 from converter.sources import DelimitedSource, Piece
 from converter.sources.delimited import Block
 from converter.sources.tables import TableSource
@@ -49,7 +50,7 @@ def test_the_report_says_what_was_read_written_and_rejected(run: Run) -> None:
     assert written["signals"] == {"written": 100, "dropped": {}, "changed": {}}
     assert written["input"] == [{"path": str(run.folder / "in.csv"), "bytes": (run.folder / "in.csv").stat().st_size}]
     assert written["job"]["output"]["dpid"] == 1234
-    assert written["published"] is True
+    assert written["outcome"] == "done"
     assert written["seconds"] >= 0
     assert written["bytes_per_second"] > 0
     for part in written["parts"]:
@@ -147,13 +148,13 @@ def test_lines_lost_on_their_way_into_the_parts_are_an_error(run: Run, monkeypat
 def test_more_rejects_than_allowed_deliver_nothing_and_say_which_rule(run: Run, most: str, published: bool) -> None:
     content = "id,a\n" + "u,x\n" * 90 + ",x\n" * 10
     if published:
-        assert run.convert(content, report={"max_rejects": most}).published
+        assert run.convert(content, report={"max_rejects": most}).outcome == "done"
         return
     with raises(TooManyRejectsError, "E-TOO-MANY-REJECTS", "100 rows", "10 rejected", "id_missing: 10") as raised:
         run.convert(content, report={"max_rejects": most})
     assert raised.value.exit_code == 3
     assert run.files == []
-    assert run.report["published"] is False
+    assert run.report["outcome"] == "refused"
     assert run.report["parts"] == []
     assert len(run.rejects) == 10
 
@@ -252,9 +253,9 @@ def test_memory_maps_and_descriptors_are_given_back(run: Run) -> None:
 
 
 def test_a_report_that_cannot_be_written_is_an_error_and_nothing_is_sent(run: Run) -> None:
-    name = f"ftp_dpm_1234_{TIMESTAMP}.sync"
-    (run.folder / "reports" / f"{name}.report.json.partial" / "in the way").mkdir(parents=True)
-    with raises(DestinationError, "E-REPORT-WRITE", f"{name}.report.json", os.strerror(errno.EISDIR)):
+    path = report_path_of(run.make_job(), f"ftp_dpm_1234_{TIMESTAMP}.sync")
+    (path.with_name(f"{path.name}.partial") / "in the way").mkdir(parents=True)
+    with raises(DestinationError, "E-REPORT-WRITE", path.name, os.strerror(errno.EEXIST)):
         run.convert(ROWS)
     assert run.files == []
 

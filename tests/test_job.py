@@ -624,7 +624,7 @@ def test_changes_go_over_what_the_file_says(tmp_path: Path) -> None:
         '[input]\npath = "in.csv"\n[id]\ncolumn = "id"\n[record]\nsignals = ["a"]\n[output]\nto = "out"\ndpid = 1\n'
     )
     made = Job.load(path, {"output": {"dpid": 2}, "run": {"threads": 3}})
-    assert (made.output.to, made.output.dpid, made.run.threads, made.threads) == ("out", 2, 3, 3)
+    assert (made.output.to, made.output.dpid, made.run.threads, made.threads) == (str(tmp_path / "out"), 2, 3, 3)
 
 
 def test_merging_goes_into_tables_and_replaces_everything_else() -> None:

@@ -22,6 +22,7 @@ from converter.delivery import Delivery
 from converter.errors import (
     DestinationError,
     EmptyInputError,
+    InputError,
     LedgerError,
     Reported,
     ResumeError,
@@ -98,10 +99,15 @@ def test_f1_a_run_that_dies_at_any_event_is_finished(
     if publish == "end" and event in EVENTS[:5]:
         assert all(name.endswith(".partial") for name in run.files)
     resumed = run.convert(output={**SMALL, "publish": publish}, resume=True)
-    assert len(run.files) == len(resumed.parts) == PARTS
+    assert len(run.files) == PARTS
     assert run.lines == [f'{number}\t"a"="value {number * 7919}"' for number in range(3000)]
-    assert run.report == json.loads(resumed.to_json())
+    if event == "done":
+        assert (resumed.outcome, resumed.parts) == ("nothing to do", [])
+    else:
+        assert run.report == json.loads(resumed.to_json())
+        assert (resumed.outcome, len(resumed.parts)) == ("done", PARTS)
     assert not list(run.folder.glob("*/*.partial"))
+    assert not list(run.folder.glob("*/*.new"))
     assert not list(run.folder.glob("*/*.lock"))
 
 
@@ -155,8 +161,10 @@ def test_after_a_finished_run_resume_does_nothing_and_says_so(run: Run) -> None:
     before = {path: path.stat().st_mtime_ns for path in run.folder.rglob("*") if path.is_file()}
     told: list[str] = []
     again = convert(run.make_job(output={**SMALL, "timestamp": None}), resume=True, notify=told.append)
-    assert told == [f"The run {first.name} is finished: there is nothing to resume, and nothing was done."]
-    assert again.to_json() == first.to_json()
+    assert len(told) == 1
+    assert first.name in told[0]
+    assert (again.outcome, again.name, again.parts, again.records["read"]) == ("nothing to do", first.name, [], 0)
+    assert (again.report_path, again.rejects_path) == (first.report_path, first.rejects_path)
     assert {path: path.stat().st_mtime_ns for path in run.folder.rglob("*") if path.is_file()} == before
 
 
@@ -165,11 +173,26 @@ def test_with_nothing_to_resume_a_run_starts(run: Run) -> None:
     assert len(run.lines) == 3000
 
 
-@pytest.mark.parametrize("event", ["arrived", "done"])
-def test_f26_another_input_is_not_resumed(run: Run, monkeypatch: pytest.MonkeyPatch, event: str) -> None:
+@pytest.mark.parametrize("event", ["arrived", "publishing"])
+def test_f26_another_input_is_not_resumed_but_plain_convert_starts_anew(
+    run: Run, monkeypatch: pytest.MonkeyPatch, event: str
+) -> None:
     killed(run, monkeypatch, event)
     run.write(CONTENT + "3000,new\n")
-    with raises(ResumeError, "E-RESUME-INPUT", "--resume"):
+    for _ in range(2):
+        with raises(ResumeError, "E-RESUME-INPUT", "--resume"):
+            run.convert(output=SMALL, resume=True)
+    assert run.convert(output=SMALL).outcome == "done"
+    assert run.lines[-1] == '3000\t"a"="new"'
+    assert len(run.lines) == 3001
+
+
+def test_a_run_that_was_publishing_needs_its_input_no_more(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed(run, monkeypatch, "published", 2)
+    (run.folder / "in.csv").unlink()
+    assert run.convert(output=SMALL, resume=True).outcome == "done"
+    assert len(run.lines) == 3000
+    with raises(InputError, "E-INPUT-MISSING"):  # it is finished now, so that this asks for a new run
         run.convert(output=SMALL, resume=True)
 
 
