@@ -57,7 +57,6 @@ class AtomicFile:
 
     def write(self, data: bytes) -> None:
         """Bring the content to the disk, under the partial name."""
-        make_folder(self.path.parent)
         try:
             self.discard()  # what a process that died has left may have another mode
             with open(self.partial, "xb", opener=self._opener) as file:
