@@ -124,7 +124,8 @@ def test_a_dry_run_is_one_object_with_ids_masked(folder: Path) -> None:
 
 def test_the_report_is_what_json_shows(folder: Path) -> None:
     outcome = told(command(folder, *CONVERT, "--json")[1])
-    report = json.loads((folder / f"reports/{STEM}.report.json").read_bytes())
+    (path,) = (folder / "reports").glob(f"{STEM}.*.report.json")
+    report = json.loads(path.read_bytes())
     assert outcome == report | {"outcome": "done", "exit_code": 0, "error": None}
 
 
@@ -229,7 +230,8 @@ def test_parts_that_are_out_are_out_whatever_can_be_printed(around: str, flags: 
     assert ("[W-OUTPUT-LOST]" in error or '"W-OUTPUT-LOST"' in error) is (around == LOST["the disk is full"])
     assert "Traceback" not in error
     assert "Exception" not in error
-    assert files(folder) > {f"out/{STEM}.1.gz", f"reports/{STEM}.report.json"}
+    assert f"out/{STEM}.1.gz" in files(folder)
+    assert list((folder / "reports").glob(f"{STEM}.*.report.json"))
 
 
 @lost

@@ -120,6 +120,7 @@ def _converted(
     with showing(progress, messages) as update:
         report = run(job, progress=update, notify=messages.notice, resume=resume)
     return Outcome(
+        report.outcome,
         fields=report.as_dict(),
         show=partial(summary.show, report) if progress == "auto" else Outcome.show,
         warnings=report.warnings,

@@ -74,6 +74,7 @@ def _sent(
     machine.loaded()
     sent = run(files, transfer, check=check, resume=resume, notify=None if quiet else messages.notice)
     return Outcome(
+        sent.outcome,
         fields={"parts": [asdict(part) for part in sent.parts]},
         show=Outcome.show if quiet else partial(_show, sent, messages),
         warnings=sent.warnings,
