@@ -26,7 +26,6 @@ from converter._version import __version__
 from converter.delivery import delivery_of, destination_of
 from converter.engine import Converted
 from converter.errors import (
-    LOST,
     ColumnError,
     ConverterError,
     DestinationError,
@@ -58,7 +57,16 @@ from converter.plan import (
 )
 from converter.report import Outcome, Report, ids_of, records_of, rule_warnings, signals_of, write_report
 from converter.report.rejects import RejectsFile
-from converter.resume import another_input, check_key, fingerprints, give_up_lost, next_step, tell_kept, tell_published, visible_of
+from converter.resume import (
+    another_input,
+    check_key,
+    fingerprints,
+    give_up_lost,
+    next_step,
+    tell_kept,
+    tell_published,
+    visible_of,
+)
 from converter.sections.output import Output
 from converter.sources import find_files
 from converter.spec.ids import ID_TYPES, RECOGNISED
