@@ -18,6 +18,7 @@ import pyarrow as pa
 from converter.errors import ColumnError, shown
 
 _MOST_DIGITS = 38  # of a decimal of Polars
+_MOST_SCALE = 76  # as many digits as a decimal of Arrow may have
 _DAY = 86_400_000  # milliseconds
 _NANOSECONDS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 _UNITS: dict[str, Literal["ms", "us", "ns"]] = {"s": "ms", "ms": "ms", "us": "us", "ns": "ns"}
@@ -74,9 +75,9 @@ def type_of(type_: pa.DataType) -> pl.DataType | None:
     if _is.is_timestamp(type_):
         # What zone is named does not matter: the values are in UTC where there is one.
         unit = _UNITS[type_.unit]
-        return pl.Datetime(unit, "UTC" if type_.tz is not None else None)
+        return pl.Datetime(unit, "UTC" if _has_zone(type_) else None)
     if _is.is_decimal(type_):
-        return pl.Decimal(max(type_.precision, 1), max(type_.scale, 0))
+        return pl.Decimal(type_.precision, max(type_.scale, 0)) if abs(type_.scale) <= _MOST_SCALE else None
     return pl.Series(pa.array([], type_)).dtype if _is_simple(type_) else None
 
 
@@ -116,13 +117,20 @@ def _series(array: pa.Array) -> pl.Series:
     if _is.is_timestamp(type_):
         unit = _UNITS[type_.unit]
         values = _scaled(array, 1_000) if type_.unit == "s" else pl.Series(array.view(pa.int64()))
-        return values.cast(pl.Datetime(unit, "UTC" if type_.tz is not None else None))
+        return values.cast(pl.Datetime(unit, "UTC" if _has_zone(type_) else None))
     if _is.is_decimal(type_):
         if type_.precision <= _MOST_DIGITS and 0 <= type_.scale <= type_.precision:
             return pl.Series(array.cast(pa.decimal128(type_.precision, type_.scale)))
         texts = [None if value is None else format(value, "f") for value in array.to_pylist()]
         return pl.Series(texts, dtype=pl.String)
     return pl.Series(array)
+
+
+def _has_zone(type_: pa.TimestampType) -> bool:
+    try:
+        return type_.tz is not None
+    except UnicodeDecodeError:  # it has one, whatever it is
+        return True
 
 
 def _scaled(array: pa.Array, factor: int) -> pl.Series:
