@@ -36,6 +36,7 @@ from converter.errors import (
     Reported,
     TooManyRejectsError,
     shown,
+    tell_visible,
 )
 from converter.gather import Found, converted_by
 from converter.hold import Hold, fixed, held
@@ -331,8 +332,7 @@ class _Run:
             report = self._published(parts)
         except BaseException as error:
             self._end_badly(error)
-            if isinstance(error, Reported):
-                error.visible = visible_of(self._delivery, self._plan.job.conceal_path)
+            tell_visible(error, visible_of(self._delivery, self._plan.job.conceal_path))
             raise
         self._hold.release()
         self._delivery.close()

@@ -335,6 +335,18 @@ class StoppedError(Reported):
         return type(self), (self.exit_code - 128, self.message)
 
 
+def tell_visible(error: BaseException, urls: tuple[str, ...]) -> None:
+    """Note on an error, also on one of a kind that is not ours, which parts of the run are out."""
+    error.visible = urls  # type: ignore[attr-defined]
+
+
+def visible_beside(error: BaseException | None) -> tuple[str, ...]:
+    """Return which parts of the run are out, as it was noted on an error, or on what it came from."""
+    if error is None:
+        return ()
+    return getattr(error, "visible", ()) or visible_beside(error.__cause__)
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return `, did you mean 'X'?` for the known name nearest to `name`, or nothing."""
     import difflib  # here, since a command that goes well needs none of it

@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple
 from converter import stops
 from converter.delivery import Delivery, closed, delivery_of, destination_of
 from converter.destinations import Destination, Owner
-from converter.errors import DestinationError, Finding, InputError, JobError, Reported, StoppedError
+from converter.errors import DestinationError, Finding, InputError, JobError, Reported, StoppedError, tell_visible
 from converter.hold import Hold, held
 from converter.inbound import Checked, check_file
 from converter.job import DIGITS, Transfer, identity
@@ -267,7 +267,7 @@ def _delivered(
             raise
         if isinstance(error, Reported):
             _kept(error, len(delivery.published), len(outgoing))
-            error.visible = visible_of(delivery, transfer.conceal_path)
+        tell_visible(error, visible_of(delivery, transfer.conceal_path))
         raise
     hold.release()
     delivery.close()

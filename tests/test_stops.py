@@ -138,6 +138,7 @@ def test_a_signal_among_parts_that_are_published_names_those_that_are_out(folder
     assert (code, told(out)["outcome"]) == (143, "stopped")
     assert len(parts(folder)) > 3
     assert {name for name in parts(folder) if not name.endswith(".partial")} == {f"out/{STEM}.{n}" for n in (1, 2)}
+    assert {Path(url).name for url in told(out)["error"]["visible"]} == {f"{STEM}.1", f"{STEM}.2"}
     assert "--resume" in told(out)["error"]["hint"]
     assert command(folder, *CONVERT, "--resume")[0] == 0
     assert not any(name.endswith(".partial") for name in parts(folder))
@@ -166,7 +167,7 @@ def test_a_signal_when_all_is_out_is_let_pass(moment: str, number: signal.Signal
     assert (code, error) == (0, "")
     assert told(out)["outcome"] == "done"
     assert parts(folder) == {f"out/{STEM}.{split}" for split in range(1, 6)}
-    assert f"reports/{STEM}.report.json" in files(folder)
+    assert Path(folder, told(out)["report_path"]).is_file()
     (journal,) = (folder / "reports").glob("*.journal")
     assert json.loads(journal.read_text().splitlines()[-1])["event"] == "done"
 
@@ -179,6 +180,7 @@ def test_a_signal_while_files_are_published_names_those_that_are_sent(folder: Pa
     args = ["send", *names, "--to", "out", "--json"]
     code, out, _ = ended(begun(folder, before, args))
     assert (code, told(out)["outcome"]) == (143, "stopped")
+    assert {Path(url).name for url in told(out)["error"]["visible"]} == set(names[:2])
     code, out, error = ended(begun(folder, AT_NOTE.format(event="done", times=1, number=15), [*args, "--resume"]))
     assert code == 0, error
     assert parts(folder) == {f"out/{name}" for name in names}
@@ -192,6 +194,19 @@ def test_every_line_is_an_object_also_when_a_signal_comes(event: str, code: int,
     assert (done, out) == (code, "")
     assert lines[-1]["event"] == ("error" if code else "done")
     assert lines[-1].get("code") == ("E-STOPPED" if code else None)
+
+
+@pytest.mark.parametrize("fault, code", [("ValueError", "E-INTERNAL"), ("MemoryError", "E-MEMORY")])
+def test_what_fails_among_parts_that_are_published_names_those_that_are_out(
+    fault: str, code: str, folder: Path
+) -> None:
+    before = AT_NOTE.format(event="published", times=2, number=15).replace("send(15)", f"raise {fault}")
+    done, out, error = ended(begun(folder, before, CONVERT))
+    assert (done, told(out)["outcome"], told(out)["error"]["code"]) == (1, "failed", code)
+    out_by_now = {Path(name).name for name in parts(folder) if not name.endswith(".partial")}
+    assert {Path(url).name for url in told(out)["error"]["visible"]} == out_by_now == {f"{STEM}.1", f"{STEM}.2"}
+    assert f"{STEM}.1" in error
+    assert command(folder, *CONVERT, "--resume")[0] == 0
 
 
 # --- other signals ----------------------------------------------------------------------------------------------
