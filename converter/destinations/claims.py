@@ -14,6 +14,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from converter.atomic import make_folder
 from converter.destinations.partials import Owner
 from converter.spec.names import FileName
 
@@ -40,7 +41,7 @@ class Claim:
         With `own`, the claim of a run of the same job is taken over, wherever that has died.
         """
         made = [each for each in reversed([folder, *folder.parents]) if not each.exists()]
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         path = claim_path(folder, name)
         descriptor = _opened(path, owner, own=own)
         if descriptor is not None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from isal import isal_zlib
 
+from converter.atomic import make_folder, sync_folder
 from converter.destinations.base import Arrived
 from converter.destinations.claims import Claim, claim_path
 from converter.destinations.partials import Owner, found_of, in_use, look_around, processed_names
@@ -93,7 +94,7 @@ class FolderDestination:
     def create(self, name: str) -> _FolderPart:
         """Begin a part under its partial name."""
         with self._mapped("write into"):
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder)
             return _FolderPart(self._folder / name, self._partial(name))
 
     def holds(self, part: Arrived) -> bool:
@@ -118,7 +119,7 @@ class FolderDestination:
                     raise
         try:
             partial.unlink(missing_ok=True)
-            self._sync_folder()
+            sync_folder(self._folder)
         except OSError as error:  # another run of the job tries that again
             failure = _cannot("name the parts in the folder", self._folder, error)
             failure.visible = (self.url(part.name),)
@@ -156,13 +157,6 @@ class FolderDestination:
 
     def _is_processed(self, name: str) -> bool:
         return any((self._folder / each).exists() for each in processed_names(name))
-
-    def _sync_folder(self) -> None:
-        descriptor = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
     @contextlib.contextmanager
     def _mapped(self, what: str) -> Iterator[None]:
@@ -205,6 +199,7 @@ class _FolderPart:
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
+            sync_folder(self._partial.parent)
             size = self._partial.stat().st_size
         except OSError as error:
             raise _cannot("write", self._path, error) from error
