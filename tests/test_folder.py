@@ -175,7 +175,13 @@ def test_f3_f22_f23_a_disk_that_fails_at_any_moment_leaves_nothing(
     failing(monkeypatch, call, at)
     with pytest.raises(DestinationError) as raised:
         run.convert(CONTENT, output=SMALL)
-    assert raised.value.code in ("E-FOLDER-WRITE", "E-DISK-FULL", "E-JOURNAL-WRITE", "E-REPORT-WRITE", "E-REPORT-FOLDER")
+    assert raised.value.code in (
+        "E-FOLDER-WRITE",
+        "E-DISK-FULL",
+        "E-JOURNAL-WRITE",
+        "E-REPORT-WRITE",
+        "E-REPORT-FOLDER",
+    )
     monkeypatch.undo()
     publishing = b'"publishing"' in b"".join(path.read_bytes() for path in run.folder.glob("reports/*.journal"))
     if not publishing:
