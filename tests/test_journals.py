@@ -1,8 +1,10 @@
-"""Journals that are on disk: of another version, and damaged ones."""
+"""Journals that are on disk: those that this version left once, and those of another one."""
 
 from __future__ import annotations
 
+import gzip
 import json
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,8 @@ from converter.plan import journal_path
 
 from .conftest import Run
 from .errors import raises
+from .journals import EVENTS, KINDS, ROWS, SENT, Kind, bring_back, prepare
+from .journals import run as run_again
 from .test_resume import CONTENT, SMALL, KilledError, die_at
 
 NEWER = 99
@@ -47,3 +51,25 @@ def test_a_finished_run_of_another_version_is_over(run: Run) -> None:
     with raises(JobError, "E-JOURNAL-VERSION"):  # whether it has sent this input cannot be told
         run.convert(output={**SMALL, "timestamp": None}, resume=True)
     assert run.convert(output={**SMALL, "timestamp": None}).outcome == "done"
+
+
+@pytest.mark.parametrize("event", EVENTS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_runs_that_this_version_left_are_finished(kind: Kind, event: str, tmp_path: Path) -> None:
+    """Where this fails, `VERSION` has to be raised: a run that was begun before cannot go on."""
+    folder = tmp_path.resolve()
+    prepare(folder)
+    bring_back(kind, event, folder)
+    arrived = {path.stat().st_ino for path in (folder / "out").iterdir()}
+    assert len(arrived) == (2 if event == "arrived" else 4)
+    assert run_again(kind, folder, resume=True) == "done"
+    visible = sorted((folder / "out").iterdir())
+    assert arrived <= {path.stat().st_ino for path in visible}, "what had arrived is not made again"
+    if kind == "send":
+        assert {path.name: path.read_bytes() for path in visible} == {
+            name: (folder / name).read_bytes() for name in SENT
+        }
+    else:
+        lines = b"".join(gzip.decompress(path.read_bytes()) for path in visible).splitlines()
+        assert lines == [f'{number}\t"a"="value {number * 7919}"'.encode() for number in range(ROWS)]
+    assert run_again(kind, folder, resume=True) == "nothing to do"
