@@ -4,6 +4,7 @@
 # make slow   the tests that take minutes
 # make kill   kills runs at any moment and resumes them, ROUNDS times at each destination
 # make sweep  calls that fail, and signals, at any place of a run; changed bytes in tables
+# make race   two feeds of one data source at once, ROUNDS times at each destination (ROUNDS=50 is enough)
 # make check  compares 1,000,000 lines with those of a plain Python script
 # make bench-small   ours against the floor, 100,000 rows; fails on a wrong line only
 # make bench  all benchmarks, an hour or so; make bench SCALE=0.01 for a trial
@@ -16,7 +17,7 @@ SCALE ?= 1
 RUNS ?= 3
 ROUNDS ?= 200
 
-.PHONY: demo test lint format slow kill sweep check bench-small bench clean
+.PHONY: demo test lint format slow kill race sweep check bench-small bench clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -48,6 +49,10 @@ sweep: $(VENV)/.dev-ready
 	$(BIN)/python -m tests.sweep_faults
 	$(BIN)/python -m tests.sweep_signals
 	$(BIN)/python -m tests.sweep_bytes
+
+race: $(VENV)/.dev-ready
+	for place in folder ftp vsftpd sftp openssh s3 localstack; do \
+		$(BIN)/python -m tests.race $$place --rounds $(ROUNDS) || exit 1; done
 
 check: $(VENV)/.ready
 	$(BIN)/python -m benchmarks check --rows 1000000
