@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from converter import stops
 from converter._version import __version__
-from converter.delivery import delivery_of, destination_of
+from converter.delivery import Delivery, delivery_of, destination_of
 from converter.engine import Converted
 from converter.errors import (
     ColumnError,
@@ -183,6 +183,7 @@ def _finished(job: Job, journal: Journal, past: Past, hold: Hold, notify: Callab
             hold.release()
             return None
         notify(f"Resuming {past.run.name}: {len(past.published)} of {len(past.arrived)} parts are visible already.")
+        report.warnings.extend(_unseen(delivery))
         journal.go_on()
         stops.hold()  # from here on it is known what is visible, and said
         delivery.publish()
@@ -200,6 +201,14 @@ def _finished(job: Job, journal: Journal, past: Past, hold: Hold, notify: Callab
     finally:
         delivery.close()
     return report
+
+
+def _unseen(delivery: Delivery) -> list[Finding]:
+    """Say that parts of an earlier run cannot be seen, if there are any."""
+    if not delivery.unseen:
+        return []
+    said = f"{len(delivery.unseen)} parts that had arrived cannot be seen, and are taken for there."
+    return [Finding("W-PARTS-UNSEEN", said, "Look there: what is gone is not sent again.")]
 
 
 def _compressor(plan: Plan) -> str:
@@ -316,9 +325,7 @@ class _Run:
         held = set(self._delivery.arrived)
         self._cuts = past.planned(held)
         notify(f"Resuming {past.run.name}: {len(held)} parts are there already, and not sent again.")
-        if self._delivery.unseen:
-            said = f"{len(self._delivery.unseen)} parts that had arrived cannot be seen, and are taken for there."
-            self._warnings.append(Finding("W-PARTS-UNSEEN", said, "Look there: what is gone is not sent again."))
+        self._warnings += _unseen(self._delivery)
         if past.run.compressor != _compressor(self._plan):
             notify("Another version of the compressor goes on with it: parts are cut as before, in other bytes.")
 

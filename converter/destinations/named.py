@@ -152,7 +152,7 @@ class NamedDestination:
                     findings += self._probed(files, name)
                 if claiming and not has_errors(findings):
                     findings += self._claimed(files, name, own=own, visible=visible)
-                if not self._claims:
+                if not claiming:  # other runs may have come to rely on what this one has made
                     files.unmake_folders()
                     self._drop()
         except TransientError:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from converter.document import Name, PathText, Section, no_truth, parse_size
+from converter.document import PathText, Section, no_truth, parse_size
 from converter.paths import PathKey
 
 
@@ -67,8 +67,11 @@ class FileServer(Section):
 
     timeout: Annotated[float, Field(gt=0)] = 60
     """Seconds to wait for a connection, and for the server to go on."""
-    partial_suffix: Name = ".partial"
-    """What names end in until all parts are published. Some servers act on any name: choose one that yours leaves."""
+    partial_suffix: str = ".partial"
+    """What names end in until all parts are published. Some servers act on any name: choose one that yours leaves.
+
+    With none at all, for servers that leave no other choice, parts are written under their final names at once.
+    """
 
     @field_validator("partial_suffix")
     @classmethod
