@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -78,15 +79,20 @@ class Forks:
         arguments: Sequence[str],
         folder: Path,
         *,
+        temporary: Path | None = None,
         fault: Fault | None = None,
         moment: Moment | None = None,
         seconds: float = 120,
     ) -> Ended:
-        """Run a command; what it says goes through files in a folder. One that takes longer hangs, and is killed."""
+        """Run a command; what it says goes through files in a folder. One that takes longer hangs, and is killed.
+
+        `temporary` is its folder for temporary files, in place of the system's.
+        """
         said = [folder / "stdout", folder / "stderr"]
         request = {
             "arguments": list(arguments),
             "said": [str(path) for path in said],
+            "temporary": str(temporary) if temporary else None,
             "fault": asdict(fault) if fault else None,
             "moment": asdict(moment) if moment else None,
         }
@@ -147,6 +153,9 @@ def _become(request: Mapping[str, Any]) -> list[str]:
         said = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(said, stream)
         os.close(said)
+    if request["temporary"]:
+        os.environ["TMPDIR"] = request["temporary"]
+        tempfile.tempdir = None
     if request["moment"]:
         doom(Moment(**request["moment"]))
     if request["fault"]:

@@ -130,7 +130,7 @@ class Sweep:
         said = _said(command)
         said.mkdir(parents=True)
         if self._kind.killed:
-            killed = forks.run(command.arguments, said, moment=self._kind.killed)
+            killed = forks.run(command.arguments, said, temporary=command.temporary, moment=self._kind.killed)
             assert killed.code < 0, f"not killed: {killed}"
         arguments = [
             *(command.again if self._kind.killed else command.arguments),
@@ -139,7 +139,7 @@ class Sweep:
         fault = Fault(f"{command.folder}/", str(said / "log"))
         if case:
             fault = Fault(fault.root, fault.log, case.call, case.pattern, case.nth, case.error)
-        return command, forks.run(arguments, said, fault=fault)
+        return command, forks.run(arguments, said, temporary=command.temporary, fault=fault)
 
     def _case(self, forks: Forks, number: int, case: Case) -> str:
         command, ended = self._run(forks, str(number), case)
@@ -158,7 +158,7 @@ class Sweep:
         if ended.code == 0:
             command.check_done()
         was_there = command.visible()
-        again = forks.run(command.again, _said(command))
+        again = forks.run(command.again, _said(command), temporary=command.temporary)
         if not (again.code == 0 or (command.again == command.arguments and was_there)):
             raise AssertionError(f"again, exit code {again.code}: {again.errors}")
         command.check_done()
@@ -194,7 +194,8 @@ def cases_of(log: Sequence[str], *, in_turns: bool) -> list[Case]:
 
 def pattern_of(path: str) -> str:
     """A path as a pattern for all of its kind, whatever run and part they are of."""
-    return re.sub(r"(?<![0-9a-z])[0-9a-f]{12}(?![0-9a-z])|\btmp\w{8}\b|#?\d+", "*", path)
+    path = re.sub(r"(?<=^temporary/)\w{8}$", "????????", path)  # what `tempfile` tries a folder with
+    return re.sub(r"(?<![0-9a-z])[0-9a-f]{8,}(?![0-9a-z])|#?\d+", "*", path)
 
 
 def sweep(

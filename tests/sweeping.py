@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import json
 import queue
 import random
 import re
@@ -22,7 +21,7 @@ from typing import Any, TypeVar
 import orjson
 
 from .forked import Ended, Forks
-from .kill import PART_BYTES, PARTIAL, SERVERS, Server, check_done, events_of, lines_of, rows, whole
+from .kill import PART_BYTES, PARTIAL, SERVERS, Server, check_done, events_of, lines_of, rows, toml, whole
 
 ROWS = 9_000
 REJECTED = 90
@@ -53,9 +52,13 @@ class Command:
     def reports(self) -> Path:
         return self.folder / "reports"
 
+    @property
+    def temporary(self) -> Path:
+        return self.folder / "temporary"
+
     def prepare(self) -> None:
         """Make what the command reads."""
-        (self.folder / "spill").mkdir(parents=True)
+        self.temporary.mkdir(parents=True)
 
     def visible(self) -> dict[str, bytes]:
         """What has come of it, by its final name."""
@@ -113,7 +116,6 @@ class Convert(Command):
             "record": {"signals": ["a"], "traits": ["t"]},
             "output": {"to": self.server.url(self.place), "dpid": 1234, "max_part_raw_bytes": PART_BYTES},
             "report": {"dir": str(self.reports)},
-            "run": {"spill_dir": str(self.folder / "spill")},
             **self.server.settings,
         }
 
@@ -154,7 +156,6 @@ class Send(Command):
                 {
                     "output": {"to": self.server.url(self.place)},
                     "report": {"dir": str(self.reports)},
-                    "run": {"spill_dir": str(self.folder / "spill")},
                     **self.server.settings,
                 }
             )
@@ -218,20 +219,11 @@ class Match(_Local):
             )
         self.arguments = ["match", *(str(self.folder / name) for name in ("crm.csv", "site.csv"))]
         self.arguments += ["--html", str(self.folder / self.file), "--set", "run.memory=1000000"]
-        self.arguments += ["--set", f"run.spill_dir={self.folder / 'spill'}"]
         self.again = self.arguments
 
     def check_visible(self) -> None:
         for content in self.visible().values():
             assert content.rstrip().endswith(b"</html>"), f"{self.file} is half"
-
-
-def toml(sections: Mapping[str, Mapping[str, Any]]) -> str:
-    """Sections as TOML, of which JSON's texts, numbers and lists of them are a part."""
-    return "".join(
-        f"[{name}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in section.items())
-        for name, section in sections.items()
-    )
 
 
 def rejects_in(path: Path) -> list[dict[str, Any]]:

@@ -93,7 +93,7 @@ def test_what_fails_after_a_part_is_named_does_not_hide_it(
 
 def test_calls_of_one_kind_of_file_fail_at_the_first_the_middle_and_the_last() -> None:
     assert sweep_faults.pattern_of("reports/data_1234.0123456789ab.journal") == "reports/data_*.*.journal"
-    assert sweep_faults.pattern_of("spill/#17 (deleted)") == "spill/* (deleted)"
+    assert sweep_faults.pattern_of("temporary/#17 (deleted)") == "temporary/* (deleted)"
     log = [*[f"write x.{number}" for number in range(5)], "write y", "rename x.1", "unlink x.1", "unlink x.2"]
     cases = sweep_faults.cases_of(log, in_turns=False)
     assert [(case.call, case.pattern, case.nth) for case in cases[::4]] == [
