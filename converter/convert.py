@@ -49,6 +49,7 @@ from converter.plan import (
     Moment,
     Plan,
     concealing,
+    discard_reports,
     journal_path,
     moment_of,
     owner_of,
@@ -300,6 +301,7 @@ class _Run:
             self._journal,
         )
         old.give_up(past)
+        discard_reports(self._plan.job, past.run.name)
         if past.published:
             self._warnings.append(
                 Finding(
@@ -350,7 +352,7 @@ class _Run:
         stops.hold()
         delivery = self._delivery
         if isinstance(error, Reported) and delivery.has_lost(error):
-            self._rejects.discard()
+            self._discard_reports()
             give_up_lost(error, delivery, self._journal, self._plan.job)
             return
         if self._publishing:
@@ -360,7 +362,7 @@ class _Run:
             if isinstance(error, Reported):
                 tell_published(error, delivery)
             return
-        self._rejects.discard()
+        self._discard_reports()
         keeps = isinstance(error, DestinationError) and not self._plan.destination.direct
         if keeps and delivery.arrived:
             self._hold.keep()
@@ -370,6 +372,11 @@ class _Run:
             return
         if isinstance(error, Reported):
             tell_kept(error, len(delivery.published))
+
+    def _discard_reports(self) -> None:
+        """Remove what is not published of report and rejects, also what a run that this one goes on with has left."""
+        self._rejects.discard()
+        discard_reports(self._plan.job, self._plan.name.stem)
 
     def _converted(self, progress: Callable[[Progress], None]) -> dict[int, Part]:
         """Convert everything; the parts, by number, have arrived whole, but are not visible yet."""

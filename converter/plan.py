@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
+from converter.atomic import AtomicFile
 from converter.delivery import aside, closed, destination_of, warnings_of
 from converter.destinations import Destination, Owner
 from converter.document import Document
@@ -294,6 +295,12 @@ def room_of(job: Job, limits: Limits, destination: Destination, files: Sequence[
 def report_folder(job: Job) -> Path:
     """Return where the report, the rejects and the journal of a job are."""
     return Path(job.report.dir)
+
+
+def discard_reports(job: Job, stem: str) -> None:
+    """Remove what a run has not published of its report and its rejects."""
+    for path in (report_path_of(job, stem), rejects_path_of(job, stem)):
+        AtomicFile(path).discard()
 
 
 def report_path_of(job: Job, stem: str) -> Path:

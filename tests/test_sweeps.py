@@ -72,15 +72,14 @@ def test_what_fails_is_the_call_that_was_asked_for(tmp_path: Path, server: Serve
 
 
 @pytest.mark.parametrize("kind, count", [(Convert, 4), (Send, 3), (SyncUrls, 1)])
-@pytest.mark.parametrize("call, pattern", [("unlink", "*.partial"), ("open", "in"), ("fsync", "in")])
 def test_what_fails_after_a_part_is_named_does_not_hide_it(
-    tmp_path: Path, server: Server, library: Path, kind: type[Convert], count: int, call: str, pattern: str
+    tmp_path: Path, server: Server, library: Path, kind: type[Convert], count: int
 ) -> None:
     command = kind(tmp_path / "run", server)
     command.prepare()
-    pattern = "" if (kind, pattern) == (SyncUrls, "in") else f"*{pattern}"  # the file is in the folder itself
     with Forks(library) as forks:
-        fault = Fault(str(command.folder), str(tmp_path / "log"), call, pattern, 1, errno.EIO)
+        pattern = "urls.csv*.partial" if kind is SyncUrls else "in/*.gz.*.partial"
+        fault = Fault(f"{command.folder}/", str(tmp_path / "log"), "unlink", pattern, 1, errno.EIO)
         ended = forks.run([*command.arguments, "--json"], tmp_path, fault=fault)
         assert len(command.visible()) == 1
         assert ended.code == 1
@@ -89,6 +88,38 @@ def test_what_fails_after_a_part_is_named_does_not_hide_it(
             assert forks.run(command.again, tmp_path).code == 0
             assert len(command.visible()) == count
         command.check_done()
+
+
+def test_a_claim_that_cannot_be_written_does_not_stay(tmp_path: Path, server: Server, library: Path) -> None:
+    command = Send(tmp_path / "run", server)
+    command.prepare()
+    with Forks(library) as forks:
+        fault = Fault(f"{command.folder}/", str(tmp_path / "log"), "write", "in/*.claim.partial", 1, errno.ENOSPC)
+        ended = forks.run(command.arguments, tmp_path, fault=fault)
+        assert "[E-DISK-FULL]" in sentence(ended)
+        command.check_left()
+        assert not (command.folder / "in").exists()
+        assert forks.run(command.arguments, tmp_path).code == 0
+        command.check_done()
+
+
+@pytest.mark.parametrize("resumed", [True, False])
+def test_reports_of_a_run_that_died_and_is_given_up_do_not_stay(
+    tmp_path: Path, server: Server, library: Path, resumed: bool
+) -> None:
+    command = Convert(tmp_path / "run", server)
+    command.prepare()
+    with Forks(library) as forks:
+        forks.run(command.arguments, tmp_path, moment=Moment(event="publishing", how="before"))
+        assert {path.suffixes[-2] for path in command.reports.glob("*.partial")} == {".json", ".gz"}
+        if resumed:
+            fault = Fault(f"{command.folder}/", str(tmp_path / "log"), "write", "*.rejects.*", 1, errno.EIO)
+            ended = forks.run(command.again, tmp_path, fault=fault)
+            assert "[E-REPORT-WRITE]" in sentence(ended)
+            command.check_left()
+        else:
+            assert forks.run(command.arguments, tmp_path).code == 0
+            command.check_done()
 
 
 def test_calls_of_one_kind_of_file_fail_at_the_first_the_middle_and_the_last() -> None:

@@ -43,19 +43,26 @@ class Claim:
         made = [each for each in reversed([folder, *folder.parents]) if not each.exists()]
         make_folder(folder)
         path = claim_path(folder, name)
-        descriptor = _opened(path, owner, own=own)
-        if descriptor is not None:
-            return cls(path, descriptor, made)
-        return None
+        try:
+            descriptor = _opened(path, owner, own=own)
+        except BaseException:
+            _remove(made)
+            raise
+        return cls(path, descriptor, made) if descriptor is not None else None
 
     def release(self) -> None:
         """Remove the claim, and the folders where they are empty."""
         with contextlib.suppress(OSError):
             self.path.unlink(missing_ok=True)
         os.close(self.descriptor)
-        with contextlib.suppress(OSError):
-            for folder in reversed(self.folders):
-                folder.rmdir()
+        _remove(self.folders)
+
+
+def _remove(folders: list[Path]) -> None:
+    """Remove folders that were made, as far as they are empty."""
+    with contextlib.suppress(OSError):
+        for folder in reversed(folders):
+            folder.rmdir()
 
 
 def _opened(path: Path, owner: Owner, *, own: bool) -> int | None:
@@ -82,6 +89,9 @@ def _opened(path: Path, owner: Owner, *, own: bool) -> int | None:
                 os.pwrite(descriptor, _said(owner), 0)
                 return descriptor
         except BaseException:
+            if is_new:  # empty, it would look as if its maker waited for the lock
+                with contextlib.suppress(OSError):
+                    path.unlink()
             os.close(descriptor)
             raise
         os.close(descriptor)
