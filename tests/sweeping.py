@@ -67,7 +67,11 @@ class Command:
     def hidden(self) -> set[str]:
         """What is left of what has not come of it, anywhere."""
         found = [path for path in self.folder.rglob("*") if path.suffix in (PARTIAL, ".new") and path.is_file()]
-        return {str(path.relative_to(self.folder)) for path in found} | set(self.server.hidden(self.place))
+        names = {str(path.relative_to(self.folder)) for path in found} | set(self.server.hidden(self.place))
+        return {name for name in names if not (self.stays and name.endswith(self.stays))}
+
+    stays = ""
+    """What ends the name of a file that may stay, since it could not be removed."""
 
     def check_left(self) -> None:
         """Fail where something is half, or is left behind with nothing that would finish or remove it."""
