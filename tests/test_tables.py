@@ -22,7 +22,7 @@ import pytest
 from converter import convert
 from converter.engine import collected
 from converter.errors import ColumnError, EngineError, InputError
-from converter.sources import InputFile, parquet, tables
+from converter.sources import InputFile, open_source, parquet, tables
 
 from .conftest import Run
 
@@ -390,8 +390,26 @@ def test_pieces_are_bounded_and_numbered_in_the_order_of_the_file(
     assert report.records["read"] == 100
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_small_groups_and_batches_come_together(tmp_path: Path, name: str) -> None:
+    table = pa.table({"id": [f"u{number}" for number in range(1_000)], "a": ["red", "blue"] * 500})
+    path = tmp_path / name
+    if name == "in.parquet":
+        pq.write_table(table, path, row_group_size=10)
+    else:
+        new = pa.ipc.new_file if name == "in.arrow" else pa.ipc.new_stream
+        with pa.OSFile(str(path), "wb") as file, new(file, table.schema) as writer:
+            writer.write_table(table, max_chunksize=10)
+    job = Run(tmp_path).make_job(input={"path": str(path)})
+    (piece,) = open_source(InputFile.at(path), job.input, ("id", "a")).pieces(("id", "a"))
+    frame = piece.frame.collect()
+    assert (piece.rows, frame.height, frame.n_chunks()) == (1_000, 1_000, 1)
+    assert frame["id"].to_list() == table.column("id").to_pylist()
+    assert frame["a"].to_list() == table.column("a").to_pylist()
+
+
 def test_rows_of_long_texts_come_in_smaller_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet, "_BATCH", 1 << 16)
+    monkeypatch.setattr(tables, "PIECE_BYTES", 1 << 16)
     path = written(tmp_path / "in.parquet", pa.table({"id": [f"{number:01000}" for number in range(4_000)]}))
     source = parquet.open_parquet(InputFile.at(path), Run(tmp_path).make_job().input)
     rows = [piece.rows for piece in source.pieces(("id",))]

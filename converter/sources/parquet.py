@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 
 from converter.errors import InputError
 from converter.sections.table import Input
+from converter.sources import tables
 from converter.sources.base import InputFile
 from converter.sources.tables import Batch, TableSource, telling
 from converter.sources.typed import is_text
 
 _BUFFER = 1 << 20  # bytes: so much of a column is read at once
-_BATCH = 1 << 26  # bytes: a batch takes about so much memory at most, by what the first rows take
 _FIRST_ROWS = 1 << 10
 _MOST_ENTRIES = 1 << 14  # of dictionaries: where there are more, most likely not all texts are in them
 
@@ -57,11 +57,15 @@ def _batches(
     rows, dictionaries = _first_look(file, schema, footer, columns, most) if most > _FIRST_ROWS else (most, [])
     read = 0
     with _opened(file, footer, dictionaries) as parquet:
-        for batch in parquet.iter_batches(rows, columns=list(columns), use_threads=False):
-            read += batch.num_rows
-            if read > footer.num_rows:
-                break
-            yield Batch(batch, round(file.size * read / footer.num_rows))
+        # Group by group, in equal shares: a batch ends with its group, since its dictionaries do.
+        for number in range(footer.num_row_groups):
+            group = footer.row_group(number).num_rows
+            share = -(-group // max(-(-group // rows), 1)) or 1
+            for batch in parquet.iter_batches(share, row_groups=[number], columns=list(columns), use_threads=False):
+                read += batch.num_rows
+                if read > footer.num_rows:
+                    raise _wrong_rows(file)
+                yield Batch(batch, round(file.size * read / footer.num_rows))
     if read != footer.num_rows:
         raise _wrong_rows(file)
 
@@ -79,7 +83,7 @@ def _first_look(
         batch = next(parquet.iter_batches(_FIRST_ROWS, columns=list(columns), use_threads=False), None)
     if not batch:
         return most, []
-    fitting = int(_BATCH / max(sum(map(_bytes_a_row, batch.columns)), 1))
+    fitting = int(tables.PIECE_BYTES / max(sum(map(_bytes_a_row, batch.columns)), 1))
     dictionaries = [
         name
         for name in texts

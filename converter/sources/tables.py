@@ -22,6 +22,8 @@ from converter.errors import InputError
 from converter.sources.base import PANICS, InputFile, Piece, Rows, damaged, engine_failed
 from converter.sources.typed import Types, series_of
 
+PIECE_BYTES = 1 << 26
+"""What the rows of a piece take in memory, about, at most."""
 _PIECE_ROWS = 1 << 17
 _FIRST_ROWS = 1 << 10  # of a piece that is for a look
 _IMPOSSIBLE = 1 << 44  # bytes: no system has so much memory
@@ -71,22 +73,42 @@ class TableSource:
     def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
         """Yield the file in pieces, each in memory."""
         first = 0
-        batches = self._read(columns, self._most_rows or _PIECE_ROWS)
+        most = self._most_rows or _PIECE_ROWS
         # The next piece is read while this one is taken: whoever takes it has other things to do.
-        with contextlib.closing(batches), ThreadPoolExecutor(1, thread_name_prefix="read") as reader:
-            coming = reader.submit(self._next, batches, columns)
+        with (
+            contextlib.closing(self._read(columns, most)) as batches,
+            ThreadPoolExecutor(1, thread_name_prefix="read") as reader,
+        ):
+            groups = _together(batches, most)
+            coming = reader.submit(self._next, groups, columns)
             while (piece := coming.result()) is not None:
-                coming = reader.submit(self._next, batches, columns)
+                coming = reader.submit(self._next, groups, columns)
                 yield piece._replace(locate=_numbers_from(first + 1))
                 first += piece.rows
 
-    def _next(self, batches: Iterator[Batch], columns: Sequence[str]) -> Piece | None:
+    def _next(self, groups: Iterator[list[Batch]], columns: Sequence[str]) -> Piece | None:
         with telling(self.file):
-            batch = next(batches, None)
-            if batch is None:
+            batches = next(groups, None)
+            if batches is None:
                 return None
-            frame = pl.DataFrame([series_of(name, batch.rows.column(name)) for name in columns])
-        return Piece(self.file, frame.lazy(), batch.rows.num_rows, _numbers_from(1), batch.position)
+            frames = [pl.DataFrame([series_of(name, each.rows.column(name)) for name in columns]) for each in batches]
+            frame = pl.concat(frames, rechunk=True) if len(frames) > 1 else frames[0]
+        rows = sum(each.rows.num_rows for each in batches)
+        return Piece(self.file, frame.lazy(), rows, _numbers_from(1), batches[-1].position)
+
+
+def _together(batches: Iterator[Batch], most: int) -> Iterator[list[Batch]]:
+    """Put small neighbors together: a piece takes a while, however small it is."""
+    together: list[Batch] = []
+    rows = size = 0
+    for batch in batches:
+        rows, size = rows + batch.rows.num_rows, size + batch.rows.nbytes
+        if together and (rows > most or size > PIECE_BYTES):
+            yield together
+            together, rows, size = [], batch.rows.num_rows, batch.rows.nbytes
+        together.append(batch)
+    if together:
+        yield together
 
 
 @contextlib.contextmanager
