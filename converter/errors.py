@@ -173,6 +173,7 @@ CODES: dict[str, str] = {
     "W-READ-REFUSED": "The destination does not let parts be read back.",
     "W-REMOVE-REFUSED": "The destination does not let files be removed.",
     "W-RUN-GIVEN-UP": "An earlier run of the job, of which parts are visible, was given up.",
+    "W-RUN-UNFINISHED": "The destination holds unpublished parts of another run of the job, whose journal is gone.",
     "W-SEND-RULES": "Files to send hold what Audience Manager accepts, but most likely was not meant.",
     "W-SIZES-UNSEEN": "The destination does not tell the size of files.",
     "W-SOURCE-ID-TYPE": "The data source is for IDs of another type.",

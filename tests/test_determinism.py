@@ -143,7 +143,11 @@ def test_the_sample_job_gives_what_plain_python_makes_of_it(tmp_path: Path, job:
     described = tomllib.loads((ROOT / "sample_data" / job).read_text())
     command(tmp_path, f"sample_data/{job}", threads=2)
     expected = [
-        line for line in reference.lines(reference.read_csv(str(ROOT / described["input"]["path"])), described) if line
+        line
+        for line in reference.lines(
+            reference.read_csv(str(ROOT / "sample_data" / described["input"]["path"])), described
+        )
+        if line
     ]
     assert b"".join(map(gzip.decompress, parts(tmp_path).values())).decode() == "".join(expected)
     (report,) = (tmp_path / "reports").glob("*.report.json")

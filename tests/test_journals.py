@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from converter import convert
 from converter.errors import JobError
 from converter.plan import journal_path
 
 from .conftest import Run
 from .errors import raises
-from .journals import EVENTS, KINDS, ROWS, SENT, Kind, bring_back, prepare
+from .journals import EVENTS, KINDS, NOW, ROWS, SENT, Kind, bring_back, job_of, prepare
 from .journals import run as run_again
 from .test_resume import CONTENT, SMALL, KilledError, die_at
 
@@ -73,3 +74,16 @@ def test_runs_that_this_version_left_are_finished(kind: Kind, event: str, tmp_pa
         lines = b"".join(gzip.decompress(path.read_bytes()) for path in visible).splitlines()
         assert lines == [f'{number}\t"a"="value {number * 7919}"'.encode() for number in range(ROWS)]
     assert run_again(kind, folder, resume=True) == "nothing to do"
+
+
+def test_a_run_whose_journal_is_gone_is_noticed_at_the_destination(
+    tmp_path: Path,
+) -> None:
+    prepare(tmp_path)
+    bring_back("convert", "arrived", tmp_path)
+    (tmp_path / "reports").rename(tmp_path / "moved")
+    report = convert(job_of(tmp_path), now=NOW + 100, resume=True)
+    assert [each.code for each in report.warnings] == ["W-RUN-UNFINISHED"]
+    for path in (tmp_path / "out").glob("*.partial"):
+        path.unlink()
+    assert convert(job_of(tmp_path), now=NOW + 200).warnings == []

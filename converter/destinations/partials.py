@@ -79,6 +79,12 @@ def look_around(
     With `own`, what runs of the same job have left out of sight does not; with `visible`, nor do final names. What is
     this run's own never does.
     """
+    if not own and (lost := next((each for each in sorted(names) if _is_of_lost_run(each, name, owner)), None)):
+        yield Finding(
+            "W-RUN-UNFINISHED",
+            f"'{lost}' is in '{place}': an earlier run of this job was killed, and its journal is not in report.dir.",
+            "If that folder was moved, bring it back to finish that run with --resume; else remove the file.",
+        )
     for each in sorted(names):
         found = found_of(each, name)
         if found is None or (own and found.digest == owner.digest) or (found.digest, found.token) == astuple(owner):
@@ -91,6 +97,18 @@ def look_around(
                 f"'{each}' is in '{place}' already, and nothing is ever overwritten.",
                 "Finish the run that began it with --resume, leave output.timestamp out, or use another one (N2).",
             )
+
+
+def _is_of_lost_run(found: str, name: FileName, owner: Owner) -> bool:
+    """Say whether a name is that of a part on its way, of another run of the same job."""
+    match = _PARTIAL.fullmatch(found)
+    if match is None or match["digest"] != owner.digest or found_of(found, name):
+        return False
+    try:
+        FileName.parse(match["name"])
+    except ValueError:
+        return False
+    return True
 
 
 def in_use(found: str, place: str) -> Finding:
