@@ -253,6 +253,8 @@ def main() -> None:
         races = Races(server, Path(folder), asked.seed)
         for number in range(asked.rounds):
             races.play(f"round-{number}", WAYS[number % len(WAYS)])
+            if number % 10 == 9:
+                print(f"{asked.place}: {number + 1} rounds are well", flush=True)
     ends = ", ".join(f"{count} times {end}" for end, count in races.ends.most_common())
     print(f"{asked.place}: {asked.rounds} rounds in {time.monotonic() - begun:.0f} seconds: {ends}")
 
