@@ -79,7 +79,7 @@ KINDS = {
         Kind("convert", Convert),
         Kind("convert, resumed", Convert, Moment(event="publishing", how="before"), in_turns=True),
         Kind("convert, resumed while published", Convert, Moment(event="published"), in_turns=True),
-        Kind("send", Send),
+        Kind("send", Send, in_turns=True),
         Kind("sync-urls", SyncUrls),
         Kind("match", Match, in_turns=True),
     ),
@@ -116,7 +116,6 @@ class Sweep:
         made = library()
         assert made, "there is no C compiler"
         with Forks(made) as forks:
-            self._run(forks, "warming-up")
             command, ended = self._run(forks, "unharmed")
         assert ended.code == 0, f"exit code {ended.code}: {ended.errors}"
         command.check_done()

@@ -38,7 +38,6 @@ def forks() -> Iterator[Forks]:
         yield forks
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("place", SERVERS)
 def test_a_call_that_fails_once_is_told_and_leaves_nothing_half(tmp_path: Path, place: str, library: Path) -> None:
     with SERVERS[place](tmp_path) as server:
@@ -47,7 +46,6 @@ def test_a_call_that_fails_once_is_told_and_leaves_nothing_half(tmp_path: Path, 
             assert outcomes, f"no case of {kind}"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("place", SERVERS)
 def test_a_signal_at_any_moment_is_told_as_it_is(tmp_path: Path, place: str) -> None:
     with SERVERS[place](tmp_path) as server:
