@@ -177,9 +177,11 @@ def _finished(job: Job, journal: Journal, past: Past, hold: Hold, notify: Callab
     report = Report.from_dict(past.report or {})
     destination = destination_of(job, _moment_of(past).sent, job.output.max_part_bytes, owner_of(job))
     delivery = delivery_of(job, destination, journal)
+    is_taken_over = False
     try:
         held(destination, [FileName.parse(name) for name in past.run.names], hold, own=True, visible=True)
         delivery.take_over(past)
+        is_taken_over = True
         if set(delivery.arrived) != set(past.arrived):
             hold.release()
             return None
@@ -193,6 +195,8 @@ def _finished(job: Job, journal: Journal, past: Past, hold: Hold, notify: Callab
         journal.finish(past.run)
         hold.release()
     except Reported as error:
+        if not is_taken_over:  # what is visible is what was
+            delivery.arrived, delivery.published = dict(past.arrived), set(past.published)
         if delivery.has_lost(error):
             give_up_lost(error, delivery, journal, job)
         else:
@@ -356,7 +360,8 @@ class _Run:
             give_up_lost(error, delivery, self._journal, self._plan.job)
             return
         if self._publishing:
-            self._hold.keep()
+            if not delivery.is_out:
+                self._hold.keep()
             self._rejects.close()
             delivery.close()
             if isinstance(error, Reported):

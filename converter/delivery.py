@@ -369,6 +369,11 @@ class Delivery:
                 return
         self.raise_failure()
 
+    @property
+    def is_out(self) -> bool:
+        """Whether all that has arrived is visible."""
+        return not set(self.arrived) - self.published
+
     def close(self) -> None:
         """End; what has arrived stays, published or for another run."""
         self._let_go()

@@ -260,7 +260,8 @@ def _delivered(
             error.args = (error.code, error.message, said)
             raise
         if publishing or (isinstance(error, DestinationError) and delivery.arrived):
-            hold.keep()
+            if not (publishing and delivery.is_out):
+                hold.keep()
             delivery.close()
         elif delivery.discard() and not delivery.published:
             journal.remove()

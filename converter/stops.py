@@ -66,6 +66,13 @@ def asked() -> int | None:
     return _state.number
 
 
+def within(error: BaseException | None) -> StoppedError | None:
+    """Return the `StoppedError` that an error came from: Python itself wraps what is raised in some places."""
+    while error is not None and not isinstance(error, StoppedError):
+        error = error.__cause__
+    return error
+
+
 def raise_again() -> None:
     """Raise soon what was lost, since it came up where nothing can be raised: in a destructor, for example."""
     number, _state.number = _state.number, None

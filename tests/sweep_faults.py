@@ -10,6 +10,7 @@ a fault, must finish with every row there once.
 
 from __future__ import annotations
 
+import atexit
 import errno
 import functools
 import itertools
@@ -100,6 +101,7 @@ def library() -> Path | None:
     if not compiler or sys.platform != "linux":
         return None
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     made = folder / "faults.so"
     subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", made, _SOURCE, "-ldl"], check=True)
     return made
@@ -132,6 +134,7 @@ class Sweep:
         if self._kind.killed:
             killed = forks.run(command.arguments, said, temporary=command.temporary, moment=self._kind.killed)
             assert killed.code < 0, f"not killed: {killed}"
+            command.before = set(command.visible())
         arguments = [
             *(command.again if self._kind.killed else command.arguments),
             *(["--json"] if case and case.as_json else []),
@@ -155,7 +158,7 @@ class Sweep:
             command.stays = CLAIM  # nobody holds it, so that whoever wants the name takes it over
         codes = (0, 2) if case.pattern == "job.toml" else (0, 1)
         assert ended.code in (codes if happened else (0,)), "not the right exit code"
-        check_told(ended, command.visible(), as_json=case.as_json)
+        check_told(ended, command.visible(), as_json=case.as_json, before=command.before)
         command.check_left()
         if ended.code == 0:
             command.check_done()

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -70,6 +70,8 @@ class Command:
         names = {str(path.relative_to(self.folder)) for path in found} | set(self.server.hidden(self.place))
         return {name for name in names if not (self.stays and name.endswith(self.stays))}
 
+    before: Collection[str] = frozenset()
+    """What an earlier run had made visible."""
     stays = ""
     """What ends the name of a file that may stay, since it could not be removed."""
 
@@ -263,15 +265,21 @@ def sentence(ended: Ended) -> str:
     return "".join(errors)
 
 
-def check_told(ended: Ended, visible: Mapping[str, bytes], *, as_json: bool) -> None:
-    """Fail unless a command says in one sentence, and in one object, what it has left visible where it failed."""
+def check_told(
+    ended: Ended, visible: Mapping[str, bytes], *, as_json: bool, before: Collection[str] = frozenset()
+) -> None:
+    """Fail unless a command says in one sentence, and in one object, what it has left visible where it failed.
+
+    What was visible `before` need not be named: nobody knows of it where the journal cannot be read.
+    """
+    new = visible.keys() - before
     error = sentence(ended)
     if as_json:
         said = told(ended)["error"]
         names = {url.rpartition("/")[2] for url in said.get("visible", ())} if said else visible.keys()
-        assert names == visible.keys(), f"visible are {sorted(visible)}, but it says {sorted(names)}"
+        assert new <= names <= visible.keys(), f"visible are {sorted(visible)}, but it says {sorted(names)}"
     elif error:
-        assert all(name in error for name in visible), f"visible are {sorted(visible)}, and it does not say so"
+        assert all(name in error for name in new), f"visible are {sorted(visible)}, and it does not say so"
     assert not (error and visible) or "othing was published" not in error, "it says that nothing was published"
 
 

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from converter import stops
+from converter.errors import StoppedError
+
 from . import sweep_faults, sweep_signals
 from .doomed import Moment
 from .forked import Ended, Fault, Forks
@@ -99,6 +102,43 @@ def test_a_claim_that_cannot_be_written_does_not_stay(tmp_path: Path, server: Se
         assert not (command.folder / "in").exists()
         assert forks.run(command.arguments, tmp_path).code == 0
         command.check_done()
+
+
+def test_what_was_visible_before_is_told_where_a_run_cannot_go_on(
+    tmp_path: Path, server: Server, library: Path
+) -> None:
+    command = Convert(tmp_path / "run", server)
+    command.prepare()
+    with Forks(library) as forks:
+        forks.run(command.arguments, tmp_path, moment=Moment(event="published"))
+        fault = Fault(f"{command.folder}/", str(tmp_path / "log"), "open", "in/*.claim.partial", 1, errno.EIO)
+        ended = forks.run([*command.again, "--json"], tmp_path, fault=fault)
+    assert 0 < len(command.visible()) < 4
+    check_told(ended, command.visible(), as_json=True)
+    assert ended.code == 1
+    assert f"{len(command.visible())} of 4" in told(ended)["error"]["hint"]
+
+
+def test_where_all_is_out_no_claim_is_kept(tmp_path: Path, library: Path) -> None:
+    with SERVERS["ftp"](tmp_path) as server, Forks(library) as forks:
+        command = Send(tmp_path / "run", server)
+        command.prepare()
+        fault = Fault(f"{command.folder}/", str(tmp_path / "log"), "fsync", "reports/*.journal", 14, errno.EIO)
+        ended = forks.run(command.arguments, tmp_path, fault=fault)
+        assert len(command.visible()) == 3
+        assert ended.code == 1
+        assert not server.hidden(command.place)
+
+
+def test_a_signal_in_the_making_of_a_class_is_one() -> None:
+    class Stopped:
+        def __set_name__(self, owner: type, name: str) -> None:
+            raise StoppedError(signal.SIGTERM)
+
+    with pytest.raises((RuntimeError, StoppedError)) as raised:  # Python 3.11 wraps it
+        type("Made", (), {"stopped": Stopped()})
+    assert isinstance(stops.within(raised.value), StoppedError)
+    assert stops.within(RuntimeError()) is None
 
 
 @pytest.mark.parametrize("resumed", [True, False])

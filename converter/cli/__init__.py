@@ -11,7 +11,6 @@ import sys
 from typing import NoReturn
 
 from converter import stops
-from converter.errors import StoppedError
 
 
 def main() -> NoReturn:
@@ -25,8 +24,11 @@ def main() -> NoReturn:
         from converter.cli.command import command
 
         code = command(sys.argv[1:])
-    except StoppedError as error:  # it came before anything was begun, or beside another error
+    except BaseException as error:  # it came before anything was begun, or beside another error
+        stopped = stops.within(error)
+        if stopped is None:
+            raise
         from converter.cli.outcome import Messages, Outcome
 
-        code = Messages.of(sys.argv[1:]).end(Outcome.of(error))
+        code = Messages.of(sys.argv[1:]).end(Outcome.of(stopped))
     os._exit(code)

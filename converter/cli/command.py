@@ -41,7 +41,7 @@ def run(args: Sequence[str], messages: Messages) -> int:
         outcome = Outcome.of(error)
     except BaseException as error:  # a panic of the engine is no `Exception`
         stops.hold()
-        outcome = Outcome.of(_internal(error))
+        outcome = Outcome.of(stops.within(error) or _internal(error))
     return messages.end(outcome)
 
 
