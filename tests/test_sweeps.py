@@ -119,6 +119,19 @@ def test_what_was_visible_before_is_told_where_a_run_cannot_go_on(
     assert f"{len(command.visible())} of 4" in told(ended)["error"]["hint"]
 
 
+def test_a_claim_that_cannot_be_taken_over_is_taken_over_the_next_time(
+    tmp_path: Path, server: Server, library: Path
+) -> None:
+    command = Convert(tmp_path / "run", server)
+    command.prepare()
+    with Forks(library) as forks:
+        forks.run(command.arguments, tmp_path, moment=Moment(event="publishing", how="before"))
+        fault = Fault(f"{command.folder}/", str(tmp_path / "log"), "write", "in/*.claim.partial", 1, errno.EACCES)
+        assert "[E-FOLDER-WRITE]" in sentence(forks.run(command.again, tmp_path, fault=fault))
+        assert forks.run(command.again, tmp_path).code == 0
+    command.check_done()
+
+
 def test_where_all_is_out_no_claim_is_kept(tmp_path: Path, library: Path) -> None:
     with SERVERS["ftp"](tmp_path) as server, Forks(library) as forks:
         command = Send(tmp_path / "run", server)

@@ -85,8 +85,9 @@ def _opened(path: Path, owner: Owner, *, own: bool) -> int | None:
                 os.close(descriptor)
                 continue
             if is_new or _may_take(os.pread(descriptor, _LONGEST, 0), owner, own=own):
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, _said(owner), 0)
+                said = _said(owner)
+                os.pwrite(descriptor, said, 0)  # where that fails, what was there still says whose it is
+                os.ftruncate(descriptor, len(said))
                 return descriptor
         except BaseException:
             if is_new:  # empty, it would look as if its maker waited for the lock
