@@ -98,7 +98,9 @@ class Sweep:
         return outcome
 
     def _judged(self, case: Case, command: Convert, ended: Ended) -> str:
-        if ended.code == -case.moment.signal and not case.moment.event:
+        # Python itself exits with 1 where SIGINT comes before it can run any module.
+        in_python = ended.code == 1 and "Could not import runpy" in ended.errors
+        if (ended.code == -case.moment.signal or in_python) and not case.moment.event:
             assert case.moment.seconds < _STARTING_UP * self._bare, "killed by the signal, long after the start"
             assert not command.reports.exists(), "killed by the signal, when something had been begun"
             assert not ended.output, "killed by the signal, when something had been said"
