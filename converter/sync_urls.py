@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import html
 import itertools
 import json
@@ -181,8 +182,7 @@ def _check_free(path: Path) -> None:
         raise DestinationError(
             "E-OUTPUT-TAKEN", f"'{path}' is there already, and nothing is ever overwritten.", "Choose another name."
         )
-    partial = path.with_name(path.name + PARTIAL)
-    if os.access(partial, os.F_OK):
+    if partial := next(path.parent.glob(f"{glob.escape(path.name)}.*{PARTIAL}"), None):
         raise DestinationError(
             "E-OUTPUT-IN-USE",
             f"'{partial}' is there: a run that writes it is going on, or was killed.",

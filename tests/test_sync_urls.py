@@ -10,6 +10,7 @@ import importlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -465,7 +466,8 @@ def test_a_file_grows_under_another_name(addresses: Addresses, monkeypatch: pyte
         InputFile, "check_unchanged", lambda _: seen.append(sorted(file.name for file in addresses.folder.iterdir()))
     )
     sync_urls(addresses.job(), str(path))
-    assert seen == [["in.csv", "urls.csv.partial"]]
+    ((source, partial),) = seen
+    assert (source, re.sub("[0-9a-f]{12}", "JOB", partial)) == ("in.csv", "urls.csv.JOB.partial")
     assert sorted(file.name for file in addresses.folder.iterdir()) == ["in.csv", "urls.csv"]
 
 
@@ -478,7 +480,7 @@ def test_a_file_is_never_overwritten(addresses: Addresses) -> None:
     assert path.read_text() == "mine"
     with raises(DestinationError, "E-OUTPUT-TAKEN", "'.'"):
         sync_urls(addresses.job(), ".")
-    partial = path.rename(f"{path}.partial")
+    partial = path.rename(f"{path}.0123456789ab.partial")
     with raises(DestinationError, "E-OUTPUT-IN-USE", str(path)):
         sync_urls(addresses.job(), path)
     assert partial.read_text() == "mine"

@@ -100,9 +100,11 @@ def look_around(
 
 
 def _is_of_lost_run(found: str, name: FileName, owner: Owner) -> bool:
-    """Say whether a name is that of a part on its way, of another run of the same job."""
-    match = _PARTIAL.fullmatch(found)
+    """Say whether a name is that of a part on its way, or a claim, of another run of the same job."""
+    match, claim = _PARTIAL.fullmatch(found), _CLAIM.fullmatch(found)
     if match is None or match["digest"] != owner.digest or found_of(found, name):
+        return False
+    if claim and claim["token"] == owner.token:  # this run's, to the names of another of its sets
         return False
     try:
         FileName.parse(match["name"])
