@@ -121,15 +121,13 @@ def convert(
             if past is None or step == "begin":
                 died = past is not None and not past.is_done
                 run = _Run(journal, hold, *fixed(planned_of(job, moment_of(job, now)), hold, own=died))
-                run.begin(past)
-            elif step == "nothing":
+                return run.report(partial(run.begin, past), progress or (lambda _: None))
+            if step == "nothing":
                 return _nothing_done(job, past, say)
-            elif past.report and (report := _finished(job, journal, past, hold, say)):
+            if past.report and (report := _finished(job, journal, past, hold, say)):
                 return report
-            else:
-                run = _Run(journal, hold, *fixed(planned_of(job, _moment_of(past)), hold, resumed=True))
-                run.go_on(past, say)
-            return run.report(progress or (lambda _: None))
+            run = _Run(journal, hold, *fixed(planned_of(job, _moment_of(past)), hold, resumed=True))
+            return run.report(partial(run.go_on, past, say), progress or (lambda _: None))
         finally:
             journal.close()
 
@@ -279,7 +277,7 @@ class _Run:
         self._bytes_total = sum(file.size for file in plan.files)
         self._cuts: Sequence[list[Planned]] = [[] for _ in plan.names]
         self._warnings = warnings
-        self._publishing = False
+        self._publishing = self._begun = False
         self._run: JournalRun
 
     def begin(self, past: Past | None) -> None:
@@ -295,6 +293,7 @@ class _Run:
             fingerprints(plan.files, plan.job.conceal_path),
             plan.key.fingerprint if plan.key else None,
         )
+        self._begun = True
         self._journal.begin(self._run)
 
     def _give_up(self, past: Past) -> None:
@@ -328,6 +327,7 @@ class _Run:
         except Reported as error:
             tell_kept(error)
             raise
+        self._begun = True
         held = set(self._delivery.arrived)
         self._cuts = past.planned(held)
         notify(f"Resuming {past.run.name}: {len(held)} parts are there already, and not sent again.")
@@ -335,9 +335,13 @@ class _Run:
         if past.run.compressor != _compressor(self._plan):
             notify("Another version of the compressor goes on with it: parts are cut as before, in other bytes.")
 
-    def report(self, progress: Callable[[Progress], None]) -> Report:
-        """Run, publish, and say what was done; leave nothing behind where that fails, but what can be resumed."""
+    def report(self, start: Callable[[], None], progress: Callable[[Progress], None]) -> Report:
+        """Start, run, publish, and say what was done; leave nothing behind where that fails, but what can be resumed.
+
+        `start` is `begin` or `go_on`.
+        """
         try:
+            start()
             self._rejects.begin()
             parts = self._converted(progress)
             self._rejects.finish()
@@ -354,6 +358,8 @@ class _Run:
     def _end_badly(self, error: BaseException) -> None:
         """Clean up after an error: remove everything, or keep what can be resumed."""
         stops.hold()
+        if not self._begun:
+            return
         delivery = self._delivery
         if isinstance(error, Reported) and delivery.has_lost(error):
             self._discard_reports()

@@ -23,7 +23,7 @@ from types import TracebackType
 from converter.delivery import aside, closed, warnings_of
 from converter.destinations import Destination
 from converter.destinations.claims import is_at
-from converter.errors import TAKEN, DestinationError, Finding, codes_of, has_errors
+from converter.errors import TAKEN, DestinationError, Finding, StoppedError, codes_of, has_errors
 from converter.plan import MOST_SECONDS, Plan, room_of
 from converter.retry import Patience
 from converter.spec.names import FileName
@@ -72,7 +72,7 @@ class Hold:
                     break
                 self._locks.append(lock)
             else:
-                findings += aside(lambda: self._claim(destination, names, own=own, visible=visible)).result()
+                findings += self._claimed_aside(destination, names, own=own, visible=visible)
         except BaseException:
             self._over.set()  # a signal: what goes on aside ends
             self.release()
@@ -81,6 +81,17 @@ class Hold:
             self._unlock()
             self._claimed = None
         return list(dict.fromkeys(findings))
+
+    def _claimed_aside(
+        self, destination: Destination, names: Sequence[FileName], *, own: bool, visible: bool
+    ) -> list[Finding]:
+        task = aside(lambda: self._claim(destination, names, own=own, visible=visible))
+        try:
+            return task.result()
+        except StoppedError:
+            self._over.set()
+            wait([task], _RELEASE_SECONDS)  # it removes what it has begun, unless the server hangs
+            raise
 
     def _claim(self, destination: Destination, names: Sequence[FileName], *, own: bool, visible: bool) -> list[Finding]:
         findings: list[Finding] = []

@@ -182,7 +182,7 @@ def _check_free(path: Path) -> None:
         raise DestinationError(
             "E-OUTPUT-TAKEN", f"'{path}' is there already, and nothing is ever overwritten.", "Choose another name."
         )
-    if partial := next(path.parent.glob(f"{glob.escape(path.name)}.*{PARTIAL}"), None):
+    if partial := next(glob.iglob(f"{glob.escape(str(path))}.*{PARTIAL}"), None):  # noqa: PTH207 - Path.glob raises
         raise DestinationError(
             "E-OUTPUT-IN-USE",
             f"'{partial}' is there: a run that writes it is going on, or was killed.",
