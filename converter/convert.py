@@ -190,8 +190,8 @@ def _finished(job: Job, journal: Journal, past: Past, hold: Hold, notify: Callab
         delivery.publish()
         RejectsFile(rejects_path_of(job, past.run.name), (), (), show_rows=False).publish()
         write_report(report_path_of(job, past.run.name), report).publish()
+        hold.release()  # before the run is over: whoever finds it finished looks for nothing of it
         journal.finish(past.run)
-        hold.release()
     except Reported as error:
         if not is_taken_over:  # what is visible is what was
             delivery.arrived, delivery.published = dict(past.arrived), set(past.published)
@@ -351,7 +351,6 @@ class _Run:
             self._end_badly(error)
             tell_visible(error, visible_of(self._delivery, self._plan.job.conceal_path))
             raise
-        self._hold.release()
         self._delivery.close()
         return report
 
@@ -472,6 +471,7 @@ class _Run:
             self._delivery.publish()
             self._rejects.publish()
             written.publish()
+            self._hold.release()  # before the run is over: whoever finds it finished looks for nothing of it
             self._journal.finish(self._run)
         finally:
             written.discard()

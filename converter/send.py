@@ -250,6 +250,7 @@ def _delivered(
         publishing = True
         journal.note("publishing", report={})
         delivery.publish()
+        hold.release()  # before the run is over: whoever finds it finished looks for nothing of it
         journal.finish(run)
     except BaseException as error:
         stops.hold()
@@ -270,6 +271,5 @@ def _delivered(
             _kept(error, len(delivery.published), len(outgoing))
         tell_visible(error, visible_of(delivery, transfer.conceal_path))
         raise
-    hold.release()
     delivery.close()
     return parts
