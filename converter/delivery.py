@@ -243,6 +243,7 @@ class Delivery:
         self._in_place: dict[int, Incoming] = {}
         self._tries: dict[int, list[Try]] = defaultdict(list)
         self._expected: dict[int, tuple[int, int]] = {}
+        self._unsure: set[str] = set()  # names of which something may have begun that nobody knows
         self.arrived: dict[int, Arrived] = {}
         """Parts that are there whole, by number."""
         self.published: set[int] = set()
@@ -476,8 +477,10 @@ class Delivery:
         tries.append((name, {}))  # before there is anything, so that a signal at any moment finds what to remove
         try:
             incoming = self.destination.create(name)
-        except DestinationError:
+        except DestinationError as error:
             tries.pop()  # there is nothing, or what is there is not ours
+            if isinstance(error, TransientError):
+                self._unsure.add(name)  # the answer alone may be lost
             raise
         tries[-1] = name, dict(incoming.state)
         try:
@@ -523,8 +526,7 @@ class Delivery:
                     self.destination.discard(name, state)
                 except DestinationError:
                     is_clean = False
-            self._close()
-            return is_clean
+            return self._swept(kept) and is_clean
 
         if self.destination.direct:
             return clean()
@@ -532,6 +534,18 @@ class Delivery:
         wait([task], _CLEAN_SECONDS)
         late.set()
         return task.done() and task.result()
+
+    def _swept(self, kept: Collection[int]) -> bool:
+        """Remove what was begun without an answer, and close the destination; say whether that could be done."""
+        kept_parts = [part for number, part in self.arrived.items() if number in kept]
+        try:
+            for stem in {FileName.parse(name).stem for name in self._unsure}:
+                self.destination.sweep(FileName.parse(stem), kept_parts)
+        except (DestinationError, ValueError):  # files that are sent unchecked may have any name
+            return False
+        finally:
+            self._close()
+        return True
 
     def _close(self) -> None:
         closed(self.destination)
