@@ -112,10 +112,21 @@ class S3Destination:
         except DestinationError as error:
             return [Finding.of(error)]
 
+    def _forget_dead(self, name: FileName) -> None:
+        """Abort claims to other names by runs of this job that died before they could note anything."""
+        start = name.stem.partition(f"_{name.timestamp}")[0]
+        with contextlib.suppress(DestinationError):
+            for upload in self._bucket.uploads(self._key(start)) or []:
+                stem, *rest = upload.key.rpartition("/")[2].rsplit(".", 3)
+                is_claim = rest[:1] == [self._owner.digest] and rest[1:2] != [self._owner.token] and rest[-1] == "claim"
+                if is_claim and stem != name.stem:
+                    self._bucket.abort(upload)
+
     def _claimed(self, name: FileName, *, own: bool) -> Iterator[Finding]:
         """Claim a name, and let go where another run has claimed it. What could not be aborted is not begun."""
         if any(finding.code == "W-ABORT-REFUSED" for finding in self._tried or []):
             return
+        self._forget_dead(name)
         self._claims[name.stem] = self._bucket.begin(self._key(self._owner.claim(name, "")))[0]
         begun: list[Upload] | None = None
         with contextlib.suppress(TransientError):  # publishing is on condition anyway
