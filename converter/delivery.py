@@ -74,8 +74,8 @@ def warnings_of(findings: Iterable[Finding]) -> list[Finding]:
     return warnings
 
 
-def aside(work: Callable[[], _T]) -> Future[_T]:
-    """Do work in a thread of its own, for which nobody has to wait.
+def aside(work: Callable[[], _T], tasks: list[Future[Any]] | None = None) -> Future[_T]:
+    """Do work in a thread of its own, for which nobody has to wait; its task is in `tasks` before it begins.
 
     An error that a signal raises must not come up within a library's code: boto3 takes it for a broken connection, and
     tries again. And a server that hangs keeps nobody who can let go of the thread.
@@ -83,6 +83,8 @@ def aside(work: Callable[[], _T]) -> Future[_T]:
     task: Future[_T] = Future()
 
     def do() -> None:
+        if not task.set_running_or_notify_cancel():
+            return
         try:
             result = work()
         except BaseException as error:
@@ -90,7 +92,15 @@ def aside(work: Callable[[], _T]) -> Future[_T]:
         else:
             task.set_result(result)
 
-    threading.Thread(target=do, name="delivery", daemon=True).start()
+    thread = threading.Thread(target=do, name="delivery", daemon=True)
+    if tasks is not None:
+        tasks.append(task)
+    try:
+        thread.start()
+    except BaseException:
+        if task.cancel() and tasks is not None:  # a signal came first: nobody is to wait for what does not begin
+            tasks.remove(task)
+        raise
     return task
 
 
@@ -359,8 +369,7 @@ class Delivery:
         self._publish_side_by_side([others[first::count] for first in range(min(count, len(others)))])
 
     def _publish_side_by_side(self, turns: Sequence[Sequence[int]]) -> None:
-        tasks = [aside(partial(self._publish_all, numbers)) for numbers in turns if numbers]
-        self._tasks += tasks
+        tasks = [aside(partial(self._publish_all, numbers), self._tasks) for numbers in turns if numbers]
         while wait(tasks, _BETWEEN_LOOKS, FIRST_EXCEPTION).not_done:
             self.raise_failure()
             if number := stops.asked():
@@ -398,8 +407,7 @@ class Delivery:
         if self.destination.direct:
             work()
             return
-        task = aside(work)
-        self._tasks.append(task)
+        task = aside(work, self._tasks)
         task.result()
         self._tasks.remove(task)
 
@@ -431,7 +439,7 @@ class Delivery:
         self._journal.note("published", number=number)
 
     def _submit(self, replay: Replay, number: int, name: str) -> None:
-        self._tasks.append(aside(lambda: self._send(replay, number, name)))  # the slots bound how many there are
+        aside(lambda: self._send(replay, number, name), self._tasks)  # the slots bound how many there are
 
     def _send(self, replay: Replay, number: int, name: str) -> None:
         try:
@@ -516,6 +524,7 @@ class Delivery:
     def _clean_up(self, kept: Collection[int]) -> bool:
         """Remove leftovers as far as that can be done soon: what the run failed of is what is told."""
         leftovers, late = list(self._leftovers(kept)), threading.Event()
+        self._unsure |= {name for name, state in leftovers if not state}  # they hang, or hung when it was time to go
 
         def clean() -> bool:
             is_clean = True

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from .test_destinations import FIRST, NAME, PLACES, SECOND, journaled, send
 from .test_sftp import DENIED
 
 REAL = [name for name in PLACES if name != "memory"]
+LATER = replace(NAME, timestamp=NAME.timestamp + 100)
 FILES = [name for name in REAL if name not in ("s3", "s3, scripted", "rclone", "LocalStack")]
 
 
@@ -58,6 +60,16 @@ def of(place: Place, digest: str, token: str = "1") -> Destination:
     made = place.destination()
     made._owner = Owner(digest, token)  # type: ignore[attr-defined]
     return made
+
+
+def die_claiming(place: Place, digest: str) -> None:
+    """Claim a name as a run does that is killed next."""
+    dead = of(place, digest)
+    assert codes_of(dead.claim(NAME)) == []
+    if isinstance(place, FolderPlace) and hasattr(dead, "_claims") and isinstance(dead._claims, dict):
+        for claim in dead._claims.values():
+            os.close(claim.descriptor)  # as the system does it for a process that has died
+    dead.close()
 
 
 # Claims
@@ -102,16 +114,24 @@ def test_of_many_that_claim_at_once_one_has_the_name_at_most(place: Place) -> No
 
 @pytest.mark.parametrize("place", REAL, indirect=True)
 def test_a_run_takes_over_the_claim_of_a_dead_one_of_its_job_and_no_others(place: Place) -> None:
-    dead = of(place, "a" * 12)
-    assert codes_of(dead.claim(NAME)) == []
-    if isinstance(place, FolderPlace) and hasattr(dead, "_claims") and isinstance(dead._claims, dict):
-        for claim in dead._claims.values():
-            os.close(claim.descriptor)  # as the system does it for a process that has died
-    dead.close()
+    die_claiming(place, "a" * 12)
     anew = of(place, "a" * 12, "2")
     assert codes_of(anew.claim(NAME, own=True, visible=True)) == []
     anew.release(NAME)
     anew.sweep(NAME, [])
+    assert place.hidden() == set()
+
+
+@pytest.mark.parametrize("place", REAL, indirect=True)
+def test_the_claim_of_a_run_that_died_before_it_began_anything_goes_with_the_next_run(place: Place) -> None:
+    die_claiming(place, "a" * 12)
+    theirs = of(place, "b" * 12)
+    assert codes_of(theirs.claim(LATER)) == []
+    theirs.release(LATER)
+    assert place.hidden(), "it is another job's"
+    anew = of(place, "a" * 12, "2")
+    assert codes_of(anew.claim(LATER)) == [], "nothing is told of it"
+    anew.release(LATER)
     assert place.hidden() == set()
 
 

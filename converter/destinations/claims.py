@@ -21,9 +21,27 @@ from converter.spec.names import FileName
 _LONGEST = 1_000  # bytes of what is in a claim
 
 
+_CLAIM = ".claim.partial"
+
+
 def claim_path(folder: Path, name: FileName) -> Path:
     """Return where the claim to the names of a run is: one for all who want them."""
-    return folder / f"{name.stem}.claim.partial"
+    return folder / f"{name.stem}{_CLAIM}"
+
+
+def forget_dead(folder: Path, owner: Owner) -> None:
+    """Remove the claims of runs of this job that have died on this machine: what they began shows by itself."""
+    for path in folder.glob(f"*{_CLAIM}"):
+        with contextlib.suppress(OSError):  # held, somebody else's, or gone
+            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                said = os.pread(descriptor, _LONGEST, 0)
+                is_ours = said.startswith(f"{owner.digest} ".encode()) and _may_take(said, owner, own=False)
+                if is_ours and is_at(descriptor, path):
+                    path.unlink()
+            finally:
+                os.close(descriptor)
 
 
 @dataclass

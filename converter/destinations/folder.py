@@ -18,7 +18,7 @@ from isal import isal_zlib
 
 from converter.atomic import make_folder, sync_folder
 from converter.destinations.base import Arrived
-from converter.destinations.claims import Claim, claim_path
+from converter.destinations.claims import Claim, claim_path, forget_dead
 from converter.destinations.partials import Owner, found_of, in_use, look_around, processed_names
 from converter.errors import DestinationError, Finding, has_errors
 from converter.spec.names import FileName
@@ -61,6 +61,7 @@ class FolderDestination:
             if claim is None:
                 return [*findings, in_use(claim_path(self._folder, name).name, str(self._folder))]
             self._claims[name.stem] = claim
+            forget_dead(self._folder, self._owner)
             findings += self._taken(name, own=own, visible=visible)
         except OSError as error:
             findings = [Finding.of(_cannot("look into the folder", self._folder, error))]

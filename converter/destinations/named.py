@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, Protocol
 from isal import isal_zlib
 
 from converter.destinations.base import Arrived
-from converter.destinations.partials import Owner, found_of, look_around, processed_names
+from converter.destinations.partials import Owner, dead_claims, found_of, look_around, processed_names
 from converter.destinations.server import Address
 from converter.errors import DestinationError, Finding, TransientError, has_errors
 from converter.spec.names import FileName
@@ -286,6 +286,8 @@ class NamedDestination:
             return
         if self._lists and claim not in found:
             self.see(Look(there=False), claim)
+        for each in dead_claims(found, name, self._owner):
+            files.remove(each)
         for each in found if own else ():  # of a run of the job that died
             other = found_of(each, name)
             if other and other.kind == "claim" and other.token != self._owner.token:

@@ -79,7 +79,8 @@ def look_around(
     With `own`, what runs of the same job have left out of sight does not; with `visible`, nor do final names. What is
     this run's own never does.
     """
-    if not own and (lost := next((each for each in sorted(names) if _is_of_lost_run(each, name, owner)), None)):
+    dead = set(dead_claims(names, name, owner))
+    if not own and (lost := next((each for each in sorted(set(names) - dead) if _is_lost(each, name, owner)), None)):
         yield Finding(
             "W-RUN-UNFINISHED",
             f"'{lost}' is in '{place}': an earlier run of this job was killed, and its journal is not in report.dir.",
@@ -99,7 +100,17 @@ def look_around(
             )
 
 
-def _is_of_lost_run(found: str, name: FileName, owner: Owner) -> bool:
+def dead_claims(names: Collection[str], name: FileName, owner: Owner) -> Iterator[str]:
+    """Yield claims to other names by runs of this job that died before they had begun anything, or have just begun."""
+    for each in names:
+        claim = _CLAIM.fullmatch(each)
+        if claim is None or claim["digest"] != owner.digest or claim["token"] == owner.token:
+            continue
+        if claim["name"] != name.stem and not any(other != each and other.startswith(claim["name"]) for other in names):
+            yield each
+
+
+def _is_lost(found: str, name: FileName, owner: Owner) -> bool:
     """Say whether a name is that of a part on its way, or a claim, of another run of the same job."""
     match, claim = _PARTIAL.fullmatch(found), _CLAIM.fullmatch(found)
     if match is None or match["digest"] != owner.digest or found_of(found, name):

@@ -255,9 +255,10 @@ class S3Destination:
                 )
 
     def discard(self, name: str, state: Mapping[str, Any]) -> None:
-        """Abort the upload."""
+        """Abort the upload, if it is known; else `sweep` finds it."""
         del name
-        self._bucket.abort(Upload(state["key"], state["upload_id"]))
+        if state:
+            self._bucket.abort(Upload(state["key"], state["upload_id"]))
 
     def sweep(self, name: FileName, keep: Collection[Arrived]) -> None:
         """Abort the uploads of this name, where one may list them and abort them, and no other job has claimed it."""

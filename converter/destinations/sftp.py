@@ -409,7 +409,7 @@ _SSH: tuple[tuple[type[Exception], str, str, type[DestinationError], str], ...] 
         "timeout|shut down",
         "E-SERVER-CONNECTION",
         TransientError,
-        "The server may be too busy.",
+        "The server may be too busy, or hang: how long to wait is sftp.timeout.",
     ),
     (
         paramiko.PasswordRequiredException,

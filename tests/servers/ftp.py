@@ -25,6 +25,7 @@ from .place import OWNER, FolderPlace
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # asyncore, up to Python 3.11
     from pyftpdlib.authorizers import DummyAuthorizer
+    from pyftpdlib.filesystems import AbstractedFS
     from pyftpdlib.handlers import DTPHandler, FTPHandler, TLS_DTPHandler, TLS_FTPHandler
     from pyftpdlib.ioloop import IOLoop
     from pyftpdlib.servers import FTPServer
@@ -65,6 +66,7 @@ class FtpServer:
     ended: list[bool] = field(default_factory=list)
     port: int = 0
     opened: list[Destination] = field(default_factory=list)
+    files: list[Any] = field(default_factory=list)
 
     def start(self) -> FtpServer:
         outer = self
@@ -72,7 +74,16 @@ class FtpServer:
         authorizer.add_user(USER, PASSWORD, str(self.root), perm=self.rights)
         authorizer.add_anonymous(str(self.root))
 
+        class Kept(AbstractedFS):
+            """Files that stay open until the server ends: where a connection breaks at a bad moment, some are let go."""
+
+            def open(self, filename: str, mode: str) -> Any:
+                outer.files.append(super().open(filename, mode))
+                return outer.files[-1]
+
         class Common:
+            abstracted_fs = Kept
+
             def pre_process_command(self, line: str, cmd: str, arg: str) -> None:
                 outer.seen.append(line)
                 if cmd in outer.answers:
@@ -131,6 +142,8 @@ class FtpServer:
         while not self._stopping.is_set():
             self._server.ioloop.loop(timeout=0.01, blocking=False)
         self._server.close_all()
+        for file in self.files:
+            file.close()
 
     def stop(self) -> None:
         """End at once, and every connection with it."""

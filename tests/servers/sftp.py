@@ -66,7 +66,7 @@ class SftpServer:
         self._loop.run_until_complete(self._listen())
         self._ready.set()
         self._loop.run_forever()
-        self._loop.run_until_complete(asyncio.sleep(0.01))
+        self._loop.run_until_complete(self._end())
         self._loop.close()
 
     async def _listen(self) -> None:
@@ -131,14 +131,19 @@ class SftpServer:
     def stop(self) -> None:
         """End at once, and every connection with it."""
         if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._end)
+            self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
 
-    def _end(self) -> None:
+    async def _end(self) -> None:
+        """Leave nothing open: neither connections, nor those that are about to be one."""
         self._acceptor.close()
-        for connection in list(self.connections):
-            connection.abort()
-        self._loop.call_later(0.02, self._loop.stop)
+        self.holds = False
+        for _ in range(50):  # until all that is under way has seen the end of its connection
+            for connection in list(self.connections):
+                connection.abort()
+            await asyncio.sleep(0.02)
+            if len(asyncio.all_tasks()) == 1:
+                return
 
     @property
     def known_hosts(self) -> str:
