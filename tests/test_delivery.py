@@ -8,6 +8,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from converter import delivery as module
 from converter.delivery import Delivery, Spool, Throttle, _StoppedError
 from converter.destinations.base import Arrived
-from converter.errors import DestinationError, JobError, TransientError
+from converter.errors import DestinationError, JobError, StoppedError, TransientError
 from converter.journal import Journal, Run, locked
 from converter.parts import Part
 from converter.spec.names import FileName
@@ -25,6 +26,24 @@ from .errors import raises
 from .memory import MemoryDestination, Store
 
 NAME = FileName("data", (1234,), 1_366_545_717, extension=".gz")
+
+
+def test_what_is_done_beside_is_known_before_it_begins() -> None:
+    """Else a signal could come between, and nobody would wait for it."""
+    tasks: list[Future[Any]] = []
+    assert module.aside(lambda: list(tasks), tasks).result() == tasks
+    assert len(tasks) == 1
+
+
+def test_what_could_not_begin_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise StoppedError(15)
+
+    tasks: list[Future[Any]] = []
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(StoppedError):
+        module.aside(lambda: None, tasks)
+    assert tasks == []
 
 
 class Failing(MemoryDestination):

@@ -272,6 +272,7 @@ def test_discarding_twice_and_what_never_was_is_fine(place: Place) -> None:
     part = send(destination, FIRST, b"content")
     destination.discard(FIRST, part.state)
     destination.discard(FIRST, part.state)
+    destination.discard(SECOND, {})  # nobody knows whether it has begun
     assert place.hidden() == set()
     assert not destination.holds(part)
     with pytest.raises(DestinationError):
