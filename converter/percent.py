@@ -5,8 +5,6 @@ A text is null where the one it is made of is. Texts are UTF-8 on either side of
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -48,11 +46,6 @@ def decoded(text: pl.Expr) -> pl.Expr:
     be UTF-8.
     """
     return text.map_batches(_decode, return_dtype=pl.String, is_elementwise=True)
-
-
-def encoded_text(text: str) -> str:
-    """Return one text as `encoded` does a column of them."""
-    return quote(text, safe="")
 
 
 def _encode(texts: pl.Series) -> pl.Series:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from converter.percent import decoded, encoded, encoded_text
+from converter.percent import decoded, encoded
 
 TEXTS = st.lists(st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=12), max_size=12)
 PIECES = ["%", "%4", "%41", "%zz", "%C3", "%A4", "%c3%a4", "%E2%82%AC", "%2541", "a", "4", "ä", "€", "%00"]
@@ -40,12 +40,6 @@ def plainly_decoded(text: str) -> str:
 @given(TEXTS)
 def test_a_column_is_encoded_as_python_does_text_by_text(texts: list[str | None]) -> None:
     assert encode(texts) == [None if text is None else quote(text, safe="") for text in texts]
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.text(st.characters(exclude_categories=["Cs"])))
-def test_one_text_is_encoded_as_a_column_is(text: str) -> None:
-    assert [encoded_text(text)] == encode([text])
 
 
 @settings(max_examples=150, deadline=None)

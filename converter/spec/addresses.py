@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-
-from converter.percent import encoded_text
+from urllib.parse import quote
 
 MACRO = "${DD_UUID}"
 """What Audience Manager replaces in a redirect, by its own ID of the visitor."""
@@ -58,6 +57,6 @@ class SyncAddress:
     @property
     def after(self) -> str:
         """What stands behind the ID."""
-        redirect = f"&redir={encoded_text(self.redirect)}" if self.redirect else ""
+        redirect = f"&redir={quote(self.redirect, safe='')}" if self.redirect else ""
         consent = "" if self.gdpr is None else f"&gdpr={self.gdpr}&gdpr_consent={self.gdpr_consent}"
         return redirect + consent
