@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from converter.convert import Progress, convert
     from converter.doctor import doctor
     from converter.errors import ConverterError
-    from converter.job import Job, SyncJob, Transfer
+    from converter.jobs.job import Job, SyncJob, Transfer
     from converter.match import match
     from converter.report import Report
     from converter.report.matches import Match
@@ -46,9 +46,9 @@ _HOMES = {
     "convert": "convert",
     "Progress": "convert",
     "doctor": "doctor",
-    "Job": "job",
-    "SyncJob": "job",
-    "Transfer": "job",
+    "Job": "jobs.job",
+    "SyncJob": "jobs.job",
+    "Transfer": "jobs.job",
     "match": "match",
     "Match": "report.matches",
     "Report": "report",

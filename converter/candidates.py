@@ -16,7 +16,7 @@ import polars as pl
 from pydantic import ValidationError
 
 from converter import percent
-from converter.sections.ids import Id, IdTypeName
+from converter.jobs.sections.ids import Id, IdTypeName
 from converter.spec.ids import ID_TYPES, TRIMMED
 
 Settings = Mapping[str, Any]

@@ -40,7 +40,8 @@ from converter.errors import (
 )
 from converter.gather import Found, converted_by
 from converter.hold import Hold, fixed, held
-from converter.job import Job
+from converter.jobs.job import Job
+from converter.jobs.sections.output import Output
 from converter.journal import Journal, Past, locked
 from converter.journal import Run as JournalRun
 from converter.ledger import Ledger, most_frequent
@@ -69,7 +70,6 @@ from converter.resume import (
     tell_published,
     visible_of,
 )
-from converter.sections.output import Output
 from converter.sources import find_files
 from converter.spec.ids import ID_TYPES, RECOGNISED
 from converter.spec.names import FileName

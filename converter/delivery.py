@@ -26,7 +26,7 @@ from converter import stops
 from converter.destinations import Owner, Settings, open_destination
 from converter.destinations.base import Arrived, Destination, Incoming
 from converter.errors import LOST, DestinationError, Finding, Reported, StoppedError, TransientError
-from converter.job import Job, Transfer
+from converter.jobs.job import Job, Transfer
 from converter.journal import Journal, Past, Try
 from converter.parts import Part, PartWriter
 from converter.retry import Patience

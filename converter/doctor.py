@@ -10,7 +10,7 @@ from pathlib import Path
 
 from converter.delivery import aside, closed
 from converter.errors import ConverterError, Finding, TransientError
-from converter.job import Job
+from converter.jobs.job import Job
 from converter.plan import files_of, key_of, look_at, room_of, target_of
 from converter.retry import Patience
 from converter.sources import InputFile, find_files

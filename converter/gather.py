@@ -19,7 +19,7 @@ import polars as pl
 
 from converter.engine import Converted, convert_all
 from converter.errors import TooManyRejectsError
-from converter.job import Job
+from converter.jobs.job import Job
 from converter.ledger import Ledger
 from converter.memory import texts_of
 from converter.records import Records, folded

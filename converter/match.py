@@ -29,13 +29,13 @@ import polars as pl
 from converter.candidates import as_it_is, candidates, settings_of
 from converter.engine import all_rows, collected, start
 from converter.errors import ColumnError, ConverterError, EmptyInputError, Finding
+from converter.jobs.sections.ids import Id, IdTypeName
+from converter.jobs.sections.run import Run
+from converter.jobs.sections.table import Input
 from converter.normalise import check_hashing, filled, normalised, recognised, steps_of
 from converter.privacy import masked, numbers_are_ids, personal
 from converter.records import folded
 from converter.report.matches import Collisions, Match, Tried
-from converter.sections.ids import Id, IdTypeName
-from converter.sections.run import Run
-from converter.sections.table import Input
 from converter.sources import Piece, Source, find_files, open_source
 from converter.sources.delimited import DelimitedSource
 from converter.sources.text import as_text, check_id_type

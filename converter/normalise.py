@@ -22,7 +22,7 @@ import polars as pl
 
 from converter import percent
 from converter.errors import ConverterError
-from converter.sections.ids import Id
+from converter.jobs.sections.ids import Id
 from converter.spec.ids import AUTO, FORMS, ID_TYPES, RECOGNISED, TRIMMED, type_of
 
 _HASH = "^[0-9A-Fa-f]{64}$"

@@ -19,10 +19,10 @@ import polars as pl
 from converter.atomic import AtomicFile
 from converter.delivery import aside, closed, destination_of, warnings_of
 from converter.destinations import Destination, Owner
-from converter.document import Document
 from converter.engine import collected, start
 from converter.errors import TAKEN, ConverterError, Finding, Reported, codes_of
-from converter.job import DIGITS, Job
+from converter.jobs.document import Document
+from converter.jobs.job import DIGITS, Job
 from converter.parts import Limits
 from converter.privacy import numbers_are_ids
 from converter.records import Records

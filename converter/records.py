@@ -21,10 +21,10 @@ import polars as pl
 
 from converter import privacy
 from converter.errors import JobError, shown
-from converter.job import Job
+from converter.jobs.job import Job
+from converter.jobs.sections.record import Tokens
 from converter.ledger import Ledger
 from converter.normalise import BYTE_STEPS, check_hashing, filled, recognised, steps_of
-from converter.sections.record import Tokens
 from converter.sources.text import OUT_OF_RANGE, as_text, check_id_type
 from converter.spec import kinds, rules
 from converter.spec.ids import AUTO, ODC_TYPES, RECOGNISED, type_of

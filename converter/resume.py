@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from converter.delivery import Delivery
 from converter.errors import LOST, Reported, ResumeError, StoppedError
-from converter.job import Job
+from converter.jobs.job import Job
 from converter.journal import Journal, Past
 from converter.sources import InputFile
 

@@ -23,10 +23,10 @@ from converter.destinations import Destination, Owner
 from converter.errors import DestinationError, Finding, InputError, JobError, Reported, StoppedError, tell_visible
 from converter.hold import Hold, held
 from converter.inbound import Checked, check_file
-from converter.job import DIGITS, Transfer, identity
+from converter.jobs.job import DIGITS, Transfer, identity
+from converter.jobs.paths import identity_of_path
 from converter.journal import Journal, Run, locked
 from converter.parts import Part
-from converter.paths import identity_of_path
 from converter.resume import fingerprints, next_step, visible_of
 from converter.sources import InputFile
 from converter.spec.names import FileName

@@ -23,7 +23,7 @@ import polars as pl
 from converter.destinations.folder import PARTIAL, FolderDestination
 from converter.errors import DestinationError, EmptyInputError, JobError, TooManyRejectsError
 from converter.gather import Found, converted_by
-from converter.job import SyncJob
+from converter.jobs.job import SyncJob
 from converter.ledger import Ledger, most_frequent
 from converter.percent import encoded
 from converter.plan import concealing, reading

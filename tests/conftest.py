@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from converter import Job, convert, kernel, memory
-from converter.document import merge
+from converter.jobs.document import merge
 from converter.report import Report
 from converter.sources import structure
 

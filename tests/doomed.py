@@ -28,7 +28,7 @@ _SLOW_TO_LOAD = [
     "tests.doomed",
     "typer",
     "converter.cli",
-    "converter.job",
+    "converter.jobs.job",
     "converter.destinations.s3",
     "converter.destinations.ftp",
     "converter.destinations.sftp",

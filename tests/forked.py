@@ -25,7 +25,7 @@ from .doomed import ROOT, Moment, doom
 _SLOW_TO_LOAD = (
     "typer",
     "converter.cli.app",
-    "converter.job",
+    "converter.jobs.job",
     "converter.destinations.s3",
     "converter.destinations.ftp",
     "converter.destinations.sftp",

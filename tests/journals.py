@@ -16,7 +16,7 @@ from typing import Literal, get_args
 import pytest
 
 from converter import Job, convert, send
-from converter.job import DIGITS, Transfer
+from converter.jobs.job import DIGITS, Transfer
 from converter.journal import VERSION
 from converter.send import _digest
 from converter.sources import InputFile

@@ -17,9 +17,9 @@ import pytest
 from converter import Job, convert, doctor
 from converter.destinations import Destination, Owner, ftp
 from converter.destinations.base import Arrived
-from converter.document import merge
 from converter.errors import DestinationError, TransientError
 from converter.hold import Hold, MachineLock
+from converter.jobs.document import merge
 from converter.journal import Journal
 
 from .conftest import TIMESTAMP

@@ -11,8 +11,8 @@ import pytest
 
 from converter import Job
 from converter.destinations import SCHEMES
-from converter.sections.output import Output
-from converter.sections.run import Run
+from converter.jobs.sections.output import Output
+from converter.jobs.sections.run import Run
 
 DOCS = (Path(__file__).parent.parent / "docs" / "delivery.md").read_text()
 ROWS = {

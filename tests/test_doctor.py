@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from converter import Job, convert, doctor
-from converter.document import merge
 from converter.errors import Finding
+from converter.jobs.document import merge
 
 from .conftest import Run
 from .errors import check_named, codes_of

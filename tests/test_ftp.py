@@ -18,7 +18,7 @@ from converter.destinations import Owner, Settings, ftp, open_destination
 from converter.destinations.ftp import ftp_destination
 from converter.destinations.server import Address, cannot
 from converter.errors import DestinationError, JobError, TransientError
-from converter.sections.servers import Ftp
+from converter.jobs.sections.servers import Ftp
 
 from .errors import check_named, codes_of, raises, told
 from .servers.ftp import LOGIN, PASSWORD, USER, DTPHandler, FTPHandler, FtpServer, ftp_server

@@ -14,11 +14,11 @@ from pydantic import BaseModel, ValidationError
 
 from converter import Job
 from converter.cli.convert import _job
-from converter.document import Section, merge, parse_setting
 from converter.errors import JobError
-from converter.sections.output import Output
-from converter.sections.run import Report
-from converter.sections.table import Input
+from converter.jobs.document import Section, merge, parse_setting
+from converter.jobs.sections.output import Output
+from converter.jobs.sections.run import Report
+from converter.jobs.sections.table import Input
 from converter.spec.ids import GLOBAL_DATA_SOURCES
 
 from .errors import check_named, raises

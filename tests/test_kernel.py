@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from converter import kernel
 from converter.compiled import Compiled
 from converter.engine import _Converter
-from converter.job import Job
+from converter.jobs.job import Job
 from converter.memory import Chunk, Text, Views
 from converter.records import Records
 from converter.sources import InputFile, Piece

@@ -138,7 +138,7 @@ WRONG: list[tuple[dict[str, Any], list[str]]] = [
 def test_a_synchronisation_job_that_cannot_be_right_is_refused(
     run: Run, changes: dict[str, Any], named: list[str]
 ) -> None:
-    from converter.document import merge
+    from converter.jobs.document import merge
 
     with raises(JobError, "E-JOB-INVALID", *named):
         Job(**merge(sync_job(run), changes))
@@ -187,7 +187,7 @@ ROUTES = {
 
 def routed(run: Run, content: str, routes: dict[str, Any], **changes: Any) -> Any:
     from converter import convert as convert_
-    from converter.document import merge
+    from converter.jobs.document import merge
 
     run.write(content)
     run.job["output"].pop("dpid", None)
@@ -280,7 +280,7 @@ def test_i1_without_routes_a_mixed_column_is_refused_with_an_example_that_works(
     ],
 )
 def test_routes_that_cannot_be_right_are_refused(run: Run, changes: dict[str, Any], named: list[str]) -> None:
-    from converter.document import merge
+    from converter.jobs.document import merge
 
     job = merge(run.job, {"id": {"type": "auto"}, "output": {"route": {"crm": 1234}}})
     job["output"].pop("dpid")
@@ -361,7 +361,7 @@ def test_a_gathered_line_that_is_too_long_is_rejected_with_all_its_rows(run: Run
     ],
 )
 def test_a_c2c_job_that_cannot_be_right_is_refused(run: Run, changes: dict[str, Any], named: list[str]) -> None:
-    from converter.document import merge
+    from converter.jobs.document import merge
 
     with raises(JobError, "E-JOB-INVALID", *named):
         Job(**merge(sync_job(run, "c2c-id-sync"), changes))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from converter import kernel
 from converter.compiled import Compiled
 from converter.engine import convert_all
-from converter.job import Job
+from converter.jobs.job import Job
 from converter.kernel.calls import SLACK
 from converter.ledger import Ledger
 from converter.records import Records

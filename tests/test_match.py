@@ -23,10 +23,10 @@ from hypothesis import strategies as st
 
 from converter import Match, candidates, match
 from converter.errors import ColumnError, DestinationError, EmptyInputError, InputError, JobError
+from converter.jobs.sections.ids import Id
+from converter.jobs.sections.run import Run
+from converter.jobs.sections.table import Input
 from converter.report.matches import Tried, percent
-from converter.sections.ids import Id
-from converter.sections.run import Run
-from converter.sections.table import Input
 from converter.spec.ids import TRIMMED
 
 from .conftest import Run as Running

@@ -18,9 +18,9 @@ import orjson
 import pytest
 
 from converter import Job, convert, send
-from converter.document import merge
 from converter.errors import DestinationError, ResumeError
-from converter.job import Transfer
+from converter.jobs.document import merge
+from converter.jobs.job import Transfer
 from converter.report import Report
 from converter.spec.names import FileName
 

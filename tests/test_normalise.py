@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from converter import normalise
 from converter.errors import ConverterError
+from converter.jobs.sections.ids import Id
 from converter.normalise import BYTE_STEPS, check_hashing, filled, normalised, steps_of
-from converter.sections.ids import Id
 from converter.spec.ids import ID_TYPES, PLAIN_IN_ID, TRIMMED
 
 from .errors import raises

@@ -142,7 +142,7 @@ BREAKS = {
 @pytest.mark.parametrize("fault", BREAKS.values(), ids=BREAKS)
 @pytest.mark.parametrize("flags", [[], ["--debug"], ["--json"]], ids=str)
 def test_what_nobody_had_thought_of_is_told_by_its_type(fault: str, flags: list[str], folder: Path) -> None:
-    before = f"import converter.job\ndef broken(*_, **__): {fault}\nconverter.job.Job.load = broken"
+    before = f"import converter.jobs.job\ndef broken(*_, **__): {fault}\nconverter.jobs.job.Job.load = broken"
     code, out, error = patched(folder, before, *CONVERT, *flags)
     assert code == 1
     assert SECRET not in out + error
@@ -157,9 +157,9 @@ def test_what_nobody_had_thought_of_is_told_by_its_type(fault: str, flags: list[
 @pytest.mark.parametrize("flags", [[], ["--debug"]], ids=str)
 def test_what_libraries_print_below_python_is_never_shown(flags: list[str], folder: Path) -> None:
     before = (
-        "import os, converter.job\n"
+        "import os, converter.jobs.job\n"
         f"def broken(*_, **__): os.write(2, b'{SECRET}'); raise ValueError\n"
-        "converter.job.Job.load = broken"
+        "converter.jobs.job.Job.load = broken"
     )
     code, _, error = patched(folder, before, *CONVERT, *flags)
     assert code == 1
@@ -169,14 +169,14 @@ def test_what_libraries_print_below_python_is_never_shown(flags: list[str], fold
 
 def test_what_a_destructor_raises_is_no_line_of_its_own(folder: Path) -> None:
     before = (
-        "import converter.job\n"
-        "load = converter.job.Job.load\n"
+        "import converter.jobs.job\n"
+        "load = converter.jobs.job.Job.load\n"
         "class Lost:\n"
         f"    def __del__(self): raise ValueError({SECRET!r})\n"
         "def lossy(*a, **b):\n"
         "    Lost()\n"
         "    return load(*a, **b)\n"
-        "converter.job.Job.load = lossy"
+        "converter.jobs.job.Job.load = lossy"
     )
     assert patched(folder, before, *CONVERT, "--progress", "off") == (0, "", "")
 

@@ -10,10 +10,10 @@ import pytest
 from pydantic import Field
 
 from converter import Job, convert
-from converter.document import Section, merge, path_keys
 from converter.errors import JobError
-from converter.job import Transfer
-from converter.sections.output import Output
+from converter.jobs.document import Section, merge, path_keys
+from converter.jobs.job import Transfer
+from converter.jobs.sections.output import Output
 from converter.sources import find_files
 
 from .errors import raises

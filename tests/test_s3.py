@@ -22,7 +22,7 @@ from converter.destinations import Settings, open_destination
 from converter.destinations.base import Arrived
 from converter.destinations.s3 import S3Destination
 from converter.errors import DestinationError, JobError, TransientError
-from converter.sections.servers import S3
+from converter.jobs.sections.servers import S3
 from converter.spec.names import FileName
 
 from .errors import check_named, codes_of, raises, told

@@ -16,9 +16,9 @@ import pytest
 
 from converter import send
 from converter.delivery import Delivery
-from converter.document import merge
 from converter.errors import DestinationError, InputError, JobError
-from converter.job import Transfer
+from converter.jobs.document import merge
+from converter.jobs.job import Transfer
 from converter.journal import Journal, locked
 from converter.send import _journal_path
 from converter.sources import InputFile

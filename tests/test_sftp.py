@@ -19,7 +19,7 @@ import pytest
 
 from converter.destinations.sftp import sftp_destination
 from converter.errors import DestinationError, JobError, TransientError
-from converter.sections.servers import Sftp
+from converter.jobs.sections.servers import Sftp
 
 from .errors import check_named, codes_of, raises, told
 from .servers.place import OWNER, findings_of

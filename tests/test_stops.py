@@ -82,7 +82,16 @@ def parts(folder: Path) -> set[str]:
 @each_signal
 @pytest.mark.parametrize(
     "module",
-    ["converter.cli.command", "json", "typer", "converter.job", "pydantic", "polars", "converter.convert", "orjson"],
+    [
+        "converter.cli.command",
+        "json",
+        "typer",
+        "converter.jobs.job",
+        "pydantic",
+        "polars",
+        "converter.convert",
+        "orjson",
+    ],
 )
 def test_a_signal_while_modules_are_loaded_ends_the_command(module: str, number: signal.Signals, folder: Path) -> None:
     before = (

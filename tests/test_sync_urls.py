@@ -25,7 +25,6 @@ from hypothesis import strategies as st
 
 import converter
 from converter import SyncJob, sync_urls
-from converter.document import merge
 from converter.errors import (
     ConverterError,
     DestinationError,
@@ -35,6 +34,7 @@ from converter.errors import (
     LedgerError,
     TooManyRejectsError,
 )
+from converter.jobs.document import merge
 from converter.ledger import Ledger
 from converter.sources import InputFile
 from converter.spec.addresses import MACRO, SyncAddress

@@ -27,8 +27,8 @@ import pytest
 
 from converter import Job, convert, stops
 from converter.destinations import s3_client
-from converter.document import merge
 from converter.errors import ConverterError, DestinationError, InputError, ResumeError, StoppedError, TransientError
+from converter.jobs.document import merge
 from converter.journal import Journal
 
 from .conftest import TIMESTAMP, Run

@@ -13,7 +13,7 @@ from converter.cli.outcome import Messages, Outcome, Work
 from converter.cli.progress import Mode, showing
 
 if TYPE_CHECKING:
-    from converter.job import Job
+    from converter.jobs.job import Job
 
 
 def convert(
@@ -141,8 +141,8 @@ def _planned(job: Job) -> Outcome:
 
 def _job(job_file: str | None, flags: dict[str, Any], settings: Iterable[str]) -> Job:
     """Make the job of file, flags and settings; a first argument that is no job file is the input."""
-    from converter.document import changes_of, merge
-    from converter.job import Job
+    from converter.jobs.document import changes_of, merge
+    from converter.jobs.job import Job
 
     changes: dict[str, Any] = {}
     for key, value in flags.items():

@@ -33,8 +33,8 @@ def doctor(
 
 def _looked(job_file: str, settings: Iterable[str], messages: Messages) -> Outcome:
     del messages
-    from converter.document import changes_of
-    from converter.job import Job
+    from converter.jobs.document import changes_of
+    from converter.jobs.job import Job
 
     job = Job.load(job_file, changes_of(settings))
     machine.before_loading(job.run.threads)

@@ -77,8 +77,8 @@ def _compared(
     *,
     headless: tuple[bool, bool],
 ) -> Outcome:
-    from converter.document import changes_of, merge
-    from converter.job import Comparison
+    from converter.jobs.document import changes_of, merge
+    from converter.jobs.job import Comparison
 
     asked = Comparison(id_type=id_type, **merge(files, changes_of(settings)))
     machine.before_loading(asked.run.threads)

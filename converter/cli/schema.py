@@ -23,7 +23,7 @@ def schema(
 
 def _made(messages: Messages) -> Outcome:
     del messages
-    from converter.job import Job
+    from converter.jobs.job import Job
 
     made = Job.model_json_schema()
     return Outcome(fields={"schema": made}, show=partial(_show, made), everything=True)

@@ -63,8 +63,8 @@ def _sent(
     resume: bool,
     quiet: bool,
 ) -> Outcome:
-    from converter.document import changes_of, merge
-    from converter.job import Transfer
+    from converter.jobs.document import changes_of, merge
+    from converter.jobs.job import Transfer
 
     changes = merge(changes, changes_of(settings))
     transfer = Transfer.load(job_file, changes) if job_file else Transfer(**merge({"output": {}}, changes))

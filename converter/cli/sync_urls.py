@@ -16,7 +16,7 @@ from converter.cli.streams import failure_of
 from converter.errors import Finding, JobError
 
 if TYPE_CHECKING:
-    from converter.job import SyncJob
+    from converter.jobs.job import SyncJob
     from converter.ledger import Ledger
 
 
@@ -109,8 +109,8 @@ def _written(
 
 def _job(tables: list[str], job_file: str | None, flags: dict[str, Any], settings: list[str]) -> SyncJob:
     """Make the job of file, flags and settings; a first argument that is a job file is taken for it."""
-    from converter.document import changes_of, merge
-    from converter.job import SyncJob
+    from converter.jobs.document import changes_of, merge
+    from converter.jobs.job import SyncJob
 
     if job_file is None and tables and tables[0].endswith(".toml"):
         job_file, *tables = tables

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 from converter.destinations.base import Destination
 from converter.destinations.folder import FolderDestination
 from converter.destinations.partials import Owner
-from converter.document import mask_password
 from converter.errors import JobError, nearest
-from converter.sections.servers import S3, Ftp, Sftp
+from converter.jobs.document import mask_password
+from converter.jobs.sections.servers import S3, Ftp, Sftp
 
 __all__ = ["SCHEMES", "Destination", "Owner", "Settings", "open_destination"]
 

@@ -26,7 +26,7 @@ from converter.destinations.named import Files, Look, NamedDestination
 from converter.destinations.partials import Owner
 from converter.destinations.server import RIGHTS_HINT, SPACE_HINT, Address, cannot, network_error
 from converter.errors import DestinationError, JobError, TransientError
-from converter.sections.servers import Ftp
+from converter.jobs.sections.servers import Ftp
 
 _SLICE_BYTES = 64 << 10  # the time-out is for each slice: large blocks may take longer on a slow line
 _GOODBYE_SECONDS = 5.0  # how long to wait for what a server need not say

@@ -31,9 +31,9 @@ from isal import isal_zlib
 from converter.destinations.base import Arrived
 from converter.destinations.partials import Owner, found_of
 from converter.destinations.s3_bucket import Bucket, Object, Proof, Upload, base64_of
-from converter.document import mask_password
 from converter.errors import DestinationError, Finding, JobError, TransientError, has_errors
-from converter.sections.servers import S3
+from converter.jobs.document import mask_password
+from converter.jobs.sections.servers import S3
 from converter.spec.environments import key
 from converter.spec.names import FileName
 

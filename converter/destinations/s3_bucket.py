@@ -16,7 +16,7 @@ from isal import isal_zlib
 from converter.destinations.s3_client import Client, open_client
 from converter.destinations.s3_errors import FOREIGN, NO_UPLOAD, NOT_THERE, code_of, is_unseen, mapped
 from converter.errors import TransientError
-from converter.sections.servers import S3
+from converter.jobs.sections.servers import S3
 
 _READ_BYTES = 1 << 20
 _MD5 = re.compile(r"[0-9a-f]{32}")

@@ -16,7 +16,7 @@ from botocore.exceptions import InvalidEndpointConfigurationError, NoCredentials
 from botocore.session import Session
 
 from converter._version import __version__
-from converter.sections.servers import S3
+from converter.jobs.sections.servers import S3
 
 Client: TypeAlias = Any
 """A client of boto3, which makes its methods when it runs."""

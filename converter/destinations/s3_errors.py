@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from converter.errors import DestinationError, TransientError, shown
-from converter.sections.servers import S3
+from converter.jobs.sections.servers import S3
 
 FOREIGN: tuple[type[Exception], ...] = (ClientError, BotoCoreError, ResponseParserError)
 """All that boto3's calls raise."""

@@ -30,7 +30,7 @@ from converter.destinations.named import Files, Look, NamedDestination
 from converter.destinations.partials import Owner
 from converter.destinations.server import RIGHTS_HINT, SPACE_HINT, Address, cannot, network_error
 from converter.errors import DestinationError, JobError, TransientError
-from converter.sections.servers import Sftp
+from converter.jobs.sections.servers import Sftp
 
 _PORT = 22
 _CHUNK_BYTES = 32 << 10  # what all servers take at once

@@ -15,9 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from converter.document import mask_password
 from converter.errors import ColumnError, InputError, JobError, nearest, shown
-from converter.sections.table import Format, Input
+from converter.jobs.document import mask_password
+from converter.jobs.sections.table import Format, Input
 from converter.sources.base import BadRow, InputFile, Piece, Rows, Source, damaged, lost
 from converter.sources.delimited import DelimitedSource
 from converter.sources.ndjson import NdjsonSource

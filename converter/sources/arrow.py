@@ -8,7 +8,7 @@ from functools import partial
 import pyarrow as pa
 
 from converter.errors import InputError
-from converter.sections.table import Input
+from converter.jobs.sections.table import Input
 from converter.sources.base import InputFile
 from converter.sources.tables import Batch, TableSource, telling
 

@@ -19,7 +19,7 @@ import orjson
 import polars as pl
 
 from converter.errors import InputError
-from converter.sections.table import Input
+from converter.jobs.sections.table import Input
 from converter.sources.base import LOOK_BYTES, BadRow, InputFile, Piece, Rows
 from converter.sources.streams import TextStream
 from converter.sources.structure import is_utf8

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from converter.errors import InputError
-from converter.sections.table import Input
+from converter.jobs.sections.table import Input
 from converter.sources import tables
 from converter.sources.base import InputFile
 from converter.sources.tables import Batch, TableSource, telling

@@ -18,7 +18,7 @@ from OpenSSL import SSL
 
 from converter.destinations import Destination, Owner
 from converter.destinations.ftp import ftp_destination
-from converter.sections.servers import Ftp
+from converter.jobs.sections.servers import Ftp
 
 from .place import OWNER, FolderPlace
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from converter.destinations import Destination
 from converter.destinations.sftp import sftp_destination
-from converter.sections.servers import Sftp
+from converter.jobs.sections.servers import Sftp
 
 from .place import OWNER, FolderPlace
 from .process import Program, program, shared

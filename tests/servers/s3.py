@@ -22,7 +22,7 @@ from moto.server import ThreadedMotoServer
 
 from converter.destinations import Owner
 from converter.destinations.s3 import S3Destination
-from converter.sections.servers import S3
+from converter.jobs.sections.servers import S3
 
 from .place import OWNER
 from .process import program, shared

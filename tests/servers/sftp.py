@@ -15,7 +15,7 @@ import asyncssh
 
 from converter.destinations import Destination, Owner
 from converter.destinations.sftp import sftp_destination
-from converter.sections.servers import Sftp
+from converter.jobs.sections.servers import Sftp
 
 from .place import OWNER, FolderPlace
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from converter.destinations import Destination
 from converter.destinations.ftp import ftp_destination
-from converter.sections.servers import Ftp
+from converter.jobs.sections.servers import Ftp
 
 from .ftp import PASSWORD, authority
 from .place import OWNER, FolderPlace

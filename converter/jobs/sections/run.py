@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from converter.document import Name, PathText, Section, as_list, no_truth, parse_size
-from converter.paths import PathKey, is_url
+from converter.jobs.document import Name, PathText, Section, as_list, no_truth, parse_size
+from converter.jobs.paths import PathKey, is_url
 
 
 class Privacy(Section):

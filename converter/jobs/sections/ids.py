@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from converter.document import Name, Section, no_truth
+from converter.jobs.document import Name, Section, no_truth
 from converter.spec.ids import ID_TYPES, Case, type_of
 
 IdTypeName = Literal["crm", "uuid", "gaid", "idfa", "rida", "maid", "tifa", "fire", "lgudid", "vizio", "hashed_email"]

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from converter.document import PathText, Section, flag_for, mask_password, no_truth, parse_size
 from converter.errors import JobError
-from converter.paths import PathKey, expand_home, is_url, malformed
+from converter.jobs.document import PathText, Section, flag_for, mask_password, no_truth, parse_size
+from converter.jobs.paths import PathKey, expand_home, is_url, malformed
 from converter.spec.environments import Environment, place
 from converter.spec.ids import GLOBAL_DATA_SOURCES
 from converter.spec.limits import (

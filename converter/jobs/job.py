@@ -11,15 +11,15 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from converter.document import Document, Section, flag_for, path_keys
 from converter.errors import Finding
-from converter.paths import identity_of_path, is_url
-from converter.sections.ids import Id, IdTypeName, Sync, UserId
-from converter.sections.output import Output, Pgp, Where
-from converter.sections.record import Record, Signal, Tokens
-from converter.sections.run import Privacy, Report, Run
-from converter.sections.servers import S3, Ftp, Sftp
-from converter.sections.table import Input
+from converter.jobs.document import Document, Section, flag_for, path_keys
+from converter.jobs.paths import identity_of_path, is_url
+from converter.jobs.sections.ids import Id, IdTypeName, Sync, UserId
+from converter.jobs.sections.output import Output, Pgp, Where
+from converter.jobs.sections.record import Record, Signal, Tokens
+from converter.jobs.sections.run import Privacy, Report, Run
+from converter.jobs.sections.servers import S3, Ftp, Sftp
+from converter.jobs.sections.table import Input
 from converter.spec.environments import BETA_WARNING, FTP_WARNING
 from converter.spec.ids import GLOBAL_DATA_SOURCES, ID_TYPES, ODC_TYPES
 from converter.spec.names import MOST_STEM_BYTES, Extension, FileName

@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from converter.document import PathText, Section, no_truth, parse_size
-from converter.paths import PathKey
+from converter.jobs.document import PathText, Section, no_truth, parse_size
+from converter.jobs.paths import PathKey
 
 
 class S3(Section):
