@@ -19,7 +19,7 @@ import pyarrow as pa
 from benchmarks import published
 from benchmarks.table import table
 from benchmarks.workloads import SEED
-from converter.privacy import numbers_are_ids, personal
+from converter.columns.privacy import numbers_are_ids, personal
 from converter.spec.rules import PERSONAL
 
 SURVEYED = 1000

@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 from pydantic import ValidationError
 
-from converter import percent
+from converter.columns import percent
 from converter.jobs.sections.ids import Id, IdTypeName
 from converter.spec.ids import ID_TYPES, TRIMMED
 

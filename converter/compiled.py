@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from converter.columns.buffers import Text, chunks_of
 from converter.kernel import layout
 from converter.kernel.calls import SLACK, Form, Lines, Loops, Signal
 from converter.ledger import Ledger
-from converter.memory import Text, chunks_of
 from converter.records import Records
 from converter.sources import lost
 from converter.sources.delimited import Block, DelimitedSource

@@ -17,11 +17,11 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from converter.columns.buffers import texts_of
 from converter.engine import Converted, convert_all
 from converter.errors import TooManyRejectsError
 from converter.jobs.job import Job
 from converter.ledger import Ledger
-from converter.memory import texts_of
 from converter.records import Records, folded
 from converter.sources import InputFile, Source
 from converter.spec import rules

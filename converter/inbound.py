@@ -22,8 +22,8 @@ import numpy.typing as npt
 import polars as pl
 from isal import isal_zlib
 
+from converter.columns.privacy import personal
 from converter.errors import InputError, shown
-from converter.privacy import personal
 from converter.spec.files import (
     BLANK,
     BYTE_ORDER_MARK,

@@ -15,9 +15,9 @@ class Ledger:
     `read` counts records found in the input itself (its bytes, its footer); it is never derived from what
     came through the pipeline, so that a row lost on the way shows. `rejected` are rows that break a rule, `skipped`
     those that break none and have nothing to send. The keys of the counters are names of rules in
-    `converter.spec.rules`, those of `ids_changed` names of steps in `converter.normalise`, those of `id_types` types
-    of IDs, where they are told apart. `written` counts rows, and `lines` what is written of them: less, where rows are
-    gathered.
+    `converter.spec.rules`, those of `ids_changed` names of steps in `converter.columns.normalize`, those of `id_types`
+    types of IDs, where they are told apart. `written` counts rows, `lines` what is written of them: less, where rows
+    are gathered.
     """
 
     read: int = 0

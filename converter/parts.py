@@ -30,8 +30,8 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 from isal import isal_zlib
 
+from converter.columns.buffers import Text
 from converter.errors import EncryptionError, ResumeError
-from converter.memory import Text
 from converter.spec.limits import LINE_BYTES
 
 _BLOCK_BYTES = 1 << 20

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import polars as pl
 
 from converter.atomic import AtomicFile
+from converter.columns.privacy import numbers_are_ids
 from converter.delivery import aside, closed, destination_of, warnings_of
 from converter.destinations import Destination, Owner
 from converter.engine import collected, start
@@ -24,7 +25,6 @@ from converter.errors import TAKEN, ConverterError, Finding, Reported, codes_of
 from converter.jobs.document import Document
 from converter.jobs.job import DIGITS, Job
 from converter.parts import Limits
-from converter.privacy import numbers_are_ids
 from converter.records import Records
 from converter.retry import Patience
 from converter.sources import InputFile, Source, find_files, open_source

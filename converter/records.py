@@ -19,13 +19,13 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from converter import privacy
+from converter.columns import privacy
+from converter.columns.normalize import BYTE_STEPS, check_hashing, filled, recognised, steps_of
+from converter.columns.text import OUT_OF_RANGE, as_text, check_id_type
 from converter.errors import JobError, shown
 from converter.jobs.job import Job
 from converter.jobs.sections.record import Tokens
 from converter.ledger import Ledger
-from converter.normalise import BYTE_STEPS, check_hashing, filled, recognised, steps_of
-from converter.sources.text import OUT_OF_RANGE, as_text, check_id_type
 from converter.spec import kinds, rules
 from converter.spec.ids import AUTO, ODC_TYPES, RECOGNISED, type_of
 from converter.spec.kinds import FILE_KINDS, FileKind

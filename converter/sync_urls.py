@@ -20,12 +20,12 @@ from typing import BinaryIO, Literal
 
 import polars as pl
 
+from converter.columns.percent import encoded
 from converter.destinations.folder import PARTIAL, FolderDestination
 from converter.errors import DestinationError, EmptyInputError, JobError, TooManyRejectsError
 from converter.gather import Found, converted_by
 from converter.jobs.job import SyncJob
 from converter.ledger import Ledger, most_frequent
-from converter.percent import encoded
 from converter.plan import concealing, reading
 from converter.spec.addresses import SyncAddress
 from converter.spec.kinds import FileKind, Signal

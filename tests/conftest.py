@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from converter import Job, convert, kernel, memory
+from converter import Job, convert, kernel
+from converter.columns import buffers as memory
 from converter.jobs.document import merge
 from converter.report import Report
 from converter.sources import structure

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from converter import kernel, privacy
+from converter import kernel
+from converter.columns import privacy
 from converter.compiled import Compiled
 from converter.errors import JobError
 from converter.records import Records

@@ -15,8 +15,8 @@ import typer.main
 
 from converter import Job, convert
 from converter.cli.app import app
+from converter.columns.normalize import normalised, steps_of
 from converter.jobs.sections.ids import Id
-from converter.normalise import normalised, steps_of
 from converter.spec.ids import GLOBAL_DATA_SOURCES, ID_TYPES, RECOGNISED
 from converter.spec.rules import id_rules
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-from converter.memory import Bytes, Pool
+from converter.columns.buffers import Bytes, Pool
 
 
 def address(memory: Bytes) -> int:

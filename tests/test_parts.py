@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from converter import memory
-from converter.memory import texts_of
+from converter.columns import buffers as memory
+from converter.columns.buffers import texts_of
 from converter.parts import Cutter, Level, Limits, Packer, Part, compress
 
 from .conftest import Run

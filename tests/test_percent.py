@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from converter.percent import decoded, encoded
+from converter.columns.percent import decoded, encoded
 
 TEXTS = st.lists(st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=12), max_size=12)
 PIECES = ["%", "%4", "%41", "%zz", "%C3", "%A4", "%c3%a4", "%E2%82%AC", "%2541", "a", "4", "ä", "€", "%00"]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from benchmarks import privacy as measured
 from benchmarks import published
-from converter.privacy import accounts, are_personal, cards, masked, numbers_are_ids, personal, phones, values
+from converter.columns.privacy import accounts, are_personal, cards, masked, numbers_are_ids, personal, phones, values
 from converter.spec.ids import TRIMMED
 from converter.spec.rules import PERSONAL
 

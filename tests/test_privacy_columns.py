@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converter.privacy import columns, named_personal
+from converter.columns.privacy import columns, named_personal
 
 PERSONAL_COLUMNS = {
     "a first name": [

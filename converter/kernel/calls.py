@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from converter.columns.buffers import Chunk, Pool
 from converter.kernel import layout
-from converter.memory import Chunk, Pool
 
 if TYPE_CHECKING:  # which brings LLVM along
     from converter.kernel.machine import Code

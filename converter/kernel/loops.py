@@ -522,7 +522,7 @@ def _has_form_of_personal(start, length, cards):
 def _may_be_personal(start, length, cards):
     """Say whether a text that some bytes follow may be personal data that has no at sign, and so must be judged.
 
-    `cards` says whether a bare number may be one of a card. Whatever `converter.privacy` takes for personal data is
+    `cards` says whether a bare number may be one of a card. Whatever `columns.privacy` takes for personal data is
     found; most else is not, and nearly all of that is cleared by its few digits.
     """
     if length > _WINDOW:

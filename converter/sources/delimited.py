@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 import polars as pl
 
+from converter.columns.buffers import Pool
 from converter.errors import InputError
 from converter.jobs.sections.table import Input
 from converter.kernel.layout import SLACK
-from converter.memory import Pool
 from converter.sources.base import LOOK_BYTES, BadRow, InputFile, Piece, Rows
 from converter.sources.streams import TextStream
 from converter.sources.structure import Bad, Bytes, Row, Structure

@@ -1,6 +1,6 @@
 """Columns of Arrow become columns of Polars: those that a job uses, and only after they are validated.
 
-`type_of` says which type a column has here, which is that of its text form (`converter.sources.text`), and `series_of`
+`type_of` says which type a column has here, which is that of its text form (`converter.columns.text`), and `series_of`
 makes the column. A few are held as something simpler than their type: times of the day as nanoseconds (Int64), and
 decimals that Polars has no room for as text. Their values may lie outside of what Polars lets a time or a decimal be.
 A missing text may be null or empty, which is the same to all that comes after.

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from converter.privacy.forms import Truths, as_bytes
+from converter.columns.privacy.forms import Truths, as_bytes
 
 SHORTEST, LONGEST = 13, 19
 """Digits of a card."""

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from converter import normalise
+from converter.columns import normalize
+from converter.columns.normalize import BYTE_STEPS, check_hashing, filled, normalised, steps_of
 from converter.errors import ConverterError
 from converter.jobs.sections.ids import Id
-from converter.normalise import BYTE_STEPS, check_hashing, filled, normalised, steps_of
 from converter.spec.ids import ID_TYPES, PLAIN_IN_ID, TRIMMED
 
 from .errors import raises
@@ -114,7 +114,7 @@ def test_the_steps_are_those_of_the_settings_and_in_the_order_that_is_told() -> 
         names == list(PLAIN) == list(SETTINGS) == [name for name in Id.model_fields if name not in ("column", "type")]
     )
     assert ", ".join(names) in " ".join((Id.__doc__ or "").split())
-    told = re.findall(r"^\d\. ([a-z_, ]+):", normalise.__doc__ or "", re.MULTILINE)
+    told = re.findall(r"^\d\. ([a-z_, ]+):", normalize.__doc__ or "", re.MULTILINE)
     assert ", ".join(told).split(", ") == names
 
 
@@ -274,6 +274,6 @@ def test_many_are_hashed_in_the_streaming_engine() -> None:
 
 def test_that_hashing_is_right_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     check_hashing()
-    monkeypatch.setattr(normalise, "_hashed", lambda text, of_address: text.str.reverse())
+    monkeypatch.setattr(normalize, "_hashed", lambda text, of_address: text.str.reverse())
     with raises(ConverterError, "E-HASH-CHECK", ADDRESS, HASH):
         check_hashing()

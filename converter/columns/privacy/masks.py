@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from converter.privacy.forms import AT_SIGNS
+from converter.columns.privacy.forms import AT_SIGNS
 
 
 def masked(text: pl.Expr) -> pl.Expr:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from converter.privacy.forms import Truths, contain, of_form
+from converter.columns.privacy.forms import Truths, contain, of_form
 
 if TYPE_CHECKING:
     from phonenumbers import PhoneMetadata

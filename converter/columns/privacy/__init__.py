@@ -9,8 +9,8 @@
 
 from __future__ import annotations
 
-from converter.privacy.columns import named_personal
-from converter.privacy.masks import masked
-from converter.privacy.values import are_personal, numbers_are_ids, personal
+from converter.columns.privacy.columns import named_personal
+from converter.columns.privacy.masks import masked
+from converter.columns.privacy.values import are_personal, numbers_are_ids, personal
 
 __all__ = ["are_personal", "masked", "named_personal", "numbers_are_ids", "personal"]

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from converter import percent
+from converter.columns import percent
 from converter.errors import ConverterError
 from converter.jobs.sections.ids import Id
 from converter.spec.ids import AUTO, FORMS, ID_TYPES, RECOGNISED, TRIMMED, type_of

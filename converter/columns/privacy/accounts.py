@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from converter.privacy.forms import Truths, as_bytes, of_form
+from converter.columns.privacy.forms import Truths, as_bytes, of_form
 
 REGISTERED = {
     15: "NO",

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from converter.privacy import accounts, cards, phones
-from converter.privacy.forms import AT_SIGNS, Judge, contain, of_form
+from converter.columns.privacy import accounts, cards, phones
+from converter.columns.privacy.forms import AT_SIGNS, Judge, contain, of_form
 from converter.spec.ids import TRIMMED
 from converter.spec.rules import PERSONAL
 
