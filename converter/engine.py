@@ -14,6 +14,7 @@ import contextlib
 import functools
 import itertools
 import os
+import signal
 import sys
 import threading
 from collections import deque
@@ -337,6 +338,10 @@ def start() -> None:
             "Start processes by 'spawn' or 'forkserver': multiprocessing.get_context(\"spawn\").",
         )
     _process = _process or os.getpid()
+    # Polars, once imported, catches SIGINT also where it is ignored (`nohup`, background jobs), and ends queries by it.
+    with contextlib.suppress(ValueError):  # threads other than the main one cannot set that
+        if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
     _start()
 
 

@@ -340,3 +340,19 @@ def connecting(sock, address):
     open('asked', 'w').close()
 socket.socket.connect = connecting
 """
+
+
+def test_a_signal_that_is_ignored_stays_so_while_polars_works() -> None:
+    """As after `nohup`, and in background jobs of a shell."""
+    code = (
+        "import os, signal, threading, time\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "import polars as pl\n"
+        "from converter.engine import start\n"
+        "start()\n"
+        "threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT]).start()\n"
+        "frame = pl.LazyFrame({'a': [1]}).map_batches(lambda frame: time.sleep(1) or frame)\n"
+        "print(frame.collect().height)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (0, "1\n"), ended.stderr
