@@ -31,11 +31,11 @@ _STAGES = {
     "hand over": [
         "converter.compiled.chunks_of",
         "converter.compiled.Compiled.text_of",
-        "converter.parts.Cutter.feed",
-        "converter.parts.Cutter.finish",
+        "converter.parts.packer.Cutter.feed",
+        "converter.parts.packer.Cutter.finish",
     ],
-    "compress": ["converter.parts.compress"],
-    "write": ["converter.parts._Open.write", "converter.destinations.folder._FolderPart.finish"],
+    "compress": ["converter.parts.packer.compress"],
+    "write": ["converter.parts.packer._Open.write", "converter.destinations.folder._FolderPart.finish"],
 }
 _REST = "engine's threads, and the rest"
 

@@ -45,7 +45,7 @@ from converter.jobs.sections.output import Output
 from converter.journal import Journal, Past, locked
 from converter.journal import Run as JournalRun
 from converter.ledger import Ledger, most_frequent
-from converter.parts import Buffer, Cutter, Filter, Packer, Part, PartWriter, Planned
+from converter.parts.packer import Buffer, Cutter, Filter, Packer, Part, PartWriter, Planned
 from converter.plan import (
     Moment,
     Plan,
@@ -76,7 +76,7 @@ from converter.spec.names import FileName
 from converter.spec.rules import CASE_COLLISION, hint_of
 
 if TYPE_CHECKING:
-    from converter.pgp import Key
+    from converter.parts.pgp import Key
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,7 @@ def _compressor(plan: Plan) -> str:
 
 def _encrypting(key: Key) -> Callable[[Callable[[Buffer], None]], Filter]:
     """Return what makes the filter of a part."""
-    from converter.pgp import Encryption  # here, since few ask for it
+    from converter.parts.pgp import Encryption  # here, since few ask for it
 
     return partial(Encryption, key)
 

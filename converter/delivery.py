@@ -28,7 +28,7 @@ from converter.destinations.base import Arrived, Destination, Incoming
 from converter.errors import LOST, DestinationError, Finding, Reported, StoppedError, TransientError
 from converter.jobs.job import Job, Transfer
 from converter.journal import Journal, Past, Try
-from converter.parts import Part, PartWriter
+from converter.parts.packer import Part, PartWriter
 from converter.retry import Patience
 from converter.spec.names import FileName
 

@@ -33,7 +33,7 @@ import orjson
 from converter.atomic import AtomicFile, make_folder, sync_folder
 from converter.destinations.base import Arrived
 from converter.errors import DestinationError, JobError
-from converter.parts import Part, Planned
+from converter.parts.packer import Part, Planned
 
 VERSION = 1
 _LOCK = ".lock"

@@ -24,7 +24,7 @@ from converter.engine import collected, start
 from converter.errors import TAKEN, ConverterError, Finding, Reported, codes_of
 from converter.jobs.document import Document
 from converter.jobs.job import DIGITS, Job
-from converter.parts import Limits
+from converter.parts.packer import Limits
 from converter.records import Records
 from converter.retry import Patience
 from converter.sources import InputFile, Source, find_files, open_source
@@ -32,7 +32,7 @@ from converter.spec.kinds import FileKind
 from converter.spec.names import FileName
 
 if TYPE_CHECKING:
-    from converter.pgp import Key
+    from converter.parts.pgp import Key
 
 MOST_SECONDS = 100  # that are looked at for one that is free
 _SURVEYED = 1_000  # rows: the first ones tell what kind of numbers IDs are
@@ -134,7 +134,7 @@ def key_of(job: Job) -> Key | None:
     """Return the key that parts are encrypted for, if they are. Raises `EncryptionError` where that cannot be done."""
     if job.pgp.key is None or job.output.compression != "pgp":
         return None
-    from converter.pgp import read_key  # here, since few ask for it
+    from converter.parts.pgp import read_key  # here, since few ask for it
 
     return read_key(job.pgp.key)
 

@@ -20,7 +20,7 @@ from converter.journal import Journal, Past
 from converter.sources import InputFile
 
 if TYPE_CHECKING:
-    from converter.pgp import Key
+    from converter.parts.pgp import Key
 
 Step: TypeAlias = Literal["begin", "go on", "nothing"]
 

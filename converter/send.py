@@ -26,7 +26,7 @@ from converter.inbound import Checked, check_file
 from converter.jobs.job import DIGITS, Transfer, identity
 from converter.jobs.paths import identity_of_path
 from converter.journal import Journal, Run, locked
-from converter.parts import Part
+from converter.parts.packer import Part
 from converter.resume import fingerprints, next_step, visible_of
 from converter.sources import InputFile
 from converter.spec.names import FileName

@@ -18,7 +18,7 @@ from benchmarks.machine import Machine
 from benchmarks.measure import Measurement, outputs
 from benchmarks.results import Comparison, Measured, Scaling, comparison_path, read, scaling_path
 from benchmarks.workloads import WORKLOADS, Input
-from converter import parts
+from converter.parts import packer as parts
 
 ROWS = 20_000
 

@@ -19,7 +19,7 @@ from converter.delivery import Delivery, Spool, Throttle, _StoppedError
 from converter.destinations.base import Arrived
 from converter.errors import DestinationError, JobError, StoppedError, TransientError
 from converter.journal import Journal, Run, locked
-from converter.parts import Part
+from converter.parts.packer import Part
 from converter.spec.names import FileName
 
 from .errors import raises

@@ -23,7 +23,6 @@ ROOMS = [
     "spill",
     "records",
     "parts",
-    "pgp",
     "compiled",
     "engine",
     "gather",

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from converter.columns import buffers as memory
 from converter.columns.buffers import texts_of
-from converter.parts import Cutter, Level, Limits, Packer, Part, compress
+from converter.parts.packer import Cutter, Level, Limits, Packer, Part, compress
 
 from .conftest import Run
 

@@ -21,14 +21,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from converter import Job, convert, doctor, pgp
+from converter import Job, convert, doctor
 from converter.cli import preview
 from converter.destinations.folder import _FolderPart
 from converter.errors import DestinationError, EncryptionError, JobError, ResumeError
 from converter.journal import Journal
 from converter.journal import Run as JournalRun
-from converter.parts import _ENVELOPE, Buffer, Cutter, Limits, Packer, Part
-from converter.pgp import Encryption, Key, read_key
+from converter.parts import pgp
+from converter.parts.packer import _ENVELOPE, Buffer, Cutter, Limits, Packer, Part
+from converter.parts.pgp import Encryption, Key, read_key
 from converter.plan import plan
 
 from .conftest import TIMESTAMP, Run

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from converter import convert, parts
+from converter import convert
 from converter.delivery import Delivery
 from converter.errors import (
     DestinationError,
@@ -30,6 +30,7 @@ from converter.errors import (
     TooManyRejectsError,
 )
 from converter.journal import Journal
+from converter.parts import packer as parts
 from converter.plan import plan
 from converter.spec.names import FileName
 

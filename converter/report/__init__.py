@@ -13,7 +13,7 @@ from converter.atomic import AtomicFile
 from converter.errors import DestinationError, Finding
 from converter.gather import Found
 from converter.ledger import Ledger
-from converter.parts import Part
+from converter.parts.packer import Part
 
 SCHEMA_VERSION = 1
 Outcome = Literal["done", "nothing to do", "refused", "failed"]

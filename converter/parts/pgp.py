@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from converter.errors import EncryptionError
-from converter.parts import Buffer
+from converter.parts.packer import Buffer
 
 PROGRAM = "gpg"
 LEAST_VERSION = (2, 2, 8)

@@ -1,0 +1,5 @@
+"""Lines become parts: compressed, encrypted where that is asked for, and of bounded size.
+
+`packer` cuts text into blocks at places that depend on the text and the job alone, compresses them in threads and puts
+them together; `pgp` encrypts a part while it is made. To add a container, give `packer` another `Filter`.
+"""
