@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING
 from converter import stops
 from converter._version import __version__
 from converter.delivery import Delivery, delivery_of, destination_of
-from converter.engine import Converted
 from converter.errors import (
     ColumnError,
     ConverterError,
@@ -38,7 +37,6 @@ from converter.errors import (
     shown,
     tell_visible,
 )
-from converter.gather import Found, converted_by
 from converter.hold import Hold, fixed, held
 from converter.jobs.job import Job
 from converter.jobs.sections.output import Output
@@ -70,6 +68,8 @@ from converter.resume import (
     tell_published,
     visible_of,
 )
+from converter.rows.gather import Found, converted_by
+from converter.rows.pipeline import Converted
 from converter.sources import find_files
 from converter.spec.ids import ID_TYPES, RECOGNISED
 from converter.spec.names import FileName

@@ -30,18 +30,18 @@ from converter.candidates import as_it_is, candidates, settings_of
 from converter.columns.normalize import check_hashing, filled, normalised, recognised, steps_of
 from converter.columns.privacy import masked, numbers_are_ids, personal
 from converter.columns.text import as_text, check_id_type
-from converter.engine import all_rows, collected, start
 from converter.errors import ColumnError, ConverterError, EmptyInputError, Finding
 from converter.jobs.sections.ids import Id, IdTypeName
 from converter.jobs.sections.run import Run
 from converter.jobs.sections.table import Input
-from converter.records import folded
 from converter.report.matches import Collisions, Match, Tried
+from converter.rows.pipeline import all_rows, collected, start
+from converter.rows.records import folded
+from converter.rows.spill import Spill, hashes_of
 from converter.sources import Piece, Source, find_files, open_source
 from converter.sources.delimited import DelimitedSource
 from converter.spec import rules
 from converter.spec.ids import FORMS, ID_TYPES, RECOGNISED, TRIMMED
-from converter.spill import Spill, hashes_of
 
 Counts = npt.NDArray[np.int64]
 

@@ -20,13 +20,13 @@ from converter.atomic import AtomicFile
 from converter.columns.privacy import numbers_are_ids
 from converter.delivery import aside, closed, destination_of, warnings_of
 from converter.destinations import Destination, Owner
-from converter.engine import collected, start
 from converter.errors import TAKEN, ConverterError, Finding, Reported, codes_of
 from converter.jobs.document import Document
 from converter.jobs.job import DIGITS, Job
 from converter.parts.packer import Limits
-from converter.records import Records
 from converter.retry import Patience
+from converter.rows.pipeline import collected, start
+from converter.rows.records import Records
 from converter.sources import InputFile, Source, find_files, open_source
 from converter.spec.kinds import FileKind
 from converter.spec.names import FileName

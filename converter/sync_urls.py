@@ -23,10 +23,10 @@ import polars as pl
 from converter.columns.percent import encoded
 from converter.destinations.folder import PARTIAL, FolderDestination
 from converter.errors import DestinationError, EmptyInputError, JobError, TooManyRejectsError
-from converter.gather import Found, converted_by
 from converter.jobs.job import SyncJob
 from converter.ledger import Ledger, most_frequent
 from converter.plan import concealing, reading
+from converter.rows.gather import Found, converted_by
 from converter.spec.addresses import SyncAddress
 from converter.spec.kinds import FileKind, Signal
 from converter.spec.limits import ID_SYNC_HTTP_PAGE

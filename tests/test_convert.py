@@ -15,8 +15,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from converter import __version__, convert, engine
-from converter.compiled import Compiled
+from converter import __version__, convert
 from converter.errors import (
     DestinationError,
     EmptyInputError,
@@ -27,6 +26,8 @@ from converter.errors import (
 )
 from converter.ledger import Ledger
 from converter.plan import report_path_of
+from converter.rows import pipeline as engine
+from converter.rows.fast_path import Compiled
 from converter.sources import DelimitedSource, Piece
 from converter.sources.delimited import Block
 from converter.sources.tables import TableSource

@@ -23,8 +23,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from converter import engine
 from converter.errors import ColumnError, ConverterError, EmptyInputError, EngineError, InputError, ResourcesError
+from converter.rows import pipeline as engine
 from converter.sources import InputFile, ndjson, tables
 from converter.sources.delimited import DelimitedSource
 from converter.sources.ndjson import NdjsonSource

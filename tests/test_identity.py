@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from converter import kernel
 from converter.columns import privacy
-from converter.compiled import Compiled
 from converter.errors import JobError
-from converter.records import Records
+from converter.rows.fast_path import Compiled
+from converter.rows.records import Records
 
 from .conftest import Run
 from .errors import raises, told

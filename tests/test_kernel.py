@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from converter import kernel
 from converter.columns.buffers import Chunk, Text, Views
-from converter.compiled import Compiled
-from converter.engine import _Converter
 from converter.jobs.job import Job
-from converter.records import Records
+from converter.rows.fast_path import Compiled
+from converter.rows.pipeline import _Converter
+from converter.rows.records import Records
 from converter.sources import InputFile, Piece
 from converter.sources.tables import TableSource
 

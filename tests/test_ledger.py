@@ -15,7 +15,7 @@ from converter import convert
 from converter.convert import Progress
 from converter.errors import EmptyInputError, LedgerError, TooManyRejectsError
 from converter.ledger import Ledger
-from converter.records import Records
+from converter.rows.records import Records
 from converter.spec import rules
 from converter.spec.kinds import FILE_KINDS
 

@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from converter import kernel
-from converter.compiled import Compiled
-from converter.engine import convert_all
 from converter.jobs.job import Job
 from converter.kernel.calls import SLACK
 from converter.ledger import Ledger
-from converter.records import Records
+from converter.rows.fast_path import Compiled
+from converter.rows.pipeline import convert_all
+from converter.rows.records import Records
 from converter.sources import InputFile
 from converter.sources.delimited import DelimitedSource
 

@@ -19,9 +19,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from converter import spill
 from converter.errors import DestinationError
-from converter.spill import Spill, hashes_of
+from converter.rows import spill
+from converter.rows.spill import Spill, hashes_of
 
 from .errors import raises
 
@@ -225,7 +225,7 @@ def test_one_key_with_more_rows_than_fit_comes_whole() -> None:
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     code = f"""
 import polars as pl, resource
-from converter.spill import Spill
+from converter.rows.spill import Spill
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 with Spill(pl.col("user"), 64_000_000, {str(tmp_path)!r}) as rows:
     for step in range(60):
@@ -287,7 +287,7 @@ def test_a_partition_that_nobody_reads_to_the_end_leaves_nothing(tmp_path: Path)
 def test_nothing_is_left_of_a_process_that_is_killed(tmp_path: Path) -> None:
     code = f"""
 import os, signal, polars as pl
-from converter.spill import Spill
+from converter.rows.spill import Spill
 
 with Spill(pl.col("user"), 1_000, {str(tmp_path)!r}) as rows:
     rows.add(pl.DataFrame({{"user": ["a", "b"] * 1_000}}))

@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from converter import convert
-from converter.engine import collected
 from converter.errors import ColumnError, EngineError, InputError
+from converter.rows.pipeline import collected
 from converter.sources import InputFile, open_source, parquet, tables
 
 from .conftest import Run

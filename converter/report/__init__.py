@@ -11,9 +11,9 @@ import orjson
 
 from converter.atomic import AtomicFile
 from converter.errors import DestinationError, Finding
-from converter.gather import Found
 from converter.ledger import Ledger
 from converter.parts.packer import Part
+from converter.rows.gather import Found
 
 SCHEMA_VERSION = 1
 Outcome = Literal["done", "nothing to do", "refused", "failed"]

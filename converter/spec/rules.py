@@ -1,6 +1,6 @@
 """The rules, as named values. A rule's name is the key in reports, rejects, messages and documentation.
 
-Rules on rows are Polars expressions over the columns that `converter.records` prepares:
+Rules on rows are Polars expressions over the columns that `converter.rows.records` prepares:
 
 - `id0`, `id1` …: the normalised user IDs of the line (String), null where there is none;
 - `personal0`, `personal1` …: what personal data these are (UInt8, a place in `PERSONAL`), null where they are none;

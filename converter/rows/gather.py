@@ -18,15 +18,15 @@ import numpy as np
 import polars as pl
 
 from converter.columns.buffers import texts_of
-from converter.engine import Converted, convert_all
 from converter.errors import TooManyRejectsError
 from converter.jobs.job import Job
 from converter.ledger import Ledger
-from converter.records import Records, folded
+from converter.rows.pipeline import Converted, convert_all
+from converter.rows.records import Records, folded
+from converter.rows.spill import Spill
 from converter.sources import InputFile, Source
 from converter.spec import rules
 from converter.spec.files import MOST_HASHES
-from converter.spill import Spill
 
 _CUSTOMERS = pl.Schema(
     {"id0": pl.String, "id1": pl.String, "when": pl.Int64, "row": pl.Int64, "file": pl.UInt32, "place": pl.Int64}

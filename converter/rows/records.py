@@ -7,7 +7,7 @@
 5. `line`: the finished line, null where there is a reason; what breaks a rule on lines becomes null too.
 
 This is right for every row, and slow. Nearly all rows of nearly all files need only be formatted; in large files
-those are told from the others, and formatted, by compiled loops (`converter.compiled`).
+those are told from the others, and formatted, by compiled loops (`converter.rows.fast_path`).
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from converter.columns.buffers import Text, chunks_of
 from converter.kernel import layout
 from converter.kernel.calls import SLACK, Form, Lines, Loops, Signal
 from converter.ledger import Ledger
-from converter.records import Records
+from converter.rows.records import Records
 from converter.sources import lost
 from converter.sources.delimited import Block, DelimitedSource
 from converter.spec import rules

@@ -27,11 +27,11 @@ import polars as pl
 
 from converter import kernel
 from converter.columns.buffers import Text, texts_of
-from converter.compiled import Compiled, counts_of
 from converter.errors import EngineError, InputError, ResourcesError
 from converter.kernel.calls import Lines, Loops
 from converter.ledger import Ledger
-from converter.records import Records
+from converter.rows.fast_path import Compiled, counts_of
+from converter.rows.records import Records
 from converter.sources import BadRow, InputFile, Piece, Rows, Source, damaged, lost
 from converter.sources.base import PANICS, engine_failed
 from converter.sources.delimited import Block, DelimitedSource
