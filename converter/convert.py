@@ -21,9 +21,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from converter import stops
 from converter._version import __version__
-from converter.delivery import Delivery, delivery_of, destination_of
+from converter.delivery import stops
+from converter.delivery.delivery import Delivery, delivery_of, destination_of
+from converter.delivery.journal import Journal, Past, locked
+from converter.delivery.journal import Run as JournalRun
 from converter.errors import (
     ColumnError,
     ConverterError,
@@ -40,8 +42,6 @@ from converter.errors import (
 from converter.hold import Hold, fixed, held
 from converter.jobs.job import Job
 from converter.jobs.sections.output import Output
-from converter.journal import Journal, Past, locked
-from converter.journal import Run as JournalRun
 from converter.ledger import Ledger, most_frequent
 from converter.parts.packer import Buffer, Cutter, Filter, Packer, Part, PartWriter, Planned
 from converter.plan import (

@@ -20,12 +20,12 @@ from concurrent.futures import wait
 from pathlib import Path
 from types import TracebackType
 
-from converter.delivery import aside, closed, warnings_of
-from converter.destinations import Destination
-from converter.destinations.claims import is_at
+from converter.delivery.delivery import aside, closed, warnings_of
+from converter.delivery.destinations import Destination
+from converter.delivery.destinations.claims import is_at
+from converter.delivery.retry import Patience
 from converter.errors import TAKEN, DestinationError, Finding, StoppedError, codes_of, has_errors
 from converter.plan import MOST_SECONDS, Plan, room_of
-from converter.retry import Patience
 from converter.spec.names import FileName
 
 _FOLDER = "aam-inbound-locks"

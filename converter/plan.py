@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
-from converter.atomic import AtomicFile
 from converter.columns.privacy import numbers_are_ids
-from converter.delivery import aside, closed, destination_of, warnings_of
-from converter.destinations import Destination, Owner
+from converter.delivery.atomic import AtomicFile
+from converter.delivery.delivery import aside, closed, destination_of, warnings_of
+from converter.delivery.destinations import Destination, Owner
+from converter.delivery.retry import Patience
 from converter.errors import TAKEN, ConverterError, Finding, Reported, codes_of
 from converter.jobs.document import Document
 from converter.jobs.job import DIGITS, Job
 from converter.parts.packer import Limits
-from converter.retry import Patience
 from converter.rows.pipeline import collected, start
 from converter.rows.records import Records
 from converter.sources import InputFile, Source, find_files, open_source

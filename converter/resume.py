@@ -13,10 +13,10 @@ import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from converter.delivery import Delivery
+from converter.delivery.delivery import Delivery
+from converter.delivery.journal import Journal, Past
 from converter.errors import LOST, Reported, ResumeError, StoppedError
 from converter.jobs.job import Job
-from converter.journal import Journal, Past
 from converter.sources import InputFile
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from typing import BinaryIO, Literal
 import polars as pl
 
 from converter.columns.percent import encoded
-from converter.destinations.folder import PARTIAL, FolderDestination
+from converter.delivery.destinations.folder import PARTIAL, FolderDestination
 from converter.errors import DestinationError, EmptyInputError, JobError, TooManyRejectsError
 from converter.jobs.job import SyncJob
 from converter.ledger import Ledger, most_frequent

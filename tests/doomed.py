@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
-    from converter.journal import Journal
+    from converter.delivery.journal import Journal
 
 ROOT = Path(__file__).parent.parent
 How = Literal["before", "torn", "after"]
@@ -29,9 +29,9 @@ _SLOW_TO_LOAD = [
     "typer",
     "converter.cli",
     "converter.jobs.job",
-    "converter.destinations.s3",
-    "converter.destinations.ftp",
-    "converter.destinations.sftp",
+    "converter.delivery.destinations.s3",
+    "converter.delivery.destinations.ftp",
+    "converter.delivery.destinations.sftp",
     "tenacity",
 ]
 
@@ -86,7 +86,7 @@ def _run(arguments: list[str], said: str, moment: Moment | None, environment: Ma
 
 def doom(moment: Moment) -> None:
     """Have the journal kill this process, at the moment of an event."""
-    from converter.journal import Journal  # here, since it loads Polars
+    from converter.delivery.journal import Journal  # here, since it loads Polars
 
     note, go_on, left = Journal.note, Journal.go_on, moment.times
 

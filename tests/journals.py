@@ -1,6 +1,6 @@
 """Unfinished runs as this version leaves them, kept as test data: `python -m tests.journals` writes them again.
 
-That is right only where `converter.journal.VERSION` was raised, or before a first release: else a later version must go
+That is right only where `converter.delivery.journal.VERSION` was raised, or before a first release: else a later version must go
 on with those that are there. What differs from machine to machine stands as `@FOLDER@`, `@DIGEST@` and `@MODIFIED@`.
 """
 
@@ -16,8 +16,8 @@ from typing import Literal, get_args
 import pytest
 
 from converter import Job, convert, send
+from converter.delivery.journal import VERSION
 from converter.jobs.job import DIGITS, Transfer
-from converter.journal import VERSION
 from converter.send import _digest
 from converter.sources import InputFile
 

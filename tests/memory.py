@@ -9,7 +9,7 @@ from typing import Any
 
 from isal import isal_zlib
 
-from converter.destinations.base import Arrived
+from converter.delivery.destinations.base import Arrived
 from converter.errors import DestinationError, Finding
 from converter.spec.names import FileName
 

@@ -17,7 +17,12 @@ from pathlib import Path
 from converter import Job, convert
 from converter.errors import Reported
 
-_SLOW_TO_LOAD = ("converter.destinations.s3", "converter.destinations.ftp", "converter.destinations.sftp", "tenacity")
+_SLOW_TO_LOAD = (
+    "converter.delivery.destinations.s3",
+    "converter.delivery.destinations.ftp",
+    "converter.delivery.destinations.sftp",
+    "tenacity",
+)
 
 
 def main(job: str, now: str, start: str) -> int:

@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 
 from converter import Job, convert, doctor
-from converter.destinations import Destination, Owner, ftp
-from converter.destinations.base import Arrived
+from converter.delivery.destinations import Destination, Owner
+from converter.delivery.destinations.base import Arrived
+from converter.delivery.journal import Journal
 from converter.errors import DestinationError, TransientError
 from converter.hold import Hold, MachineLock
 from converter.jobs.document import merge
-from converter.journal import Journal
+from converter.remote import ftp
 
 from .conftest import TIMESTAMP
 from .errors import codes_of, raises

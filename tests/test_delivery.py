@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from converter import delivery as module
-from converter.delivery import Delivery, Spool, Throttle, _StoppedError
-from converter.destinations.base import Arrived
+from converter.delivery import delivery as module
+from converter.delivery.delivery import Delivery, Spool, Throttle, _StoppedError
+from converter.delivery.destinations.base import Arrived
+from converter.delivery.journal import Journal, Run, locked
 from converter.errors import DestinationError, JobError, StoppedError, TransientError
-from converter.journal import Journal, Run, locked
 from converter.parts.packer import Part
 from converter.spec.names import FileName
 
@@ -88,7 +88,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("converter.retry.FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("converter.delivery.retry.FIRST_PAUSE", 0.001)
 
 
 def delivery_to(destination: MemoryDestination, journal: Journal, **options: Any) -> Delivery:
@@ -267,7 +267,7 @@ def test_f21_no_more_parts_are_made_than_may_be_on_their_way(journal: Journal) -
 
 
 def test_a_run_that_is_given_up_does_not_wait_for_pauses(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("converter.retry.FIRST_PAUSE", 1000.0)
+    monkeypatch.setattr("converter.delivery.retry.FIRST_PAUSE", 1000.0)
 
     def fail(what: str, name: str) -> None:
         if what == "finish":

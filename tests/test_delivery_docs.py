@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from converter import Job
-from converter.destinations import SCHEMES
+from converter.delivery.destinations import SCHEMES
 from converter.jobs.sections.output import Output
 from converter.jobs.sections.run import Run
 

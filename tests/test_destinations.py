@@ -18,9 +18,9 @@ from typing import Any, cast
 import pytest
 from isal import isal_zlib
 
-from converter.destinations import Destination
-from converter.destinations.base import Arrived
-from converter.destinations.folder import FolderDestination
+from converter.delivery.destinations import Destination
+from converter.delivery.destinations.base import Arrived
+from converter.delivery.destinations.folder import FolderDestination
 from converter.errors import DestinationError, TransientError
 from converter.spec.names import FileName
 

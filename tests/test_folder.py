@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from converter.destinations.base import Arrived
-from converter.destinations.folder import FolderDestination
+from converter.delivery.destinations.base import Arrived
+from converter.delivery.destinations.folder import FolderDestination
 from converter.errors import DestinationError
 from converter.spec.names import FileName
 
@@ -147,7 +147,7 @@ def failing(patch: pytest.MonkeyPatch, call: str, at: int) -> None:
             Path, "open", lambda path, mode="r", **named: (begin if "x" in mode else read)(path, mode, **named)
         )
     else:
-        from converter.destinations.folder import _FolderPart
+        from converter.delivery.destinations.folder import _FolderPart
 
         original = _FolderPart.write
         seen = 0

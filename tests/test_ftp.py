@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 import trustme
 
-from converter.destinations import Owner, Settings, ftp, open_destination
-from converter.destinations.ftp import ftp_destination
-from converter.destinations.server import Address, cannot
+from converter.delivery.destinations import Owner, Settings, open_destination
+from converter.delivery.destinations.ftp import ftp_destination
 from converter.errors import DestinationError, JobError, TransientError
 from converter.jobs.sections.servers import Ftp
+from converter.remote import ftp
+from converter.remote.server import Address, cannot
 
 from .errors import check_named, codes_of, raises, told
 from .servers.ftp import LOGIN, PASSWORD, USER, DTPHandler, FTPHandler, FtpServer, ftp_server
@@ -183,7 +184,7 @@ def test_a_control_connection_that_was_idle_is_opened_anew(server: FtpServer, mo
     destination = server.destination()
     part = send(destination, FIRST, CONTENT)
     for idle, logins in ((30.0, 1), (-1.0, 2)):
-        monkeypatch.setattr("converter.destinations.named._IDLE_SECONDS", idle)
+        monkeypatch.setattr("converter.delivery.destinations.named._IDLE_SECONDS", idle)
         destination.holds(part)
         server.seen.clear()
         destination.holds(part)
@@ -527,7 +528,7 @@ def test_f15_a_server_that_requires_the_session_refuses_others(
     """What the test above would be worth nothing without."""
     from ftplib import FTP_TLS
 
-    monkeypatch.setattr("converter.destinations.ftp._Secure.ntransfercmd", FTP_TLS.ntransfercmd)
+    monkeypatch.setattr("converter.remote.ftp._Secure.ntransfercmd", FTP_TLS.ntransfercmd)
     with raises(DestinationError, "E-SERVER-ANSWER", "522 "):
         send(secure.destination(), FIRST, CONTENT)
     assert secure.reused == [False]

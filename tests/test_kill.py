@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from converter.delivery import Delivery
-from converter.destinations.folder import FolderDestination
-from converter.journal import Journal, Past, Run
+from converter.delivery.delivery import Delivery
+from converter.delivery.destinations.folder import FolderDestination
+from converter.delivery.journal import Journal, Past, Run
 
 from . import kill
 from .doomed import HOWS, How, Moment

@@ -194,7 +194,7 @@ def test_the_journal_of_a_finished_run_holds_what_the_next_one_needs_and_no_more
 
 DYING = """
 import os, signal, sys
-from converter.journal import Journal
+from converter.delivery.journal import Journal
 event, left, note = sys.argv.pop(1), int(sys.argv.pop(1)), Journal.note
 def noted(self, what, **facts):
     global left

@@ -23,10 +23,10 @@ from rich.console import Console
 
 from converter import Job, convert, doctor
 from converter.cli import preview
-from converter.destinations.folder import _FolderPart
+from converter.delivery.destinations.folder import _FolderPart
+from converter.delivery.journal import Journal
+from converter.delivery.journal import Run as JournalRun
 from converter.errors import DestinationError, EncryptionError, JobError, ResumeError
-from converter.journal import Journal
-from converter.journal import Run as JournalRun
 from converter.parts import pgp
 from converter.parts.packer import _ENVELOPE, Buffer, Cutter, Limits, Packer, Part
 from converter.parts.pgp import Encryption, Key, read_key

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from converter.destinations.base import Arrived, Incoming
+from converter.delivery.destinations.base import Arrived, Incoming
 from converter.errors import DestinationError
 from converter.spec.names import FileName
 

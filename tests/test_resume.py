@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from converter import convert
-from converter.delivery import Delivery
+from converter.delivery.delivery import Delivery
+from converter.delivery.journal import Journal
 from converter.errors import (
     DestinationError,
     EmptyInputError,
@@ -29,7 +30,6 @@ from converter.errors import (
     StoppedError,
     TooManyRejectsError,
 )
-from converter.journal import Journal
 from converter.parts import packer as parts
 from converter.plan import plan
 from converter.spec.names import FileName
@@ -310,7 +310,7 @@ def test_lines_that_are_fewer_than_in_the_run_are_an_error(run: Run, monkeypatch
 def test_an_error_while_parts_are_published_says_what_is_visible(
     run: Run, monkeypatch: pytest.MonkeyPatch, error: Reported
 ) -> None:
-    from converter.destinations.folder import FolderDestination
+    from converter.delivery.destinations.folder import FolderDestination
 
     publish, count, fails_at = FolderDestination.publish, itertools.count(1), 3
 
@@ -363,7 +363,7 @@ def test_a_lost_row_is_noticed_before_anything_is_published(run: Run, monkeypatc
 
 def test_f25_a_second_run_of_the_job_stops_and_names_the_first(run: Run, tmp_path: Path) -> None:
     job = run.make_job(input={"path": str(run.write(CONTENT))}, output=SMALL)
-    waiting = "import sys, time; from converter.journal import locked; from pathlib import Path\n"
+    waiting = "import sys, time; from converter.delivery.journal import locked; from pathlib import Path\n"
     waiting += "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     from converter.plan import journal_path
 

@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 import trustme
 
-from converter.destinations import Settings, open_destination
-from converter.destinations.base import Arrived
-from converter.destinations.s3 import S3Destination
+from converter.delivery.destinations import Settings, open_destination
+from converter.delivery.destinations.base import Arrived
+from converter.delivery.destinations.s3 import S3Destination
 from converter.errors import DestinationError, JobError, TransientError
 from converter.jobs.sections.servers import S3
 from converter.spec.names import FileName
@@ -265,7 +265,7 @@ def test_pieces_grow_where_there_would_be_more_than_10000(place: S3Place, monkey
     settings = S3(endpoint_url=place.endpoint, part_size="5MiB")
     assert S3Destination("s3://bucket", settings, "", SENT, MOST_BYTES)._piece_bytes == 5 << 20
     assert S3Destination("s3://bucket", settings, "", SENT, (5 << 20) * 10_000 + 1)._piece_bytes == (5 << 20) + 1
-    monkeypatch.setattr("converter.destinations.s3._MOST_PIECES", 1)
+    monkeypatch.setattr("converter.delivery.destinations.s3._MOST_PIECES", 1)
     destination = place.destination()
     place.opened.append(destination := S3Destination(f"s3://{place.bucket}/inbound", settings, "acme", SENT, len(DATA)))
     assert len(send(destination).state["etags"]) == 1

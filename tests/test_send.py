@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from converter import send
-from converter.delivery import Delivery
+from converter.delivery.delivery import Delivery
+from converter.delivery.journal import Journal, locked
 from converter.errors import DestinationError, InputError, JobError
 from converter.jobs.document import merge
 from converter.jobs.job import Transfer
-from converter.journal import Journal, locked
 from converter.send import _journal_path
 from converter.sources import InputFile
 

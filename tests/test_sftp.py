@@ -17,7 +17,7 @@ import asyncssh
 import paramiko
 import pytest
 
-from converter.destinations.sftp import sftp_destination
+from converter.delivery.destinations.sftp import sftp_destination
 from converter.errors import DestinationError, JobError, TransientError
 from converter.jobs.sections.servers import Sftp
 
@@ -469,7 +469,7 @@ def test_f17_a_server_that_hangs_is_an_error_in_time(server: SftpServer, after: 
 
 def test_f17_a_server_that_stops_taking_anything_is_an_error_in_time() -> None:
     """Nothing can be sent, and nothing is answered: paramiko alone would wait for ever."""
-    from converter.destinations.sftp import _Socket
+    from converter.remote.sftp import _Socket
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         plain = socket.create_connection(listener.getsockname())

@@ -109,7 +109,7 @@ def test_a_signal_while_modules_are_loaded_ends_the_command(module: str, number:
 
 
 AT_NOTE = """
-from converter.journal import Journal
+from converter.delivery.journal import Journal
 note, count = Journal.note, 0
 def noting(journal, event, **facts):
     global count
@@ -228,7 +228,7 @@ def test_a_signal_that_is_ignored_from_the_start_stays_so(number: signal.Signals
 
 
 HANGS = """
-from converter.delivery import Delivery
+from converter.delivery.delivery import Delivery
 def hanging(delivery): open('hangs', 'w').close(); time.sleep(60)
 Delivery.discard = hanging
 """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from converter import stops
+from converter.delivery import stops
 from converter.errors import StoppedError
 
 from . import sweep_faults, sweep_signals

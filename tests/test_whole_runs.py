@@ -25,11 +25,12 @@ from typing import Any
 
 import pytest
 
-from converter import Job, convert, stops
-from converter.destinations import s3_client
+from converter import Job, convert
+from converter.delivery import stops
+from converter.delivery.journal import Journal
 from converter.errors import ConverterError, DestinationError, InputError, ResumeError, StoppedError, TransientError
 from converter.jobs.document import merge
-from converter.journal import Journal
+from converter.remote import s3_client
 
 from .conftest import TIMESTAMP, Run
 from .errors import check_named, raises, told
@@ -169,7 +170,7 @@ WAYS: dict[str, Callable[[Path], contextlib.AbstractContextManager[Way]]] = {"s3
 
 @pytest.fixture
 def way(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Way]:
-    monkeypatch.setattr("converter.retry.FIRST_PAUSE", 0.02)
+    monkeypatch.setattr("converter.delivery.retry.FIRST_PAUSE", 0.02)
     monkeypatch.setattr(s3_client, "_TRIES", 1)
     with WAYS[place](tmp_path) as made:
         made.run.write(CONTENT)

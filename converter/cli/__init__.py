@@ -10,7 +10,7 @@ import os
 import sys
 from typing import NoReturn
 
-from converter import stops
+from converter.delivery import stops
 
 
 def main() -> NoReturn:

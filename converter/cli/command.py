@@ -9,9 +9,9 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 
-from converter import stops
 from converter.cli import streams
 from converter.cli.outcome import Messages, Outcome
+from converter.delivery import stops
 from converter.errors import InternalError, Reported, ResourcesError, StoppedError, visible_beside
 
 

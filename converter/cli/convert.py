@@ -129,7 +129,7 @@ def _converted(
 
 def _planned(job: Job) -> Outcome:
     from converter.cli import preview
-    from converter.delivery import closed
+    from converter.delivery.delivery import closed
     from converter.plan import plan
 
     checked = plan(job)

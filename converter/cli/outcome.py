@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, TypeAlias
 
-from converter import stops
 from converter.cli.lines import error_line, warning_line
 from converter.cli.streams import failure_of
 from converter.cli.trace import traced
+from converter.delivery import stops
 from converter.errors import ConverterError, Finding, Reported, StoppedError, visible_beside
 
 _MOST_VISIBLE = 5  # URLs in a sentence; JSON has them all

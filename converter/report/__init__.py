@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import orjson
 
-from converter.atomic import AtomicFile
+from converter.delivery.atomic import AtomicFile
 from converter.errors import DestinationError, Finding
 from converter.ledger import Ledger
 from converter.parts.packer import Part

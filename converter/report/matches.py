@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from converter.atomic import AtomicFile
+from converter.delivery.atomic import AtomicFile
 from converter.errors import DestinationError, Finding
 
 _MOST_SHOWN = 20

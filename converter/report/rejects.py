@@ -18,8 +18,8 @@ import numpy as np
 import polars as pl
 from isal import isal_zlib
 
-from converter.atomic import PARTIAL, give_name, make_folder, sync_folder
 from converter.columns.privacy import masked
+from converter.delivery.atomic import PARTIAL, give_name, make_folder, sync_folder
 from converter.report import cannot_write
 from converter.sources.base import BadRow, Rows
 from converter.spec.rules import Rule

@@ -16,8 +16,8 @@ from typing import Any
 import trustme
 from OpenSSL import SSL
 
-from converter.destinations import Destination, Owner
-from converter.destinations.ftp import ftp_destination
+from converter.delivery.destinations import Destination, Owner
+from converter.delivery.destinations.ftp import ftp_destination
 from converter.jobs.sections.servers import Ftp
 
 from .place import OWNER, FolderPlace

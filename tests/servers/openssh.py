@@ -9,8 +9,8 @@ import pwd
 from collections.abc import Iterator
 from pathlib import Path
 
-from converter.destinations import Destination
-from converter.destinations.sftp import sftp_destination
+from converter.delivery.destinations import Destination
+from converter.delivery.destinations.sftp import sftp_destination
 from converter.jobs.sections.servers import Sftp
 
 from .place import OWNER, FolderPlace

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from converter.destinations import Destination, Owner
+from converter.delivery.destinations import Destination, Owner
 from converter.errors import Finding, TransientError
 from converter.spec.names import FileName
 

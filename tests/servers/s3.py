@@ -20,8 +20,8 @@ from botocore.config import Config
 from botocore.loaders import Loader, create_loader
 from moto.server import ThreadedMotoServer
 
-from converter.destinations import Owner
-from converter.destinations.s3 import S3Destination
+from converter.delivery.destinations import Owner
+from converter.delivery.destinations.s3 import S3Destination
 from converter.jobs.sections.servers import S3
 
 from .place import OWNER

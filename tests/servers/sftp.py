@@ -13,8 +13,8 @@ from typing import Any
 
 import asyncssh
 
-from converter.destinations import Destination, Owner
-from converter.destinations.sftp import sftp_destination
+from converter.delivery.destinations import Destination, Owner
+from converter.delivery.destinations.sftp import sftp_destination
 from converter.jobs.sections.servers import Sftp
 
 from .place import OWNER, FolderPlace

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from os import geteuid
 from pathlib import Path
 
-from converter.destinations import Destination
-from converter.destinations.ftp import ftp_destination
+from converter.delivery.destinations import Destination
+from converter.delivery.destinations.ftp import ftp_destination
 from converter.jobs.sections.servers import Ftp
 
 from .ftp import PASSWORD, authority

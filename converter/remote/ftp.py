@@ -18,15 +18,14 @@ import ssl
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from isal import isal_zlib
 
-from converter.destinations.named import Files, Look, NamedDestination
-from converter.destinations.partials import Owner
-from converter.destinations.server import RIGHTS_HINT, SPACE_HINT, Address, cannot, network_error
 from converter.errors import DestinationError, JobError, TransientError
 from converter.jobs.sections.servers import Ftp
+from converter.remote.files import Files, Look
+from converter.remote.server import RIGHTS_HINT, SPACE_HINT, Address, cannot, network_error
 
 _SLICE_BYTES = 64 << 10  # the time-out is for each slice: large blocks may take longer on a slow line
 _GOODBYE_SECONDS = 5.0  # how long to wait for what a server need not say
@@ -75,19 +74,10 @@ _FAILURES: tuple[type[Exception], ...] = (ftplib.Error, OSError, EOFError, Value
 """What ftplib raises; a `ValueError` for an answer that it cannot take apart."""
 
 
-def ftp_destination(url: str, settings: Ftp, owner: Owner | None = None) -> NamedDestination:
-    """Return the destination of a URL of FTP or FTPS; nothing is connected yet.
-
-    Raises `JobError` where the URL or the file of certificates cannot be used.
-    """
-    address = Address.of(url)
+def connector(address: Address, settings: Ftp) -> Callable[[], Files]:
+    """Return what connects to a server of FTP or FTPS. Raises `JobError` where the file of certificates is unusable."""
     context = _context(settings.tls_ca_file) if address.scheme == "ftps" else None
-
-    def connect() -> Files:
-        return _FtpFiles(address, settings, context)
-
-    read_back = settings.read_back and context is None
-    return NamedDestination(address, connect, settings.partial_suffix, owner, read_back=read_back)
+    return lambda: _FtpFiles(address, settings, context)
 
 
 def _context(ca_file: str | None) -> ssl.SSLContext:

@@ -14,8 +14,8 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from converter.atomic import make_folder
-from converter.destinations.partials import Owner
+from converter.delivery.atomic import make_folder
+from converter.delivery.destinations.partials import Owner
 from converter.spec.names import FileName
 
 _LONGEST = 1_000  # bytes of what is in a claim

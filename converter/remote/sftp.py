@@ -16,7 +16,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import paramiko
@@ -26,11 +26,10 @@ from paramiko.hostkeys import HostKeyEntry
 from paramiko.sftp import CMD_CLOSE
 from paramiko.ssh_exception import IncompatiblePeer
 
-from converter.destinations.named import Files, Look, NamedDestination
-from converter.destinations.partials import Owner
-from converter.destinations.server import RIGHTS_HINT, SPACE_HINT, Address, cannot, network_error
 from converter.errors import DestinationError, JobError, TransientError
 from converter.jobs.sections.servers import Sftp
+from converter.remote.files import Files, Look
+from converter.remote.server import RIGHTS_HINT, SPACE_HINT, Address, cannot, network_error
 
 _PORT = 22
 _CHUNK_BYTES = 32 << 10  # what all servers take at once
@@ -50,18 +49,10 @@ _KEEPALIVE_SECONDS = 30
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
-def sftp_destination(url: str, settings: Sftp, owner: Owner | None = None) -> NamedDestination:
-    """Return the destination of a URL of SFTP; nothing is connected yet.
-
-    Raises `JobError` where the URL or the key file cannot be used.
-    """
-    address = Address.of(url)
+def connector(address: Address, settings: Sftp) -> Callable[[], Files]:
+    """Return what connects to a server of SFTP. Raises `JobError` where the key file is unusable."""
     key = _private_key(settings)
-
-    def connect() -> Files:
-        return _SftpFiles(address, settings, key)
-
-    return NamedDestination(address, connect, settings.partial_suffix, owner)
+    return lambda: _SftpFiles(address, settings, key)
 
 
 def _private_key(settings: Sftp) -> paramiko.PKey | None:

@@ -28,12 +28,12 @@ from typing import Any, Literal, NamedTuple, TypedDict, Unpack, cast
 import smart_open.s3
 from isal import isal_zlib
 
-from converter.destinations.base import Arrived
-from converter.destinations.partials import Owner, found_of
-from converter.destinations.s3_bucket import Bucket, Object, Proof, Upload, base64_of
+from converter.delivery.destinations.base import Arrived
+from converter.delivery.destinations.partials import Owner, found_of
 from converter.errors import DestinationError, Finding, JobError, TransientError, has_errors
 from converter.jobs.document import mask_password
 from converter.jobs.sections.servers import S3
+from converter.remote.s3_bucket import Bucket, Object, Proof, Upload, base64_of
 from converter.spec.environments import key
 from converter.spec.names import FileName
 

@@ -22,14 +22,14 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from converter import stops
-from converter.destinations import Owner, Settings, open_destination
-from converter.destinations.base import Arrived, Destination, Incoming
+from converter.delivery import stops
+from converter.delivery.destinations import Owner, Settings, open_destination
+from converter.delivery.destinations.base import Arrived, Destination, Incoming
+from converter.delivery.journal import Journal, Past, Try
+from converter.delivery.retry import Patience
 from converter.errors import LOST, DestinationError, Finding, Reported, StoppedError, TransientError
 from converter.jobs.job import Job, Transfer
-from converter.journal import Journal, Past, Try
 from converter.parts.packer import Part, PartWriter
-from converter.retry import Patience
 from converter.spec.names import FileName
 
 _CHUNK = 1 << 18  # bytes: what is read of a spool stays in the processor's cache

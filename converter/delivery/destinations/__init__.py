@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from converter.destinations.base import Destination
-from converter.destinations.folder import FolderDestination
-from converter.destinations.partials import Owner
+from converter.delivery.destinations.base import Destination
+from converter.delivery.destinations.folder import FolderDestination
+from converter.delivery.destinations.partials import Owner
 from converter.errors import JobError, nearest
 from converter.jobs.document import mask_password
 from converter.jobs.sections.servers import S3, Ftp, Sftp
@@ -45,19 +45,19 @@ def _folder(url: str, settings: Settings) -> Destination:
 
 
 def _s3(url: str, settings: Settings) -> Destination:
-    from converter.destinations.s3 import S3Destination
+    from converter.delivery.destinations.s3 import S3Destination
 
     return S3Destination(url, settings.s3, settings.partner, settings.sent, settings.most_bytes, settings.owner)
 
 
 def _ftp(url: str, settings: Settings) -> Destination:
-    from converter.destinations.ftp import ftp_destination
+    from converter.delivery.destinations.ftp import ftp_destination
 
     return ftp_destination(url, settings.ftp, settings.owner)
 
 
 def _sftp(url: str, settings: Settings) -> Destination:
-    from converter.destinations.sftp import sftp_destination
+    from converter.delivery.destinations.sftp import sftp_destination
 
     return sftp_destination(url, settings.sftp, settings.owner)
 

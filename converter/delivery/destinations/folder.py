@@ -16,10 +16,10 @@ from typing import Any
 
 from isal import isal_zlib
 
-from converter.atomic import make_folder, sync_folder
-from converter.destinations.base import Arrived
-from converter.destinations.claims import Claim, claim_path, forget_dead
-from converter.destinations.partials import Owner, found_of, in_use, look_around, processed_names
+from converter.delivery.atomic import make_folder, sync_folder
+from converter.delivery.destinations.base import Arrived
+from converter.delivery.destinations.claims import Claim, claim_path, forget_dead
+from converter.delivery.destinations.partials import Owner, found_of, in_use, look_around, processed_names
 from converter.errors import DestinationError, Finding, has_errors
 from converter.spec.names import FileName
 

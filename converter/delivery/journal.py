@@ -30,8 +30,8 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from converter.atomic import AtomicFile, make_folder, sync_folder
-from converter.destinations.base import Arrived
+from converter.delivery.atomic import AtomicFile, make_folder, sync_folder
+from converter.delivery.destinations.base import Arrived
 from converter.errors import DestinationError, JobError
 from converter.parts.packer import Part, Planned
 

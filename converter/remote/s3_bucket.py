@@ -13,10 +13,10 @@ from typing import Any, Literal, NamedTuple, TypeVar
 from botocore.exceptions import ClientError
 from isal import isal_zlib
 
-from converter.destinations.s3_client import Client, open_client
-from converter.destinations.s3_errors import FOREIGN, NO_UPLOAD, NOT_THERE, code_of, is_unseen, mapped
 from converter.errors import TransientError
 from converter.jobs.sections.servers import S3
+from converter.remote.s3_client import Client, open_client
+from converter.remote.s3_errors import FOREIGN, NO_UPLOAD, NOT_THERE, code_of, is_unseen, mapped
 
 _READ_BYTES = 1 << 20
 _MD5 = re.compile(r"[0-9a-f]{32}")
