@@ -16,9 +16,9 @@ from typing import Literal, get_args
 import pytest
 
 from converter import Job, convert, send
+from converter.commands.send import _digest
 from converter.delivery.journal import VERSION
 from converter.jobs.job import DIGITS, Transfer
-from converter.send import _digest
 from converter.sources import InputFile
 
 DATA = Path(__file__).parent / "data" / "journals"

@@ -17,9 +17,9 @@ import pytest
 from converter import Job, convert, doctor
 from converter.delivery.destinations import Destination, Owner
 from converter.delivery.destinations.base import Arrived
+from converter.delivery.hold import Hold, MachineLock
 from converter.delivery.journal import Journal
 from converter.errors import DestinationError, TransientError
-from converter.hold import Hold, MachineLock
 from converter.jobs.document import merge
 from converter.remote import ftp
 
@@ -448,7 +448,9 @@ def test_a_lock_of_the_machine_is_one_processes_and_goes_with_it(
     lock.release()
     other.release()
     assert list((tmp_path / "aam-inbound-locks").iterdir()) == []
-    code = "import sys\nfrom converter.hold import MachineLock\nsys.exit(MachineLock.of('place', 'stem') is None)"
+    code = (
+        "import sys\nfrom converter.delivery.hold import MachineLock\nsys.exit(MachineLock.of('place', 'stem') is None)"
+    )
     ask = [sys.executable, "-c", code]
     held = MachineLock.of("place", "stem")
     assert held

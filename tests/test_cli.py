@@ -23,7 +23,7 @@ from converter.cli.app import app
 from converter.cli.command import _resources
 from converter.cli.command import run as run_command
 from converter.cli.outcome import Messages
-from converter.convert import Progress
+from converter.commands.convert import Progress
 from converter.errors import ResourcesError
 
 from .conftest import Run
@@ -240,7 +240,7 @@ def test_the_library_has_the_function_also_once_its_module_is_loaded(folder: Pat
     shown = python(
         "from converter import Job, convert\n"
         "import converter.convert\n"
-        "from converter.plan import plan\n"
+        "from converter.commands.plan import plan\n"
         "import converter as package\n"
         "assert package.convert is convert and not isinstance(convert, type(package))\n"
         "print(convert(Job.load('job.toml')).records['written'])\n",

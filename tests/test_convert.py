@@ -16,6 +16,7 @@ import polars as pl
 import pytest
 
 from converter import __version__, convert
+from converter.commands.plan import report_path_of
 from converter.errors import (
     DestinationError,
     EmptyInputError,
@@ -25,7 +26,6 @@ from converter.errors import (
     TooManyRejectsError,
 )
 from converter.ledger import Ledger
-from converter.plan import report_path_of
 from converter.rows import pipeline as engine
 from converter.rows.fast_path import Compiled
 from converter.sources import DelimitedSource, Piece

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from converter import inbound
+from converter.commands import check as inbound
+from converter.commands.check import Checked, check_file
 from converter.errors import InputError
-from converter.inbound import Checked, check_file
 from converter.spec import files
 from converter.spec.names import FileName
 

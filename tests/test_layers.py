@@ -23,16 +23,7 @@ ROOMS = [
     "parts",
     "delivery",
     "report",
-    "inbound",
-    "plan",
-    "hold",
-    "resume",
-    "convert",
-    "send",
-    "candidates",
-    "match",
-    "doctor",
-    "sync_urls",
+    "commands",
     "cli",
 ]
 
@@ -73,6 +64,19 @@ def test_a_room_imports_only_from_rooms_above_it(path: Path) -> None:
         return
     for imported in imports(path):
         assert room(imported) <= room(module), f"{module} imports {imported}"
+
+
+def test_the_top_level_holds_rooms_and_what_all_of_them_share() -> None:
+    files = {path.name for path in PACKAGE.iterdir() if path.is_file()}
+    assert files == {"__init__.py", "__main__.py", "_version.py", "errors.py", "ledger.py", "py.typed"}
+    folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert folders == {room for room in ROOMS if (PACKAGE / room).is_dir()}
+
+
+def test_a_room_says_in_ten_lines_what_it_is_for() -> None:
+    for path in PACKAGE.rglob("__init__.py"):
+        docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
+        assert 0 < len(docstring.splitlines()) <= 10, path
 
 
 def test_only_the_command_line_prints_or_knows_typer() -> None:

@@ -21,7 +21,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from converter import Match, candidates, match
+from converter import Match, match
+from converter.commands import candidates
 from converter.errors import ColumnError, DestinationError, EmptyInputError, InputError, JobError
 from converter.jobs.sections.ids import Id
 from converter.jobs.sections.run import Run
@@ -34,7 +35,7 @@ from .errors import check_named, check_told, codes_of, raises
 from .test_cli import command
 
 cli = importlib.import_module("converter.cli.match")
-module = importlib.import_module("converter.match")  # `converter.match` itself is the function
+module = importlib.import_module("converter.commands.match")  # `converter.match` itself is the function
 
 
 def table(ids: Iterable[str], name: str = "id") -> bytes:

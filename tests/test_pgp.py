@@ -23,6 +23,7 @@ from rich.console import Console
 
 from converter import Job, convert, doctor
 from converter.cli import preview
+from converter.commands.plan import plan
 from converter.delivery.destinations.folder import _FolderPart
 from converter.delivery.journal import Journal
 from converter.delivery.journal import Run as JournalRun
@@ -30,7 +31,6 @@ from converter.errors import DestinationError, EncryptionError, JobError, Resume
 from converter.parts import pgp
 from converter.parts.packer import _ENVELOPE, Buffer, Cutter, Limits, Packer, Part
 from converter.parts.pgp import Encryption, Key, read_key
-from converter.plan import plan
 
 from .conftest import TIMESTAMP, Run
 from .doomed import KILLED, Moment, start

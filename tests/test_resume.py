@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from converter import convert
+from converter.commands.plan import plan
 from converter.delivery.delivery import Delivery
 from converter.delivery.journal import Journal
 from converter.errors import (
@@ -31,7 +32,6 @@ from converter.errors import (
     TooManyRejectsError,
 )
 from converter.parts import packer as parts
-from converter.plan import plan
 from converter.spec.names import FileName
 
 from .conftest import TIMESTAMP, Run
@@ -252,7 +252,7 @@ def test_another_compressor_follows_the_cuts(run: Run, monkeypatch: pytest.Monke
     planned = [json.loads(line) for line in journal_of(run).read_bytes().splitlines()]
     cuts = [each["raw_bytes"] for each in planned if each["event"] == "made"]
     monkeypatch.setitem(parts.ISAL_LEVELS, "balanced", 3)  # as another machine would have it
-    monkeypatch.setattr(sys.modules["converter.convert"], "_compressor", lambda _: "another")
+    monkeypatch.setattr(sys.modules["converter.commands.convert"], "_compressor", lambda _: "another")
     told: list[str] = []
     report = convert(run.make_job(output=limits), resume=True, notify=told.append)
     assert [part.raw_bytes for part in report.parts][: len(cuts)] == cuts
@@ -365,7 +365,7 @@ def test_f25_a_second_run_of_the_job_stops_and_names_the_first(run: Run, tmp_pat
     job = run.make_job(input={"path": str(run.write(CONTENT))}, output=SMALL)
     waiting = "import sys, time; from converter.delivery.journal import locked; from pathlib import Path\n"
     waiting += "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
-    from converter.plan import journal_path
+    from converter.commands.plan import journal_path
 
     holder = subprocess.Popen([sys.executable, "-c", waiting, str(journal_path(job))], stdout=subprocess.PIPE)
     try:

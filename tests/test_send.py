@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from converter import send
+from converter.commands.send import _journal_path
 from converter.delivery.delivery import Delivery
 from converter.delivery.journal import Journal, locked
 from converter.errors import DestinationError, InputError, JobError
 from converter.jobs.document import merge
 from converter.jobs.job import Transfer
-from converter.send import _journal_path
 from converter.sources import InputFile
 
 from .errors import check_named, codes_of, raises

@@ -89,7 +89,7 @@ def parts(folder: Path) -> set[str]:
         "converter.jobs.job",
         "pydantic",
         "polars",
-        "converter.convert",
+        "converter.commands.convert",
         "orjson",
     ],
 )
@@ -281,7 +281,7 @@ def test_a_signal_that_comes_twice_is_one(folder: Path) -> None:
 
 def test_a_signal_in_a_destructor_is_not_lost(folder: Path) -> None:
     before = (
-        "import importlib\nmodule = importlib.import_module('converter.convert')\n"
+        "import importlib\nmodule = importlib.import_module('converter.commands.convert')\n"
         "class Last:\n"
         "    def __del__(self): send(15); [None for _ in range(1000)]\n"
         "planned_of = module.planned_of\n"

@@ -330,7 +330,7 @@ def test_no_row_and_no_row_that_is_left_are_errors(addresses: Addresses) -> None
 
 
 def test_a_row_that_is_lost_is_noticed(addresses: Addresses, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = importlib.import_module("converter.sync_urls")
+    module = importlib.import_module("converter.commands.sync_urls")
     real = module.converted_by
 
     def losing(*given: Any) -> Iterator[Any]:
@@ -661,6 +661,6 @@ def test_the_help_does_without_the_large_libraries(tmp_path: Path) -> None:
 
 
 def test_the_library_has_the_function_also_once_its_module_is_loaded() -> None:
-    importlib.import_module("converter.sync_urls")
+    importlib.import_module("converter.commands.sync_urls")
     assert converter.sync_urls is sync_urls
     assert callable(sync_urls)

@@ -426,7 +426,9 @@ WRONG: dict[str, Callable[[Way], dict[str, Any]]] = {
 def test_f12_what_cannot_work_is_an_error_before_anything_is_read(
     way: Way, what: str, code: str, named: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["converter.convert"], "converted_by", lambda *_: pytest.fail("the input was read"))
+    monkeypatch.setattr(
+        sys.modules["converter.commands.convert"], "converted_by", lambda *_: pytest.fail("the input was read")
+    )
     changes = WRONG[what](way)
     with raises(DestinationError, code, named) as raised:
         way.convert(**changes)
@@ -681,7 +683,9 @@ def test_f37_thousands_of_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_f37_names_that_are_too_long_are_an_error_before_anything_is_read(
     way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["converter.convert"], "converted_by", lambda *_: pytest.fail("the input was read"))
+    monkeypatch.setattr(
+        sys.modules["converter.commands.convert"], "converted_by", lambda *_: pytest.fail("the input was read")
+    )
     way.sections.setdefault("ftp", {})["partial_suffix"] = "." + "p" * 250
     way.sections.setdefault("sftp", {})["partial_suffix"] = "." + "p" * 250
     if "s3" in way.sections:

@@ -112,7 +112,7 @@ def _converted(
     job = _job(job_file, flags, settings)
     machine.before_loading(job.run.threads)
     from converter.cli import summary
-    from converter.convert import convert as run
+    from converter.commands.convert import convert as run
 
     machine.loaded()
     if dry_run:
@@ -129,8 +129,8 @@ def _converted(
 
 def _planned(job: Job) -> Outcome:
     from converter.cli import preview
+    from converter.commands.plan import plan
     from converter.delivery.delivery import closed
-    from converter.plan import plan
 
     checked = plan(job)
     closed(checked.destination)

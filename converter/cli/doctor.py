@@ -38,7 +38,7 @@ def _looked(job_file: str, settings: Iterable[str], messages: Messages) -> Outco
 
     job = Job.load(job_file, changes_of(settings))
     machine.before_loading(job.run.threads)
-    from converter.doctor import doctor as findings_of
+    from converter.commands.doctor import doctor as findings_of
 
     machine.loaded()
     findings = findings_of(job)

@@ -82,9 +82,9 @@ def _compared(
 
     asked = Comparison(id_type=id_type, **merge(files, changes_of(settings)))
     machine.before_loading(asked.run.threads)
-    from converter.match import match as run
-    from converter.match import without_header
-    from converter.plan import concealing
+    from converter.commands.match import match as run
+    from converter.commands.match import without_header
+    from converter.commands.plan import concealing
 
     machine.loaded()
     crm, site = (

@@ -12,7 +12,7 @@ from rich.text import Text
 from converter.cli.console import console
 from converter.cli.lines import warning_line
 from converter.columns.privacy import masked
-from converter.plan import Plan
+from converter.commands.plan import Plan
 from converter.report.terminal import size
 from converter.spec.rules import Rule
 

@@ -13,7 +13,7 @@ from converter.cli import machine
 from converter.cli.outcome import Messages, Outcome, Work
 
 if TYPE_CHECKING:
-    from converter.send import Sent
+    from converter.commands.send import Sent
 
 
 def send(
@@ -69,7 +69,7 @@ def _sent(
     changes = merge(changes, changes_of(settings))
     transfer = Transfer.load(job_file, changes) if job_file else Transfer(**merge({"output": {}}, changes))
     machine.before_loading(transfer.run.threads)
-    from converter.send import send as run
+    from converter.commands.send import send as run
 
     machine.loaded()
     sent = run(files, transfer, check=check, resume=resume, notify=None if quiet else messages.notice)

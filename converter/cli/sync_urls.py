@@ -97,8 +97,8 @@ def _written(
 ) -> Outcome:
     job = _job(tables, job_file, flags, settings)
     machine.before_loading(job.run.threads)
+    from converter.commands.sync_urls import sync_urls as run
     from converter.report import records_of, rule_warnings
-    from converter.sync_urls import sync_urls as run
 
     machine.loaded()
     with _destination(output) as destination:

@@ -20,17 +20,16 @@ from concurrent.futures import wait
 from pathlib import Path
 from types import TracebackType
 
-from converter.delivery.delivery import aside, closed, warnings_of
+from converter.delivery.delivery import aside, warnings_of
 from converter.delivery.destinations import Destination
 from converter.delivery.destinations.claims import is_at
 from converter.delivery.retry import Patience
-from converter.errors import TAKEN, DestinationError, Finding, StoppedError, codes_of, has_errors
-from converter.plan import MOST_SECONDS, Plan, room_of
+from converter.errors import DestinationError, Finding, StoppedError, codes_of, has_errors
 from converter.spec.names import FileName
 
 _FOLDER = "aam-inbound-locks"
 _MOST_TRIES = 5  # for a name that cannot be another: two runs that see each other both let go
-_PAUSE = 0.2  # seconds, at most, before the next try
+PAUSE = 0.2  # seconds, at most, before the next try
 _RELEASE_SECONDS = 4.0
 
 
@@ -139,30 +138,6 @@ class Hold:
             self._locks.pop().release()
 
 
-def fixed(plan: Plan, hold: Hold, *, own: bool = False, resumed: bool = False) -> tuple[Plan, list[Finding]]:
-    """Fix the names of a run and hold them; return the plan with those names, and warnings.
-
-    A second that is taken means the next free one, unless the job says which, or the run is `resumed`. `own` says that
-    a run of the same job has died, so that what it left out of sight is no obstacle. Raises `DestinationError`.
-    """
-    room = room_of(plan.job, plan.limits, plan.destination, plan.files)
-    try:
-        if resumed or not plan.may_move:
-            found = held(plan.destination, plan.names, hold, own=own or resumed, visible=resumed)
-            return plan, [*found, *warnings_of([room])]
-        for left in reversed(range(MOST_SECONDS)):
-            findings = hold.take(plan.destination, plan.names, own=own)
-            if not left or not codes_of(findings) or codes_of(findings) - TAKEN:
-                break
-            plan = plan.following()
-            if "E-NAME-IN-USE" in codes_of(findings):  # its run may have seen this one, and go on to the same second
-                time.sleep(random.uniform(0, _PAUSE))  # noqa: S311
-        return plan, warnings_of([*findings, room])
-    except BaseException:
-        closed(plan.destination)
-        raise
-
-
 def held(
     destination: Destination, names: Sequence[FileName], hold: Hold, *, own: bool = False, visible: bool = False
 ) -> list[Finding]:
@@ -174,7 +149,7 @@ def held(
         findings = hold.take(destination, names, own=own, visible=visible)
         if codes_of(findings) != {"E-NAME-IN-USE"} or tries == _MOST_TRIES:
             break
-        time.sleep(random.uniform(0, _PAUSE * tries))  # noqa: S311
+        time.sleep(random.uniform(0, PAUSE * tries))  # noqa: S311
     return warnings_of(findings)
 
 

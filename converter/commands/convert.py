@@ -22,8 +22,32 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from converter._version import __version__
+from converter.commands.naming import fixed
+from converter.commands.plan import (
+    Moment,
+    Plan,
+    concealing,
+    discard_reports,
+    journal_path,
+    moment_of,
+    owner_of,
+    planned_of,
+    rejects_path_of,
+    report_path_of,
+)
+from converter.commands.resume import (
+    another_input,
+    check_key,
+    fingerprints,
+    give_up_lost,
+    next_step,
+    tell_kept,
+    tell_published,
+    visible_of,
+)
 from converter.delivery import stops
 from converter.delivery.delivery import Delivery, delivery_of, destination_of
+from converter.delivery.hold import Hold, held
 from converter.delivery.journal import Journal, Past, locked
 from converter.delivery.journal import Run as JournalRun
 from converter.errors import (
@@ -39,35 +63,12 @@ from converter.errors import (
     shown,
     tell_visible,
 )
-from converter.hold import Hold, fixed, held
 from converter.jobs.job import Job
 from converter.jobs.sections.output import Output
 from converter.ledger import Ledger, most_frequent
 from converter.parts.packer import Buffer, Cutter, Filter, Packer, Part, PartWriter, Planned
-from converter.plan import (
-    Moment,
-    Plan,
-    concealing,
-    discard_reports,
-    journal_path,
-    moment_of,
-    owner_of,
-    planned_of,
-    rejects_path_of,
-    report_path_of,
-)
 from converter.report import Outcome, Report, ids_of, records_of, rule_warnings, signals_of, write_report
 from converter.report.rejects import RejectsFile
-from converter.resume import (
-    another_input,
-    check_key,
-    fingerprints,
-    give_up_lost,
-    next_step,
-    tell_kept,
-    tell_published,
-    visible_of,
-)
 from converter.rows.gather import Found, converted_by
 from converter.rows.pipeline import Converted
 from converter.sources import find_files

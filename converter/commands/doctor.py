@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from converter.commands.plan import files_of, key_of, look_at, room_of, target_of
 from converter.delivery.delivery import aside, closed
 from converter.delivery.retry import Patience
 from converter.errors import ConverterError, Finding, TransientError
 from converter.jobs.job import Job
-from converter.plan import files_of, key_of, look_at, room_of, target_of
 from converter.sources import InputFile, find_files
 
 _PATIENCE = 10.0  # seconds: who asks is waiting

@@ -26,10 +26,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from converter.candidates import as_it_is, candidates, settings_of
 from converter.columns.normalize import check_hashing, filled, normalised, recognised, steps_of
 from converter.columns.privacy import masked, numbers_are_ids, personal
 from converter.columns.text import as_text, check_id_type
+from converter.commands.candidates import as_it_is, candidates, settings_of
 from converter.errors import ColumnError, ConverterError, EmptyInputError, Finding
 from converter.jobs.sections.ids import Id, IdTypeName
 from converter.jobs.sections.run import Run

@@ -21,11 +21,11 @@ from typing import BinaryIO, Literal
 import polars as pl
 
 from converter.columns.percent import encoded
+from converter.commands.plan import concealing, reading
 from converter.delivery.destinations.folder import PARTIAL, FolderDestination
 from converter.errors import DestinationError, EmptyInputError, JobError, TooManyRejectsError
 from converter.jobs.job import SyncJob
 from converter.ledger import Ledger, most_frequent
-from converter.plan import concealing, reading
 from converter.rows.gather import Found, converted_by
 from converter.spec.addresses import SyncAddress
 from converter.spec.kinds import FileKind, Signal

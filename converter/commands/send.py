@@ -17,17 +17,17 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from converter.commands.check import Checked, check_file
+from converter.commands.resume import fingerprints, next_step, visible_of
 from converter.delivery import stops
 from converter.delivery.delivery import Delivery, closed, delivery_of, destination_of
 from converter.delivery.destinations import Destination, Owner
+from converter.delivery.hold import Hold, held
 from converter.delivery.journal import Journal, Run, locked
 from converter.errors import DestinationError, Finding, InputError, JobError, Reported, StoppedError, tell_visible
-from converter.hold import Hold, held
-from converter.inbound import Checked, check_file
 from converter.jobs.job import DIGITS, Transfer, identity
 from converter.jobs.paths import identity_of_path
 from converter.parts.packer import Part
-from converter.resume import fingerprints, next_step, visible_of
 from converter.sources import InputFile
 from converter.spec.names import FileName
 
