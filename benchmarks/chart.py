@@ -1,6 +1,6 @@
 """`chart`: draws the kept results. The same results give the same files, byte for byte.
 
-Colours are told apart by colour-blind readers too (Okabe and Ito), and nothing depends on colour alone: names and
+Colors are told apart by color-blind readers too (Okabe and Ito), and nothing depends on color alone: names and
 numbers stand at every bar.
 """
 
@@ -136,14 +136,14 @@ def _bars(axes: Axes, result: Comparison) -> None:
     ranked = sorted(_shown(result), key=lambda each: each.wall)
     end = min(_MOST_RATIO * result.of_base.wall, max(max(each.walls) for each in ranked))
     for place, each in enumerate(ranked):
-        colour = {result.base: _OURS, "floor": _FLOOR}.get(each.name, _OTHERS)
+        color = {result.base: _OURS, "floor": _FLOOR}.get(each.name, _OTHERS)
         part = each.one_in > 1
         axes.barh(
             place,
             min(each.wall, end),
             height=0.68,
-            color="white" if part else colour,
-            edgecolor=colour,
+            color="white" if part else color,
+            edgecolor=color,
             hatch="////" if part else None,
             linewidth=1,
         )
@@ -184,11 +184,11 @@ def _bars(axes: Axes, result: Comparison) -> None:
 def _cut_mark(axes: Axes, x: float, place: int) -> None:
     """Draw two slanted lines through a bar that is longer than it is drawn."""
     width = x * 0.008
-    for colour, thickness in ((_FAINT, 6), ("white", 4)):
+    for color, thickness in ((_FAINT, 6), ("white", 4)):
         axes.plot(
             [x - width, x + width],
             [place + 0.4, place - 0.4],
-            color=colour,
+            color=color,
             linewidth=thickness,
             solid_capstyle="butt",
             zorder=3,
@@ -254,11 +254,11 @@ def _memory(axes: Axes, sizes: Sequence[Measured]) -> None:
 
 def _threads(axes: Axes, results: Sequence[Measured]) -> None:
     width = 0.36
-    for name, shift, colour in (("wall", -width / 2, _OURS), ("CPU", width / 2, _CPU)):
+    for name, shift, color in (("wall", -width / 2, _OURS), ("CPU", width / 2, _CPU)):
         runs = [each.walls if name == "wall" else each.cpus for each in results]
         for place, values in enumerate(runs):
             middle = statistics.median(values)
-            axes.bar(place + shift, middle, width * 0.94, color=colour, label=None if place else name)
+            axes.bar(place + shift, middle, width * 0.94, color=color, label=None if place else name)
             axes.plot([place + shift] * 2, [min(values), max(values)], color=_INK, linewidth=1)
             _above(axes, place + shift, max(values), f"{_seconds(middle)} s")
     axes.set_xticks(range(len(results)), [f"{each.threads}" for each in results])

@@ -126,10 +126,10 @@ def measured(name: str, texts: pl.Series, *, cards: bool | None = None) -> Findi
     if cards is None:
         cards = not numbers_are_ids(texts.head(SURVEYED))
     found, times = 0, []
-    judgement = personal(pl.col("text"), cards=cards)
+    judgment = personal(pl.col("text"), cards=cards)
     for batch in texts.to_frame("text").iter_slices(_BATCH):
         started = time.process_time()
-        judged = batch.select(judgement).to_series()
+        judged = batch.select(judgment).to_series()
         times.append((time.process_time() - started) / batch.height)
         found += judged.count()
     return Finding(name, len(texts), found, statistics.median(times) * 1e6)

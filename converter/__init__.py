@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from converter.commands.send import send
     from converter.commands.sync_urls import sync_urls
     from converter.errors import ConverterError
-    from converter.jobs.job import Job, SyncJob, Transfer
+    from converter.jobs.job import Job, Transfer, UrlJob
     from converter.report import Report
     from converter.report.matches import Match
 
@@ -30,8 +30,8 @@ __all__ = [
     "Match",
     "Progress",
     "Report",
-    "SyncJob",
     "Transfer",
+    "UrlJob",
     "__version__",
     "convert",
     "doctor",
@@ -46,7 +46,7 @@ _MODULES = {
     "Match": "report.matches",
     "Progress": "commands.convert",
     "Report": "report",
-    "SyncJob": "jobs.job",
+    "UrlJob": "jobs.job",
     "Transfer": "jobs.job",
     "convert": "commands.convert",
     "doctor": "commands.doctor",

@@ -354,10 +354,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
     by_folded = {candidate.casefold(): candidate for candidate in known}
     close = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
-    return f", did you mean '{shown(by_folded[close[0]])}'?" if close else ""
+    return f", did you mean '{redact(by_folded[close[0]])}'?" if close else ""
 
 
-def shown(name: str) -> str:
+def redact(name: str) -> str:
     """Return a name from the input as a message may show it: short, on one line, and every character visible.
 
     Where a file has no header, its first row stands for one: an e-mail address is not shown, and of what has as many

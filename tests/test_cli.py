@@ -239,7 +239,7 @@ def test_completion_can_be_shown(tmp_path: Path) -> None:
 def test_the_library_has_the_function_also_once_its_module_is_loaded(folder: Path) -> None:
     shown = python(
         "from converter import Job, convert\n"
-        "import converter.convert\n"
+        "import converter.commands.convert\n"
         "from converter.commands.plan import plan\n"
         "import converter as package\n"
         "assert package.convert is convert and not isinstance(convert, type(package))\n"

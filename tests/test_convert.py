@@ -27,7 +27,7 @@ from converter.errors import (
 )
 from converter.ledger import Ledger
 from converter.rows import pipeline as engine
-from converter.rows.fast_path import Compiled
+from converter.rows.fast_path import FastPath
 from converter.sources import DelimitedSource, Piece
 from converter.sources.delimited import Block
 from converter.sources.tables import TableSource
@@ -130,7 +130,7 @@ def test_a_ledger_that_does_not_add_up_is_an_error() -> None:
 def test_a_line_lost_where_rows_become_text_is_an_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     original = engine.texts_of
     monkeypatch.setattr(engine, "texts_of", lambda lines: original(lines.head(-1)))
-    monkeypatch.setattr(Compiled, "text_of", lambda *_: original(pl.Series(["a line of some length\n"] * 99)))
+    monkeypatch.setattr(FastPath, "text_of", lambda *_: original(pl.Series(["a line of some length\n"] * 99)))
     with raises(LedgerError, "E-LEDGER", "100 ", "99 ", "1 rows"):
         run.convert(ROWS)
     assert run.files == []
@@ -283,7 +283,7 @@ def test_rejects_are_in_the_order_of_the_file_whatever_they_are_for(run: Run) ->
 
 
 def test_files_with_odd_rows_and_without_come_out_in_their_order(run: Run) -> None:
-    """Odd rows wait for those of neighbours, but never for those of another file."""
+    """Odd rows wait for those of neighbors, but never for those of another file."""
     kinds = ["u{n},x\n", " u{n} ,x\n", "u:{n},x\n", 'u{n},"x"y"\nu{n},z\n', "u{n},x\n é{n} ,y\n"]
     paths, expected, rejected = [], [], []
     for number in range(15):

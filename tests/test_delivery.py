@@ -17,7 +17,7 @@ import pytest
 from converter.delivery import delivery as module
 from converter.delivery.delivery import Delivery, Spool, Throttle, _StoppedError
 from converter.delivery.destinations.base import Arrived
-from converter.delivery.journal import Journal, Run, locked
+from converter.delivery.journal import Journal, RunRecord, locked
 from converter.errors import DestinationError, JobError, StoppedError, TransientError
 from converter.parts.packer import Part
 from converter.spec.names import FileName
@@ -31,7 +31,7 @@ NAME = FileName("data", (1234,), 1_366_545_717, extension=".gz")
 def test_what_is_done_beside_is_known_before_it_begins() -> None:
     """Else a signal could come between, and nobody would wait for it."""
     tasks: list[Future[Any]] = []
-    assert module.aside(lambda: list(tasks), tasks).result() == tasks
+    assert module.run_in_thread(lambda: list(tasks), tasks).result() == tasks
     assert len(tasks) == 1
 
 
@@ -42,7 +42,7 @@ def test_what_could_not_begin_is_not_waited_for(monkeypatch: pytest.MonkeyPatch)
     tasks: list[Future[Any]] = []
     monkeypatch.setattr(threading.Thread, "start", refuse)
     with pytest.raises(StoppedError):
-        module.aside(lambda: None, tasks)
+        module.run_in_thread(lambda: None, tasks)
     assert tasks == []
 
 
@@ -81,7 +81,7 @@ class Failing(MemoryDestination):
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
     journal = Journal(tmp_path / "x.journal")
-    journal.begin(Run([NAME.stem], NAME.timestamp, "2026-01-31", "isal", []))
+    journal.begin(RunRecord([NAME.stem], NAME.timestamp, "2026-01-31", "isal", []))
     yield journal
     journal.close()
 
@@ -395,7 +395,7 @@ def test_a_throttle_lets_so_many_bytes_a_second_pass(monkeypatch: pytest.MonkeyP
 def test_a_torn_line_at_the_end_of_a_journal_does_not_count(tmp_path: Path) -> None:
     path = tmp_path / "x.journal"
     journal = Journal(path)
-    journal.begin(Run(["n"], 1_366_545_717, "2026-01-31", "isal", []))
+    journal.begin(RunRecord(["n"], 1_366_545_717, "2026-01-31", "isal", []))
     journal.note("began", number=1, name="a", state={"upload": "x"})
     whole = path.read_bytes()
     journal.note("published", number=1)
@@ -432,7 +432,7 @@ def test_f22_a_journal_that_cannot_be_written_or_read_is_an_error(tmp_path: Path
     with raises(DestinationError, "E-JOURNAL-WRITE", "x.journal"):
         journal.read()
     with raises(DestinationError, "E-JOURNAL-WRITE", "x.journal"):
-        journal.begin(Run(["n"], 1, "2026-01-31", "isal", []))
+        journal.begin(RunRecord(["n"], 1, "2026-01-31", "isal", []))
     with raises(DestinationError, "E-JOURNAL-WRITE", "x.journal"):
         journal.go_on()
     assert [path.name for path in tmp_path.iterdir()] == ["x.journal"]
@@ -441,7 +441,7 @@ def test_f22_a_journal_that_cannot_be_written_or_read_is_an_error(tmp_path: Path
 def test_f22_after_a_line_that_is_torn_a_journal_takes_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.journal"
     journal = Journal(path)
-    journal.begin(Run(["n"], 1_366_545_717, "2026-01-31", "isal", []))
+    journal.begin(RunRecord(["n"], 1_366_545_717, "2026-01-31", "isal", []))
     write = os.write
     with monkeypatch.context() as patch:
 

@@ -12,7 +12,7 @@ import pytest
 from converter import Job
 from converter.delivery.destinations import SCHEMES
 from converter.jobs.sections.output import Output
-from converter.jobs.sections.run import Run
+from converter.jobs.sections.run import RunOptions
 
 DOCS = (Path(__file__).parent.parent / "docs" / "delivery.md").read_text()
 ROWS = {
@@ -47,7 +47,10 @@ def test_keys_and_defaults_are_those_of_the_job() -> None:
 
 
 def test_keys_of_delivery_are_named() -> None:
-    for section, names in ((Output, "environment partner publish uploads bandwidth retry_seconds"), (Run, "spill_dir")):
+    for section, names in (
+        (Output, "environment partner publish uploads bandwidth retry_seconds"),
+        (RunOptions, "spill_dir"),
+    ):
         for name in names.split():
             assert name in section.model_fields
             assert f"{section.__name__.lower()}.{name}" in ROWS

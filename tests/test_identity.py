@@ -1,4 +1,4 @@
-"""IDs that match, and files that leak nothing: normalising and the privacy gate in whole runs."""
+"""IDs that match, and files that leak nothing: normalizing and the privacy gate in whole runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from converter import kernel
 from converter.columns import privacy
 from converter.errors import JobError
-from converter.rows.fast_path import Compiled
+from converter.rows.fast_path import FastPath
 from converter.rows.records import Records
 
 from .conftest import Run
@@ -45,7 +45,7 @@ STEPS: list[tuple[dict[str, Any], list[str], list[str], dict[str, int]]] = [
 
 
 @pytest.mark.parametrize("id_, given_ids, written, changed", STEPS, ids=lambda value: str(value)[:40])
-def test_ids_are_normalised_and_each_step_is_counted(
+def test_ids_are_normalized_and_each_step_is_counted(
     run: Run, id_: dict[str, Any], given_ids: list[str], written: list[str], changed: dict[str, int]
 ) -> None:
     content = "id,a\n" + "".join(f'"{each}",x\n' for each in given_ids)
@@ -176,7 +176,7 @@ def test_whatever_is_personal_is_left_to_the_query_by_the_loops(texts: list[str]
     frame = pl.DataFrame({"c0": texts, "c1": texts})
     personal = frame.select(privacy.personal(pl.col("c0")).is_not_null())["c0"].to_numpy()
     for values in (frame.with_columns(c0=pl.lit("u1")), frame.with_columns(c1=pl.lit("x"))):
-        made = Compiled(Records(run.make_job(), 1000), loops).of_frame(values)
+        made = FastPath(Records(run.make_job(), 1000), loops).of_frame(values)
         assert set(np.flatnonzero(personal)) <= set(made.lines.tolist())
 
 

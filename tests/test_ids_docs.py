@@ -15,9 +15,9 @@ import typer.main
 
 from converter import Job, convert
 from converter.cli.app import app
-from converter.columns.normalize import normalised, steps_of
+from converter.columns.normalize import normalized, steps_of
 from converter.jobs.sections.ids import Id
-from converter.spec.ids import GLOBAL_DATA_SOURCES, ID_TYPES, RECOGNISED
+from converter.spec.ids import GLOBAL_DATA_SOURCES, ID_TYPES, RECOGNIZED
 from converter.spec.rules import id_rules
 
 from .conftest import TIMESTAMP
@@ -50,8 +50,8 @@ def tomls(title: str) -> list[dict[str, Any]]:
     return [tomllib.loads(text) for text in re.findall(r"```toml\n(.*?)```", section(title), re.DOTALL)]
 
 
-def normalise_one(id_: Id, text: str) -> str | None:
-    result = pl.DataFrame({"id": [text]}).select(normalised(id_, pl.col("id"))).item()
+def normalize_one(id_: Id, text: str) -> str | None:
+    result = pl.DataFrame({"id": [text]}).select(normalized(id_, pl.col("id"))).item()
     assert result is None or isinstance(result, str)
     return result
 
@@ -99,7 +99,7 @@ def test_each_step_does_what_its_example_shows(row: list[str]) -> None:
     given, result = json.loads(code(before)), json.loads(code(after))
     id_ = Id(**{"column": "id", "trim": False, **tomllib.loads(code(setting))})
     assert given != result
-    assert normalise_one(id_, given) == result
+    assert normalize_one(id_, given) == result
 
 
 def test_addresses_are_hashed_as_the_table_shows() -> None:
@@ -107,12 +107,12 @@ def test_addresses_are_hashed_as_the_table_shows() -> None:
     table = rows("E-mail addresses")
     assert any(code(row[0]) == '"johndoe@example.com"' for row in table)
     for before, after in table:
-        assert normalise_one(Id(**job["id"]), json.loads(code(before))) == json.loads(code(after))
+        assert normalize_one(Id(**job["id"]), json.loads(code(before))) == json.loads(code(after))
 
 
 def test_the_types_that_are_told_apart_are_named() -> None:
     told = section("Mixed columns").partition("form: ")[2].partition(" for all else")[0]
-    assert tuple(re.findall("`([a-z_]+)`", told)) == RECOGNISED
+    assert tuple(re.findall("`([a-z_]+)`", told)) == RECOGNIZED
 
 
 def test_the_block_that_is_recommended_is_asked_for_with_a_command_that_is_there() -> None:
@@ -141,7 +141,7 @@ LINES = {
 
 
 @pytest.mark.parametrize(
-    "job", [*tomls("Synchronisation"), *tomls("Mixed columns")], ids=lambda job: job["input"]["path"]
+    "job", [*tomls("Synchronization"), *tomls("Mixed columns")], ids=lambda job: job["input"]["path"]
 )
 def test_each_example_job_makes_what_the_page_says(
     job: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -159,7 +159,7 @@ def test_each_example_job_makes_what_the_page_says(
 
 
 def test_each_kind_of_file_has_an_example() -> None:
-    kinds = {job["output"].get("kind", "data") for job in [*tomls("Synchronisation"), *tomls("Mixed columns")]}
+    kinds = {job["output"].get("kind", "data") for job in [*tomls("Synchronization"), *tomls("Mixed columns")]}
     assert kinds == {"id-sync", "c2c-id-sync", "odc", "data"}
 
 

@@ -132,7 +132,7 @@ BROKEN: list[tuple[str, bytes, list[Short]]] = [
     (ODC, b"\tu\t1\n" + b"idfa\t\t1\n" + b"idfa\tu\t\n", [
         *one("C13", "type_missing", 1), *one("C1", "id_missing", 2), *one("C1", "no_signal", 3)]),
     (ODC, b"idfa\tj@x.org\t1\n", one("I3", "id_is_email", 1)),
-    # ID synchronisation
+    # ID synchronization
     (SYNC, PAIR * 2, []),
     (SYNC, PAIR + b"1\n" + b"1\t2\t3\n", one("C14", "columns_wrong", 2, 2)),
     (SYNC_3, b"1\t2\t3\n" + PAIR, one("C14", "columns_wrong", 2)),

@@ -17,7 +17,7 @@ from converter.cli.convert import _job
 from converter.errors import JobError
 from converter.jobs.document import Section, merge, parse_setting
 from converter.jobs.sections.output import Output
-from converter.jobs.sections.run import Report
+from converter.jobs.sections.run import ReportOptions
 from converter.jobs.sections.table import Input
 from converter.spec.ids import GLOBAL_DATA_SOURCES
 
@@ -406,7 +406,7 @@ def test_z1_the_largest_and_smallest_parts_are_allowed() -> None:
     ],
 )
 def test_max_rejects_allows_exactly_so_many(most: object, rejected: int, read: int, allowed: bool) -> None:
-    assert Report(max_rejects=most).allows(rejected, read) is allowed
+    assert ReportOptions(max_rejects=most).allows(rejected, read) is allowed
 
 
 # --- the environment and what is never shown --------------------------------------------------------------------
@@ -816,7 +816,7 @@ def _types(node: dict[str, Any], schema: dict[str, Any]) -> set[str]:
         ("Record", "traits", True, "string"),
         ("Record", "traits", True, "integer"),
         ("Output", "max_part_bytes", False, "string"),
-        ("Report", "max_rejects", False, "integer"),
+        ("ReportOptions", "max_rejects", False, "integer"),
     ],
 )
 def test_the_json_schema_takes_the_short_forms_that_a_job_takes(

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from converter import kernel
 from converter.columns.buffers import Chunk, Text, Views
 from converter.jobs.job import Job
-from converter.rows.fast_path import Compiled
+from converter.rows.fast_path import FastPath
 from converter.rows.pipeline import _Converter
 from converter.rows.records import Records
 from converter.sources import InputFile, Piece
@@ -91,10 +91,10 @@ def test_lines_rejects_and_counts_are_those_of_the_query(rows: list[tuple[str, .
     assert results[: len(results) // 2] == results[len(results) // 2 :]
 
 
-def compiled(**record: Any) -> Compiled:
+def compiled(**record: Any) -> FastPath:
     assert LOOPS
     job = Job(input={"path": "in"}, id={"column": "id"}, record=record, output={"to": "out", "dpid": 1234})
-    return Compiled(Records(job, 10_000), LOOPS)
+    return FastPath(Records(job, 10_000), LOOPS)
 
 
 def test_plain_rows_are_not_odd() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from converter.delivery.delivery import Delivery
 from converter.delivery.destinations.folder import FolderDestination
-from converter.delivery.journal import Journal, Past, Run
+from converter.delivery.journal import Journal, Past, RunRecord
 
 from . import kill
 from .doomed import HOWS, How, Moment
@@ -142,7 +142,7 @@ def test_a_run_that_fails_is_told(tmp_path: Path) -> None:
 def test_f14_what_was_begun_when_the_journal_did_not_know_of_it_yet_is_removed(
     tmp_path: Path, how: str, left: set[str]
 ) -> None:
-    run = Run([NAME.removesuffix(".{}.gz")], 1366545717, "2013-04-21", "balanced: isal 1.9.1", [])
+    run = RunRecord([NAME.removesuffix(".{}.gz")], 1366545717, "2013-04-21", "balanced: isal 1.9.1", [])
     journal = Journal(tmp_path / "x.journal")
     journal.begin(run)
     destination = FolderDestination(str(tmp_path / "out"), OWNER)

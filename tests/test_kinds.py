@@ -20,7 +20,7 @@ PAIRS = [{"column": "aam", "type": "uuid"}, {"column": "crm", "dpid": 1234}]
 
 
 def sync_job(at: Run, kind: str = "id-sync", columns: Any = PAIRS, **changes: Any) -> dict[str, Any]:
-    """A job for a synchronisation file."""
+    """A job for a synchronization file."""
     job = {key: value for key, value in at.job.items() if key not in ("id", "record")}
     output = {key: value for key, value in job["output"].items() if key != "dpid"}
     return {**job, "output": {**output, "kind": kind}, "sync": {"columns": columns}, **changes}
@@ -33,7 +33,7 @@ def convert(at: Run, content: str, **changes: Any) -> Any:
     return convert_(Job(**sync_job(at, **changes)))
 
 
-def test_n6_a_synchronisation_file_has_all_data_sources_in_its_name(run: Run) -> None:
+def test_n6_a_synchronization_file_has_all_data_sources_in_its_name(run: Run) -> None:
     columns = [*PAIRS, {"column": "ad", "type": "gaid"}, {"column": "mail", "type": "hashed_email", "dpid": 77}]
     convert(run, f"crm,aam,ad,mail\nuser-1,{UUID_1},{GAID.upper()},{HASH.upper()}\n", columns=columns)
     assert run.files == [f"adobe_id_0_1234_20914_77_{TIMESTAMP}.sync.1.gz"]
@@ -74,7 +74,7 @@ def test_c14_rows_that_would_not_be_processed_are_rejected_by_rule(run: Run) -> 
     assert all(set(row["columns"]) == {"aam", "crm"} for row in run.rejects)
 
 
-def test_each_column_is_normalised_by_its_own_steps(run: Run) -> None:
+def test_each_column_is_normalized_by_its_own_steps(run: Run) -> None:
     columns = [
         {"column": "ad", "type": "idfa"},
         {"column": "crm", "dpid": 7, "cut_prefix": "X-", "pad": 6, "prefix": "c"},
@@ -135,7 +135,7 @@ WRONG: list[tuple[dict[str, Any], list[str]]] = [
 
 
 @pytest.mark.parametrize("changes, named", WRONG)
-def test_a_synchronisation_job_that_cannot_be_right_is_refused(
+def test_a_synchronization_job_that_cannot_be_right_is_refused(
     run: Run, changes: dict[str, Any], named: list[str]
 ) -> None:
     from converter.jobs.document import merge

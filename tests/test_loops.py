@@ -14,7 +14,7 @@ from converter import kernel
 from converter.jobs.job import Job
 from converter.kernel.calls import SLACK
 from converter.ledger import Ledger
-from converter.rows.fast_path import Compiled
+from converter.rows.fast_path import FastPath
 from converter.rows.pipeline import convert_all
 from converter.rows.records import Records
 from converter.sources import InputFile
@@ -215,8 +215,8 @@ def test_regular_text_does_go_through_the_loops(tmp_path: Path, monkeypatch: pyt
         output={"to": str(tmp_path / "out"), "dpid": 1234},
     )
     made = []
-    original = Compiled.of_block
-    monkeypatch.setattr(Compiled, "of_block", lambda *given: made.append(original(*given)) or made[-1])
+    original = FastPath.of_block
+    monkeypatch.setattr(FastPath, "of_block", lambda *given: made.append(original(*given)) or made[-1])
     monkeypatch.setattr(kernel, "WORTH_BYTES", 0)
     _, _, ledger = converted(path, job, 1 << 20, 1000)
     (formatted,) = made

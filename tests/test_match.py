@@ -25,7 +25,7 @@ from converter import Match, match
 from converter.commands import candidates
 from converter.errors import ColumnError, DestinationError, EmptyInputError, InputError, JobError
 from converter.jobs.sections.ids import Id
-from converter.jobs.sections.run import Run
+from converter.jobs.sections.run import RunOptions
 from converter.jobs.sections.table import Input
 from converter.report.matches import Tried, percent
 from converter.spec.ids import TRIMMED
@@ -299,7 +299,7 @@ def test_what_a_sample_estimates_is_told_from_what_is_counted(
 ) -> None:
     monkeypatch.setattr(module, "_MOST_SAMPLED", 500)
     crm, site = many(12_000)
-    found = compared(tmp_path, [*crm, *crm[:3_000]], site, run=Run(memory=memory))
+    found = compared(tmp_path, [*crm, *crm[:3_000]], site, run=RunOptions(memory=memory))
     assert (found.crm, found.site, found.as_is.matched) == (12_000, 12_000, 1_500)
     assert found.recommended.id == {"column": "id", "type": "crm", "case": "lower"}
     assert (found.recommended.matched, found.recommended.exact, found.as_is.exact) == (6_000, True, True)
@@ -315,7 +315,7 @@ def test_the_result_is_the_same_for_any_budget_and_order(tmp_path: Path, monkeyp
     crm, site = many(12_000)
     crm += [id_.upper() for id_ in crm[:50]]
     results = [
-        compared(tmp_path, ids, site, run=Run(memory=memory, threads=threads))
+        compared(tmp_path, ids, site, run=RunOptions(memory=memory, threads=threads))
         for ids, memory, threads in ((crm, 10**9, 1), (crm, 10**6, 2), (crm[::-1], 10**6, 3))
     ]
     assert results[0] == results[1] == results[2]
@@ -356,7 +356,7 @@ def test_an_id_in_nearly_every_row_takes_no_memory(tmp_path: Path, monkeypatch: 
 def test_a_full_disk_is_told(tmp_path: Path) -> None:
     crm, site = many(20_000)
     with raises(DestinationError, "E-SPILL-WRITE", "run.spill_dir"):
-        compared(tmp_path, crm, site, run=Run(memory=10**6, spill_dir=str(tmp_path / "none")))
+        compared(tmp_path, crm, site, run=RunOptions(memory=10**6, spill_dir=str(tmp_path / "none")))
 
 
 # --- the promise ---------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""How IDs are normalised: each step alone and all together, compared with plain Python."""
+"""How IDs are normalized: each step alone and all together, compared with plain Python."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converter.columns import normalize
-from converter.columns.normalize import BYTE_STEPS, check_hashing, filled, normalised, steps_of
+from converter.columns.normalize import BYTE_STEPS, check_hashing, filled, normalized, steps_of
 from converter.errors import ConverterError
 from converter.jobs.sections.ids import Id
 from converter.spec.ids import ID_TYPES, PLAIN_IN_ID, TRIMMED
@@ -50,8 +50,8 @@ LIKELY = st.sampled_from([*PIECES, "%20", "%C3%A9", "%C3", ADDRESS, ADDRESS.uppe
 LIKELY_TEXTS = st.lists(st.none() | st.lists(LIKELY, max_size=5).map("".join), max_size=8)
 
 
-def normalise_all(texts: list[str | None], id_: Id) -> list[str | None]:
-    return pl.DataFrame({"id": texts}, {"id": pl.String}).select(normalised(id_, pl.col("id"))).to_series().to_list()
+def normalize_all(texts: list[str | None], id_: Id) -> list[str | None]:
+    return pl.DataFrame({"id": texts}, {"id": pl.String}).select(normalized(id_, pl.col("id"))).to_series().to_list()
 
 
 def sha256(text: str) -> str:
@@ -100,7 +100,7 @@ OFF = {"trim": False}
 """Without any step: only this one is on when nothing is said."""
 
 
-def plainly_normalised(text: str | None, asked: dict[str, Any]) -> str | None:
+def plainly_normalized(text: str | None, asked: dict[str, Any]) -> str | None:
     for name, step in PLAIN.items():
         if text and name in asked:
             text = step(text, asked[name])
@@ -137,7 +137,7 @@ def test_a_step_alone_is_one_step_that_says_what_it_does(name: str, value: objec
 @given(texts=TEXTS | LIKELY_TEXTS)
 def test_a_step_alone_does_what_python_does(name: str, value: object, texts: list[str | None]) -> None:
     id_ = Id(**{"column": "id", **OFF, name: value})
-    assert normalise_all(texts, id_) == [plainly_normalised(text, {name: value}) for text in texts]
+    assert normalize_all(texts, id_) == [plainly_normalized(text, {name: value}) for text in texts]
 
 
 @settings(max_examples=60, deadline=None)
@@ -147,7 +147,7 @@ def test_a_step_alone_does_what_python_does(name: str, value: object, texts: lis
 )
 def test_all_steps_together_do_what_python_does_in_that_order(texts: list[str | None], asked: dict[str, Any]) -> None:
     id_ = Id(**{"column": "id", **OFF, **asked})
-    assert normalise_all(texts, id_) == [plainly_normalised(text, asked) for text in texts]
+    assert normalize_all(texts, id_) == [plainly_normalized(text, asked) for text in texts]
 
 
 @pytest.mark.parametrize(
@@ -163,37 +163,37 @@ def test_all_steps_together_do_what_python_does_in_that_order(texts: list[str | 
     ],
 )
 def test_steps_follow_each_other_in_their_order(text: str, asked: dict[str, Any], result: str) -> None:
-    assert normalise_all([text], Id(**{"column": "id", **OFF, **asked})) == [result]
+    assert normalize_all([text], Id(**{"column": "id", **OFF, **asked})) == [result]
 
 
 @pytest.mark.parametrize("name, value", [(name, values[-1]) for name, values in SETTINGS.items()])
 def test_what_is_missing_stays_missing_at_every_step(name: str, value: object) -> None:
     id_ = Id(**{"column": "id", "trim": True, name: value})
-    assert normalise_all([None, "", " \u200b\ufeff", None], id_) == [None] * 4
+    assert normalize_all([None, "", " \u200b\ufeff", None], id_) == [None] * 4
     (step,) = (step for step in steps_of(id_) if step.name == name)
     after = pl.DataFrame({"id": [None, ""]}, {"id": pl.String}).select(filled(step.apply(pl.col("id"))))
     assert after.to_series().to_list() == [None, None]
 
 
 def test_where_nothing_is_left_an_id_is_missing() -> None:
-    assert normalise_all(["--", "-a-", "ID-", "-EU"], Id(column="id", remove="-", prefix="x")) == [
+    assert normalize_all(["--", "-a-", "ID-", "-EU"], Id(column="id", remove="-", prefix="x")) == [
         None,
         "xa",
         "xID",
         "xEU",
     ]
-    assert normalise_all(["ID-"], Id(column="id", cut_prefix="ID-", pad=5, hash="sha256")) == [None]
+    assert normalize_all(["ID-"], Id(column="id", cut_prefix="ID-", pad=5, hash="sha256")) == [None]
 
 
 def test_only_a_text_that_is_there_is_cut_and_only_once() -> None:
     id_ = Id(column="id", cut_prefix="ab", cut_suffix="yz")
-    assert normalise_all(["ababxyzyz", "b", "aab", "yzab"], id_) == ["abxyz", "b", "aab", "yzab"]
+    assert normalize_all(["ababxyzyz", "b", "aab", "yzab"], id_) == ["abxyz", "b", "aab", "yzab"]
 
 
 @pytest.mark.parametrize("character", TRIMMED)
 def test_every_character_that_is_trimmed_goes_at_both_ends_and_stays_within(character: str) -> None:
     text = f"{character}a{character}b{character * 2}"
-    assert normalise_all([text], Id(column="id")) == [f"a{character}b"]
+    assert normalize_all([text], Id(column="id")) == [f"a{character}b"]
 
 
 def test_all_white_space_of_unicode_is_trimmed() -> None:
@@ -202,23 +202,23 @@ def test_all_white_space_of_unicode_is_trimmed() -> None:
 
 
 def test_characters_are_counted_not_bytes() -> None:
-    assert normalise_all(["ü", "€€€", "abcd", "abcde"], Id(column="id", pad=4)) == ["000ü", "0€€€", "abcd", "abcde"]
+    assert normalize_all(["ü", "€€€", "abcd", "abcde"], Id(column="id", pad=4)) == ["000ü", "0€€€", "abcd", "abcde"]
 
 
 def test_a_zero_alone_stays() -> None:
-    assert normalise_all(["0", "000", "0100", "a00"], Id(column="id", strip_zeros=True)) == ["0", "0", "100", "a00"]
+    assert normalize_all(["0", "000", "0100", "a00"], Id(column="id", strip_zeros=True)) == ["0", "0", "100", "a00"]
 
 
 @pytest.mark.parametrize("type_", ID_TYPES)
 def test_the_case_is_that_of_the_type(type_: str) -> None:
     wanted = {"lower": "ab-12", "upper": "AB-12", None: "aB-12"}[ID_TYPES[type_].case]
-    assert normalise_all([" aB-12 "], Id(column="id", type=type_)) == [wanted]  # type: ignore[arg-type]
+    assert normalize_all([" aB-12 "], Id(column="id", type=type_)) == [wanted]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("case", ["preserve", "lower", "upper"])
 def test_the_case_of_a_customers_own_id_is_as_asked(case: str) -> None:
     wanted = {"preserve": "aBÜß", "lower": "abüß", "upper": "ABÜSS"}[case]
-    assert normalise_all(["aBÜß"], Id(column="id", case=case)) == [wanted]  # type: ignore[arg-type]
+    assert normalize_all(["aBÜß"], Id(column="id", case=case)) == [wanted]  # type: ignore[arg-type]
 
 
 def test_what_loops_over_bytes_can_take_changes_no_byte_of_a_plain_id_but_for_another() -> None:
@@ -227,8 +227,8 @@ def test_what_loops_over_bytes_can_take_changes_no_byte_of_a_plain_id_but_for_an
     for case in get_args(Id.model_fields["case"].annotation):
         id_ = Id(column="id", case=case)
         assert {step.name for step in steps_of(id_)} <= BYTE_STEPS
-        made = normalise_all(plain, id_)
-        assert normalise_all(["".join(plain)], id_) == ["".join(map(str, made))]
+        made = normalize_all(plain, id_)
+        assert normalize_all(["".join(plain)], id_) == ["".join(map(str, made))]
         assert [len(str(text).encode()) for text in made] == [1] * len(plain)
 
 
@@ -238,35 +238,35 @@ def test_what_loops_over_bytes_can_take_changes_no_byte_of_a_plain_id_but_for_an
 def test_an_address_is_hashed_as_adobes_example_is() -> None:
     id_ = Id(column="id", type="hashed_email", hash="sha256")
     texts = [ADDRESS, f"\t {ADDRESS.upper()} ", f"\ufeff{ADDRESS.title()}\u200b"]
-    assert normalise_all(texts, id_) == [HASH] * 3
+    assert normalize_all(texts, id_) == [HASH] * 3
 
 
 def test_what_is_no_address_is_not_hashed_as_one() -> None:
     id_ = Id(column="id", type="hashed_email", hash="sha256")
     texts = ["crm-1", "joe@localhost", "joe", "@example.com", "a b@example.com", None, ""]
-    assert normalise_all(texts, id_) == ["crm-1", "joe@localhost", "joe", "@example.com", "a b@example.com", None, None]
+    assert normalize_all(texts, id_) == ["crm-1", "joe@localhost", "joe", "@example.com", "a b@example.com", None, None]
 
 
 @pytest.mark.parametrize("type_", ["crm", "hashed_email"])
 def test_what_is_a_hash_already_stays(type_: str) -> None:
     id_ = Id(column="id", type=type_, hash="sha256")  # type: ignore[arg-type]
-    assert normalise_all([HASH, HASH.upper(), f" {HASH} "], id_) == [HASH] * 3
+    assert normalize_all([HASH, HASH.upper(), f" {HASH} "], id_) == [HASH] * 3
 
 
 def test_without_hash_nothing_is_hashed() -> None:
-    assert normalise_all([ADDRESS], Id(column="id", type="hashed_email")) == [ADDRESS]
+    assert normalize_all([ADDRESS], Id(column="id", type="hashed_email")) == [ADDRESS]
 
 
 def test_nearly_a_hash_is_hashed() -> None:
     nearly = [HASH[:-1], HASH + "0", "g" + HASH[1:], HASH + "\n"]
-    assert normalise_all(nearly, Id(column="id", hash="sha256", **OFF)) == [sha256(text) for text in nearly]
+    assert normalize_all(nearly, Id(column="id", hash="sha256", **OFF)) == [sha256(text) for text in nearly]
 
 
 def test_many_are_hashed_in_the_streaming_engine() -> None:
     number = 100_000
     id_ = Id(column="id", hash="sha256")
     rows = pl.LazyFrame({"n": range(number)}).select("n", id=pl.format("crm-{}", "n"))
-    made = rows.select("n", id=normalised(id_, pl.col("id"))).collect(engine="streaming")
+    made = rows.select("n", id=normalized(id_, pl.col("id"))).collect(engine="streaming")
     assert made["id"].n_unique() == number
     for row in (0, 1, number // 2, number - 1):
         assert made["id"][row] == sha256(f"crm-{made['n'][row]}")

@@ -25,8 +25,7 @@ from converter import Job, convert, doctor
 from converter.cli import preview
 from converter.commands.plan import plan
 from converter.delivery.destinations.folder import _FolderPart
-from converter.delivery.journal import Journal
-from converter.delivery.journal import Run as JournalRun
+from converter.delivery.journal import Journal, RunRecord
 from converter.errors import DestinationError, EncryptionError, JobError, ResumeError
 from converter.parts import pgp
 from converter.parts.packer import _ENVELOPE, Buffer, Cutter, Limits, Packer, Part
@@ -681,7 +680,7 @@ def test_a_part_that_had_arrived_and_is_lost_is_encrypted_anew(
 
 def test_what_is_begun_anew_has_not_arrived(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "x.journal")
-    journal.begin(JournalRun("x", 1, "2026-01-31", "", [], FINGERPRINT))
+    journal.begin(RunRecord("x", 1, "2026-01-31", "", [], FINGERPRINT))
     for number in (1, 2):
         journal.note("began", number=number, name=f"x.{number}", state={})
         journal.note("arrived", number=number, name=f"x.{number}", bytes=1, crc32=1, state={})

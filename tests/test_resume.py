@@ -269,7 +269,7 @@ def test_a_compressor_that_is_too_weak_for_the_cuts_is_an_error(run: Run, monkey
     monkeypatch.setattr(
         parts,
         "compress",
-        lambda text, lines, before=b"", level="": parts.Block(
+        lambda text, lines, before=b"", level="": parts.CompressedBlock(
             parts._stored(text), parts.isal_zlib.crc32(text), len(text), lines
         ),
     )

@@ -1,4 +1,4 @@
-"""Addresses that synchronise IDs by HTTP: what they are, what becomes of the others, and where they go."""
+"""Addresses that synchronize IDs by HTTP: what they are, what becomes of the others, and where they go."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import converter
-from converter import SyncJob, sync_urls
+from converter import UrlJob, sync_urls
 from converter.errors import (
     ConverterError,
     DestinationError,
@@ -75,11 +75,11 @@ class Addresses:
         path.write_text(f"id\n{quoted}", newline="")
         return path
 
-    def job(self, **changes: Any) -> SyncJob:
+    def job(self, **changes: Any) -> UrlJob:
         data = {"input": {"path": str(self.folder / "in.csv")}, "id": {"column": "id"}, "output": {"dpid": 1234}}
-        return SyncJob(**merge(data, changes))
+        return UrlJob(**merge(data, changes))
 
-    def made(self, job: SyncJob | None = None, **wanted: Any) -> tuple[bytes, Ledger]:
+    def made(self, job: UrlJob | None = None, **wanted: Any) -> tuple[bytes, Ledger]:
         """Write addresses into memory; what was written, and the ledger."""
         stream = io.BytesIO()
         ledger = sync_urls(job or self.job(), stream, **wanted)
@@ -250,7 +250,7 @@ def test_any_ids_are_written_as_readers_take_them(ids: list[str], tmp_path_facto
 # --- what becomes of rows ---------------------------------------------------------------------------------------
 
 
-def test_ids_are_normalised_as_inbound_files_have_them(addresses: Addresses) -> None:
+def test_ids_are_normalized_as_inbound_files_have_them(addresses: Addresses) -> None:
     addresses.write([" ID-Ab%20c ", "\u200bID-0%C3%9C"])
     job = addresses.job(id={"decode": True, "case": "lower", "cut_prefix": "ID-", "prefix": "x"})
     rows = addresses.made(job)[0].decode().splitlines()[1:]
@@ -406,7 +406,7 @@ threads = 2
 
 def test_the_job_file_of_a_table_is_used_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "job.toml").write_text(JOB)
-    job = SyncJob.load(tmp_path / "job.toml", {"output": {"dpid": 6}})
+    job = UrlJob.load(tmp_path / "job.toml", {"output": {"dpid": 6}})
     assert (job.columns, job.dpids, job.report.max_rejects, job.run.threads) == (("id",), (6,), "60%", 2)
     assert job.id
     assert job.id.case == "upper"
@@ -430,14 +430,14 @@ def test_keys_that_are_unknown_are_errors_all_the_same(
 
 def test_an_id_and_a_data_source_are_needed() -> None:
     with raises(JobError, "E-JOB-INVALID", "id ", "--id COLUMN"):
-        SyncJob(input={"path": "x"}, output={"dpid": 1}, sync={"columns": []})
+        UrlJob(input={"path": "x"}, output={"dpid": 1}, sync={"columns": []})
     with raises(JobError, "E-JOB-INVALID", "output.dpid ", "--dpid NUMBER"):
-        SyncJob(input={"path": "x"}, id={"column": "x"})
+        UrlJob(input={"path": "x"}, id={"column": "x"})
 
 
 def test_sections_of_another_job_make_one() -> None:
-    job = SyncJob(input={"path": "x"}, id={"column": "x"}, output={"dpid": 7})
-    assert SyncJob(input=job.input, id=job.id, output=job.output) == job
+    job = UrlJob(input={"path": "x"}, id={"column": "x"}, output={"dpid": 7})
+    assert UrlJob(input=job.input, id=job.id, output=job.output) == job
 
 
 def test_what_comes_from_the_environment_is_not_told(addresses: Addresses, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from .test_kinds import GAID, convert, sync_job
 
 
 def columns_of(count: int, devices: int = 1) -> list[dict[str, Any]]:
-    """So many columns of an ID synchronisation file, those of devices first, all of different data sources."""
+    """So many columns of an ID synchronization file, those of devices first, all of different data sources."""
     return [
         {"column": f"c{number}", "type": "gaid" if number < devices else "crm", "dpid": number + 1}
         for number in range(count)

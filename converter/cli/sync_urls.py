@@ -16,7 +16,7 @@ from converter.cli.streams import failure_of
 from converter.errors import Finding, JobError
 
 if TYPE_CHECKING:
-    from converter.jobs.job import SyncJob
+    from converter.jobs.job import UrlJob
     from converter.ledger import Ledger
 
 
@@ -61,7 +61,7 @@ def sync_urls(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
 ) -> Work:
-    """Write the addresses that synchronise the IDs of tables by HTTP, one a row.
+    """Write the addresses that synchronize the IDs of tables by HTTP, one a row.
 
     Flags go over what the job file says, and --set goes over flags. What was read, written and rejected is told on
     standard error.
@@ -107,10 +107,10 @@ def _written(
     return Outcome(fields=records_of(ledger), show=partial(_show, ledger, warnings, messages), warnings=warnings)
 
 
-def _job(tables: list[str], job_file: str | None, flags: dict[str, Any], settings: list[str]) -> SyncJob:
+def _job(tables: list[str], job_file: str | None, flags: dict[str, Any], settings: list[str]) -> UrlJob:
     """Make the job of file, flags and settings; a first argument that is a job file is taken for it."""
     from converter.jobs.document import changes_of, merge
-    from converter.jobs.job import SyncJob
+    from converter.jobs.job import UrlJob
 
     if job_file is None and tables and tables[0].endswith(".toml"):
         job_file, *tables = tables
@@ -120,7 +120,7 @@ def _job(tables: list[str], job_file: str | None, flags: dict[str, Any], setting
             section, _, name = key.partition(".")
             changes.setdefault(section, {})[name] = value
     changes = merge(changes, changes_of(settings))
-    return SyncJob.load(job_file, changes) if job_file else SyncJob(**changes)
+    return UrlJob.load(job_file, changes) if job_file else UrlJob(**changes)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ import polars as pl
 from converter.columns import percent
 from converter.errors import ConverterError
 from converter.jobs.sections.ids import Id
-from converter.spec.ids import AUTO, FORMS, ID_TYPES, RECOGNISED, TRIMMED, type_of
+from converter.spec.ids import AUTO, FORMS, ID_TYPES, RECOGNIZED, TRIMMED, type_of
 
 _HASH = "^[0-9A-Fa-f]{64}$"
 _ADDRESS = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
@@ -47,7 +47,7 @@ def steps_of(id_: Id) -> tuple[Step, ...]:
     return tuple(_steps(id_))
 
 
-def normalised(id_: Id, text: pl.Expr) -> pl.Expr:
+def normalized(id_: Id, text: pl.Expr) -> pl.Expr:
     """Return a text (String) as an ID of the job, null where there is none."""
     for step in steps_of(id_):
         text = step.apply(text)
@@ -63,7 +63,7 @@ def check_hashing() -> None:
     """Raise `ConverterError` unless hashing gives what Adobe's own example says."""
     address, expected = _KNOWN
     hashing = Id(column="address", type="hashed_email", hash="sha256")
-    made = pl.DataFrame({"address": [f" {address.title()}\t"]}).select(normalised(hashing, pl.col("address"))).item()
+    made = pl.DataFrame({"address": [f" {address.title()}\t"]}).select(normalized(hashing, pl.col("address"))).item()
     if made != expected:
         raise ConverterError(
             "E-HASH-CHECK",
@@ -114,8 +114,8 @@ def _steps(id_: Id) -> Iterator[Step]:
 def _in_case_of_type(text: pl.Expr, id_: Id) -> pl.Expr:
     """Return an ID of any type in the case that Adobe wants for it, or that the job does for the customer's own."""
     own = {"lower": text.str.to_lowercase(), "upper": text.str.to_uppercase(), "preserve": text}[id_.case]
-    type_ = recognised(text)
-    for place, name in enumerate(RECOGNISED):
+    type_ = recognized(text)
+    for place, name in enumerate(RECOGNIZED):
         match ID_TYPES[name].case:
             case "lower":
                 own = pl.when(type_ == place).then(text.str.to_lowercase()).otherwise(own)
@@ -124,15 +124,15 @@ def _in_case_of_type(text: pl.Expr, id_: Id) -> pl.Expr:
     return own
 
 
-def recognised(text: pl.Expr) -> pl.Expr:
+def recognized(text: pl.Expr) -> pl.Expr:
     """Return the type of an ID (String) by its form: UInt8, a place in `RECOGNISED`; null where there is no ID."""
     is_device = text.str.contains(FORMS["gaid"])
     forms = {name: text.str.contains(form) for name, form in FORMS.items()}
     forms["idfa"] &= is_device
     forms["gaid"] &= ~forms["idfa"]
-    type_: pl.Expr = pl.when(text.is_not_null()).then(pl.lit(RECOGNISED.index("crm"), pl.UInt8))
+    type_: pl.Expr = pl.when(text.is_not_null()).then(pl.lit(RECOGNIZED.index("crm"), pl.UInt8))
     for name, has_form in forms.items():
-        type_ = pl.when(has_form).then(pl.lit(RECOGNISED.index(name), pl.UInt8)).otherwise(type_)
+        type_ = pl.when(has_form).then(pl.lit(RECOGNIZED.index(name), pl.UInt8)).otherwise(type_)
     return type_
 
 

@@ -23,7 +23,7 @@ import polars as pl
 from isal import isal_zlib
 
 from converter.columns.privacy import personal
-from converter.errors import InputError, shown
+from converter.errors import InputError, redact
 from converter.spec.files import (
     BLANK,
     BYTE_ORDER_MARK,
@@ -184,7 +184,7 @@ def _name(path: Path, findings: _Findings) -> FileName | None:
     try:
         name = FileName.parse(path.name)
     except ValueError as error:
-        findings.note(NAME_WRONG._replace(text=str(error).replace(path.name, shown(path.name))))
+        findings.note(NAME_WRONG._replace(text=str(error).replace(path.name, redact(path.name))))
         return None
     if name.kind in ("data", "odc") and name.dpids[0] in GLOBAL_DATA_SOURCES and name.target is None:
         findings.note(TARGET_MISSING)

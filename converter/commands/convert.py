@@ -48,8 +48,7 @@ from converter.commands.resume import (
 from converter.delivery import stops
 from converter.delivery.delivery import Delivery, delivery_of, destination_of
 from converter.delivery.hold import Hold, held
-from converter.delivery.journal import Journal, Past, locked
-from converter.delivery.journal import Run as JournalRun
+from converter.delivery.journal import Journal, Past, RunRecord, locked
 from converter.errors import (
     ColumnError,
     ConverterError,
@@ -60,7 +59,7 @@ from converter.errors import (
     LedgerError,
     Reported,
     TooManyRejectsError,
-    shown,
+    redact,
     tell_visible,
 )
 from converter.jobs.job import Job
@@ -69,10 +68,10 @@ from converter.ledger import Ledger, most_frequent
 from converter.parts.packer import Buffer, Cutter, Filter, Packer, Part, PartWriter, Planned
 from converter.report import Outcome, Report, ids_of, records_of, rule_warnings, signals_of, write_report
 from converter.report.rejects import RejectsFile
-from converter.rows.gather import Found, converted_by
+from converter.rows.gather import StageResults, converted_by
 from converter.rows.pipeline import Converted
 from converter.sources import find_files
-from converter.spec.ids import ID_TYPES, RECOGNISED
+from converter.spec.ids import ID_TYPES, RECOGNIZED
 from converter.spec.names import FileName
 from converter.spec.rules import CASE_COLLISION, hint_of
 
@@ -121,13 +120,13 @@ def convert(
             step = next_step(past, resume=resume, is_same=lambda past: _is_its_input(job, past))
             if past is None or step == "begin":
                 died = past is not None and not past.is_done
-                run = _Run(journal, hold, *fixed(planned_of(job, moment_of(job, now)), hold, own=died))
+                run = _Conversion(journal, hold, *fixed(planned_of(job, moment_of(job, now)), hold, own=died))
                 return run.report(partial(run.begin, past), progress or (lambda _: None))
             if step == "nothing":
                 return _nothing_done(job, past, say)
             if past.report and (report := _finished(job, journal, past, hold, say)):
                 return report
-            run = _Run(journal, hold, *fixed(planned_of(job, _moment_of(past)), hold, resumed=True))
+            run = _Conversion(journal, hold, *fixed(planned_of(job, _moment_of(past)), hold, resumed=True))
             return run.report(partial(run.go_on, past, say), progress or (lambda _: None))
         finally:
             journal.close()
@@ -155,7 +154,7 @@ def _nothing_done(job: Job, past: Past, notify: Callable[[str], None]) -> Report
         job=job.public(),
         input=[{"path": file["path"], "bytes": file["size"]} for file in past.run.input],
         records=records_of(Ledger()),
-        ids=ids_of(Ledger(), Found()),
+        ids=ids_of(Ledger(), StageResults()),
         signals=signals_of(Ledger()),
         parts=[],
         seconds=0.0,
@@ -229,7 +228,7 @@ def _encrypting(key: Key) -> Callable[[Callable[[Buffer], None]], Filter]:
     return partial(Encryption, key)
 
 
-def _collide(found: Found) -> list[Finding]:
+def _collide(found: StageResults) -> list[Finding]:
     """Say how many IDs differ from another by nothing but case."""
     if not (found.collisions and found.collisions.ids):
         return []
@@ -240,7 +239,7 @@ def _collide(found: Found) -> list[Finding]:
 
 def _mixed(job: Job, types: Mapping[str, int]) -> ColumnError:
     """Return the error that IDs of several types are in one column, with what routes them."""
-    found = [name for name in RECOGNISED if name in types]
+    found = [name for name in RECOGNIZED if name in types]
     counts = ", ".join(f"{types[name]:,} {name}" for name in found)
     routes = ", ".join(
         f"{name} = {{ {'target' if ID_TYPES[name].device else 'dpid'} = {_source_of(name, job.output)} }}"
@@ -248,7 +247,7 @@ def _mixed(job: Job, types: Mapping[str, int]) -> ColumnError:
     )
     return ColumnError(
         "E-ID-TYPES-MIXED",
-        f"The column '{shown(job.ids[0].column)}' holds IDs of several types ({counts}), and a file those of one (I1).",
+        f"The column '{redact(job.ids[0].column)}' holds IDs of several types ({counts}); a file holds one (I1).",
         f"Nothing was published. Route them, in place of output.dpid: [output] route = {{ {routes} }}.",
     )
 
@@ -258,7 +257,7 @@ def _source_of(name: str, output: Output) -> int | None:
     return 0 if ID_TYPES[name].dpid == 0 else output.dpid
 
 
-class _Run:
+class _Conversion:
     """One run of a job."""
 
     def __init__(self, journal: Journal, hold: Hold, plan: Plan, warnings: list[Finding]) -> None:
@@ -272,21 +271,21 @@ class _Run:
         )
         self._started = time.monotonic()
         self._ledger = Ledger()
-        self._found = Found()
+        self._found = StageResults()
         sizes = itertools.accumulate((file.size for file in plan.files), initial=0)
         self._starts = dict(zip((file.path for file in plan.files), sizes, strict=False))
         self._bytes_total = sum(file.size for file in plan.files)
         self._cuts: Sequence[list[Planned]] = [[] for _ in plan.names]
         self._warnings = warnings
         self._publishing = self._begun = False
-        self._run: JournalRun
+        self._run: RunRecord
 
     def begin(self, past: Past | None) -> None:
         """Begin a journal. `past` is a run that died, or is done; it is given up."""
         plan = self._plan
         if past and not past.is_done:
             self._give_up(past)
-        self._run = JournalRun(
+        self._run = RunRecord(
             [name.stem for name in plan.names],
             plan.name.timestamp,
             plan.moment.sent.isoformat(),

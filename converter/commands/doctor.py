@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from converter.commands.plan import files_of, key_of, look_at, room_of, target_of
-from converter.delivery.delivery import aside, closed
+from converter.delivery.delivery import closed, run_in_thread
 from converter.delivery.retry import Patience
 from converter.errors import ConverterError, Finding, TransientError
 from converter.jobs.job import Job
@@ -50,7 +50,7 @@ def _of_destination(job: Job, now: float | None) -> list[Finding]:
     found = list(job.warnings)
     patience = Patience(min(job.output.retry_seconds, _PATIENCE))
     try:
-        found += aside(lambda: look_at(destination, names, patience)).result()
+        found += run_in_thread(lambda: look_at(destination, names, patience)).result()
     except TransientError as error:
         found.append(Finding.of(error))
     finally:

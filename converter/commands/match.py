@@ -26,13 +26,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from converter.columns.normalize import check_hashing, filled, normalised, recognised, steps_of
+from converter.columns.normalize import check_hashing, filled, normalized, recognized, steps_of
 from converter.columns.privacy import masked, numbers_are_ids, personal
 from converter.columns.text import as_text, check_id_type
 from converter.commands.candidates import as_it_is, candidates, settings_of
 from converter.errors import ColumnError, ConverterError, EmptyInputError, Finding
 from converter.jobs.sections.ids import Id, IdTypeName
-from converter.jobs.sections.run import Run
+from converter.jobs.sections.run import RunOptions
 from converter.jobs.sections.table import Input
 from converter.report.matches import Collisions, Match, Tried
 from converter.rows.pipeline import all_rows, collected, start
@@ -41,7 +41,7 @@ from converter.rows.spill import Spill, hashes_of
 from converter.sources import Piece, Source, find_files, open_source
 from converter.sources.delimited import DelimitedSource
 from converter.spec import rules
-from converter.spec.ids import FORMS, ID_TYPES, RECOGNISED, TRIMMED
+from converter.spec.ids import FORMS, ID_TYPES, RECOGNIZED, TRIMMED
 
 Counts = npt.NDArray[np.int64]
 
@@ -69,7 +69,7 @@ def match(
     column: str | None = None,
     site_column: str | None = None,
     type_: IdTypeName = "crm",
-    run: Run | None = None,
+    run: RunOptions | None = None,
     notify: Callable[[str], None] | None = None,
 ) -> Match:
     """Compare the IDs of a CRM with those that a web site sends, and recommend the settings by which most match.
@@ -78,7 +78,7 @@ def match(
     of each when left out. All candidates are of one type, `type_`, but that addresses may become hashed ones. Raises
     `InputError` and `ColumnError` for what is wrong with the files, and `DestinationError` where the disk is full.
     """
-    run, say = run or Run(), notify or (lambda _: None)
+    run, say = run or RunOptions(), notify or (lambda _: None)
     ours, theirs = _opened(crm, column), _opened(site, site_column)
     with Spill(_FOLDED, run.memory, run.spill_dir) as spill:
         warnings: list[Finding] = []
@@ -153,7 +153,7 @@ def _opened(options: Input | str, column: str | None) -> _Side:
     return _Side(options, sources, name, named=column is not None)
 
 
-def _read(side: _Side, spill: Spill, table: str, run: Run) -> Iterator[Finding]:
+def _read(side: _Side, spill: Spill, table: str, run: RunOptions) -> Iterator[Finding]:
     """Add the IDs of one side to a table, in the order of the files; yield warnings."""
     workers = min(run.threads or os.cpu_count() or 1, _MOST_WORKERS)
     bad: Counter[str] = Counter()
@@ -344,7 +344,7 @@ class _Trial:
         exact[list(self._exact)] = list(self._exact.values())
         recommended = self._tried(self._best(exact)[0])
         tried = sorted(map(self._tried, self._numbers), key=lambda each: -each.matched)
-        types = {RECOGNISED[place]: count for place, count in sorted(self._types.items())}
+        types = {RECOGNIZED[place]: count for place, count in sorted(self._types.items())}
         return Match(
             self._crm,
             self._site,
@@ -396,10 +396,10 @@ class _Trial:
         """Count distinct IDs that have the form of another type."""
         trimmed = ids.select(pl.col("id").str.strip_chars(TRIMMED))
         trimmed = trimmed.filter(pl.col("id").str.len_chars().is_in(_FORM_LENGTHS))
-        places = trimmed.select(recognised(pl.col("id")).alias("place"))["place"]
+        places = trimmed.select(recognized(pl.col("id")).alias("place"))["place"]
         known = Counter({place: int((places == place).sum()) for place in range(len(FORMS))})
         own = {name for name in FORMS if ID_TYPES[name].groups == ID_TYPES[self._ids[_PLAIN].type].groups}
-        self._types += Counter({place: count for place, count in known.items() if RECOGNISED[place] not in own})
+        self._types += Counter({place: count for place, count in known.items() if RECOGNIZED[place] not in own})
 
     def _advice(self, recommended: Tried, types: Mapping[str, int]) -> Iterator[Finding]:
         """Say what the figures do not."""
@@ -414,11 +414,11 @@ class _Trial:
 
 def _made(ids: pl.DataFrame, number: int, id_: Id) -> pl.DataFrame:
     """Return what a candidate makes of IDs, in their order, null where nothing is left."""
-    return ids.select(normalised(id_, pl.col("id")).alias("id"), pl.lit(number, pl.UInt16).alias("number"))
+    return ids.select(normalized(id_, pl.col("id")).alias("id"), pl.lit(number, pl.UInt16).alias("number"))
 
 
 def _accepted(made: pl.DataFrame, type_: str, *, cards: bool) -> pl.Series:
-    """Say which normalised IDs no rule on IDs of a data file rejects."""
+    """Say which normalized IDs no rule on IDs of a data file rejects."""
     judged = made.select(id0="id").with_columns(personal0=personal(pl.col("id0"), cards=cards))
     return judged.select(rules.first_reason(rules.id_rules(ID_TYPES[type_])).is_null()).to_series()
 

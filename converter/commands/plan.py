@@ -18,7 +18,7 @@ import polars as pl
 
 from converter.columns.privacy import numbers_are_ids
 from converter.delivery.atomic import AtomicFile
-from converter.delivery.delivery import aside, closed, destination_of, warnings_of
+from converter.delivery.delivery import closed, destination_of, run_in_thread, warnings_of
 from converter.delivery.destinations import Destination, Owner
 from converter.delivery.retry import Patience
 from converter.errors import TAKEN, ConverterError, Finding, Reported, codes_of
@@ -45,7 +45,7 @@ class Moment(NamedTuple):
     sent: datetime.date
 
 
-class Target(NamedTuple):
+class OutputPlan(NamedTuple):
     """What the parts of each set are named, how large they get, and where they go."""
 
     names: tuple[FileName, ...]
@@ -119,7 +119,7 @@ def plan(job: Job, *, now: float | None = None) -> Plan:
         return _checked(planned)
 
 
-def target_of(job: Job, now: float | None = None) -> Target:
+def target_of(job: Job, now: float | None = None) -> OutputPlan:
     """Return where a job sends to; nothing is asked of it. Raises `JobError` where that cannot be anything."""
     return _target(job, moment_of(job, now), owner_of(job))
 
@@ -226,9 +226,9 @@ def _limits(job: Job) -> Limits:
     )
 
 
-def _target(job: Job, moment: Moment, owner: Owner) -> Target:
+def _target(job: Job, moment: Moment, owner: Owner) -> OutputPlan:
     limits = _limits(job)
-    return Target(job.names(moment.timestamp), limits, destination_of(job, moment.sent, limits.part_bytes, owner))
+    return OutputPlan(job.names(moment.timestamp), limits, destination_of(job, moment.sent, limits.part_bytes, owner))
 
 
 def _opened(job: Job, records: Records) -> list[Source]:
@@ -244,7 +244,7 @@ def _checked(plan: Plan) -> Plan:
     patience = Patience(plan.job.output.retry_seconds)
     try:
         for left in reversed(range(MOST_SECONDS)):
-            found = aside(partial(look_at, plan.destination, plan.names, patience)).result()
+            found = run_in_thread(partial(look_at, plan.destination, plan.names, patience)).result()
             if not (left and plan.may_move and codes_of(found) and codes_of(found) <= TAKEN):
                 warnings_of(found)
                 break

@@ -23,7 +23,7 @@ from converter.delivery import stops
 from converter.delivery.delivery import Delivery, closed, delivery_of, destination_of
 from converter.delivery.destinations import Destination, Owner
 from converter.delivery.hold import Hold, held
-from converter.delivery.journal import Journal, Run, locked
+from converter.delivery.journal import Journal, RunRecord, locked
 from converter.errors import DestinationError, Finding, InputError, JobError, Reported, StoppedError, tell_visible
 from converter.jobs.job import DIGITS, Transfer, identity
 from converter.jobs.paths import identity_of_path
@@ -144,7 +144,7 @@ def _sent(
     now: float | None,
 ) -> Sent:
     past = journal.read(resume=resume)
-    run = Run([], 0, "", "", fingerprints(files, transfer.conceal_path))
+    run = RunRecord([], 0, "", "", fingerprints(files, transfer.conceal_path))
     step = next_step(past, resume=resume, is_same=lambda past: past.run.input == run.input)
     if step == "nothing":
         notify("These files were sent already, and have not changed since: nothing was done.")
@@ -231,7 +231,7 @@ def _checked(
 
 
 def _delivered(
-    outgoing: list[_Outgoing], transfer: Transfer, delivery: Delivery, journal: Journal, hold: Hold, run: Run
+    outgoing: list[_Outgoing], transfer: Transfer, delivery: Delivery, journal: Journal, hold: Hold, run: RunRecord
 ) -> list[Part]:
     """Send all files, then publish them."""
     parts: list[Part] = []

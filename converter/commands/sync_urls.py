@@ -1,7 +1,7 @@
-"""The capability `sync-urls`: the addresses that synchronise the IDs of a table by HTTP, one a row.
+"""The capability `sync-urls`: the addresses that synchronize the IDs of a table by HTTP, one a row.
 
 1. The job, the address and the input are checked.
-2. IDs are normalised and judged as those of inbound files are; each that passes becomes an address.
+2. IDs are normalized and judged as those of inbound files are; each that passes becomes an address.
 3. The ledger is proven, the input unchanged, the rejects few enough: then a file appears, whole. What goes to a
    stream, such as standard output, has gone by then.
 """
@@ -24,20 +24,20 @@ from converter.columns.percent import encoded
 from converter.commands.plan import concealing, reading
 from converter.delivery.destinations.folder import PARTIAL, FolderDestination
 from converter.errors import DestinationError, EmptyInputError, JobError, TooManyRejectsError
-from converter.jobs.job import SyncJob
+from converter.jobs.job import UrlJob
 from converter.ledger import Ledger, most_frequent
-from converter.rows.gather import Found, converted_by
+from converter.rows.gather import StageResults, converted_by
 from converter.spec.addresses import SyncAddress
-from converter.spec.kinds import FileKind, Signal
+from converter.spec.kinds import FileKind, FormattedSignal
 from converter.spec.limits import ID_SYNC_HTTP_PAGE
 from converter.spec.rules import CASE_COLLISION, Rule, hint_of
 
 Form = Literal["csv", "ndjson"]
-Line = Callable[[Sequence[pl.Expr | str], Sequence[Signal]], pl.Expr]
+Line = Callable[[Sequence[pl.Expr | str], Sequence[FormattedSignal]], pl.Expr]
 
 
 def sync_urls(
-    job: SyncJob,
+    job: UrlJob,
     to: str | Path | BinaryIO,
     *,
     redirect: str = "",
@@ -66,7 +66,7 @@ def sync_urls(
         )
         records, sources = reading(job, kind)
         fate = "No file was written." if isinstance(to, str | Path) else "The other addresses have been written."
-        ledger, found = Ledger(), Found()
+        ledger, found = Ledger(), StageResults()
         with _opened(to) as write, contextlib.closing(converted_by(job, records, sources, found)) as stretches:
             if form == "csv":
                 write(f"id,{name}\n".encode())
@@ -84,7 +84,7 @@ def sync_urls(
         return ledger
 
 
-def _address(job: SyncJob, redirect: str, gdpr: int | None, gdpr_consent: str) -> SyncAddress:
+def _address(job: UrlJob, redirect: str, gdpr: int | None, gdpr_consent: str) -> SyncAddress:
     (dpid,) = job.dpids
     if "auto" in [id_.type for id_ in job.ids]:
         raise JobError(
@@ -114,7 +114,7 @@ def _line(form: Form, name: str, address: SyncAddress) -> Line:
         middle, end = (json.dumps(text)[1:-1] for text in (before, after))
         middle, end = f'","{name}":"{middle}', f'{end}"}}\n'
 
-    def line(ids: Sequence[pl.Expr | str], signals: Sequence[Signal]) -> pl.Expr:
+    def line(ids: Sequence[pl.Expr | str], signals: Sequence[FormattedSignal]) -> pl.Expr:
         del signals
         (id_,) = ids
         assert isinstance(id_, pl.Expr)  # noqa: S101 - for the type checker: only lines for others begin with a text
@@ -137,7 +137,7 @@ def _in_json(id_: pl.Expr) -> pl.Expr:
     return pl.when(special).then(escaped).otherwise(id_)
 
 
-def _check_enough(job: SyncJob, ledger: Ledger, rules: Sequence[Rule], fate: str) -> None:
+def _check_enough(job: UrlJob, ledger: Ledger, rules: Sequence[Rule], fate: str) -> None:
     """Raise where too few rows are left; `fate` says what has become of their addresses."""
     if not ledger.read:
         raise EmptyInputError(

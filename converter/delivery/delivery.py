@@ -74,7 +74,7 @@ def warnings_of(findings: Iterable[Finding]) -> list[Finding]:
     return warnings
 
 
-def aside(work: Callable[[], _T], tasks: list[Future[Any]] | None = None) -> Future[_T]:
+def run_in_thread(work: Callable[[], _T], tasks: list[Future[Any]] | None = None) -> Future[_T]:
     """Do work in a thread of its own, for which nobody has to wait; its task is in `tasks` before it begins.
 
     An error that a signal raises must not come up within a library's code: boto3 takes it for a broken connection, and
@@ -109,7 +109,7 @@ def closed(destination: Destination) -> None:
     if destination.direct:
         destination.close()
     else:
-        wait([aside(destination.close)], _CLOSE_SECONDS)
+        wait([run_in_thread(destination.close)], _CLOSE_SECONDS)
 
 
 class Replay(Protocol):
@@ -265,7 +265,7 @@ class Delivery:
     def take_over(self, past: Past) -> None:
         """Go on where an earlier run was: keep what is there whole, and remove the rest of it."""
         try:
-            self._listening(lambda: self._take_over(past))
+            self._interruptibly(lambda: self._take_over(past))
         except BaseException:
             self._let_go()
             self._close()
@@ -292,7 +292,7 @@ class Delivery:
         self._tries, self.published = past.tries, past.published
         self.arrived = {number: part for number, part in past.arrived.items() if number in past.published}
         with contextlib.suppress(DestinationError):  # what stays is never visible, and the new run goes first
-            self._listening(lambda: self._sweep(past))
+            self._interruptibly(lambda: self._sweep(past))
         self.discard()
 
     def _sweep(self, past: Past) -> None:
@@ -369,7 +369,7 @@ class Delivery:
         self._publish_side_by_side([others[first::count] for first in range(min(count, len(others)))])
 
     def _publish_side_by_side(self, turns: Sequence[Sequence[int]]) -> None:
-        tasks = [aside(partial(self._publish_all, numbers), self._tasks) for numbers in turns if numbers]
+        tasks = [run_in_thread(partial(self._publish_all, numbers), self._tasks) for numbers in turns if numbers]
         while wait(tasks, _BETWEEN_LOOKS, FIRST_EXCEPTION).not_done:
             self.raise_failure()
             if number := stops.asked():
@@ -402,12 +402,12 @@ class Delivery:
             return call(*arguments)
         return self._patience.retrying(call, *arguments)
 
-    def _listening(self, work: Callable[[], None]) -> None:
+    def _interruptibly(self, work: Callable[[], None]) -> None:
         """Do work that asks the destination, and meanwhile listen for signals."""
         if self.destination.direct:
             work()
             return
-        task = aside(work, self._tasks)
+        task = run_in_thread(work, self._tasks)
         task.result()
         self._tasks.remove(task)
 
@@ -439,7 +439,7 @@ class Delivery:
         self._journal.note("published", number=number)
 
     def _submit(self, replay: Replay, number: int, name: str) -> None:
-        aside(lambda: self._send(replay, number, name), self._tasks)  # the slots bound how many there are
+        run_in_thread(lambda: self._send(replay, number, name), self._tasks)  # the slots bound how many there are
 
     def _send(self, replay: Replay, number: int, name: str) -> None:
         try:
@@ -539,7 +539,7 @@ class Delivery:
 
         if self.destination.direct:
             return clean()
-        task = aside(clean)
+        task = run_in_thread(clean)
         wait([task], _CLEAN_SECONDS)
         late.set()
         return task.done() and task.result()

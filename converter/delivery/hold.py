@@ -20,7 +20,7 @@ from concurrent.futures import wait
 from pathlib import Path
 from types import TracebackType
 
-from converter.delivery.delivery import aside, warnings_of
+from converter.delivery.delivery import run_in_thread, warnings_of
 from converter.delivery.destinations import Destination
 from converter.delivery.destinations.claims import is_at
 from converter.delivery.retry import Patience
@@ -84,7 +84,7 @@ class Hold:
     def _claimed_aside(
         self, destination: Destination, names: Sequence[FileName], *, own: bool, visible: bool
     ) -> list[Finding]:
-        task = aside(lambda: self._claim(destination, names, own=own, visible=visible))
+        task = run_in_thread(lambda: self._claim(destination, names, own=own, visible=visible))
         try:
             return task.result()
         except StoppedError:
@@ -130,7 +130,7 @@ class Hold:
             if destination.direct:
                 give_back()
             else:
-                wait([aside(give_back)], _RELEASE_SECONDS)
+                wait([run_in_thread(give_back)], _RELEASE_SECONDS)
         self._unlock()
 
     def _unlock(self) -> None:

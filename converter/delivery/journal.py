@@ -44,7 +44,7 @@ Try: TypeAlias = "tuple[str, Mapping[str, Any]]"
 
 
 @dataclass(frozen=True)
-class Run:
+class RunRecord:
     """What a run is: its name, and what must be the same for another to finish it.
 
     `names` are those of its sets of files, without split and extension, of which the first names the run; the parts of
@@ -75,7 +75,7 @@ class Run:
 class Past:
     """What a journal tells of a run."""
 
-    run: Run
+    run: RunRecord
     tries: dict[int, list[Try]] = field(default_factory=lambda: defaultdict(list))
     """What was begun of parts, by number; the last of each counts, if any."""
     made: dict[int, tuple[Part, int]] = field(default_factory=dict)
@@ -164,12 +164,12 @@ class Journal:
         for facts in events:
             event = facts.pop("event")
             if past is None:
-                past = Past(Run(**facts))
+                past = Past(RunRecord(**facts))
             else:
                 past.add(event, facts)
         return past
 
-    def begin(self, run: Run) -> None:
+    def begin(self, run: RunRecord) -> None:
         """Begin the journal of a new run, in place of that of an earlier one."""
         partial = self.path.with_name(self.path.name + _NEW)
         try:
@@ -219,7 +219,7 @@ class Journal:
                 self._failure = error
                 raise self._cannot("write", error) from error
 
-    def finish(self, run: Run) -> None:
+    def finish(self, run: RunRecord) -> None:
         """Note that the run is done, and let go of all that only matters until then."""
         self.note("done")
         self.close()

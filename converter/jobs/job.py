@@ -15,9 +15,9 @@ from converter.errors import Finding
 from converter.jobs.document import Document, Section, flag_for, path_keys
 from converter.jobs.paths import identity_of_path, is_url
 from converter.jobs.sections.ids import Id, IdTypeName, Sync, UserId
-from converter.jobs.sections.output import Output, Pgp, Where
+from converter.jobs.sections.output import Output, Pgp, Target
 from converter.jobs.sections.record import Record, Signal, Tokens
-from converter.jobs.sections.run import Privacy, Report, Run
+from converter.jobs.sections.run import Privacy, ReportOptions, RunOptions
 from converter.jobs.sections.servers import S3, Ftp, Sftp
 from converter.jobs.sections.table import Input
 from converter.spec.environments import BETA_WARNING, FTP_WARNING
@@ -51,8 +51,8 @@ class Job(Document):
     ftp: Ftp = Field(default_factory=Ftp)
     sftp: Sftp = Field(default_factory=Sftp)
     pgp: Pgp = Field(default_factory=Pgp)
-    report: Report = Field(default_factory=Report)
-    run: Run = Field(default_factory=Run)
+    report: ReportOptions = Field(default_factory=ReportOptions)
+    run: RunOptions = Field(default_factory=RunOptions)
 
     def __init__(self, /, **data: Any) -> None:  # said again for type checkers, who would make one of the fields
         super().__init__(**data)
@@ -124,7 +124,7 @@ class Job(Document):
         keys, finds the runs of this one. Paths are absolute, and no password is in it.
         """
         known = {name: _set_in(getattr(self, name)) for name in type(self).model_fields if name not in _HOW}
-        known["output"] = {key: value for key, value in known["output"].items() if key not in Where.model_fields}
+        known["output"] = {key: value for key, value in known["output"].items() if key not in Target.model_fields}
         return identity({**{name: value for name, value in known.items() if value}, "place": self.place})
 
     @property
@@ -250,7 +250,7 @@ def _of_routes(job: Job) -> Iterator[str]:
 
 
 def _of_sync(job: Job) -> Iterator[str]:
-    """Say what is wrong with a job for an ID synchronisation file."""
+    """Say what is wrong with a job for an ID synchronization file."""
     kind, output = job.output.kind, job.output
     if job.id is not None or not job.record.is_empty:
         yield f"[id] and [record] cannot be used with output.kind '{kind}': [sync] says what its columns are (N6)."
@@ -264,7 +264,7 @@ def _of_sync(job: Job) -> Iterator[str]:
         if given is not None:
             yield f"output.{key} cannot be used with output.kind '{kind}': its data sources are those of sync.columns."
     if output.mode != "sync":
-        yield f"output.mode is '{output.mode}', but synchronisation files are always 'sync' (N6)."
+        yield f"output.mode is '{output.mode}', but synchronization files are always 'sync' (N6)."
     if output.odc_type:
         yield f"output.odc_type is for output.kind 'odc', but output.kind is '{kind}'."
     types = [ID_TYPES[column.type] for column in job.sync.columns]
@@ -275,7 +275,7 @@ def _of_sync(job: Job) -> Iterator[str]:
         )
     if kind == "id-sync" and not types[0].of_device and not job.sync.allow_customer_master:
         yield (
-            f"sync.columns[0] is of type {types[0].name}, but the first column holds device IDs, else synchronisation "
+            f"sync.columns[0] is of type {types[0].name}, but the first column holds device IDs, else synchronization "
             "may go wrong (C14): change the order, or set sync.allow_customer_master = true."
         )
     if kind == "id-sync" and job.sync.date:
@@ -288,7 +288,7 @@ def _of_sync(job: Job) -> Iterator[str]:
         yield f"sync.columns has the data source {next(d for d in sources if sources.count(d) > 1)} twice."
 
 
-def _place(where: Where, s3: S3) -> list[str | None]:
+def _place(where: Target, s3: S3) -> list[str | None]:
     """Return what tells one place from another, without passwords."""
     scheme, _, rest = where.url.partition("://")
     local = rest if scheme.lower() == "file" else "" if is_url(where.url) else where.url
@@ -326,12 +326,12 @@ _OF_JOBS = set(Job.model_fields) - {"output", "s3", "ftp", "sftp", "report", "ru
 class Transfer(Document):
     """How files that exist already are sent: the part of a job file that says where to and how."""
 
-    output: Where
+    output: Target
     s3: S3 = Field(default_factory=S3)
     ftp: Ftp = Field(default_factory=Ftp)
     sftp: Sftp = Field(default_factory=Sftp)
-    report: Report = Field(default_factory=Report)
-    run: Run = Field(default_factory=Run)
+    report: ReportOptions = Field(default_factory=ReportOptions)
+    run: RunOptions = Field(default_factory=RunOptions)
 
     def __init__(self, /, **data: Any) -> None:  # said again for type checkers, as above
         super().__init__(**data)
@@ -344,7 +344,7 @@ class Transfer(Document):
     @classmethod
     def _of_it(cls, data: dict[str, Any]) -> dict[str, Any]:
         """Leave out what a job file says of the input and of what is made of it."""
-        of_jobs = set(Output.model_fields) - set(Where.model_fields)
+        of_jobs = set(Output.model_fields) - set(Target.model_fields)
         known = {key: value for key, value in data.items() if key not in _OF_JOBS}
         if isinstance(output := known.get("output"), Mapping):
             known["output"] = {key: value for key, value in output.items() if key not in of_jobs}
@@ -354,7 +354,7 @@ class Transfer(Document):
 _OF_IDS = {"input", "id", "output", "privacy", "report", "run"}
 
 
-class SyncJob(Job):
+class UrlJob(Job):
     """The IDs of a job, for what is made of them but a file: the input, the ID, its data source, what may be rejected.
 
     What else a job says is left out, so that its file can be used as it is.
@@ -369,7 +369,7 @@ class SyncJob(Job):
             kept = {key: value for key, value in output.items() if key == "dpid" or key not in Output.model_fields}
             # Nothing is sent; a target is what names of files need where the data source is a global one (N4).
             known["output"] = {**kept, "to": "-", "target": 0}
-        known["record"] = {"signals": [{"key": "synchronised", "value": "by HTTP"}]}
+        known["record"] = {"signals": [{"key": "synchronized", "value": "by HTTP"}]}
         super().__init__(**known)
 
 
@@ -379,7 +379,7 @@ class Comparison(Document):
     input: Input
     site: Input
     id_type: IdTypeName = "crm"
-    run: Run = Field(default_factory=Run)
+    run: RunOptions = Field(default_factory=RunOptions)
 
     def __init__(self, /, **data: Any) -> None:  # said again for type checkers, as above
         super().__init__(**data)

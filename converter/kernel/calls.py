@@ -22,7 +22,7 @@ _SPARE = 4096  # room for some long lists among few rows
 
 
 @dataclass(frozen=True)
-class Signal:
+class LinePart:
     """A signal of a line: a `kind` of `layout`, its column, the byte between its items, and what stands before it.
 
     `look` says whether a value that may be personal data makes the row odd.
@@ -49,7 +49,7 @@ class Form:
         id_column: int,
         id_bytes: Bytes,
         id_shape: bytes,
-        signals: Sequence[Signal],
+        signals: Sequence[LinePart],
         most_line: int,
         *,
         id_not_zero: bool,

@@ -54,7 +54,7 @@ WINDOW_BYTES = 1 << 15
 """How far back deflate refers."""
 
 
-class Frame(NamedTuple):
+class Container(NamedTuple):
     """What stands around the blocks of a part: `head`, then `end` and perhaps the sums of the text."""
 
     head: bytes
@@ -66,10 +66,10 @@ class Frame(NamedTuple):
         return self.end + (struct.pack("<II", text_crc32, raw_bytes & 0xFFFFFFFF) if self.sums else b"")
 
 
-NONE = Frame(b"", b"", sums=False)
-GZIP = Frame(b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff", _END, sums=True)
+NONE = Container(b"", b"", sums=False)
+GZIP = Container(b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff", _END, sums=True)
 """Deflate, no flags, no time, no file system."""
-PGP = Frame(
+PGP = Container(
     b"\xa3\x01"  # a packet of compressed data, up to the end: raw deflate
     b"\x00\x07\x00\xf8\xff"  # a stored block of 7 bytes
     b"\xafb\x00\x00\x00\x00\x00",  # in it, a packet of data, up to the end: as it is, no name, no time
@@ -89,7 +89,7 @@ class Limits(NamedTuple):
     encrypted: bool = False
 
     @property
-    def frame(self) -> Frame:
+    def frame(self) -> Container:
         """What stands around the blocks."""
         return (PGP if self.encrypted else GZIP) if self.compressed else NONE
 
@@ -156,7 +156,7 @@ class Cutter:
         return block
 
 
-class Block(NamedTuple):
+class CompressedBlock(NamedTuple):
     """A block as it goes into a part: `data`, the CRC-32 and the size of its text, and its lines."""
 
     data: Buffer
@@ -165,7 +165,7 @@ class Block(NamedTuple):
     lines: int
 
 
-def compress(text: Buffer, lines: int, before: bytes = b"", level: Level = "balanced") -> Block:
+def compress(text: Buffer, lines: int, before: bytes = b"", level: Level = "balanced") -> CompressedBlock:
     """Compress a block: raw deflate, not the last of its stream, that ends at a byte.
 
     `before` is the end of the text that comes before it in the part, of which at most `WINDOW_BYTES` are of use.
@@ -174,7 +174,7 @@ def compress(text: Buffer, lines: int, before: bytes = b"", level: Level = "bala
     data = compressor.compress(text) + compressor.flush(zlib.Z_SYNC_FLUSH)
     if len(data) > len(text) + _STORED_HEAD * -(-len(text) // _STORED):
         data = _stored(text)
-    return Block(data, isal_zlib.crc32(text), len(text), lines)
+    return CompressedBlock(data, isal_zlib.crc32(text), len(text), lines)
 
 
 class _Compressor(Protocol):
@@ -199,16 +199,16 @@ def _stored(text: Buffer) -> bytes:
     return b"".join(struct.pack("<BHH", 0, len(piece), len(piece) ^ 0xFFFF) + piece for piece in pieces)
 
 
-def skim(text: Buffer, lines: int, before: bytes = b"") -> Block:
+def checksum_only(text: Buffer, lines: int, before: bytes = b"") -> CompressedBlock:
     """Return a block of a part that need not be made again."""
     del before
-    return Block(b"", isal_zlib.crc32(text), len(text), lines)
+    return CompressedBlock(b"", isal_zlib.crc32(text), len(text), lines)
 
 
-def keep(text: Buffer, lines: int, before: bytes = b"") -> Block:
+def keep(text: Buffer, lines: int, before: bytes = b"") -> CompressedBlock:
     """Return a block of a part that is not compressed."""
     del before  # nothing is referred to
-    return Block(text, isal_zlib.crc32(text), len(text), lines)
+    return CompressedBlock(text, isal_zlib.crc32(text), len(text), lines)
 
 
 class Filter(Protocol):
@@ -294,7 +294,7 @@ class _Open:
         self.crc32 = isal_zlib.crc32(data, self.crc32)
         self.bytes += len(data)
 
-    def add(self, block: Block) -> None:
+    def add(self, block: CompressedBlock) -> None:
         self.write(block.data)
         self.text_crc32 = isal_zlib.crc32_combine(self.text_crc32, block.crc32, block.raw_bytes)
         self.lines += block.lines
@@ -304,7 +304,7 @@ class _Open:
 class _UnderWay(NamedTuple):
     """A block that is being compressed, and the text it may refer to."""
 
-    block: Future[Block]
+    block: Future[CompressedBlock]
     before: bytes
 
 
@@ -365,7 +365,7 @@ class Packer:
     def add(self, text: Buffer, lines: int) -> None:
         """Take the next block of text."""
         at = bisect.bisect(self._edges, self._taken)
-        make = skim if at < len(self._planned) and self._planned[at].arrived else self._make
+        make = checksum_only if at < len(self._planned) and self._planned[at].arrived else self._make
         self._taken += len(text)
         block = self._pool.submit(make, text, lines, self._before)
         self._under_way.append(_UnderWay(block, self._before))
@@ -400,7 +400,7 @@ class Packer:
                 block = self._make(text, block.lines)
         self._part.add(block)
 
-    def _is_full(self, part: _Open, block: Block) -> bool:
+    def _is_full(self, part: _Open, block: CompressedBlock) -> bool:
         """Say whether a block belongs into the next part."""
         full = (
             part.packed_bytes + len(block.data) + len(self._frame.tail()) > self._limits.packed_bytes

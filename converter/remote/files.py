@@ -12,7 +12,7 @@ class Look(NamedTuple):
     size: int | None = None
 
 
-class Upload(Protocol):
+class OpenUpload(Protocol):
     """A file that is being sent."""
 
     def write(self, data: memoryview) -> None:
@@ -35,7 +35,7 @@ class Files(Protocol):
     connection is closed, and another one opened.
     """
 
-    def upload(self, name: str, *, exclusive: bool = False) -> Upload:
+    def upload(self, name: str, *, exclusive: bool = False) -> OpenUpload:
         """Begin a file, in place of what has that name; missing folders are made.
 
         Where it is to be `exclusive` and the server knows how, it is refused where something has the name.

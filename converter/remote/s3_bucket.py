@@ -42,7 +42,7 @@ class Piece(NamedTuple):
     bytes: int
 
 
-class Upload(NamedTuple):
+class MultipartUpload(NamedTuple):
     """An upload that was begun and not completed."""
 
     key: str
@@ -66,7 +66,7 @@ class Bucket:
         """Return the URL of an object."""
         return f"s3://{self.name}/{key}"
 
-    def begin(self, key: str) -> tuple[Upload, str]:
+    def begin(self, key: str) -> tuple[MultipartUpload, str]:
         """Begin an upload, as the settings want it. Return it, and what time the server has."""
         settings = self._settings
         wanted = {
@@ -80,9 +80,9 @@ class Bucket:
         given = {name: value for name, value in wanted.items() if value}
         with self._mapped("write", key):
             answer = self._client.create_multipart_upload(Bucket=self.name, Key=key, **given)
-            return Upload(key, answer["UploadId"]), answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
+            return MultipartUpload(key, answer["UploadId"]), answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
 
-    def send(self, upload: Upload, number: int, piece: bytes | bytearray) -> tuple[str, Proof]:
+    def send(self, upload: MultipartUpload, number: int, piece: bytes | bytearray) -> tuple[str, Proof]:
         """Send a piece, numbered from 1. Return its ETag, and what proves that it arrived as it was."""
         crc32 = base64_of(isal_zlib.crc32(piece))
         with self._mapped("write", upload.key):
@@ -102,7 +102,7 @@ class Bucket:
             )
         return etag, proof
 
-    def complete(self, upload: Upload, etags: Sequence[str], conditions: Mapping[str, str | int]) -> str:
+    def complete(self, upload: MultipartUpload, etags: Sequence[str], conditions: Mapping[str, str | int]) -> str:
         """Make an object of an upload. Return its CRC32, in base64, where the server says it.
 
         Where that fails, the object may be there all the same: an answer gets lost, and a second try is refused.
@@ -114,7 +114,7 @@ class Bucket:
             )
             return str(answer.get("ChecksumCRC32", ""))
 
-    def abort(self, upload: Upload) -> None:
+    def abort(self, upload: MultipartUpload) -> None:
         """Remove what was sent of an upload, if it is there."""
         with self._mapped("remove what was sent of", upload.key):
             try:
@@ -157,16 +157,16 @@ class Bucket:
 
         return self._looked("list", prefix, ask)
 
-    def uploads(self, prefix: str) -> list[Upload] | None:
+    def uploads(self, prefix: str) -> list[MultipartUpload] | None:
         """Return all uploads whose keys begin so."""
 
-        def ask() -> list[Upload]:
+        def ask() -> list[MultipartUpload]:
             listed = self._listed("list_multipart_uploads", "Uploads", Prefix=prefix)
-            return [Upload(each["Key"], each["UploadId"]) for each in listed]
+            return [MultipartUpload(each["Key"], each["UploadId"]) for each in listed]
 
         return self._looked("list the uploads of", prefix, ask)
 
-    def pieces(self, upload: Upload) -> list[Piece] | Literal["nothing"] | None:
+    def pieces(self, upload: MultipartUpload) -> list[Piece] | Literal["nothing"] | None:
         """Return the pieces of an upload that have arrived, or that there is no such upload."""
 
         def ask() -> list[Piece] | Literal["nothing"]:
@@ -194,7 +194,7 @@ class Bucket:
                 self._opened = open_client(self._settings)
             return self._opened
 
-    def _of(self, upload: Upload) -> dict[str, str]:
+    def _of(self, upload: MultipartUpload) -> dict[str, str]:
         return {"Bucket": self.name, "Key": upload.key, "UploadId": upload.id}
 
     def _listed(self, operation: str, field: str, **named: str) -> list[Any]:

@@ -12,7 +12,7 @@ from botocore import exceptions as boto
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from converter.errors import DestinationError, TransientError, shown
+from converter.errors import DestinationError, TransientError, redact
 from converter.jobs.sections.servers import S3
 
 FOREIGN: tuple[type[Exception], ...] = (ClientError, BotoCoreError, ResponseParserError)
@@ -173,7 +173,7 @@ def is_unseen(error: ClientError) -> bool:
 def mapped(error: Exception, what: str, place: str, settings: S3) -> DestinationError:
     """Return our error for one of boto3's: what could not be done, where, and why."""
     fault = _fault_of_answer(error, settings) if isinstance(error, ClientError) else _fault_of_class(error)
-    said = f" ({shown(code_of(error))})" if code_of(error) else ""
+    said = f" ({redact(code_of(error))})" if code_of(error) else ""
     kind = TransientError if fault.transient else DestinationError
     return kind(fault.code, f"Cannot {what} '{place}': {fault.why}{said}.", fault.hint)
 

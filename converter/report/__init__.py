@@ -13,7 +13,7 @@ from converter.delivery.atomic import AtomicFile
 from converter.errors import DestinationError, Finding
 from converter.ledger import Ledger
 from converter.parts.packer import Part
-from converter.rows.gather import Found
+from converter.rows.gather import StageResults
 
 SCHEMA_VERSION = 1
 Outcome = Literal["done", "nothing to do", "refused", "failed"]
@@ -86,7 +86,7 @@ def rule_warnings(counts: Mapping[str, int], what: str = "rows") -> list[Finding
     ]
 
 
-def ids_of(ledger: Ledger, found: Found) -> dict[str, Any]:
+def ids_of(ledger: Ledger, found: StageResults) -> dict[str, Any]:
     """Return what the report says about the IDs of rows that were written: how many were changed, by step.
 
     Where the job asks for it, also their `types`, their `case_collisions`, and how many are `over_limit`, by rule.

@@ -21,7 +21,7 @@ from isal import isal_zlib
 from converter.columns.privacy import masked
 from converter.delivery.atomic import PARTIAL, give_name, make_folder, sync_folder
 from converter.report import cannot_write
-from converter.sources.base import BadRow, Rows
+from converter.sources.base import BadRow, RowNumbers
 from converter.spec.rules import Rule
 
 _MOST_WAITING = 16  # stretches
@@ -34,7 +34,7 @@ class _Stretch:
     """The rejected rows of a stretch of a file, as `RejectsFile.add` takes them."""
 
     file: str
-    rows: Rows
+    rows: RowNumbers
     rejected: pl.DataFrame
     bad: Sequence[BadRow]
 
@@ -64,7 +64,7 @@ class RejectsFile:
         except OSError as error:
             raise cannot_write(self.path, error) from error
 
-    def add(self, file: str, rows: Rows, rejected: pl.DataFrame, bad: Sequence[BadRow]) -> None:
+    def add(self, file: str, rows: RowNumbers, rejected: pl.DataFrame, bad: Sequence[BadRow]) -> None:
         """Write rejected rows of a stretch of a file, in the order of the file.
 
         `rows` are the numbers of those in `rejected`, which has `reason` and the columns as text; `bad` are those that
@@ -163,7 +163,7 @@ class RejectsFile:
             self._partial.unlink(missing_ok=True)
 
 
-def _series(numbers: Rows) -> pl.Series:
+def _series(numbers: RowNumbers) -> pl.Series:
     """Return numbers as a series."""
     # For an array the engine loads `numpy.ma`, which takes longer than all else that a small file needs here.
     return pl.Series(numbers.tolist() if len(numbers) < _FEW else numbers)

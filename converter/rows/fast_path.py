@@ -15,7 +15,7 @@ import polars as pl
 
 from converter.columns.buffers import Text, chunks_of
 from converter.kernel import layout
-from converter.kernel.calls import SLACK, Form, Lines, Loops, Signal
+from converter.kernel.calls import SLACK, Form, LinePart, Lines, Loops
 from converter.ledger import Ledger
 from converter.rows.records import Records
 from converter.sources import lost
@@ -25,7 +25,7 @@ from converter.spec import rules
 _HYPHEN = b"-"
 
 
-class Compiled:
+class FastPath:
     """Formats rows of a job: those of frames, or of delimited text that has `columns`, in this order."""
 
     def __init__(self, records: Records, loops: Loops, columns: Sequence[str] | None = None) -> None:
@@ -81,17 +81,17 @@ def _form(records: Records, columns: Sequence[str], id_column: int) -> Form:
         start = f'"{signal.key}"="'
         if signal.column is None:
             text = f'{start}{records.constant(signal.value or "")}"'
-            signals.append(Signal(layout.CONSTANT, 0, 0, text.encode()))
+            signals.append(LinePart(layout.CONSTANT, 0, 0, text.encode()))
         else:
             look = records.is_looked_at(signal.column)
-            signals.append(Signal(layout.PAIR, columns.index(signal.column), 0, start.encode(), look))
+            signals.append(LinePart(layout.PAIR, columns.index(signal.column), 0, start.encode(), look))
     for each in records.lists:
         tokens = each.tokens
         if tokens.column is None:
-            signals.append(Signal(layout.CONSTANT, 0, 0, f"{each.prefix}{tokens.value}".encode()))
+            signals.append(LinePart(layout.CONSTANT, 0, 0, f"{each.prefix}{tokens.value}".encode()))
         else:
             kind = layout.TRAITS if each.wrong == "not_digits" else layout.CODES
-            signals.append(Signal(kind, columns.index(tokens.column), ord(tokens.separator), each.prefix.encode()))
+            signals.append(LinePart(kind, columns.index(tokens.column), ord(tokens.separator), each.prefix.encode()))
     (type_,) = records.id_types
     case = "preserve" if not records.by_bytes else type_.case or records.job.ids[0].case
     id_bytes = np.zeros(256, np.uint8)

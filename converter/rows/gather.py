@@ -34,17 +34,17 @@ _CUSTOMERS = pl.Schema(
 
 
 @dataclass
-class Found:
+class StageResults:
     """What is known of the IDs of a run once all rows have been seen."""
 
-    collisions: Collisions | None = None
+    collisions: CollisionCounts | None = None
     over_limit: dict[str, int] = field(default_factory=dict)
 
 
-def converted_by(job: Job, records: Records, sources: Sequence[Source], found: Found) -> Generator[Converted]:
-    """Convert the sources as `engine.convert_all` does, and see all rows of a user where the job asks for that.
+def converted_by(job: Job, records: Records, sources: Sequence[Source], found: StageResults) -> Generator[Converted]:
+    """Convert the sources as `convert_all` does, and see all rows of a user where the job asks for that.
 
-    What is learnt by the end goes into `found`. Where IDs that collide are rejected, the sources are read twice: no row
+    What is known by the end goes into `found`. Where IDs that collide are rejected, the sources are read twice: no row
     can be written before the last one is known.
     """
     with contextlib.ExitStack() as stack:
@@ -162,12 +162,12 @@ def _lines(records: Records, rows: pl.DataFrame, files: Sequence[InputFile], pos
         ledger = Ledger(written=-rejected.height)
         for place, name in enumerate(records.rule_names):
             ledger.rejected[name] += int((rejected["reason"] == place).sum())
-        shown = records.shown(rejected)
+        shown = records.for_rejects(rejected)
         file = files[int(str(number))]
         yield Converted(file, [[]], shown, rejected["row"].to_numpy(), (), ledger, position, none)
 
 
-class Collisions(NamedTuple):
+class CollisionCounts(NamedTuple):
     """IDs that differ by nothing but case: how many, and of how many users they would be if case did not count."""
 
     ids: int
@@ -193,10 +193,10 @@ class CaseCollisions:
             frame = ids.unique().alias("id").to_frame()
             self._spill.add(frame.with_columns(folded=folded(pl.col("id"))))
 
-    def found(self) -> Collisions:
+    def found(self) -> CollisionCounts:
         """Return how many there are."""
         counts = [(frame.height, frame["folded"].n_unique()) for frame in self._colliding()]
-        return Collisions(sum(ids for ids, _ in counts), sum(users for _, users in counts))
+        return CollisionCounts(sum(ids for ids, _ in counts), sum(users for _, users in counts))
 
     def colliding(self) -> Iterator[pl.Series]:
         """Yield the IDs that collide, folded, each once."""

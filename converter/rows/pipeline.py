@@ -30,9 +30,9 @@ from converter.columns.buffers import Text, texts_of
 from converter.errors import EngineError, InputError, ResourcesError
 from converter.kernel.calls import Lines, Loops
 from converter.ledger import Ledger
-from converter.rows.fast_path import Compiled, counts_of
+from converter.rows.fast_path import FastPath, counts_of
 from converter.rows.records import Records
-from converter.sources import BadRow, InputFile, Piece, Rows, Source, damaged, lost
+from converter.sources import BadRow, InputFile, Piece, RowNumbers, Source, damaged, lost
 from converter.sources.base import PANICS, engine_failed
 from converter.sources.delimited import Block, DelimitedSource
 
@@ -56,7 +56,7 @@ class Converted(NamedTuple):
     file: InputFile
     texts: Sequence[Sequence[Text]]
     rejected: pl.DataFrame
-    rows: Rows
+    rows: RowNumbers
     bad: Sequence[BadRow]
     ledger: Ledger
     position: int
@@ -101,7 +101,7 @@ def _in_order(tasks: Iterator[tuple[_Converter, Future[Converted | _Formatted]]]
 
 
 def _grouped(results: Iterator[_Result]) -> Iterator[tuple[_Converter, Converted | list[_Formatted]]]:
-    """Put neighbours of one file together whose odd rows can be judged together."""
+    """Put neighbors of one file together whose odd rows can be judged together."""
     group: list[_Formatted] = []
     of: _Converter | None = None
     for converter, result in results:
@@ -124,7 +124,7 @@ class _Formatted(NamedTuple):
     `first` is its first physical line, `position` how far the file is read.
     """
 
-    compiled: Compiled
+    compiled: FastPath
     made: Lines
     first: int
     position: int
@@ -137,7 +137,7 @@ class _Converter:
         self._records = records
         self._source = source
         self._loops = loops = loops if records.compiled else None
-        self._of_frames = Compiled(records, loops) if loops else None
+        self._of_frames = FastPath(records, loops) if loops else None
 
     def tasks(self, pool: ThreadPoolExecutor) -> Iterator[Future[Converted | _Formatted]]:
         """Yield the conversions of stretches of the file, in order."""
@@ -145,7 +145,7 @@ class _Converter:
         # Texts that stand for a missing value are frames' to know, and so is how an ID is changed but in its case.
         by_bytes = self._records.by_bytes and not self._records.job.input.null_values
         if loops and by_bytes and isinstance(source, DelimitedSource):
-            compiled = Compiled(self._records, loops, source.names)
+            compiled = FastPath(self._records, loops, source.names)
             for each in source.blocks(loops):
                 if isinstance(each, Block):
                     yield pool.submit(self._block, compiled, source, each)
@@ -155,7 +155,7 @@ class _Converter:
             for piece in source.pieces(self._records.columns):
                 yield pool.submit(self._piece, piece)
 
-    def _block(self, compiled: Compiled, source: DelimitedSource, block: Block) -> Converted | _Formatted:
+    def _block(self, compiled: FastPath, source: DelimitedSource, block: Block) -> Converted | _Formatted:
         """Convert a block by the loops, but for its odd rows; all of it as a frame where it is not UTF-8."""
         made = compiled.of_block(source, block)
         if made is None:
@@ -188,7 +188,7 @@ class _Converter:
     def _lines(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         return self._records.lines(self._texts(frame))
 
-    def _formatted(self, compiled: Compiled, frame: pl.DataFrame, piece: Piece) -> Converted:
+    def _formatted(self, compiled: FastPath, frame: pl.DataFrame, piece: Piece) -> Converted:
         """Convert what was collected of a piece by the loops, but for its odd rows."""
         made = compiled.of_frame(frame)
         odd = frame[made.lines]
@@ -206,7 +206,7 @@ class _Converter:
         The blocks are taken out of `group`, since each holds much memory.
         """
         edges = np.cumsum([0, *(len(each.made.lines) for each in group)])
-        judged, places, bad = self._odd(group, int(edges[-1])) if edges[-1] else (pl.DataFrame(), edges[:0], [])
+        judged, places, bad = self._irregular(group, int(edges[-1])) if edges[-1] else (pl.DataFrame(), edges[:0], [])
         for start, end in itertools.pairwise(edges.tolist()):
             each = group.pop(0)
             first, last = np.searchsorted(places, [start, end]).tolist()
@@ -219,7 +219,9 @@ class _Converter:
             frame = judged.slice(first, last - first)
             yield self._merged(each.compiled, each.made, frame, rows, lines, own, ledger, each.position)
 
-    def _odd(self, group: Sequence[_Formatted], count: int) -> tuple[pl.DataFrame, Rows, list[tuple[int, BadRow]]]:
+    def _irregular(
+        self, group: Sequence[_Formatted], count: int
+    ) -> tuple[pl.DataFrame, RowNumbers, list[tuple[int, BadRow]]]:
         """Judge the odd rows of all blocks, so many.
 
         Return what was judged and which of the odd rows these are, and those that could not be taken apart, with
@@ -246,11 +248,11 @@ class _Converter:
 
     def _merged(
         self,
-        compiled: Compiled,
+        compiled: FastPath,
         made: Lines,
         judged: pl.DataFrame,
-        odd: Rows,
-        lines: Rows,
+        odd: RowNumbers,
+        lines: RowNumbers,
         bad: Sequence[BadRow],
         ledger: Ledger,
         position: int,
@@ -271,7 +273,7 @@ class _Converter:
         self,
         texts: Sequence[Sequence[Text]],
         judged: pl.DataFrame,
-        rows: Rows,
+        rows: RowNumbers,
         bad: Sequence[BadRow],
         ledger: Ledger,
         position: int,

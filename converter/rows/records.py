@@ -1,7 +1,7 @@
-"""Rows become lines, or are rejected or skipped with a reason: normalise, judge, format, in one lazy query.
+"""Rows become lines, or are rejected or skipped with a reason: normalize, judge, format, in one lazy query.
 
 1. The columns that the job uses, as text (`c0`, `c1` … in the order of `Job.columns`).
-2. The IDs of the line (`id0`, `id1` …), by the steps of `normalise`.
+2. The IDs of the line (`id0`, `id1` …), by the steps of `normalize`.
 3. Each value and each list of traits: what is missing, what had to be left out or changed.
 4. `reason`: the first rule that the row breaks, as its place in `Records.rules`; or else why it is skipped.
 5. `line`: the finished line, null where there is a reason; what breaks a rule on lines becomes null too.
@@ -20,14 +20,14 @@ import numpy as np
 import polars as pl
 
 from converter.columns import privacy
-from converter.columns.normalize import BYTE_STEPS, check_hashing, filled, recognised, steps_of
+from converter.columns.normalize import BYTE_STEPS, check_hashing, filled, recognized, steps_of
 from converter.columns.text import OUT_OF_RANGE, as_text, check_id_type
-from converter.errors import JobError, shown
+from converter.errors import JobError, redact
 from converter.jobs.job import Job
 from converter.jobs.sections.record import Tokens
 from converter.ledger import Ledger
 from converter.spec import kinds, rules
-from converter.spec.ids import AUTO, ODC_TYPES, RECOGNISED, type_of
+from converter.spec.ids import AUTO, ODC_TYPES, RECOGNIZED, type_of
 from converter.spec.kinds import FILE_KINDS, FileKind
 
 _BAD_IN_VALUE = r'["\x00-\x1f]'
@@ -86,7 +86,7 @@ class Records:
         self.sets = len(job.routes) if job.output.route else 1
         """How many sets of files the lines go to, by their `route`."""
         self.by_bytes = not self.is_mixed and all(step.name in BYTE_STEPS for steps in self.id_steps for step in steps)
-        """Whether IDs are normalised byte by byte, which the loops over bytes do by themselves."""
+        """Whether IDs are normalized byte by byte, which the loops over bytes do by themselves."""
         self.cards = cards
         self._id_rules = tuple(
             rule
@@ -149,15 +149,15 @@ class Records:
         frame = frame.select(selected)
         if self.by_bytes:
             return frame
-        return self._normalised(frame).with_columns(
+        return self._normalized(frame).with_columns(
             pl.col(f"id{number}").fill_null("") for number in range(len(self.id_types))
         )
 
     def with_ids(self, texts: pl.LazyFrame) -> pl.LazyFrame:
-        """Add the normalised IDs to what `texts` gives, if they are not there yet: step 2."""
-        return self._normalised(texts) if self.by_bytes else texts
+        """Add the normalized IDs to what `texts` gives, if they are not there yet: step 2."""
+        return self._normalized(texts) if self.by_bytes else texts
 
-    def _normalised(self, texts: pl.LazyFrame) -> pl.LazyFrame:
+    def _normalized(self, texts: pl.LazyFrame) -> pl.LazyFrame:
         for step in self._ids:
             texts = texts.with_columns(step)
         return texts
@@ -207,7 +207,7 @@ class Records:
         when = _moment(pl.col(self.place[date])) if date else pl.lit(None, pl.Int64)
         return rows.select(*ids, when.alias("when"))
 
-    def shown(self, kept: pl.DataFrame) -> pl.DataFrame:
+    def for_rejects(self, kept: pl.DataFrame) -> pl.DataFrame:
         """Return rows that `kept` gave, with a `reason`, as rejects show them: their IDs in place of their columns."""
         ids = {id_.column: f"id{number}" for number, id_ in enumerate(self.job.ids)}
         columns = [
@@ -233,8 +233,8 @@ class Records:
                 (ledger.skipped if rule.skips else ledger.rejected)[rule.name] += count
         accepted = judged["reason"].is_null()
         if self.is_mixed:
-            types = np.bincount(judged["type"].filter(accepted).to_numpy(), minlength=len(RECOGNISED))
-            ledger.id_types += Counter(dict(zip(RECOGNISED, types.tolist(), strict=True)))
+            types = np.bincount(judged["type"].filter(accepted).to_numpy(), minlength=len(RECOGNIZED))
+            ledger.id_types += Counter(dict(zip(RECOGNIZED, types.tolist(), strict=True)))
         for name in judged.columns if accepted.any() else ():
             counter, is_counter, _ = name.partition("#")
             count = int(judged[name].filter(accepted).sum()) if is_counter else 0
@@ -270,7 +270,7 @@ class Records:
         """Return the columns that steps 2 to 5 add, one after the other, and what is selected then."""
         made = self._signals()
         ids = [pl.col(f"id{number}") for number in range(len(self.id_types))]
-        mixed = [recognised(ids[0]).alias("type"), self._route().alias("route")] if self.is_mixed else []
+        mixed = [recognized(ids[0]).alias("type"), self._route().alias("route")] if self.is_mixed else []
         for type_, id_ in zip(self.id_types, ids, strict=True):
             if type_.doubtful:
                 made.count("doubtful", id_.str.contains(type_.doubtful, literal=True))
@@ -317,7 +317,7 @@ class Records:
         """Return the set of files that a line goes to, by the `type` of its ID (UInt8); null where there is none."""
         if not self.job.output.route:
             return pl.when(pl.col("type").is_not_null()).then(pl.lit(0, pl.UInt8))
-        places = {RECOGNISED.index(name): number for number, name in enumerate(self.job.output.route)}
+        places = {RECOGNIZED.index(name): number for number, name in enumerate(self.job.output.route)}
         return pl.col("type").replace_strict(places, default=None, return_dtype=pl.UInt8)
 
     def constant(self, value: str) -> str:
@@ -339,7 +339,7 @@ class Records:
                 self._add_pair(made, number, signal.key, signal.column)
         for number, each in enumerate(self.lists):
             if each.tokens.column is None:
-                made.add(kinds.Signal("", each.prefix + (each.tokens.value or ""), ""))
+                made.add(kinds.FormattedSignal("", each.prefix + (each.tokens.value or ""), ""))
             else:
                 self._add_list(made, number, each)
         return made
@@ -380,7 +380,7 @@ class Records:
         made.later.append(kept.list.join(f",{each.prefix}").alias(f"t{number}"))
         made.count("signals", kept.list.len())
         made.count(each.wrong, pl.col(f"all{number}") - kept.list.len())
-        made.add(kinds.Signal(each.prefix, pl.col(f"t{number}"), "", kept.list.len() > 0), counted=False)
+        made.add(kinds.FormattedSignal(each.prefix, pl.col(f"t{number}"), "", kept.list.len() > 0), counted=False)
 
 
 class _Signals:
@@ -394,12 +394,12 @@ class _Signals:
         self.looked_at: list[pl.Expr] = []
         self.columns: list[pl.Expr] = []
         self.later: list[pl.Expr] = []
-        self.signals: list[kinds.Signal] = []
+        self.signals: list[kinds.FormattedSignal] = []
         self._counted: dict[str, list[pl.Expr]] = {}
         self._reject_bad = reject_bad
         self._reject_personal = reject_personal
 
-    def add(self, signal: kinds.Signal, *, counted: bool = True) -> None:
+    def add(self, signal: kinds.FormattedSignal, *, counted: bool = True) -> None:
         """Add a signal to the line; `counted` as one, where it is there."""
         self.signals.append(signal)
         if counted:
@@ -460,7 +460,7 @@ def _check_signals(job: Job) -> None:
             if constant is not None:
                 raise JobError(
                     "E-PERSONAL-CONSTANT",
-                    f"The value of the constant signal '{shown(signal.key)}' is personal data, which must not be sent "
+                    f"The value of the constant signal '{redact(signal.key)}' is personal data, which must not be sent "
                     "(I3).",
                     "Leave it out.",
                 )
@@ -469,9 +469,9 @@ def _check_signals(job: Job) -> None:
                 if what := privacy.named_personal(name):
                     raise JobError(
                         "E-PERSONAL-COLUMN",
-                        f"The column '{shown(signal.column)}' seems to hold {what}, by the name '{shown(name)}', which "
-                        "must not be sent (I3).",
-                        f'Leave it out; or, if it does not, list it: privacy.allow = ["{shown(signal.column)}"].',
+                        f"The column '{redact(signal.column)}' seems to hold {what}, by the name '{redact(name)}', "
+                        "which must not be sent (I3).",
+                        f'Leave it out; or, if it does not, list it: privacy.allow = ["{redact(signal.column)}"].',
                     )
 
 

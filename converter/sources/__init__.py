@@ -15,10 +15,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from converter.errors import ColumnError, InputError, JobError, nearest, shown
+from converter.errors import ColumnError, InputError, JobError, nearest, redact
 from converter.jobs.document import mask_password
 from converter.jobs.sections.table import Format, Input
-from converter.sources.base import BadRow, InputFile, Piece, Rows, Source, damaged, lost
+from converter.sources.base import BadRow, InputFile, Piece, RowNumbers, Source, damaged, lost
 from converter.sources.delimited import DelimitedSource
 from converter.sources.ndjson import NdjsonSource
 
@@ -27,7 +27,7 @@ __all__ = [
     "BadRow",
     "InputFile",
     "Piece",
-    "Rows",
+    "RowNumbers",
     "Source",
     "damaged",
     "find_files",
@@ -121,7 +121,7 @@ def open_source(file: InputFile, options: Input, columns: tuple[str, ...]) -> So
     missing = [name for name in columns if name not in source.schema]
     if missing:
         known = list(source.schema)
-        names = ", ".join(f"'{shown(name)}'" for name in known[:20]) + (", …" if len(known) > 20 else "")
+        names = ", ".join(f"'{redact(name)}'" for name in known[:20]) + (", …" if len(known) > 20 else "")
         raise ColumnError(
             "E-COLUMN-MISSING",
             f"The input '{file.path}' has no column '{missing[0]}'{nearest(missing[0], known) or '.'}",

@@ -14,7 +14,7 @@ import polars as pl
 from converter.errors import EngineError, InputError, LedgerError
 from converter.spec.rules import Rule
 
-Rows = npt.NDArray[np.int64]
+RowNumbers = npt.NDArray[np.int64]
 PANICS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 """What Polars raises; a panic is not even an `Exception`."""
 
@@ -75,7 +75,7 @@ class Piece(NamedTuple):
     file: InputFile
     frame: pl.LazyFrame
     rows: int
-    locate: Callable[[Rows], Rows]
+    locate: Callable[[RowNumbers], RowNumbers]
     position: int
     bad: tuple[BadRow, ...] = ()
     blank: int = 0

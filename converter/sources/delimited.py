@@ -16,7 +16,7 @@ from converter.columns.buffers import Pool
 from converter.errors import InputError
 from converter.jobs.sections.table import Input
 from converter.kernel.layout import SLACK
-from converter.sources.base import LOOK_BYTES, BadRow, InputFile, Piece, Rows
+from converter.sources.base import LOOK_BYTES, BadRow, InputFile, Piece, RowNumbers
 from converter.sources.streams import TextStream
 from converter.sources.structure import Bad, Bytes, Row, Structure
 from converter.sources.structure import Rows as Taken
@@ -145,7 +145,7 @@ class DelimitedSource:
         """Return what was taken apart as a piece; its first physical line is `first`."""
         lines = taken.lines
 
-        def locate(places: Rows) -> Rows:
+        def locate(places: RowNumbers) -> RowNumbers:
             return places + first if lines is None else lines[places] + first
 
         bad = tuple(BadRow(first + row.line, row.rule, len(row.text), row.text) for row in taken.bad)

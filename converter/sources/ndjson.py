@@ -20,7 +20,7 @@ import polars as pl
 
 from converter.errors import InputError
 from converter.jobs.sections.table import Input
-from converter.sources.base import LOOK_BYTES, BadRow, InputFile, Piece, Rows
+from converter.sources.base import LOOK_BYTES, BadRow, InputFile, Piece, RowNumbers
 from converter.sources.streams import TextStream
 from converter.sources.structure import is_utf8
 from converter.spec.rules import ROW_NOT_JSON, ROW_NOT_TEXT
@@ -122,7 +122,7 @@ class NdjsonSource:
             yield rest + b"\n"
 
     def _piece(
-        self, block: bytes, newlines: Rows, first: int, schema: Mapping[str, pl.DataType], position: int
+        self, block: bytes, newlines: RowNumbers, first: int, schema: Mapping[str, pl.DataType], position: int
     ) -> Piece:
         starts = np.concatenate([[0], newlines[:-1] + 1])
         lengths = newlines - starts
@@ -130,7 +130,7 @@ class NdjsonSource:
         blank = (lengths == 0) | ((lengths == 1) & (array[starts] == 13))
         lines = np.flatnonzero(~blank) + first
 
-        def locate(places: Rows) -> Rows:
+        def locate(places: RowNumbers) -> RowNumbers:
             return np.asarray(lines[places])
 
         def mend() -> Piece:
@@ -151,7 +151,7 @@ class NdjsonSource:
         return piece if sound and not _has_half_pairs(text) else mend()
 
     def _mended(
-        self, piece: Piece, lines: list[bytes], numbers: Rows, first: int, schema: Mapping[str, pl.DataType]
+        self, piece: Piece, lines: list[bytes], numbers: RowNumbers, first: int, schema: Mapping[str, pl.DataType]
     ) -> Piece:
         """Take out the lines that are not one JSON object each. Only a piece that has some comes here."""
         bad = []
@@ -161,9 +161,9 @@ class NdjsonSource:
             if not _is_object(text):
                 parsed[place] = False
                 bad.append(BadRow(number, ROW_NOT_JSON if is_utf8(text) else ROW_NOT_TEXT, len(text), text))
-        good: Rows = numbers[parsed]
+        good: RowNumbers = numbers[parsed]
 
-        def locate(places: Rows) -> Rows:
+        def locate(places: RowNumbers) -> RowNumbers:
             return good[places]
 
         text = b"".join(lines[number - first] + b"\n" for number in good.tolist())
@@ -190,7 +190,7 @@ def _is_object(line: bytes) -> bool:
         return False
 
 
-def _quote_numbers(text: bytes, newlines: Rows) -> tuple[bytes, bool]:
+def _quote_numbers(text: bytes, newlines: RowNumbers) -> tuple[bytes, bool]:
     """Put every number outside strings in double quotes; say whether they were numbers, and no string lacks its end."""
     array = np.frombuffer(text, np.uint8)
     quotes = _unescaped_quotes(array, text)
@@ -211,7 +211,7 @@ def _quote_numbers(text: bytes, newlines: Rows) -> tuple[bytes, bool]:
     return quoted.tobytes(), sound
 
 
-def _are_numbers(array: npt.NDArray[np.uint8], starts: Rows, ends: Rows) -> bool:
+def _are_numbers(array: npt.NDArray[np.uint8], starts: RowNumbers, ends: RowNumbers) -> bool:
     """Say whether all these words are numbers as JSON writes them, zeros before them aside, and none is a key."""
     after = array[ends]
     if (after <= _SPACE).any():

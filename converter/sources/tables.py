@@ -19,7 +19,7 @@ import polars as pl
 import pyarrow as pa
 
 from converter.errors import InputError
-from converter.sources.base import PANICS, InputFile, Piece, Rows, damaged, engine_failed
+from converter.sources.base import PANICS, InputFile, Piece, RowNumbers, damaged, engine_failed
 from converter.sources.typed import Types, series_of
 
 PIECE_BYTES = 1 << 26
@@ -135,8 +135,8 @@ def telling(file: InputFile) -> Iterator[None]:
         raise engine_failed(file, error) from error
 
 
-def _numbers_from(first: int) -> Callable[[Rows], Rows]:
-    def locate(places: Rows) -> Rows:
+def _numbers_from(first: int) -> Callable[[RowNumbers], RowNumbers]:
+    def locate(places: RowNumbers) -> RowNumbers:
         return places + first
 
     return locate

@@ -15,7 +15,7 @@ from typing import Literal
 import polars as pl
 import pyarrow as pa
 
-from converter.errors import ColumnError, shown
+from converter.errors import ColumnError, redact
 
 _MOST_DIGITS = 38  # of a decimal of Polars
 _MOST_SCALE = 76  # as many digits as a decimal of Arrow may have
@@ -44,7 +44,7 @@ class Types(Mapping[str, pl.DataType]):
         if type_ is None:
             raise ColumnError(
                 "E-COLUMN-TYPE",
-                f"The column '{shown(name)}' of '{self._label}' is of type {_named(arrow)}, which has no text form.",
+                f"The column '{redact(name)}' of '{self._label}' is of type {_named(arrow)}, which has no text form.",
                 "Turn it into text, numbers or dates first; lists of these can be used in record.traits.",
             )
         return type_

@@ -1,4 +1,4 @@
-"""The address that synchronises an ID by HTTP (`limits.ID_SYNC_HTTP_PAGE`); in an e-mail it serves as an image."""
+"""The address that synchronizes an ID by HTTP (`limits.ID_SYNC_HTTP_PAGE`); in an e-mail it serves as an image."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ TARGET_MISSING = FileRule(
 MASTER_DOUBTFUL = FileRule(
     "C14",
     "master_doubtful",
-    "The first data source in the name is not one of device IDs: synchronisation may go wrong.",
+    "The first data source in the name is not one of device IDs: synchronization may go wrong.",
     ID_SYNC_PAGE,
     "warning",
 )
@@ -135,7 +135,7 @@ SIGNAL_EMPTY = FileRule(
     "C1", "signal_empty", "The line has a comma with no signal before or after it.", CONTENTS_PAGE, "warning"
 )
 
-# Lines of ID synchronisation files.
+# Lines of ID synchronization files.
 COLUMNS_WRONG = FileRule(
     "C14", "columns_wrong", "The line has not as many columns as the name has data sources.", ID_SYNC_PAGE
 )

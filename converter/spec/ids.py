@@ -12,7 +12,7 @@ Case = Literal["preserve", "lower", "upper"]
 _UUID = (8, 4, 4, 4, 12)
 
 PLAIN_IN_ID = bytes(code for code in range(0x21, 0x7F) if code not in b":%@")
-"""ASCII characters that make an ID of any text break no rule, and leave nothing to normalise but its case."""
+"""ASCII characters that make an ID of any text break no rule, and leave nothing to normalize but its case."""
 
 FORBIDDEN_IN_ID = r"[:\p{Cc}\x{FEFF}]|%3[Aa]"
 """What no user ID may hold: a colon, also percent-encoded, control characters (tab, newline …), and a byte order mark.
@@ -31,7 +31,7 @@ TRIMMED = (
 class IdType(NamedTuple):
     """One type of user ID.
 
-    A normalised ID is made of `characters` (as a regular expression has them between brackets; empty where
+    A normalized ID is made of `characters` (as a regular expression has them between brackets; empty where
     anything goes that `FORBIDDEN_IN_ID` does not name), in `groups` of so many with hyphens between, or as many as
     there are; `describe` says it in words. `case` is the case that
     Adobe wants, `None` where it is the customer's; `dpid` the global data source, `None` where the data source
@@ -57,7 +57,7 @@ class IdType(NamedTuple):
 
     @property
     def form(self) -> str | None:
-        """A regular expression (Rust syntax) that a normalised ID must match, `None` where anything goes."""
+        """A regular expression (Rust syntax) that a normalized ID must match, `None` where anything goes."""
         if not self.characters:
             return None
         groups = "-".join(f"[{self.characters}]{{{count}}}" for count in self.groups) or f"[{self.characters}]+"
@@ -65,7 +65,7 @@ class IdType(NamedTuple):
 
     @property
     def plain(self) -> bytes:
-        """ASCII characters of which a normalised ID can be made that breaks no rule, but for its form."""
+        """ASCII characters of which a normalized ID can be made that breaks no rule, but for its form."""
         if not self.characters:
             return PLAIN_IN_ID
         allowed = (byte for byte in PLAIN_IN_ID if re.match(f"[{self.characters}]", chr(byte)))
@@ -190,7 +190,7 @@ ID_TYPES: dict[str, IdType] = {
 AUTO = IdType("auto", "an ID whose type is told from its form", "", (), "any text", IDS_PAGE)
 """What a column holds whose IDs are of several types. It is none of Audience Manager's."""
 
-RECOGNISED = ("uuid", "gaid", "idfa", "hashed_email", "crm")
+RECOGNIZED = ("uuid", "gaid", "idfa", "hashed_email", "crm")
 """The types that are told apart by their forms, in this order: what has none of the forms is the customer's own ID.
 
 Of device IDs those in capital letters are Apple's, all others Google's; other devices' IDs have the same form."""

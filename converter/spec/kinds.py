@@ -21,7 +21,7 @@ from converter.spec.rules import (
 )
 
 
-class Signal(NamedTuple):
+class FormattedSignal(NamedTuple):
     """One signal of a line: literal text before and after a value, and whether the row has it.
 
     `value` is a String expression (the text between `before` and `after`, never null) or, for a constant,
@@ -34,12 +34,12 @@ class Signal(NamedTuple):
     present: pl.Expr | bool = True
 
 
-def pair(key: str, value: pl.Expr | str, present: pl.Expr | bool = True) -> Signal:
+def pair(key: str, value: pl.Expr | str, present: pl.Expr | bool = True) -> FormattedSignal:
     """Return the signal `"key"="value"` (C2); the value has been cleaned already."""
-    return Signal(f'"{key}"="', value, '"', present)
+    return FormattedSignal(f'"{key}"="', value, '"', present)
 
 
-def data_line(ids: Sequence[pl.Expr | str], signals: Sequence[Signal]) -> pl.Expr:
+def data_line(ids: Sequence[pl.Expr | str], signals: Sequence[FormattedSignal]) -> pl.Expr:
     r"""Return the line `ID<TAB>SIGNAL,SIGNAL…\n` (C1) as a String expression, null where an ID is null.
 
     An ID for Oracle Data Cloud is two texts: its type, and itself (C13).
@@ -62,7 +62,7 @@ def data_line(ids: Sequence[pl.Expr | str], signals: Sequence[Signal]) -> pl.Exp
     return template.expression()
 
 
-def sync_line(ids: Sequence[pl.Expr | str], signals: Sequence[Signal]) -> pl.Expr:
+def sync_line(ids: Sequence[pl.Expr | str], signals: Sequence[FormattedSignal]) -> pl.Expr:
     r"""Return the line `ID<TAB>ID…\n` (C14), null where an ID is null; it has no signals."""
     template = _Template()
     for number, id_ in enumerate(ids):
@@ -83,7 +83,7 @@ class _End(NamedTuple):
     joiner: str
 
 
-def _ends_with(signal: Signal, ends: list[_End]) -> list[_End]:
+def _ends_with(signal: FormattedSignal, ends: list[_End]) -> list[_End]:
     """Return the ways in which the line may end once `signal` is written; the first that holds counts."""
     if isinstance(signal.present, bool):
         return [_End(True, signal.after, ",")]
@@ -137,7 +137,7 @@ class FileKind(NamedTuple):
     name: Kind
     title: str
     page: str
-    line: Callable[[Sequence[pl.Expr | str], Sequence[Signal]], pl.Expr]
+    line: Callable[[Sequence[pl.Expr | str], Sequence[FormattedSignal]], pl.Expr]
     row_rules: tuple[Rule, ...]
     line_rules: Callable[[int], tuple[Rule, ...]]
     id_rules: tuple[IdRule, ...] = ()

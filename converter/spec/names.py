@@ -65,7 +65,7 @@ class FileName:
         if min(self.dpids) < 0 or (self.target is not None and self.target < 0):
             raise ValueError("The number of a data source is never negative (N1).")
         if self.target is not None and self.kind.endswith("id-sync"):
-            raise ValueError("An ID synchronisation file has no target data source (N6).")
+            raise ValueError("An ID synchronization file has no target data source (N6).")
         if not 0 <= self.timestamp < 10**10:
             raise ValueError(f"The timestamp {self.timestamp} does not have 10 digits (N2).")
         if self.split is not None and self.split < 0:

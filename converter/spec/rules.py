@@ -2,7 +2,7 @@
 
 Rules on rows are Polars expressions over the columns that `converter.rows.records` prepares:
 
-- `id0`, `id1` …: the normalised user IDs of the line (String), null where there is none;
+- `id0`, `id1` …: the normalized user IDs of the line (String), null where there is none;
 - `personal0`, `personal1` …: what personal data these are (UInt8, a place in `PERSONAL`), null where they are none;
 - `personal_value`: whether a value is personal data that must not be sent (Boolean);
 - `bad_value`: whether a value holds what no value may (Boolean);
@@ -55,7 +55,7 @@ class Rule(NamedTuple):
 
 
 class IdRule(NamedTuple):
-    """A rule on user IDs: `rejects` takes the normalised ID (String) and what personal data it is (UInt8)."""
+    """A rule on user IDs: `rejects` takes the normalized ID (String) and what personal data it is (UInt8)."""
 
     code: str
     name: str
@@ -137,7 +137,7 @@ CASE_COLLISION = Rule(
 )
 HASH_TOO_OLD = Rule("I4", "hash_too_old", "The customer has ten newer addresses.", COMBINED_PAGE)
 SYNC_ID_RULES = (ID_ENCODED, ID_ENDS_IN_SPACE)
-"""The rules on the IDs of synchronisation files, beside those of their types."""
+"""The rules on the IDs of synchronization files, beside those of their types."""
 
 # Rows, in the order in which they are asked.
 BAD_VALUE = Rule(
@@ -189,7 +189,7 @@ def line_fits_no_part(most: int) -> Rule:
 
 
 def id_rules(type_: IdType, number: int = 0) -> tuple[Rule, ...]:
-    """Return the rules on a normalised ID, in the order in which they are asked.
+    """Return the rules on a normalized ID, in the order in which they are asked.
 
     `number` is the place of the ID in the line, counted from 0. What must have the form of a hash or of a device ID
     cannot be personal data, but for an address that was not hashed.

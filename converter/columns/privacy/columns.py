@@ -137,7 +137,7 @@ _PERSONS = (
 _KEEPING = (
     "number no nr num nummer numero address addr adresse adres line zeile ligne linea linha regel primary secondary "
     "main home work office private privat prive mobile cell alternate alternative alt other first last full "
-    "complete preferred default raw plain clean cleaned clear cleartext plaintext normalized normalised lower "
+    "complete preferred default raw plain clean cleaned clear cleartext plaintext normalized normalized lower "
     "lowercase upper uppercase lc uc trimmed formatted value text string field col column new old current latest "
     "previous original name nm nom nombre nome naam postal postale electronica portable movil "
     "geschaftlich geschaeftlich dienstlich professionnel personnel domicile trabajo casa trabalho lavoro "
@@ -148,8 +148,8 @@ _KEEPING = (
 
 _CHANGING = (
     "has, is, was, no email, no mail, no phone, number of, num email, num phone, nb, count, total, sum, anzahl, "
-    "cantidad, quantite, quantidade, aantal, hash, hashed, sha, md, crc, encrypted, masked, anonymized, anonymised, "
-    "pseudonymized, pseudonymised, token, tokenized, opt, optin, optout, allow, allows, allowed, accept, accepts, "
+    "cantidad, quantite, quantidade, aantal, hash, hashed, sha, md, crc, encrypted, masked, anonymized, anonymized, "
+    "pseudonymized, pseudonymized, token, tokenized, opt, optin, optout, allow, allows, allowed, accept, accepts, "
     "consent, permission, newsletter, subscribed, unsubscribed, subscribes, prefers, sent, opened, clicked, open, "
     "click, bounced, received, responded, domain, type, typ, tipo, kind, art, country, land, pays, pais, channel, "
     "campaign, marketing, direct, by, via, per, since, days, smart"

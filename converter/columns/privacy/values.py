@@ -3,7 +3,7 @@
 One regular expression goes over all texts and clears nearly all of them. What is left is judged kind by kind, in the
 order of `converter.spec.rules.PERSONAL`; the costly steps, such as check digits, see only what has the form.
 
-The judgement of a text depends on that text alone, so it is the same whatever stands beside it.
+The judgment of a text depends on that text alone, so it is the same whatever stands beside it.
 """
 
 from __future__ import annotations

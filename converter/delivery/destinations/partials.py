@@ -42,7 +42,7 @@ class Owner:
         return f"{name.probe}.{self.digest}.{self.token}.{number}{suffix}"
 
 
-class Found(NamedTuple):
+class ListedName(NamedTuple):
     """What a name in a listing is to a run: a part of it, one on its way, or a claim; and whose."""
 
     kind: Literal["visible", "partial", "claim"]
@@ -50,16 +50,16 @@ class Found(NamedTuple):
     token: str = ""
 
 
-def found_of(found: str, name: FileName) -> Found | None:
+def found_of(found: str, name: FileName) -> ListedName | None:
     """Say what a name is to the run of `name`, whoever's it is; nothing where it is of another run."""
     if not found.startswith(name.stem):
         return None
     if name.has_part(found.removesuffix(PROCESSED)):
-        return Found("visible")
+        return ListedName("visible")
     if (match := _CLAIM.fullmatch(found)) and match["name"] == name.stem:
-        return Found("claim", match["digest"], match["token"])
+        return ListedName("claim", match["digest"], match["token"])
     if (match := _PARTIAL.fullmatch(found)) and name.has_part(match["name"]):
-        return Found("partial", match["digest"])
+        return ListedName("partial", match["digest"])
     return None
 
 

@@ -33,7 +33,7 @@ from converter.delivery.destinations.partials import Owner, found_of
 from converter.errors import DestinationError, Finding, JobError, TransientError, has_errors
 from converter.jobs.document import mask_password
 from converter.jobs.sections.servers import S3
-from converter.remote.s3_bucket import Bucket, Object, Proof, Upload, base64_of
+from converter.remote.s3_bucket import Bucket, MultipartUpload, Object, Proof, base64_of
 from converter.spec.environments import key
 from converter.spec.names import FileName
 
@@ -74,7 +74,7 @@ class S3Destination:
         self._piece_bytes = max(settings.part_size, -(-most_bytes // _MOST_PIECES))
         self._endpoint, self._owner = settings.endpoint_url or "", owner or Owner()
         self._tried: list[Finding] | None = None
-        self._claims: dict[str, Upload] = {}
+        self._claims: dict[str, MultipartUpload] = {}
 
     @property
     def identity(self) -> str:
@@ -128,7 +128,7 @@ class S3Destination:
             return
         self._forget_dead(name)
         self._claims[name.stem] = self._bucket.begin(self._key(self._owner.claim(name, "")))[0]
-        begun: list[Upload] | None = None
+        begun: list[MultipartUpload] | None = None
         with contextlib.suppress(TransientError):  # publishing is on condition anyway
             begun = self._bucket.uploads(self._key(name.stem))
         for upload in begun or []:
@@ -258,7 +258,7 @@ class S3Destination:
         """Abort the upload, if it is known; else `sweep` finds it."""
         del name
         if state:
-            self._bucket.abort(Upload(state["key"], state["upload_id"]))
+            self._bucket.abort(MultipartUpload(state["key"], state["upload_id"]))
 
     def sweep(self, name: FileName, keep: Collection[Arrived]) -> None:
         """Abort the uploads of this name, where one may list them and abort them, and no other job has claimed it."""
@@ -329,8 +329,8 @@ class _State(NamedTuple):
     proof: Proof
 
     @property
-    def upload(self) -> Upload:
-        return Upload(self.key, self.upload_id)
+    def upload(self) -> MultipartUpload:
+        return MultipartUpload(self.key, self.upload_id)
 
 
 class _S3Part:
@@ -438,7 +438,7 @@ class _Sender:
     would answer by sending the piece once more, which is empty by then.
     """
 
-    def __init__(self, bucket: Bucket, upload: Upload) -> None:
+    def __init__(self, bucket: Bucket, upload: MultipartUpload) -> None:
         self.upload = upload
         self.etags: list[str] = []
         self.bytes = 0

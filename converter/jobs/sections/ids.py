@@ -103,7 +103,7 @@ class UserId(Id):
 
 
 class SyncColumn(Id):
-    """A column of an ID synchronisation file: the IDs of a data source."""
+    """A column of an ID synchronization file: the IDs of a data source."""
 
     _name: ClassVar[str] = "sync.columns"
 
@@ -128,7 +128,7 @@ class SyncColumn(Id):
 
 
 class Sync(Section):
-    """The columns of an ID synchronisation file (N6, C14), in place of an ID and what is known of it."""
+    """The columns of an ID synchronization file (N6, C14), in place of an ID and what is known of it."""
 
     columns: Annotated[tuple[SyncColumn, ...], Field(min_length=2)]
     """The columns in their order, each `{ column, type, dpid }` and with the settings of an ID; the first is the

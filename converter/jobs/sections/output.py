@@ -37,7 +37,7 @@ def _at_most(limit: Limit) -> Any:
     return check
 
 
-class Where(Section):
+class Target(Section):
     """Where files go, and how they get there."""
 
     to: Annotated[str, PathKey(stays=lambda text: is_url(text) or bool(malformed(text)))] = ""
@@ -125,11 +125,11 @@ class Route(Section):
         return {"dpid": data} if isinstance(data, int) and not isinstance(data, bool) else data
 
 
-class Output(Where):
+class Output(Target):
     """What is written, and where to."""
 
     dpid: Annotated[int, Field(ge=0), BeforeValidator(no_truth)] | None = None
-    """The data source whose IDs are in the file (N1); synchronisation files have several, in `sync.columns`."""
+    """The data source whose IDs are in the file (N1); synchronization files have several, in `sync.columns`."""
     kind: Kind = "data"
     """The kind of inbound file: `data`; `id-sync` or `c2c-id-sync`, which need `[sync]`; `odc` for Oracle Data
     Cloud."""

@@ -22,7 +22,7 @@ class Privacy(Section):
     """Columns that are not looked at, whatever their names and values say."""
 
 
-class Report(Section):
+class ReportOptions(Section):
     """What is told about the run."""
 
     dir: Annotated[PathText, PathKey(stays=is_url)] = "reports"
@@ -55,7 +55,7 @@ class Report(Section):
         return rejected <= int(self.max_rejects)
 
 
-class Run(Section):
+class RunOptions(Section):
     """How the machine is used."""
 
     threads: Annotated[int, Field(ge=1, le=1024), BeforeValidator(no_truth)] | None = None

@@ -32,7 +32,7 @@ class Input(Section):
     columns: tuple[str, ...] = ()
     """The names of the columns: of a text file without header; of NDJSON where a key comes late."""
     encoding: str = "utf-8"
-    """Of text files. A byte order mark is recognised by itself."""
+    """Of text files. A byte order mark is recognized by itself."""
     null_values: Annotated[tuple[str, ...], BeforeValidator(as_list, json_schema_input_type=str | tuple[str, ...])] = ()
     """Texts that mean a missing value, such as `NULL` or `\\N`; an empty field always does."""
 
