@@ -30,7 +30,7 @@ _STAGES = {
     "parse and plan": ["converter.rows.pipeline.collected"],
     "hand over": [
         "converter.rows.fast_path.chunks_of",
-        "converter.rows.fast_path.Compiled.text_of",
+        "converter.rows.fast_path.FastPath.text_of",
         "converter.parts.packer.Cutter.feed",
         "converter.parts.packer.Cutter.finish",
     ],
