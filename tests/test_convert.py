@@ -16,7 +16,6 @@ import polars as pl
 import pytest
 
 from converter import __version__, convert
-from converter.commands.plan import report_path_of
 from converter.errors import (
     DestinationError,
     EmptyInputError,
@@ -25,6 +24,7 @@ from converter.errors import (
     LedgerError,
     TooManyRejectsError,
 )
+from converter.jobs.run_files import report_path
 from converter.ledger import Ledger
 from converter.rows import pipeline as engine
 from converter.rows.fast_path import FastPath
@@ -254,7 +254,7 @@ def test_memory_maps_and_descriptors_are_given_back(run: Run) -> None:
 
 
 def test_a_report_that_cannot_be_written_is_an_error_and_nothing_is_sent(run: Run) -> None:
-    path = report_path_of(run.make_job(), f"ftp_dpm_1234_{TIMESTAMP}.sync")
+    path = report_path(run.make_job(), f"ftp_dpm_1234_{TIMESTAMP}.sync")
     (path.with_name(f"{path.name}.partial") / "in the way").mkdir(parents=True)
     with raises(DestinationError, "E-REPORT-WRITE", path.name, os.strerror(errno.EEXIST)):
         run.convert(ROWS)

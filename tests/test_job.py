@@ -17,7 +17,7 @@ from converter.cli.convert import _job
 from converter.errors import JobError
 from converter.jobs.document import Section, merge, parse_setting
 from converter.jobs.sections.output import Output
-from converter.jobs.sections.run import ReportOptions
+from converter.jobs.sections.report import ReportOptions
 from converter.jobs.sections.table import Input
 from converter.spec.ids import GLOBAL_DATA_SOURCES
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from converter import convert
-from converter.commands.plan import journal_path
 from converter.errors import JobError
+from converter.jobs.run_files import journal_path
 
 from .conftest import Run
 from .errors import raises

@@ -365,7 +365,7 @@ def test_f25_a_second_run_of_the_job_stops_and_names_the_first(run: Run, tmp_pat
     job = run.make_job(input={"path": str(run.write(CONTENT))}, output=SMALL)
     waiting = "import sys, time; from converter.delivery.journal import locked; from pathlib import Path\n"
     waiting += "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
-    from converter.commands.plan import journal_path
+    from converter.jobs.run_files import journal_path
 
     holder = subprocess.Popen([sys.executable, "-c", waiting, str(journal_path(job))], stdout=subprocess.PIPE)
     try:

@@ -84,14 +84,13 @@ def _compared(
     machine.before_loading(asked.run.threads)
     from converter.commands.match import match as run
     from converter.commands.match import without_header
-    from converter.commands.plan import concealing
 
     machine.loaded()
     crm, site = (
         without_header(each) if without else each
         for each, without in zip((asked.input, asked.site), headless, strict=True)
     )
-    with concealing(asked):
+    with asked.concealing():
         found = run(
             crm,
             site,

@@ -26,14 +26,9 @@ from converter.commands.naming import fixed
 from converter.commands.plan import (
     Moment,
     Plan,
-    concealing,
-    discard_reports,
-    journal_path,
+    make_plan,
     moment_of,
     owner_of,
-    planned_of,
-    rejects_path_of,
-    report_path_of,
 )
 from converter.commands.resume import (
     another_input,
@@ -46,6 +41,7 @@ from converter.commands.resume import (
     visible_of,
 )
 from converter.delivery import stops
+from converter.delivery.atomic import AtomicFile
 from converter.delivery.delivery import Delivery, delivery_of, destination_of
 from converter.delivery.hold import Hold, held
 from converter.delivery.journal import Journal, Past, RunRecord, locked
@@ -63,6 +59,7 @@ from converter.errors import (
     tell_visible,
 )
 from converter.jobs.job import Job
+from converter.jobs.run_files import journal_path, rejects_path, report_path
 from converter.jobs.sections.output import Output
 from converter.ledger import Ledger, most_frequent
 from converter.parts.packer import Buffer, Cutter, Filter, Packer, Part, PartWriter, Planned
@@ -113,20 +110,20 @@ def convert(
     The report and the rejects are written as well where too many rows were rejected.
     """
     journal = Journal(journal_path(job))
-    with concealing(job), locked(journal.path), Hold(job.output.retry_seconds) as hold:
+    with job.concealing(), locked(journal.path), Hold(job.output.retry_seconds) as hold:
         say = notify or (lambda _: None)
         try:
             past = journal.read(resume=resume)
             step = next_step(past, resume=resume, is_same=lambda past: _is_its_input(job, past))
             if past is None or step == "begin":
                 died = past is not None and not past.is_done
-                run = _Conversion(journal, hold, *fixed(planned_of(job, moment_of(job, now)), hold, own=died))
+                run = _Conversion(journal, hold, *fixed(make_plan(job, moment_of(job, now)), hold, own=died))
                 return run.report(partial(run.begin, past), progress or (lambda _: None))
             if step == "nothing":
                 return _nothing_done(job, past, say)
             if past.report and (report := _finished(job, journal, past, hold, say)):
                 return report
-            run = _Conversion(journal, hold, *fixed(planned_of(job, _moment_of(past)), hold, resumed=True))
+            run = _Conversion(journal, hold, *fixed(make_plan(job, _moment_of(past)), hold, resumed=True))
             return run.report(partial(run.go_on, past, say), progress or (lambda _: None))
         finally:
             journal.close()
@@ -161,8 +158,8 @@ def _nothing_done(job: Job, past: Past, notify: Callable[[str], None]) -> Report
         bytes_per_second=0,
         outcome="nothing to do",
         version=__version__,
-        report_path=job.conceal_path(str(report_path_of(job, past.run.name))),
-        rejects_path=job.conceal_path(str(rejects_path_of(job, past.run.name))),
+        report_path=job.conceal_path(str(report_path(job, past.run.name))),
+        rejects_path=job.conceal_path(str(rejects_path(job, past.run.name))),
         encrypted_for=past.run.key,
     )
 
@@ -188,8 +185,8 @@ def _finished(job: Job, journal: Journal, past: Past, hold: Hold, notify: Callab
         journal.go_on()
         stops.hold()  # from here on it is known what is visible, and said
         delivery.publish()
-        RejectsFile(rejects_path_of(job, past.run.name), (), (), show_rows=False).publish()
-        write_report(report_path_of(job, past.run.name), report).publish()
+        RejectsFile(rejects_path(job, past.run.name), (), (), show_rows=False).publish()
+        write_report(report_path(job, past.run.name), report).publish()
         hold.release()  # before the run is over: whoever finds it finished looks for nothing of it
         journal.finish(past.run)
     except Reported as error:
@@ -257,6 +254,12 @@ def _source_of(name: str, output: Output) -> int | None:
     return 0 if ID_TYPES[name].dpid == 0 else output.dpid
 
 
+def _discard_reports(job: Job, stem: str) -> None:
+    """Remove what a run has not published of its report and its rejects."""
+    for path in (report_path(job, stem), rejects_path(job, stem)):
+        AtomicFile(path).discard()
+
+
 class _Conversion:
     """One run of a job."""
 
@@ -304,7 +307,7 @@ class _Conversion:
             self._journal,
         )
         old.give_up(past)
-        discard_reports(self._plan.job, past.run.name)
+        _discard_reports(self._plan.job, past.run.name)
         if past.published:
             self._warnings.append(
                 Finding(
@@ -386,7 +389,7 @@ class _Conversion:
     def _discard_reports(self) -> None:
         """Remove what is not published of report and rejects, also what a run that this one goes on with has left."""
         self._rejects.discard()
-        discard_reports(self._plan.job, self._plan.name.stem)
+        _discard_reports(self._plan.job, self._plan.name.stem)
 
     def _converted(self, progress: Callable[[Progress], None]) -> dict[int, Part]:
         """Convert everything; the parts, by number, have arrived whole, but are not visible yet."""

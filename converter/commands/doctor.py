@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from converter.commands.plan import files_of, key_of, look_at, room_of, target_of
+from converter.commands.plan import check_input, check_names, encryption_key, output_plan
 from converter.delivery.delivery import closed, run_in_thread
+from converter.delivery.disk_space import check_disk_space
 from converter.delivery.retry import Patience
 from converter.errors import ConverterError, Finding, TransientError
 from converter.jobs.job import Job
@@ -34,23 +35,23 @@ def doctor(job: Job, *, now: float | None = None) -> list[Finding]:
 
 
 def _of_input(job: Job) -> Iterator[Finding]:
-    files = files_of(job)
+    files = check_input(job)
     count, size = len(files), sum(file.size for file in files)
     said = "The input file has" if count == 1 else f"All {count:,} input files have"
     yield Finding("", f"{said} the columns that the job uses; {size:,} bytes in all.")
 
 
 def _of_key(job: Job) -> Iterator[Finding]:
-    if key := key_of(job):
+    if key := encryption_key(job):
         yield Finding("", f"Parts can be encrypted for the key {key.fingerprint}, by GnuPG {key.gnupg}.")
 
 
 def _of_destination(job: Job, now: float | None) -> list[Finding]:
-    names, limits, destination = target_of(job, now)
+    names, limits, destination = output_plan(job, now)
     found = list(job.warnings)
     patience = Patience(min(job.output.retry_seconds, _PATIENCE))
     try:
-        found += run_in_thread(lambda: look_at(destination, names, patience)).result()
+        found += run_in_thread(lambda: check_names(destination, names, patience)).result()
     except TransientError as error:
         found.append(Finding.of(error))
     finally:
@@ -60,7 +61,7 @@ def _of_destination(job: Job, now: float | None) -> list[Finding]:
     files: list[InputFile] = []
     with contextlib.suppress(ConverterError):  # what is wrong with the input is a finding of its own
         files = find_files(job.input)
-    return [*found, room_of(job, limits, destination, files)]
+    return [*found, check_disk_space(job, limits, destination, sum(file.size for file in files))]
 
 
 def _of_folder(job: Job) -> list[Finding]:

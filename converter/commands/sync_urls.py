@@ -21,7 +21,7 @@ from typing import BinaryIO, Literal
 import polars as pl
 
 from converter.columns.percent import encoded
-from converter.commands.plan import concealing, reading
+from converter.commands.plan import open_input
 from converter.delivery.destinations.folder import PARTIAL, FolderDestination
 from converter.errors import DestinationError, EmptyInputError, JobError, TooManyRejectsError
 from converter.jobs.job import UrlJob
@@ -52,7 +52,7 @@ def sync_urls(
     (a header and the columns `id` and `url`) or `ndjson`; the ID is as it is sent. With `image`, the column `image`
     holds an HTML image of the address instead. Raises a `ConverterError`.
     """
-    with concealing(job):
+    with job.concealing():
         address = _address(job, redirect, gdpr, gdpr_consent)
         name = "image" if image else "url"
         kind = FileKind(
@@ -64,7 +64,7 @@ def sync_urls(
             lambda _: (),
             late_rules=(CASE_COLLISION,),
         )
-        records, sources = reading(job, kind)
+        records, sources = open_input(job, kind)
         fate = "No file was written." if isinstance(to, str | Path) else "The other addresses have been written."
         ledger, found = Ledger(), StageResults()
         with _opened(to) as write, contextlib.closing(converted_by(job, records, sources, found)) as stretches:

@@ -7,6 +7,7 @@ text takes an environment variable; its value is never shown.
 from __future__ import annotations
 
 import ast
+import contextlib
 import inspect
 import os
 import re
@@ -29,7 +30,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from converter.errors import JobError, nearest
+from converter.errors import JobError, Reported, nearest
 from converter.jobs.paths import PathKey, expand_home
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -169,6 +170,15 @@ class Document(Section):
         """Do the same for a path, of which file names, which hold numbers of the job, must stay as they are."""
         places = [self._given.get(section, {}).get(key) for section, key in _PLACES]
         return _concealed(path, _variables_in(places))
+
+    @contextlib.contextmanager
+    def concealing(self) -> Iterator[None]:
+        """Keep what the job took from the environment out of the errors that are raised inside."""
+        try:
+            yield
+        except Reported as error:
+            error.reword(self.conceal)
+            raise
 
     def public(self) -> dict[str, Any]:
         """Return the job as plain data, without secrets: variables unexpanded, passwords masked."""

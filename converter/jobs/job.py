@@ -16,8 +16,10 @@ from converter.jobs.document import Document, Section, flag_for, path_keys
 from converter.jobs.paths import identity_of_path, is_url
 from converter.jobs.sections.ids import Id, IdTypeName, Sync, UserId
 from converter.jobs.sections.output import Output, Pgp, Target
+from converter.jobs.sections.privacy import Privacy
 from converter.jobs.sections.record import Record, Signal, Tokens
-from converter.jobs.sections.run import Privacy, ReportOptions, RunOptions
+from converter.jobs.sections.report import ReportOptions
+from converter.jobs.sections.run import RunOptions
 from converter.jobs.sections.servers import S3, Ftp, Sftp
 from converter.jobs.sections.table import Input
 from converter.spec.environments import BETA_WARNING, FTP_WARNING

@@ -1,58 +1,13 @@
-"""What is done about personal data, what is told about a run, and how the machine is used."""
+"""How the machine is used."""
 
 from __future__ import annotations
 
-import re
-from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field
 
-from converter.jobs.document import Name, PathText, Section, as_list, no_truth, parse_size
-from converter.jobs.paths import PathKey, is_url
-
-
-class Privacy(Section):
-    """What is done about personal data."""
-
-    signals: Literal["block", "drop", "allow"] = "block"
-    """For a value that is an e-mail address, a phone, card, account or social security number or an IP address:
-    reject the row, drop the pair, or write it all the same."""
-    allow: Annotated[tuple[Name, ...], BeforeValidator(as_list, json_schema_input_type=str | tuple[Name, ...])] = ()
-    """Columns that are not looked at, whatever their names and values say."""
-
-
-class ReportOptions(Section):
-    """What is told about the run."""
-
-    dir: Annotated[PathText, PathKey(stays=is_url)] = "reports"
-    """The folder for the report, the rejects, the journal and its lock; beside the job file, when left out."""
-    max_rejects: str = "10%"
-    """The most rows, as a number or in per cent, that may be rejected; more, and nothing is published."""
-    show_rows: bool = False
-    """Whether the rejects hold the text of rows that could not be taken apart; the file is then private."""
-
-    @field_validator("dir")
-    @classmethod
-    def _local(cls, folder: str) -> str:
-        if is_url(folder):
-            raise ValueError("reports and journals are written to a local folder")
-        return folder
-
-    @field_validator("max_rejects", mode="before", json_schema_input_type=int | str)
-    @classmethod
-    def _number_or_percent(cls, most: object) -> object:
-        text = str(most).strip()
-        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*%|[0-9]+", text)
-        if not match or (match[1] and float(match[1]) > 100):
-            raise ValueError('a number of rows, such as 1000, or a share of them, such as "10%"')
-        return text
-
-    def allows(self, rejected: int, read: int) -> bool:
-        """Whether a run may go out with so many rows rejected of those read."""
-        if self.max_rejects.endswith("%"):
-            return rejected * 100 <= Decimal(self.max_rejects[:-1]) * read
-        return rejected <= int(self.max_rejects)
+from converter.jobs.document import PathText, Section, no_truth, parse_size
+from converter.jobs.paths import PathKey
 
 
 class RunOptions(Section):

@@ -1,0 +1,44 @@
+"""What the first rows of the input show before all of them are converted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import polars as pl
+
+from converter.columns import privacy
+from converter.errors import ConverterError
+from converter.rows.pipeline import collected
+from converter.rows.records import Records
+from converter.sources import Source
+
+_SURVEYED = 1_000  # rows
+
+
+def first_rows(records: Records, sources: Sequence[Source], rows: int) -> Iterator[tuple[Source, pl.LazyFrame]]:
+    """Yield the first rows of the input as `Records.texts` gives them, with their source; nothing where it is empty."""
+    for source in sources:
+        for piece in source.beginning().pieces(records.columns):
+            if piece.rows:
+                head = piece.frame.head(rows)
+                yield (
+                    source,
+                    records.texts(head, source.schema, json_lists=source.json_lists, nullable=source.nullable),
+                )
+                return
+
+
+def numbers_are_ids(records: Records, sources: Sequence[Source]) -> bool:
+    """Whether the first rows show that bare numbers are IDs, even where they could be numbers of payment cards.
+
+    This holds for IDs whose type has no form of its own. Where the rows cannot be read the answer is `False`: the
+    error is reported when the input is converted.
+    """
+    free = [position for position, type_ in enumerate(records.id_types) if not type_.groups]
+    for source, texts in first_rows(records, sources, _SURVEYED) if free else ():
+        try:
+            rows = collected(source.file, records.with_ids(texts))
+        except ConverterError:
+            return False
+        return all(privacy.numbers_are_ids(rows[f"id{position}"]) for position in free)
+    return False
