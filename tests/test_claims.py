@@ -26,7 +26,7 @@ from converter.remote import ftp
 from .conftest import TIMESTAMP
 from .errors import codes_of, raises
 from .servers.ftp import FTPHandler, FtpServer, ftp_server
-from .servers.place import OWNER, FolderPlace, Place
+from .servers.place import OWNER, PARTIAL, FolderPlace, Place
 from .servers.proxy import proxy
 from .servers.sftp import SftpServer, sftp_server
 from .test_destinations import FIRST, NAME, PLACES, SECOND, journaled, send
@@ -134,6 +134,17 @@ def test_the_claim_of_a_run_that_died_before_it_began_anything_goes_with_the_nex
     assert codes_of(anew.claim(LATER)) == [], "nothing is told of it"
     anew.release(LATER)
     assert place.hidden() == set()
+
+
+@pytest.mark.parametrize("place", [name for name in FILES if name != "folder"], indirect=True)
+def test_what_a_run_left_that_was_killed_while_it_tried_the_place_goes_with_the_next_run(place: Place) -> None:
+    ours, theirs = (Owner(digest * 12, "1").probe(NAME, PARTIAL, 1) for digest in "ab")
+    place.put(ours, b"")
+    place.put(theirs, b"")
+    anew = of(place, "a" * 12, "2")
+    assert codes_of(anew.claim(NAME)) == []
+    anew.release(NAME)
+    assert place.hidden() == {theirs}
 
 
 @pytest.mark.parametrize("place", FILES, indirect=True)

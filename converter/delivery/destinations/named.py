@@ -61,6 +61,7 @@ class NamedDestination:
         self._tried: list[Finding] | None = None
         self._claims: set[str] = set()
         self._begun: set[str] = set()
+        self._old_probes: set[str] = set()
         self._lists, self._hides = True, False
 
     @property
@@ -108,6 +109,7 @@ class NamedDestination:
             )
         names = files.names()
         self._lists = names is not None
+        self._old_probes = {each for each in names or [] if self._owner.is_probe_of_another_run(each, name)}
         if names is None:
             first = str(name.part(1))
             looks = {each: files.look(each).there for each in {first, self._owner.partial(first, self._suffix)}}
@@ -221,7 +223,8 @@ class NamedDestination:
             return
         if self._lists and claim not in found:
             self.see(Look(there=False), claim)
-        for each in dead_claims(found, name, self._owner):
+        # A probe that is still there after all that time is one of a run that was killed.
+        for each in [*dead_claims(found, name, self._owner), *(self._old_probes & set(found))]:
             files.remove(each)
         for each in found if own else ():  # of a run of the job that died
             other = found_of(each, name)

@@ -41,6 +41,11 @@ class Owner:
         """Return a name for what shows whether a place can be written."""
         return f"{name.probe}.{self.digest}.{self.token}.{number}{suffix}"
 
+    def is_probe_of_another_run(self, found: str, name: FileName) -> bool:
+        """Say whether a name is what `probe` gave another run of the same job."""
+        start = f"{name.probe}.{self.digest}."
+        return found.startswith(start) and not found.startswith(f"{start}{self.token}.")
+
 
 class ListedName(NamedTuple):
     """What a name in a listing is to a run: a part of it, one on its way, or a claim; and whose."""
