@@ -331,14 +331,14 @@ def test_no_row_and_no_row_that_is_left_are_errors(addresses: Addresses) -> None
 
 def test_a_row_that_is_lost_is_noticed(addresses: Addresses, monkeypatch: pytest.MonkeyPatch) -> None:
     module = importlib.import_module("converter.commands.sync_urls")
-    real = module.converted_by
+    real = module.convert_sources
 
     def losing(*given: Any) -> Iterator[Any]:
         for converted in real(*given):
             converted.ledger.written -= 1
             yield converted
 
-    monkeypatch.setattr(module, "converted_by", losing)
+    monkeypatch.setattr(module, "convert_sources", losing)
     addresses.write(["a", "b"])
     path = addresses.folder / "urls.csv"
     with raises(LedgerError, "E-LEDGER", "2 rows", "1 written"):

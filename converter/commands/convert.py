@@ -65,8 +65,8 @@ from converter.ledger import Ledger, most_frequent
 from converter.parts.packer import Buffer, Cutter, Filter, Packer, Part, PartWriter, Planned
 from converter.report import Outcome, Report, ids_of, records_of, rule_warnings, signals_of, write_report
 from converter.report.rejects import RejectsFile
-from converter.rows.gather import StageResults, converted_by
 from converter.rows.pipeline import Converted
+from converter.rows.stages import StageResults, convert_sources
 from converter.sources import find_files
 from converter.spec.ids import ID_TYPES, RECOGNIZED
 from converter.spec.names import FileName
@@ -399,7 +399,7 @@ class _Conversion:
             cutters = [Cutter(plan.limits.block_bytes) for _ in packers]
             position = 0
             stretches = stack.enter_context(
-                contextlib.closing(converted_by(plan.job, plan.records, plan.sources, self._found))
+                contextlib.closing(convert_sources(plan.job, plan.records, plan.sources, self._found))
             )
             for converted in stretches:
                 for cutter, packer, texts in zip(cutters, packers, converted.texts, strict=True):

@@ -35,8 +35,8 @@ from converter.jobs.sections.ids import Id, IdTypeName
 from converter.jobs.sections.run import RunOptions
 from converter.jobs.sections.table import Input
 from converter.report.matches import Collisions, Match, Tried
+from converter.rows.formatting import folded
 from converter.rows.pipeline import all_rows, collected, start
-from converter.rows.records import folded
 from converter.rows.spill import Spill, hashes_of
 from converter.sources import Piece, Source, find_files, open_source
 from converter.sources.delimited import DelimitedSource

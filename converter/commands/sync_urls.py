@@ -26,7 +26,7 @@ from converter.delivery.destinations.folder import PARTIAL, FolderDestination
 from converter.errors import DestinationError, EmptyInputError, JobError, TooManyRejectsError
 from converter.jobs.job import UrlJob
 from converter.ledger import Ledger, most_frequent
-from converter.rows.gather import StageResults, converted_by
+from converter.rows.stages import StageResults, convert_sources
 from converter.spec.addresses import SyncAddress
 from converter.spec.kinds import FileKind, FormattedSignal
 from converter.spec.limits import ID_SYNC_HTTP_PAGE
@@ -67,7 +67,7 @@ def sync_urls(
         records, sources = open_input(job, kind)
         fate = "No file was written." if isinstance(to, str | Path) else "The other addresses have been written."
         ledger, found = Ledger(), StageResults()
-        with _opened(to) as write, contextlib.closing(converted_by(job, records, sources, found)) as stretches:
+        with _opened(to) as write, contextlib.closing(convert_sources(job, records, sources, found)) as stretches:
             if form == "csv":
                 write(f"id,{name}\n".encode())
             for converted in stretches:

@@ -147,12 +147,6 @@ class Job(Document):
         return tuple(source for _, source, _ in self.routes)
 
     @property
-    def needs_users(self) -> bool:
-        """Whether something must see all rows of a user: lines that gather them, or counts."""
-        collisions = self.id is not None and self.id.case_collisions != "off"
-        return collisions or self.sync is not None
-
-    @property
     def routes(self) -> tuple[tuple[str, int, int | None], ...]:
         """The sets of files that a data job makes: the type of their IDs, their data source, and that of the traits."""
         output = self.output

@@ -13,7 +13,7 @@ from converter.delivery.atomic import AtomicFile
 from converter.errors import DestinationError, Finding
 from converter.ledger import Ledger
 from converter.parts.packer import Part
-from converter.rows.gather import StageResults
+from converter.rows.stages import StageResults
 
 SCHEMA_VERSION = 1
 Outcome = Literal["done", "nothing to do", "refused", "failed"]

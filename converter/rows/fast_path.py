@@ -18,6 +18,7 @@ from converter.kernel import layout
 from converter.kernel.calls import SLACK, Form, LinePart, Lines, Loops
 from converter.ledger import Ledger
 from converter.rows.records import Records
+from converter.rows.signals import constant_value, is_scanned
 from converter.sources import lost
 from converter.sources.delimited import Block, DelimitedSource
 from converter.spec import rules
@@ -80,17 +81,17 @@ def _form(records: Records, columns: Sequence[str], id_column: int) -> Form:
     for signal in records.job.record.signals:
         start = f'"{signal.key}"="'
         if signal.column is None:
-            text = f'{start}{records.constant(signal.value or "")}"'
+            text = f'{start}{constant_value(records.job, signal.value or "")}"'
             signals.append(LinePart(layout.CONSTANT, 0, 0, text.encode()))
         else:
-            look = records.is_looked_at(signal.column)
+            look = is_scanned(records.job, signal.column)
             signals.append(LinePart(layout.PAIR, columns.index(signal.column), 0, start.encode(), look))
     for each in records.lists:
         tokens = each.tokens
         if tokens.column is None:
             signals.append(LinePart(layout.CONSTANT, 0, 0, f"{each.prefix}{tokens.value}".encode()))
         else:
-            kind = layout.TRAITS if each.wrong == "not_digits" else layout.CODES
+            kind = layout.TRAITS if each.counter == "not_digits" else layout.CODES
             signals.append(LinePart(kind, columns.index(tokens.column), ord(tokens.separator), each.prefix.encode()))
     (type_,) = records.id_types
     case = "preserve" if not records.by_bytes else type_.case or records.job.ids[0].case

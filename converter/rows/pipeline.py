@@ -30,6 +30,7 @@ from converter.columns.buffers import Text, texts_of
 from converter.errors import EngineError, InputError, ResourcesError
 from converter.kernel.calls import Lines, Loops
 from converter.ledger import Ledger
+from converter.rows.counters import tally_changed_ids
 from converter.rows.fast_path import FastPath, counts_of
 from converter.rows.records import Records
 from converter.sources import BadRow, InputFile, Piece, RowNumbers, Source, damaged, lost
@@ -49,8 +50,8 @@ class Converted(NamedTuple):
 
     `texts` is the text of the lines written, for each set of files. `rejected` are the rows that break a rule, as
     `Records.lines` gives them, and `rows` their numbers in the file; `bad` are the rows that could not be taken apart.
-    `position` is how far the file is read, in bytes. `kept` is what `Records.kept` gives of the rows written, where
-    that is asked for.
+    `position` is how far the file is read, in bytes. `accepted` is what `Records.accepted` gives of the rows written,
+    where stages see them.
     """
 
     file: InputFile
@@ -60,7 +61,7 @@ class Converted(NamedTuple):
     bad: Sequence[BadRow]
     ledger: Ledger
     position: int
-    kept: pl.DataFrame
+    accepted: pl.DataFrame
 
 
 def convert_all(records: Records, sources: Sequence[Source], threads: int) -> Generator[Converted]:
@@ -173,13 +174,13 @@ class _Converter:
         if self._of_frames:
             return self._formatted(self._of_frames, frame, piece)
         rejected = np.flatnonzero(frame.select(self._records.rejects).to_series().to_numpy())
-        kept = pl.DataFrame()
-        if self._records.keeps:
-            accepted = np.flatnonzero(frame["reason"].is_null().to_numpy())
-            kept = self._records.kept(frame).with_columns(row=pl.Series(piece.locate(accepted), dtype=pl.Int64))
+        accepted = pl.DataFrame()
+        if self._records.for_stages:
+            rows = piece.locate(np.flatnonzero(frame["reason"].is_null().to_numpy()))
+            accepted = self._records.accepted(frame).with_columns(row=pl.Series(rows, dtype=pl.Int64))
         lines = [texts_of(each) for each in self._records.by_set(frame)]
         ledger = Ledger(read=piece.rows + len(piece.bad))
-        return self._converted(lines, frame, piece.locate(rejected), piece.bad, ledger, piece.position, kept)
+        return self._converted(lines, frame, piece.locate(rejected), piece.bad, ledger, piece.position, accepted)
 
     def _texts(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         source = self._source
@@ -192,10 +193,10 @@ class _Converter:
         """Convert what was collected of a piece by the loops, but for its odd rows."""
         made = compiled.of_frame(frame)
         odd = frame[made.lines]
-        ledger = counts_of(made) + self._records.changed(frame)
+        ledger = counts_of(made) + tally_changed_ids(frame)
         del frame  # it is large
         judged = self._judged(odd.rechunk().lazy(), odd.height) if odd.height else pl.DataFrame()
-        ledger.ids_changed -= self._records.changed(odd).ids_changed  # they are counted where they are judged
+        ledger.ids_changed -= tally_changed_ids(odd).ids_changed  # they are counted where they are judged
         ledger.read = piece.rows + len(piece.bad)
         places, lines = np.arange(odd.height), piece.locate(made.lines)
         return self._merged(compiled, made, judged, places, lines, piece.bad, ledger, piece.position)
@@ -277,7 +278,7 @@ class _Converter:
         bad: Sequence[BadRow],
         ledger: Ledger,
         position: int,
-        kept: pl.DataFrame = _NOTHING,
+        accepted: pl.DataFrame = _NOTHING,
     ) -> Converted:
         """Put together what became of rows: their lines, those judged, whose rejected ones are `rows`, and `bad`."""
         if judged.height:
@@ -286,7 +287,7 @@ class _Converter:
         ledger.written = ledger.lines = sum(len(text.ends) for each in texts for text in each)
         for row in bad:
             ledger.rejected[row.rule.name] += 1
-        return Converted(self._source.file, texts, judged, rows, bad, ledger, position, kept)
+        return Converted(self._source.file, texts, judged, rows, bad, ledger, position, accepted)
 
 
 def all_rows(piece: Piece, query: Callable[[pl.LazyFrame], pl.LazyFrame]) -> tuple[pl.DataFrame, Piece]:

@@ -21,7 +21,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Generator, Iterator
-from types import TracebackType
 from typing import IO, NamedTuple
 
 import numpy as np
@@ -93,9 +92,11 @@ class Spill:
     def __enter__(self) -> Spill:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release memory and disk."""
         self._open.close()
 
     @property

@@ -34,8 +34,8 @@ from converter.spec.limits import (
 )
 
 OURS = "README.md"
-PLACE = pl.UInt16
-"""The type of a rule's place among those of a job: each column of IDs has some of its own."""
+REASON = pl.UInt16
+"""The type of `reason`, the index of a rule among those of a job: each column of IDs has some of its own."""
 _NESTED = 32  # rules
 
 
@@ -132,7 +132,7 @@ DEVICE_ALL_ZERO = ID_ALL_ZERO._replace(rejects=lambda id_, _: id_.str.contains("
 CASE_COLLISION = Rule(
     "C12",
     "id_case_collision",
-    "The user ID differs from another one by nothing but case: find out which one the web site sends.",
+    "The user ID differs from another one only by case: find out which one the web site sends.",
     FAQ_PAGE,
 )
 HASH_TOO_OLD = Rule("I4", "hash_too_old", "The customer has ten newer addresses.", COMBINED_PAGE)
@@ -227,18 +227,18 @@ def line_rules(most_bytes: int) -> tuple[Rule, ...]:
 
 
 def first_reason(rules: Sequence[Rule], offset: int = 0) -> pl.Expr:
-    """Return the place (`PLACE`) of the first rule that applies to a row, counted from `offset`, null where none does.
+    """Return the index (`REASON`) of the first rule that applies to a row, counted from `offset`, null where none does.
 
     Rules are asked some at a time: an expression of hundreds of them, one in the other, is more than the engine takes.
     """
-    placed = [(place, rule.applies) for place, rule in enumerate(rules, offset) if rule.applies is not None]
+    indexed = [(index, rule.applies) for index, rule in enumerate(rules, offset) if rule.applies is not None]
     reasons = []
-    for start in range(0, len(placed), _NESTED):
-        reason: pl.Expr = pl.lit(None, PLACE)
-        for place, applies in reversed(placed[start : start + _NESTED]):
-            reason = pl.when(applies).then(pl.lit(place, PLACE)).otherwise(reason)
+    for start in range(0, len(indexed), _NESTED):
+        reason: pl.Expr = pl.lit(None, REASON)
+        for index, applies in reversed(indexed[start : start + _NESTED]):
+            reason = pl.when(applies).then(pl.lit(index, REASON)).otherwise(reason)
         reasons.append(reason)
-    return reasons[0] if len(reasons) == 1 else pl.coalesce(*reasons, pl.lit(None, PLACE))
+    return reasons[0] if len(reasons) == 1 else pl.coalesce(*reasons, pl.lit(None, REASON))
 
 
 # Signals: left out, or changed, and counted; the row stays.

@@ -1,0 +1,88 @@
+"""What becomes of rows before they are lines: their IDs, values and traits, and the first rule that each row breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from converter.columns import privacy
+from converter.columns.normalize import BYTE_STEPS, filled, recognized, steps_of
+from converter.jobs.job import Job
+from converter.rows.counters import changed_by
+from converter.rows.signals import Signals
+from converter.spec import rules
+from converter.spec.ids import AUTO, RECOGNIZED, type_of
+from converter.spec.kinds import FileKind
+
+
+class Judging:
+    """How a job judges rows.
+
+    `steps` are the columns that a query adds, one list after the other: the IDs (`id0` …), what the signals refer to
+    (`Signals`), and `reason` (`rules.REASON`, an index in `rules`, null where the row breaks none). `normalizing` are
+    those of the IDs alone. `aliases` are the names that the job's columns have in the query; `cards` says whether a
+    bare number that could be a payment card's counts as one.
+    """
+
+    def __init__(self, job: Job, kind: FileKind, aliases: Mapping[str, str], *, cards: bool) -> None:
+        self.job = job
+        self.kind = kind
+        self.id_types = tuple(type_of(id_.type) for id_ in job.ids)
+        self.ids = [pl.col(f"id{number}") for number in range(len(job.ids))]
+        self.is_mixed = AUTO in self.id_types
+        """Whether IDs of several types are in one column."""
+        self.signals = Signals(job, kind, aliases)
+        self.rules = (
+            *(
+                rule
+                for number, type_ in enumerate(self.id_types)
+                for rule in (*rules.id_rules(type_, number), *(each.of(number) for each in kind.id_rules))
+            ),
+            *kind.row_rules,
+        )
+        self.id_steps = tuple(steps_of(id_) for id_ in job.ids)
+        self.by_bytes = not self.is_mixed and all(step.name in BYTE_STEPS for each in self.id_steps for step in each)
+        """Whether IDs are normalized byte by byte, which the kernel does by itself."""
+        self.changed = [
+            pl.col(changed_by(step.name, number)) for number, each in enumerate(self.id_steps) for step in each
+        ]
+        """Whether each step changed an ID (Boolean), once they are normalized."""
+        self.normalizing = [[filled(pl.col(aliases[id_.column])).alias(f"id{n}") for n, id_ in enumerate(job.ids)]]
+        for number, each in enumerate(self.id_steps):
+            for step in each:
+                before, after = self.ids[number], step.apply(self.ids[number])
+                changed = (after != before).fill_null(value=False).alias(changed_by(step.name, number))
+                self.normalizing.append([after.alias(f"id{number}"), changed])
+        self.steps = self._steps(cards=cards)
+
+    def _steps(self, *, cards: bool) -> list[list[pl.Expr]]:
+        signals = self.signals
+        mixed = [recognized(self.ids[0]).alias("type"), self._route().alias("route")] if self.is_mixed else []
+        for type_, id_ in zip(self.id_types, self.ids, strict=True):
+            if type_.doubtful:
+                signals.count("doubtful", id_.str.contains(type_.doubtful, literal=True))
+        return [
+            *(self.normalizing if self.by_bytes else []),
+            *([[privacy.are_personal(signals.scanned).struct.unnest()]] if signals.scanned else []),
+            [*signals.columns, *(filled(id_).alias(f"id{number}") for number, id_ in enumerate(self.ids))],
+            [
+                *signals.derived,
+                *(privacy.personal(id_, cards=cards).alias(f"personal{number}") for number, id_ in enumerate(self.ids)),
+            ],
+            *([mixed[:1]] if mixed else []),
+            [
+                *mixed[1:],
+                signals.any_signal().alias("any_signal"),
+                signals.bad_value().alias("bad_value"),
+                signals.personal_value().alias("personal_value"),
+            ],
+            [rules.first_reason(self.rules).alias("reason")],
+        ]
+
+    def _route(self) -> pl.Expr:
+        """Return the set of files that a line goes to, by the `type` of its ID (UInt8); null where there is none."""
+        if not self.job.output.route:
+            return pl.when(pl.col("type").is_not_null()).then(pl.lit(0, pl.UInt8))
+        sets = {RECOGNIZED.index(name): number for number, name in enumerate(self.job.output.route)}
+        return pl.col("type").replace_strict(sets, default=None, return_dtype=pl.UInt8)

@@ -1,0 +1,154 @@
+"""The signals of a line: which values and traits each row has, what is left out, and what is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import polars as pl
+
+from converter.columns.text import OUT_OF_RANGE
+from converter.jobs.job import Job
+from converter.jobs.sections.record import Record, Tokens
+from converter.spec import kinds
+from converter.spec.kinds import FileKind
+
+_BAD_IN_VALUE = r'["\x00-\x1f]'
+_ITEMS = {"not_digits": "[0-9]+", "not_clean": r'[^",\x00-\x1f]+'}
+"""The form of an item of a list, by the counter of those in another form."""
+
+
+class ListOfItems(NamedTuple):
+    """A list of traits or codes of a job: the text before each item, and the counter of the items left out."""
+
+    prefix: str
+    tokens: Tokens
+    counter: str
+
+
+def lists_of(record: Record, kind: FileKind) -> tuple[ListOfItems, ...]:
+    """Return the lists of a job, in the order of the line."""
+    return (
+        *(ListOfItems(kind.trait, tokens, "not_digits") for tokens in record.traits),
+        *(ListOfItems("d_unsid=", tokens, "not_digits") for tokens in record.removed_traits),
+        *(ListOfItems("ic=", tokens, "not_clean") for tokens in record.integration_codes),
+    )
+
+
+def is_scanned(job: Job, column: str) -> bool:
+    """Say whether values of a column are scanned for personal data."""
+    return job.privacy.signals != "allow" and column not in job.privacy.allow
+
+
+def constant_value(job: Job, value: str) -> str:
+    """Return the value of a constant signal as it is written."""
+    comma = job.record.comma
+    return value if comma == "keep" else value.replace(",", comma)
+
+
+class Signals:
+    """The signals of a job in the order of the line: pairs, traits, removed traits, codes.
+
+    A query adds columns in this order: whether the values `scanned` are personal data, under their names; then
+    `columns`; then `derived`, which refer to `columns`. `formatted` and the counters refer to all of these. `aliases`
+    are the names that the job's columns have in the query.
+    """
+
+    def __init__(self, job: Job, kind: FileKind, aliases: Mapping[str, str]) -> None:
+        self.scanned: list[pl.Expr] = []
+        self.columns: list[pl.Expr] = []
+        self.derived: list[pl.Expr] = []
+        self.formatted: list[kinds.FormattedSignal] = []
+        self._counters: dict[str, list[pl.Expr]] = {}
+        self._job = job
+        for number, signal in enumerate(job.record.signals):
+            if signal.column is None:
+                self._add(kinds.pair(signal.key, constant_value(job, signal.value or "")))
+            else:
+                self._add_pair(number, signal.key, pl.col(aliases[signal.column]), signal.column)
+        for number, each in enumerate(lists_of(job.record, kind)):
+            if each.tokens.column is None:
+                self._add(kinds.FormattedSignal("", each.prefix + (each.tokens.value or ""), ""))
+            else:
+                self._add_list(number, each, pl.col(aliases[each.tokens.column]))
+
+    def count(self, name: str, of_row: pl.Expr) -> None:
+        """Add to the counter `name` what a row contributes: a number or a Boolean."""
+        self._counters.setdefault(name, []).append(of_row)
+
+    def counters(self) -> list[pl.Expr]:
+        """Return the counters as columns (`converter.rows.counters`)."""
+        return [
+            term.alias(f"{name}#{number}")
+            for name, terms in self._counters.items()
+            for number, term in enumerate(terms)
+        ]
+
+    def any_signal(self) -> pl.Expr:
+        """Whether the row has a signal (Boolean)."""
+        present = [signal.present for signal in self.formatted]
+        expressions = [each for each in present if isinstance(each, pl.Expr)]
+        return pl.lit(value=True) if len(expressions) < len(present) else _any(expressions)
+
+    def bad_value(self) -> pl.Expr:
+        """Whether a value cannot be written, and the row is rejected for that (Boolean)."""
+        dropped, out_of_range = (self._counters.get(name, []) for name in ("dropped", "out_of_range"))
+        if self._job.record.on_bad_value == "reject":
+            return _any([*dropped, *out_of_range])
+        # Such a row has something to send, but not in a form that can be written.
+        return _any(out_of_range) & ~self.any_signal()
+
+    def personal_value(self) -> pl.Expr:
+        """Whether a value is personal data, and the row is rejected for that (Boolean)."""
+        return _any(self._counters.get("personal", []) if self._job.privacy.signals == "block" else [])
+
+    def _add(self, signal: kinds.FormattedSignal, *, counted: bool = True) -> None:
+        """Add a signal to the line; `counted` as one, where the row has it."""
+        self.formatted.append(signal)
+        if counted:
+            self.count("signals", signal.present if isinstance(signal.present, pl.Expr) else pl.lit(1))
+
+    def _add_pair(self, number: int, key: str, value: pl.Expr, column: str) -> None:
+        record = self._job.record
+        self.count("missing", value == "")
+        if is_scanned(self._job, column):
+            personal = f"personal_value{number}"
+            self.scanned.append(value.alias(personal))
+            self.count("personal", pl.col(personal))
+            value = pl.when(pl.col(personal)).then(pl.lit("")).otherwise(value)
+        out, bad = value == OUT_OF_RANGE, value.str.contains(_BAD_IN_VALUE)
+        self.count("out_of_range", out)
+        if record.on_bad_value == "clean":
+            self.count("cleaned", bad & ~out)
+            cleaned = _clean(pl.when(bad).then(value))
+            value = pl.when(out).then(pl.lit("")).when(bad).then(cleaned).otherwise(value)
+        else:
+            self.count("dropped", bad & ~out)
+            value = pl.when(bad).then(pl.lit("")).otherwise(value)
+        if record.comma != "keep":
+            self.count("commas", value.str.contains(",", literal=True))
+            value = value.str.replace_all(",", record.comma, literal=True)
+        self.columns.append(value.alias(f"v{number}"))
+        value = pl.col(f"v{number}")
+        self._add(kinds.pair(key, value, value != ""))
+
+    def _add_list(self, number: int, each: ListOfItems, text: pl.Expr) -> None:
+        """Add a list of traits or codes, without empty items and those in another form."""
+        fits = pl.element().str.contains(f"^{_ITEMS[each.counter]}$")
+        items = text.str.split(each.tokens.separator).list.eval(pl.element().str.strip_chars())
+        items = items.list.eval(pl.element().filter(pl.element() != ""))
+        good, kept = items.list.eval(pl.element().filter(fits)), pl.col(f"kept{number}")
+        self.columns += [items.list.len().alias(f"all{number}"), good.alias(f"kept{number}")]
+        self.derived.append(kept.list.join(f",{each.prefix}").alias(f"t{number}"))
+        self.count("signals", kept.list.len())
+        self.count(each.counter, pl.col(f"all{number}") - kept.list.len())
+        self._add(kinds.FormattedSignal(each.prefix, pl.col(f"t{number}"), "", kept.list.len() > 0), counted=False)
+
+
+def _any(conditions: Sequence[pl.Expr]) -> pl.Expr:
+    return pl.any_horizontal(conditions) if conditions else pl.lit(value=False)
+
+
+def _clean(value: pl.Expr) -> pl.Expr:
+    """Clean a value (C6): each run of control characters becomes one space, a double quote a single quote."""
+    return value.str.replace_all(r"[\x00-\x1f]+", " ").str.replace_all('"', "'", literal=True)

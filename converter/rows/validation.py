@@ -1,0 +1,40 @@
+"""Signals of a job that are refused before a row is read, since they are personal data (I3)."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from converter.columns import privacy
+from converter.errors import JobError, redact
+from converter.jobs.job import Job
+
+
+def check_signals(job: Job) -> None:
+    """Raise `JobError` where a signal is personal data by its name or by its constant value."""
+    if job.privacy.signals == "allow":
+        return
+    for signal in job.record.signals:
+        if signal.column is None:
+            _check_constant(signal.key, signal.value)
+        elif signal.column not in job.privacy.allow:
+            _check_names(signal.key, signal.column)
+
+
+def _check_constant(key: str, value: str | None) -> None:
+    if pl.DataFrame({"value": [value]}).select(privacy.personal(pl.col("value"))).item() is not None:
+        raise JobError(
+            "E-PERSONAL-CONSTANT",
+            f"The value of the constant signal '{redact(key)}' is personal data, which must not be sent (I3).",
+            "Leave it out.",
+        )
+
+
+def _check_names(key: str, column: str) -> None:
+    for name in (column, key):
+        if what := privacy.named_personal(name):
+            raise JobError(
+                "E-PERSONAL-COLUMN",
+                f"The column '{redact(column)}' seems to hold {what}, by the name '{redact(name)}', which must not be "
+                "sent (I3).",
+                f'Leave it out; or, if it does not, list it: privacy.allow = ["{redact(column)}"].',
+            )
