@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from converter.commands import check as inbound
 from converter.commands.check import Checked, check_file
 from converter.errors import InputError
+from converter.parts import line_checks
 from converter.spec import files
 from converter.spec.names import FileName
 
@@ -318,7 +319,7 @@ def test_the_same_is_found_as_line_by_line_whatever_the_blocks(
 ) -> None:
     if len(content) > 100_000:
         block_bytes *= 500
-    monkeypatch.setattr(inbound, "_SLICE", block_bytes)
+    monkeypatch.setattr(line_checks, "_SLICE", block_bytes)
     lines = content.split(b"\n")
     last = lines.pop()
     expected: dict[str, list[int]] = {}

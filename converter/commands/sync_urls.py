@@ -26,7 +26,9 @@ from converter.delivery.destinations.folder import PARTIAL, FolderDestination
 from converter.errors import DestinationError, EmptyInputError, JobError, TooManyRejectsError
 from converter.jobs.job import UrlJob
 from converter.ledger import Ledger, most_frequent
+from converter.rows.records import Records
 from converter.rows.stages import StageResults, convert_sources
+from converter.sources import Source
 from converter.spec.addresses import SyncAddress
 from converter.spec.kinds import FileKind, FormattedSignal
 from converter.spec.limits import ID_SYNC_HTTP_PAGE
@@ -53,35 +55,44 @@ def sync_urls(
     holds an HTML image of the address instead. Raises a `ConverterError`.
     """
     with job.concealing():
-        address = _address(job, redirect, gdpr, gdpr_consent)
         name = "image" if image else "url"
+        line = _line(form, name, _address(job, redirect, gdpr, gdpr_consent))
         kind = FileKind(
             "data",
             "addresses of IDs",
             ID_SYNC_HTTP_PAGE,
-            _line(form, name, address),
+            line,
             (),
             lambda _: (),
             late_rules=(CASE_COLLISION,),
         )
         records, sources = open_input(job, kind)
         fate = "No file was written." if isinstance(to, str | Path) else "The other addresses have been written."
-        ledger, found = Ledger(), StageResults()
-        with _opened(to) as write, contextlib.closing(convert_sources(job, records, sources, found)) as stretches:
+        with _open_output(to) as write:
             if form == "csv":
                 write(f"id,{name}\n".encode())
-            for converted in stretches:
-                for text in itertools.chain.from_iterable(converted.texts):
-                    for memory in text.between(0, int(text.ends[-1])):
-                        write(memory)
-                ledger += converted.ledger
-            if found.collisions and found.collisions.ids:
-                ledger.warnings[CASE_COLLISION.name] = found.collisions.ids
-            ledger.check()
+            ledger = _write_addresses(job, records, sources, write)
             for source in sources:
                 source.file.check_unchanged()
-            _check_enough(job, ledger, records.rules, fate)
+            _check_rejects(job, ledger, records.rules, fate)
         return ledger
+
+
+def _write_addresses(
+    job: UrlJob, records: Records, sources: Sequence[Source], write: Callable[[bytes | memoryview], object]
+) -> Ledger:
+    """Write the line of each row that is accepted; return the counts of rows, proven."""
+    ledger, results = Ledger(), StageResults()
+    with contextlib.closing(convert_sources(job, records, sources, results)) as batches:
+        for converted in batches:
+            for text in itertools.chain.from_iterable(converted.texts):
+                for memory in text.between(0, int(text.ends[-1])):
+                    write(memory)
+            ledger += converted.ledger
+    if results.collisions and results.collisions.ids:
+        ledger.warnings[CASE_COLLISION.name] = results.collisions.ids
+    ledger.check()
+    return ledger
 
 
 def _address(job: UrlJob, redirect: str, gdpr: int | None, gdpr_consent: str) -> SyncAddress:
@@ -137,7 +148,7 @@ def _in_json(id_: pl.Expr) -> pl.Expr:
     return pl.when(special).then(escaped).otherwise(id_)
 
 
-def _check_enough(job: UrlJob, ledger: Ledger, rules: Sequence[Rule], fate: str) -> None:
+def _check_rejects(job: UrlJob, ledger: Ledger, rules: Sequence[Rule], fate: str) -> None:
     """Raise where too few rows are left; `fate` says what has become of their addresses."""
     if not ledger.read:
         raise EmptyInputError(
@@ -158,11 +169,11 @@ def _check_enough(job: UrlJob, ledger: Ledger, rules: Sequence[Rule], fate: str)
 
 
 @contextlib.contextmanager
-def _opened(to: str | Path | BinaryIO) -> Iterator[Callable[[bytes | memoryview], object]]:
+def _open_output(to: str | Path | BinaryIO) -> Iterator[Callable[[bytes | memoryview], object]]:
     """Open a file or a stream for writing; a file appears at the end, unless there is an error."""
     if not isinstance(to, str | Path):
-        yield lambda data: _to_stream(to.write, data)
-        _to_stream(to.flush)
+        yield lambda data: _call_stream(to.write, data)
+        _call_stream(to.flush)
         return
     path = Path(to).expanduser()
     _check_free(path)
@@ -190,7 +201,7 @@ def _check_free(path: Path) -> None:
         )
 
 
-def _to_stream(call: Callable[..., object], *given: bytes | memoryview) -> None:
+def _call_stream(call: Callable[..., object], *given: bytes | memoryview) -> None:
     """Write to a stream."""
     try:
         call(*given)

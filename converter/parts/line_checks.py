@@ -1,0 +1,337 @@
+"""The rules on the lines of an inbound file that exists, checked a chunk of lines at a time.
+
+The positions of the few bytes that matter (newlines, tabs, commas …) are found once for a chunk, and compared with the
+positions where lines start and end. No line is handled by itself, and no content is reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from converter.columns.privacy import personal
+from converter.parts.reader import InboundText
+from converter.spec.files import (
+    BLANK,
+    BYTE_ORDER_MARK,
+    CLEARS_USER,
+    COLUMN_EMPTY,
+    COLUMNS_WRONG,
+    CRLF,
+    ENDS_IN_SPACE,
+    ENDS_IN_TAB,
+    HASHES_END_IN_TAB,
+    HASHES_WRONG,
+    ID_RULES,
+    LINE_TOO_LONG,
+    MOST_HASHES,
+    NOT_THREE_FIELDS,
+    NOT_TWO_FIELDS,
+    NOT_UTF8,
+    NUL,
+    SIGNAL_EMPTY,
+    STRAY_RETURN,
+    TYPE_MISSING,
+    WITHOUT_ID,
+    WITHOUT_SIGNAL,
+    FileRule,
+    Level,
+)
+from converter.spec.ids import PLAIN_IN_ID
+from converter.spec.limits import LINE_BYTES
+from converter.spec.names import FileName
+
+Bytes = npt.NDArray[np.uint8]
+Positions = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+_SLICE = 1 << 16  # bytes that stay in the nearest cache, and take no fresh memory from the system
+_NONE: Positions = np.zeros(0, np.int64)
+_MARK = b"\xef\xbb\xbf"
+_TAB, _NEWLINE, _RETURN, _SPACE, _QUOTE, _COMMA = b'\t\n\r ",'
+
+# Everything that a rule on IDs is about begins with one of these, or is a byte below the space: U+0080 to U+009F begin
+# with C2, U+FEFF with EF.
+_SUSPECT_IN_ID = bytes({*range(_SPACE + 1, 0x80)} - {*PLAIN_IN_ID}) + b"\xc2\xef"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A rule that a file breaks: its code, its name, a sentence, and its level.
+
+    `line` is the first physical line that breaks it, counted from 1, and `lines` is how many do. They are `None`
+    and 0 where the rule is about the file as a whole.
+    """
+
+    code: str
+    name: str
+    text: str
+    line: int | None
+    lines: int
+    level: Level
+
+
+class Problems:
+    """The rules that a file breaks, as far as it has been checked."""
+
+    def __init__(self) -> None:
+        self._problems: dict[FileRule, Problem] = {}
+
+    def note(self, rule: FileRule, lines: Positions | None = None) -> None:
+        """Note a rule that the file breaks, or that some of its lines do: their numbers, each once, ascending."""
+        if lines is None:
+            self._problems[rule] = Problem(rule.code, rule.name, rule.text, None, 0, rule.level)
+        elif len(lines):
+            before = self._problems.get(rule)
+            first, count = (before.line, before.lines) if before else (int(lines[0]), 0)
+            self._problems[rule] = Problem(rule.code, rule.name, rule.text, first, count + len(lines), rule.level)
+
+    def add(self, others: Problems) -> None:
+        """Add the problems that another check found."""
+        self._problems |= others._problems
+
+    def in_order(self) -> tuple[Problem, ...]:
+        """Return the errors and then the warnings, those about the whole file first, then by their first line."""
+        return tuple(sorted(self._problems.values(), key=lambda each: (each.level, each.line or 0, each.name)))
+
+
+class _Chunk(NamedTuple):
+    """A chunk of lines: for each line its number, where it starts, stops and ends, and whether it is blank.
+
+    `stops` exclude the line ending, `ends` are the positions of the newlines. The tabs of line i are
+    `tabs[first[i] : first[i] + counts[i]]`; `controls` are the positions of all bytes below the space, and `control`
+    are these bytes.
+    """
+
+    text: bytes
+    array: Bytes
+    numbers: Positions
+    starts: Positions
+    stops: Positions
+    ends: Positions
+    blank: Mask
+    tabs: Positions
+    first: Positions
+    counts: Positions
+    controls: Positions
+    control: Bytes
+
+    @classmethod
+    def of(cls, text: bytes, number: int) -> _Chunk:
+        """Find the positions in a text that ends in a newline; its first line has the number `number`."""
+        array = np.frombuffer(text, np.uint8)
+        controls = _positions(
+            len(array), lambda part: array[part] < _SPACE
+        )  # a single search, since this takes the time
+        control = array[controls]
+        is_end, is_tab = control == _NEWLINE, control == _TAB
+        ends = controls[is_end]
+        starts = _starts_after(ends + 1)
+        stops = ends - ((array[ends - 1] == _RETURN) & (ends > starts))
+        until = np.cumsum(is_tab)[is_end]
+        first = _starts_after(until)
+        numbers = np.arange(number, number + len(ends))
+        blank = starts == stops
+        return cls(
+            text, array, numbers, starts, stops, ends, blank, controls[is_tab], first, until - first, controls, control
+        )
+
+
+class LineChecker:
+    """Checks lines by the rules of their kind of file, or by those of all kinds where the kind is not known."""
+
+    def __init__(self, name: FileName | None, text: InboundText, findings: Problems) -> None:
+        self._name = name
+        self._text = text
+        self._note = findings.note
+
+    def check(self, chunk: bytes) -> None:
+        """Check the next chunk of lines, which ends in a newline."""
+        lines = _Chunk.of(chunk, self._text.lines + 1)
+        self._text.lines += len(lines.ends)
+        lengths = lines.ends + 1 - lines.starts
+        if int(lengths.max()) > LINE_BYTES.value:  # left out of the checks that follow
+            self._text.filled = True
+            short = lengths <= LINE_BYTES.value
+            self._note(LINE_TOO_LONG, lines.numbers[~short])
+            if not short.any():
+                return
+            left = _Chunk.of(lines.array[np.repeat(short, lengths)].tobytes(), 0)
+            lines = left._replace(numbers=lines.numbers[short])
+        if lines.numbers[0] == 1 and lines.text.startswith(_MARK):
+            self._note(BYTE_ORDER_MARK, lines.numbers[:1])
+            lines = _Chunk.of(lines.text[len(_MARK) :], 1)._replace(numbers=lines.numbers)
+        self._check_chunk(lines)
+
+    def _check_chunk(self, lines: _Chunk) -> None:
+        def numbers_of(positions: Positions) -> Positions:
+            return lines.numbers[_distinct(np.searchsorted(lines.ends, positions))]
+
+        if not lines.text.isascii() and not _is_utf8(lines.text):
+            self._note(NOT_UTF8, numbers_of(_invalid_utf8(lines.array)))
+        if len(lines.controls) > len(lines.ends) + len(lines.tabs):
+            self._note(NUL, numbers_of(lines.controls[lines.control == 0]))
+            returns = lines.controls[lines.control == _RETURN]
+            self._note(STRAY_RETURN, numbers_of(returns[lines.array[returns + 1] != _NEWLINE]))
+            self._note(CRLF, lines.numbers[lines.stops < lines.ends])
+        self._note(BLANK, lines.numbers[lines.blank])
+        self._text.filled = self._text.filled or not lines.blank.all()
+        if self._name:
+            check = self._check_signals if self._name.kind in ("data", "odc") else self._check_id_columns
+            check(lines, self._name)
+
+    def _check_signals(self, lines: _Chunk, name: FileName) -> None:
+        """Check lines of data files: an ID, or a type and an ID, followed by the signals."""
+        array, typed = lines.array, name.kind == "odc"
+        right = lines.counts == 1 + typed
+        self._note(NOT_THREE_FIELDS if typed else NOT_TWO_FIELDS, lines.numbers[~right & ~lines.blank])
+        numbers, starts, stops = lines.numbers[right], lines.starts[right], lines.stops[right]
+        tabs = lines.tabs[lines.first[right] + typed]  # before the signals
+        if typed:
+            before = lines.tabs[lines.first[right]]
+            self._note(TYPE_MISSING, numbers[starts == before])
+            starts = before + 1
+        self._note(WITHOUT_ID, numbers[starts == tabs])
+        none = tabs + 1 == stops
+        self._note(CLEARS_USER if name.mode == "overwrite" else WITHOUT_SIGNAL, numbers[none])
+        gaps = (array[tabs + 1] == _COMMA) | (array[stops - 1] == _COMMA)
+        commas, after = array[:-1], array[1:]
+        positions = _positions(len(commas), lambda part: (commas[part] == _COMMA) & (after[part] == _COMMA))
+        if len(positions):
+            gaps |= _in_signals(array, positions, tabs, stops)
+        self._note(SIGNAL_EMPTY, numbers[gaps])
+        self._check_ids(lines, numbers, starts, tabs)
+
+    def _check_id_columns(self, lines: _Chunk, name: FileName) -> None:
+        """Check lines of ID synchronization files: IDs that belong together."""
+        hashes = name.kind == "c2c-id-sync"
+        last = lines.array[lines.stops - 1]
+        in_tab = ~lines.blank & (last == _TAB)
+        self._note(HASHES_END_IN_TAB if hashes else ENDS_IN_TAB, lines.numbers[in_tab])
+        self._note(ENDS_IN_SPACE, lines.numbers[~lines.blank & (last == _SPACE)])
+        columns = lines.counts + 1 - in_tab  # a tab at the end is reported already
+        least, most = (2, 1 + MOST_HASHES) if hashes else (len(name.dpids),) * 2
+        right = ~lines.blank & (columns >= least) & (columns <= most)
+        self._note(HASHES_WRONG if hashes else COLUMNS_WRONG, lines.numbers[~right & ~lines.blank])
+        between = np.repeat(right, lines.counts)
+        between[(lines.first + lines.counts - 1)[in_tab]] = False
+        tabs = lines.tabs[between]
+        ends_line = np.zeros(int(columns[right].sum()), np.bool_)  # of each column
+        ends_line[np.cumsum(columns[right]) - 1] = True
+        starts, stops = np.empty((2, len(ends_line)), np.int64)
+        stops[ends_line], stops[~ends_line] = (lines.stops - in_tab)[right], tabs
+        begins_line = np.roll(ends_line, 1)
+        starts[begins_line], starts[~begins_line] = lines.starts[right], tabs + 1
+        numbers = np.repeat(lines.numbers[right], columns[right])
+        self._note(COLUMN_EMPTY, _distinct(numbers[starts == stops]))
+        self._check_ids(lines, numbers, starts, stops)
+
+    def _check_ids(self, lines: _Chunk, numbers: Positions, starts: Positions, stops: Positions) -> None:
+        """Check the IDs between `starts` and `stops`; only the few that hold a suspect byte meet the rules one by one.
+
+        `numbers` are the numbers of their lines.
+        """
+        positions = _suspects(lines)
+        of_id = np.searchsorted(stops, positions, side="right")
+        positions, of_id = positions[of_id < len(stops)], of_id[of_id < len(stops)]
+        suspects = _distinct(of_id[positions >= starts[of_id]])
+        if not len(suspects):
+            return
+        ids = _texts_between(lines.array, starts[suspects], stops[suspects])
+        for rule, file_rule in ID_RULES:
+            rejects = rule.rejects(pl.col("id"), personal(pl.col("id")))
+            # Without the white space around it as well: it must hide nothing, and it may be forbidden itself.
+            broken = [
+                each.to_frame("id").select(rejects.fill_null(value=False)).to_series()
+                for each in (ids, ids.str.strip_chars())
+            ]
+            self._note(file_rule, _distinct(numbers[suspects[(broken[0] | broken[1]).to_numpy()]]))
+
+
+def _starts_after(ends: Positions) -> Positions:
+    """Return the starts of adjacent ranges from their ends."""
+    return np.concatenate([np.zeros(1, ends.dtype), ends[:-1]])
+
+
+def _distinct(positions: Positions) -> Positions:
+    """Return ascending positions without duplicates."""
+    distinct: Positions = positions[np.diff(positions, prepend=-1) != 0]
+    return distinct
+
+
+def _in_signals(array: Bytes, positions: Positions, tabs: Positions, stops: Positions) -> Mask:
+    """Return for each line whether a position is in its signals, outside quotes."""
+    line = np.searchsorted(stops, positions)
+    inside = line < len(stops)
+    positions, line = positions[inside], line[inside]
+    quotes = np.flatnonzero(array == _QUOTE)
+    quoted = np.searchsorted(quotes, positions) - np.searchsorted(quotes, tabs[line])
+    gaps = np.zeros(len(tabs), np.bool_)
+    gaps[line[(positions > tabs[line]) & (quoted & 1 == 0)]] = True
+    return gaps
+
+
+def _suspects(lines: _Chunk) -> Positions:
+    """Return the positions of all bytes that a rule on IDs could be about."""
+    present = [byte for byte in _SUSPECT_IN_ID if byte in lines.text]  # much faster than comparing each byte
+    positions = _positions(len(lines.array), lambda part: _is_any_of(lines.array[part], present)) if present else _NONE
+    if len(lines.controls) > len(lines.ends) + len(lines.tabs):
+        others = lines.controls[(lines.control != _TAB) & (lines.control != _NEWLINE)]
+        positions = np.sort(np.concatenate([positions, others]))
+    return positions
+
+
+def _positions(size: int, test: Callable[[slice], Mask]) -> Positions:
+    """Return the positions below `size` for which a test holds, tested in slices so that arrays stay small."""
+    starts = range(0, size, _SLICE)
+    return np.concatenate([_NONE, *(np.flatnonzero(test(slice(at, at + _SLICE))) + at for at in starts)])
+
+
+def _is_any_of(array: Bytes, wanted: Sequence[int]) -> Mask:
+    """Return for each byte whether it is one of `wanted`."""
+    found: Mask = array == wanted[0]
+    for byte in wanted[1:]:
+        found |= array == byte
+    return found
+
+
+def _texts_between(array: Bytes, starts: Positions, stops: Positions) -> pl.Series:
+    """Return the texts between positions as a Series of String; none of them holds a newline."""
+    lengths = stops - starts + 1  # with the byte behind each, which becomes a newline
+    ends = np.cumsum(lengths)
+    text = array[np.arange(ends[-1]) + np.repeat(starts - ends + lengths, lengths)]
+    text[ends - 1] = _NEWLINE
+    return pl.Series([text[:-1].tobytes().decode(errors="replace")]).str.split("\n").explode()
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        pl.Series([text], dtype=pl.Binary).cast(pl.String)  # several times as fast as Python's own decoding
+    except pl.exceptions.ComputeError:
+        return False
+    return True
+
+
+def _invalid_utf8(text: Bytes) -> Positions:
+    """Return positions that are not UTF-8, at least one in each line that is not.
+
+    The well-formed byte sequences are those of table 3-7 of the Unicode standard. A sequence that the end of a line
+    cuts off does not affect the next line.
+    """
+    inside = text != _NEWLINE
+    high, two, three, four = (text >= least for least in (0x80, 0xC0, 0xE0, 0xF0))
+    expected = np.zeros(len(text), np.bool_)
+    expected[1:] |= two[:-1]
+    expected[2:] |= three[:-2] & inside[1:-1]
+    expected[3:] |= four[:-3] & inside[1:-2] & inside[2:-1]
+    after = np.append(text[1:], np.uint8(_NEWLINE))
+    wrong = expected != (high & ~two)
+    wrong |= (two & (text < 0xC2)) | (text >= 0xF5)
+    for byte, least, most in ((0xE0, 0xA0, 0xBF), (0xED, 0x80, 0x9F), (0xF0, 0x90, 0xBF), (0xF4, 0x80, 0x8F)):
+        wrong |= (text == byte) & ((after < least) | (after > most))
+    return np.flatnonzero(wrong)
