@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from converter.cli import machine
+from converter.cli import options
 from converter.cli.outcome import Messages, Outcome, Work
+from converter.cli.preamble import changes_from, loading
 from converter.cli.progress import Mode, showing
 
 if TYPE_CHECKING:
@@ -17,60 +18,37 @@ if TYPE_CHECKING:
 
 
 def convert(
-    job_file: Annotated[str | None, typer.Argument(metavar="JOB.toml", help="The job file, or else the input.")] = None,
-    *,
-    input_: Annotated[
-        list[str] | None,
-        typer.Option("--input", "-i", metavar="PATH", help="A file, glob or folder to read; may be repeated."),
+    job_file: Annotated[
+        str | None, typer.Argument(metavar="JOB.toml", help="Job file, or an input file, glob or folder.")
     ] = None,
+    *,
+    input_: options.Input = None,
     format_: Annotated[
         str | None,
         typer.Option("--format", metavar="NAME", help="csv, tsv, parquet, ndjson or arrow; else by the suffix."),
     ] = None,
-    to: Annotated[
-        str | None, typer.Option(metavar="URL", help="Where the parts go: a folder, s3://, ftp://, ftps:// or sftp://.")
-    ] = None,
-    dpid: Annotated[
-        int | None, typer.Option(metavar="NUMBER", help="The data source whose IDs are in the file.")
-    ] = None,
+    to: options.To = None,
+    dpid: options.Dpid = None,
     target: Annotated[
-        int | None, typer.Option(metavar="NUMBER", help="The data source that the traits belong to.")
+        int | None, typer.Option(metavar="NUMBER", help="Data source ID that the traits belong to.")
     ] = None,
     mode: Annotated[str | None, typer.Option(metavar="NAME", help="sync (adds) or overwrite (replaces).")] = None,
-    id_: Annotated[str | None, typer.Option("--id", metavar="COLUMN", help="The column with the user IDs.")] = None,
-    id_type: Annotated[str | None, typer.Option(metavar="NAME", help="crm, uuid, gaid, idfa, hashed_email …")] = None,
-    signal_: Annotated[
-        list[str] | None,
-        typer.Option("--signal", metavar="COLUMN[=KEY]", help="A column to send as a key-value pair; may be repeated."),
-    ] = None,
-    trait: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="COLUMN[=SEPARATOR]|NUMBER",
-            help="A column of trait IDs, or one trait for every row; may be repeated.",
-        ),
-    ] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any key of the job file; may be repeated.")
-    ] = None,
-    max_rejects: Annotated[
-        str | None,
-        typer.Option(metavar="N|P%", help="The most rows that may be rejected; more, and nothing is published. [10%]"),
-    ] = None,
-    report_dir: Annotated[
-        str | None, typer.Option(metavar="FOLDER", help="Where the report and the rejects go. [reports]")
-    ] = None,
+    id_: options.IdColumn = None,
+    id_type: options.IdType = None,
+    signal_: options.Signals = None,
+    trait: options.Traits = None,
+    set_: options.Settings = None,
+    max_rejects: options.MaxRejects = None,
+    report_dir: options.ReportDir = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything and show what would be done; write nothing.")
     ] = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Finish a run of this job that died; start one where there is none.")
-    ] = False,
+    resume: options.Resume = False,
     progress: Annotated[
         Mode, typer.Option(metavar="auto|json|off", help="How progress is shown, on standard error.")
     ] = "auto",
-    json_: Annotated[bool, typer.Option("--json", help="Print the outcome as one object of JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+    json_: options.Json = False,
+    debug: options.Debug = False,
 ) -> Work:
     """Convert tables into inbound data files, as a job file or flags say.
 
@@ -110,11 +88,9 @@ def _converted(
     resume: bool,
 ) -> Outcome:
     job = _job(job_file, flags, settings)
-    machine.before_loading(job.run.threads)
-    from converter.cli import summary
-    from converter.commands.convert import convert as run
-
-    machine.loaded()
+    with loading(job.run.threads):
+        from converter.cli import summary
+        from converter.commands.convert import convert as run
     if dry_run:
         return _planned(job)
     with showing(progress, messages) as update:
@@ -141,15 +117,9 @@ def _planned(job: Job) -> Outcome:
 
 def _job(job_file: str | None, flags: dict[str, Any], settings: Iterable[str]) -> Job:
     """Make the job of file, flags and settings; a first argument that is no job file is the input."""
-    from converter.jobs.document import changes_of, merge
     from converter.jobs.job import Job
 
-    changes: dict[str, Any] = {}
-    for key, value in flags.items():
-        if value is not None:
-            section, _, name = key.partition(".")
-            changes.setdefault(section, {})[name] = value
-    changes = merge(changes, changes_of(settings))
+    changes = changes_from(flags, settings)
     if job_file is None:
         return Job(**changes)
     if job_file.endswith(".toml"):

@@ -8,20 +8,19 @@ from typing import Annotated
 
 import typer
 
-from converter.cli import machine
+from converter.cli import options
 from converter.cli.lines import finding_line
 from converter.cli.outcome import Messages, Outcome, Work
+from converter.cli.preamble import changes_from, loading
 from converter.errors import Finding
 
 
 def doctor(
     job_file: Annotated[str, typer.Argument(metavar="JOB.toml", help="The job file.")],
     *,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any key of the job file; may be repeated.")
-    ] = None,
-    json_: Annotated[bool, typer.Option("--json", help="Print the findings as one object of JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+    set_: options.Settings = None,
+    json_: options.Json = False,
+    debug: options.Debug = False,
 ) -> Work:
     """Check a job's input, folders and destination; convert nothing.
 
@@ -33,14 +32,11 @@ def doctor(
 
 def _looked(job_file: str, settings: Iterable[str], messages: Messages) -> Outcome:
     del messages
-    from converter.jobs.document import changes_of
     from converter.jobs.job import Job
 
-    job = Job.load(job_file, changes_of(settings))
-    machine.before_loading(job.run.threads)
-    from converter.commands.doctor import doctor as findings_of
-
-    machine.loaded()
+    job = Job.load(job_file, changes_from({}, settings))
+    with loading(job.run.threads):
+        from converter.commands.doctor import doctor as findings_of
     findings = findings_of(job)
     wrong = next((finding for finding in findings if finding.level == "error"), None)
     return Outcome(

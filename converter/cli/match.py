@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from converter.cli import machine
+from converter.cli import options
 from converter.cli.outcome import Messages, Outcome, Work
+from converter.cli.preamble import changes_from, loading
 from converter.errors import Finding
 
 if TYPE_CHECKING:
@@ -18,31 +19,26 @@ if TYPE_CHECKING:
 
 
 def match(
-    crm: Annotated[str, typer.Argument(metavar="CRM", help="The CRM's file, glob (in quotes) or folder.")],
-    site_ids: Annotated[str, typer.Argument(metavar="SITE_IDS", help="IDs as the web site sends them, likewise.")],
+    crm: Annotated[str, typer.Argument(metavar="CRM", help="File, glob (in quotes) or folder with the CRM's IDs.")],
+    site_ids: Annotated[str, typer.Argument(metavar="SITE_IDS", help="The same with the IDs that the web site sends.")],
     *,
     id_: Annotated[
-        str | None, typer.Option("--id", metavar="COLUMN", help="The column with the CRM's IDs; else the first one.")
+        str | None, typer.Option("--id", metavar="COLUMN", help="Column with the CRM's IDs; by default the first.")
     ] = None,
     site_id: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="The column with the site's IDs; else the first one.")
+        str | None, typer.Option(metavar="COLUMN", help="Column with the site's IDs; by default the first.")
     ] = None,
-    id_type: Annotated[str, typer.Option(metavar="NAME", help="What kind of IDs they are: crm, gaid, idfa …")] = "crm",
+    id_type: options.IdType = None,
     no_header: Annotated[
-        bool, typer.Option("--no-header", help="The CRM's columns have no names; they become column_1, column_2 …")
+        bool, typer.Option("--no-header", help="The CRM's file has no header; columns are column_1, column_2 …")
     ] = False,
     site_no_header: Annotated[
-        bool, typer.Option("--site-no-header", help="The site's have none: a plain list of IDs, for example.")
+        bool, typer.Option("--site-no-header", help="The site's file has no header; it may be a plain list of IDs.")
     ] = False,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Such as input.encoding, site.separator, run.memory; may be repeated."
-        ),
-    ] = None,
-    json_: Annotated[bool, typer.Option("--json", help="Print the outcome as one object of JSON.")] = False,
-    html: Annotated[str | None, typer.Option(metavar="FILE", help="Write a page of HTML, too.")] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+    set_: options.Settings = None,
+    json_: options.Json = False,
+    html: Annotated[str | None, typer.Option(metavar="FILE", help="Also write an HTML page.")] = None,
+    debug: options.Debug = False,
 ) -> Work:
     """Compare the CRM's IDs with those that the web site sends, and recommend the [id] of a job.
 
@@ -55,37 +51,32 @@ def match(
       aam-inbound match 'exports/*.csv.gz' visits.parquet --id crm_id --site-id visitor --json
     """  # noqa: D301 - the mark keeps the lines that follow as they are
     del json_, debug  # `Messages.of` looks for them
-    files: dict[str, Any] = {"input": {"path": [crm]}, "site": {"path": [site_ids]}}
+    changes = changes_from({"input.path": [crm], "site.path": [site_ids]}, set_ or ())
+    if id_type is not None:
+        changes = {"id_type": id_type, **changes}
     return partial(
         _compared,
-        files,
-        set_ or [],
+        changes,
         {"column": id_, "site_column": site_id},
-        id_type,
         html,
         headless=(no_header, site_no_header),
     )
 
 
 def _compared(
-    files: dict[str, Any],
-    settings: list[str],
+    changes: dict[str, Any],
     columns: dict[str, str | None],
-    id_type: str,
     html: str | None,
     messages: Messages,
     *,
     headless: tuple[bool, bool],
 ) -> Outcome:
-    from converter.jobs.document import changes_of, merge
     from converter.jobs.job import Comparison
 
-    asked = Comparison(id_type=id_type, **merge(files, changes_of(settings)))
-    machine.before_loading(asked.run.threads)
-    from converter.commands.match import match as run
-    from converter.commands.match import without_header
-
-    machine.loaded()
+    asked = Comparison(**changes)
+    with loading(asked.run.threads):
+        from converter.commands.match import match as run
+        from converter.commands.match import without_header
     crm, site = (
         without_header(each) if without else each
         for each, without in zip((asked.input, asked.site), headless, strict=True)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
+from converter.cli import options
 from converter.cli.outcome import Messages, Outcome, Work
 
 
 def schema(
     *,
-    json_: Annotated[bool, typer.Option("--json", help="Print it within the outcome, as other commands do.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+    json_: options.Json = False,
+    debug: options.Debug = False,
 ) -> Work:
     """Print the JSON schema of the job file."""
     del json_, debug  # `Messages.of` looks for them

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 
 import typer
 
-from converter.cli import machine
+from converter.cli import options
 from converter.cli.outcome import Messages, Outcome, Work
+from converter.cli.preamble import changes_from, loading
 from converter.cli.streams import failure_of
 from converter.errors import Finding, JobError
 
@@ -22,44 +23,32 @@ if TYPE_CHECKING:
 
 def sync_urls(
     tables: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="JOB.toml|TABLE…", help="The job file, or else the tables with the IDs."),
+        list[str] | None, typer.Argument(metavar="JOB.toml|TABLE…", help="Job file, or tables with the IDs.")
     ] = None,
     *,
-    input_: Annotated[
-        list[str] | None,
-        typer.Option("--input", "-i", metavar="PATH", help="A file, glob or folder to read; may be repeated."),
-    ] = None,
-    job_file: Annotated[
-        str | None, typer.Option("--job", metavar="JOB.toml", help="The job file, where tables are given as well.")
-    ] = None,
-    id_: Annotated[str | None, typer.Option("--id", metavar="COLUMN", help="The column with the user IDs.")] = None,
-    id_type: Annotated[str | None, typer.Option(metavar="NAME", help="crm, gaid, idfa, hashed_email …")] = None,
-    dpid: Annotated[int | None, typer.Option(metavar="NUMBER", help="The data source of the IDs.")] = None,
+    input_: options.Input = None,
+    job_file: options.JobOption = None,
+    id_: options.IdColumn = None,
+    id_type: options.IdType = None,
+    dpid: options.Dpid = None,
     redirect: Annotated[
-        str, typer.Option(metavar="URL", help="Where browsers are sent on to; holds ${DD_UUID}. In single quotes.")
+        str, typer.Option(metavar="URL", help="URL to redirect browsers to; contains ${DD_UUID}. In single quotes.")
     ] = "",
     gdpr: Annotated[
         int | None, typer.Option(metavar="0|1", help="Whether the GDPR applies; with --gdpr-consent.")
     ] = None,
     gdpr_consent: Annotated[str, typer.Option(metavar="TEXT", help="The consent, as URL-safe Base64.")] = "",
     format_: Annotated[
-        Literal["csv", "ndjson"], typer.Option("--format", metavar="csv|ndjson", help="The form of the output.")
+        Literal["csv", "ndjson"], typer.Option("--format", metavar="csv|ndjson", help="Format of the output.")
     ] = "csv",
     image: Annotated[bool, typer.Option("--image", help="Write each address as an HTML image, for e-mails.")] = False,
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FILE", help="Where to; - is standard output.")
+        str, typer.Option("--output", "-o", metavar="FILE", help="Output file; - is standard output.")
     ] = "-",
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any key of the job file; may be repeated.")
-    ] = None,
-    max_rejects: Annotated[
-        str | None, typer.Option(metavar="N|P%", help="The most rows that may be rejected; more, and it fails. [10%]")
-    ] = None,
-    json_: Annotated[
-        bool, typer.Option("--json", help="Print the outcome as one object of JSON; with --output FILE.")
-    ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+    set_: options.Settings = None,
+    max_rejects: options.MaxRejects = None,
+    json_: options.Json = False,
+    debug: options.Debug = False,
 ) -> Work:
     """Write the addresses that synchronize the IDs of tables by HTTP, one a row.
 
@@ -96,11 +85,9 @@ def _written(
     messages: Messages,
 ) -> Outcome:
     job = _job(tables, job_file, flags, settings)
-    machine.before_loading(job.run.threads)
-    from converter.commands.sync_urls import sync_urls as run
-    from converter.report import records_of, rule_warnings
-
-    machine.loaded()
+    with loading(job.run.threads):
+        from converter.commands.sync_urls import sync_urls as run
+        from converter.report import records_of, rule_warnings
     with _destination(output) as destination:
         ledger = run(job, destination, **how)
     warnings = [*job.warnings, *rule_warnings(ledger.warnings)]
@@ -109,17 +96,11 @@ def _written(
 
 def _job(tables: list[str], job_file: str | None, flags: dict[str, Any], settings: list[str]) -> UrlJob:
     """Make the job of file, flags and settings; a first argument that is a job file is taken for it."""
-    from converter.jobs.document import changes_of, merge
     from converter.jobs.job import UrlJob
 
     if job_file is None and tables and tables[0].endswith(".toml"):
         job_file, *tables = tables
-    changes: dict[str, Any] = {"input": {"path": tables}} if tables else {}
-    for key, value in flags.items():
-        if value is not None:
-            section, _, name = key.partition(".")
-            changes.setdefault(section, {})[name] = value
-    changes = merge(changes, changes_of(settings))
+    changes = changes_from({"input.path": tables or None, **flags}, settings)
     return UrlJob.load(job_file, changes) if job_file else UrlJob(**changes)
 
 

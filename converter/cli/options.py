@@ -1,0 +1,53 @@
+"""The options that commands share, and the longer ones, each with its one description."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+import typer
+
+Input: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--input", "-i", metavar="PATH", help="A file, glob or folder to read; repeatable."),
+]
+To: TypeAlias = Annotated[
+    str | None, typer.Option("--to", metavar="URL", help="Destination: a folder, s3://, ftp://, ftps:// or sftp://.")
+]
+Dpid: TypeAlias = Annotated[
+    int | None, typer.Option("--dpid", metavar="NUMBER", help="Data source ID of the user IDs.")
+]
+IdColumn: TypeAlias = Annotated[str | None, typer.Option("--id", metavar="COLUMN", help="Column with the user IDs.")]
+IdType: TypeAlias = Annotated[
+    str | None, typer.Option("--id-type", metavar="NAME", help="Type of the IDs: crm, uuid, gaid, idfa, hashed_email …")
+]
+JobOption: TypeAlias = Annotated[
+    str | None, typer.Option("--job", metavar="JOB.toml", help="Job file, where the arguments are files.")
+]
+Signals: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--signal", metavar="COLUMN[=KEY]", help="Column to send as a key-value pair; repeatable."),
+]
+Traits: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trait",
+        metavar="COLUMN[=SEPARATOR]|NUMBER",
+        help="Column of trait IDs, or one trait ID for all rows; repeatable.",
+    ),
+]
+ReportDir: TypeAlias = Annotated[
+    str | None, typer.Option("--report-dir", metavar="FOLDER", help="Folder for the report and the rejects. [reports]")
+]
+Settings: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A key of the job file, such as run.threads=2; repeatable."),
+]
+MaxRejects: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--max-rejects", metavar="N|P%", help="Most rows that may be rejected before the run fails. [10%]"),
+]
+Resume: TypeAlias = Annotated[
+    bool, typer.Option("--resume", help="Finish an interrupted run of the same job; start a new one if there is none.")
+]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the outcome as one JSON object.")]
+Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show where an error comes from, as a traceback.")]
