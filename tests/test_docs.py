@@ -12,7 +12,7 @@ import typer.main
 from converter import Job
 from converter.cli.app import app
 from converter.errors import ConverterError, JobError, TooManyRejectsError
-from converter.jobs.document import all_keys
+from converter.jobs.messages import all_keys
 from converter.jobs.sections.ids import Sync
 from converter.spec import rules
 from converter.spec.ids import ID_TYPES

@@ -14,14 +14,17 @@ def changes_from(flags: Mapping[str, Any], settings: Iterable[str]) -> dict[str,
 
     `flags` are values by the key of the job that they set, such as `output.to`; `None` where a flag is not given.
     """
-    from converter.jobs.document import changes_of, merge  # a command line may be wrong, or ask for help alone
+    from converter.jobs.document import (
+        merge,
+        parse_settings,
+    )
 
     changes: dict[str, Any] = {}
     for key, value in flags.items():
         if value is not None:
             section, _, name = key.partition(".")
             changes.setdefault(section, {})[name] = value
-    return merge(changes, changes_of(settings))
+    return merge(changes, parse_settings(settings))
 
 
 @contextlib.contextmanager

@@ -12,7 +12,8 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from converter.errors import Finding
-from converter.jobs.document import Document, Section, flag_for, path_keys
+from converter.jobs.document import Document, Section, path_keys
+from converter.jobs.messages import flag_for
 from converter.jobs.paths import identity_of_path, is_url
 from converter.jobs.sections.ids import Id, IdTypeName, Sync, UserId
 from converter.jobs.sections.output import Output, Pgp, Target
@@ -338,7 +339,7 @@ class Transfer(Document):
         return _place(self.output, self.s3)
 
     @classmethod
-    def _of_it(cls, data: dict[str, Any]) -> dict[str, Any]:
+    def _select(cls, data: dict[str, Any]) -> dict[str, Any]:
         """Leave out what a job file says of the input and of what is made of it."""
         of_jobs = set(Output.model_fields) - set(Target.model_fields)
         known = {key: value for key, value in data.items() if key not in _OF_JOBS}

@@ -1,4 +1,4 @@
-"""Paths that a user writes: those of a job file are relative to it, others to the working folder; `~` is a home."""
+"""Paths that users write: those in a job file are relative to its folder, others to the working folder."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ _ON_PURPOSE = "./"
 class PathKey:
     """Marks a key whose texts are paths, in the annotation of its field: `Annotated[str, PathKey()]`.
 
-    With `globs`, a text may be a pattern. What `stays` is true for is no path, but a URL, say.
+    With `globs`, a text may be a pattern. A text for which `stays` is true, such as a URL, is not a path.
     """
 
     globs: bool = False
     stays: Callable[[str], bool] = lambda _: False
 
-    def located(self, text: str, expanded: str, folder: Path) -> str:
-        """Return a text of a document in a folder, relative to nothing.
+    def resolve(self, text: str, expanded: str, folder: Path) -> str:
+        """Return a path, written in a document in `folder`, as an absolute one.
 
-        `expanded` is the text with its variables replaced; it decides, but they stay in what is returned.
+        `expanded` is `text` with its variables expanded, which decides; the result has the variables of `text`.
         """
         if not expanded or expanded.startswith(("/", "~")) or self.stays(expanded):
             return text
         parts = PurePath(text).parts
-        while parts and parts[0] == "..":  # the folder is a real one, so this is its parent
+        while parts and parts[0] == "..":  # `folder` has no links, so this is its parent
             folder, parts = folder.parent, parts[1:]
         if self.globs and glob.has_magic(expanded) and not folder.joinpath(*parts).exists():
             folder = Path(glob.escape(str(folder)))
@@ -42,42 +42,46 @@ class PathKey:
 
 
 def expand_home(text: str) -> str:
-    """Put a home folder in place of `~` or `~USER`. Raises `ValueError` where there is no such user."""
-    expanded = os.path.expanduser(text)  # noqa: PTH111 - a Path would take `./~` for `~`
+    """Expand `~` and `~USER` to a home folder. Raises `ValueError` where there is no such user."""
+    expanded = os.path.expanduser(text)  # noqa: PTH111 - a Path turns `./~` into `~`
     if expanded.startswith("~"):
         raise ValueError(f"there is no user '{text[1:].partition('/')[0]}', whose home folder that would be")
     return expanded
 
 
 def is_url(text: str) -> bool:
-    """Whether a text names something by a scheme."""
+    """Whether a text is a URL."""
     return "://" in text
 
 
-def malformed(text: str) -> str:
-    """Say what a folder or a URL was most likely meant to be instead; nothing where it is all right."""
+def why_malformed(text: str) -> str:
+    """Return why a text is neither a folder nor a URL, as the rest of a sentence; empty where it is one."""
     if text.startswith(_ON_PURPOSE):
         return ""
     if is_url(text):
         scheme, _, rest = text.partition("://")
         if scheme.lower() == "file":
-            return "" if rest.startswith("/") else "names no path from the root, such as file:///data/out"
+            return "" if rest.startswith("/") else "has no absolute path, such as file:///data/out"
         return _unexpanded(rest.partition("/")[0].rpartition("@")[2])
     if match := _SCHEME.match(text):
-        return f"looks like a URL that lacks its slashes: {match[1].lower()}://"
+        return f"looks like a URL without its slashes: {match[1].lower()}://"
     if _LOGIN.match(text):
-        return "looks like an address of scp: write sftp://USER@HOST/FOLDER"
+        return "looks like an scp address: write sftp://USER@HOST/FOLDER"
     if _HOST.match(text):
-        return "looks like an address of scp, or a URL that lacks its slashes: write sftp://HOST/FOLDER"
+        return "looks like an scp address, or like a URL without its slashes: write sftp://HOST/FOLDER"
     return _unexpanded(text)
 
 
 def _unexpanded(text: str) -> str:
-    return "holds a variable that nothing replaces: in a job, variables are ${NAME}" if _UNEXPANDED.search(text) else ""
+    return (
+        "contains a variable that is not expanded: variables of a job are written as ${NAME}"
+        if _UNEXPANDED.search(text)
+        else ""
+    )
 
 
 def identity_of_path(text: str) -> str:
-    """Return a path by which it is known again, from whichever folder and on whichever way that was reached."""
-    absolute = os.path.abspath(text)  # noqa: PTH100 - a Path would keep `..`
+    """Return the absolute path with the links of its folder resolved, which identifies a file in journals."""
+    absolute = os.path.abspath(text)  # noqa: PTH100 - a Path keeps `..`
     folder, name = os.path.split(absolute)
     return os.path.join(os.path.realpath(folder), name)  # noqa: PTH118

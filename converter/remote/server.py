@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from converter.errors import DestinationError, JobError, TransientError
-from converter.jobs.document import mask_password
+from converter.jobs.secrets import mask_password
 
 _LONGEST_ANSWER = 200
 

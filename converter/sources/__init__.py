@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from converter.errors import ColumnError, InputError, JobError, nearest, redact
-from converter.jobs.document import mask_password
+from converter.jobs.secrets import mask_password
 from converter.jobs.sections.table import Format, Input
 from converter.sources.base import BadRow, InputFile, Piece, RowNumbers, Source, damaged, lost
 from converter.sources.delimited import DelimitedSource

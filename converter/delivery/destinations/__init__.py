@@ -14,7 +14,7 @@ from converter.delivery.destinations.base import Destination
 from converter.delivery.destinations.folder import FolderDestination
 from converter.delivery.destinations.partials import Owner
 from converter.errors import JobError, nearest
-from converter.jobs.document import mask_password
+from converter.jobs.secrets import mask_password
 from converter.jobs.sections.servers import S3, Ftp, Sftp
 
 __all__ = ["SCHEMES", "Destination", "Owner", "Settings", "open_destination"]

@@ -31,7 +31,7 @@ from isal import isal_zlib
 from converter.delivery.destinations.base import Arrived
 from converter.delivery.destinations.partials import Owner, found_of
 from converter.errors import DestinationError, Finding, JobError, TransientError, has_errors
-from converter.jobs.document import mask_password
+from converter.jobs.secrets import mask_password
 from converter.jobs.sections.servers import S3
 from converter.remote.s3_bucket import Bucket, MultipartUpload, Object, Proof, base64_of
 from converter.spec.environments import key

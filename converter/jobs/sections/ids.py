@@ -7,7 +7,8 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from converter.jobs.document import Name, Section, no_truth
+from converter.jobs.document import Section
+from converter.jobs.values import Name, reject_bool
 from converter.spec.ids import ID_TYPES, Case, type_of
 
 IdTypeName = Literal["crm", "uuid", "gaid", "idfa", "rida", "maid", "tifa", "fire", "lgudid", "vizio", "hashed_email"]
@@ -42,7 +43,7 @@ class Id(Section):
     """Characters to take away wherever they are, such as `"- ."`."""
     strip_zeros: bool = False
     """Whether zeros at the start of an ID are taken away, but for the last character."""
-    pad: Annotated[int, Field(ge=1, le=256), BeforeValidator(no_truth)] | None = None
+    pad: Annotated[int, Field(ge=1, le=256), BeforeValidator(reject_bool)] | None = None
     """How many characters the ID has at least: zeros are put before a shorter one."""
     case: Case = "preserve"
     """User IDs are case-sensitive and must be exactly what the web site sends (C12)."""
@@ -109,7 +110,7 @@ class SyncColumn(Id):
 
     type: IdTypeName = "crm"
     """What kind of ID it is: its form is checked, and device IDs take Adobe's case by themselves."""
-    dpid: Annotated[int, Field(ge=0), BeforeValidator(no_truth)] | None = None
+    dpid: Annotated[int, Field(ge=0), BeforeValidator(reject_bool)] | None = None
     """The data source of these IDs; that of the type, when left out."""
 
     @model_validator(mode="after")

@@ -8,8 +8,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from converter.errors import JobError
-from converter.jobs.document import PathText, Section, flag_for, mask_password, no_truth, parse_size
-from converter.jobs.paths import PathKey, expand_home, is_url, malformed
+from converter.jobs.document import Section
+from converter.jobs.messages import flag_for
+from converter.jobs.paths import PathKey, expand_home, is_url, why_malformed
+from converter.jobs.secrets import mask_password
+from converter.jobs.values import PathText, parse_size, reject_bool
 from converter.spec.environments import Environment, place
 from converter.spec.ids import GLOBAL_DATA_SOURCES
 from converter.spec.limits import (
@@ -40,7 +43,7 @@ def _at_most(limit: Limit) -> Any:
 class Target(Section):
     """Where files go, and how they get there."""
 
-    to: Annotated[str, PathKey(stays=lambda text: is_url(text) or bool(malformed(text)))] = ""
+    to: Annotated[str, PathKey(stays=lambda text: is_url(text) or bool(why_malformed(text)))] = ""
     """A folder, or `s3://BUCKET/PREFIX`, `ftp://`, `ftps://` or `sftp://USER@HOST/FOLDER`.
 
     With `environment`, the scheme alone (`s3://`, `sftp://USER@`); S3, when left out."""
@@ -48,12 +51,12 @@ class Target(Section):
     """`production` or `beta`: Adobe's own buckets and hosts. Needs `partner`."""
     partner: str = ""
     """The name that Adobe gave you: on S3, what keys begin with (N5)."""
-    uploads: Annotated[int, Field(ge=1, le=64), BeforeValidator(no_truth)] = 2
+    uploads: Annotated[int, Field(ge=1, le=64), BeforeValidator(reject_bool)] = 2
     """How many parts may be made or on their way at once. Each may take `max_part_bytes` of disk until it arrived."""
     bandwidth: Annotated[
         int | None,
         BeforeValidator(parse_size, json_schema_input_type=int | str | None),
-        BeforeValidator(no_truth),
+        BeforeValidator(reject_bool),
         Field(ge=1000),
     ] = None
     """The most bytes a second that are sent, such as `"10MB"`, in all; no limit, when left out."""
@@ -66,7 +69,7 @@ class Target(Section):
     @classmethod
     def _well_formed(cls, to: str) -> str:
         try:
-            to, why = expand_home(to), malformed(to)
+            to, why = expand_home(to), why_malformed(to)
         except ValueError as error:
             why = f"cannot be a folder: {error}"
         if why:
@@ -114,9 +117,9 @@ class Target(Section):
 class Route(Section):
     """Where IDs of a type go: the data sources in the names of their files."""
 
-    dpid: Annotated[int, Field(ge=0), BeforeValidator(no_truth)] | None = None
+    dpid: Annotated[int, Field(ge=0), BeforeValidator(reject_bool)] | None = None
     """The data source of these IDs; that of the type, when left out."""
-    target: Annotated[int, Field(ge=0), BeforeValidator(no_truth)] | None = None
+    target: Annotated[int, Field(ge=0), BeforeValidator(reject_bool)] | None = None
     """The data source that the traits belong to; needed where `dpid` is a global data source (N4)."""
 
     @model_validator(mode="before")
@@ -128,7 +131,7 @@ class Route(Section):
 class Output(Target):
     """What is written, and where to."""
 
-    dpid: Annotated[int, Field(ge=0), BeforeValidator(no_truth)] | None = None
+    dpid: Annotated[int, Field(ge=0), BeforeValidator(reject_bool)] | None = None
     """The data source whose IDs are in the file (N1); synchronization files have several, in `sync.columns`."""
     kind: Kind = "data"
     """The kind of inbound file: `data`; `id-sync` or `c2c-id-sync`, which need `[sync]`; `odc` for Oracle Data
@@ -137,22 +140,22 @@ class Output(Target):
     """What lines of an `odc` file begin with (C13): `idfa` or `gaid` by the type of the IDs, when left out."""
     mode: Mode = "sync"
     """`sync` adds to what Audience Manager knows, `overwrite` replaces it."""
-    target: Annotated[int, Field(ge=0), BeforeValidator(no_truth)] | None = None
+    target: Annotated[int, Field(ge=0), BeforeValidator(reject_bool)] | None = None
     """The data source that the traits belong to; needed where `dpid` is a global data source (N4)."""
     route: dict[Literal["uuid", "gaid", "idfa", "hashed_email", "crm"], Route] = Field(default_factory=dict)
     """Where IDs of each type go, for `id.type = "auto"`: `crm = { dpid = 1234 }`. Each gets files of its own."""
-    timestamp: Annotated[int, BeforeValidator(no_truth)] | None = None
+    timestamp: Annotated[int, BeforeValidator(reject_bool)] | None = None
     """UNIX seconds, UTC, 10 digits (N2); now, when left out."""
     compression: Literal["gzip", "none", "pgp"] = "gzip"
     """`gzip` (Z1), `none`, or `pgp`: compressed and encrypted (N8, Z2) for the key that `pgp.key` names."""
     compression_level: Literal["fast", "balanced", "small"] = "balanced"
     """How much work compression takes upon itself: the README has the speed and the size of each."""
     max_part_bytes: Annotated[
-        int, BeforeValidator(parse_size, json_schema_input_type=int | str), BeforeValidator(no_truth)
+        int, BeforeValidator(parse_size, json_schema_input_type=int | str), BeforeValidator(reject_bool)
     ] = PART_BYTES_BEST.value
     """The most that a part may have as sent; at most 1 GB."""
     max_part_raw_bytes: Annotated[
-        int, BeforeValidator(parse_size, json_schema_input_type=int | str), BeforeValidator(no_truth)
+        int, BeforeValidator(parse_size, json_schema_input_type=int | str), BeforeValidator(reject_bool)
     ] = PART_RAW_BYTES_BEST.value
     """The most that a part may have before compression; at most 5 GB."""
 

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
 
-from converter.jobs.document import Name, Section, as_list
+from converter.jobs.document import Section
+from converter.jobs.values import Name, as_list
 
 
 class Privacy(Section):

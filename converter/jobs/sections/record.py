@@ -10,7 +10,8 @@ from pydantic import BeforeValidator, GetJsonSchemaHandler, field_validator, mod
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from converter.jobs.document import Section, as_list
+from converter.jobs.document import Section
+from converter.jobs.values import as_list
 
 RESERVED_KEYS = {"d_sid": "record.traits", "d_unsid": "record.removed_traits", "ic": "record.integration_codes"}
 """Signal keys that mean something else to Audience Manager (C2), and the setting to use instead."""

@@ -8,8 +8,9 @@ from typing import Annotated
 
 from pydantic import field_validator
 
-from converter.jobs.document import PathText, Section
+from converter.jobs.document import Section
 from converter.jobs.paths import PathKey, is_url
+from converter.jobs.values import PathText
 
 
 class ReportOptions(Section):

@@ -6,21 +6,22 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from converter.jobs.document import PathText, Section, no_truth, parse_size
+from converter.jobs.document import Section
 from converter.jobs.paths import PathKey
+from converter.jobs.values import PathText, parse_size, reject_bool
 
 
 class RunOptions(Section):
     """How the machine is used."""
 
-    threads: Annotated[int, Field(ge=1, le=1024), BeforeValidator(no_truth)] | None = None
+    threads: Annotated[int, Field(ge=1, le=1024), BeforeValidator(reject_bool)] | None = None
     """Threads for compression and conversion; one a core, when left out. The bytes are the same."""
     spill_dir: Annotated[PathText | None, PathKey()] = None
     """The folder for temporary files, such as parts that are on their way; the system's, when left out."""
     memory: Annotated[
         int,
         BeforeValidator(parse_size, json_schema_input_type=int | str),
-        BeforeValidator(no_truth),
+        BeforeValidator(reject_bool),
         Field(ge=10**6),
     ] = 512 * 10**6
     """For what must see all rows of a user at once: beyond so many bytes rows wait in `spill_dir`."""

@@ -7,8 +7,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from converter.jobs.document import PathText, Section, no_truth, parse_size
+from converter.jobs.document import Section
 from converter.jobs.paths import PathKey
+from converter.jobs.values import PathText, parse_size, reject_bool
 
 
 class S3(Section):
@@ -42,7 +43,7 @@ class S3(Section):
     role_arn: str | None = None
     """A role to take on, with the credentials that the usual settings of AWS give."""
     part_size: Annotated[
-        int, BeforeValidator(parse_size, json_schema_input_type=int | str), BeforeValidator(no_truth)
+        int, BeforeValidator(parse_size, json_schema_input_type=int | str), BeforeValidator(reject_bool)
     ] = 8 << 20
     """How much is sent at once, in bytes; at least 5 MiB. More where a file would have over 10,000 such parts."""
     timeout: Annotated[float, Field(gt=0)] = 60

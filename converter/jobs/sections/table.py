@@ -6,8 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from converter.jobs.document import PathText, Section, as_list
+from converter.jobs.document import Section
 from converter.jobs.paths import PathKey, is_url
+from converter.jobs.values import PathText, as_list
 
 _Path = Annotated[PathText, Field(min_length=1)]
 Format = Literal["csv", "tsv", "parquet", "ndjson", "arrow"]

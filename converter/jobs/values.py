@@ -1,0 +1,42 @@
+"""Values of keys, as validators of pydantic: sizes, numbers, lists and paths."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from converter.jobs.paths import expand_home
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*")
+
+Name = Annotated[str, Field(min_length=1)]
+"""A text that is not empty."""
+PathText = Annotated[str, AfterValidator(expand_home)]
+"""A path, with its `~` expanded. `PathKey` marks the key beside it."""
+
+
+def parse_size(size: object) -> object:
+    """Return bytes for a text such as `"250MB"`; KB, MB, GB are powers of 1,000, KiB, MiB, GiB of 1,024."""
+    if isinstance(size, str):
+        match = _SIZE.fullmatch(size)
+        if not match or match[2].upper() not in _UNITS:
+            raise ValueError('a size is a number with a unit, such as "250MB" or "1GiB"')
+        return int(Decimal(match[1]) * _UNITS[match[2].upper()])
+    return size
+
+
+def reject_bool(value: object) -> object:
+    """Reject `true` and `false` where a number is needed: Python takes them for 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError("a whole number is needed")
+    return value
+
+
+def as_list(value: object) -> object:
+    """Return a single text, number or table as a list of one."""
+    return [value] if isinstance(value, str | int | Mapping) else value
