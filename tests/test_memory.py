@@ -1,17 +1,17 @@
-"""Memory is given out again when nothing refers to it, and not before."""
+"""Memory is leased again once nothing refers to it, and not before."""
 
 from __future__ import annotations
 
 import gc
 
-from converter.columns.buffers import Bytes, Pool
+from converter.columns.pool import Bytes, Pool
 
 
 def address(memory: Bytes) -> int:
     return memory.ctypes.data
 
 
-def test_memory_comes_back_when_the_last_reference_is_gone() -> None:
+def test_memory_is_reused_once_the_last_reference_is_gone() -> None:
     pool = Pool()
     memory = pool.lease(1000)
     first = address(memory)
@@ -19,13 +19,13 @@ def test_memory_comes_back_when_the_last_reference_is_gone() -> None:
     view = part.data
     del memory, part
     gc.collect()
-    assert address(pool.lease(1000)) != first, "a view of a part of it is still there"
+    assert address(pool.lease(1000)) != first, "a view of a slice of it is alive"
     del view
     gc.collect()
     assert address(pool.lease(500)) == first
 
 
-def test_memory_that_is_too_small_is_not_given_out() -> None:
+def test_memory_that_is_too_small_is_not_leased() -> None:
     pool = Pool()
     pool.lease(10)
     gc.collect()

@@ -78,7 +78,7 @@ def test_slices_and_chunks_have_the_hashes_of_their_texts() -> None:
     assert hashes_of(pl.concat([texts[:10], texts[10:]], rechunk=False)).tolist() == whole.tolist()
 
 
-def test_the_hash_spreads_numbers_that_follow_each_other_evenly() -> None:
+def test_the_hash_distributes_consecutive_numbers_evenly() -> None:
     hashes = hashes_of(pl.Series([f"{number:010}" for number in range(64_000)]))
     for shift in (58, 52, 46):  # the bits of each level
         counts = np.bincount((hashes >> np.uint64(shift)) & np.uint64(63), minlength=64)
@@ -134,7 +134,7 @@ def test_by_hash_the_order_is_the_same_for_any_budget() -> None:
 
 
 @pytest.mark.parametrize("memory", [1 << 30, 20_000, 2_000])
-def test_tables_are_spread_alike_and_can_be_read_again_and_added_to_meanwhile(memory: int) -> None:
+def test_tables_are_partitioned_alike_and_can_be_read_again_and_added_to_meanwhile(memory: int) -> None:
     others = ROWS.select("user").unique().with_columns(known=pl.lit(value=True))
     with filled_with(ROWS, memory) as rows:
         rows.add(others, "others")
@@ -203,7 +203,7 @@ def test_what_fits_in_memory_needs_no_disk(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_partition_takes_at_most_a_quarter_of_the_budget() -> None:
     memory = 8_000
-    assert size_of(ROWS) > 64 * memory / 4  # else a partition fits without being spread again
+    assert size_of(ROWS) > 64 * memory / 4  # otherwise a partition fits without being partitioned again
     with filled_with(ROWS, memory) as rows:
         sizes = [size_of(part) for (part,) in all_of(rows)]
     assert max(sizes) <= memory / 4
@@ -279,7 +279,7 @@ def test_a_partition_that_nobody_reads_to_the_end_leaves_nothing(tmp_path: Path)
     with filled_with(ROWS, 2_000, folder=str(tmp_path)) as rows:
         partitions = rows.partitions("rows")
         next(iter(partitions))
-        assert len(descriptors_in(tmp_path)) > 1  # it was spread again
+        assert len(descriptors_in(tmp_path)) > 1  # it was partitioned again
     assert descriptors_in(tmp_path) == []
     del partitions
 
@@ -298,19 +298,19 @@ with Spill(pl.col("user"), 1_000, {str(tmp_path)!r}) as rows:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_disk_that_would_be_full_is_told_before_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_would_be_full_is_reported_before_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=spill._RESERVE + 100))
     with raises(DestinationError, "E-SPILL-WRITE", "No space left on device", str(tmp_path), "run.spill_dir"):
         filled_with(ROWS, 20_000, folder=str(tmp_path))
 
 
-def test_a_disk_that_is_full_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     count = itertools.count()
 
-    def failing(number: int, data: memoryview, place: int) -> int:
+    def failing(number: int, data: memoryview, offset: int) -> int:
         if next(count) > 20:
             raise OSError(28, "No space left on device")
-        return real(number, data[:100], place)  # a disk may take a part of what it is given
+        return real(number, data[:100], offset)  # a write may be partial
 
     real = os.pwrite
     monkeypatch.setattr(os, "pwrite", failing)
@@ -318,14 +318,14 @@ def test_a_disk_that_is_full_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
         filled_with(ROWS, 20_000, folder=str(tmp_path))
 
 
-def test_a_disk_that_takes_little_at_once_gets_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_partial_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.pwrite
-    monkeypatch.setattr(os, "pwrite", lambda number, data, place: real(number, data[:5_000], place))
+    monkeypatch.setattr(os, "pwrite", lambda number, data, offset: real(number, data[:5_000], offset))
     with filled_with(ROWS, 100_000, folder=str(tmp_path)) as rows:
         assert pl.concat([part for (part,) in all_of(rows)]).sort("row").equals(ROWS)
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
     with raises(DestinationError, "E-SPILL-WRITE", f"'{tmp_path / 'none'}'", "No such file", "run.spill_dir"):
         filled_with(ROWS, 20_000, folder=str(tmp_path / "none"))
 

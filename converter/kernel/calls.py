@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from converter.columns.buffers import Chunk, Pool
+from converter.columns.buffers import Chunk
+from converter.columns.pool import Pool
 from converter.kernel import layout
 
 if TYPE_CHECKING:  # which brings LLVM along

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 import polars as pl
 
-from converter.columns.buffers import Pool
+from converter.columns.pool import Pool
 from converter.errors import InputError
 from converter.jobs.sections.table import Input
 from converter.kernel.layout import SLACK
