@@ -1,4 +1,4 @@
-"""What was read, written, rejected and skipped. Ledgers add up, so threads and machines can each keep their own."""
+"""How many rows were read, written, rejected and skipped. Ledgers add up, so each thread or machine can keep its own."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from converter.errors import LedgerError
 
 @dataclass
 class Ledger:
-    """Counts of one stretch of a run.
+    """Counts of a run or of a part of it.
 
-    `read` counts records found in the input itself (its bytes, its footer); it is never derived from what
-    came through the pipeline, so that a row lost on the way shows. `rejected` are rows that break a rule, `skipped`
-    those that break none and have nothing to send. The keys of the counters are names of rules in
-    `converter.spec.rules`, those of `ids_changed` names of steps in `converter.columns.normalize`, those of `id_types`
-    types of IDs, where they are told apart. `written` counts rows, `lines` what is written of them: less, where rows
-    are gathered.
+    `read` is counted in the input itself (its bytes, its footer) and never derived from what came through the pipeline,
+    so that a lost row is noticed. `rejected` are rows that break a rule, `skipped` those that break none and have
+    nothing to send. The keys of the counters are names of rules in `converter.spec.rules`, those of `ids_changed` names
+    of steps in `converter.columns.normalize`, those of `id_types` types of IDs, where the job recognizes them.
+    `written` counts rows, `lines` the lines of these: fewer, where rows are gathered.
     """
 
     read: int = 0
@@ -49,27 +48,27 @@ class Ledger:
 
     @property
     def rejects(self) -> int:
-        """Rows rejected, by whatever rule."""
+        """How many rows were rejected, by any rule."""
         return self.rejected.total()
 
     @property
     def skips(self) -> int:
-        """Rows skipped, for whatever reason."""
+        """How many rows were skipped, for any reason."""
         return self.skipped.total()
 
     @property
     def accounted(self) -> int:
-        """Rows of which it is known what became of them: written, rejected or skipped."""
+        """How many rows were written, rejected or skipped."""
         return self.written + self.rejects + self.skips
 
-    def told(self) -> str:
-        """Say how many rows were read, rejected and skipped, and why, the most frequent reasons first."""
-        fates = [
-            f"{counts.total():,} {fate} ({', '.join(f'{name}: {count:,}' for name, count in _by_count(counts))})"
-            for fate, counts in (("rejected", self.rejected), ("skipped", self.skipped))
+    def summary(self) -> str:
+        """Return how many rows were read, rejected and skipped in words, the most frequent rules first."""
+        parts = [
+            f"{counts.total():,} {verb} ({', '.join(f'{name}: {count:,}' for name, count in _by_count(counts))})"
+            for verb, counts in (("rejected", self.rejected), ("skipped", self.skipped))
             if counts
         ]
-        return f"{self.read:,} rows were read, {' and '.join(fates)}"
+        return f"{self.read:,} rows were read, {' and '.join(parts)}"
 
     def check(self) -> None:
         """Raise `LedgerError` unless every row read was written, rejected or skipped."""
@@ -83,10 +82,10 @@ class Ledger:
 
 
 def most_frequent(counts: Counter[str]) -> str:
-    """Return the name that counts most."""
+    """Return the name with the highest count."""
     return _by_count(counts)[0][0]
 
 
 def _by_count(counts: Counter[str]) -> list[tuple[str, int]]:
-    """Return counts, the largest first, equal ones by name."""
+    """Return counts in descending order, equal ones by name."""
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))

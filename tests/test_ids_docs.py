@@ -15,7 +15,7 @@ import typer.main
 
 from converter import Job, convert
 from converter.cli.app import app
-from converter.columns.normalize import normalized, steps_of
+from converter.columns.normalize import normalize_id, steps_of
 from converter.jobs.sections.ids import Id
 from converter.spec.ids import GLOBAL_DATA_SOURCES, ID_TYPES, RECOGNIZED
 from converter.spec.rules import id_rules
@@ -51,7 +51,7 @@ def tomls(title: str) -> list[dict[str, Any]]:
 
 
 def normalize_one(id_: Id, text: str) -> str | None:
-    result = pl.DataFrame({"id": [text]}).select(normalized(id_, pl.col("id"))).item()
+    result = pl.DataFrame({"id": [text]}).select(normalize_id(id_, pl.col("id"))).item()
     assert result is None or isinstance(result, str)
     return result
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converter.columns import normalize
-from converter.columns.normalize import BYTE_STEPS, check_hashing, filled, normalized, steps_of
+from converter.columns.normalize import BYTE_STEPS, check_hashing, normalize_id, null_if_empty, steps_of
 from converter.errors import ConverterError
 from converter.jobs.sections.ids import Id
 from converter.spec.ids import ID_TYPES, PLAIN_IN_ID, TRIMMED
@@ -51,7 +51,7 @@ LIKELY_TEXTS = st.lists(st.none() | st.lists(LIKELY, max_size=5).map("".join), m
 
 
 def normalize_all(texts: list[str | None], id_: Id) -> list[str | None]:
-    return pl.DataFrame({"id": texts}, {"id": pl.String}).select(normalized(id_, pl.col("id"))).to_series().to_list()
+    return pl.DataFrame({"id": texts}, {"id": pl.String}).select(normalize_id(id_, pl.col("id"))).to_series().to_list()
 
 
 def sha256(text: str) -> str:
@@ -171,7 +171,7 @@ def test_what_is_missing_stays_missing_at_every_step(name: str, value: object) -
     id_ = Id(**{"column": "id", "trim": True, name: value})
     assert normalize_all([None, "", " \u200b\ufeff", None], id_) == [None] * 4
     (step,) = (step for step in steps_of(id_) if step.name == name)
-    after = pl.DataFrame({"id": [None, ""]}, {"id": pl.String}).select(filled(step.apply(pl.col("id"))))
+    after = pl.DataFrame({"id": [None, ""]}, {"id": pl.String}).select(null_if_empty(step.apply(pl.col("id"))))
     assert after.to_series().to_list() == [None, None]
 
 
@@ -266,7 +266,7 @@ def test_many_are_hashed_in_the_streaming_engine() -> None:
     number = 100_000
     id_ = Id(column="id", hash="sha256")
     rows = pl.LazyFrame({"n": range(number)}).select("n", id=pl.format("crm-{}", "n"))
-    made = rows.select("n", id=normalized(id_, pl.col("id"))).collect(engine="streaming")
+    made = rows.select("n", id=normalize_id(id_, pl.col("id"))).collect(engine="streaming")
     assert made["id"].n_unique() == number
     for row in (0, 1, number // 2, number - 1):
         assert made["id"][row] == sha256(f"crm-{made['n'][row]}")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from converter.columns.percent import decoded, encoded
+from converter.columns.percent import percent_decode, percent_encode
 
 TEXTS = st.lists(st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=12), max_size=12)
 PIECES = ["%", "%4", "%41", "%zz", "%C3", "%A4", "%c3%a4", "%E2%82%AC", "%2541", "a", "4", "ä", "€", "%00"]
@@ -21,11 +21,11 @@ ESCAPED = st.lists(st.none() | st.lists(st.sampled_from(PIECES) | ANY_BYTE, max_
 
 
 def encode(texts: list[str | None]) -> list[str | None]:
-    return pl.DataFrame({"text": texts}, {"text": pl.String}).select(encoded(pl.col("text")))["text"].to_list()
+    return pl.DataFrame({"text": texts}, {"text": pl.String}).select(percent_encode(pl.col("text")))["text"].to_list()
 
 
 def decode(texts: list[str | None]) -> list[str | None]:
-    return pl.DataFrame({"text": texts}, {"text": pl.String}).select(decoded(pl.col("text")))["text"].to_list()
+    return pl.DataFrame({"text": texts}, {"text": pl.String}).select(percent_decode(pl.col("text")))["text"].to_list()
 
 
 def plainly_decoded(text: str) -> str:
@@ -102,7 +102,7 @@ def test_all_but_unreserved_characters_are_encoded() -> None:
     assert encode(["AZaz09-._~", "€", "a b"]) == ["AZaz09-._~", "%E2%82%AC", "a%20b"]
 
 
-@pytest.mark.parametrize("change", [encoded, decoded])
+@pytest.mark.parametrize("change", [percent_encode, percent_decode])
 def test_columns_of_nothing_stay(change: object) -> None:
     assert callable(change)
     for texts in ([], [None], [""], [None, None], ["", None, ""]):
@@ -118,9 +118,9 @@ def test_slices_and_chunks_are_taken_as_whole_columns_are() -> None:
     column = pl.Series("text", texts)
     in_chunks = pl.concat([column[:3], column[3:3], column[3:]], rechunk=False)
     assert in_chunks.n_chunks() > 1
-    assert in_chunks.to_frame().select(encoded(pl.col("text")))["text"].to_list() == once
-    assert in_chunks[1:-1].to_frame().select(encoded(pl.col("text")))["text"].to_list() == once[1:-1]
-    back = in_chunks.to_frame().select(decoded(encoded(pl.col("text"))))["text"].to_list()
+    assert in_chunks.to_frame().select(percent_encode(pl.col("text")))["text"].to_list() == once
+    assert in_chunks[1:-1].to_frame().select(percent_encode(pl.col("text")))["text"].to_list() == once[1:-1]
+    back = in_chunks.to_frame().select(percent_decode(percent_encode(pl.col("text"))))["text"].to_list()
     assert back == texts
     assert column.to_list() == in_chunks.to_list() == texts, "what is given stays as it is"
 
@@ -130,7 +130,9 @@ def test_many_rows_in_the_streaming_engine() -> None:
     rows = pl.LazyFrame({"n": range(number)}).select(
         text=pl.when(pl.col("n") % 7 != 0).then(pl.format("a{}/ü", "n")).otherwise(pl.format("b{}", "n"))
     )
-    made = rows.select("text", encoded=encoded(pl.col("text"))).with_columns(decoded=decoded(pl.col("encoded")))
+    made = rows.select("text", encoded=percent_encode(pl.col("text"))).with_columns(
+        decoded=percent_decode(pl.col("encoded"))
+    )
     frame = made.collect(engine="streaming")
     assert frame.height == number
     assert frame.filter(pl.col("decoded") != pl.col("text")).is_empty()

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from benchmarks import privacy as measured
 from benchmarks import published
-from converter.columns.privacy import accounts, are_personal, cards, masked, numbers_are_ids, personal, phones, values
+from converter.columns.privacy import accounts, are_personal, cards, mask, numbers_are_ids, personal, phones, values
 from converter.spec.ids import TRIMMED
 from converter.spec.rules import PERSONAL
 
@@ -399,13 +399,13 @@ def test_bare_numbers_are_ids_where_few_look_like_cards(sample: list[str | None]
     ],
 )
 def test_a_masked_text_gives_nobody_away(text: str | None, shown: str | None) -> None:
-    assert pl.select(masked(pl.lit(text, pl.String))).item() == shown
+    assert pl.select(mask(pl.lit(text, pl.String))).item() == shown
 
 
 @settings(deadline=None)
 @given(st.lists(st.text(max_size=40), min_size=1))
 def test_no_more_than_two_characters_are_left_at_either_end(texts: list[str]) -> None:
-    for text, shown in zip(texts, pl.DataFrame({"t": texts}).select(masked(pl.col("t"))).to_series(), strict=True):
+    for text, shown in zip(texts, pl.DataFrame({"t": texts}).select(mask(pl.col("t"))).to_series(), strict=True):
         check_shown(text, shown)
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from converter.cli.console import console
 from converter.cli.lines import warning_line
-from converter.columns.privacy import masked
+from converter.columns.privacy import mask
 from converter.commands.plan import Plan
 from converter.report.terminal import size
 from converter.spec.rules import Rule
@@ -86,7 +86,7 @@ def _first_lines(plan: Plan) -> list[tuple[int | None, str, str]]:
         return []
     ids = len(plan.records.id_types)
     fields = pl.col("line").str.strip_suffix("\n").str.split("\t")
-    masked_ids = [masked(fields.list.get(place, null_on_oob=True)) for place in range(ids)]
+    masked_ids = [mask(fields.list.get(place, null_on_oob=True)) for place in range(ids)]
     return rows.select(
         "reason",
         pl.concat_str(masked_ids, separator="\t").alias("id"),

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from converter.columns import percent
+from converter.columns.percent import percent_decode
 from converter.errors import ConverterError
 from converter.jobs.sections.ids import Id
 from converter.spec.ids import AUTO, FORMS, ID_TYPES, RECOGNIZED, TRIMMED, type_of
@@ -47,14 +47,14 @@ def steps_of(id_: Id) -> tuple[Step, ...]:
     return tuple(_steps(id_))
 
 
-def normalized(id_: Id, text: pl.Expr) -> pl.Expr:
+def normalize_id(id_: Id, text: pl.Expr) -> pl.Expr:
     """Return a text (String) as an ID of the job, null where there is none."""
     for step in steps_of(id_):
         text = step.apply(text)
-    return filled(text)
+    return null_if_empty(text)
 
 
-def filled(text: pl.Expr) -> pl.Expr:
+def null_if_empty(text: pl.Expr) -> pl.Expr:
     """Return a text, null where it is empty."""
     return pl.when(text != "").then(text)
 
@@ -63,7 +63,7 @@ def check_hashing() -> None:
     """Raise `ConverterError` unless hashing gives what Adobe's own example says."""
     address, expected = _KNOWN
     hashing = Id(column="address", type="hashed_email", hash="sha256")
-    made = pl.DataFrame({"address": [f" {address.title()}\t"]}).select(normalized(hashing, pl.col("address"))).item()
+    made = pl.DataFrame({"address": [f" {address.title()}\t"]}).select(normalize_id(hashing, pl.col("address"))).item()
     if made != expected:
         raise ConverterError(
             "E-HASH-CHECK",
@@ -74,7 +74,7 @@ def check_hashing() -> None:
 
 def _steps(id_: Id) -> Iterator[Step]:
     if id_.decode:
-        yield Step("decode", "percent-decoded", percent.decoded)
+        yield Step("decode", "percent-decoded", percent_decode)
     if id_.trim:
         yield Step("trim", "trimmed", lambda text: text.str.strip_chars(TRIMMED))
     if id_.unicode == "nfc":
@@ -94,7 +94,7 @@ def _steps(id_: Id) -> Iterator[Step]:
     if id_.strip_zeros:
         yield Step("strip_zeros", "without zeros before it", lambda text: text.str.replace("^0+(.)", "${1}"))
     if (width := id_.pad) is not None:
-        yield Step("pad", f"zeros before it up to {width}", lambda text: filled(text).str.pad_start(width, "0"))
+        yield Step("pad", f"zeros before it up to {width}", lambda text: null_if_empty(text).str.pad_start(width, "0"))
     match type_of(id_.type).case or id_.case:
         case _ if id_.type == AUTO.name:
             yield Step("case", "in the case of its type", lambda text: _in_case_of_type(text, id_))
@@ -103,9 +103,9 @@ def _steps(id_: Id) -> Iterator[Step]:
         case "upper":
             yield Step("case", "upper case", lambda text: text.str.to_uppercase())
     if id_.prefix:
-        yield Step("prefix", f"'{id_.prefix}' before it", lambda text: pl.lit(id_.prefix) + filled(text))
+        yield Step("prefix", f"'{id_.prefix}' before it", lambda text: pl.lit(id_.prefix) + null_if_empty(text))
     if id_.suffix:
-        yield Step("suffix", f"'{id_.suffix}' behind it", lambda text: filled(text) + pl.lit(id_.suffix))
+        yield Step("suffix", f"'{id_.suffix}' behind it", lambda text: null_if_empty(text) + pl.lit(id_.suffix))
     if id_.hash:
         of_address = id_.type == "hashed_email"
         yield Step("hash", "hashed by SHA-256", lambda text: _hashed(text, of_address=of_address))
@@ -114,7 +114,7 @@ def _steps(id_: Id) -> Iterator[Step]:
 def _in_case_of_type(text: pl.Expr, id_: Id) -> pl.Expr:
     """Return an ID of any type in the case that Adobe wants for it, or that the job does for the customer's own."""
     own = {"lower": text.str.to_lowercase(), "upper": text.str.to_uppercase(), "preserve": text}[id_.case]
-    type_ = recognized(text)
+    type_ = recognize_type(text)
     for place, name in enumerate(RECOGNIZED):
         match ID_TYPES[name].case:
             case "lower":
@@ -124,7 +124,7 @@ def _in_case_of_type(text: pl.Expr, id_: Id) -> pl.Expr:
     return own
 
 
-def recognized(text: pl.Expr) -> pl.Expr:
+def recognize_type(text: pl.Expr) -> pl.Expr:
     """Return the type of an ID (String) by its form: UInt8, a place in `RECOGNISED`; null where there is no ID."""
     is_device = text.str.contains(FORMS["gaid"])
     forms = {name: text.str.contains(form) for name, form in FORMS.items()}
@@ -141,5 +141,5 @@ def _hashed(text: pl.Expr, *, of_address: bool) -> pl.Expr:
     import polars_hash  # here, since few jobs hash
 
     is_plain = text.str.contains(_ADDRESS) if of_address else ~text.str.contains(_HASH)
-    hash_ = polars_hash.concat_str(pl.when(is_plain).then(filled(text))).chash.sha2_256()
+    hash_ = polars_hash.concat_str(pl.when(is_plain).then(null_if_empty(text))).chash.sha2_256()
     return pl.when(is_plain).then(hash_).otherwise(text.str.to_lowercase())

@@ -34,12 +34,12 @@ _SECOND = ((0xE0, 0xA0, 0xBF), (0xED, 0x80, 0x9F), (0xF0, 0x90, 0xBF), (0xF4, 0x
 """Bytes that not all can follow: the least and the greatest one."""
 
 
-def encoded(text: pl.Expr) -> pl.Expr:
+def percent_encode(text: pl.Expr) -> pl.Expr:
     """Return a text (String) percent-encoded: all but ASCII letters, digits and `-._~`, in upper-case hexadecimal."""
     return text.map_batches(_encode, return_dtype=pl.String, is_elementwise=True)
 
 
-def decoded(text: pl.Expr) -> pl.Expr:
+def percent_decode(text: pl.Expr) -> pl.Expr:
     """Return a text (String) with percent-encoding taken back, once.
 
     A percent sign that two hexadecimal digits do not follow stays; so does the whole text where the result would not

@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 from pydantic import ValidationError
 
-from converter.columns import percent
+from converter.columns.percent import percent_decode
 from converter.jobs.sections.ids import Id, IdTypeName
 from converter.spec.ids import ID_TYPES, TRIMMED
 
@@ -81,7 +81,7 @@ def _combined(choices: Sequence[Sequence[Settings]]) -> Iterator[dict[str, Any]]
 def _choices(type_: IdTypeName, crm: pl.Series, site: pl.Series) -> list[list[Settings]]:
     """Return what may be done about IDs, each with the ways in which it may be done."""
     trimmed = crm.str.strip_chars(TRIMMED)
-    decoded = trimmed.to_frame().select(percent.decoded(pl.first())).to_series()
+    decoded = trimmed.to_frame().select(percent_decode(pl.first())).to_series()
     heads, tails = _ends(decoded, _HEADS), _ends(decoded, _TAILS, last=True)
     # What an ID is without what all IDs of a system begin with or end in, and without what separates its parts.
     cores = pl.concat(

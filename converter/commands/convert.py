@@ -514,11 +514,11 @@ class _Conversion:
         if plan.job.report.allows(ledger.rejects, ledger.read):
             advice = hint_of(most_frequent(ledger.rejected + ledger.skipped), plan.records.rules)
             return EmptyInputError(
-                "E-NO-ROW-LEFT", f"No row is left to send (C10): {ledger.told()}.", f"{advice} {fate}"
+                "E-NO-ROW-LEFT", f"No row is left to send (C10): {ledger.summary()}.", f"{advice} {fate}"
             )
         return TooManyRejectsError(
             "E-TOO-MANY-REJECTS",
-            f"{ledger.told()}; at most {plan.job.report.max_rejects} may be rejected (--max-rejects). "
+            f"{ledger.summary()}; at most {plan.job.report.max_rejects} may be rejected (--max-rejects). "
             "Most likely a column is the wrong one.",
             f"{hint_of(most_frequent(ledger.rejected), plan.records.rules)} {fate}",
         )

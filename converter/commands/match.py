@@ -26,8 +26,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from converter.columns.normalize import check_hashing, filled, normalized, recognized, steps_of
-from converter.columns.privacy import masked, numbers_are_ids, personal
+from converter.columns.normalize import check_hashing, normalize_id, null_if_empty, recognize_type, steps_of
+from converter.columns.privacy import mask, numbers_are_ids, personal
 from converter.columns.text import as_text, check_id_type
 from converter.commands.candidates import as_it_is, candidates, settings_of
 from converter.errors import ColumnError, ConverterError, EmptyInputError, Finding
@@ -35,7 +35,7 @@ from converter.jobs.sections.ids import Id, IdTypeName
 from converter.jobs.sections.run import RunOptions
 from converter.jobs.sections.table import Input
 from converter.report.matches import Collisions, Match, Tried
-from converter.rows.formatting import folded
+from converter.rows.formatting import fold_case
 from converter.rows.pipeline import all_rows, collected, start
 from converter.rows.spill import Spill, hashes_of
 from converter.sources import Piece, Source, find_files, open_source
@@ -45,7 +45,7 @@ from converter.spec.ids import FORMS, ID_TYPES, RECOGNIZED, TRIMMED
 
 Counts = npt.NDArray[np.int64]
 
-_FOLDED = folded(pl.col("id"))
+_FOLDED = fold_case(pl.col("id"))
 _NO_IDS = pl.DataFrame(schema={"id": pl.String()})
 _NONE_MADE = pl.DataFrame(schema={"id": pl.String(), "number": pl.UInt16()})
 
@@ -128,7 +128,7 @@ class _Side(NamedTuple):
         text = as_text(pl.col(self.column), self.column, schema[self.column])
         if self.options.null_values and schema[self.column] == pl.String:
             text = pl.when(~text.is_in(list(self.options.null_values))).then(text)
-        return filled(text).alias("id")
+        return null_if_empty(text).alias("id")
 
     def pieces(self) -> Iterator[tuple[Source, Piece]]:
         """Yield all files, piece by piece."""
@@ -396,7 +396,7 @@ class _Trial:
         """Count distinct IDs that have the form of another type."""
         trimmed = ids.select(pl.col("id").str.strip_chars(TRIMMED))
         trimmed = trimmed.filter(pl.col("id").str.len_chars().is_in(_FORM_LENGTHS))
-        places = trimmed.select(recognized(pl.col("id")).alias("place"))["place"]
+        places = trimmed.select(recognize_type(pl.col("id")).alias("place"))["place"]
         known = Counter({place: int((places == place).sum()) for place in range(len(FORMS))})
         own = {name for name in FORMS if ID_TYPES[name].groups == ID_TYPES[self._ids[_PLAIN].type].groups}
         self._types += Counter({place: count for place, count in known.items() if RECOGNIZED[place] not in own})
@@ -414,7 +414,7 @@ class _Trial:
 
 def _made(ids: pl.DataFrame, number: int, id_: Id) -> pl.DataFrame:
     """Return what a candidate makes of IDs, in their order, null where nothing is left."""
-    return ids.select(normalized(id_, pl.col("id")).alias("id"), pl.lit(number, pl.UInt16).alias("number"))
+    return ids.select(normalize_id(id_, pl.col("id")).alias("id"), pl.lit(number, pl.UInt16).alias("number"))
 
 
 def _accepted(made: pl.DataFrame, type_: str, *, cards: bool) -> pl.Series:
@@ -425,5 +425,5 @@ def _accepted(made: pl.DataFrame, type_: str, *, cards: bool) -> pl.Series:
 
 def _masked(examples: pl.DataFrame) -> list[list[str]]:
     """Return examples of IDs that differ by case alone, masked."""
-    ids = examples.explode("id").rechunk().with_columns(masked(pl.col("id")))
+    ids = examples.explode("id").rechunk().with_columns(mask(pl.col("id")))
     return ids.group_by("fold", maintain_order=True).agg("id")["id"].to_list()

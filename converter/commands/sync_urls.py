@@ -20,7 +20,7 @@ from typing import BinaryIO, Literal
 
 import polars as pl
 
-from converter.columns.percent import encoded
+from converter.columns.percent import percent_encode
 from converter.commands.plan import open_input
 from converter.delivery.destinations.folder import PARTIAL, FolderDestination
 from converter.errors import DestinationError, EmptyInputError, JobError, TooManyRejectsError
@@ -129,7 +129,7 @@ def _line(form: Form, name: str, address: SyncAddress) -> Line:
         del signals
         (id_,) = ids
         assert isinstance(id_, pl.Expr)  # noqa: S101 - for the type checker: only lines for others begin with a text
-        return pl.concat_str(pl.lit(start), escaped(id_), pl.lit(middle), encoded(id_), pl.lit(end))
+        return pl.concat_str(pl.lit(start), escaped(id_), pl.lit(middle), percent_encode(id_), pl.lit(end))
 
     return line
 
@@ -159,10 +159,10 @@ def _check_rejects(job: UrlJob, ledger: Ledger, rules: Sequence[Rule], fate: str
         return
     if allowed:
         advice = hint_of(most_frequent(ledger.rejected + ledger.skipped), rules)
-        raise EmptyInputError("E-NO-ROW-LEFT", f"No row is left: {ledger.told()}.", f"{advice} {fate}")
+        raise EmptyInputError("E-NO-ROW-LEFT", f"No row is left: {ledger.summary()}.", f"{advice} {fate}")
     raise TooManyRejectsError(
         "E-TOO-MANY-REJECTS",
-        f"{ledger.told()}; at most {job.report.max_rejects} may be rejected (--max-rejects). "
+        f"{ledger.summary()}; at most {job.report.max_rejects} may be rejected (--max-rejects). "
         "Most likely a column is the wrong one.",
         f"{hint_of(most_frequent(ledger.rejected), rules)} {fate}",
     )

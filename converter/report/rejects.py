@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 from isal import isal_zlib
 
-from converter.columns.privacy import masked
+from converter.columns.privacy import mask
 from converter.delivery.atomic import PARTIAL, give_name, make_folder, sync_folder
 from converter.report import cannot_write
 from converter.sources.base import BadRow, RowNumbers
@@ -97,7 +97,7 @@ class RejectsFile:
                     rule=self._names.gather(reasons),
                     code=self._codes.gather(reasons),
                     columns=pl.struct(
-                        masked(pl.col(f"c{place}")).alias(name) for place, name in enumerate(self._columns)
+                        mask(pl.col(f"c{place}")).alias(name) for place, name in enumerate(self._columns)
                     ),
                 )
             )

@@ -29,7 +29,7 @@ class Formatting:
             ids = [judging.job.output.odc_type or ODC_TYPES[judging.id_types[0].name], *ids]
         reasons = [rules.first_reason(line_rules, len(judging.rules))]
         if colliding is not None and len(colliding):
-            collides = folded(id0).is_in(pl.lit(colliding).implode())
+            collides = fold_case(id0).is_in(pl.lit(colliding).implode())
             reasons.append(pl.when(collides).then(pl.lit(self.index_of(rules.CASE_COLLISION), rules.REASON)))
         if kind.skips:
             reasons.append(rules.first_reason(kind.skips, self.first_skip))
@@ -43,6 +43,6 @@ class Formatting:
         return [each.name for each in self.rules].index(rule.name)
 
 
-def folded(id_: pl.Expr) -> pl.Expr:
+def fold_case(id_: pl.Expr) -> pl.Expr:
     """Return an ID (String) in a form in which case does not count."""
     return id_.str.to_uppercase().str.to_lowercase()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from converter.columns import privacy
-from converter.columns.normalize import BYTE_STEPS, filled, recognized, steps_of
+from converter.columns.normalize import BYTE_STEPS, null_if_empty, recognize_type, steps_of
 from converter.jobs.job import Job
 from converter.rows.counters import changed_by
 from converter.rows.signals import Signals
@@ -48,7 +48,9 @@ class Judging:
             pl.col(changed_by(step.name, number)) for number, each in enumerate(self.id_steps) for step in each
         ]
         """Whether each step changed an ID (Boolean), once they are normalized."""
-        self.normalizing = [[filled(pl.col(aliases[id_.column])).alias(f"id{n}") for n, id_ in enumerate(job.ids)]]
+        self.normalizing = [
+            [null_if_empty(pl.col(aliases[id_.column])).alias(f"id{n}") for n, id_ in enumerate(job.ids)]
+        ]
         for number, each in enumerate(self.id_steps):
             for step in each:
                 before, after = self.ids[number], step.apply(self.ids[number])
@@ -58,14 +60,14 @@ class Judging:
 
     def _steps(self, *, cards: bool) -> list[list[pl.Expr]]:
         signals = self.signals
-        mixed = [recognized(self.ids[0]).alias("type"), self._route().alias("route")] if self.is_mixed else []
+        mixed = [recognize_type(self.ids[0]).alias("type"), self._route().alias("route")] if self.is_mixed else []
         for type_, id_ in zip(self.id_types, self.ids, strict=True):
             if type_.doubtful:
                 signals.count("doubtful", id_.str.contains(type_.doubtful, literal=True))
         return [
             *(self.normalizing if self.by_bytes else []),
             *([[privacy.are_personal(signals.scanned).struct.unnest()]] if signals.scanned else []),
-            [*signals.columns, *(filled(id_).alias(f"id{number}") for number, id_ in enumerate(self.ids))],
+            [*signals.columns, *(null_if_empty(id_).alias(f"id{number}") for number, id_ in enumerate(self.ids))],
             [
                 *signals.derived,
                 *(privacy.personal(id_, cards=cards).alias(f"personal{number}") for number, id_ in enumerate(self.ids)),

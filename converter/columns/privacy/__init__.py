@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from converter.columns.privacy.columns import named_personal
-from converter.columns.privacy.masks import masked
+from converter.columns.privacy.masks import mask
 from converter.columns.privacy.values import are_personal, numbers_are_ids, personal
 
-__all__ = ["are_personal", "masked", "named_personal", "numbers_are_ids", "personal"]
+__all__ = ["are_personal", "mask", "named_personal", "numbers_are_ids", "personal"]

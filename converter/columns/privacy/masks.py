@@ -7,7 +7,7 @@ import polars as pl
 from converter.columns.privacy.forms import AT_SIGNS
 
 
-def masked(text: pl.Expr) -> pl.Expr:
+def mask(text: pl.Expr) -> pl.Expr:
     """Return a text (String) in a form that tells rows apart and gives nobody away, null where it is null.
 
     `User123` becomes `Us…23`, `john@example.com` `jo…@…`; of short texts less is left, of those below three

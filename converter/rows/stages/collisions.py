@@ -8,7 +8,7 @@ import polars as pl
 
 from converter.errors import TooManyRejectsError
 from converter.jobs.job import Job
-from converter.rows.formatting import folded
+from converter.rows.formatting import fold_case
 from converter.rows.pipeline import Converted
 from converter.rows.records import Records
 from converter.rows.spill import Spill
@@ -34,7 +34,7 @@ class CaseCollisions(Stage):
         """Note the IDs of the rows that are to be written."""
         ids = batch.accepted["id0"].unique().alias("id")
         if len(ids):
-            self._spill.add(ids.to_frame().with_columns(folded=folded(pl.col("id"))))
+            self._spill.add(ids.to_frame().with_columns(folded=fold_case(pl.col("id"))))
         yield batch
 
     def finish(self) -> Iterator[Converted]:
