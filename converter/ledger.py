@@ -1,4 +1,4 @@
-"""How many rows were read, written, rejected and skipped. Ledgers add up, so each thread or machine can keep its own."""
+"""Rows read, written, rejected and skipped. Ledgers add up, so threads and machines can keep their own."""
 
 from __future__ import annotations
 
