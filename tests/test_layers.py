@@ -1,8 +1,11 @@
-"""A room imports only from rooms above it."""
+"""A room imports only from rooms above it, modules import in no circle, and none is long."""
 
 from __future__ import annotations
 
 import ast
+import itertools
+from collections.abc import Collection, Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -64,6 +67,54 @@ def test_a_room_imports_only_from_rooms_above_it(path: Path) -> None:
         return
     for imported in imports(path):
         assert room(imported) <= room(module), f"{module} imports {imported}"
+
+
+def _name(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def _imported_modules(path: Path, modules: Collection[str]) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                names = (f"{node.module}.{alias.name}", f"{node.module}")
+                yield from itertools.islice((name for name in names if name in modules), 1)
+
+
+def test_modules_import_in_no_circle() -> None:
+    modules = {_name(path): path for path in MODULES}
+    graph = {name: set(_imported_modules(path, modules)) - {name} for name, path in modules.items()}
+    TopologicalSorter(graph).prepare()
+
+
+# --- sizes ------------------------------------------------------------------------------------------------------
+
+MAX_FUNCTION_LINES = 60
+MAX_PARAMETERS = 7  # beside those that are keywords only
+MAX_MODULE_LINES = 500
+COMPILED = "kernel/loops.py"  # numba inlines none of what a long loop would call
+
+
+def _functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+PENDING = {"commands/convert.py", "delivery/delivery.py", "delivery/destinations/s3.py", "rows/pipeline.py"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_module_and_no_function_is_long(path: Path) -> None:
+    if path == PACKAGE / COMPILED or str(path.relative_to(PACKAGE)) in PENDING:
+        return
+    assert len(path.read_text().splitlines()) <= MAX_MODULE_LINES
+    for function in _functions(path):
+        assert (function.end_lineno or 0) - function.lineno < MAX_FUNCTION_LINES, function.name
+        parameters = [
+            each for each in function.args.posonlyargs + function.args.args if each.arg not in ("self", "cls")
+        ]
+        assert len(parameters) <= MAX_PARAMETERS or path.parent.name == "cli", function.name
 
 
 def test_the_top_level_holds_rooms_and_what_all_of_them_share() -> None:
