@@ -1,6 +1,7 @@
 # make demo   sets up .venv and runs the main job on sample_data/
 # make test   sets up .venv and runs all tests that need no system packages
-# make lint   ruff and strict type checks
+# make lint   ruff, strict type checks, and whether the tables of the documentation are those of the code
+# make tables writes these tables
 # make slow   the tests that take minutes
 # make kill   kills runs at any moment and resumes them, ROUNDS times at each destination
 # make sweep  calls that fail, and signals, at any place of a run; changed bytes in tables
@@ -17,7 +18,7 @@ SCALE ?= 1
 RUNS ?= 3
 ROUNDS ?= 200
 
-.PHONY: demo test lint format slow kill race sweep check bench-small bench clean
+.PHONY: demo test lint format tables slow kill race sweep check bench-small bench clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -72,6 +73,11 @@ lint: $(VENV)/.dev-ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m tests.documented
+
+# The tables of the documentation that are made from the code.
+tables: $(VENV)/.dev-ready
+	$(BIN)/python -m tests.documented --write
 
 format: $(VENV)/.dev-ready
 	$(BIN)/ruff check --fix .

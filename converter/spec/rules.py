@@ -182,7 +182,7 @@ def line_fits_no_part(most: int) -> Rule:
     return Rule(
         "Z1",
         "line_fits_no_part",
-        f"The line, longer than {most:,} bytes, fits into no part: raise the limits.",
+        "The line fits into no part: raise output.max_part_bytes or output.max_part_raw_bytes.",
         NAMES_PAGE,
         pl.col("line").str.len_bytes() > most,
     )

@@ -24,37 +24,36 @@ class Id(Section):
     _name: ClassVar[str] = "id"
 
     column: Name
-    """The column that holds it."""
+    """The column with the user IDs."""
     type: IdTypeName | Literal["auto"] = "crm"
-    """What kind of ID it is: its form is checked, and device IDs take Adobe's case by themselves.
-
-    `auto` tells each row's type from its form; `output.route` says where each type goes."""
+    """The type of the ID, whose form is checked: `crm`, `uuid`, `gaid`, `idfa`, `rida`, `maid`, `tifa`, `fire`,
+    `lgudid`, `vizio` or `hashed_email`. Device IDs are written in the case that Adobe requires. `auto` detects the
+    type of each row; `output.route` says where each type goes."""
     decode: bool = False
-    """Whether percent-encoding, such as `%40`, is taken back, once."""
+    """Whether to decode percent-encoding such as `%40`, once."""
     trim: bool = True
-    """Whether white space around the ID is removed, with characters without width and byte order marks."""
+    """Whether to remove white space around the ID, including zero-width characters and byte order marks."""
     unicode: Literal["preserve", "nfc"] = "preserve"
-    """`nfc` writes characters that can be written in several ways in one: Unicode's normal form C."""
+    """Unicode normalization: `nfc` is normal form C."""
     cut_prefix: str = ""
-    """A text to take away where the ID begins with it."""
+    """A text to remove from the start of the ID."""
     cut_suffix: str = ""
-    """A text to take away where the ID ends in it."""
+    """A text to remove from the end of the ID."""
     remove: str = ""
-    """Characters to take away wherever they are, such as `"- ."`."""
+    """Characters to remove anywhere in the ID, such as `"- ."`."""
     strip_zeros: bool = False
-    """Whether zeros at the start of an ID are taken away, but for the last character."""
+    """Whether to remove leading zeros; the last character always stays."""
     pad: Annotated[int, Field(ge=1, le=256), BeforeValidator(reject_bool)] | None = None
-    """How many characters the ID has at least: zeros are put before a shorter one."""
+    """The minimum number of characters; shorter IDs get leading zeros."""
     case: Case = "preserve"
-    """User IDs are case-sensitive and must be exactly what the web site sends (C12)."""
+    """`preserve`, `lower` or `upper`. IDs are case-sensitive: they must be exactly what the web site sends (C12)."""
     prefix: str = ""
-    """A text to put before the ID."""
+    """A text to add before the ID."""
     suffix: str = ""
-    """A text to put behind the ID."""
+    """A text to add after the ID."""
     hash: Literal["sha256"] | None = None
-    """Whether the ID is hashed: SHA-256, in lower-case hexadecimal. What is such a hash already stays.
-
-    An ID of type `hashed_email` is an e-mail address then, trimmed and in lower case before it is hashed."""
+    """`sha256`: replace the ID by its SHA-256 in lower-case hexadecimal; an ID that is such a hash stays. With the
+    type `hashed_email` the ID is an e-mail address, which is trimmed and put in lower case before."""
 
     @model_validator(mode="after")
     def _adobes_case(self) -> Self:
@@ -100,18 +99,19 @@ class UserId(Id):
     """The user ID of a data file."""
 
     case_collisions: Literal["off", "report", "reject"] = "off"
-    """IDs that differ by nothing but case: whether they are counted, or their rows rejected (C12)."""
+    """IDs that differ from each other only by case (C12): `report` counts them; `reject` rejects their rows, which
+    reads the input twice."""
 
 
 class SyncColumn(Id):
-    """A column of an ID synchronization file: the IDs of a data source."""
+    """A column of an ID synchronization file: the IDs of one data source."""
 
     _name: ClassVar[str] = "sync.columns"
 
     type: IdTypeName = "crm"
-    """What kind of ID it is: its form is checked, and device IDs take Adobe's case by themselves."""
+    """The type of the ID, whose form is checked. Device IDs are written in the case that Adobe requires."""
     dpid: Annotated[int, Field(ge=0), BeforeValidator(reject_bool)] | None = None
-    """The data source of these IDs; that of the type, when left out."""
+    """The data source of these IDs; by default that of the type."""
 
     @model_validator(mode="after")
     def _some_data_source(self) -> Self:
@@ -129,13 +129,13 @@ class SyncColumn(Id):
 
 
 class Sync(Section):
-    """The columns of an ID synchronization file (N6, C14), in place of an ID and what is known of it."""
+    """The columns of an ID synchronization file (N6, C14), instead of `[id]` and `[record]`."""
 
     columns: Annotated[tuple[SyncColumn, ...], Field(min_length=2)]
-    """The columns in their order, each `{ column, type, dpid }` and with the settings of an ID; the first is the
-    master."""
+    """The columns in their order, instead of `[id]` and `[record]`: `{ column, type, dpid }` and the settings of
+    `[id]`. The first is the master (N6). The file name limits their number: to 40 if the data sources have 3 digits."""
     date: Name | None = None
-    """For `c2c-id-sync`: the column that says from when a row is, in ISO 8601 or seconds of UNIX; the newest ten
-    addresses of a customer are kept. The last ones of the input, when left out."""
+    """For `c2c-id-sync`: the column with the date of the row, in ISO 8601 or UNIX seconds. The ten newest addresses
+    of a customer are kept; by default the last ones of the input."""
     allow_customer_master: bool = False
-    """Whether IDs of customers may stand in the first column of an `id-sync` file, where device IDs belong."""
+    """Whether the first column of an `id-sync` file may hold customer IDs, where device IDs belong (C14)."""

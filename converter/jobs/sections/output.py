@@ -41,29 +41,30 @@ def _at_most(limit: Limit) -> Any:
 
 
 class Target(Section):
-    """Where files go, and how they get there."""
+    """Where files go, and how they are delivered."""
 
     to: Annotated[str, PathKey(stays=lambda text: is_url(text) or bool(why_malformed(text)))] = ""
-    """A folder, or `s3://BUCKET/PREFIX`, `ftp://`, `ftps://` or `sftp://USER@HOST/FOLDER`.
-
-    With `environment`, the scheme alone (`s3://`, `sftp://USER@`); S3, when left out."""
+    """A folder, or `s3://BUCKET/PREFIX`, `ftp://`, `ftps://` or `sftp://USER@HOST/FOLDER`; see
+    docs/delivery.md. With `output.environment`, only a scheme (`sftp://USER@`); by default `s3://`."""
     environment: Environment | None = None
-    """`production` or `beta`: Adobe's own buckets and hosts. Needs `partner`."""
+    """`production` or `beta`: the buckets and hosts of Adobe. Needs `output.partner`."""
     partner: str = ""
-    """The name that Adobe gave you: on S3, what keys begin with (N5)."""
+    """Your partner name at Adobe, with which keys on S3 begin (N5)."""
     uploads: Annotated[int, Field(ge=1, le=64), BeforeValidator(reject_bool)] = 2
-    """How many parts may be made or on their way at once. Each may take `max_part_bytes` of disk until it arrived."""
+    """The number of parts that may be made or uploaded at the same time. Each may need `output.max_part_bytes` of
+    disk space until it is uploaded."""
     bandwidth: Annotated[
         int | None,
         BeforeValidator(parse_size, json_schema_input_type=int | str | None),
         BeforeValidator(reject_bool),
         Field(ge=1000),
     ] = None
-    """The most bytes a second that are sent, such as `"10MB"`, in all; no limit, when left out."""
+    """The maximum total upload rate in bytes per second, such as `"10MB"`; by default unlimited."""
     retry_seconds: Annotated[float, Field(ge=0)] = 600
-    """For how long, in seconds of waiting, what may pass is tried again."""
+    """The total time to wait, in seconds, while temporary failures are retried."""
     publish: Literal["end", "each"] = "end"
-    """`end`: all parts become visible together, once every row is accounted for; `each`: each when it is whole."""
+    """`end`: all parts become visible together, once every row is accounted for; `each`: each part does as soon as
+    it is complete."""
 
     @field_validator("to")
     @classmethod
@@ -115,10 +116,10 @@ class Target(Section):
 
 
 class Route(Section):
-    """Where IDs of a type go: the data sources in the names of their files."""
+    """Where IDs of one type go: the data sources in the names of their files."""
 
     dpid: Annotated[int, Field(ge=0), BeforeValidator(reject_bool)] | None = None
-    """The data source of these IDs; that of the type, when left out."""
+    """The data source of these IDs; by default that of the type."""
     target: Annotated[int, Field(ge=0), BeforeValidator(reject_bool)] | None = None
     """The data source that the traits belong to; needed where `dpid` is a global data source (N4)."""
 
@@ -132,32 +133,34 @@ class Output(Target):
     """What is written, and where to."""
 
     dpid: Annotated[int, Field(ge=0), BeforeValidator(reject_bool)] | None = None
-    """The data source whose IDs are in the file (N1); synchronization files have several, in `sync.columns`."""
+    """The data source of the IDs in the file (N1); synchronization files have several, in `sync.columns`."""
     kind: Kind = "data"
-    """The kind of inbound file: `data`; `id-sync` or `c2c-id-sync`, which need `[sync]`; `odc` for Oracle Data
-    Cloud."""
+    """The kind of file: `data`; `id-sync` or `c2c-id-sync`, which need `[sync]` (N6); `odc` for Oracle Data Cloud
+    (N7)."""
     odc_type: Annotated[str, Field(pattern=r"^[a-z0-9_]*$")] = ""
-    """What lines of an `odc` file begin with (C13): `idfa` or `gaid` by the type of the IDs, when left out."""
+    """What the lines of an `odc` file begin with (C13); by default `idfa` or `gaid`, by the type of the IDs."""
     mode: Mode = "sync"
-    """`sync` adds to what Audience Manager knows, `overwrite` replaces it."""
+    """`sync` adds to what Audience Manager knows of a user, `overwrite` replaces it."""
     target: Annotated[int, Field(ge=0), BeforeValidator(reject_bool)] | None = None
-    """The data source that the traits belong to; needed where `dpid` is a global data source (N4)."""
+    """The data source that the traits belong to; needed where `output.dpid` is a global data source (N4)."""
     route: dict[Literal["uuid", "gaid", "idfa", "hashed_email", "crm"], Route] = Field(default_factory=dict)
-    """Where IDs of each type go, for `id.type = "auto"`: `crm = { dpid = 1234 }`. Each gets files of its own."""
+    """For `id.type = "auto"`: the data source of each type of ID, such as `{ crm = 1234, gaid = { target = 1234 }
+    }`. Each type gets its own files."""
     timestamp: Annotated[int, BeforeValidator(reject_bool)] | None = None
-    """UNIX seconds, UTC, 10 digits (N2); now, when left out."""
+    """UNIX seconds in UTC, 10 digits (N2); by default the current time."""
     compression: Literal["gzip", "none", "pgp"] = "gzip"
-    """`gzip` (Z1), `none`, or `pgp`: compressed and encrypted (N8, Z2) for the key that `pgp.key` names."""
+    """`gzip` (Z1), `none`, or `pgp`: compressed and encrypted (N8, Z2) for the key in `pgp.key`; see
+    docs/delivery.md."""
     compression_level: Literal["fast", "balanced", "small"] = "balanced"
-    """How much work compression takes upon itself: the README has the speed and the size of each."""
+    """`fast`, `balanced` or `small`; the README compares them."""
     max_part_bytes: Annotated[
         int, BeforeValidator(parse_size, json_schema_input_type=int | str), BeforeValidator(reject_bool)
     ] = PART_BYTES_BEST.value
-    """The most that a part may have as sent; at most 1 GB."""
+    """The maximum size of a part as sent; at most 1 GB."""
     max_part_raw_bytes: Annotated[
         int, BeforeValidator(parse_size, json_schema_input_type=int | str), BeforeValidator(reject_bool)
     ] = PART_RAW_BYTES_BEST.value
-    """The most that a part may have before compression; at most 5 GB."""
+    """The maximum size of a part before compression; at most 5 GB."""
 
     _check_bytes = field_validator("max_part_bytes")(_at_most(PART_BYTES))
     _check_raw_bytes = field_validator("max_part_raw_bytes")(_at_most(PART_RAW_BYTES))
@@ -184,7 +187,8 @@ class Pgp(Section):
     """How parts are encrypted, with `output.compression = "pgp"`."""
 
     key: Annotated[PathText | None, PathKey()] = None
-    """The file with the public key of the recipient, in ASCII armour or binary: Adobe's, as a rule."""
+    """The file with the public key of the recipient, in ASCII armor or binary; required with `output.compression =
+    "pgp"`."""
 
 
 def _places(environment: Environment) -> str:

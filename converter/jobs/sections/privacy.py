@@ -11,10 +11,10 @@ from converter.jobs.values import Name, as_list
 
 
 class Privacy(Section):
-    """What is done about personal data."""
+    """What happens to personal data."""
 
     signals: Literal["block", "drop", "allow"] = "block"
-    """For a value that is an e-mail address, a phone, card, account or social security number or an IP address:
-    reject the row, drop the pair, or write it all the same."""
+    """For a value that is personal data (an e-mail address, a phone, card, account or social security number, an IP
+    address): `block` rejects the row, `drop` omits the pair, `allow` writes it."""
     allow: Annotated[tuple[Name, ...], BeforeValidator(as_list, json_schema_input_type=str | tuple[Name, ...])] = ()
-    """Columns that are not looked at, whatever their names and values say."""
+    """Columns that are not scanned for personal data, whatever their names and values are."""

@@ -18,14 +18,14 @@ RESERVED_KEYS = {"d_sid": "record.traits", "d_unsid": "record.removed_traits", "
 
 
 class Signal(Section):
-    """A key-value pair of a row, `"key"="value"`: the value from a column, or the same for every row."""
+    """A key-value pair of a row, `"key"="value"`; the value is from a column or constant."""
 
     column: str | None = None
-    """The column that holds the value."""
+    """The column with the value."""
     key: str = ""
-    """The key; the column's name, when left out."""
+    """The key; by default the name of the column."""
     value: str | None = None
-    """The same value for every row, in place of a column."""
+    """A constant value, instead of a column."""
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
@@ -73,12 +73,12 @@ class Signal(Section):
 
 
 class Tokens(Section):
-    """A list of trait IDs or integration codes: from a column, or the same for every row."""
+    """A list of trait IDs or integration codes, from a column or constant."""
 
     column: str | None = None
-    """The column that holds the list."""
+    """The column with the list."""
     separator: str = "|"
-    """Between the items in the column's text; a Parquet list column needs none."""
+    """The separator of the items in a text; list columns need none."""
     value: str | None = None
     """A constant item."""
 
@@ -136,26 +136,26 @@ class Record(Section):
     """What a row says about its user."""
 
     signals: tuple[Signal, ...] = ()
-    """Key-value pairs: a column name, `{ column, key }`, or a constant `{ key, value }`."""
+    """Key-value pairs: a column, `{ column, key }` or a constant `{ key, value }`."""
     traits: Annotated[
         tuple[Traits, ...], BeforeValidator(as_list, json_schema_input_type=Traits | tuple[Traits, ...])
     ] = ()
-    """Traits to add, `d_sid=…`: a column name, `{ column, separator }`, or a number for every row."""
+    """Traits to add (`d_sid=…`): a column, `{ column, separator }` (by default `"|"`) or a trait ID for every row."""
     removed_traits: Annotated[
         tuple[Traits, ...], BeforeValidator(as_list, json_schema_input_type=Traits | tuple[Traits, ...])
     ] = ()
-    """Traits to remove, `d_unsid=…`; Audience Manager ignores them in overwrite mode (C4)."""
+    """Traits to remove (`d_unsid=…`), in the same forms; not with `output.mode = "overwrite"` (C4)."""
     integration_codes: Annotated[
         tuple[Codes, ...], BeforeValidator(as_list, json_schema_input_type=Codes | tuple[Codes, ...])
     ] = ()
-    """Traits by integration code, `ic=…`."""
+    """Traits by integration code (`ic=…`): a column, `{ column, separator }` or a constant `{ value }`."""
     rows: Literal["user"] = "user"
-    """A row is a user."""
+    """What a row is: a user."""
     on_bad_value: Literal["clean", "drop", "reject"] = "clean"
-    """For a value with a tab, newline, other control character or double quote: make each run of control
-    characters one space and each double quote a single quote; drop the pair; or reject the row."""
+    """For a value with control characters or double quotes: `clean` writes a space for each run of control
+    characters and a single quote for each double quote, `drop` omits the pair, `reject` rejects the row."""
     comma: str = "keep"
-    """A comma inside a value: `keep` it, within its quotes, or replace it by this text."""
+    """`keep` keeps commas inside values, within their quotes; any other text replaces them."""
 
     @field_validator("comma")
     @classmethod

@@ -14,14 +14,15 @@ from converter.jobs.values import PathText
 
 
 class ReportOptions(Section):
-    """What is told about the run."""
+    """What is reported about a run."""
 
     dir: Annotated[PathText, PathKey(stays=is_url)] = "reports"
-    """The folder for the report, the rejects, the journal and its lock; beside the job file, when left out."""
+    """The folder for the report, the rejects, the journal and its lock; by default beside the job file."""
     max_rejects: str = "10%"
-    """The most rows, as a number or in per cent, that may be rejected; more, and nothing is published."""
+    """The maximum number or percentage of rejected rows. If more are rejected, nothing is published: most likely a
+    column is the wrong one. Skipped rows do not count."""
     show_rows: bool = False
-    """Whether the rejects hold the text of rows that could not be taken apart; the file is then private."""
+    """Whether the rejects contain the text of malformed rows; the file is then private (mode 0600)."""
 
     @field_validator("dir")
     @classmethod

@@ -15,13 +15,14 @@ class RunOptions(Section):
     """How the machine is used."""
 
     threads: Annotated[int, Field(ge=1, le=1024), BeforeValidator(reject_bool)] | None = None
-    """Threads for compression and conversion; one a core, when left out. The bytes are the same."""
+    """The number of threads for conversion and for compression; by default the number of cores. The output does not
+    depend on it."""
     spill_dir: Annotated[PathText | None, PathKey()] = None
-    """The folder for temporary files, such as parts that are on their way; the system's, when left out."""
+    """The folder for temporary files, such as parts that wait for their upload; by default that of the system."""
     memory: Annotated[
         int,
         BeforeValidator(parse_size, json_schema_input_type=int | str),
         BeforeValidator(reject_bool),
         Field(ge=10**6),
     ] = 512 * 10**6
-    """For what must see all rows of a user at once: beyond so many bytes rows wait in `spill_dir`."""
+    """The memory for features that need all rows of a user at once; beyond it, rows are kept in `run.spill_dir`."""

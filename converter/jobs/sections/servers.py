@@ -27,27 +27,29 @@ class S3(Section):
         ]
         | None
     ) = None
-    """A canned ACL. From one's own AWS account to Adobe's bucket: `bucket-owner-full-control` (Z4)."""
+    """A canned ACL, such as `bucket-owner-full-control`, which Adobe requires of other AWS accounts (Z4). Buckets
+    with ACLs disabled refuse it."""
     sse: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = None
-    """Encryption at rest; what the bucket does by itself, when left out."""
+    """Encryption at rest: `AES256`, `aws:kms` or `aws:kms:dsse`; by default that of the bucket."""
     kms_key_id: str | None = None
-    """The KMS key for `sse = "aws:kms"`."""
+    """The KMS key for `aws:kms` and `aws:kms:dsse`."""
     storage_class: str | None = None
-    """Such as `STANDARD_IA`; the bucket's own, when left out."""
+    """The storage class, such as `STANDARD_IA`; by default that of the bucket."""
     endpoint_url: str | None = None
-    """Of another service that speaks S3; the variable `AWS_ENDPOINT_URL` works too."""
+    """The URL of another service with the S3 API; by default from `AWS_ENDPOINT_URL`, if set."""
     region: str | None = None
-    """The bucket's region; by the usual settings of AWS, when left out."""
+    """The region of the bucket; by default from the AWS settings."""
     addressing_style: Literal["auto", "path", "virtual"] = "auto"
-    """Whether the bucket's name is in the path or in the host name."""
+    """Whether the bucket is named in the path (`path`) or in the host name (`virtual`)."""
     role_arn: str | None = None
-    """A role to take on, with the credentials that the usual settings of AWS give."""
+    """A role to assume with the credentials of the AWS settings."""
     part_size: Annotated[
         int, BeforeValidator(parse_size, json_schema_input_type=int | str), BeforeValidator(reject_bool)
     ] = 8 << 20
-    """How much is sent at once, in bytes; at least 5 MiB. More where a file would have over 10,000 such parts."""
+    """The size of the pieces of a multipart upload, 5 MiB to 5 GiB; larger where a file would have more than 10,000
+    pieces."""
     timeout: Annotated[float, Field(gt=0)] = 60
-    """Seconds to wait for a connection, and for the server to go on."""
+    """Seconds to wait for a connection and for an answer."""
 
     @field_validator("part_size")
     @classmethod
@@ -64,15 +66,14 @@ class S3(Section):
 
 
 class FileServer(Section):
-    """How parts are written to a server that knows files by name."""
+    """How parts are written to a server that stores files by name."""
 
     timeout: Annotated[float, Field(gt=0)] = 60
-    """Seconds to wait for a connection, and for the server to go on."""
+    """Seconds to wait for a connection and for an answer."""
     partial_suffix: str = ".partial"
-    """What names end in until all parts are published. Some servers act on any name: choose one that yours leaves.
-
-    With none at all, for servers that leave no other choice, parts are written under their final names at once.
-    """
+    """The suffix of file names until all parts are published. Some servers process any file: choose a suffix that
+    yours ignores. With an empty suffix, for servers that leave no other choice, parts are written under their final
+    names."""
 
     @field_validator("partial_suffix")
     @classmethod
@@ -86,24 +87,24 @@ class Ftp(FileServer):
     """How parts are written by FTP and FTPS."""
 
     passive: bool = True
-    """Whether the server says where data goes; if not, it connects back to this machine."""
+    """Whether to use passive mode; in active mode the server connects back to this machine."""
     tls_ca_file: Annotated[PathText | None, PathKey()] = None
-    """A file with the certificates to trust, in place of the system's."""
+    """A file with the certificates to trust; by default those of the system."""
     read_back: bool = True
-    """Whether a part sent by plain FTP, which notices no damage, is read again and compared."""
+    """Whether to read parts again and compare them: plain FTP does not detect damage."""
 
 
 class Sftp(FileServer):
     """How parts are written by SFTP."""
 
     key_file: Annotated[PathText | None, PathKey()] = None
-    """The private key; else those of the SSH agent, and then `~/.ssh/id_*`."""
+    """The private key; by default those of the SSH agent, then `~/.ssh/id_*`."""
     key_passphrase: str | None = None
     """The passphrase of the key, such as `${KEY_PASSPHRASE}`."""
     known_hosts: Annotated[PathText | None, PathKey()] = None
-    """The file of known host keys; `~/.ssh/known_hosts`, when left out."""
+    """The file of known host keys; by default `~/.ssh/known_hosts`."""
     host_key_fingerprint: str | None = None
-    """The host key to accept, as `ssh-keygen -l` shows it: `SHA256:…`. No file of known hosts is needed then."""
+    """The accepted host key as `ssh-keygen -l` shows it (`SHA256:…`); no file of known hosts is needed then."""
 
     @field_validator("host_key_fingerprint")
     @classmethod

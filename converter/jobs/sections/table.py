@@ -15,7 +15,7 @@ Format = Literal["csv", "tsv", "parquet", "ndjson", "arrow"]
 
 
 class Input(Section):
-    """Where the rows come from."""
+    """Where rows come from."""
 
     path: Annotated[
         tuple[_Path, ...],
@@ -25,17 +25,18 @@ class Input(Section):
     ]
     """A file, a list of files, a glob or a folder."""
     format: Format | None = None
-    """Guessed from the suffix when left out."""
+    """`csv`, `tsv`, `parquet`, `ndjson` or `arrow`; by default from the suffix. Text formats may be compressed by
+    gzip or zstd."""
     separator: str | None = None
-    """Between the fields of a text file, one ASCII character; guessed from the header when left out."""
+    """The separator of a text file: one ASCII character; by default detected in the header."""
     header: bool = True
-    """Whether the first row of a text file names the columns; if not, `columns` does."""
+    """Whether the first row of a text file names the columns; otherwise `columns` does."""
     columns: tuple[str, ...] = ()
-    """The names of the columns: of a text file without header; of NDJSON where a key comes late."""
+    """The names of the columns: of a text file without a header, or of keys that appear late in an NDJSON file."""
     encoding: str = "utf-8"
-    """Of text files. A byte order mark is recognized by itself."""
+    """The encoding of text files. A byte order mark is detected."""
     null_values: Annotated[tuple[str, ...], BeforeValidator(as_list, json_schema_input_type=str | tuple[str, ...])] = ()
-    """Texts that mean a missing value, such as `NULL` or `\\N`; an empty field always does."""
+    """Texts that mean a missing value, such as `["NULL", "\\\\N"]`; an empty field always is one."""
 
     @field_validator("separator")
     @classmethod

@@ -1,0 +1,182 @@
+"""Holds that every option, job key, rule and error code is documented once: in tables that are made from the code.
+
+`python -m tests.documented` fails where a table in the documentation is not the one that the code gives, or is missing;
+with `--write` it replaces the tables. In a page a table stands between `<!-- table: NAME … -->` and `<!-- end -->`.
+That every public function and class has a docstring is checked by ruff (D).
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import typer.main
+
+from converter import Job
+from converter.cli.app import app
+from converter.errors import CODES
+from converter.jobs.messages import all_keys
+from converter.spec import files, kinds, rules
+from converter.spec.ids import ID_TYPES
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+_TABLE = re.compile(r"(<!-- table: ([a-z]+) ?([^\n]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def pages() -> Iterator[tuple[Path, str, str]]:
+    """Yield each page with a table: its path, its text, and the text with the tables that the code gives."""
+    for path in PAGES:
+        text = path.read_text()
+        yield path, text, _TABLE.sub(lambda match: match[1] + TABLES[match[2]](match[3].split()) + match[4], text)
+
+
+def undocumented() -> list[str]:
+    """Return what is in no table, or in several."""
+    named = Counter(
+        f"{kind} {name}"
+        for path in PAGES
+        for _, kind, names, _ in _TABLE.findall(path.read_text())
+        for name in names.split() or [""]
+    )
+    wanted = {f"keys {key.partition('.')[0]}" for key in all_keys(Job)}
+    wanted |= {f"options {name}" for name in _commands()}
+    wanted |= {f"rules {name}" for name in _RULES} | {"codes "}
+    return sorted(name for name in wanted | set(named) if name not in wanted or named[name] != 1)
+
+
+def _table(head: str, rows: Iterable[tuple[str, ...]]) -> str:
+    """Return a table in Markdown; `head` are its titles, separated by bars."""
+    cells = [[cell.replace("\n", " ").replace("|", r"\|") for cell in row] for row in rows]
+    lines = [f"| {head} |", "|" + "---|" * (head.count("|") + 1), *(f"| {' | '.join(row)} |" for row in cells)]
+    return "\n".join(lines).replace("|  |", "| |") + "\n"
+
+
+def _keys(sections: Iterable[str]) -> str:
+    return _table(
+        "key | default | meaning",
+        (
+            (f"`{section}.{name}`", _default(of_key.get("default")), of_key["description"])
+            for section in sections
+            for name, of_key in _properties(section).items()
+        ),
+    )
+
+
+def _properties(section: str) -> dict[str, Any]:
+    schema = Job.model_json_schema()
+    (reference,) = re.findall(r"'#/\$defs/(\w+)'", str(schema["properties"][section]))
+    found = schema["$defs"][reference]["properties"]
+    assert isinstance(found, dict)
+    return found
+
+
+def _default(value: Any) -> str:
+    if value in (None, "", [], {}):
+        return ""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, int):
+        for unit, size in (("GB", 10**9), ("MB", 10**6), ("MiB", 2**20)):
+            if value % size == 0:
+                return f"`{value // size}{unit}`"
+    return f"`{value}`"
+
+
+def _commands() -> dict[str, Any]:
+    group: Any = typer.main.get_command(app)
+    return dict(group.commands)
+
+
+def _options(commands: Iterable[str]) -> str:
+    return _table(
+        "option | meaning",
+        (
+            (", ".join(f"`{name}`" for name in _names(parameter)), str(parameter.help))
+            for command in commands
+            for parameter in _commands()[command].params
+            if "--help" not in parameter.opts
+        ),
+    )
+
+
+def _names(parameter: Any) -> list[str]:
+    """Return the names of an option, the last one with its value."""
+    if parameter.param_type_name == "argument":
+        return [parameter.metavar]
+    value = "" if parameter.is_flag else f" {parameter.metavar}"
+    *short, long = sorted(parameter.opts, key=len)
+    return [*short, f"{long}{value}"]
+
+
+_ANY = next(iter(ID_TYPES.values()))._replace(describe="of the form of its type")
+_ALL_RULES: dict[str, rules.Rule | rules.IdRule | files.FileRule] = {
+    rule.name: rule
+    for rule in (
+        *(rule for type_ in ID_TYPES.values() for rule in rules.id_rules(type_)),
+        rules.id_wrong_form(_ANY),
+        *(rule for rule in vars(rules).values() if isinstance(rule, rules.Rule | rules.IdRule)),
+        *rules.line_rules(1),
+    )
+}
+_LATE = {rule.name for kind in kinds.FILE_KINDS.values() for rule in kind.late_rules} | set(rules.SOURCE_RULES)
+
+
+def _rejects(rule: Any) -> bool:
+    is_applied = isinstance(rule, rules.IdRule) or rule.applies is not None or rule.name in _LATE
+    return is_applied and not getattr(rule, "skips", False)
+
+
+_RULES: dict[str, list[Any]] = {
+    "rejected": [rule for rule in _ALL_RULES.values() if _rejects(rule)],
+    "skipped": [rule for rule in _ALL_RULES.values() if getattr(rule, "skips", False)],
+    "counted": [rule for rule in _ALL_RULES.values() if not _rejects(rule) and not getattr(rule, "skips", False)],
+    "files": list({rule.name: rule for rule in vars(files).values() if isinstance(rule, files.FileRule)}.values()),
+}
+
+
+def _rules(names: Iterable[str]) -> str:
+    return _table(
+        "rule | code | meaning | source",
+        (
+            (f"`{rule.name}`", rule.code, getattr(rule, "hint", "") or getattr(rule, "text", ""), _page(rule.page))
+            for name in names
+            for rule in _RULES[name]
+        ),
+    )
+
+
+def _page(page: str) -> str:
+    return "ours" if page == rules.OURS else page.rpartition("/")[2].removesuffix(".md")
+
+
+def _codes(_: Iterable[str]) -> str:
+    return _table("code | meaning", ((f"`{code}`", meaning) for code, meaning in CODES.items()))
+
+
+TABLES: dict[str, Callable[[Iterable[str]], str]] = {
+    "keys": _keys,
+    "options": _options,
+    "rules": _rules,
+    "codes": _codes,
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Check the tables, or write them; return an exit code."""
+    wrong = [f"documented not exactly once: {name}" for name in undocumented()]
+    for path, text, expected in pages():
+        if text != expected and arguments == ["--write"]:
+            path.write_text(expected)
+        elif text != expected:
+            wrong.append(f"{path.relative_to(ROOT)}: tables differ from the code; run `make tables`")
+    print("\n".join(wrong), end="\n" * bool(wrong))
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
