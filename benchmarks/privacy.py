@@ -19,7 +19,7 @@ import pyarrow as pa
 from benchmarks import published
 from benchmarks.table import table
 from benchmarks.workloads import SEED
-from converter.columns.privacy import numbers_are_ids, personal
+from converter.columns.privacy import numbers_are_ids, personal_kind
 from converter.spec.rules import PERSONAL
 
 SURVEYED = 1000
@@ -126,7 +126,7 @@ def measured(name: str, texts: pl.Series, *, cards: bool | None = None) -> Findi
     if cards is None:
         cards = not numbers_are_ids(texts.head(SURVEYED))
     found, times = 0, []
-    judgment = personal(pl.col("text"), cards=cards)
+    judgment = personal_kind(pl.col("text"), cards=cards)
     for batch in texts.to_frame("text").iter_slices(_BATCH):
         started = time.process_time()
         judged = batch.select(judgment).to_series()
@@ -137,7 +137,7 @@ def measured(name: str, texts: pl.Series, *, cards: bool | None = None) -> Findi
 
 def kinds(texts: Iterable[str]) -> list[str | None]:
     """Return what kind of personal data each text is."""
-    places = pl.DataFrame({"text": list(texts)}).select(personal(pl.col("text"))).to_series()
+    places = pl.DataFrame({"text": list(texts)}).select(personal_kind(pl.col("text"))).to_series()
     return [None if place is None else PERSONAL[place] for place in places]
 
 

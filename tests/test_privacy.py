@@ -17,7 +17,16 @@ from hypothesis import strategies as st
 
 from benchmarks import privacy as measured
 from benchmarks import published
-from converter.columns.privacy import accounts, are_personal, cards, mask, numbers_are_ids, personal, phones, values
+from converter.columns.privacy import (
+    accounts,
+    are_personal,
+    cards,
+    mask,
+    numbers_are_ids,
+    personal_kind,
+    phones,
+    values,
+)
 from converter.spec.ids import TRIMMED
 from converter.spec.rules import PERSONAL
 
@@ -27,7 +36,7 @@ DOCS = (Path(__file__).parent.parent / "docs" / "privacy.md").read_text()
 def kinds(texts: list[str | None], *, bare_cards: bool = True) -> list[str | None]:
     """What kind of personal data each text is, as the expression says it."""
     frame = pl.DataFrame({"text": texts}, schema={"text": pl.String})
-    found = frame.select(personal(pl.col("text"), cards=bare_cards)).to_series()
+    found = frame.select(personal_kind(pl.col("text"), cards=bare_cards)).to_series()
     assert found.dtype == pl.UInt8
     return [None if place is None else PERSONAL[place] for place in found]
 
@@ -106,17 +115,17 @@ def test_a_batch_keeps_its_rows_nulls_and_name() -> None:
     assert kinds(texts) == [None, None, "email", None, "card", None, "ip", None]
     assert kinds([]) == []
     assert kinds([None, None]) == [None, None]
-    frame = pl.DataFrame({"a": texts, "b": "C-1"}).with_columns(personal(pl.col("a")), personal(pl.col("b")))
+    frame = pl.DataFrame({"a": texts, "b": "C-1"}).with_columns(personal_kind(pl.col("a")), personal_kind(pl.col("b")))
     assert frame.schema == {"a": pl.UInt8, "b": pl.UInt8}
     assert frame["b"].null_count() == len(texts)
-    sliced = pl.DataFrame({"a": texts}).slice(2, 3).select(personal(pl.col("a"))).to_series()
+    sliced = pl.DataFrame({"a": texts}).slice(2, 3).select(personal_kind(pl.col("a"))).to_series()
     assert sliced.to_list() == [0, None, 2]
-    assert pl.select(personal(pl.lit("joe@example.com"))).item() == 0
+    assert pl.select(personal_kind(pl.lit("joe@example.com"))).item() == 0
 
 
 def test_the_streaming_engine_finds_the_same() -> None:
     texts = EXAMPLES * 500
-    frame = pl.LazyFrame({"text": texts}).select(personal(pl.col("text")))
+    frame = pl.LazyFrame({"text": texts}).select(personal_kind(pl.col("text")))
     places = frame.collect(engine="streaming").to_series()
     assert [None if place is None else PERSONAL[place] for place in places] == kinds(list(texts))
 
@@ -157,10 +166,10 @@ TEXTS = st.one_of(
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(TEXTS, max_size=8), st.booleans())
-def test_the_sift_loses_nothing_and_a_text_is_judged_by_itself(texts: list[str], bare_cards: bool) -> None:
+def test_every_personal_text_is_suspect_and_checked_alone(texts: list[str], bare_cards: bool) -> None:
     stripped = pl.Series(texts, dtype=pl.String).str.strip_chars(TRIMMED)
     expected: list[str | None] = [None] * len(texts)
-    for what, judge in zip(PERSONAL, values._judges(bare_cards=bare_cards), strict=True):
+    for what, judge in zip(PERSONAL, values._detectors(bare_cards=bare_cards), strict=True):
         for place, found in enumerate(judge(stripped)):
             expected[place] = expected[place] or (what if found else None)
     assert kinds(list(texts), bare_cards=bare_cards) == expected

@@ -1,4 +1,4 @@
-"""Columns are told by their names: what a name says of persons, in seven languages, and what it does not."""
+"""Columns are recognized by their names, in seven languages, and other columns are not."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converter.columns.privacy import columns, named_personal
+from converter.columns.privacy import columns, personal_by_name
 
 PERSONAL_COLUMNS = {
     "a first name": [
@@ -29,7 +29,7 @@ PERSONAL_COLUMNS = {
         "email", "Email", "E-Mail", "e_mail", "eMail", "EMAIL_ADDRESS", "emailAddress", "customeremail", "email_1",
         "email2", "email_primary", "primary_email", "loyalty_email", "E-Mail-Adresse", "mail", "correo_electronico",
         "correo electrónico", "adresse_email", "courriel", "customer_email_address", "verified_email",
-        "phone_or_email",
+        "phone_or_email", "email_normalised",
     ],
     "a phone number": [
         "phone", "phone_number", "phoneNumber", "Phone No.", "home_phone", "phone_home", "work_phone_2", "mobile",
@@ -81,6 +81,7 @@ OTHER_COLUMNS = [
     "emailOptIn", "emailoptin", "has_email", "hasEmail", "hasemail", "is_email_valid", "email_domain",
     "emailDomain", "email_provider", "email_verified", "email_flag", "email_frequency", "email_open_rate",
     "emails_sent", "number_of_emails", "num_emails", "hashed_email", "email_sha256", "emailHash", "email_md5",
+    "anonymised_email", "pseudonymized_phone", "pseudonymised_email_address",
     "md5_email", "newsletter_mail", "direct_mail", "mailing_frequency", "mailing_list", "subscribed_email",
     "opt_in_phone", "no_email", "contact_by_phone", "phone_type", "phoneType", "phone_brand", "phone_model",
     "phone_country_code", "phone_area_code", "has_phone", "number_of_phones", "smartphone", "smart_phone",
@@ -97,12 +98,12 @@ OTHER_COLUMNS = [
 
 @pytest.mark.parametrize("what, name", [(what, name) for what, names in PERSONAL_COLUMNS.items() for name in names])
 def test_a_name_says_what_it_holds(what: str, name: str) -> None:
-    assert named_personal(name) == what
+    assert personal_by_name(name) == what
 
 
 @pytest.mark.parametrize("name", OTHER_COLUMNS)
 def test_other_names_say_nothing(name: str) -> None:
-    assert named_personal(name) is None
+    assert personal_by_name(name) is None
 
 
 def test_the_tables_are_large_and_even() -> None:
@@ -116,16 +117,16 @@ def test_the_tables_are_large_and_even() -> None:
 )
 def test_what_is_only_about_it_says_nothing(change: str, what: str, names: list[str]) -> None:
     for name in names:
-        assert named_personal(change.format(name)) is None, name
+        assert personal_by_name(change.format(name)) is None, name
 
 
 @pytest.mark.parametrize("names", PERSONAL_COLUMNS.values())
 def test_capitals_spaces_and_hyphens_change_nothing(names: list[str]) -> None:
     for name in names:
-        what = named_personal(name)
+        what = personal_by_name(name)
         words = columns._words(name)
-        assert {named_personal(mark.join(words)) for mark in ("_", "-", " ", ".")} == {what}, name
-        assert named_personal("_".join(words).upper()) == what, name
+        assert {personal_by_name(mark.join(words)) for mark in ("_", "-", " ", ".")} == {what}, name
+        assert personal_by_name("_".join(words).upper()) == what, name
 
 
 def test_every_kind_is_named_in_words() -> None:
@@ -135,14 +136,14 @@ def test_every_kind_is_named_in_words() -> None:
 def test_every_phrase_of_a_kind_says_it() -> None:
     for words, phrase in columns._PHRASES.items():
         if phrase.what not in (columns._NO_KIND, columns._CHANGE):
-            assert named_personal("_".join(words)) is not None, words
+            assert personal_by_name("_".join(words)) is not None, words
 
 
 @given(st.text(max_size=80))
-def test_any_name_is_judged(name: str) -> None:
-    assert named_personal(name) in {None, *PERSONAL_COLUMNS}
+def test_any_name_has_a_result(name: str) -> None:
+    assert personal_by_name(name) in {None, *PERSONAL_COLUMNS}
 
 
 @pytest.mark.parametrize("name", ["nono" * 5000, "mail" * 5000, "_" * 100_000, "é" * 50_000, "aA" * 20_000])
-def test_a_long_name_is_judged_in_no_time(name: str) -> None:
-    assert named_personal(name) is None
+def test_a_long_name_takes_no_time(name: str) -> None:
+    assert personal_by_name(name) is None

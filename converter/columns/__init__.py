@@ -5,5 +5,5 @@ text form; `percent` encodes and decodes; `normalize` brings IDs into the form t
 finds personal data.
 
 To add a step on IDs, yield it in `normalize._steps`. To add a kind of personal data, name it in `spec.rules.PERSONAL`
-and add its judge to `privacy.values._judges`.
+and add its judge to `privacy.values._detectors`.
 """

@@ -27,7 +27,7 @@ import numpy.typing as npt
 import polars as pl
 
 from converter.columns.normalize import check_hashing, normalize_id, null_if_empty, recognize_type, steps_of
-from converter.columns.privacy import mask, numbers_are_ids, personal
+from converter.columns.privacy import mask, numbers_are_ids, personal_kind
 from converter.columns.text import as_text, check_id_type
 from converter.commands.candidates import as_it_is, candidates, settings_of
 from converter.errors import ColumnError, ConverterError, EmptyInputError, Finding
@@ -419,7 +419,7 @@ def _made(ids: pl.DataFrame, number: int, id_: Id) -> pl.DataFrame:
 
 def _accepted(made: pl.DataFrame, type_: str, *, cards: bool) -> pl.Series:
     """Say which normalized IDs no rule on IDs of a data file rejects."""
-    judged = made.select(id0="id").with_columns(personal0=personal(pl.col("id0"), cards=cards))
+    judged = made.select(id0="id").with_columns(personal0=personal_kind(pl.col("id0"), cards=cards))
     return judged.select(rules.first_reason(rules.id_rules(ID_TYPES[type_])).is_null()).to_series()
 
 

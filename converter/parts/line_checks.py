@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from converter.columns.privacy import personal
+from converter.columns.privacy import personal_kind
 from converter.parts.reader import InboundText
 from converter.spec.files import (
     BLANK,
@@ -244,7 +244,7 @@ class LineChecker:
             return
         ids = _texts_between(lines.array, starts[suspects], stops[suspects])
         for rule, file_rule in ID_RULES:
-            rejects = rule.rejects(pl.col("id"), personal(pl.col("id")))
+            rejects = rule.rejects(pl.col("id"), personal_kind(pl.col("id")))
             # Without the white space around it as well: it must hide nothing, and it may be forbidden itself.
             broken = [
                 each.to_frame("id").select(rejects.fill_null(value=False)).to_series()

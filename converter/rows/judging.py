@@ -70,7 +70,10 @@ class Judging:
             [*signals.columns, *(null_if_empty(id_).alias(f"id{number}") for number, id_ in enumerate(self.ids))],
             [
                 *signals.derived,
-                *(privacy.personal(id_, cards=cards).alias(f"personal{number}") for number, id_ in enumerate(self.ids)),
+                *(
+                    privacy.personal_kind(id_, cards=cards).alias(f"personal{number}")
+                    for number, id_ in enumerate(self.ids)
+                ),
             ],
             *([mixed[:1]] if mixed else []),
             [

@@ -21,7 +21,7 @@ def check_signals(job: Job) -> None:
 
 
 def _check_constant(key: str, value: str | None) -> None:
-    if pl.DataFrame({"value": [value]}).select(privacy.personal(pl.col("value"))).item() is not None:
+    if pl.DataFrame({"value": [value]}).select(privacy.personal_kind(pl.col("value"))).item() is not None:
         raise JobError(
             "E-PERSONAL-CONSTANT",
             f"The value of the constant signal '{redact(key)}' is personal data, which must not be sent (I3).",
@@ -31,7 +31,7 @@ def _check_constant(key: str, value: str | None) -> None:
 
 def _check_names(key: str, column: str) -> None:
     for name in (column, key):
-        if what := privacy.named_personal(name):
+        if what := privacy.personal_by_name(name):
             raise JobError(
                 "E-PERSONAL-COLUMN",
                 f"The column '{redact(column)}' seems to hold {what}, by the name '{redact(name)}', which must not be "

@@ -1,16 +1,16 @@
-"""What is personal, and how it is masked, wherever a row is shown.
+"""Personal data: how it is recognized, and how rows are masked.
 
-- `values`: texts that are personal data by what they look like;
-- `columns`: columns that hold personal data by what they are called;
-- `masks`: what is left of a text where a row is shown.
+- `values` recognizes texts by their form, with one module for each kind that needs check digits or numbering plans;
+- `columns` recognizes columns by their names;
+- `masks` masks texts in rejects and previews.
 
-`docs/privacy.md` says what is found, and how often.
+`docs/privacy.md` says what is recognized, and how often IDs are mistaken for it.
 """
 
 from __future__ import annotations
 
-from converter.columns.privacy.columns import named_personal
+from converter.columns.privacy.columns import personal_by_name
 from converter.columns.privacy.masks import mask
-from converter.columns.privacy.values import are_personal, numbers_are_ids, personal
+from converter.columns.privacy.values import are_personal, numbers_are_ids, personal_kind
 
-__all__ = ["are_personal", "mask", "named_personal", "numbers_are_ids", "personal"]
+__all__ = ["are_personal", "mask", "numbers_are_ids", "personal_by_name", "personal_kind"]

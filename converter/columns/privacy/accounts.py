@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from converter.columns.privacy.forms import Truths, as_bytes, of_form
+from converter.columns.privacy.forms import Booleans, as_bytes, detect_in
 
 REGISTERED = {
     15: "NO",
@@ -36,7 +36,7 @@ UNREGISTERED = {
     27: "BF CF CG CM GA GQ KM MG TD",
     28: "BJ CI MA ML NE SN TG",
 }
-"""Countries that use IBANs all the same, by the length of theirs."""
+"""Countries that use IBANs without being in the registry, by the length of their IBANs."""
 
 LONGEST = 34
 
@@ -44,8 +44,8 @@ _COUNTRIES = {
     length: [*REGISTERED.get(length, "").split(), *UNREGISTERED.get(length, "").split()]
     for length in sorted({*REGISTERED, *UNREGISTERED})
 }
-_CHECK_DIGITS = "(?:0[2-9]|[1-8][0-9]|9[0-8])"  # 98 less a rest of division by 97
-_FORM = "|".join(
+_CHECK_DIGITS = "(?:0[2-9]|[1-8][0-9]|9[0-8])"  # 98 minus a remainder of division by 97
+_PATTERN = "|".join(
     f"(?:{'|'.join(countries)}){_CHECK_DIGITS}[0-9A-Z]{{{length - 4}}}" for length, countries in _COUNTRIES.items()
 )
 
@@ -53,7 +53,7 @@ SPACED = (
     f"(?i:{'|'.join(country for countries in _COUNTRIES.values() for country in countries)})"
     f"(?: ?[0-9]){{2}}(?: ?[0-9A-Za-z]){{{min(_COUNTRIES) - 4},{max(_COUNTRIES) - 4}}}"
 )
-"""What could be an IBAN, as it is stored and as it is printed, in small letters too."""
+"""Texts that could be an IBAN, as it is stored or printed, in lower case too."""
 
 _VALUES = np.zeros(256, np.uint32)
 _FACTORS = np.full(256, 10, np.uint32)
@@ -63,19 +63,21 @@ for _value in range(36):
     _FACTORS[_character] = 10 if _value < 10 else 100
 
 
-def are_accounts(texts: pl.Series) -> Truths:
-    """Say which texts are IBANs of a known country, of its length and with their check digits. They are `SPACED`."""
-    return of_form(texts.str.replace_all(" ", "", literal=True).str.to_uppercase(), f"^(?:{_FORM})$", have_check_digits)
+def are_accounts(texts: pl.Series) -> Booleans:
+    """Return which texts are IBANs of a known country, of its length and with valid check digits. All are `SPACED`."""
+    return detect_in(
+        texts.str.replace_all(" ", "", literal=True).str.to_uppercase(), f"^(?:{_PATTERN})$", have_check_digits
+    )
 
 
-def have_check_digits(numbers: pl.Series) -> Truths:
-    """Say which numbers (String of 5 to 34 digits and capitals) leave 1 when divided by 97 (ISO 7064, MOD 97-10).
+def have_check_digits(numbers: pl.Series) -> Booleans:
+    """Return which numbers (String of 5 to 34 digits and capitals) leave 1 when divided by 97 (ISO 7064, MOD 97-10).
 
     The first four characters count as the last, and letters as 10 to 35.
     """
     characters = as_bytes(numbers.str.slice(4) + numbers.str.head(4), LONGEST)
-    rest = np.zeros(len(numbers), np.uint32)
+    remainder = np.zeros(len(numbers), np.uint32)
     for column in characters.T:
-        rest = (rest * _FACTORS[column] + _VALUES[column]) % 97
-    found: Truths = rest == 1
-    return found
+        remainder = (remainder * _FACTORS[column] + _VALUES[column]) % 97
+    valid: Booleans = remainder == 1
+    return valid

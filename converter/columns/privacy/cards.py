@@ -1,8 +1,7 @@
-"""Numbers of payment cards: who issues them, how long they are, and their check digit (ISO/IEC 7812).
+"""Numbers of payment cards: their issuers, their lengths, and their check digit (ISO/IEC 7812).
 
-What cards begin with and how long they are is taken from the schemes' public pages and from the numbers that they and
-payment processors publish for tests. Ranges overlap, since schemes share cards; a number that one of them could have
-issued is a card.
+Prefixes and lengths are taken from the schemes' public pages and from the test numbers that they and payment processors
+publish. Ranges overlap, since schemes share cards; a number that any scheme could have issued counts as a card.
 """
 
 from __future__ import annotations
@@ -13,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from converter.columns.privacy.forms import Truths, as_bytes
+from converter.columns.privacy.forms import Booleans, as_bytes
 
 SHORTEST, LONGEST = 13, 19
-"""Digits of a card."""
+"""How many digits cards have."""
 
 _SIXTEEN_AND_MORE = (16, 17, 18, 19)
 _ALL = tuple(range(SHORTEST, LONGEST + 1))
@@ -41,15 +40,15 @@ ISSUERS: dict[str, tuple[str, tuple[int, ...]]] = {
     "UnionPay": ("62 81", _SIXTEEN_AND_MORE),
     "Visa": ("4", (13, 16, 18, 19)),
 }
-"""What the cards of a scheme begin with, as numbers and ranges of up to six digits, and how many digits they have."""
+"""The prefixes of each scheme, as numbers and ranges of up to six digits, and how many digits its cards have."""
 
-_FIRST_DIGITS = "".join(sorted({begin[0] for begins, _ in ISSUERS.values() for begin in begins.split()}))
+_FIRST_DIGITS = "".join(sorted({prefix[0] for prefixes, _ in ISSUERS.values() for prefix in prefixes.split()}))
 
 BARE = f"[{_FIRST_DIGITS}][0-9]{{{SHORTEST - 1},{LONGEST - 1}}}"
-"""Digits alone that could be a card."""
+"""Digits without separators that could be a card."""
 
-# As they are printed and typed: in fours; American Express and Diners Club 4-6-5 and 4-6-4; long ones 6-13, and short
-# ones 4-3-3-3. Other groups are those of other numbers.
+# As cards are printed and typed: in fours; American Express and Diners Club as 4-6-5 and 4-6-4; 19 digits also as 6-13,
+# and 13 digits as 4-3-3-3. Other groups are used by other numbers.
 _GROUPS = (
     "[0-9]{4}_[0-9]{4}_[0-9]{4}(?:_[0-9]{4})?(?:_?[0-9]{1,3})?",
     "[0-9]{4}_[0-9]{6}_[0-9]{4,5}",
@@ -57,48 +56,48 @@ _GROUPS = (
     "[0-9]{4}_[0-9]{3}_[0-9]{3}_[0-9]{3}",
 )
 GROUPED = "|".join(group.replace("_", separator) for separator in " -" for group in _GROUPS)
-"""Digits in the groups of cards, with a space or a hyphen between them, always the same."""
+"""Digits in the groups of cards, separated by spaces or by hyphens throughout."""
 
-_BEGIN = 6  # digits that tell the issuer
-_DOUBLED = np.array([0, 2, 4, 6, 8, 1, 3, 5, 7, 9], np.uint8)  # twice a digit, its digits added up
+_PREFIX = 6  # digits that identify the issuer
+_DOUBLED = np.array([0, 2, 4, 6, 8, 1, 3, 5, 7, 9], np.uint8)  # the digit sum of twice a digit
 
 
-def are_cards(texts: pl.Series) -> Truths:
-    """Say which texts are numbers of payment cards. They are `BARE` or `GROUPED`, and nothing else."""
+def are_cards(texts: pl.Series) -> Booleans:
+    """Return which texts are numbers of payment cards. All are `BARE` or `GROUPED`."""
     numbers = texts.str.replace_all("[ -]", "")
-    found = _are_issued(numbers)
-    if found.any():
-        found[found] = has_check_digit(numbers.filter(pl.Series(found)))
-    return found
+    cards = _are_issued(numbers)
+    if cards.any():
+        cards[cards] = has_check_digit(numbers.filter(pl.Series(cards)))
+    return cards
 
 
-def has_check_digit(numbers: pl.Series) -> Truths:
-    """Say which numbers (String of up to 19 digits) end in their check digit (Luhn, ISO/IEC 7812-1, annex B)."""
+def has_check_digit(numbers: pl.Series) -> Booleans:
+    """Return which numbers (String of up to 19 digits) end in their check digit (Luhn, ISO/IEC 7812-1, annex B)."""
     digits = as_bytes(numbers, LONGEST) - np.uint8(ord("0"))
     # From the right: the first digit counts as it is, the second twice, and so on. No sum exceeds 171.
     single = digits[:, ::-2].sum(axis=1, dtype=np.uint8)
     twice = _DOUBLED[digits[:, -2::-2]].sum(axis=1, dtype=np.uint8)
-    found: Truths = (single + twice) % 10 == 0
-    return found
+    valid: Booleans = (single + twice) % 10 == 0
+    return valid
 
 
-def _are_issued(numbers: pl.Series) -> Truths:
-    """Say which numbers begin as the cards of an issuer do that are so long."""
-    begin = numbers.str.head(_BEGIN).cast(pl.UInt32).to_numpy()
+def _are_issued(numbers: pl.Series) -> Booleans:
+    """Return which numbers have the prefix and the length of an issuer's cards."""
+    prefix = numbers.str.head(_PREFIX).cast(pl.UInt32).to_numpy()
     length = numbers.str.len_bytes().to_numpy()
-    known = (length >= SHORTEST) & (length <= LONGEST)
-    place = np.where(known, length - np.uint32(SHORTEST), 0)
-    found: Truths = known & ((_issued()[begin] >> place) & 1 == 1)
-    return found
+    fits = (length >= SHORTEST) & (length <= LONGEST)
+    bit = np.where(fits, length - np.uint32(SHORTEST), 0)
+    issued: Booleans = fits & ((_issued()[prefix] >> bit) & 1 == 1)
+    return issued
 
 
 @functools.cache
 def _issued() -> npt.NDArray[np.uint8]:
     """Return the lengths of cards by their first six digits: bit 0 for 13 digits, bit 6 for 19."""
-    issued = np.zeros(10**_BEGIN, np.uint8)
-    for begins, lengths in ISSUERS.values():
+    issued = np.zeros(10**_PREFIX, np.uint8)
+    for prefixes, lengths in ISSUERS.values():
         bits = np.uint8(sum(1 << (length - SHORTEST) for length in lengths))
-        for begin in begins.split():
-            first, _, last = begin.partition("-")
-            issued[int(first.ljust(_BEGIN, "0")) : int((last or first).ljust(_BEGIN, "9")) + 1] |= bits
+        for prefix in prefixes.split():
+            first, _, last = prefix.partition("-")
+            issued[int(first.ljust(_PREFIX, "0")) : int((last or first).ljust(_PREFIX, "9")) + 1] |= bits
     return issued

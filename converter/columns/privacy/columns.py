@@ -1,13 +1,12 @@
-"""Columns that hold personal data, by what they are called in seven languages.
+"""Columns that hold personal data, by their names in seven languages.
 
-They are English, German, French, Spanish, Italian, Dutch and Portuguese.
-A name is taken apart into words, whatever holds them together: `home_phone`, `homePhone`, `HOME-PHONE` and `homephone`
-are the same two words, and `Straße` and `strasse` the same one. Words that are put together are taken apart where all
-of them are known here.
+The languages are English, German, French, Spanish, Italian, Dutch and Portuguese. A name is split into words:
+`home_phone`, `homePhone`, `HOME-PHONE` and `homephone` are the same two words, and `Straße` and `strasse` the same one.
+A compound word is split where all of its words are known here.
 
-Then phrases of the table are looked for, the longest first. What comes behind one must be known not to change what it
-is about: `email_1` and `phone_home` are an address and a number, `email_frequency` and `phone_brand` are not. Before it
-may stand anything but a word that does change it: `has_email`, `hashed_email`.
+Then the words are searched for the phrases of the table, the longest first. Words after a phrase must be known not to
+change its meaning: `email_1` and `phone_home` are an address and a number, `email_frequency` and `phone_brand` are not.
+Before it may be any word except one that changes its meaning: `has_email`, `hashed_email`.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ _LONGEST_WORD = 60
 
 
 class _Kind(NamedTuple):
-    """A kind of personal data: what it is, as a message says it, and the phrases that name it, with commas between.
+    """A kind of personal data: its name in messages, and the phrases that mean it, separated by commas.
 
-    Phrases after `ALONE` name it only at the start, or behind a word for a person: `name`, `customer_name`, but not
+    Phrases after `ALONE` mean it only at the start, or after a word for a person: `name`, `customer_name`, but not
     `product_name`.
     """
 
@@ -33,7 +32,7 @@ class _Kind(NamedTuple):
 
 _ALONE = "ALONE:"
 
-# Letters stand without their accents, and umlauts as one letter and as two: `fuhrerschein`, `fuehrerschein`.
+# Letters are without accents, and umlauts both as one letter and as two: `fuhrerschein`, `fuehrerschein`.
 _KINDS = (
     _Kind(
         "an e-mail address",
@@ -132,29 +131,29 @@ _PERSONS = (
     "utilisateur abonne destinataire titulaire cliente usuario contacto titular destinatario contatto utente "
     "klant klanten gebruiker contato utilizador"
 )
-"""Words for a person, and for what a person gives."""
+"""Words for a person, and for addresses that a person gives."""
 
 _KEEPING = (
     "number no nr num nummer numero address addr adresse adres line zeile ligne linea linha regel primary secondary "
     "main home work office private privat prive mobile cell alternate alternative alt other first last full "
-    "complete preferred default raw plain clean cleaned clear cleartext plaintext normalized normalized lower "
+    "complete preferred default raw plain clean cleaned clear cleartext plaintext normalized normalised lower "
     "lowercase upper uppercase lc uc trimmed formatted value text string field col column new old current latest "
     "previous original name nm nom nombre nome naam postal postale electronica portable movil "
     "geschaftlich geschaeftlich dienstlich professionnel personnel domicile trabajo casa trabalho lavoro "
     "ufficio fixe fijo fixo fisso principal principale "
     "and or und oder et ou y en e o of the to de del della di da do du des la le el van von der die das d l s"
 )
-"""Words behind a phrase that leave it what it is; so do numbers."""
+"""Words that keep the meaning of a phrase before them; so do numbers."""
 
 _CHANGING = (
     "has, is, was, no email, no mail, no phone, number of, num email, num phone, nb, count, total, sum, anzahl, "
-    "cantidad, quantite, quantidade, aantal, hash, hashed, sha, md, crc, encrypted, masked, anonymized, anonymized, "
-    "pseudonymized, pseudonymized, token, tokenized, opt, optin, optout, allow, allows, allowed, accept, accepts, "
+    "cantidad, quantite, quantidade, aantal, hash, hashed, sha, md, crc, encrypted, masked, anonymized, anonymised, "
+    "pseudonymized, pseudonymised, token, tokenized, opt, optin, optout, allow, allows, allowed, accept, accepts, "
     "consent, permission, newsletter, subscribed, unsubscribed, subscribes, prefers, sent, opened, clicked, open, "
     "click, bounced, received, responded, domain, type, typ, tipo, kind, art, country, land, pays, pais, channel, "
     "campaign, marketing, direct, by, via, per, since, days, smart"
 )
-"""Words that make a phrase behind or before them something else."""
+"""Words that change the meaning of a phrase after or before them."""
 
 _HARMLESS = (
     "email client, voice mail, mac address, web address, site address, page address, wallet address, "
@@ -163,7 +162,7 @@ _HARMLESS = (
     "library card, customer card, kunden karten, carte de fidelite, carte fidelite, tarjeta de fidelidad, "
     "carta fedelta, cartao fidelidade, sim card"
 )
-"""Phrases that are something else, although they hold words of the table."""
+"""Phrases that are no personal data, although they contain words of the table."""
 
 _NO_KIND, _CHANGE = "", "changing"
 _OF_PERSONS = frozenset(_PERSONS.split())
@@ -171,42 +170,42 @@ _KEPT = _OF_PERSONS | frozenset(_KEEPING.split())
 
 
 class _Phrase(NamedTuple):
-    """What a phrase says: a kind of personal data, by what it is and its place in the table; or that it is none."""
+    """The meaning of a phrase: a kind of personal data, by its name and its index in the table; or none."""
 
     what: str
-    place: int = 0
+    kind: int = 0
     alone: bool = False
 
 
-def named_personal(column: str) -> str | None:
-    """Return what personal data a column holds by its name, such as `an e-mail address`; None where it says nothing.
+def personal_by_name(column: str) -> str | None:
+    """Return what personal data a column holds by its name, such as `an e-mail address`; `None` where it names none.
 
-    The name may be of any length and hold anything: it is not shown, and what is not known in it counts as said above.
+    The name may be any text of any length.
     """
-    found: list[_Phrase] = []
+    phrases: list[_Phrase] = []
     before = ""
     words = _words(column)
     at = 0
     while at < len(words):
         length, phrase = _phrase_at(words, at, before)
         if phrase is None:
-            if found and not (words[at] in _KEPT or words[at].isdigit()):
+            if phrases and not (words[at] in _KEPT or words[at].isdigit()):
                 return None
             before = words[at]
             at += 1
             continue
-        if phrase.what == _CHANGE or (found and phrase.what == _NO_KIND):
+        if phrase.what == _CHANGE or (phrases and phrase.what == _NO_KIND):
             return None
         if phrase.what != _NO_KIND:
-            found.append(phrase)
+            phrases.append(phrase)
         before = words[at + length - 1]
         at += length
-    # `email_address` is that of an e-mail, though `address` alone is where somebody lives.
-    return min(found, key=lambda phrase: phrase.place).what if found else None
+    # `email_address` is an e-mail address, though `address` alone is a postal one.
+    return min(phrases, key=lambda phrase: phrase.kind).what if phrases else None
 
 
 def _phrase_at(words: list[str], at: int, before: str) -> tuple[int, _Phrase | None]:
-    """Return the longest phrase that begins with a word, and how many words it has; `before` is the word before it."""
+    """Return how many words the longest phrase at an index has, and the phrase; `before` is the word before it."""
     for length in range(min(_LONGEST_PHRASE, len(words) - at), 0, -1):
         phrase = _PHRASES.get(tuple(words[at : at + length]))
         if phrase and not (phrase.alone and before and before not in _OF_PERSONS):
@@ -215,16 +214,16 @@ def _phrase_at(words: list[str], at: int, before: str) -> tuple[int, _Phrase | N
 
 
 def _words(column: str) -> list[str]:
-    """Return the words of a name, in small letters without accents."""
+    """Return the words of a name, in lower case without accents."""
     plain = unicodedata.normalize("NFKD", column.replace("ß", "ss").replace("ẞ", "SS"))
     plain = "".join(mark for mark in plain if not unicodedata.combining(mark) and mark not in "'’´`")
-    found = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_]", plain)
-    return [word for each in found for word in _parted(each.lower()) or (each.lower(),)]
+    parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_]", plain)
+    return [word for part in parts for word in _split(part.lower()) or (part.lower(),)]
 
 
 @functools.lru_cache(4096)
-def _parted(word: str) -> tuple[str, ...] | None:
-    """Return the known words of which a word is put together, the longest first; None where it is not."""
+def _split(word: str) -> tuple[str, ...] | None:
+    """Split a compound word into known words, the longest first; return `None` where it is not one."""
     if word in _KNOWN:
         return (word,)
     for ending in ("s", "es"):
@@ -234,20 +233,20 @@ def _parted(word: str) -> tuple[str, ...] | None:
     if len(word) > _LONGEST_WORD:
         return None
     for length in range(len(word) - 2, 1, -1):
-        if word[:length] in _KNOWN and (rest := _parted(word[length:])):
+        if word[:length] in _KNOWN and (rest := _split(word[length:])):
             return (word[:length], *rest)
     return None
 
 
 def _table() -> dict[tuple[str, ...], _Phrase]:
-    """Return what the phrases say, by their words."""
+    """Return the meanings of all phrases, by their words."""
     phrases = {tuple(each.split()): _Phrase(_NO_KIND) for each in _HARMLESS.split(", ")}
     phrases |= {tuple(each.split()): _Phrase(_CHANGE) for each in _CHANGING.split(", ")}
-    for place, kind in enumerate(_KINDS):
+    for number, kind in enumerate(_KINDS):
         anywhere, _, alone = kind.phrases.partition(_ALONE)
         for listed, is_alone in ((anywhere, False), (alone, True)):
             for each in filter(None, (phrase.strip() for phrase in listed.split(","))):
-                phrases[tuple(each.split())] = _Phrase(kind.what, place, is_alone)
+                phrases[tuple(each.split())] = _Phrase(kind.what, number, is_alone)
     return phrases
 
 

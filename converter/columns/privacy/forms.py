@@ -1,6 +1,7 @@
-"""Forms of texts, as regular expressions (Rust syntax), and what the modules that judge texts share.
+"""What the modules that recognize personal data share. Patterns are regular expressions in Rust syntax.
 
-A judge takes texts (String, without nulls and without white space around them), and says of each whether it is one.
+A detector takes texts (String, without nulls and without surrounding white space), and returns for each whether it is
+personal data of its kind.
 """
 
 from __future__ import annotations
@@ -11,28 +12,28 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-Truths = npt.NDArray[np.bool_]
-Judge = Callable[[pl.Series], Truths]
+Booleans = npt.NDArray[np.bool_]
+Detector = Callable[[pl.Series], Booleans]
 
 AT_SIGNS = "@\N{FULLWIDTH COMMERCIAL AT}\N{SMALL COMMERCIAL AT}"
-"""What stands for `@` in an e-mail address."""
+"""Characters that are used as `@` in e-mail addresses."""
 
 
-def contain(texts: pl.Series, form: str) -> Truths:
-    """Say which texts hold a form."""
-    return texts.str.contains(form).to_numpy()
+def contain(texts: pl.Series, pattern: str) -> Booleans:
+    """Return which texts contain a pattern."""
+    return texts.str.contains(pattern).to_numpy()
 
 
-def of_form(texts: pl.Series, form: str, judge: Judge) -> Truths:
-    """Say which texts hold a form and pass a judge, who sees no others."""
-    fits = texts.str.contains(form)
-    found = fits.to_numpy(writable=True)
-    if found.any():
-        found[found] = judge(texts.filter(fits))
-    return found
+def detect_in(texts: pl.Series, pattern: str, detector: Detector) -> Booleans:
+    """Return which texts contain a pattern and are detected; the detector gets only texts with the pattern."""
+    candidates = texts.str.contains(pattern)
+    detected = candidates.to_numpy(writable=True)
+    if detected.any():
+        detected[detected] = detector(texts.filter(candidates))
+    return detected
 
 
 def as_bytes(texts: pl.Series, width: int) -> npt.NDArray[np.uint8]:
-    """Return ASCII texts of at most `width` characters as the rows of a matrix of bytes, with `0` before short ones."""
+    """Return ASCII texts of at most `width` characters as rows of a matrix of bytes, padded on the left with `0`."""
     joined = texts.str.pad_start(width, "0").str.join("").item()
     return np.frombuffer(joined.encode(), np.uint8).reshape(-1, width)

@@ -1,4 +1,4 @@
-"""What is left of a text where a row is shown."""
+"""How texts are masked in rejects and previews."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from converter.columns.privacy.forms import AT_SIGNS
 
 
 def mask(text: pl.Expr) -> pl.Expr:
-    """Return a text (String) in a form that tells rows apart and gives nobody away, null where it is null.
+    """Mask a text (String): rows can be told apart, and nobody can be identified. Null stays null.
 
-    `User123` becomes `Us…23`, `john@example.com` `jo…@…`; of short texts less is left, of those below three
-    characters nothing. No more than two characters are ever left at either end, and of what stands before an `@`
-    never all.
+    `User123` becomes `Us…23`, `john@example.com` `jo…@…`; short texts keep less, texts below three characters nothing.
+    At most two characters are kept at either end, and the part before an `@` is never kept whole.
     """
     length = text.str.len_chars()
     return (
         pl.when(text.str.contains(f"[{AT_SIGNS}]"))
-        # One more character than is shown, so that a short name does not stand there whole.
+        # Matches one more character than it keeps, so that a short name is not kept whole.
         .then(pl.format("{}…@…", text.str.extract(f"^([^{AT_SIGNS}]{{0,2}})[^{AT_SIGNS}]", 1).fill_null("")))
         .when(length >= 6)
         .then(pl.format("{}…{}", text.str.head(2), text.str.tail(2)))

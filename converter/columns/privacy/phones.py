@@ -1,7 +1,7 @@
-"""Phone numbers: in international form by the numbering plans of all countries, else by telling punctuation.
+"""Phone numbers: in international form by the numbering plans of all countries, otherwise by their punctuation.
 
-The plans are the metadata of the package `phonenumbers`. They are regular expressions over digits, so the engine
-applies them to whole columns: a number is judged as `phonenumbers.is_valid_number` judges it, without Python a number.
+The plans are the metadata of the package `phonenumbers`. They are regular expressions over digits, so Polars applies
+them to whole columns: the result is that of `phonenumbers.is_valid_number`, without a call of Python for each number.
 Bare digits are never a phone number.
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from converter.columns.privacy.forms import Truths, contain, of_form
+from converter.columns.privacy.forms import Booleans, contain, detect_in
 
 if TYPE_CHECKING:
     from phonenumbers import PhoneMetadata
@@ -27,11 +27,11 @@ _EXTENSION = r"(?i)(?:;ext=|[ ,]*(?:#|x|ext\.?|extension)[ .:]*)[0-9]{1,7}$"
 _INTERNATIONAL = rf"^\(?(?:\+|00){_GAP}{{0,2}}[1-9](?:{_GAP}{{0,4}}[0-9]){{5,18}}$"
 _IN_BRACKETS = rf"^\((?:0|0?[1-9][0-9]{{0,4}})\)(?:{_GAP}{{0,3}}[0-9]){{4,12}}$"
 _OF_SCHEME = rf"^{_SCHEME}[ ]*[0-9(](?:{_GAP}{{0,3}}[0-9]){{5,14}}$"
-_FEW_PLANS = 8  # that are read one by one: all take 0.4 s to read, once, and then cost the same as one
-_LEAST_DIGITS, _MOST_DIGITS = 7, 15  # of a national number that is told by its punctuation alone
+_FEW_PLANS = 8  # at most are applied one by one: all in one pattern cost the same as one, but take 0.4 s to load
+_LEAST_DIGITS, _MOST_DIGITS = 7, 15  # of a national number that is recognized by its punctuation alone
 
-BEGIN = rf"{_SCHEME}|\(?\+|\([0-9]|\(?00(?:{_GAP}[1-9]|[1-9][0-9]*{_GAP})"
-"""What a phone number begins with."""
+PREFIX = rf"{_SCHEME}|\(?\+|\([0-9]|\(?00(?:{_GAP}[1-9]|[1-9][0-9]*{_GAP})"
+"""How phone numbers begin."""
 
 _SERVICES = (
     "fixed_line",
@@ -48,44 +48,44 @@ _SERVICES = (
 """The services of a numbering plan that make a number valid."""
 
 
-def are_phones(texts: pl.Series) -> Truths:
-    """Say which texts are phone numbers. They have any form, but begin as `BEGIN` says."""
+def are_phones(texts: pl.Series) -> Booleans:
+    """Return which texts are phone numbers. All begin with `PREFIX`."""
     texts = texts.str.replace(_EXTENSION, "")
     of_scheme = contain(texts, _OF_SCHEME)
     texts = texts.str.replace(rf"^{_SCHEME}[ ]*", "")
-    international = of_form(texts, _INTERNATIONAL, _are_international)
-    national = of_form(texts, _IN_BRACKETS, _are_long_enough)
-    found: Truths = of_scheme | international | national
-    return found
+    international = detect_in(texts, _INTERNATIONAL, _are_international)
+    national = detect_in(texts, _IN_BRACKETS, _are_long_enough)
+    phones: Booleans = of_scheme | international | national
+    return phones
 
 
-def _are_long_enough(texts: pl.Series) -> Truths:
+def _are_long_enough(texts: pl.Series) -> Booleans:
     digits = texts.str.count_matches("[0-9]")
     return digits.is_between(_LEAST_DIGITS, _MOST_DIGITS).to_numpy()
 
 
-def _are_international(texts: pl.Series) -> Truths:
-    # Zeros stand before many IDs: they are a prefix where the calling code stands apart.
-    form = rf"^\(?(?:\+|00{_GAP}{{0,2}}(?:{_calling_codes()}){_GAP})"
-    return of_form(texts, form, lambda each: are_valid(each.str.replace_all("[^0-9]+", "").str.strip_prefix("00")))
+def _are_international(texts: pl.Series) -> Booleans:
+    # Many IDs begin with zeros: these are a prefix only where a separator follows the calling code.
+    pattern = rf"^\(?(?:\+|00{_GAP}{{0,2}}(?:{_calling_codes()}){_GAP})"
+    return detect_in(texts, pattern, lambda each: are_valid(each.str.replace_all("[^0-9]+", "").str.strip_prefix("00")))
 
 
-def are_valid(numbers: pl.Series) -> Truths:
-    """Say which numbers (String of digits, the calling code first) fit the numbering plan of their country."""
+def are_valid(numbers: pl.Series) -> Booleans:
+    """Return which numbers (String of digits, the calling code first) fit the numbering plan of their country."""
     codes = numbers.str.extract(f"^({_calling_codes()})")
-    met = codes.drop_nulls().unique().to_list()
-    if len(met) > _FEW_PLANS:
+    distinct = codes.drop_nulls().unique().to_list()
+    if len(distinct) > _FEW_PLANS:
         return contain(numbers, _all_plans())
-    found = np.zeros(len(numbers), np.bool_)
-    for code in met:
+    valid = np.zeros(len(numbers), np.bool_)
+    for code in distinct:
         of_code = (codes == code).fill_null(value=False)
-        found[of_code.to_numpy()] = contain(numbers.filter(of_code), plan(code))
-    return found
+        valid[of_code.to_numpy()] = contain(numbers.filter(of_code), plan(code))
+    return valid
 
 
 @functools.cache
 def _all_plans() -> str:
-    """Return the numbering plans of all countries as one form."""
+    """Return the numbering plans of all countries as one pattern."""
     import phonenumbers
 
     return "|".join(plan(str(code)) for code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
@@ -93,25 +93,25 @@ def _all_plans() -> str:
 
 @functools.cache
 def _calling_codes() -> str:
-    """Return the form of the calling codes of all countries; none begins with another."""
-    import phonenumbers  # here, since few tables hold what could be a phone number
+    """Return the pattern of the calling codes of all countries; none is a prefix of another."""
+    import phonenumbers  # here, since few tables hold anything like a phone number
 
     return "|".join(map(str, phonenumbers.COUNTRY_CODE_TO_REGION_CODE))
 
 
 @functools.cache
 def plan(code: str) -> str:
-    """Return the numbering plan behind a calling code: the form of its numbers, code included.
+    """Return the numbering plan of a calling code: the pattern of its numbers, code included.
 
-    Several countries may share a code, and a number is valid where it is in one of them. The prefix that is dialled
-    within a country is passed over, as in `+49 (0)30 123456`.
+    Several countries may share a code; a number is valid if it is in any of them. The prefix that is dialed within a
+    country is skipped, as in `+49 (0)30 123456`.
     """
     numbers = []
     for country in _countries(int(code)):
         services = (getattr(country, service) for service in _SERVICES)
-        forms = [each.national_number_pattern for each in services if each and each.national_number_pattern]
-        numbers.append(f"(?:{country.national_prefix or ''})?(?:{'|'.join(forms)})")
-    # `\d` stands for the digits of all scripts, which makes the automaton much larger.
+        patterns = [each.national_number_pattern for each in services if each and each.national_number_pattern]
+        numbers.append(f"(?:{country.national_prefix or ''})?(?:{'|'.join(patterns)})")
+    # `\d` matches the digits of all scripts, which makes the automaton much larger.
     return f"^{code}(?:{'|'.join(numbers)})$".replace(r"\d", "[0-9]")
 
 
@@ -119,10 +119,10 @@ def _countries(code: int) -> Iterator[PhoneMetadata]:
     import phonenumbers
 
     for region in phonenumbers.COUNTRY_CODE_TO_REGION_CODE[code]:
-        found = (
+        metadata = (
             phonenumbers.PhoneMetadata.metadata_for_nongeo_region(code)
             if region == phonenumbers.REGION_CODE_FOR_NON_GEO_ENTITY
             else phonenumbers.PhoneMetadata.metadata_for_region(region)
         )
-        if found:
-            yield found
+        if metadata:
+            yield metadata
