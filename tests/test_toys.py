@@ -1,0 +1,113 @@
+"""A toy of each thing that CONTRIBUTING.md tells how to add, in as few lines and places as it says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import partial
+
+import polars as pl
+import pytest
+
+from converter.cli import app as cli
+from converter.cli import options
+from converter.cli.outcome import Messages, Outcome, Work
+from converter.delivery.destinations import SCHEMES
+from converter.jobs.job import Job
+from converter.rows import stages
+from converter.rows.pipeline import Converted
+from converter.rows.stages import Stage
+from converter.spec.kinds import FILE_KINDS, FileKind
+from converter.spec.rules import OURS, ROW_RULES, Rule, line_rules
+
+from .conftest import Run
+from .memory import MemoryDestination, Store
+
+# --- a rule -----------------------------------------------------------------------------------------------------
+
+ID_IS_TEST = Rule("X1", "id_is_test", "The user ID is that of a test user.", OURS, pl.col("id0").str.contains("test"))
+
+
+def test_a_rule(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = FILE_KINDS["data"]
+    monkeypatch.setitem(FILE_KINDS, "data", kind._replace(row_rules=(*ROW_RULES, ID_IS_TEST), compiled=False))
+    report = run.convert("id,a\ntest-1,x\nu2,y\n")
+    assert run.lines == ['u2\t"a"="y"']
+    assert report.records["rejected"] == {"id_is_test": 1}
+    assert report.records["read"] == 2
+
+
+# --- a kind of file ---------------------------------------------------------------------------------------------
+
+
+def toy_line(ids: list[pl.Expr], signals: list[object]) -> pl.Expr:
+    return pl.concat_str(ids[0], pl.lit(f" has {len(signals)} signal\n"))
+
+
+def test_a_kind_of_file(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FILE_KINDS, "data", FileKind("data", "a toy", OURS, toy_line, ROW_RULES, line_rules))  # type: ignore[arg-type]
+    run.convert("id,a\nu1,x\n")
+    assert run.lines == ["u1 has 1 signal"]
+
+
+# --- a destination ----------------------------------------------------------------------------------------------
+
+
+def test_a_destination(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store()
+    monkeypatch.setitem(SCHEMES, "toy", lambda url, settings: MemoryDestination(store))
+    run.convert("id,a\nu1,x\n", output={"to": "toy://somewhere"})
+    assert list(store.visible) == ["ftp_dpm_1234_1366545717.sync.1.gz"]
+
+
+# --- a stage ----------------------------------------------------------------------------------------------------
+
+
+class HoldsBack(Stage):
+    """Holds all lines back until the input is read."""
+
+    def __init__(self, *_: object) -> None:
+        self._held: list[Converted] = []
+
+    @classmethod
+    def applies(cls, job: Job) -> bool:
+        return job.run.memory == 10**6
+
+    def feed(self, batch: Converted) -> Iterator[Converted]:
+        self._held.append(batch)
+        yield from ()
+
+    def finish(self) -> Iterator[Converted]:
+        yield from reversed(self._held)
+
+
+def test_a_stage(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages, "STAGES", (*stages.STAGES, HoldsBack))
+    for number in (1, 2):
+        run.write(f"id,a\nu{number},x\n", f"in-{number}.csv")
+    run.convert(input={"path": str(run.folder / "in-*.csv")}, run={"memory": 10**6})
+    assert run.lines == ['u2\t"a"="x"', 'u1\t"a"="x"']
+
+
+# --- a command --------------------------------------------------------------------------------------------------
+
+
+def greet(*, json_: options.Json = False, debug: options.Debug = False) -> Work:
+    """Greet."""
+    return partial(_greeted, "hello")
+
+
+def _greeted(text: str, messages: Messages) -> Outcome:
+    return Outcome(fields={"text": text}, show=partial(print, text), everything=True)
+
+
+def test_a_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(cli.app, "registered_commands", list(cli.app.registered_commands))
+    cli.app.command()(greet)
+    for args, shown in ((["greet"], "hello"), (["greet", "--json"], "")):
+        messages = Messages.of(args)
+        outcome = cli.parsed(args)(messages)
+        assert (outcome.exit_code, outcome.fields) == (0, {"text": "hello"})
+        outcome.show()
+        assert shown in capsys.readouterr().out
+        assert json.loads(json.dumps(outcome.as_dict()))["outcome"] == "done"
