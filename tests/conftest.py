@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from converter import Job, convert, kernel
 from converter.columns import buffers as memory
@@ -38,6 +39,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "slow" in item.keywords:
             item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
+
+
+settings.register_profile("tests", deadline=None)  # machines are busy at times
+settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -89,6 +89,8 @@ class Forks:
         `temporary` is its folder for temporary files, in place of the system's.
         """
         said = [folder / "stdout", folder / "stderr"]
+        for path in said:
+            path.touch()  # it may be killed before it makes them
         request = {
             "arguments": list(arguments),
             "said": [str(path) for path in said],
