@@ -35,6 +35,7 @@ CODES: dict[str, str] = {
     "E-INPUT-EMPTY": "An input file is empty, or has no columns.",
     "E-INPUT-ENCODING": "An input file is not in the encoding that the job names.",
     "E-INPUT-MISSING": "An input path names no file.",
+    "E-INPUT-ONCE": "An input can be read only once, but something has to read it twice.",
     "E-INPUT-PACKED": "An input file is packed in a way that is not read.",
     "E-INPUT-READ": "An input file or folder cannot be read.",
     "E-INPUT-REMOTE": "An input path is a URL of a kind that is not read.",

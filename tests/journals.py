@@ -19,7 +19,7 @@ from converter import Job, convert, send
 from converter.commands.send import _digest
 from converter.delivery.journal import VERSION
 from converter.jobs.job import DIGITS, Transfer
-from converter.sources import InputFile
+from converter.sources.origins.local import LocalFile
 
 DATA = Path(__file__).parent / "data" / "journals"
 MODIFIED = 1_790_000_000  # UNIX seconds
@@ -66,7 +66,7 @@ def digest_of(kind: Kind, folder: Path) -> str:
     """Return the digits by which such a run is known, and that its files have in their names."""
     if kind == "convert":
         return job_of(folder).digest[:DIGITS]
-    return _digest([InputFile.at(folder / name) for name in SENT], transfer_of(folder))
+    return _digest([LocalFile.at(folder / name) for name in SENT], transfer_of(folder))
 
 
 def folder_of(kind: Kind, event: str) -> Path:

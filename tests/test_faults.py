@@ -25,9 +25,10 @@ import pytest
 
 from converter.errors import ColumnError, ConverterError, EmptyInputError, EngineError, InputError, ResourcesError
 from converter.rows import pipeline as engine
-from converter.sources import InputFile, ndjson, tables
+from converter.sources import ndjson, tables
 from converter.sources.delimited import DelimitedSource
 from converter.sources.ndjson import NdjsonSource
+from converter.sources.origins.local import LocalFile
 
 from . import reference
 from .conftest import Run
@@ -114,7 +115,7 @@ def test_f27_gzip_cut_at_any_byte_is_noticed(tmp_path: Path) -> None:
     for size in range(2, len(packed)):
         path.write_bytes(packed[:size])
         with raises(InputError, "E-INPUT-DAMAGED", path.name):
-            list(DelimitedSource(InputFile.at(path), Run(tmp_path).make_job().input).pieces(("id", "a")))
+            list(DelimitedSource(LocalFile.at(path), Run(tmp_path).make_job().input).pieces(("id", "a")))
 
 
 @pytest.mark.parametrize("name", TEXTS)
@@ -343,12 +344,12 @@ def test_f28_a_first_row_that_is_misquoted_stops_the_run(run: Run, first: bytes)
 def test_f28_a_first_row_without_an_end_stops_the_run(run: Run) -> None:
     path = run.write(b"id,a" + b"x" * (1 << 20) + b"\nu,x\n")
     with raises(InputError, "E-LINE-ENDLESS", "in.csv'", "1 MiB"):
-        DelimitedSource(InputFile.at(path), run.make_job().input, block=100)
+        DelimitedSource(LocalFile.at(path), run.make_job().input, block=100)
 
 
 def test_f26_a_file_that_lost_its_header_since_it_was_opened_is_read_to_its_end(run: Run) -> None:
     path = run.write(CSV)
-    source = DelimitedSource(InputFile.at(path), run.make_job().input)
+    source = DelimitedSource(LocalFile.at(path), run.make_job().input)
     path.write_bytes(b"id")
     assert sum(piece.rows for piece in source.pieces(("id", "a"))) == 0
 

@@ -22,7 +22,8 @@ from converter.jobs.job import Job
 from converter.rows.fast_path import FastPath
 from converter.rows.pipeline import _Converter
 from converter.rows.records import Records
-from converter.sources import InputFile, Piece
+from converter.sources import Piece
+from converter.sources.origins.local import LocalFile
 from converter.sources.tables import TableSource
 
 LOOPS = kernel.load(1 << 60)
@@ -65,11 +66,11 @@ class Given(TableSource):
     """A source of one frame."""
 
     def __init__(self, frame: pl.DataFrame) -> None:
-        super().__init__(InputFile(Path("in.parquet"), 1, 1), frame.to_arrow().schema, lambda *_: None)  # type: ignore[arg-type, return-value]
+        super().__init__(LocalFile(Path("in.parquet"), 1, 1), frame.to_arrow().schema, lambda *_: None)  # type: ignore[arg-type, return-value]
         self._frame = frame
 
     def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
-        yield Piece(self.file, self._frame.lazy(), self._frame.height, lambda places: places + 1, 1)
+        yield Piece(self.origin, self._frame.lazy(), self._frame.height, lambda places: places + 1, 1)
 
 
 @settings(max_examples=500, deadline=None)

@@ -17,8 +17,8 @@ from converter.ledger import Ledger
 from converter.rows.fast_path import FastPath
 from converter.rows.pipeline import convert_all
 from converter.rows.records import Records
-from converter.sources import InputFile
 from converter.sources.delimited import DelimitedSource
+from converter.sources.origins.local import LocalFile
 
 from .conftest import Run
 from .scanner import scan
@@ -102,7 +102,7 @@ def test_every_character_is_utf8_and_none_with_a_byte_changed_or_left_out() -> N
 
 
 def converted(path: Path, job: Job, block: int, most: int) -> tuple[bytes, list[Any], Ledger]:
-    source = DelimitedSource(InputFile.at(path), job.input, block=block, longest_row=1 << 20)
+    source = DelimitedSource(LocalFile.at(path), job.input, block=block, longest_row=1 << 20)
     text, rejects, ledger = b"", [], Ledger()
     for each in convert_all(Records(job, most), [source], 1):
         text += b"".join(bytes(buffer) for texts in each.texts for part in texts for buffer in part.buffers)

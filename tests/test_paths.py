@@ -14,7 +14,7 @@ from converter.errors import JobError
 from converter.jobs.document import Section, merge, path_keys
 from converter.jobs.job import Transfer
 from converter.jobs.sections.output import Output
-from converter.sources import find_files
+from converter.sources import find_origins
 
 from .errors import raises
 
@@ -106,7 +106,7 @@ def test_files_are_found_beside_a_job_file_whatever_its_folder_is_called(name: s
     folder.mkdir()
     (folder / name).write_text("id,a\n1,x\n")
     for text in ("*.csv", name):
-        (file,) = find_files(Job.load(write(folder / "job.toml", "input.path", text)).input)
+        (file,) = find_origins(Job.load(write(folder / "job.toml", "input.path", text)).input)
         assert file.path == folder / name
 
 

@@ -21,7 +21,7 @@ from converter.delivery.journal import Journal, locked
 from converter.errors import DestinationError, InputError, JobError
 from converter.jobs.document import merge
 from converter.jobs.job import Transfer
-from converter.sources import InputFile
+from converter.sources.origins.local import LocalFile
 
 from .errors import check_named, codes_of, raises
 from .servers.s3 import SECRET, S3Place, s3_place
@@ -363,7 +363,7 @@ def test_f26_a_file_that_vanishes_while_others_are_sent_is_an_error(
 def test_f25_a_second_call_with_the_same_files_stops(files: list[Path], out: Path) -> None:
     where = transfer(files, out)
     with (
-        locked(_journal_path([InputFile.at(path) for path in files], where)),
+        locked(_journal_path([LocalFile.at(path) for path in files], where)),
         raises(DestinationError, "E-LOCKED", f"process {os.getpid()}"),
     ):
         send(files, where)

@@ -14,8 +14,9 @@ import pyarrow as pa
 import pytest
 
 from converter.errors import ColumnError, ConverterError, InputError, JobError
-from converter.sources import InputFile, ndjson, tables
+from converter.sources import ndjson, tables
 from converter.sources.delimited import DelimitedSource
+from converter.sources.origins.local import LocalFile
 from converter.sources.streams import TextStream
 
 from .conftest import Run
@@ -323,9 +324,7 @@ def test_a_row_may_be_longer_than_a_block_and_one_without_end_is_given_up(run: R
     long = "y" * 3000
     path = run.write(f'id,a\n1,"{long}"\n2,x\n3,"open\n' + "4,x\n" * 2000)
     job = run.make_job()
-    source = DelimitedSource(
-        __import__("converter.sources").sources.InputFile.at(path), job.input, block=256, longest_row=4096
-    )
+    source = DelimitedSource(LocalFile.at(path), job.input, block=256, longest_row=4096)
     pieces = list(source.pieces(("id", "a")))
     rows = [row for piece in pieces for row in piece.frame.collect().rows()]
     assert rows == [("1", long), ("2", "x")] + [("4", "x")] * 2000
@@ -352,7 +351,7 @@ def test_a_header_is_found_whatever_its_length_and_no_more_is_read_than_for_that
     monkeypatch.setattr(
         TextStream, "readinto", lambda stream, buffer: (asked.append(len(buffer)), original(stream, buffer))[1]
     )
-    source = DelimitedSource(InputFile.at(path), run.make_job(input={"separator": ","}).input)
+    source = DelimitedSource(LocalFile.at(path), run.make_job(input={"separator": ","}).input)
     assert source._skipped == header
     assert (source.names[0], source.names[-1]) == ("id", "a")
     assert len(header) <= sum(asked) <= max(2 * len(header), 1 << 16)
@@ -373,15 +372,15 @@ def test_compressed_sizes_are_what_progress_counts(run: Run) -> None:
 @pytest.mark.parametrize("path, why", [("gone.csv", "No such file"), (".", "Is a directory")])
 def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path, path: str, why: str) -> None:
     with raises(InputError, "E-INPUT-READ", why):
-        TextStream(InputFile(tmp_path / path, 1, 1))
+        TextStream(LocalFile(tmp_path / path, 1, 1))
     with raises(InputError, "E-INPUT-READ", "gone.csv'", "No such file"):
-        InputFile.at(tmp_path / "gone.csv")
+        LocalFile.at(tmp_path / "gone.csv")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="such a file is at hand on Linux only")
 def test_a_file_that_the_system_cannot_read_is_an_error(tmp_path: Path) -> None:
     with raises(InputError, "E-INPUT-READ", "'/proc/self/mem'", "Input/output error"):
-        TextStream(InputFile(Path("/proc/self/mem"), 1, 1))
+        TextStream(LocalFile(Path("/proc/self/mem"), 1, 1))
 
 
 def test_a_line_without_an_end_is_an_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -390,7 +389,7 @@ def test_a_line_without_an_end_is_an_error(run: Run, monkeypatch: pytest.MonkeyP
     with raises(InputError, "E-LINE-ENDLESS", "1 MiB"):
         run.convert(content, name="in.ndjson")
     path = run.write(b"id,a\nu,x\n" + b"x" * 5000)
-    source = DelimitedSource(InputFile.at(path), run.make_job().input, block=128, longest_row=1000)
+    source = DelimitedSource(LocalFile.at(path), run.make_job().input, block=128, longest_row=1000)
     with raises(InputError, "E-LINE-ENDLESS"):
         list(source.pieces(("id", "a")))
 

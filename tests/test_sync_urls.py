@@ -36,7 +36,7 @@ from converter.errors import (
 )
 from converter.jobs.document import merge
 from converter.ledger import Ledger
-from converter.sources import InputFile
+from converter.sources.origins.local import LocalFile
 from converter.spec.addresses import MACRO, SyncAddress
 from converter.spec.rules import ID_IS_EMAIL
 
@@ -463,7 +463,7 @@ def test_a_file_grows_under_another_name(addresses: Addresses, monkeypatch: pyte
     addresses.write(["a"])
     path, seen = addresses.folder / "urls.csv", []
     monkeypatch.setattr(
-        InputFile, "check_unchanged", lambda _: seen.append(sorted(file.name for file in addresses.folder.iterdir()))
+        LocalFile, "check_unchanged", lambda _: seen.append(sorted(file.name for file in addresses.folder.iterdir()))
     )
     sync_urls(addresses.job(), str(path))
     ((source, partial),) = seen
@@ -491,7 +491,7 @@ def test_a_file_that_comes_meanwhile_is_not_overwritten_either(
 ) -> None:
     addresses.write(["a"])
     path = addresses.folder / "urls.csv"
-    monkeypatch.setattr(InputFile, "check_unchanged", lambda _: path.write_text("mine"))
+    monkeypatch.setattr(LocalFile, "check_unchanged", lambda _: path.write_text("mine"))
     with pytest.raises(DestinationError):
         sync_urls(addresses.job(), path)
     assert path.read_text() == "mine"
@@ -499,14 +499,14 @@ def test_a_file_that_comes_meanwhile_is_not_overwritten_either(
 
 
 def test_where_a_run_fails_no_file_is_left(addresses: Addresses, monkeypatch: pytest.MonkeyPatch) -> None:
-    def changed(file: InputFile) -> None:
-        raise InputError("E-INPUT-CHANGED", f"The input '{file.path}' changed.")
+    def changed(file: LocalFile) -> None:
+        raise InputError("E-INPUT-CHANGED", f"The input '{file.label}' changed.")
 
     addresses.write(["a:b"])
     with raises(TooManyRejectsError, "E-TOO-MANY-REJECTS"):
         sync_urls(addresses.job(), addresses.folder / "urls.csv")
     addresses.write(["a"])
-    monkeypatch.setattr(InputFile, "check_unchanged", changed)
+    monkeypatch.setattr(LocalFile, "check_unchanged", changed)
     with raises(InputError, "E-INPUT-CHANGED"):
         sync_urls(addresses.job(), addresses.folder / "urls.csv")
     assert [file.name for file in addresses.folder.iterdir()] == ["in.csv"]

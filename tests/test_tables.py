@@ -22,7 +22,8 @@ import pytest
 from converter import convert
 from converter.errors import ColumnError, EngineError, InputError
 from converter.rows.pipeline import collected
-from converter.sources import InputFile, open_source, parquet, tables
+from converter.sources import open_source, parquet, tables
+from converter.sources.origins.local import LocalFile
 
 from .conftest import Run
 
@@ -401,7 +402,7 @@ def test_small_groups_and_batches_come_together(tmp_path: Path, name: str) -> No
         with pa.OSFile(str(path), "wb") as file, new(file, table.schema) as writer:
             writer.write_table(table, max_chunksize=10)
     job = Run(tmp_path).make_job(input={"path": str(path)})
-    (piece,) = open_source(InputFile.at(path), job.input, ("id", "a")).pieces(("id", "a"))
+    (piece,) = open_source(LocalFile.at(path), job.input, ("id", "a")).pieces(("id", "a"))
     frame = piece.frame.collect()
     assert (piece.rows, frame.height, frame.n_chunks()) == (1_000, 1_000, 1)
     assert frame["id"].to_list() == table.column("id").to_pylist()
@@ -411,7 +412,7 @@ def test_small_groups_and_batches_come_together(tmp_path: Path, name: str) -> No
 def test_rows_of_long_texts_come_in_smaller_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "PIECE_BYTES", 1 << 16)
     path = written(tmp_path / "in.parquet", pa.table({"id": [f"{number:01000}" for number in range(4_000)]}))
-    source = parquet.open_parquet(InputFile.at(path), Run(tmp_path).make_job().input)
+    source = parquet.open_parquet(LocalFile.at(path), Run(tmp_path).make_job().input)
     rows = [piece.rows for piece in source.pieces(("id",))]
     assert sum(rows) == 4_000
     assert max(rows) < 80
@@ -464,7 +465,7 @@ def test_a_process_forked_after_a_run_says_so_instead_of_hanging(tmp_path: Path,
     ids=["operation", "column", "type", "shape"],
 )
 def test_what_the_engine_cannot_compute_is_no_damage(tmp_path: Path, query: pl.Expr) -> None:
-    file = InputFile(tmp_path / "in.parquet", 1, 1)
+    file = LocalFile(tmp_path / "in.parquet", 1, 1)
     with pytest.raises(EngineError) as raised:
         collected(file, pl.LazyFrame({"a": ["john.doe@example.com", "x"]}).select(query))
     assert (raised.value.code, raised.value.exit_code) == ("E-ENGINE", 1)

@@ -28,7 +28,7 @@ def as_dict(plan: Plan) -> dict[str, Any]:
     return {
         "name": plan.name.stem,
         "job": job.public(),
-        "input": [{"path": job.conceal_path(str(file.path)), "bytes": file.size} for file in plan.files],
+        "input": [{"path": job.conceal_path(each.label), "bytes": each.size} for each in plan.origins],
         "ids": [
             {"column": id_.column, "type": id_.type, "steps": [step.words for step in steps]}
             for id_, steps in zip(job.ids, plan.records.id_steps, strict=True)
@@ -53,7 +53,10 @@ def _preview(plan: Plan) -> RenderableType:
     facts = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     facts.add_column(style="bold")
     facts.add_column(overflow="fold")
-    files = [f"{job.conceal_path(str(file.path))} ({size(file.size)})" for file in plan.files]
+    files = [
+        f"{job.conceal_path(each.label)} ({'size unknown' if each.size is None else size(each.size)})"
+        for each in plan.origins
+    ]
     shown = files[:5] + ([f"… and {len(files) - 5:,} more"] if len(files) > 5 else [])
     facts.add_row("reads", "\n".join(shown))
     for id_, steps in zip(job.ids, plan.records.id_steps, strict=True):

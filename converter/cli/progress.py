@@ -50,9 +50,10 @@ def _every(seconds: float, messages: Messages) -> Callable[[Progress], None]:
 def _line(progress: Progress) -> str:
     from converter.report.terminal import size
 
-    share = progress.bytes_read / max(progress.bytes_total, 1)
+    total = progress.bytes_total
+    share = "" if total is None else f"{progress.bytes_read / max(total, 1):.0%}: "
     return (
-        f"{share:.0%}: {progress.rows:,} rows, {size(progress.bytes_read)} read, {progress.parts} parts finished, "
+        f"{share}{progress.rows:,} rows, {size(progress.bytes_read)} read, {progress.parts} parts finished, "
         f"{progress.rejected:,} rejected, {progress.skipped:,} skipped, {progress.seconds:.0f} s"
     )
 

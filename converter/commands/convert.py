@@ -67,7 +67,8 @@ from converter.report import Outcome, Report, ids_of, records_of, rule_warnings,
 from converter.report.rejects import RejectsFile
 from converter.rows.pipeline import Converted
 from converter.rows.stages import StageResults, convert_sources
-from converter.sources import find_files
+from converter.sources import Origin, find_origins
+from converter.sources.origins.base import total_size
 from converter.spec.ids import ID_TYPES, RECOGNIZED
 from converter.spec.names import FileName
 from converter.spec.rules import CASE_COLLISION, hint_of
@@ -84,7 +85,7 @@ class Progress:
     """
 
     bytes_read: int
-    bytes_total: int
+    bytes_total: int | None
     rows: int
     rejected: int
     skipped: int
@@ -135,12 +136,14 @@ def _moment_of(past: Past) -> Moment:
 
 def _is_its_input(job: Job, past: Past) -> bool:
     """Say whether the input is what it was in an earlier run."""
+    has_arrived = past.report is not None and not past.is_done  # every row, so that none is read again
     try:
-        return fingerprints(find_files(job.input), job.conceal_path) == past.run.input
+        current = fingerprints(find_origins(job.input), job.conceal_path)
     except InputError:
-        if past.report and not past.is_done:  # every row has arrived, so that none is read again
+        if has_arrived:
             return True
         raise
+    return has_arrived if current is None else current == past.run.input
 
 
 def _nothing_done(job: Job, past: Past, notify: Callable[[str], None]) -> Report:
@@ -275,9 +278,10 @@ class _Conversion:
         self._started = time.monotonic()
         self._ledger = Ledger()
         self._found = StageResults()
-        sizes = itertools.accumulate((file.size for file in plan.files), initial=0)
-        self._starts = dict(zip((file.path for file in plan.files), sizes, strict=False))
-        self._bytes_total = sum(file.size for file in plan.files)
+        self._bytes_total = total_size(plan.origins)
+        sizes = itertools.accumulate((origin.size or 0 for origin in plan.origins), initial=0)
+        self._starts = dict(zip((origin.label for origin in plan.origins), sizes, strict=False))
+        self._sizes_read = {origin.label: 0 for origin in plan.origins if origin.size is None}
         self._cuts: Sequence[list[Planned]] = [[] for _ in plan.names]
         self._warnings = warnings
         self._publishing = self._begun = False
@@ -293,7 +297,7 @@ class _Conversion:
             plan.name.timestamp,
             plan.moment.sent.isoformat(),
             _compressor(plan),
-            fingerprints(plan.files, plan.job.conceal_path),
+            fingerprints(plan.origins, plan.job.conceal_path) or [],
             plan.key.fingerprint if plan.key else None,
         )
         self._begun = True
@@ -320,7 +324,7 @@ class _Conversion:
 
     def go_on(self, past: Past, notify: Callable[[str], None]) -> None:
         """Take over what a run that died has delivered."""
-        if fingerprints(self._plan.files, self._plan.job.conceal_path) != past.run.input:  # it changed just now
+        if fingerprints(self._plan.origins, self._plan.job.conceal_path) != past.run.input:  # it changed just now
             raise another_input(past)
         check_key(past, self._plan.key)
         self._run = past.run
@@ -377,14 +381,15 @@ class _Conversion:
             return
         self._discard_reports()
         keeps = isinstance(error, DestinationError) and not self._plan.destination.direct
-        if keeps and delivery.arrived:
+        if keeps and self._run.input and delivery.arrived:
             self._hold.keep()
             delivery.close()
         elif delivery.discard() and not delivery.published:
             self._journal.remove()
-            return
+            if not (isinstance(error, DestinationError) and not self._run.input):
+                return
         if isinstance(error, Reported):
-            tell_kept(error, len(delivery.published))
+            tell_kept(error, len(delivery.published), resumable=bool(self._run.input))
 
     def _discard_reports(self) -> None:
         """Remove what is not published of report and rejects, also what a run that this one goes on with has left."""
@@ -444,8 +449,8 @@ class _Conversion:
                 f"{self._ledger.lines:,} lines were written, but the parts hold {lines:,}.",
                 "Nothing was published; please report this as a bug.",
             )
-        for file in self._plan.files:
-            file.check_unchanged()
+        for origin in self._plan.origins:
+            origin.check_unchanged()
         if not self._ledger.read:
             raise EmptyInputError(
                 "E-NO-ROWS", "The input has no rows, so there is nothing to send (C10).", "Is the export complete?"
@@ -486,13 +491,13 @@ class _Conversion:
         return Report(
             name=plan.name.stem,
             job=plan.job.public(),
-            input=[{"path": plan.job.conceal_path(str(file.path)), "bytes": file.size} for file in plan.files],
+            input=[{"path": plan.job.conceal_path(each.label), "bytes": self._bytes_of(each)} for each in plan.origins],
             records=records_of(ledger),
             ids=ids_of(ledger, self._found),
             signals=signals_of(ledger),
             parts=parts,
             seconds=round(seconds, 3),
-            bytes_per_second=round(self._bytes_total / max(seconds, 1e-3)),
+            bytes_per_second=round(sum(map(self._bytes_of, plan.origins)) / max(seconds, 1e-3)),
             outcome=outcome,
             version=__version__,
             report_path=plan.job.conceal_path(str(plan.report_path)),
@@ -533,12 +538,19 @@ class _Conversion:
     def _note(self, converted: Converted) -> None:
         """Add a stretch to the ledger, and its rejects to their file."""
         self._ledger += converted.ledger
-        file = self._plan.job.conceal_path(str(converted.file.path))
+        file = self._plan.job.conceal_path(converted.origin.label)
         self._rejects.add(file, converted.rows, converted.rejected, converted.bad)
 
     def _position(self, converted: Converted) -> int:
         """Return how far the input is read, in bytes."""
-        return self._starts[converted.file.path] + converted.position
+        label, position = converted.origin.label, converted.position
+        if label in self._sizes_read:
+            self._sizes_read[label], position = position, 0
+        return self._starts[label] + position + sum(self._sizes_read.values())
+
+    def _bytes_of(self, origin: Origin) -> int:
+        """Return the size of an origin or, if it was not known before, how much of it was read."""
+        return self._sizes_read[origin.label] if origin.size is None else origin.size
 
     def _progress(self, position: int, packers: Sequence[Packer]) -> Progress:
         return Progress(

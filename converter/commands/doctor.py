@@ -14,7 +14,8 @@ from converter.delivery.disk_space import check_disk_space
 from converter.delivery.retry import Patience
 from converter.errors import ConverterError, Finding, TransientError
 from converter.jobs.job import Job
-from converter.sources import InputFile, find_files
+from converter.sources import Origin, find_origins
+from converter.sources.origins.base import total_size
 
 _PATIENCE = 10.0  # seconds: who asks is waiting
 
@@ -35,10 +36,11 @@ def doctor(job: Job, *, now: float | None = None) -> list[Finding]:
 
 
 def _of_input(job: Job) -> Iterator[Finding]:
-    files = check_input(job)
-    count, size = len(files), sum(file.size for file in files)
-    said = "The input file has" if count == 1 else f"All {count:,} input files have"
-    yield Finding("", f"{said} the columns that the job uses; {size:,} bytes in all.")
+    origins = check_input(job)
+    size = total_size(origins)
+    subject = "The input file has" if len(origins) == 1 else f"All {len(origins):,} input files have"
+    total = "the size is not known" if size is None else f"{size:,} bytes in all"
+    yield Finding("", f"{subject} the columns that the job uses; {total}.")
 
 
 def _of_key(job: Job) -> Iterator[Finding]:
@@ -58,10 +60,10 @@ def _of_destination(job: Job, now: float | None) -> list[Finding]:
         closed(destination)
     if destination.direct and any(each.level == "error" for each in found):
         return found
-    files: list[InputFile] = []
+    origins: list[Origin] = []
     with contextlib.suppress(ConverterError):  # what is wrong with the input is a finding of its own
-        files = find_files(job.input)
-    return [*found, check_disk_space(job, limits, destination, sum(file.size for file in files))]
+        origins = find_origins(job.input)
+    return [*found, check_disk_space(job, limits, destination, total_size(origins))]
 
 
 def _of_folder(job: Job) -> list[Finding]:

@@ -38,7 +38,7 @@ from converter.report.matches import Collisions, Match, Tried
 from converter.rows.formatting import fold_case
 from converter.rows.pipeline import all_rows, collected, start
 from converter.rows.spill import Spill, hashes_of
-from converter.sources import Piece, Source, find_files, open_source
+from converter.sources import Piece, Source, find_origins, open_source
 from converter.sources.delimited import DelimitedSource
 from converter.spec import rules
 from converter.spec.ids import FORMS, ID_TYPES, RECOGNIZED, TRIMMED
@@ -107,7 +107,7 @@ def without_header(options: Input | str) -> Input:
     Its columns are called `column_1`, `column_2` and so on. Formats that name their columns by themselves do as before.
     """
     options = _input(options)
-    source = open_source(find_files(options)[0], options, ())
+    source = open_source(find_origins(options)[0], options, ())
     if not isinstance(source, DelimitedSource):
         return options
     names = tuple(f"column_{number}" for number in range(1, len(source.names) + 1))
@@ -135,7 +135,7 @@ class _Side(NamedTuple):
         for source in self.sources:
             for piece in source.pieces((self.column,)):
                 yield source, piece
-            source.file.check_unchanged()
+            source.origin.check_unchanged()
 
 
 def _input(options: Input | str) -> Input:
@@ -145,7 +145,7 @@ def _input(options: Input | str) -> Input:
 def _opened(options: Input | str, column: str | None) -> _Side:
     options = _input(options)
     start()
-    files = find_files(options)
+    files = find_origins(options)
     name = column if column is not None else next(iter(open_source(files[0], options, ()).schema))
     sources = [open_source(file, options, (name,)) for file in files]
     for source in sources:
@@ -192,7 +192,7 @@ class _Ids(NamedTuple):
 def _ids_of(piece: Piece, text: pl.Expr) -> _Ids:
     """Return the IDs of a piece, without the rows that the engine cannot parse."""
     ids, piece = all_rows(piece, lambda frame: frame.select(text))
-    return _Ids(str(piece.file.path), _rarely_repeated(ids.drop_nulls()), len(piece.bad))
+    return _Ids(piece.origin.label, _rarely_repeated(ids.drop_nulls()), len(piece.bad))
 
 
 def _rarely_repeated(ids: pl.DataFrame) -> pl.DataFrame:
@@ -220,7 +220,7 @@ def _sample(spill: Spill, table: str) -> tuple[pl.Series, bool]:
 
 def _check_header(side: _Side, sample: pl.Series, flag: str, column_flag: str) -> None:
     """Raise an error where there is no ID, or where what is taken for the name of the column is one most likely."""
-    path = side.sources[0].file.path
+    path = side.sources[0].origin.label
     if not len(sample):
         raise EmptyInputError(
             "E-MATCH-NO-IDS",
@@ -253,7 +253,7 @@ def _first(side: _Side) -> pl.DataFrame:
     for source, piece in ((each, piece) for each in side.sources for piece in each.beginning().pieces((side.column,))):
         if piece.rows:
             with contextlib.suppress(ConverterError):  # what is wrong with the file has been told
-                return collected(piece.file, piece.frame.head(_SURVEYED).select(side.text(source)))
+                return collected(piece.origin, piece.frame.head(_SURVEYED).select(side.text(source)))
             break
     return _NO_IDS
 

@@ -10,6 +10,7 @@ from converter.delivery.delivery import closed, warnings_of
 from converter.delivery.disk_space import check_disk_space
 from converter.delivery.hold import PAUSE, Hold, held
 from converter.errors import TAKEN, Finding, codes_of
+from converter.sources.origins.base import total_size
 
 
 def fixed(plan: Plan, hold: Hold, *, own: bool = False, resumed: bool = False) -> tuple[Plan, list[Finding]]:
@@ -18,7 +19,7 @@ def fixed(plan: Plan, hold: Hold, *, own: bool = False, resumed: bool = False) -
     A second that is taken means the next free one, unless the job says which, or the run is `resumed`. `own` says that
     a run of the same job has died, so that what it left out of sight is no obstacle. Raises `DestinationError`.
     """
-    room = check_disk_space(plan.job, plan.limits, plan.destination, sum(file.size for file in plan.files))
+    room = check_disk_space(plan.job, plan.limits, plan.destination, total_size(plan.origins))
     try:
         if resumed or not plan.may_move:
             found = held(plan.destination, plan.names, hold, own=own or resumed, visible=resumed)

@@ -22,7 +22,7 @@ from converter.parts.packer import Limits
 from converter.rows.pipeline import collected, start
 from converter.rows.records import Records
 from converter.rows.survey import first_rows, numbers_are_ids
-from converter.sources import InputFile, Source, find_files, open_source
+from converter.sources import Origin, Source, find_origins, open_source
 from converter.spec.kinds import FileKind
 from converter.spec.names import FileName
 
@@ -57,7 +57,7 @@ class Plan(NamedTuple):
     job: Job
     moment: Moment
     names: tuple[FileName, ...]
-    files: list[InputFile]
+    origins: list[Origin]
     sources: list[Source]
     records: Records
     limits: Limits
@@ -99,7 +99,7 @@ class Plan(NamedTuple):
     def preview(self, rows: int = 5) -> pl.DataFrame:
         """Return the first rows as `Records.lines` gives them, without writing anything."""
         for source, texts in first_rows(self.records, self.sources, rows):
-            return collected(source.file, self.records.lines(texts))
+            return collected(source.origin, self.records.lines(texts))
         return pl.DataFrame()
 
 
@@ -117,10 +117,10 @@ def output_plan(job: Job, now: float | None = None) -> OutputPlan:
     return _output_plan(job, moment_of(job, now), owner_of(job))
 
 
-def check_input(job: Job) -> list[InputFile]:
+def check_input(job: Job) -> list[Origin]:
     """Check the input of a job. Raises `JobError` and `InputError`."""
     start()
-    return [source.file for source in _open_sources(job, Records(job, _limits(job).line_bytes))]
+    return [source.origin for source in _open_sources(job, Records(job, _limits(job).line_bytes))]
 
 
 def encryption_key(job: Job) -> Key | None:
@@ -148,7 +148,7 @@ def make_plan(job: Job, moment: Moment) -> Plan:
         job,
         moment,
         names,
-        [source.file for source in sources],
+        [source.origin for source in sources],
         sources,
         records,
         limits,
@@ -191,7 +191,7 @@ def _output_plan(job: Job, moment: Moment, owner: Owner) -> OutputPlan:
 
 def _open_sources(job: Job, records: Records) -> list[Source]:
     """Find the input, and see that it has the columns that the job uses, in a form that can be used."""
-    sources = [open_source(file, job.input, records.columns) for file in find_files(job.input)]
+    sources = [open_source(origin, job.input, records.columns) for origin in find_origins(job.input)]
     for source in sources:
         records.texts(pl.LazyFrame(), source.schema, json_lists=source.json_lists, nullable=source.nullable)
     return sources

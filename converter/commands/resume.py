@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -17,7 +16,7 @@ from converter.delivery.delivery import Delivery
 from converter.delivery.journal import Journal, Past
 from converter.errors import LOST, Reported, ResumeError, StoppedError
 from converter.jobs.job import Job
-from converter.sources import InputFile
+from converter.sources import Origin
 
 if TYPE_CHECKING:
     from converter.parts.pgp import Key
@@ -42,6 +41,13 @@ def next_step(past: Past | None, *, resume: bool, is_same: Callable[[Past], bool
 def another_input(past: Past) -> ResumeError:
     """Return the error that a run cannot go on, since its input is another one."""
     visible = f" Of its parts, {len(past.published)} are visible." if past.published else ""
+    if not past.run.input:
+        return ResumeError(
+            "E-RESUME-INPUT",
+            f"The run {past.run.called} is not finished, and cannot be resumed: its input could be read only once."
+            f"{visible}",
+            "Run without --resume: that abandons the unfinished run and starts a new one.",
+        )
     return ResumeError(
         "E-RESUME-INPUT",
         f"The input is not what it was in the run {past.run.called}, which is not finished.{visible}",
@@ -60,9 +66,14 @@ def check_key(past: Past, key: Key | None) -> None:
         )
 
 
-def fingerprints(files: Iterable[InputFile], conceal: Callable[[str], str]) -> list[dict[str, Any]]:
-    """Return what tells that files have changed, as a journal keeps it."""
-    return [{**file._asdict(), "path": conceal(os.path.abspath(file.path))} for file in files]  # noqa: PTH100
+def fingerprints(origins: Iterable[Origin], conceal: Callable[[str], str]) -> list[dict[str, Any]] | None:
+    """Return the fingerprints of origins as a journal keeps them; `None` where one has none.
+
+    A run is resumed only if they are still the same, so one without them cannot be resumed.
+    """
+    prints = [origin.fingerprint() for origin in origins]
+    known = [{**each, "path": conceal(each["path"])} for each in prints if each is not None]
+    return known if len(known) == len(prints) else None
 
 
 def tell_published(error: Reported, delivery: Delivery) -> None:
@@ -87,11 +98,14 @@ def give_up_lost(error: Reported, delivery: Delivery, journal: Journal, job: Job
     error.args = (error.code, error.message, said)
 
 
-def tell_kept(error: Reported, visible: int = 0) -> None:
-    """Say beside an error that there is something to resume."""
+def tell_kept(error: Reported, visible: int = 0, *, resumable: bool = True) -> None:
+    """Add to an error that there is something to resume or, where the run is not `resumable`, that there is not."""
     message = "Stopped." if isinstance(error, StoppedError) else error.message
     count = f"{visible} parts are visible. " if visible else ""
-    error.args = (error.code, message, f"{error.hint} {count}What has arrived is kept for --resume.".lstrip())
+    kept = "What has arrived is kept for --resume."
+    if not resumable:
+        kept = "The input can be read only once, so the run cannot be resumed."
+    error.args = (error.code, message, f"{error.hint} {count}{kept}".lstrip())
 
 
 def visible_of(delivery: Delivery, conceal_path: Callable[[str], str]) -> tuple[str, ...]:

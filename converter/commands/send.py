@@ -28,7 +28,7 @@ from converter.errors import DestinationError, Finding, InputError, JobError, Re
 from converter.jobs.job import DIGITS, Transfer, identity
 from converter.jobs.paths import identity_of_path
 from converter.parts.packer import Part
-from converter.sources import InputFile
+from converter.sources.origins.local import LocalFile
 from converter.spec.names import FileName
 
 _CHUNK = 1 << 20
@@ -48,7 +48,7 @@ class Sent(NamedTuple):
 class _Outgoing(NamedTuple):
     """A file to send, as it was when it was checked."""
 
-    file: InputFile
+    file: LocalFile
     checked: Checked
 
     def chunks(self) -> Iterator[bytes | memoryview]:
@@ -95,7 +95,7 @@ def send(
     """
     say = notify or (lambda _: None)
     try:
-        inputs = [InputFile.at(Path(file)) for file in files]
+        inputs = [LocalFile.at(Path(file)) for file in files]
         _check_names(inputs)
         journal = Journal(_journal_path(inputs, transfer))
         with locked(journal.path), Hold(transfer.output.retry_seconds) as hold:
@@ -108,7 +108,7 @@ def send(
         raise
 
 
-def _check_names(files: Sequence[InputFile]) -> None:
+def _check_names(files: Sequence[LocalFile]) -> None:
     names = [file.path.name for file in files]
     if not names:
         raise JobError(
@@ -123,17 +123,17 @@ def _check_names(files: Sequence[InputFile]) -> None:
         )
 
 
-def _journal_path(files: Sequence[InputFile], transfer: Transfer) -> Path:
+def _journal_path(files: Sequence[LocalFile], transfer: Transfer) -> Path:
     """Return where the journal is: the same for files at the same paths, sent to the same place."""
     return Path(transfer.report.dir) / f"send.{_digest(files, transfer)}.journal"
 
 
-def _digest(files: Sequence[InputFile], transfer: Transfer) -> str:
+def _digest(files: Sequence[LocalFile], transfer: Transfer) -> str:
     return identity([transfer.place, [identity_of_path(str(file.path)) for file in files]])[:DIGITS]
 
 
 def _sent(
-    files: Sequence[InputFile],
+    files: Sequence[LocalFile],
     transfer: Transfer,
     journal: Journal,
     hold: Hold,
@@ -144,7 +144,7 @@ def _sent(
     now: float | None,
 ) -> Sent:
     past = journal.read(resume=resume)
-    run = RunRecord([], 0, "", "", fingerprints(files, transfer.conceal_path))
+    run = RunRecord([], 0, "", "", fingerprints(files, transfer.conceal_path) or [])
     step = next_step(past, resume=resume, is_same=lambda past: past.run.input == run.input)
     if step == "nothing":
         notify("These files were sent already, and have not changed since: nothing was done.")
@@ -194,7 +194,7 @@ def _kept(error: Reported, visible: int, count: int) -> None:
 
 
 def _checked(
-    files: Sequence[InputFile], *, check: bool, notify: Callable[[str], None]
+    files: Sequence[LocalFile], *, check: bool, notify: Callable[[str], None]
 ) -> tuple[list[_Outgoing], list[Finding]]:
     """Check all files; return them, and warnings."""
     outgoing: list[_Outgoing] = []

@@ -73,7 +73,7 @@ def sync_urls(
                 write(f"id,{name}\n".encode())
             ledger = _write_addresses(job, records, sources, write)
             for source in sources:
-                source.file.check_unchanged()
+                source.origin.check_unchanged()
             _check_rejects(job, ledger, records.rules, fate)
         return ledger
 

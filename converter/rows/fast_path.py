@@ -44,7 +44,7 @@ class FastPath:
         separator = ord(source.separator)
         made = self._loops.delimited_lines(block.memory, block.size, block.rows, separator, self._columns, self._form)
         if made.rows != block.rows:
-            raise lost(source.file, block.rows, made.rows)
+            raise lost(source.origin, block.rows, made.rows)
         return made
 
     def of_frame(self, frame: pl.DataFrame) -> Lines:

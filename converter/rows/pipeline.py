@@ -33,9 +33,10 @@ from converter.ledger import Ledger
 from converter.rows.counters import tally_changed_ids
 from converter.rows.fast_path import FastPath, counts_of
 from converter.rows.records import Records
-from converter.sources import BadRow, InputFile, Piece, RowNumbers, Source, damaged, lost
+from converter.sources import BadRow, Origin, Piece, RowNumbers, Source, damaged, lost
 from converter.sources.base import PANICS, engine_failed
 from converter.sources.delimited import Block, DelimitedSource
+from converter.sources.origins.base import total_size
 
 _MOST_WORKERS = 8
 _TOGETHER = 3  # stretches whose odd rows are judged together: more would hold more memory
@@ -54,7 +55,7 @@ class Converted(NamedTuple):
     where stages see them.
     """
 
-    file: InputFile
+    origin: Origin
     texts: Sequence[Sequence[Text]]
     rejected: pl.DataFrame
     rows: RowNumbers
@@ -74,7 +75,8 @@ def convert_all(records: Records, sources: Sequence[Source], threads: int) -> Ge
     workers = min(threads, _MOST_WORKERS) + 1
     # Frames of tables take more memory than blocks of text: fewer of them wait.
     ahead = workers + 1 if all(isinstance(source, DelimitedSource) for source in sources) else workers
-    loops = kernel.load(sum(source.file.size for source in sources))
+    size = total_size(source.origin for source in sources)
+    loops = kernel.load(kernel.WORTH_BYTES if size is None else size)
     with ThreadPoolExecutor(workers, thread_name_prefix="convert") as pool:
         try:
             converters = (_Converter(records, source, loops) for source in sources)
@@ -235,16 +237,16 @@ class _Converter:
         lines = np.concatenate([each.made.text_lines + start for each, start in zip(group, newlines, strict=True)])
         odd = source.take_apart(np.concatenate(texts).data, first=0, position=0)
         if odd.rows + len(odd.bad) + odd.blank != count:
-            raise lost(source.file, count, odd.rows + len(odd.bad) + odd.blank)
+            raise lost(source.origin, count, odd.rows + len(odd.bad) + odd.blank)
         judged = self._judged(self._texts(odd.frame), odd.rows)
         bad = [(int(np.searchsorted(lines, row.row)), row) for row in odd.bad]
         return judged, np.searchsorted(lines, odd.locate(np.arange(odd.rows))), bad
 
     def _judged(self, texts: pl.LazyFrame, rows: int) -> pl.DataFrame:
         """Judge rows, so many, by the query."""
-        judged = collected(self._source.file, self._records.lines(texts), rows)
+        judged = collected(self._source.origin, self._records.lines(texts), rows)
         if judged.height != rows:
-            raise lost(self._source.file, rows, judged.height)
+            raise lost(self._source.origin, rows, judged.height)
         return judged
 
     def _merged(
@@ -287,7 +289,7 @@ class _Converter:
         ledger.written = ledger.lines = sum(len(text.ends) for each in texts for text in each)
         for row in bad:
             ledger.rejected[row.rule.name] += 1
-        return Converted(self._source.file, texts, judged, rows, bad, ledger, position, accepted)
+        return Converted(self._source.origin, texts, judged, rows, bad, ledger, position, accepted)
 
 
 def all_rows(piece: Piece, query: Callable[[pl.LazyFrame], pl.LazyFrame]) -> tuple[pl.DataFrame, Piece]:
@@ -298,7 +300,7 @@ def all_rows(piece: Piece, query: Callable[[pl.LazyFrame], pl.LazyFrame]) -> tup
     """
     while True:
         try:
-            frame = collected(piece.file, query(piece.frame))
+            frame = collected(piece.origin, query(piece.frame))
         except (InputError, EngineError):
             if piece.mend is None:
                 raise
@@ -306,11 +308,11 @@ def all_rows(piece: Piece, query: Callable[[pl.LazyFrame], pl.LazyFrame]) -> tup
             if frame.height == piece.rows:
                 return frame, piece
             if piece.mend is None:
-                raise lost(piece.file, piece.rows, frame.height)
+                raise lost(piece.origin, piece.rows, frame.height)
         piece = piece.mend()
 
 
-def collected(file: InputFile, query: pl.LazyFrame, rows: int = sys.maxsize) -> pl.DataFrame:
+def collected(origin: Origin, query: pl.LazyFrame, rows: int = sys.maxsize) -> pl.DataFrame:
     """Run a query, on so many rows at most. What the engine finds wrong with the file is told without its words.
 
     They may quote the data. To set the streaming engine up costs more than it does for a few rows.
@@ -322,9 +324,9 @@ def collected(file: InputFile, query: pl.LazyFrame, rows: int = sys.maxsize) -> 
     try:
         return query.collect(engine="in-memory" if rows < _FEW else "streaming")
     except pl.exceptions.ComputeError as error:  # all that it raises of text that it cannot parse
-        raise damaged(file, error) from error
+        raise damaged(origin, error) from error
     except (*PANICS, OSError) as error:
-        raise engine_failed(file, error) from error
+        raise engine_failed(origin, error) from error
 
 
 def start() -> None:

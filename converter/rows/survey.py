@@ -37,7 +37,7 @@ def numbers_are_ids(records: Records, sources: Sequence[Source]) -> bool:
     free = [position for position, type_ in enumerate(records.id_types) if not type_.groups]
     for source, texts in first_rows(records, sources, _SURVEYED) if free else ():
         try:
-            rows = collected(source.file, records.with_ids(texts))
+            rows = collected(source.origin, records.with_ids(texts))
         except ConverterError:
             return False
         return all(privacy.numbers_are_ids(rows[f"id{position}"]) for position in free)

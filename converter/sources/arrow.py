@@ -9,33 +9,32 @@ import pyarrow as pa
 
 from converter.errors import InputError
 from converter.jobs.sections.table import Input
-from converter.sources.base import InputFile
-from converter.sources.tables import Batch, TableSource, telling
+from converter.sources.origins.base import Origin
+from converter.sources.tables import Batch, TableSource, open_native, telling
 
 _MAGIC = b"ARROW1"
 _END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 
 
-def open_arrow(file: InputFile, options: Input) -> TableSource:
+def open_arrow(origin: Origin, options: Input) -> TableSource:
     """Open an Arrow IPC file or stream. Raises `InputError` where it is damaged."""
     del options
-    with telling(file):
-        with file.path.open("rb") as start:
-            is_file = start.read(len(_MAGIC)) == _MAGIC
+    with telling(origin):
+        is_file = origin.read_at(0, len(_MAGIC)) == _MAGIC
         opened = pa.ipc.open_file if is_file else pa.ipc.open_stream
-        with pa.OSFile(str(file.path)) as raw, opened(raw) as reader:
+        with open_native(origin) as raw, opened(raw) as reader:
             schema = reader.schema
-        return TableSource(file, schema, partial(_of_file if is_file else _of_stream, file, schema))
+        return TableSource(origin, schema, partial(_of_file if is_file else _of_stream, origin, schema))
 
 
 def _used(schema: pa.Schema, columns: Sequence[str]) -> pa.ipc.IpcReadOptions:
     return pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index(name) for name in columns])
 
 
-def _of_file(file: InputFile, schema: pa.Schema, columns: Sequence[str], most: int) -> Generator[Batch]:
+def _of_file(origin: Origin, schema: pa.Schema, columns: Sequence[str], most: int) -> Generator[Batch]:
     # Mapped, since a file is often one batch, and that may be larger than the memory.
     with (
-        pa.memory_map(str(file.path)) as raw,
+        open_native(origin, mapped=True) as raw,
         pa.ipc.open_file(raw, options=_used(schema, columns)) as reader,
     ):
         count = reader.num_record_batches
@@ -44,28 +43,26 @@ def _of_file(file: InputFile, schema: pa.Schema, columns: Sequence[str], most: i
             for start in range(0, batch.num_rows, most):
                 part = batch.slice(start, most)
                 share = (number + (start + part.num_rows) / batch.num_rows) / count
-                yield Batch(part, round(file.size * share))
+                yield Batch(part, round((origin.size or 0) * share))
 
 
-def _of_stream(file: InputFile, schema: pa.Schema, columns: Sequence[str], most: int) -> Generator[Batch]:
-    with pa.OSFile(str(file.path)) as raw:
+def _of_stream(origin: Origin, schema: pa.Schema, columns: Sequence[str], most: int) -> Generator[Batch]:
+    with open_native(origin) as raw:
         with pa.ipc.open_stream(raw, options=_used(schema, columns)) as reader:
             for batch in reader:
                 for start in range(0, batch.num_rows, most):
                     yield Batch(batch.slice(start, most), raw.tell())
-        _check_end(file, raw)
+        _check_end(origin, raw.tell())
 
 
-def _check_end(file: InputFile, raw: pa.OSFile) -> None:
+def _check_end(origin: Origin, end: int) -> None:
     """Raise `InputError` unless the stream has its end mark, and the file ends there.
 
     A stream cut between two batches reads as a whole one, and so does the first of several in one file.
     """
-    end = raw.tell()
-    raw.seek(max(end - len(_END_OF_STREAM), 0))
-    if raw.read(len(_END_OF_STREAM)) != _END_OF_STREAM or end != file.size:
+    if origin.read_at(max(end - len(_END_OF_STREAM), 0), end + 1) != _END_OF_STREAM:
         raise InputError(
             "E-INPUT-DAMAGED",
-            f"The Arrow stream '{file.path}' is damaged: it is cut off, or something follows its end.",
+            f"The Arrow stream '{origin.label}' is damaged: it is cut off, or something follows its end.",
             "Get the file again; nothing was published.",
         )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -12,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from converter.errors import EngineError, InputError, LedgerError
+from converter.sources.origins.base import Origin
 from converter.spec.rules import Rule
 
 RowNumbers = npt.NDArray[np.int64]
@@ -20,37 +19,6 @@ PANICS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 
 LOOK_BYTES = 1 << 17
 """What is read of a text for a look at its first rows: some thousand of them."""
-
-
-class InputFile(NamedTuple):
-    """A file to read, as it was when the run began: `size` in bytes, `modified` in nanoseconds."""
-
-    path: Path
-    size: int
-    modified: int
-
-    @classmethod
-    def at(cls, path: Path) -> InputFile:
-        """Look at the file. Raises `InputError` where it is not there."""
-        try:
-            status = path.stat()
-        except OSError as error:
-            raise InputError("E-INPUT-READ", f"The input '{path}' cannot be read: {error.strerror}.") from error
-        return cls.of(path, status)
-
-    @classmethod
-    def of(cls, path: Path, status: os.stat_result) -> InputFile:
-        """Return the file of which the system has said this."""
-        return cls(path, status.st_size, status.st_mtime_ns)
-
-    def check_unchanged(self) -> None:
-        """Raise `InputError` where the file is no longer as it was."""
-        if InputFile.at(self.path) != self:
-            raise InputError(
-                "E-INPUT-CHANGED",
-                f"The input '{self.path}' changed while it was read, so the run was given up.",
-                "Run again when nothing writes to it.",
-            )
 
 
 class BadRow(NamedTuple):
@@ -72,7 +40,7 @@ class Piece(NamedTuple):
     cannot parse, once it could not.
     """
 
-    file: InputFile
+    origin: Origin
     frame: pl.LazyFrame
     rows: int
     locate: Callable[[RowNumbers], RowNumbers]
@@ -89,7 +57,7 @@ class Source(Protocol):
     Both raise `InputError` where the file is damaged.
     """
 
-    file: InputFile
+    origin: Origin
     json_lists: bool
     """Whether a list stands in a column as the text of a JSON list."""
     nullable: bool
@@ -114,28 +82,28 @@ class Source(Protocol):
         ...
 
 
-def damaged(file: InputFile, error: BaseException) -> InputError:
+def damaged(origin: Origin, error: BaseException) -> InputError:
     """Say that a file cannot be read; what the library said is left out, since it may quote the data."""
     return InputError(
         "E-INPUT-DAMAGED",
-        f"The input '{file.path}' is damaged or not of its format ({type(error).__name__}).",
+        f"The input '{origin.label}' is damaged or not of its format ({type(error).__name__}).",
         "Get the file again, or set input.format.",
     )
 
 
-def engine_failed(file: InputFile, error: BaseException) -> EngineError:
+def engine_failed(origin: Origin, error: BaseException) -> EngineError:
     """Say that the engine failed at rows of a file that is not damaged; what it said may quote the data."""
     return EngineError(
         "E-ENGINE",
-        f"Polars failed at rows of '{file.path}' ({type(error).__name__}).",
+        f"Polars failed at rows of '{origin.label}' ({type(error).__name__}).",
         "Nothing was published; please report this as a bug, with what --debug prints.",
     )
 
 
-def lost(file: InputFile, found: int, came: int) -> LedgerError:
+def lost(origin: Origin, found: int, came: int) -> LedgerError:
     """Return the error that rows found in the file did not come through."""
     return LedgerError(
         "E-LEDGER",
-        f"The input '{file.path}' has {found:,} rows in a stretch of which {came:,} came through.",
+        f"The input '{origin.label}' has {found:,} rows in a stretch of which {came:,} came through.",
         "Nothing was published; please report this as a bug.",
     )

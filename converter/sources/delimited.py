@@ -16,7 +16,8 @@ from converter.columns.pool import Pool
 from converter.errors import InputError
 from converter.jobs.sections.table import Input
 from converter.kernel.layout import SLACK
-from converter.sources.base import LOOK_BYTES, BadRow, InputFile, Piece, RowNumbers
+from converter.sources.base import LOOK_BYTES, BadRow, Piece, RowNumbers
+from converter.sources.origins.base import Origin
 from converter.sources.streams import TextStream
 from converter.sources.structure import Bad, Bytes, Row, Structure
 from converter.sources.structure import Rows as Taken
@@ -73,18 +74,18 @@ class DelimitedSource:
 
     def __init__(
         self,
-        file: InputFile,
+        origin: Origin,
         options: Input,
         *,
         tabs: bool = False,
         block: int = _BLOCK,
         longest_row: int = _LONGEST_ROW,
     ) -> None:
-        self.file = file
+        self.origin = origin
         self._options = options
         self._block = block
         self._longest = max(longest_row, block)
-        with TextStream(file, options.encoding) as stream:
+        with TextStream(origin, options.encoding) as stream:
             head = self._head(stream, options.separator or ("\t" if tabs else _GUESSED))
         self._separator = head.separator
         self._skipped = b"" if not options.header else head.text
@@ -128,7 +129,7 @@ class DelimitedSource:
 
     def _read(self, loops: Loops | None) -> Iterator[Piece | Block]:
         structure = Structure(self._separator, len(self.names))
-        with TextStream(self.file, self._options.encoding) as stream:
+        with TextStream(self.origin, self._options.encoding) as stream:
             line = 1 + self._skipped.count(b"\n")
             for taken in self._taken(stream, structure, loops):
                 if isinstance(taken, Taken):
@@ -150,7 +151,7 @@ class DelimitedSource:
 
         bad = tuple(BadRow(first + row.line, row.rule, len(row.text), row.text) for row in taken.bad)
         frame = self._scan(taken.text)
-        return Piece(self.file, frame, taken.rows, locate, position, bad, blank=taken.blank)
+        return Piece(self.origin, frame, taken.rows, locate, position, bad, blank=taken.blank)
 
     def _scan(self, text: bytes) -> pl.LazyFrame:
         """Return whole rows as a frame with all columns."""
@@ -218,7 +219,7 @@ class DelimitedSource:
         if line_end < 0:
             raise InputError(
                 "E-LINE-ENDLESS",
-                f"The input '{self.file.path}' has a line of more than {self._longest // 2**20} MiB without an end.",
+                f"The input '{self.origin.label}' has a line of more than {self._longest // 2**20} MiB without an end.",
                 "Is it a delimited text file, with lines that end in a newline?",
             )
         text = bytes(block[:line_end])
@@ -242,27 +243,27 @@ class DelimitedSource:
         if not line:
             raise InputError(
                 "E-LINE-ENDLESS",
-                f"The first row of '{self.file.path}' has no end within {most >> 20} MiB.",
+                f"The first row of '{self.origin.label}' has no end within {most >> 20} MiB.",
                 "Is it a delimited text file, with lines that end in a newline?",
             )
         if b"\0" in line:
             raise InputError(
                 "E-HEADER-NUL",
-                f"The first row of '{self.file.path}' holds NUL characters, as UTF-16 read in another encoding does.",
+                f"The first row of '{self.origin.label}' holds NUL characters, as UTF-16 in another encoding does.",
                 'Set input.encoding (for example "utf-16-le") or input.format.',
             )
         separator, row = _guess(text, start, line, separators)
         if b"\r" in line.strip(b"\r\n") if row is None else row.stray_return:
             raise InputError(
                 "E-LINE-ENDS",
-                f"The first line of '{self.file.path}' holds a carriage return in its middle: "
+                f"The first line of '{self.origin.label}' holds a carriage return in its middle: "
                 "the lines seem to end in CR alone, as on very old systems.",
                 "Convert the line ends to LF or CRLF.",
             )
         if row is None:
             raise InputError(
                 "E-HEADER-QUOTES",
-                f"The first row of '{self.file.path}' has a double quote that is never closed, or text after one "
+                f"The first row of '{self.origin.label}' has a double quote that is never closed, or text after one "
                 "that closes a field.",
                 "Mend the row.",
             )
@@ -271,7 +272,7 @@ class DelimitedSource:
         except UnicodeDecodeError as error:
             raise InputError(
                 "E-INPUT-ENCODING",
-                f"The first row of '{self.file.path}' is not UTF-8.",
+                f"The first row of '{self.origin.label}' is not UTF-8.",
                 'Set input.encoding, for example to "cp1252".',
             ) from error
         return _Head(text[: min(row.end, count)], separator, fields)
@@ -282,7 +283,7 @@ class DelimitedSource:
         if fields and len(fields) != len(self._options.columns):
             raise InputError(
                 "E-HEADER-FIELDS",
-                f"The first row of '{self.file.path}' has {len(fields)} fields, but input.columns names "
+                f"The first row of '{self.origin.label}' has {len(fields)} fields, but input.columns names "
                 f"{len(self._options.columns)}.",
                 "Name every column, in order.",
             )

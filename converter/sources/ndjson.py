@@ -20,7 +20,8 @@ import polars as pl
 
 from converter.errors import InputError
 from converter.jobs.sections.table import Input
-from converter.sources.base import LOOK_BYTES, BadRow, InputFile, Piece, RowNumbers
+from converter.sources.base import LOOK_BYTES, BadRow, Piece, RowNumbers
+from converter.sources.origins.base import Origin
 from converter.sources.streams import TextStream
 from converter.sources.structure import is_utf8
 from converter.spec.rules import ROW_NOT_JSON, ROW_NOT_TEXT
@@ -48,8 +49,8 @@ class NdjsonSource:
     json_lists = True
     nullable = True
 
-    def __init__(self, file: InputFile, options: Input, *, block: int = _BLOCK) -> None:
-        self.file = file
+    def __init__(self, origin: Origin, options: Input, *, block: int = _BLOCK) -> None:
+        self.origin = origin
         self._options = options
         self._block = block
         names = dict.fromkeys(options.columns)
@@ -64,7 +65,7 @@ class NdjsonSource:
 
     def _head(self) -> bytes:
         """Return the start of the file: a megabyte, or more where the first line is longer."""
-        with TextStream(self.file, self._options.encoding) as stream:
+        with TextStream(self.origin, self._options.encoding) as stream:
             head = b""
             buffer = bytearray(_HEAD)
             while b"\n" not in head and len(head) <= _LONGEST_LINE and (count := stream.readinto(memoryview(buffer))):
@@ -91,7 +92,7 @@ class NdjsonSource:
         """Yield the file, some 16 MB at a time."""
         schema = {name: pl.String() for name in columns}
         line = 1
-        with TextStream(self.file, self._options.encoding) as stream:
+        with TextStream(self.origin, self._options.encoding) as stream:
             for block in self._blocks(stream):
                 array = np.frombuffer(block, np.uint8)
                 newlines = np.flatnonzero(array == _NEWLINE)
@@ -112,7 +113,7 @@ class NdjsonSource:
             if not end and len(block) > _LONGEST_LINE:
                 raise InputError(
                     "E-LINE-ENDLESS",
-                    f"The input '{self.file.path}' has a line of more than {_LONGEST_LINE >> 20} MiB without an end.",
+                    f"The input '{self.origin.label}' has a line of more than {_LONGEST_LINE >> 20} MiB without end.",
                     "Is it NDJSON, one JSON object a line?",
                 )
             if end:
@@ -140,7 +141,7 @@ class NdjsonSource:
         if blank.any():
             text = b"".join(line + b"\n" for line in text.split(b"\n") if line not in (b"", b"\r"))
         piece = Piece(
-            self.file,
+            self.origin,
             _frame(text, schema),
             len(lines),
             locate,

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from converter.errors import InputError
 from converter.jobs.sections.table import Input
 from converter.sources import tables
-from converter.sources.base import InputFile
-from converter.sources.tables import Batch, TableSource, telling
+from converter.sources.origins.base import Origin
+from converter.sources.tables import Batch, TableSource, open_native, telling
 from converter.sources.typed import is_text
 
 _BUFFER = 1 << 20  # bytes: so much of a column is read at once
@@ -21,22 +21,22 @@ _FIRST_ROWS = 1 << 10
 _MOST_ENTRIES = 1 << 14  # of dictionaries: where there are more, most likely not all texts are in them
 
 
-def open_parquet(file: InputFile, options: Input) -> TableSource:
+def open_parquet(origin: Origin, options: Input) -> TableSource:
     """Open a Parquet file. Raises `InputError` where its footer is damaged."""
     del options
-    with telling(file), _opened(file) as parquet:
+    with telling(origin), _opened(origin) as parquet:
         schema, footer = parquet.schema_arrow, parquet.metadata
         if sum(footer.row_group(number).num_rows for number in range(footer.num_row_groups)) != footer.num_rows:
-            raise _wrong_rows(file)
-        return TableSource(file, schema, partial(_batches, file, schema, footer))
+            raise _wrong_rows(origin)
+        return TableSource(origin, schema, partial(_batches, origin, schema, footer))
 
 
 @contextlib.contextmanager
 def _opened(
-    file: InputFile, footer: pq.FileMetaData | None = None, dictionaries: Sequence[str] = ()
+    origin: Origin, footer: pq.FileMetaData | None = None, dictionaries: Sequence[str] = ()
 ) -> Iterator[pq.ParquetFile]:
     with (
-        pa.OSFile(str(file.path)) as raw,
+        open_native(origin) as raw,
         pq.ParquetFile(
             raw,
             metadata=footer,
@@ -52,11 +52,11 @@ def _opened(
 
 
 def _batches(
-    file: InputFile, schema: pa.Schema, footer: pq.FileMetaData, columns: Sequence[str], most: int
+    origin: Origin, schema: pa.Schema, footer: pq.FileMetaData, columns: Sequence[str], most: int
 ) -> Generator[Batch]:
-    rows, dictionaries = _first_look(file, schema, footer, columns, most) if most > _FIRST_ROWS else (most, [])
+    rows, dictionaries = _first_look(origin, schema, footer, columns, most) if most > _FIRST_ROWS else (most, [])
     read = 0
-    with _opened(file, footer, dictionaries) as parquet:
+    with _opened(origin, footer, dictionaries) as parquet:
         # Group by group, in equal shares: a batch ends with its group, since its dictionaries do.
         for number in range(footer.num_row_groups):
             group = footer.row_group(number).num_rows
@@ -64,14 +64,14 @@ def _batches(
             for batch in parquet.iter_batches(share, row_groups=[number], columns=list(columns), use_threads=False):
                 read += batch.num_rows
                 if read > footer.num_rows:
-                    raise _wrong_rows(file)
-                yield Batch(batch, round(file.size * read / footer.num_rows))
+                    raise _wrong_rows(origin)
+                yield Batch(batch, round((origin.size or 0) * read / footer.num_rows))
     if read != footer.num_rows:
-        raise _wrong_rows(file)
+        raise _wrong_rows(origin)
 
 
 def _first_look(
-    file: InputFile, schema: pa.Schema, footer: pq.FileMetaData, columns: Sequence[str], most: int
+    origin: Origin, schema: pa.Schema, footer: pq.FileMetaData, columns: Sequence[str], most: int
 ) -> tuple[int, list[str]]:
     """Return how many rows a batch may have, at most so many, and which columns are read as dictionaries.
 
@@ -79,7 +79,7 @@ def _first_look(
     the time as dictionaries where they are stored so, and in twice the time where they are not.
     """
     texts = [name for name in columns if is_text(schema.field(name).type)]
-    with _opened(file, footer, texts) as parquet:
+    with _opened(origin, footer, texts) as parquet:
         batch = next(parquet.iter_batches(_FIRST_ROWS, columns=list(columns), use_threads=False), None)
     if not batch:
         return most, []
@@ -101,9 +101,9 @@ def _bytes_a_row(column: pa.Array) -> float:
     return float(values.nbytes / max(len(values), 1))
 
 
-def _wrong_rows(file: InputFile) -> InputError:
+def _wrong_rows(origin: Origin) -> InputError:
     return InputError(
         "E-INPUT-DAMAGED",
-        f"The input '{file.path}' is damaged: it has another number of rows than its footer says.",
+        f"The input '{origin.label}' is damaged: it has another number of rows than its footer says.",
         "Get the file again.",
     )

@@ -18,7 +18,7 @@ from typing import IO, Protocol
 from isal import igzip_threaded, isal_zlib
 
 from converter.errors import InputError
-from converter.sources.base import InputFile
+from converter.sources.origins.base import Origin
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -43,10 +43,10 @@ class _Readable(Protocol):
 class TextStream:
     """The bytes of a text file as UTF-8, without byte order mark, to be read once from start to end."""
 
-    def __init__(self, file: InputFile, encoding: str = "utf-8") -> None:
-        self.file = file
+    def __init__(self, origin: Origin, encoding: str = "utf-8") -> None:
+        self.origin = origin
         with self._telling():
-            self._raw: IO[bytes] = file.path.open("rb")
+            self._raw: IO[bytes] = origin.open()
         self._unpacked: IO[bytes] = self._raw
         try:
             with self._telling():
@@ -76,7 +76,9 @@ class TextStream:
     @property
     def position(self) -> int:
         """How many bytes of the file itself have been read."""
-        return min(self._raw.tell(), self.file.size) if not self._raw.closed else self.file.size
+        position = self._raw.tell()
+        # A file that grows meanwhile is reported at the end of the run.
+        return position if self.origin.size is None else min(position, self.origin.size)
 
     def readinto(self, buffer: memoryview) -> int:
         """Fill `buffer` as far as the file goes; return how many bytes it got, 0 at the end."""
@@ -106,7 +108,7 @@ class TextStream:
             raise self._damaged(error) from error
         except OSError as error:
             raise InputError(
-                "E-INPUT-READ", f"The input '{self.file.path}' cannot be read: {error.strerror or error}."
+                "E-INPUT-READ", f"The input '{self.origin.label}' cannot be read: {error.strerror or error}."
             ) from error
 
     def _unpack(self) -> IO[bytes]:
@@ -119,7 +121,7 @@ class TextStream:
         if magic[:3] == b"BZh" or magic == b"PK\x03\x04" or magic == b"\xfd7zX":
             raise InputError(
                 "E-INPUT-PACKED",
-                f"The input '{self.file.path}' is packed as bzip2, zip or xz.",
+                f"The input '{self.origin.label}' is packed as bzip2, zip or xz.",
                 "Unpack it, or pack it as gzip or zstd.",
             )
         return self._raw
@@ -129,7 +131,7 @@ class TextStream:
         what = "it is cut off, or something follows its end" if cut else "its checksum or its structure is wrong"
         return InputError(
             "E-INPUT-DAMAGED",
-            f"The compressed input '{self.file.path}' is damaged: {what}.",
+            f"The compressed input '{self.origin.label}' is damaged: {what}.",
             "Get the file again; nothing was published.",
         )
 
@@ -156,7 +158,7 @@ class _Transcoder:
                 # Some codecs do not tell the place; some give halves of characters, which UTF-8 has no form for.
                 raise InputError(
                     "E-INPUT-ENCODING",
-                    f"The input '{self._stream.file.path}' is not {self._encoding} near byte "
+                    f"The input '{self._stream.origin.label}' is not {self._encoding} near byte "
                     f"{self._consumed + getattr(error, 'start', 0):,} of its text.",
                     "Set input.encoding to what the file is written in.",
                 ) from error

@@ -19,7 +19,8 @@ import polars as pl
 import pyarrow as pa
 
 from converter.errors import InputError
-from converter.sources.base import PANICS, InputFile, Piece, RowNumbers, damaged, engine_failed
+from converter.sources.base import PANICS, Piece, RowNumbers, damaged, engine_failed
+from converter.sources.origins.base import Origin
 from converter.sources.typed import Types, series_of
 
 PIECE_BYTES = 1 << 26
@@ -49,12 +50,12 @@ class TableSource:
     json_lists = False
     nullable = True
 
-    def __init__(self, file: InputFile, schema: pa.Schema, read: Reader, most_rows: int | None = None) -> None:
-        self.file = file
+    def __init__(self, origin: Origin, schema: pa.Schema, read: Reader, most_rows: int | None = None) -> None:
+        self.origin = origin
         self._arrow = schema
         self._read = read
         self._most_rows = most_rows
-        self._types = Types(str(file.path), schema)
+        self._types = Types(origin.label, schema)
 
     @property
     def schema(self) -> Mapping[str, pl.DataType]:
@@ -68,7 +69,7 @@ class TableSource:
 
     def beginning(self) -> TableSource:
         """Return the same source in small pieces."""
-        return TableSource(self.file, self._arrow, self._read, _FIRST_ROWS)
+        return TableSource(self.origin, self._arrow, self._read, _FIRST_ROWS)
 
     def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
         """Yield the file in pieces, each in memory."""
@@ -87,14 +88,14 @@ class TableSource:
                 first += piece.rows
 
     def _next(self, groups: Iterator[list[Batch]], columns: Sequence[str]) -> Piece | None:
-        with telling(self.file):
+        with telling(self.origin):
             batches = next(groups, None)
             if batches is None:
                 return None
             frames = [pl.DataFrame([series_of(name, each.rows.column(name)) for name in columns]) for each in batches]
             frame = pl.concat(frames, rechunk=True) if len(frames) > 1 else frames[0]
         rows = sum(each.rows.num_rows for each in batches)
-        return Piece(self.file, frame.lazy(), rows, _numbers_from(1), batches[-1].position)
+        return Piece(self.origin, frame.lazy(), rows, _numbers_from(1), batches[-1].position)
 
 
 def _together(batches: Iterator[Batch], most: int) -> Iterator[list[Batch]]:
@@ -111,8 +112,15 @@ def _together(batches: Iterator[Batch], most: int) -> Iterator[list[Batch]]:
         yield together
 
 
+def open_native(origin: Origin, *, mapped: bool = False) -> pa.NativeFile:
+    """Open an origin for the libraries of Arrow: a local file by its path, `mapped` where asked for."""
+    if origin.path is None:
+        return pa.PythonFile(origin.open(), "r")
+    return pa.memory_map(str(origin.path)) if mapped else pa.OSFile(str(origin.path))
+
+
 @contextlib.contextmanager
-def telling(file: InputFile) -> Iterator[None]:
+def telling(origin: Origin) -> Iterator[None]:
     """Say of what the library finds wrong with the file that it is damaged, or of a kind that is not read."""
     try:
         yield
@@ -120,19 +128,19 @@ def telling(file: InputFile) -> Iterator[None]:
         asked = re.search(r"size (\d+)", str(error))
         if asked is None or int(asked[1]) < _IMPOSSIBLE:
             raise
-        raise damaged(file, error) from error
+        raise damaged(origin, error) from error
     except _DAMAGED as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise InputError("E-INPUT-READ", f"The input '{file.path}' cannot be read: {error.strerror}.") from error
+            raise InputError("E-INPUT-READ", f"The input '{origin.label}' cannot be read: {error.strerror}.") from error
         if isinstance(error, pa.ArrowNotImplementedError) or _UNSUPPORTED.search(str(error)):
             raise InputError(
                 "E-INPUT-UNSUPPORTED",
-                f"The input '{file.path}' uses something of its format that cannot be read, or is damaged.",
+                f"The input '{origin.label}' uses something of its format that cannot be read, or is damaged.",
                 "Write it with other settings (compression, encoding, encryption), or get it again.",
             ) from error
-        raise damaged(file, error) from error
+        raise damaged(origin, error) from error
     except PANICS as error:
-        raise engine_failed(file, error) from error
+        raise engine_failed(origin, error) from error
 
 
 def _numbers_from(first: int) -> Callable[[RowNumbers], RowNumbers]:

@@ -15,7 +15,7 @@ from converter.rows.pipeline import Converted
 from converter.rows.records import Records
 from converter.rows.spill import Spill
 from converter.rows.stages.base import Stage, StageResults
-from converter.sources import InputFile
+from converter.sources import Origin
 from converter.spec import rules
 from converter.spec.files import MOST_HASHES
 
@@ -34,7 +34,7 @@ class GatheredAddresses(Stage):
 
     def __init__(self, job: Job, records: Records, results: StageResults) -> None:
         self._records = records
-        self._files: list[InputFile] = []
+        self._origins: list[Origin] = []
         self._position = self._rows = 0
         self._spill = Spill(pl.col("id0"), job.run.memory, job.run.spill_dir)
         self._spill.add(pl.DataFrame(schema=_ROWS))
@@ -46,11 +46,11 @@ class GatheredAddresses(Stage):
 
     def feed(self, batch: Converted) -> Iterator[Converted]:
         """Keep the rows that are to be written, and let the others pass."""
-        if not self._files or self._files[-1] != batch.file:
-            self._files.append(batch.file)
+        if not self._origins or self._origins[-1] != batch.origin:
+            self._origins.append(batch.origin)
         rows = batch.accepted
         if rows.height:
-            file = pl.lit(len(self._files) - 1, pl.UInt32)
+            file = pl.lit(len(self._origins) - 1, pl.UInt32)
             order = pl.int_range(self._rows, self._rows + rows.height)
             self._spill.add(rows.select("id0", "id1", "when", "row", file=file, order=order))
         self._rows += rows.height
@@ -86,7 +86,7 @@ class GatheredAddresses(Stage):
         if written:
             ledger = Ledger(lines=sum(len(text.ends) for text in written))
             none = pl.DataFrame()
-            yield Converted(self._files[-1], [written], none, np.zeros(0, np.int64), (), ledger, self._position, none)
+            yield Converted(self._origins[-1], [written], none, np.zeros(0, np.int64), (), ledger, self._position, none)
         ranked = rows.join(addresses.select("id0", "id1", "rank"), on=["id0", "id1"], maintain_order="left")
         yield from self._rejects(ranked.join(lines.select("id0", "fits"), on="id0", maintain_order="left"))
 
@@ -110,6 +110,6 @@ class GatheredAddresses(Stage):
         for (number,), of_file in rejected.group_by("file", maintain_order=True):
             ledger = self._records.tally(of_file)
             ledger.written = -of_file.height
-            file, numbers = self._files[int(str(number))], of_file["row"].to_numpy()
+            file, numbers = self._origins[int(str(number))], of_file["row"].to_numpy()
             rejects = of_file.select("reason", *columns)
             yield Converted(file, [[]], rejects, numbers, (), ledger, self._position, pl.DataFrame())

@@ -1,0 +1,46 @@
+"""Where bytes are: one module a scheme, behind the protocol `Origin`.
+
+`expand` turns a path or URL of `input.path` into origins, by the function that `SCHEMES` lists for its scheme. To add
+an origin, write a module with a class that keeps the protocol and with a function `expand`, and list that here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from converter.errors import JobError
+from converter.jobs.secrets import mask_password
+from converter.sources.origins import local
+from converter.sources.origins.base import Origin
+from converter.sources.origins.once import ReadOnce
+
+Expand = Callable[[str, Callable[[str], bool]], list[Origin]]
+"""Returns the origins that a path names; of a folder, those whose names the given function accepts.
+
+Raises `InputError` where there are none, or they cannot be listed.
+"""
+
+SCHEMES: dict[str, Expand] = {"": local.expand}
+"""By the part of a URL before `://`; local paths have none."""
+
+
+def expand(path: str, accepts: Callable[[str], bool]) -> list[Origin]:
+    """Return the origins that a path or URL names; of a folder, those whose names `accepts` is true for.
+
+    The start of those that can be read only once can be read again: see `ReadOnce`. Raises `JobError` for a scheme
+    that is not known, and what the `expand` of the scheme raises.
+    """
+    if path == "-":
+        raise JobError(
+            "E-INPUT-STDIN",
+            "Standard input ('-') is not supported as input yet.",
+            "Give a file, a list of files, a glob or a folder.",
+        )
+    scheme = path.partition("://")[0] if "://" in path else ""
+    if scheme not in SCHEMES:
+        raise JobError(
+            "E-INPUT-REMOTE",
+            f"The input '{mask_password(path)}' is not a local file, and URLs are not supported as input yet.",
+            "Copy it to a folder first.",
+        )
+    return [origin if origin.rereadable else ReadOnce(origin) for origin in SCHEMES[scheme](path, accepts)]

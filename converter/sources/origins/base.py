@@ -1,0 +1,77 @@
+"""What all origins have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from converter.errors import InputError
+
+
+class Origin(Protocol):
+    """Where the bytes of one input are, as it was when the run began. Creating one reads nothing of it.
+
+    `open` and `read_at` raise `OSError`.
+    """
+
+    @property
+    def label(self) -> str:
+        """What messages call it, without secrets. Its suffixes tell the format."""
+        ...
+
+    @property
+    def size(self) -> int | None:
+        """Its size in bytes; `None` where that is not known before the end."""
+        ...
+
+    @property
+    def rereadable(self) -> bool:
+        """Whether it can be opened more than once, at the same time too, and read at any position."""
+        ...
+
+    @property
+    def identity(self) -> Hashable:
+        """What is the same for each path to it, and for no other origin."""
+        ...
+
+    @property
+    def path(self) -> Path | None:
+        """The local file that it is, if it is one. For formats alone, whose libraries open or map files themselves."""
+        ...
+
+    def open(self) -> BinaryIO:
+        """Return its bytes from the start, as a stream that can seek if it is `rereadable`."""
+        ...
+
+    def read_at(self, start: int, stop: int) -> bytes:
+        """Return the bytes from `start` up to `stop`, fewer at the end. Only if it is `rereadable`."""
+        ...
+
+    def fingerprint(self) -> Mapping[str, Any] | None:
+        """Return what changes when its content changes, as JSON, with its `path` and `size`.
+
+        `None` where its content cannot be recognized: a run of it cannot be resumed.
+        """
+        ...
+
+    def check_unchanged(self) -> None:
+        """Raise `InputError` where it is no longer what it was, as far as that can be known."""
+        ...
+
+
+def total_size(origins: Iterable[Origin]) -> int | None:
+    """Return the size of all origins in bytes, or `None` where one is not known."""
+    total = 0
+    for origin in origins:
+        if origin.size is None:
+            return None
+        total += origin.size
+    return total
+
+
+def check_rereadable(origins: Iterable[Origin], need: str, hint: str) -> None:
+    """Raise `InputError` where an origin can be read only once; `need` says what has to read it more than once."""
+    for origin in origins:
+        if not origin.rereadable:
+            raise InputError("E-INPUT-ONCE", f"The input '{origin.label}' can be read only once, but {need}.", hint)

@@ -1,0 +1,134 @@
+"""Local files: alone, by a glob, or all of a folder."""
+
+from __future__ import annotations
+
+import errno
+import glob
+import os
+from collections.abc import Callable, Hashable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from converter.errors import InputError, nearest
+from converter.sources.origins.base import Origin
+
+
+class LocalFile(NamedTuple):
+    """A local file: `size` in bytes, `modified` in nanoseconds; `inode` is its device and number, where it has one."""
+
+    path: Path
+    size: int
+    modified: int
+    inode: tuple[int, int] | None = None
+
+    @classmethod
+    def at(cls, path: Path) -> LocalFile:
+        """Return the file as it is now. Raises `InputError` where it is not there."""
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise InputError("E-INPUT-READ", f"The input '{path}' cannot be read: {error.strerror}.") from error
+        # Some network drives number no files.
+        return cls(path, status.st_size, status.st_mtime_ns, (status.st_dev, status.st_ino) if status.st_ino else None)
+
+    @property
+    def label(self) -> str:
+        """Its path."""
+        return str(self.path)
+
+    @property
+    def rereadable(self) -> bool:
+        """Always true."""
+        return True
+
+    @property
+    def identity(self) -> Hashable:
+        """What hard and symbolic links to it have in common."""
+        if self.inode is None:
+            return self.path.resolve()
+        # Others give one number to two files, now and then: a file read twice is noticed sooner than one not read.
+        return self.inode, self.size, self.modified
+
+    def open(self) -> BinaryIO:
+        """Return its bytes. Raises `OSError`."""
+        return self.path.open("rb")
+
+    def read_at(self, start: int, stop: int) -> bytes:
+        """Return the bytes from `start` up to `stop`, fewer at the end. Raises `OSError`."""
+        with self.open() as stream:
+            stream.seek(start)
+            return stream.read(stop - start)
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Return its absolute path, its size, and when it was modified."""
+        path = os.path.abspath(self.path)  # noqa: PTH100 - a Path keeps `..`
+        return {"path": path, "size": self.size, "modified": self.modified}
+
+    def check_unchanged(self) -> None:
+        """Raise `InputError` where its size or the time of its last change is another one than it was."""
+        now = LocalFile.at(self.path)
+        if (now.size, now.modified) != (self.size, self.modified):
+            raise InputError(
+                "E-INPUT-CHANGED",
+                f"The input '{self.path}' changed while it was read, so the run was stopped.",
+                "Run again when nothing writes to it.",
+            )
+
+
+def expand(path: str, accepts: Callable[[str], bool]) -> list[Origin]:
+    """Return the files that a path names: a file, those that a glob matches, or those of a folder, by name.
+
+    Of a folder, only files whose paths `accepts` is true for are returned, and none that begin with `.` or `_`.
+    Raises `InputError` where there are none.
+    """
+    try:
+        paths = _paths(path, accepts)
+    except OSError as error:  # a folder that cannot be read is not one that holds nothing
+        raise InputError(
+            "E-INPUT-READ",
+            f"The input '{path}' cannot be read: {error.strerror or error}.",
+            "Check that this user has the permission to read it and to list its folders.",
+        ) from error
+    return [LocalFile.at(each) for each in paths]
+
+
+def _paths(text: str, accepts: Callable[[str], bool]) -> list[Path]:
+    path = Path(text)
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        files = sorted(
+            file
+            for file in path.iterdir()
+            if file.is_file() and not file.name.startswith((".", "_")) and accepts(str(file))
+        )
+        if not files:
+            raise InputError(
+                "E-INPUT-MISSING",
+                f"The folder '{text}' holds no file of a known format.",
+                "Set input.path to a glob and input.format.",
+            )
+        return files
+    matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True) if Path(match).is_file())  # noqa: PTH207
+    if glob.has_magic(text):
+        _check_folders(path)
+    if matches:
+        return matches
+    advice = "Relative paths of a job file are relative to it, others to the working folder."
+    if glob.has_magic(text):
+        raise InputError("E-INPUT-MISSING", f"No file matches the input '{text}'.", advice)
+    near = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
+    raise InputError("E-INPUT-MISSING", f"There is no input file '{text}'{nearest(path.name, near) or '.'}", advice)
+
+
+def _check_folders(pattern: Path) -> None:
+    """Raise `OSError` where a glob skipped a folder that cannot be listed, and which may hold input."""
+    parts = pattern.parts
+    for count in range(1, len(parts)):
+        listed = glob.has_magic(parts[count]) or parts[count - 1] == "**"
+        needed = os.X_OK | (os.R_OK if listed else 0)
+        for folder in glob.glob(os.path.join(*parts[:count], ""), recursive=True):  # noqa: PTH118, PTH207
+            if not os.access(folder, needed):
+                raise PermissionError(errno.EACCES, f"no permission to list the folder '{folder}'")
+    if glob.has_magic(parts[0]):
+        os.scandir(os.curdir).close()

@@ -1,0 +1,106 @@
+"""Origins that can be read only once: their start is kept for a while, so that it can be read again.
+
+A header, the columns, and the first rows are read before a run reads its input from the start.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Hashable, Mapping
+from typing import Any, BinaryIO
+
+from converter.sources.origins.base import Origin, check_rereadable
+
+_KEPT_BYTES = 1 << 26  # more than readers of headers and first rows read, what they decompress ahead included
+
+
+class ReadOnce:
+    """An origin that is opened once, but whose first 64 MiB can be read again until something reads further."""
+
+    rereadable = False
+    path = None
+
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
+        self._stream: BinaryIO | None = None
+        self._start: bytearray | None = bytearray()
+        self._position = 0
+
+    @property
+    def label(self) -> str:
+        """The label of the origin."""
+        return self._origin.label
+
+    @property
+    def size(self) -> int | None:
+        """The size of the origin in bytes, if it is known."""
+        return self._origin.size
+
+    @property
+    def identity(self) -> Hashable:
+        """The identity of the origin."""
+        return self._origin.identity
+
+    def open(self) -> BinaryIO:
+        """Return its bytes from the start. Raises `InputError` once that is not kept any more, and `OSError`."""
+        if self._start is None:
+            check_rereadable([self], "it was read already", "Copy it to a file first.")
+        if self._stream is None:
+            self._stream = self._origin.open()
+        return io.BufferedReader(_Reader(self))
+
+    def read_at(self, start: int, stop: int) -> bytes:
+        """Raise `OSError`: it has no positions."""
+        raise io.UnsupportedOperation("read_at")
+
+    def fingerprint(self) -> Mapping[str, Any] | None:
+        """Return the fingerprint of the origin, if it has one."""
+        return self._origin.fingerprint()
+
+    def check_unchanged(self) -> None:
+        """Raise `InputError` where the origin knows that it changed."""
+        self._origin.check_unchanged()
+
+    def read(self, position: int, size: int) -> bytes:
+        """Return up to `size` bytes from `position`, which is in the start that is kept, or where reading stopped."""
+        if self._start is not None and position < len(self._start):
+            return bytes(self._start[position : position + size])
+        if position != self._position:  # another reader has read further
+            check_rereadable([self], "it is read twice at the same time", "Copy it to a file first.")
+        assert self._stream is not None  # noqa: S101 - for the type checker: opened before it is read
+        data = self._stream.read(size)
+        self._position += len(data)
+        if self._start is not None:
+            self._start += data
+            if len(self._start) > _KEPT_BYTES:
+                self._start = None
+        return data
+
+
+class _Reader(io.RawIOBase):
+    """Reads a `ReadOnce` from its start. It can seek within what is kept."""
+
+    def __init__(self, origin: ReadOnce) -> None:
+        self._origin = origin
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence == io.SEEK_END:
+            raise io.UnsupportedOperation("seek")
+        self._at = offset + (self._at if whence == io.SEEK_CUR else 0)
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._origin.read(self._at, len(buffer))
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
