@@ -40,6 +40,7 @@ from converter.rows.pipeline import all_rows, collected, start
 from converter.rows.spill import Spill, hashes_of
 from converter.sources import Piece, Source, find_origins, open_source
 from converter.sources.delimited import DelimitedSource
+from converter.sources.origins.base import check_rereadable
 from converter.spec import rules
 from converter.spec.ids import FORMS, ID_TYPES, RECOGNIZED, TRIMMED
 
@@ -80,6 +81,7 @@ def match(
     """
     run, say = run or RunOptions(), notify or (lambda _: None)
     ours, theirs = _opened(crm, column), _opened(site, site_column)
+    first = _first(ours)  # here, since some inputs can be read only once
     with Spill(_FOLDED, run.memory, run.spill_dir) as spill:
         warnings: list[Finding] = []
         for table, side in (("crm", ours), ("site", theirs)):
@@ -92,7 +94,7 @@ def match(
         _check_header(theirs, site_sample, "--site-no-header", "--site-id")
         ids = _candidates(ours.column, type_, sample, site_sample)
         rows = min(len(sample), _MOST_FORMS // len(ids))
-        trial = _Trial(spill, ids, _first(ours))
+        trial = _Trial(spill, ids, first)
         trial.sample(sample.head(rows), is_whole=is_whole and rows == len(sample))
         say(f"{len(ids):,} candidates are tried.")
         trial.count()
@@ -107,7 +109,9 @@ def without_header(options: Input | str) -> Input:
     Its columns are called `column_1`, `column_2` and so on. Formats that name their columns by themselves do as before.
     """
     options = _input(options)
-    source = open_source(find_origins(options)[0], options, ())
+    origin = find_origins(options)[0]
+    check_rereadable([origin], "its columns have to be counted first", "Copy it to a file first.")
+    source = open_source(origin, options, ())
     if not isinstance(source, DelimitedSource):
         return options
     names = tuple(f"column_{number}" for number in range(1, len(source.names) + 1))
@@ -252,7 +256,7 @@ def _first(side: _Side) -> pl.DataFrame:
     """Return the first IDs, as `id`: what candidates make of them shows whether bare numbers are IDs, as in `plan`."""
     for source, piece in ((each, piece) for each in side.sources for piece in each.beginning().pieces((side.column,))):
         if piece.rows:
-            with contextlib.suppress(ConverterError):  # what is wrong with the file has been told
+            with contextlib.suppress(ConverterError):  # it is raised again where the file is read
                 return collected(piece.origin, piece.frame.head(_SURVEYED).select(side.text(source)))
             break
     return _NO_IDS

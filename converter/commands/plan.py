@@ -23,6 +23,7 @@ from converter.rows.pipeline import collected, start
 from converter.rows.records import Records
 from converter.rows.survey import first_rows, numbers_are_ids
 from converter.sources import Origin, Source, find_origins, open_source
+from converter.sources.origins.base import check_rereadable
 from converter.spec.kinds import FileKind
 from converter.spec.names import FileName
 
@@ -191,7 +192,11 @@ def _output_plan(job: Job, moment: Moment, owner: Owner) -> OutputPlan:
 
 def _open_sources(job: Job, records: Records) -> list[Source]:
     """Find the input, and see that it has the columns that the job uses, in a form that can be used."""
-    sources = [open_source(origin, job.input, records.columns) for origin in find_origins(job.input)]
+    origins = find_origins(job.input)
+    if job.id and job.id.case_collisions == "reject":
+        advice = "Copy it to a file first, or set id.case_collisions = 'report'."
+        check_rereadable(origins, "id.case_collisions = 'reject' has to read it twice", advice)
+    sources = [open_source(origin, job.input, records.columns) for origin in origins]
     for source in sources:
         records.texts(pl.LazyFrame(), source.schema, json_lists=source.json_lists, nullable=source.nullable)
     return sources

@@ -6,6 +6,7 @@ A header, the columns, and the first rows are read before a run reads its input 
 from __future__ import annotations
 
 import io
+import weakref
 from collections.abc import Hashable, Mapping
 from typing import Any, BinaryIO
 
@@ -47,6 +48,7 @@ class ReadOnce:
             check_rereadable([self], "it was read already", "Copy it to a file first.")
         if self._stream is None:
             self._stream = self._origin.open()
+            weakref.finalize(self, self._stream.close)
         return io.BufferedReader(_Reader(self))
 
     def read_at(self, start: int, stop: int) -> bytes:
