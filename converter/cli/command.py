@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from converter.cli import streams
 from converter.cli.outcome import Messages, Outcome
 from converter.delivery import stops
-from converter.errors import InternalError, Reported, ResourcesError, StoppedError, visible_beside
+from converter.errors import InternalError, Reported, ResourcesError, StoppedError, noted_visible
 
 
 def command(args: Sequence[str]) -> int:
@@ -51,7 +51,7 @@ def _internal(error: BaseException) -> InternalError:
         "E-INTERNAL",
         f"Something failed in a way that nobody had thought of: {type(error).__module__}.{type(error).__qualname__}.",
         "Please report it as a bug, with what the same command says with --debug."
-        + (" The same command with --resume finishes the run." if visible_beside(error) else ""),
+        + (" The same command with --resume finishes the run." if noted_visible(error) else ""),
     )
     made.__cause__ = error
     return made

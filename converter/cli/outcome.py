@@ -18,7 +18,7 @@ from converter.cli.lines import error_line, warning_line
 from converter.cli.streams import failure_of
 from converter.cli.trace import traced
 from converter.delivery import stops
-from converter.errors import ConverterError, Finding, Reported, StoppedError, visible_beside
+from converter.errors import ConverterError, Finding, Reported, StoppedError, noted_visible
 
 _MOST_VISIBLE = 5  # URLs in a sentence; JSON has them all
 
@@ -48,7 +48,7 @@ class Outcome:
     def of(cls, error: Reported) -> Outcome:
         """Return the outcome of a command that raised an error."""
         name = "stopped" if isinstance(error, StoppedError) else "refused" if error.exit_code == 3 else "failed"
-        error.visible = visible_beside(error)
+        error.visible = noted_visible(error)
         found = Finding(error.code, error.message, error.hint)
         return cls(name, error.exit_code, error=found, cause=error)
 

@@ -55,8 +55,8 @@ from converter.errors import (
     LedgerError,
     Reported,
     TooManyRejectsError,
+    note_visible,
     redact,
-    tell_visible,
 )
 from converter.jobs.job import Job
 from converter.jobs.run_files import journal_path, rejects_path, report_path
@@ -356,7 +356,7 @@ class _Conversion:
             report = self._published(parts)
         except BaseException as error:
             self._end_badly(error)
-            tell_visible(error, visible_of(self._delivery, self._plan.job.conceal_path))
+            note_visible(error, visible_of(self._delivery, self._plan.job.conceal_path))
             raise
         self._delivery.close()
         return report

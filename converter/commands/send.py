@@ -24,7 +24,7 @@ from converter.delivery.delivery import Delivery, closed, delivery_of, destinati
 from converter.delivery.destinations import Destination, Owner
 from converter.delivery.hold import Hold, held
 from converter.delivery.journal import Journal, RunRecord, locked
-from converter.errors import DestinationError, Finding, InputError, JobError, Reported, StoppedError, tell_visible
+from converter.errors import DestinationError, Finding, InputError, JobError, Reported, StoppedError, note_visible
 from converter.jobs.job import DIGITS, Transfer, identity
 from converter.jobs.paths import identity_of_path
 from converter.parts.packer import Part
@@ -269,7 +269,7 @@ def _delivered(
             raise
         if isinstance(error, Reported):
             _kept(error, len(delivery.published), len(outgoing))
-        tell_visible(error, visible_of(delivery, transfer.conceal_path))
+        note_visible(error, visible_of(delivery, transfer.conceal_path))
         raise
     delivery.close()
     return parts
