@@ -129,7 +129,7 @@ def _journal_path(files: Sequence[LocalFile], transfer: Transfer) -> Path:
 
 
 def _digest(files: Sequence[LocalFile], transfer: Transfer) -> str:
-    return identity([transfer.place, [identity_of_path(str(file.path)) for file in files]])[:DIGITS]
+    return identity([transfer.destination_identity, [identity_of_path(str(file.path)) for file in files]])[:DIGITS]
 
 
 def _sent(

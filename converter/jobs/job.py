@@ -1,4 +1,4 @@
-"""The job: what the user asks for, validated and frozen. The same for the file, the flags and the library."""
+"""The job: what the user asks for, validated and immutable; the same from a file, flags or a program."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from converter.spec.names import MOST_STEM_BYTES, Extension, FileName
 
 _EXTENSIONS: dict[str, Extension] = {"gzip": ".gz", "none": "", "pgp": ".gpg"}
 IDENTITY_VERSION = 1
-"""To be raised when what a run is known by changes: then runs that an earlier version began are not found any more."""
+"""Part of the identity of runs. A new number means that runs of earlier versions are not found."""
 DIGITS = 12
-"""So many of a job's digest stand in the names of journals, reports and partial files."""
+"""The number of digits of a job's digest in the names of journals, reports and partial files."""
 _PASSWORD = re.compile(r"(://[^/:@]*):[^/]*@")
-_HOW = {"s3", "ftp", "sftp", "report", "run"}  # sections that do not decide which bytes go where
-_SMALLEST_ENCRYPTED = 10_000  # the key of the message takes a part of it
+_NOT_IN_DIGEST = {"s3", "ftp", "sftp", "report", "run"}  # sections that do not change what is written, or where
+_SMALLEST_ENCRYPTED = 10_000  # including the key of the message
 
 
 class Job(Document):
-    """A job, whole: what is read, what is made of it, where it goes.
+    """A job: what is read, what is made of it, and where it goes.
 
-    `Job(input={…}, id={…}, …)`, `Job.load(path)` and the flags of the command line make the same. Raises
-    `JobError`, with one sentence for each thing that is wrong.
+    `Job(input={…}, id={…}, …)`, `Job.load(path)` and the flags of the command line are equivalent. Raises `JobError`,
+    with one sentence for each problem.
     """
 
     input: Input
@@ -57,13 +57,13 @@ class Job(Document):
     report: ReportOptions = Field(default_factory=ReportOptions)
     run: RunOptions = Field(default_factory=RunOptions)
 
-    def __init__(self, /, **data: Any) -> None:  # said again for type checkers, who would make one of the fields
+    def __init__(self, /, **data: Any) -> None:  # repeated for type checkers, which otherwise derive it from the fields
         super().__init__(**data)
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:
-        """See that the sections are those of the kind of file."""
-        for problem in _of_sync(self) if self.output.kind.endswith("id-sync") else _of_data(self):
+        """Check that the sections are those of the kind of file."""
+        for problem in _problems_of_sync(self) if self.output.kind.endswith("id-sync") else _problems_of_data(self):
             raise ValueError(problem)
         return self
 
@@ -72,7 +72,7 @@ class Job(Document):
         if self.record.removed_traits and self.output.mode == "overwrite":
             raise ValueError(
                 "record.removed_traits cannot be used with output.mode 'overwrite': Audience Manager ignores "
-                "d_unsid there, since what is not in the file is removed anyway (C4)."
+                "d_unsid there, since it removes everything that is not in the file (C4)."
             )
         return self
 
@@ -116,28 +116,30 @@ class Job(Document):
 
     @property
     def threads(self) -> int:
-        """How many threads convert, and how many compress."""
+        """The number of threads that convert, and of those that compress."""
         return self.run.threads or os.cpu_count() or 1
 
     @property
     def digest(self) -> str:
-        """What tells one job from another: a digest of what was set of that which decides which bytes go where.
+        """The identity of the job: a digest of the settings that decide what is written, and where.
 
-        A key that has its default counts for nothing, whether it was set or not: so another version, which knows more
-        keys, finds the runs of this one. Paths are absolute, and no password is in it.
+        Settings with default values are left out, so that later versions, which have more settings, find the runs of
+        this one. Paths are absolute, and passwords are removed.
         """
-        known = {name: _set_in(getattr(self, name)) for name in type(self).model_fields if name not in _HOW}
+        known = {
+            name: _settings_in(getattr(self, name)) for name in type(self).model_fields if name not in _NOT_IN_DIGEST
+        }
         known["output"] = {key: value for key, value in known["output"].items() if key not in Target.model_fields}
-        return identity({**{name: value for name, value in known.items() if value}, "place": self.place})
+        return identity({**{name: value for name, value in known.items() if value}, "place": self.destination_identity})
 
     @property
-    def place(self) -> list[str | None]:
-        """What tells one place from another, without passwords."""
-        return _place(self.output, self.s3)
+    def destination_identity(self) -> list[str | None]:
+        """The identity of the destination, without passwords."""
+        return _destination(self.output, self.s3)
 
     @property
     def ids(self) -> tuple[Id, ...]:
-        """The IDs of a line, in their order."""
+        """The settings of the IDs of a line, in their order."""
         return self.sync.columns if self.sync else (self.id,) if self.id else ()
 
     @property
@@ -149,7 +151,7 @@ class Job(Document):
 
     @property
     def routes(self) -> tuple[tuple[str, int, int | None], ...]:
-        """The sets of files that a data job makes: the type of their IDs, their data source, and that of the traits."""
+        """The sets of files of a data job: the type of their IDs, their data source, and that of the traits."""
         output = self.output
         if not output.route:
             return ((self.ids[0].type if self.ids else "", output.dpid or 0, output.target),)
@@ -160,7 +162,7 @@ class Job(Document):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The input columns that the job uses, the IDs' first, each once."""
+        """The input columns that the job uses, without duplicates, those of the IDs first."""
         items: tuple[Signal | Tokens, ...] = (
             *self.record.signals,
             *self.record.traits,
@@ -173,12 +175,12 @@ class Job(Document):
 
     @property
     def warnings(self) -> list[Finding]:
-        """What is allowed but most likely not meant, in sentences."""
-        found = []
+        """Warnings about settings that are allowed but most likely not intended."""
+        findings = []
         if self.output.environment == "beta":
-            found.append(Finding("W-BETA", BETA_WARNING))
+            findings.append(Finding("W-BETA", BETA_WARNING))
         if self.output.url.lower().startswith(("ftp://", "ftps://")):
-            found.append(Finding("W-FTP", FTP_WARNING))
+            findings.append(Finding("W-FTP", FTP_WARNING))
         if self.sync:
             keys = [f"sync.columns[{number}]" for number in range(len(self.sync.columns))]
             sources = [(f"{key}.dpid", f"{key}.type", id_.type) for key, id_ in zip(keys, self.ids, strict=True)]
@@ -189,17 +191,17 @@ class Job(Document):
         for (key, type_key, name), dpid in zip(sources, self.dpids, strict=False):
             type_ = ID_TYPES[name]
             if type_.dpid is not None and dpid != type_.dpid:
-                said = f"IDs of type {type_.name} belong to the data source {type_.dpid}, but {key} is {dpid}."
-                found.append(Finding("W-ID-TYPE-SOURCE", said))
+                message = f"IDs of type {type_.name} belong to the data source {type_.dpid}, but {key} is {dpid}."
+                findings.append(Finding("W-ID-TYPE-SOURCE", message))
             owner = GLOBAL_DATA_SOURCES.get(dpid)
             if owner and owner.name != type_.name:
-                said = f"The data source {dpid} is for IDs of type {owner.name}, but {type_key} is {type_.name}."
-                found.append(Finding("W-SOURCE-ID-TYPE", said))
-        return found
+                message = f"The data source {dpid} is for IDs of type {owner.name}, but {type_key} is {type_.name}."
+                findings.append(Finding("W-SOURCE-ID-TYPE", message))
+        return findings
 
 
-def _of_data(job: Job) -> Iterator[str]:
-    """Say what is wrong with a job for a file of users and what is known of them."""
+def _problems_of_data(job: Job) -> Iterator[str]:
+    """Yield what is wrong with a job for a data file, in sentences."""
     kind, output = job.output.kind, job.output
     if job.sync:
         yield f"[sync] is for output.kind 'id-sync' and 'c2c-id-sync', but output.kind is '{kind}'."
@@ -208,13 +210,13 @@ def _of_data(job: Job) -> Iterator[str]:
     elif kind == "odc" and job.id.type not in ODC_TYPES:
         yield f"id.type is '{job.id.type}'; files for Oracle Data Cloud hold IDs of type idfa or gaid (C13)."
     if output.route:
-        yield from _of_routes(job)
+        yield from _problems_of_routes(job)
     elif output.dpid is None:
         yield f"output.dpid is missing{flag_for('output.dpid')}."
     elif job.id and job.id.type == "auto" and output.publish == "each":
         yield (
-            "output.publish is 'each', but where id.type is 'auto' only the end shows whether all IDs are of one type: "
-            "give output.route, or publish at the end."
+            "output.publish is 'each', but with id.type 'auto' only the whole input shows whether all IDs are of one "
+            "type: set output.route, or output.publish = 'end'."
         )
     if output.odc_type and kind != "odc":
         yield f"output.odc_type is for output.kind 'odc', but output.kind is '{kind}'."
@@ -222,13 +224,13 @@ def _of_data(job: Job) -> Iterator[str]:
         yield f"record is missing{flag_for('record')}."
     if job.record.is_empty:
         yield (
-            "record names no signals and no traits, so there is nothing to send: "
-            "give record.signals or record.traits (--signal COLUMN, --trait COLUMN or a trait ID)."
+            "record has no signals and no traits, so there is nothing to send: "
+            "set record.signals or record.traits (--signal COLUMN, --trait COLUMN or a trait ID)."
         )
 
 
-def _of_routes(job: Job) -> Iterator[str]:
-    """Say what is wrong with the routes of a job."""
+def _problems_of_routes(job: Job) -> Iterator[str]:
+    """Yield what is wrong with the routes of a job, in sentences."""
     if job.id and job.id.type != "auto":
         yield f"output.route is for id.type 'auto', but id.type is '{job.id.type}'."
     for given, key in ((job.output.dpid, "dpid"), (job.output.target, "target")):
@@ -246,8 +248,8 @@ def _of_routes(job: Job) -> Iterator[str]:
         yield "output.route names a data source twice: a file holds IDs of one type (I1)."
 
 
-def _of_sync(job: Job) -> Iterator[str]:
-    """Say what is wrong with a job for an ID synchronization file."""
+def _problems_of_sync(job: Job) -> Iterator[str]:
+    """Yield what is wrong with a job for an ID synchronization file, in sentences."""
     kind, output = job.output.kind, job.output
     if job.id is not None or not job.record.is_empty:
         yield f"[id] and [record] cannot be used with output.kind '{kind}': [sync] says what its columns are (N6)."
@@ -285,35 +287,35 @@ def _of_sync(job: Job) -> Iterator[str]:
         yield f"sync.columns has the data source {next(d for d in sources if sources.count(d) > 1)} twice."
 
 
-def _place(where: Target, s3: S3) -> list[str | None]:
-    """Return what tells one place from another, without passwords."""
-    scheme, _, rest = where.url.partition("://")
-    local = rest if scheme.lower() == "file" else "" if is_url(where.url) else where.url
-    url = identity_of_path(local) if local else _PASSWORD.sub(r"\1@", where.url)
-    return [url, where.partner, s3.endpoint_url]
+def _destination(target: Target, s3: S3) -> list[str | None]:
+    """Return the identity of a destination, without passwords."""
+    scheme, _, rest = target.url.partition("://")
+    local = rest if scheme.lower() == "file" else "" if is_url(target.url) else target.url
+    url = identity_of_path(local) if local else _PASSWORD.sub(r"\1@", target.url)
+    return [url, target.partner, s3.endpoint_url]
 
 
-def _set_in(value: Any) -> Any:
-    """Return what was set, as plain data: of sections, the keys that do not have their defaults."""
+def _settings_in(value: Any) -> Any:
+    """Return settings as plain data, without the keys of sections that have their defaults."""
     if isinstance(value, Section):
         paths = dict(path_keys(type(value)))
         return {
-            name: _paths_in(found) if name in paths else _set_in(found)
+            name: _identify_paths(found) if name in paths else _settings_in(found)
             for name, field in type(value).model_fields.items()
             if (found := getattr(value, name)) != field.get_default(call_default_factory=True)
         }
     if isinstance(value, Mapping):
-        return {name: _set_in(found) for name, found in value.items()}
-    return [_set_in(found) for found in value] if isinstance(value, tuple) else value
+        return {name: _settings_in(found) for name, found in value.items()}
+    return [_settings_in(found) for found in value] if isinstance(value, tuple) else value
 
 
-def _paths_in(value: Any) -> Any:
+def _identify_paths(value: Any) -> Any:
     return [identity_of_path(path) for path in value] if isinstance(value, tuple) else identity_of_path(value)
 
 
-def identity(known: Any) -> str:
-    """Return a digest by which what a run does is known to later ones, also of another version."""
-    document = json.dumps([IDENTITY_VERSION, known], sort_keys=True)
+def identity(settings: Any) -> str:
+    """Return a digest that identifies what a run does, also to later runs and versions."""
+    document = json.dumps([IDENTITY_VERSION, settings], sort_keys=True)
     return hashlib.sha256(document.encode()).hexdigest()
 
 
@@ -321,7 +323,7 @@ _OF_JOBS = set(Job.model_fields) - {"output", "s3", "ftp", "sftp", "report", "ru
 
 
 class Transfer(Document):
-    """How files that exist already are sent: the part of a job file that says where to and how."""
+    """How files that exist are sent: the sections of a job file about the destination."""
 
     output: Target
     s3: S3 = Field(default_factory=S3)
@@ -330,17 +332,17 @@ class Transfer(Document):
     report: ReportOptions = Field(default_factory=ReportOptions)
     run: RunOptions = Field(default_factory=RunOptions)
 
-    def __init__(self, /, **data: Any) -> None:  # said again for type checkers, as above
+    def __init__(self, /, **data: Any) -> None:  # repeated for type checkers, as above
         super().__init__(**data)
 
     @property
-    def place(self) -> list[str | None]:
-        """What tells one place from another, without passwords."""
-        return _place(self.output, self.s3)
+    def destination_identity(self) -> list[str | None]:
+        """The identity of the destination, without passwords."""
+        return _destination(self.output, self.s3)
 
     @classmethod
     def _select(cls, data: dict[str, Any]) -> dict[str, Any]:
-        """Leave out what a job file says of the input and of what is made of it."""
+        """Return the data without the sections about the input and the content of files."""
         of_jobs = set(Output.model_fields) - set(Target.model_fields)
         known = {key: value for key, value in data.items() if key not in _OF_JOBS}
         if isinstance(output := known.get("output"), Mapping):
@@ -352,9 +354,9 @@ _OF_IDS = {"input", "id", "output", "privacy", "report", "run"}
 
 
 class UrlJob(Job):
-    """The IDs of a job, for what is made of them but a file: the input, the ID, its data source, what may be rejected.
+    """The part of a job about its IDs: the input, the ID, its data source, and how many rows may be rejected.
 
-    What else a job says is left out, so that its file can be used as it is.
+    Other sections are ignored, so that the job file of a conversion can be used.
     """
 
     def __init__(self, /, **data: Any) -> None:
@@ -364,19 +366,19 @@ class UrlJob(Job):
             output = output.model_dump(include={"dpid"})
         if isinstance(output, Mapping):
             kept = {key: value for key, value in output.items() if key == "dpid" or key not in Output.model_fields}
-            # Nothing is sent; a target is what names of files need where the data source is a global one (N4).
+            # No file is written. The target is what the validation of global data sources asks for (N4).
             known["output"] = {**kept, "to": "-", "target": 0}
         known["record"] = {"signals": [{"key": "synchronized", "value": "by HTTP"}]}
         super().__init__(**known)
 
 
 class Comparison(Document):
-    """Whose IDs are compared: `input` is the CRM's, as in a job, and `site` the web site's; of which type they are."""
+    """A comparison of IDs: `input` has those of the CRM, as in a job, and `site` those of the web site."""
 
     input: Input
     site: Input
     id_type: IdTypeName = "crm"
     run: RunOptions = Field(default_factory=RunOptions)
 
-    def __init__(self, /, **data: Any) -> None:  # said again for type checkers, as above
+    def __init__(self, /, **data: Any) -> None:  # repeated for type checkers, as above
         super().__init__(**data)

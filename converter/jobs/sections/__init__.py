@@ -1,1 +1,1 @@
-"""The sections of a job file, validated and frozen: what they say, and what may not stand in them."""
+"""The sections of a job file, validated and immutable: their keys, and which values are allowed."""

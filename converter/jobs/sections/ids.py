@@ -1,4 +1,4 @@
-"""User IDs: what they are, and how they are brought into the form in which the web site sends them."""
+"""User IDs, and how they are normalized to the form that the web site sends."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ IdTypeName = Literal["crm", "uuid", "gaid", "idfa", "rida", "maid", "tifa", "fir
 
 
 class Id(Section):
-    """The user ID of a row, and how it is brought into the form in which the web site sends it (C12).
+    """The user ID of a row, and how it is normalized to the form that the web site sends (C12).
 
-    The steps are always taken in this order: decode, trim, unicode, cut_prefix, cut_suffix, remove, strip_zeros, pad,
+    The steps always have this order: decode, trim, unicode, cut_prefix, cut_suffix, remove, strip_zeros, pad,
     case, prefix, suffix, hash.
     """
 
@@ -56,17 +56,17 @@ class Id(Section):
     type `hashed_email` the ID is an e-mail address, which is trimmed and put in lower case before."""
 
     @model_validator(mode="after")
-    def _adobes_case(self) -> Self:
+    def _required_case(self) -> Self:
         wanted = type_of(self.type).case
         if wanted and self.case not in ("preserve", wanted):
             raise ValueError(
                 f"{self._name}.case is '{self.case}', but IDs of type {self.type} are always written in {wanted} case: "
-                "leave it out."
+                "remove the key."
             )
         return self
 
     @model_validator(mode="after")
-    def _plain_for_auto(self) -> Self:
+    def _no_changes_for_auto(self) -> Self:
         given = [name for name in _NOT_FOR_AUTO if getattr(self, name)] if self.type == "auto" else []
         if given:
             raise ValueError(
@@ -76,7 +76,7 @@ class Id(Section):
         return self
 
     @model_validator(mode="after")
-    def _hash_for_some(self) -> Self:
+    def _type_may_be_hashed(self) -> Self:
         if self.hash and self.type not in ("crm", "hashed_email"):
             raise ValueError(
                 f"{self._name}.hash cannot be used for IDs of type {self.type}: only those of type crm and "
@@ -86,9 +86,9 @@ class Id(Section):
 
     @field_validator("prefix", "suffix")
     @classmethod
-    def _may_be_in_an_id(cls, text: str) -> str:
+    def _allowed_in_ids(cls, text: str) -> str:
         if re.search(r"[:\x00-\x20\x7f-\xa0\ufeff]|%3[Aa]", text):
-            raise ValueError("no user ID holds a colon (or %3A), a space or a control character (I6)")
+            raise ValueError("user IDs contain no colon (or %3A), no space and no control character (I6)")
         return text
 
 
@@ -114,10 +114,10 @@ class SyncColumn(Id):
     """The data source of these IDs; by default that of the type."""
 
     @model_validator(mode="after")
-    def _some_data_source(self) -> Self:
+    def _has_data_source(self) -> Self:
         if self.dpid is None and ID_TYPES[self.type].dpid is None:
             raise ValueError(
-                f"sync.columns needs a dpid for the column '{self.column}': IDs of type {self.type} belong to no "
+                f"sync.columns needs a dpid for the column '{self.column}': IDs of type {self.type} have no "
                 "global data source."
             )
         return self

@@ -1,4 +1,4 @@
-"""What is written, and where to."""
+"""What is written, and where."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Target(Section):
             raise JobError(
                 "E-TO-MALFORMED",
                 f"output.to is '{shown}', which {why}.",
-                "" if is_url(to) or to.startswith("/") else f"If a folder of this name is meant, write './{shown}'.",
+                "" if is_url(to) or to.startswith("/") else f"For a folder of this name, write './{shown}'.",
             )
         return to
 
@@ -90,24 +90,24 @@ class Target(Section):
         return partner
 
     @model_validator(mode="after")
-    def _somewhere(self) -> Self:
+    def _has_destination(self) -> Self:
         scheme, _, rest = self.to.partition("://")
         if self.environment is None:
             if not self.to:
                 raise ValueError(f"output.to is missing{flag_for('output.to')}.")
             return self
         if not self.partner:
-            raise ValueError("output.partner is missing: output.environment needs the name that Adobe gave you (N5).")
+            raise ValueError("output.partner is missing: output.environment needs your partner name at Adobe (N5).")
         if self.to and (rest.rpartition("@")[2].strip("/") or not place(self.environment, scheme.lower())):
             raise ValueError(
-                f"output.to is '{mask_password(self.to)}', but output.environment says where to: leave output.to out "
-                f"for S3, or give the scheme alone, such as {_places(self.environment)}."
+                f"output.to is '{mask_password(self.to)}', but output.environment sets the destination: remove "
+                f"output.to for S3, or give only a scheme, such as {_schemes(self.environment)}."
             )
         return self
 
     @property
     def url(self) -> str:
-        """Where to, whole: with the bucket or the host of the environment."""
+        """The URL of the destination, with the bucket or the host of the environment."""
         if self.environment is None:
             return self.to
         scheme, _, rest = (self.to or "s3://").partition("://")
@@ -125,7 +125,7 @@ class Route(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _from_number(cls, data: object) -> object:
+    def _from_dpid(cls, data: object) -> object:
         return {"dpid": data} if isinstance(data, int) and not isinstance(data, bool) else data
 
 
@@ -173,7 +173,7 @@ class Output(Target):
         return timestamp
 
     @model_validator(mode="after")
-    def _target_for_global(self) -> Self:
+    def _global_needs_target(self) -> Self:
         if self.dpid is not None and self.dpid in GLOBAL_DATA_SOURCES and self.target is None:
             type_ = GLOBAL_DATA_SOURCES[self.dpid]
             raise ValueError(
@@ -191,5 +191,5 @@ class Pgp(Section):
     "pgp"`."""
 
 
-def _places(environment: Environment) -> str:
+def _schemes(environment: Environment) -> str:
     return " or ".join(f"'{scheme}://'" for scheme in ("s3", "ftp", "sftp") if place(environment, scheme))

@@ -1,4 +1,4 @@
-"""What is done about personal data."""
+"""What happens to personal data."""
 
 from __future__ import annotations
 
@@ -17,4 +17,4 @@ class Privacy(Section):
     """For a value that is personal data (an e-mail address, a phone, card, account or social security number, an IP
     address): `block` rejects the row, `drop` omits the pair, `allow` writes it."""
     allow: Annotated[tuple[Name, ...], BeforeValidator(as_list, json_schema_input_type=str | tuple[Name, ...])] = ()
-    """Columns that are not scanned for personal data, whatever their names and values are."""
+    """Columns that are not scanned for personal data; neither their names nor their values."""

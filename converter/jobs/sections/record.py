@@ -1,4 +1,4 @@
-"""What is known of a user: signals and traits."""
+"""What a row says about a user: signals and traits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from converter.jobs.document import Section
 from converter.jobs.values import as_list
 
 RESERVED_KEYS = {"d_sid": "record.traits", "d_unsid": "record.removed_traits", "ic": "record.integration_codes"}
-"""Signal keys that mean something else to Audience Manager (C2), and the setting to use instead."""
+"""Signal keys with another meaning in Audience Manager (C2), and the setting to use instead."""
 
 
 class Signal(Section):
@@ -49,25 +49,21 @@ class Signal(Section):
             )
         if self.key.strip().casefold() in RESERVED_KEYS:
             raise ValueError(
-                f"the key '{self.key}' means something else to Audience Manager (C2): "
+                f"the key '{self.key}' has another meaning in Audience Manager (C2): "
                 f"use {RESERVED_KEYS[self.key.strip().casefold()]} instead"
             )
-        instead = (
-            f'give it a key of its own: {{ column = "{self.column}", key = "…" }}'
-            if self.column
-            else "choose another key"
-        )
+        instead = f'set a key: {{ column = "{self.column}", key = "…" }}' if self.column else "choose another key"
         if not self.key.strip():
             raise ValueError(f"the key of a signal is empty (C2): {instead}")
         if self.key.lstrip().startswith("-"):
             raise ValueError(f"the key '{self.key}' starts with a dash, which Audience Manager ignores (C5): {instead}")
         if re.search(r'["=,\x00-\x1f\x7f]', self.key):
             raise ValueError(
-                f"the key {self.key!r} holds a double quote, '=', a comma, a tab or a newline (C2, C6): {instead}"
+                f"the key {self.key!r} contains a double quote, '=', a comma, a tab or a newline (C2, C6): {instead}"
             )
         if self.value is not None and (not self.value or re.search(r'["\x00-\x1f\x7f]', self.value)):
             raise ValueError(
-                f"the value of the constant signal '{self.key}' is empty or holds a double quote, tab or newline (C6)"
+                f"the value of the constant signal '{self.key}' is empty or has a double quote, a tab or a newline (C6)"
             )
         return self
 
@@ -106,9 +102,7 @@ class Tokens(Section):
             or self.separator.isalnum()
             or self.separator in '"\r\n'
         ):
-            raise ValueError(
-                "a separator is one ASCII character, neither letter nor digit nor double quote nor line end"
-            )
+            raise ValueError("a separator is one ASCII character, but no letter, digit, double quote or line ending")
         return self
 
 
@@ -128,7 +122,7 @@ class Codes(Tokens):
     @model_validator(mode="after")
     def _clean(self) -> Self:
         if self.value is not None and not re.fullmatch(r'[^",\x00-\x1f\x7f]+', self.value):
-            raise ValueError("an integration code has no comma, no double quote, no tab and no newline (C2)")
+            raise ValueError("an integration code contains no comma, double quote, tab or newline (C2)")
         return self
 
 
@@ -161,10 +155,10 @@ class Record(Section):
     @classmethod
     def _clean_comma(cls, comma: str) -> str:
         if comma != "keep" and re.search(r'[",\x00-\x1f\x7f]', comma):
-            raise ValueError("what replaces a comma holds no comma, double quote, tab or newline")
+            raise ValueError("the replacement of a comma contains no comma, double quote, tab or newline")
         return comma
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is said at all."""
+        """Whether there are no signals and no traits."""
         return not (self.signals or self.traits or self.removed_traits or self.integration_codes)

@@ -37,11 +37,11 @@ class ReportOptions(Section):
         text = str(most).strip()
         match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*%|[0-9]+", text)
         if not match or (match[1] and float(match[1]) > 100):
-            raise ValueError('a number of rows, such as 1000, or a share of them, such as "10%"')
+            raise ValueError('a number of rows, such as 1000, or a percentage, such as "10%"')
         return text
 
     def allows(self, rejected: int, read: int) -> bool:
-        """Whether a run may go out with so many rows rejected of those read."""
+        """Whether a run may be published with `rejected` of `read` rows rejected."""
         if self.max_rejects.endswith("%"):
             return rejected * 100 <= Decimal(self.max_rejects[:-1]) * read
         return rejected <= int(self.max_rejects)

@@ -53,9 +53,9 @@ class S3(Section):
 
     @field_validator("part_size")
     @classmethod
-    def _parts_of_s3(cls, size: int) -> int:
+    def _allowed_by_s3(cls, size: int) -> int:
         if not 5 << 20 <= size <= 5 << 30:
-            raise ValueError("S3 takes parts of 5 MiB to 5 GiB")
+            raise ValueError("S3 accepts parts of 5 MiB to 5 GiB")
         return size
 
     @model_validator(mode="after")
@@ -77,9 +77,9 @@ class FileServer(Section):
 
     @field_validator("partial_suffix")
     @classmethod
-    def _harmless_suffix(cls, suffix: str) -> str:
+    def _allowed_suffix(cls, suffix: str) -> str:
         if "/" in suffix or not suffix.isprintable() or re.fullmatch(r"\.(gz|gpg|pgp|sync|overwrite)|\.[0-9]+", suffix):
-            raise ValueError("a suffix has no slash, and is none that an inbound file may end in")
+            raise ValueError("a suffix contains no slash, and is not one of an inbound file")
         return suffix
 
 
@@ -110,5 +110,5 @@ class Sftp(FileServer):
     @classmethod
     def _sha256_fingerprint(cls, fingerprint: str | None) -> str | None:
         if fingerprint is not None and not re.fullmatch(r"SHA256:[A-Za-z0-9+/]{43}=?", fingerprint):
-            raise ValueError("a fingerprint is as `ssh-keygen -l` shows it, SHA256: and 43 characters")
+            raise ValueError("a fingerprint has the form of `ssh-keygen -l`: SHA256: and 43 characters")
         return fingerprint

@@ -1,4 +1,4 @@
-"""Where rows come from."""
+"""The input."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Input(Section):
     @classmethod
     def _one_character(cls, separator: str | None) -> str | None:
         if separator is not None and (len(separator) != 1 or not separator.isascii() or separator in '"\r\n\0'):
-            raise ValueError("a separator is one ASCII character, no double quote and no line end")
+            raise ValueError("a separator is one ASCII character, but no double quote or line ending")
         return separator
 
     @field_validator("encoding")
@@ -52,16 +52,14 @@ class Input(Section):
             "a".encode(encoding)
         except (LookupError, ValueError) as error:
             raise ValueError(
-                'an encoding is a name that Python knows, such as "utf-8", "cp1252" or "utf-16"'
+                'an encoding has a name that Python knows, such as "utf-8", "cp1252" or "utf-16"'
             ) from error
         return encoding
 
     @model_validator(mode="after")
     def _columns_for_no_header(self) -> Self:
         if not self.header and not self.columns:
-            raise ValueError(
-                "input.columns is missing: where input.header is false it names the columns, in their order."
-            )
+            raise ValueError("input.columns is missing: with input.header = false it names the columns in their order.")
         if len(set(self.columns)) < len(self.columns):
             raise ValueError("input.columns names a column twice.")
         return self
