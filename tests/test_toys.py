@@ -4,24 +4,100 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar
 
 import polars as pl
 import pytest
 
+from converter import sources
 from converter.cli import app as cli
 from converter.cli import options
 from converter.cli.outcome import Messages, Outcome, Work
 from converter.delivery.destinations import SCHEMES
 from converter.jobs.job import Job
+from converter.jobs.sections.table import Input
 from converter.rows import stages
 from converter.rows.pipeline import Converted
 from converter.rows.stages import Stage
+from converter.sources import FileFormat, Origin, Piece, origins
 from converter.spec.kinds import FILE_KINDS, FileKind
 from converter.spec.rules import OURS, ROW_RULES, Rule, line_rules
 
 from .conftest import Run
 from .memory import MemoryDestination, Store
+
+# --- an origin --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class MemoryOrigin:
+    """Bytes in memory."""
+
+    label: str
+    content: bytes
+    rereadable: bool = True
+    path: Path | None = None
+
+    @property
+    def size(self) -> int:
+        return len(self.content)
+
+    @property
+    def identity(self) -> str:
+        return self.label
+
+    def open(self) -> BinaryIO:
+        return BytesIO(self.content)
+
+    def read_at(self, start: int, stop: int) -> bytes:
+        return self.content[start:stop]
+
+    def fingerprint(self) -> dict[str, Any]:
+        return {"path": self.label, "size": self.size}
+
+    def check_unchanged(self) -> None:
+        pass
+
+
+def test_an_origin(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(origins.SCHEMES, "toy", lambda url, accepts: [MemoryOrigin(url, b"id,a\nu1,x\n")])
+    report = run.convert(input={"path": "toy://somewhere/in.csv"})
+    assert run.lines == ['u1\t"a"="x"']
+    assert report.input == [{"path": "toy://somewhere/in.csv", "bytes": 10}]
+
+
+# --- a format ---------------------------------------------------------------------------------------------------
+
+
+class WordsSource:
+    """A file of pairs of words, an ID and a value, without a header."""
+
+    json_lists = nullable = False
+    schema: ClassVar = {"id": pl.String(), "a": pl.String()}
+    repeated: ClassVar[set[str]] = set()
+
+    def __init__(self, origin: Origin, options: Input) -> None:
+        self.origin = origin
+
+    def beginning(self) -> WordsSource:
+        return self
+
+    def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
+        with self.origin.open() as file:
+            words = file.read().decode().split()
+        frame = pl.LazyFrame({"id": words[::2], "a": words[1::2]})
+        yield Piece(self.origin, frame, len(words) // 2, lambda rows: rows + 1, self.origin.size or 0)
+
+
+def test_a_format(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sources.FORMATS, "words", FileFormat((".words",), WordsSource, packed=False))  # type: ignore[misc]
+    run.convert("u1 x u2 y", "in.words")
+    assert run.lines == ['u1\t"a"="x"', 'u2\t"a"="y"']
+
 
 # --- a rule -----------------------------------------------------------------------------------------------------
 
