@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from converter._version import __version__
 
 if TYPE_CHECKING:
-    from converter.commands.convert import Progress, convert
+    from converter.commands.conversion import Progress
+    from converter.commands.convert import convert
     from converter.commands.doctor import doctor
     from converter.commands.match import match
     from converter.commands.send import send
@@ -44,7 +45,7 @@ _MODULES = {
     "ConverterError": "errors",
     "Job": "jobs.job",
     "Match": "report.matches",
-    "Progress": "commands.convert",
+    "Progress": "commands.conversion",
     "Report": "report",
     "UrlJob": "jobs.job",
     "Transfer": "jobs.job",

@@ -88,7 +88,7 @@ def doom(moment: Moment) -> None:
     """Have the journal kill this process, at the moment of an event."""
     from converter.delivery.journal import Journal  # here, since it loads Polars
 
-    note, go_on, left = Journal.note, Journal.go_on, moment.times
+    note, resume, left = Journal.note, Journal.resume, moment.times
 
     def noting(journal: Journal, event: str, **facts: Any) -> None:
         nonlocal left
@@ -106,11 +106,11 @@ def doom(moment: Moment) -> None:
             _die(moment, moment.seconds)
 
     def going_on(journal: Journal) -> None:
-        go_on(journal)
+        resume(journal)
         if moment.event == "run":  # for this process, it begins here
             _die(moment, moment.seconds)
 
-    Journal.note, Journal.go_on = noting, going_on  # type: ignore[method-assign]
+    Journal.note, Journal.resume = noting, going_on  # type: ignore[method-assign]
 
 
 def _die(moment: Moment, seconds: float) -> None:

@@ -75,7 +75,7 @@ def test_rejects_of_a_run_that_died_are_replaced_and_not_added_to(tmp_path: Path
     (tmp_path / "x.rejects.ndjson.gz.partial").write_bytes(b"x" * 100_000)
     rejects = RejectsFile(path, (ID_MISSING,), (), show_rows=True)
     rejects.begin()
-    rejects.finish()
+    rejects.prepare()
     rejects.publish()
     assert path.stat().st_size < 100
     assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -17,8 +17,9 @@ import pytest
 from converter import Job, convert, doctor
 from converter.delivery.destinations import Destination, Owner
 from converter.delivery.destinations.base import Arrived
-from converter.delivery.hold import Hold, MachineLock
+from converter.delivery.hold import Hold
 from converter.delivery.journal import Journal
+from converter.delivery.locks import NameLock
 from converter.errors import DestinationError, TransientError
 from converter.jobs.document import merge
 from converter.remote import ftp
@@ -451,25 +452,25 @@ def test_a_lock_of_the_machine_is_one_processes_and_goes_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    lock = MachineLock.of("place", "stem")
+    lock = NameLock.acquire("place", "stem")
     assert lock
-    assert MachineLock.of("place", "stem") is None
-    other = MachineLock.of("place", "other")
+    assert NameLock.acquire("place", "stem") is None
+    other = NameLock.acquire("place", "other")
     assert other
     lock.release()
     other.release()
     assert list((tmp_path / "aam-inbound-locks").iterdir()) == []
     code = (
-        "import sys\nfrom converter.delivery.hold import MachineLock\nsys.exit(MachineLock.of('place', 'stem') is None)"
+        "import sys\nfrom converter.delivery.locks import NameLock\nsys.exit(NameLock.acquire('place', 'stem') is None)"
     )
     ask = [sys.executable, "-c", code]
-    held = MachineLock.of("place", "stem")
+    held = NameLock.acquire("place", "stem")
     assert held
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     assert subprocess.run(ask, env=environment, check=False).returncode == 1
     held.release()
     assert subprocess.run(ask, env=environment, check=False).returncode == 0
-    assert MachineLock.of("place", "stem"), "what a process that has ended left is no lock"
+    assert NameLock.acquire("place", "stem"), "what a process that has ended left is no lock"
 
 
 def test_a_folder_for_locks_that_is_somebody_elses_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -477,15 +478,15 @@ def test_a_folder_for_locks_that_is_somebody_elses_is_not_used(tmp_path: Path, m
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "aam-inbound-locks").symlink_to(tmp_path / "elsewhere")
     for _ in range(2):
-        assert MachineLock.of("place", "stem"), "claims alone tell, then"
+        assert NameLock.acquire("place", "stem"), "claims alone tell, then"
     assert list((tmp_path / "elsewhere").iterdir()) == []
     (tmp_path / "aam-inbound-locks").unlink()
-    lock = MachineLock.of("place", "stem")
+    lock = NameLock.acquire("place", "stem")
     assert lock
     (path,) = (tmp_path / "aam-inbound-locks").iterdir()
     lock.release()
     path.symlink_to(tmp_path / "in.csv")
-    assert MachineLock.of("place", "stem")
+    assert NameLock.acquire("place", "stem")
     assert not (tmp_path / "in.csv").exists()
 
 

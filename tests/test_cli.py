@@ -23,7 +23,7 @@ from converter.cli.app import app
 from converter.cli.command import _resources
 from converter.cli.command import run as run_command
 from converter.cli.outcome import Messages
-from converter.commands.convert import Progress
+from converter.commands.conversion import Progress
 from converter.errors import ResourcesError
 
 from .conftest import Run

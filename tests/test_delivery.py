@@ -14,10 +14,14 @@ from typing import Any
 
 import pytest
 
-from converter.delivery import delivery as module
-from converter.delivery.delivery import Delivery, Spool, Throttle, _StoppedError
+from converter.delivery import spool as module
+from converter.delivery.delivery import Delivery
 from converter.delivery.destinations.base import Arrived
-from converter.delivery.journal import Journal, RunRecord, locked
+from converter.delivery.journal import Journal, RunRecord
+from converter.delivery.locks import lock_job
+from converter.delivery.spool import Spool
+from converter.delivery.threads import RunEndedError, run_in_thread
+from converter.delivery.throttle import Throttle
 from converter.errors import DestinationError, JobError, StoppedError, TransientError
 from converter.parts.packer import Part
 from converter.spec.names import FileName
@@ -31,7 +35,7 @@ NAME = FileName("data", (1234,), 1_366_545_717, extension=".gz")
 def test_what_is_done_beside_is_known_before_it_begins() -> None:
     """Else a signal could come between, and nobody would wait for it."""
     tasks: list[Future[Any]] = []
-    assert module.run_in_thread(lambda: list(tasks), tasks).result() == tasks
+    assert run_in_thread(lambda: list(tasks), tasks).result() == tasks
     assert len(tasks) == 1
 
 
@@ -42,7 +46,7 @@ def test_what_could_not_begin_is_not_waited_for(monkeypatch: pytest.MonkeyPatch)
     tasks: list[Future[Any]] = []
     monkeypatch.setattr(threading.Thread, "start", refuse)
     with pytest.raises(StoppedError):
-        module.run_in_thread(lambda: None, tasks)
+        run_in_thread(lambda: None, tasks)
     assert tasks == []
 
 
@@ -295,7 +299,7 @@ def test_another_process_goes_on_with_what_arrived_and_removes_the_rest(journal:
     past = journal.read()
     assert past
     second = delivery_to(MemoryDestination(store), journal)
-    second.take_over(past)
+    second.resume(past)
     assert set(second.arrived) == {1}
     assert list(store.hidden) == [str(NAME.part(1))]
     assert [(plan.part.name, plan.arrived) for (plans,) in [past.planned({1})] for plan in plans] == [
@@ -359,7 +363,7 @@ def test_a_spool_that_is_stopped_lets_its_reader_go(tmp_path: Path) -> None:
     spool = Spool(str(tmp_path))
     spool.write(b"one")
     threading.Timer(0.05, spool.stop).start()
-    with pytest.raises(_StoppedError):
+    with pytest.raises(RunEndedError):
         list(spool.chunks())
     spool.close()
 
@@ -405,9 +409,9 @@ def test_a_torn_line_at_the_end_of_a_journal_does_not_count(tmp_path: Path) -> N
         path.write_bytes(torn[:end])
         past = Journal(path).read()
         assert past
-        assert (past.tries, past.published) == ({1: [("a", {"upload": "x"})]}, set())
+        assert (past.attempts, past.published) == ({1: [("a", {"upload": "x"})]}, set())
     journal = Journal(path)
-    journal.go_on()
+    journal.resume()
     journal.note("published", number=1)
     journal.close()
     assert path.read_bytes() == torn
@@ -434,7 +438,7 @@ def test_f22_a_journal_that_cannot_be_written_or_read_is_an_error(tmp_path: Path
     with raises(DestinationError, "E-JOURNAL-WRITE", "x.journal"):
         journal.begin(RunRecord(["n"], 1, "2026-01-31", "isal", []))
     with raises(DestinationError, "E-JOURNAL-WRITE", "x.journal"):
-        journal.go_on()
+        journal.resume()
     assert [path.name for path in tmp_path.iterdir()] == ["x.journal"]
 
 
@@ -460,9 +464,9 @@ def test_f22_after_a_line_that_is_torn_a_journal_takes_no_more(tmp_path: Path, m
     journal.close()
     past = Journal(path).read()
     assert past
-    assert not past.tries
+    assert not past.attempts
     journal = Journal(path)
-    journal.go_on()
+    journal.resume()
     journal.note("published", number=1)
     journal.close()
     past = Journal(path).read()
@@ -474,19 +478,19 @@ def test_f22_a_lock_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
         raises(DestinationError, "E-REPORT-FOLDER", "file'", "report.dir"),
-        locked(tmp_path / "file" / "x.journal"),
+        lock_job(tmp_path / "file" / "x.journal"),
     ):
         pass
 
 
 def test_f25_a_lock_is_held_by_one_and_names_it(tmp_path: Path) -> None:
     path = tmp_path / "new" / "x.journal"
-    with locked(path):
-        with raises(DestinationError, "E-LOCKED", f"process {os.getpid()}"), locked(path):
+    with lock_job(path):
+        with raises(DestinationError, "E-LOCKED", f"process {os.getpid()}"), lock_job(path):
             pass
         assert [each.name for each in path.parent.iterdir()] == ["x.journal.lock"]
     assert not path.parent.exists(), "a folder that holds nothing does not stay"
     path.parent.mkdir()
     (path.parent / "x.journal.lock").write_text("999999\n")  # of a process that is gone
-    with locked(path):
+    with lock_job(path):
         pass

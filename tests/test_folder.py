@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from converter.delivery.atomic import AtomicFile
 from converter.delivery.destinations.base import Arrived
 from converter.delivery.destinations.folder import FolderDestination
 from converter.errors import DestinationError
@@ -98,7 +99,7 @@ def test_f18_a_size_that_is_not_what_was_written_is_noticed(tmp_path: Path) -> N
     destination = FolderDestination(str(tmp_path), OWNER)
     part = destination.create("x")
     part.write(b"0123456789" * 10_000)
-    part._file.flush()
+    part._file.fileno()  # which flushes it
     with (tmp_path / OWNER.partial("x", ".partial")).open("r+b") as file:
         file.truncate(10)
     with raises(DestinationError, "E-PART-SIZE", "x'", " 10 ", "100,000"):
@@ -142,17 +143,14 @@ def failing(patch: pytest.MonkeyPatch, call: str, at: int) -> None:
     elif call == "link":
         patch.setattr(os, "link", fails(os.link, errno.EIO))
     elif call == "open":
-        read, begin = Path.open, fails(Path.open, errno.EACCES)
-        patch.setattr(
-            Path, "open", lambda path, mode="r", **named: (begin if "x" in mode else read)(path, mode, **named)
-        )
+        patch.setattr(AtomicFile, "open", fails(AtomicFile.open, errno.EACCES))
     else:
-        from converter.delivery.destinations.folder import _FolderPart
+        from converter.delivery.destinations.folder import _FolderUpload
 
-        original = _FolderPart.write
+        original = _FolderUpload.write
         seen = 0
 
-        def write(self: _FolderPart, data: bytes) -> None:
+        def write(self: _FolderUpload, data: bytes) -> None:
             nonlocal seen
             seen += 1
             whole = self._file
@@ -164,7 +162,7 @@ def failing(patch: pytest.MonkeyPatch, call: str, at: int) -> None:
             finally:
                 self._file = whole
 
-        patch.setattr(_FolderPart, "write", write)
+        patch.setattr(_FolderUpload, "write", write)
 
 
 @pytest.mark.parametrize("at", [1, 2, 3, 4])

@@ -12,7 +12,7 @@ import pytest
 
 from converter.delivery.delivery import Delivery
 from converter.delivery.destinations.folder import FolderDestination
-from converter.delivery.journal import Journal, Past, RunRecord
+from converter.delivery.journal import Journal, PastRun, RunRecord
 
 from . import kill
 from .doomed import HOWS, How, Moment
@@ -138,7 +138,7 @@ def test_a_run_that_fails_is_told(tmp_path: Path) -> None:
         Rounds(server, tmp_path, seed=1, count=100)
 
 
-@pytest.mark.parametrize("how, left", [("take_over", {OWNER.partial(NAME.format(2), ".partial")}), ("give_up", set())])
+@pytest.mark.parametrize("how, left", [("resume", {OWNER.partial(NAME.format(2), ".partial")}), ("abandon", set())])
 def test_f14_what_was_begun_when_the_journal_did_not_know_of_it_yet_is_removed(
     tmp_path: Path, how: str, left: set[str]
 ) -> None:
@@ -148,8 +148,8 @@ def test_f14_what_was_begun_when_the_journal_did_not_know_of_it_yet_is_removed(
     destination = FolderDestination(str(tmp_path / "out"), OWNER)
     unknown, known = (destination.create(NAME.format(number)) for number in (1, 2))
     unknown.write(b"half of it")
-    past = Past(run, arrived={2: known.finish()})
-    past.tries[2].append((NAME.format(2), {}))
+    past = PastRun(run, arrived={2: known.finish()})
+    past.attempts[2].append((NAME.format(2), {}))
     delivery = Delivery(destination, journal, uploads=2, retry_seconds=0)
     getattr(delivery, how)(past)
     assert {path.name for path in (tmp_path / "out").iterdir()} == left

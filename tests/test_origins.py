@@ -13,10 +13,10 @@ import pytest
 
 from converter import convert, doctor, match
 from converter.cli.progress import _line
-from converter.commands.convert import Progress
+from converter.commands.conversion import Progress
+from converter.commands.failure import explain_kept
 from converter.commands.match import without_header
 from converter.commands.plan import plan
-from converter.commands.resume import tell_kept
 from converter.delivery.journal import Journal
 from converter.errors import DestinationError, InputError, JobError, ResumeError
 from converter.jobs.sections.table import Input
@@ -144,7 +144,7 @@ def test_a_run_of_a_pipe_cannot_be_resumed_and_says_so(
         convert(job, resume=True)
     assert convert(job).records["written"] == 20_000
     error = DestinationError("E-FTP", "It is full.")
-    tell_kept(error, resumable=False)
+    explain_kept(error, is_resumable=False)
     assert "cannot be resumed" in str(error)
 
 

@@ -24,7 +24,7 @@ from rich.console import Console
 from converter import Job, convert, doctor
 from converter.cli import preview
 from converter.commands.plan import plan
-from converter.delivery.destinations.folder import _FolderPart
+from converter.delivery.destinations.folder import _FolderUpload
 from converter.delivery.journal import Journal, RunRecord
 from converter.errors import DestinationError, EncryptionError, JobError, ResumeError
 from converter.parts import pgp
@@ -481,14 +481,14 @@ def test_f3_what_has_arrived_when_gnupg_fails_is_kept(tmp_path: Path, small: Run
 def test_f22_where_the_destination_fails_its_error_is_told_and_gnupg_ended(
     small: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, count = _FolderPart.write, itertools.count(1)
+    write, count = _FolderUpload.write, itertools.count(1)
 
-    def fail(self: _FolderPart, data: Buffer) -> None:
+    def fail(self: _FolderUpload, data: Buffer) -> None:
         if next(count) == 3:
             raise DestinationError("E-DISK-FULL", "The disk is full.")
         write(self, data)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(_FolderPart, "write", fail)
+    monkeypatch.setattr(_FolderUpload, "write", fail)
     with raises(DestinationError, "E-DISK-FULL"):
         small.convert(CONTENT)
     assert small.files == []

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from converter.delivery.destinations.base import Arrived, Incoming
+from converter.delivery.destinations.base import Arrived, PartUpload
 from converter.errors import DestinationError
 from converter.spec.names import FileName
 
@@ -60,7 +60,7 @@ def standing_still(program: Program) -> Iterator[None]:
                 os.kill(process, signal.SIGCONT)
 
 
-def sent(part: Incoming, chunks: int) -> Arrived:
+def sent(part: PartUpload, chunks: int) -> Arrived:
     for _ in range(chunks):
         part.write(CHUNK)
     return part.finish()

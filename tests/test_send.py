@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from converter import send
-from converter.commands.send import _journal_path
+from converter.commands.send import _digest
 from converter.delivery.delivery import Delivery
-from converter.delivery.journal import Journal, locked
+from converter.delivery.journal import Journal
+from converter.delivery.locks import lock_job
 from converter.errors import DestinationError, InputError, JobError
 from converter.jobs.document import merge
 from converter.jobs.job import Transfer
@@ -363,7 +364,7 @@ def test_f26_a_file_that_vanishes_while_others_are_sent_is_an_error(
 def test_f25_a_second_call_with_the_same_files_stops(files: list[Path], out: Path) -> None:
     where = transfer(files, out)
     with (
-        locked(_journal_path([LocalFile.at(path) for path in files], where)),
+        lock_job(Path(where.report.dir) / f"send.{_digest([LocalFile.at(path) for path in files], where)}.journal"),
         raises(DestinationError, "E-LOCKED", f"process {os.getpid()}"),
     ):
         send(files, where)

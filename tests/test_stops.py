@@ -284,12 +284,12 @@ def test_a_signal_in_a_destructor_is_not_lost(folder: Path) -> None:
         "import importlib\nmodule = importlib.import_module('converter.commands.convert')\n"
         "class Last:\n"
         "    def __del__(self): send(15); [None for _ in range(1000)]\n"
-        "planned_of = module.planned_of\n"
+        "make_plan = module.make_plan\n"
         "def planning(*a, **b):\n"
         "    Last()\n"
         "    time.sleep(0.5)\n"
-        "    return planned_of(*a, **b)\n"
-        "module.planned_of = planning\n"
+        "    return make_plan(*a, **b)\n"
+        "module.make_plan = planning\n"
     )
     code, out, error = ended(begun(folder, before, CONVERT))
     assert (code, told(out)["outcome"], error.count("\n")) == (143, "stopped", 1)

@@ -206,10 +206,10 @@ def stopping() -> Iterator[None]:
     try:
         yield
     finally:
-        stops._state = stops._State()
+        stops._state = stops._Signals()
         for each, handler in before.items():
             signal.signal(each, handler)
-        stops._state = stops._State()  # no signal has come to the next test
+        stops._state = stops._Signals()  # no signal has come to the next test
 
 
 def started(way: Way, *args: str, before: str = "", **changes: Any) -> subprocess.Popen[str]:
@@ -427,7 +427,7 @@ def test_f12_what_cannot_work_is_an_error_before_anything_is_read(
     way: Way, what: str, code: str, named: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        sys.modules["converter.commands.convert"], "convert_sources", lambda *_: pytest.fail("the input was read")
+        sys.modules["converter.commands.conversion"], "convert_sources", lambda *_: pytest.fail("the input was read")
     )
     changes = WRONG[what](way)
     with raises(DestinationError, code, named) as raised:
@@ -684,7 +684,7 @@ def test_f37_names_that_are_too_long_are_an_error_before_anything_is_read(
     way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        sys.modules["converter.commands.convert"], "convert_sources", lambda *_: pytest.fail("the input was read")
+        sys.modules["converter.commands.conversion"], "convert_sources", lambda *_: pytest.fail("the input was read")
     )
     way.sections.setdefault("ftp", {})["partial_suffix"] = "." + "p" * 250
     way.sections.setdefault("sftp", {})["partial_suffix"] = "." + "p" * 250

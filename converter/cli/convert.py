@@ -106,10 +106,10 @@ def _converted(
 def _planned(job: Job) -> Outcome:
     from converter.cli import preview
     from converter.commands.plan import plan
-    from converter.delivery.delivery import closed
+    from converter.delivery.threads import close_connections
 
     checked = plan(job)
-    closed(checked.destination)
+    close_connections(checked.destination)
     return Outcome(
         fields=preview.as_dict(checked), show=partial(preview.show, checked), warnings=job.warnings, everything=True
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from converter.cli.outcome import Messages
 
 if TYPE_CHECKING:
-    from converter.commands.convert import Progress
+    from converter.commands.conversion import Progress
 
 Mode = Literal["auto", "json", "off"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,11 +12,11 @@ from converter.cli.outcome import Messages, Outcome, Work
 from converter.cli.preamble import changes_from, loading
 
 if TYPE_CHECKING:
-    from converter.commands.send import Sent
+    from converter.report import SendReport
 
 
 def send(
-    files: Annotated[list[str], typer.Argument(metavar="FILES…", help="Inbound files, under the names to send.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILES…", help="Inbound files, globs or folders.")],
     *,
     to: options.To = None,
     job_file: options.JobOption = None,
@@ -57,18 +56,18 @@ def _sent(
     transfer = Transfer.load(job_file, changes) if job_file else Transfer(**changes)
     with loading(transfer.run.threads):
         from converter.commands.send import send as run
-    sent = run(files, transfer, check=check, resume=resume, notify=None if quiet else messages.notice)
+    report = run(files, transfer, check=check, resume=resume, notify=None if quiet else messages.notice)
     return Outcome(
-        sent.outcome,
-        fields={"parts": [asdict(part) for part in sent.parts]},
-        show=Outcome.show if quiet else partial(_show, sent, messages),
-        warnings=sent.warnings,
+        report.outcome,
+        fields=report.as_dict(),
+        show=Outcome.show if quiet else partial(_show, report, messages),
+        warnings=report.warnings,
     )
 
 
-def _show(sent: Sent, messages: Messages) -> None:
+def _show(report: SendReport, messages: Messages) -> None:
     from converter.report.terminal import size
 
-    messages.warn(sent.warnings)
-    for part in sent.parts:
+    messages.warn(report.warnings)
+    for part in report.parts:
         print(f"{part.url}  {size(part.bytes)}")

@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from converter.commands.plan import check_input, check_names, encryption_key, output_plan
-from converter.delivery.delivery import closed, run_in_thread
 from converter.delivery.disk_space import check_disk_space
 from converter.delivery.retry import Patience
+from converter.delivery.threads import close_connections, run_in_thread
 from converter.errors import ConverterError, Finding, TransientError
 from converter.jobs.job import Job
 from converter.sources import Origin, find_origins
@@ -57,7 +57,7 @@ def _of_destination(job: Job, now: float | None) -> list[Finding]:
     except TransientError as error:
         found.append(Finding.of(error))
     finally:
-        closed(destination)
+        close_connections(destination)
     if destination.direct and any(each.level == "error" for each in found):
         return found
     origins: list[Origin] = []

@@ -1,4 +1,4 @@
-"""How the names of a run are fixed: a second that is taken means the next free one."""
+"""How the names of a run are chosen: where a second is taken, the next free one is used."""
 
 from __future__ import annotations
 
@@ -6,32 +6,33 @@ import random
 import time
 
 from converter.commands.plan import MAX_SECONDS, Plan
-from converter.delivery.delivery import closed, warnings_of
+from converter.delivery.destinations.base import warnings_of
 from converter.delivery.disk_space import check_disk_space
-from converter.delivery.hold import PAUSE, Hold, held
+from converter.delivery.hold import PAUSE, Hold, hold_names
+from converter.delivery.threads import close_connections
 from converter.errors import TAKEN, Finding, codes_of
 from converter.sources.origins.base import total_size
 
 
-def fixed(plan: Plan, hold: Hold, *, own: bool = False, resumed: bool = False) -> tuple[Plan, list[Finding]]:
-    """Fix the names of a run and hold them; return the plan with those names, and warnings.
+def hold_free_names(plan: Plan, hold: Hold, *, own: bool = False, resumed: bool = False) -> tuple[Plan, list[Finding]]:
+    """Choose and hold the names of a run; return the plan with these names, and warnings.
 
-    A second that is taken means the next free one, unless the job says which, or the run is `resumed`. `own` says that
-    a run of the same job has died, so that what it left out of sight is no obstacle. Raises `DestinationError`.
+    Where a second is taken, the next free one is used, unless the job sets the timestamp or the run is `resumed`. With
+    `own`, a run of the same job has died, and its invisible files are no obstacle. Raises `DestinationError`.
     """
-    room = check_disk_space(plan.job, plan.limits, plan.destination, total_size(plan.origins))
+    space = check_disk_space(plan.job, plan.limits, plan.destination, total_size(plan.origins))
     try:
         if resumed or not plan.may_move:
-            found = held(plan.destination, plan.names, hold, own=own or resumed, visible=resumed)
-            return plan, [*found, *warnings_of([room])]
+            warnings = hold_names(plan.destination, plan.names, hold, own=own or resumed, visible=resumed)
+            return plan, [*warnings, *warnings_of([space])]
         for left in reversed(range(MAX_SECONDS)):
             findings = hold.take(plan.destination, plan.names, own=own)
             if not left or not codes_of(findings) or codes_of(findings) - TAKEN:
                 break
             plan = plan.next_second()
-            if "E-NAME-IN-USE" in codes_of(findings):  # its run may have seen this one, and go on to the same second
+            if "E-NAME-IN-USE" in codes_of(findings):  # the other run may have withdrawn too, for the same second
                 time.sleep(random.uniform(0, PAUSE))  # noqa: S311
-        return plan, warnings_of([*findings, room])
+        return plan, warnings_of([*findings, space])
     except BaseException:
-        closed(plan.destination)
+        close_connections(plan.destination)
         raise

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
-from converter.delivery.delivery import closed, destination_of, run_in_thread, warnings_of
-from converter.delivery.destinations import Destination, Owner
+from converter.delivery.destinations import Destination, Owner, destination_of
+from converter.delivery.destinations.base import warnings_of
 from converter.delivery.retry import Patience
+from converter.delivery.threads import close_connections, run_in_thread
 from converter.errors import TAKEN, Finding, codes_of
 from converter.jobs.job import DIGITS, Job
 from converter.jobs.run_files import rejects_path, report_path
@@ -213,7 +214,7 @@ def _check_destination(plan: Plan) -> Plan:
                 break
             plan = plan.next_second()
     except BaseException:
-        closed(plan.destination)
+        close_connections(plan.destination)
         raise
     return plan
 

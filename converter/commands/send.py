@@ -1,65 +1,58 @@
 """The capability `send`: inbound files that exist already are delivered, with the promises of `convert`.
 
 1. Names and contents are checked by Audience Manager's rules, and so is the destination.
-2. Files are sent as they are; what fails on the way is sent again from the file.
-3. The files are still what they were: then all become visible together.
+2. Files are sent as they are; where sending fails, the file is sent again.
+3. Where the files have not changed meanwhile, all become visible together, and the report is published.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import datetime
+import glob
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from io import BufferedReader
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from converter.commands.check import Checked, check_file
-from converter.commands.resume import fingerprints, next_step, visible_of
-from converter.delivery import stops
-from converter.delivery.delivery import Delivery, closed, delivery_of, destination_of
-from converter.delivery.destinations import Destination, Owner
-from converter.delivery.hold import Hold, held
-from converter.delivery.journal import Journal, RunRecord, locked
-from converter.errors import DestinationError, Finding, InputError, JobError, Reported, StoppedError, note_visible
+from converter.commands.failure import FailedRun, explain_kept, visible_parts
+from converter.commands.resume import fingerprints, next_step, unseen_parts
+from converter.delivery.delivery import delivery_of
+from converter.delivery.destinations import Destination, Owner, destination_of
+from converter.delivery.hold import Hold, hold_names
+from converter.delivery.journal import Journal, PastRun, RunRecord
+from converter.delivery.locks import lock_job
+from converter.delivery.publication import ArtifactFile, publish_run
+from converter.delivery.threads import close_connections
+from converter.errors import Finding, InputError, JobError, Reported, note_visible
 from converter.jobs.job import DIGITS, Transfer, identity
 from converter.jobs.paths import identity_of_path
 from converter.parts.packer import Part
+from converter.report import SendReport, report_file
 from converter.sources.origins.local import LocalFile
 from converter.spec.names import FileName
 
 _CHUNK = 1 << 20
 
 
-class Sent(NamedTuple):
-    """What was sent: each file as a part, and what is allowed but most likely not meant.
-
-    `outcome` is `nothing to do` where an earlier call has sent these files.
-    """
-
-    parts: list[Part]
-    warnings: list[Finding]
-    outcome: Literal["done", "nothing to do"] = "done"
-
-
-class _Outgoing(NamedTuple):
+class _CheckedFile(NamedTuple):
     """A file to send, as it was when it was checked."""
 
     file: LocalFile
     checked: Checked
 
     def chunks(self) -> Iterator[bytes | memoryview]:
-        """Yield the file's bytes; in the end they must still be those that were checked."""
-        with self._opened() as stream:
+        """Yield the file's bytes. Raises `InputError` at the end where they are not those that were checked."""
+        with self._open() as stream:
             while chunk := stream.read(_CHUNK):
                 yield chunk
         self.file.check_unchanged()
 
     @contextlib.contextmanager
-    def _opened(self) -> Iterator[BufferedReader]:
+    def _open(self) -> Iterator[BufferedReader]:
         try:
             with self.file.path.open("rb") as stream:
                 yield stream
@@ -70,7 +63,7 @@ class _Outgoing(NamedTuple):
 
     def part(self, url: str) -> Part:
         """Return the file as a part."""
-        with self._opened() as stream:
+        with self._open() as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         checked = self.checked
         crc32 = f"{checked.crc32:08x}"
@@ -85,27 +78,62 @@ def send(
     resume: bool = False,
     notify: Callable[[str], None] | None = None,
     now: float | None = None,
-) -> Sent:
-    """Send files, and return what was sent.
+) -> SendReport:
+    """Send files and return the report, which is also written to `report.dir`.
 
-    Without `check`, names and contents may break the rules. `resume` finishes an earlier call with the same files that
-    died; where that is finished, and the files have not changed since, nothing is done, and `outcome` says so. `notify`
-    is called with sentences about what goes on; `now` is UNIX seconds, the clock's when left out. Raises a
-    `ConverterError`; nothing is published then, or the error says so.
+    `files` are paths of files, globs, and folders, of which the inbound files are sent. Without `check`, names and
+    contents may break the rules. `resume` finishes an earlier call with the same files that died; where that call is
+    finished and the files have not changed since, nothing is done, and `outcome` says so. `notify` is called with
+    sentences about progress. `now` is UNIX seconds, the clock's if None. Raises a `ConverterError`; nothing is
+    published then, or the error says what is.
     """
-    say = notify or (lambda _: None)
-    try:
-        inputs = [LocalFile.at(Path(file)) for file in files]
+    notify = notify or (lambda _: None)
+    with transfer.concealing():
+        inputs = [LocalFile.at(path) for path in _expand(files)]
         _check_names(inputs)
-        journal = Journal(_journal_path(inputs, transfer))
-        with locked(journal.path), Hold(transfer.output.retry_seconds) as hold:
+        digest = _digest(inputs, transfer)
+        journal = Journal(Path(transfer.report.dir) / f"send.{digest}.journal")
+        with lock_job(journal.path), Hold(transfer.output.retry_seconds) as hold:
             try:
-                return _sent(inputs, transfer, journal, hold, say, check=check, resume=resume, now=now)
+                past = journal.read(resume=resume)
+                fingerprint = fingerprints(inputs, transfer.conceal_path) or []
+                step = next_step(past, resume=resume, is_same=lambda past: past.run.input == fingerprint)
+                if past and step == "nothing":
+                    notify("These files were sent already, and have not changed since: nothing was done.")
+                    return _report(past.run, transfer, _report_path(past.run, transfer, digest))
+                if past and step == "resume":
+                    run = past.run
+                else:
+                    now = time.time() if now is None else now
+                    day = datetime.datetime.fromtimestamp(now, datetime.UTC).date()
+                    run = RunRecord([], int(now), day.isoformat(), "", fingerprint)
+                checked, warnings = _check_files(inputs, check=check, notify=notify)
+                sending = _Sending(checked, transfer, journal, hold, run, digest)
+                warnings += sending.start(past, resumed=step == "resume", check=check, notify=notify)
+                return sending.run(warnings)
             finally:
                 journal.close()
-    except Reported as error:
-        error.reword(transfer.conceal)
-        raise
+
+
+def _expand(files: Iterable[str | Path]) -> list[Path]:
+    """Return the paths of files: those given, matches of globs, and inbound files in folders; each one once."""
+    paths: list[Path] = []
+    for file in map(Path, files):
+        if file.is_dir():
+            paths += sorted(each for each in file.iterdir() if _is_inbound(each))
+        elif not file.exists() and (matches := glob.glob(str(file))):  # noqa: PTH207 - Path.glob takes no absolute ones
+            paths += sorted(map(Path, matches))
+        else:
+            paths.append(file)
+    return list(dict.fromkeys(paths))
+
+
+def _is_inbound(path: Path) -> bool:
+    try:
+        FileName.parse(path.name)
+    except ValueError:
+        return False
+    return path.is_file()
 
 
 def _check_names(files: Sequence[LocalFile]) -> None:
@@ -123,153 +151,158 @@ def _check_names(files: Sequence[LocalFile]) -> None:
         )
 
 
-def _journal_path(files: Sequence[LocalFile], transfer: Transfer) -> Path:
-    """Return where the journal is: the same for files at the same paths, sent to the same place."""
-    return Path(transfer.report.dir) / f"send.{_digest(files, transfer)}.journal"
-
-
 def _digest(files: Sequence[LocalFile], transfer: Transfer) -> str:
+    """Return what identifies a call: the same for files at the same paths, sent to the same destination."""
     return identity([transfer.destination_identity, [identity_of_path(str(file.path)) for file in files]])[:DIGITS]
 
 
-def _sent(
-    files: Sequence[LocalFile],
-    transfer: Transfer,
-    journal: Journal,
-    hold: Hold,
-    notify: Callable[[str], None],
-    *,
-    check: bool,
-    resume: bool,
-    now: float | None,
-) -> Sent:
-    past = journal.read(resume=resume)
-    run = RunRecord([], 0, "", "", fingerprints(files, transfer.conceal_path) or [])
-    step = next_step(past, resume=resume, is_same=lambda past: past.run.input == run.input)
-    if step == "nothing":
-        notify("These files were sent already, and have not changed since: nothing was done.")
-        return Sent([], [], "nothing to do")
-    outgoing, warnings = _checked(files, check=check, notify=notify)
-    day = datetime.datetime.fromtimestamp(time.time() if now is None else now, datetime.UTC).date()
-    sent = datetime.date.fromisoformat(past.run.sent) if past and step == "go on" else day
-    run = dataclasses.replace(run, sent=sent.isoformat())
-    owner = Owner(_digest(files, transfer))
-    destination = destination_of(transfer, sent, max(file.size for file in files), owner)
-    delivery = delivery_of(transfer, destination, journal)
-    names = {name.stem: name for each in outgoing if check and (name := each.checked.name)}
-    died = past is not None and not past.is_done
-    warnings += _held(destination, list(names.values()), hold, own=died, visible=step == "go on")
-    if past and step == "go on":
-        journal.go_on()
-        try:
-            delivery.take_over(past)
-        except Reported as error:
-            _kept(error, 0, len(files))
-            raise
-        notify(f"Resuming: {len(delivery.arrived)} of {len(files)} files are there already, and not sent again.")
-    else:
-        if past and not past.is_done:
-            old = destination_of(transfer, datetime.date.fromisoformat(past.run.sent), 0, owner)
-            delivery_of(transfer, old, journal).give_up(past)
-        journal.begin(run)
-    return Sent(_delivered(outgoing, transfer, delivery, journal, hold, run), warnings)
-
-
-def _held(
-    destination: Destination, names: Sequence[FileName], hold: Hold, *, own: bool, visible: bool
-) -> list[Finding]:
-    """Hold the names of the files; return warnings."""
-    try:
-        return held(destination, names, hold, own=own, visible=visible)
-    except BaseException:
-        closed(destination)
-        raise
-
-
-def _kept(error: Reported, visible: int, count: int) -> None:
-    """Say beside an error that there is something to resume."""
-    message = "Stopped." if isinstance(error, StoppedError) else error.message
-    said = f"{visible} of {count} files are visible: --resume goes on from there."
-    error.args = (error.code, message, f"{error.hint} {said}".lstrip())
-
-
-def _checked(
+def _check_files(
     files: Sequence[LocalFile], *, check: bool, notify: Callable[[str], None]
-) -> tuple[list[_Outgoing], list[Finding]]:
-    """Check all files; return them, and warnings."""
-    outgoing: list[_Outgoing] = []
+) -> tuple[list[_CheckedFile], list[Finding]]:
+    """Check all files; return them, and warnings. Raises `InputError` where one breaks a rule."""
+    checked_files: list[_CheckedFile] = []
     warnings: list[Finding] = []
-    wrong: list[str] = []
+    errors: list[str] = []
     for file in files:
         notify(f"Checking '{file.path.name}'.")
         checked = check_file(file.path)
-        outgoing.append(_Outgoing(file, checked))
-        for found in checked.findings if check else ():
-            place = f", line {found.line:,} and {found.lines:,} in all" if found.line else ""
-            said = f"'{file.path.name}': {found.text} ({found.code}{place})"
-            if found.level == "error":
-                wrong.append(said)
+        checked_files.append(_CheckedFile(file, checked))
+        for finding in checked.findings if check else ():
+            lines = f", line {finding.line:,} and {finding.lines:,} in all" if finding.line else ""
+            message = f"'{file.path.name}': {finding.text} ({finding.code}{lines})."
+            if finding.level == "error":
+                errors.append(message)
             else:
-                warnings.append(Finding("W-SEND-RULES", f"{said}."))
-    if wrong:
+                warnings.append(Finding("W-SEND-RULES", message))
+    if errors:
         raise InputError(
             "E-SEND-RULES",
-            "\n".join(f"{said}." for said in wrong),
-            "Nothing was sent. Mend the files, or send them as they are with --no-check.",
+            "\n".join(errors),
+            "Nothing was sent. Correct the files, or send them as they are with --no-check.",
         )
-    names = [each.checked.name for each in outgoing if each.checked.name]
+    names = [each.checked.name for each in checked_files if each.checked.name]
     if check and len({(name.kind, name.dpids, name.target) for name in names}) < len(
         {(name.kind, name.dpids, name.target, name.mode) for name in names}
     ):
         raise JobError(
             "E-SEND-MODES",
-            "The files are .sync and .overwrite ones of one data source: Audience Manager may take them in either "
+            "The files are .sync and .overwrite ones of one data source: Audience Manager may process them in either "
             "order (T2).",
             "Send the ones, and the others when those are processed; or all with --no-check.",
         )
-    return outgoing, warnings
+    return checked_files, warnings
 
 
-def _delivered(
-    outgoing: list[_Outgoing], transfer: Transfer, delivery: Delivery, journal: Journal, hold: Hold, run: RunRecord
-) -> list[Part]:
-    """Send all files, then publish them."""
-    parts: list[Part] = []
-    publishing = False
-    try:
-        for number, each in enumerate(outgoing, 1):
-            part = each.part(transfer.conceal_path(delivery.destination.url(each.file.path.name)))
+def _report(
+    run: RunRecord,
+    transfer: Transfer,
+    path: Path,
+    *,
+    parts: Sequence[Part] = (),
+    warnings: Sequence[Finding] = (),
+    seconds: float | None = None,
+) -> SendReport:
+    """Return the report, which is written to `path`, of a run that took `seconds`; or, without, of nothing done."""
+    files: list[Mapping[str, Any]] = [{"path": file["path"], "bytes": file["size"]} for file in run.input]
+    return SendReport(
+        name=_name_of(run),
+        job=transfer.public(),
+        input=files,
+        parts=list(parts),
+        seconds=round(seconds or 0.0, 3),
+        bytes_per_second=round(sum(file["bytes"] for file in files) / max(seconds, 1e-3)) if seconds else 0,
+        outcome="nothing to do" if seconds is None else "done",
+        report_path=transfer.conceal_path(str(path)),
+        warnings=list(warnings),
+    )
+
+
+def _report_path(run: RunRecord, transfer: Transfer, digest: str) -> Path:
+    return Path(transfer.report.dir) / f"{_name_of(run)}.{digest}.report.json"
+
+
+def _name_of(run: RunRecord) -> str:
+    return f"send_{run.timestamp}"
+
+
+class _Sending:
+    """One run: checked files, on their way to a destination."""
+
+    def __init__(
+        self,
+        files: list[_CheckedFile],
+        transfer: Transfer,
+        journal: Journal,
+        hold: Hold,
+        run: RunRecord,
+        digest: str,
+    ) -> None:
+        self._files, self._transfer, self._journal, self._hold = files, transfer, journal, hold
+        self._run, self._digest = run, digest
+        self._started = time.monotonic()
+        self._destination = self._destination_of(run, max(each.file.size for each in files))
+        self._delivery = delivery_of(transfer, self._destination, journal)
+
+    def _destination_of(self, run: RunRecord, most_bytes: int) -> Destination:
+        return destination_of(self._transfer, datetime.date.fromisoformat(run.sent), most_bytes, Owner(self._digest))
+
+    def start(
+        self, past: PastRun | None, *, resumed: bool, check: bool, notify: Callable[[str], None]
+    ) -> list[Finding]:
+        """Hold the names, then begin the run, or resume `past`; return warnings."""
+        names = {name.stem: name for each in self._files if check and (name := each.checked.name)}
+        died = past is not None and not past.is_done
+        try:
+            warnings = hold_names(self._destination, list(names.values()), self._hold, own=died, visible=resumed)
+        except BaseException:
+            close_connections(self._destination)
+            raise
+        if past and resumed:
+            self._journal.resume()
+            try:
+                self._delivery.resume(past)
+            except Reported as error:
+                explain_kept(error, noun="files")
+                raise
+            arrived = len(self._delivery.arrived)
+            notify(f"Resuming: {arrived} of {len(self._files)} files are there already, and not sent again.")
+            return [*warnings, *unseen_parts(self._delivery)]
+        if past and died:
+            delivery_of(self._transfer, self._destination_of(past.run, 0), self._journal).abandon(past)
+        self._journal.begin(self._run)
+        return warnings
+
+    def run(self, warnings: list[Finding]) -> SendReport:
+        """Send all files, publish them, and return the report."""
+        is_publishing = False
+        path = _report_path(self._run, self._transfer, self._digest)
+        try:
+            parts = self._send()
+            seconds = time.monotonic() - self._started
+            report = _report(self._run, self._transfer, path, parts=parts, warnings=warnings, seconds=seconds)
+            artifact = report_file(path, report)
+            artifact.prepare()
+            is_publishing = True
+            publish_run(self._run, self._delivery, self._journal, self._hold, [artifact], report=report.as_dict())
+        except BaseException as error:
+            retry = "remove the other file, or send under other names"
+            failed = FailedRun(self._delivery, self._journal, self._hold, [ArtifactFile(path)], "files", retry)
+            failed.end(error, publishing=is_publishing)
+            note_visible(error, visible_parts(self._delivery, self._transfer.conceal_path))
+            raise
+        self._delivery.close()
+        return report
+
+    def _send(self) -> list[Part]:
+        """Send the files that have not arrived yet; return all files as parts once they have, and have not changed."""
+        parts: list[Part] = []
+        for number, each in enumerate(self._files, 1):
+            part = each.part(self._transfer.conceal_path(self._destination.url(each.file.path.name)))
             parts.append(part)
-            if number not in delivery.arrived:
-                delivery.send(each, number, part)
-        while not delivery.wait(1.0):
+            if number not in self._delivery.arrived:
+                self._delivery.send(each, number, part)
+        while not self._delivery.wait(1.0):
             pass
-        for each in outgoing:
+        for each in self._files:
             each.file.check_unchanged()
-        stops.hold()  # from here on it is known what is visible, and said
-        publishing = True
-        journal.note("publishing", report={})
-        delivery.publish()
-        hold.release()  # before the run is over: whoever finds it finished looks for nothing of it
-        journal.finish(run)
-    except BaseException as error:
-        stops.hold()
-        if isinstance(error, Reported) and delivery.has_lost(error):
-            if delivery.discard():
-                journal.remove()
-            said = "Nothing was published, and nothing stays: remove the other file, or send under other names."
-            error.args = (error.code, error.message, said)
-            raise
-        if publishing or (isinstance(error, DestinationError) and delivery.arrived):
-            if not (publishing and delivery.is_out):
-                hold.keep()
-            delivery.close()
-        elif delivery.discard() and not delivery.published:
-            journal.remove()
-            raise
-        if isinstance(error, Reported):
-            _kept(error, len(delivery.published), len(outgoing))
-        note_visible(error, visible_of(delivery, transfer.conceal_path))
-        raise
-    delivery.close()
-    return parts
+        return parts

@@ -22,7 +22,8 @@ import polars as pl
 
 from converter.columns.percent import percent_encode
 from converter.commands.plan import open_input
-from converter.delivery.destinations.folder import PARTIAL, FolderDestination
+from converter.delivery.atomic import PARTIAL
+from converter.delivery.destinations.folder import FolderDestination
 from converter.errors import DestinationError, EmptyInputError, JobError, TooManyRejectsError
 from converter.jobs.job import UrlJob
 from converter.ledger import Ledger, most_frequent

@@ -1,8 +1,8 @@
 """Files that appear whole or not at all, and are still there when the power fails right after.
 
-1. The content goes under a partial name, and to the disk.
-2. The file gets its name, in place of an older one.
-3. The folder, which holds the name, goes to the disk as well.
+1. The content is written under a partial name, and flushed to the disk.
+2. The file gets its name.
+3. The folder, which holds the name, is flushed to the disk as well.
 """
 
 from __future__ import annotations
@@ -11,13 +11,17 @@ import contextlib
 import errno
 import os
 from pathlib import Path
+from typing import BinaryIO
+
+from converter.errors import DestinationError
 
 PARTIAL = ".partial"
-_NO_SYNC = {errno.EINVAL, errno.ENOTSUP}  # of file systems that bring no folder to a disk
+_NO_SYNC = {errno.EINVAL, errno.ENOTSUP}  # of file systems that cannot flush a folder
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it that are missing, for good."""
+    """Make a folder and its missing parents, flushed to the disk. Raises `OSError`."""
     if folder.is_dir():
         return
     if folder != folder.parent:
@@ -27,7 +31,7 @@ def make_folder(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk, where that can be asked for."""
+    """Flush the names in a folder to the disk, where the file system can. Raises `OSError`."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except PermissionError:  # a folder that may be written, but not listed
@@ -41,40 +45,93 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def give_name(partial: Path, path: Path) -> None:
-    """Give a file, of which the content is on the disk, its name in the same folder."""
-    os.replace(partial, path)  # noqa: PTH105 - as the tests look for it
-    sync_folder(path.parent)
+def rename_exclusively(partial: Path, path: Path) -> None:
+    """Give a file its name and never replace another. It may keep the partial name too; the folder is not flushed.
+
+    A hard link never replaces a file. Where the file system has no links, the name is looked for, the file renamed,
+    and compared afterwards. Raises `OSError`, and `DestinationError` where another process renamed at the same time.
+    """
+    try:
+        os.link(partial, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
+        inode = partial.stat().st_ino
+        partial.rename(path)
+        if path.stat().st_ino != inode:
+            raise DestinationError(
+                "E-PUBLISHED-OTHER",
+                f"'{path}' was published, and replaced by another file since.",
+                "Two runs have used one name: run again with another timestamp (N2).",
+            ) from error
 
 
 class AtomicFile:
-    """A file under a partial name, until it is published in place of an older one. Raises `OSError`."""
+    """A file that is written under a partial name, and replaces an older one when it is published.
 
-    def __init__(self, path: Path, suffix: str = PARTIAL, mode: int = 0o666) -> None:
+    `mode` is that of the new file. Where it is `exclusive`, a partial file that exists is an error; else it is what a
+    process that died has left, and is replaced. Methods raise `OSError`, but for `close` and `discard`.
+    """
+
+    def __init__(self, path: Path, partial: Path | None = None, *, mode: int = 0o666, exclusive: bool = False) -> None:
         self.path = path
-        self.partial = path.with_name(path.name + suffix)
+        self.partial = partial or path.with_name(path.name + PARTIAL)
         self._mode = mode
+        self._exclusive = exclusive
+        self._file: BinaryIO | None = None
 
-    def write(self, data: bytes) -> None:
-        """Bring the content to the disk, under the partial name."""
+    def open(self) -> None:
+        """Create the file, empty, under its partial name."""
+        if not self._exclusive:
+            self.partial.unlink(missing_ok=True)  # not truncated: it may have another mode
+        self._file = open(self.partial, "xb", opener=lambda path, flags: os.open(path, flags, self._mode))  # noqa: SIM115
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append bytes."""
+        self._opened.write(data)
+
+    def fileno(self) -> int:
+        """Return the descriptor, once the system has all bytes that were written."""
+        self._opened.flush()
+        return self._opened.fileno()
+
+    def finish(self, *, sync_name: bool = True) -> None:
+        """Flush the content to the disk and close the file; with `sync_name`, flush its partial name too."""
+        os.fsync(self.fileno())
+        self._opened.close()
+        if sync_name:
+            sync_folder(self.path.parent)
+
+    def write_whole(self, data: bytes) -> None:
+        """Create the file with this content, under its partial name; where that fails, nothing is left."""
         try:
-            self.discard()  # what a process that died has left may have another mode
-            with open(self.partial, "xb", opener=self._opener) as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+            self.open()
+            self.write(data)
+            self.finish(sync_name=False)
         except BaseException:
             self.discard()
             raise
 
-    def _opener(self, path: str, flags: int) -> int:
-        return os.open(path, flags, self._mode)
-
     def publish(self) -> None:
-        """Give the file its name."""
-        give_name(self.partial, self.path)
+        """Give the file its name, in place of an older one."""
+        os.replace(self.partial, self.path)  # noqa: PTH105 - tests observe this call
+        sync_folder(self.path.parent)
+
+    def close(self) -> None:
+        """Close the file, and leave it under the name that it has."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # a failed write was reported already
+                self._file.close()
 
     def discard(self) -> None:
-        """Remove what is not published."""
-        with contextlib.suppress(OSError):  # the first error is the one to tell
+        """Close the file, and remove it unless it is published."""
+        self.close()
+        with contextlib.suppress(OSError):  # the first error is the one to report
             self.partial.unlink(missing_ok=True)
+
+    @property
+    def _opened(self) -> BinaryIO:
+        assert self._file is not None  # noqa: S101 - for the type checker
+        return self._file

@@ -1,56 +1,44 @@
-"""How parts get to a destination whole or not at all, whatever happens on their way.
+"""Delivers the parts of a run to a destination, whole or not at all, whatever fails on the way.
 
-1. What is made of a part goes into a spool, a file without a name, and a sender sends it on from there while it grows.
+1. A part is written into a spool, an unnamed file, and a sender sends it from there while it grows.
    (A folder needs no spool: parts are written in place.)
-2. At most `uploads` parts are made or on their way at once: a slow destination slows everything down.
-3. What may pass is tried again, from the part's first byte, with growing pauses; what will not ends the run at once.
-4. What happens is noted in the journal, and what has arrived stays out of sight until it is published.
+2. At most `uploads` parts are under way at once, so a slow destination slows the whole run down.
+3. A transient error is retried, from the part's first byte, with growing pauses; a permanent one ends the run at once.
+4. Every step is noted in the journal, and what has arrived stays invisible until it is published.
 """
 
 from __future__ import annotations
 
 import contextlib
-import datetime
-import os
-import tempfile
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import asdict
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from converter.delivery import stops
-from converter.delivery.destinations import Owner, Settings, open_destination
-from converter.delivery.destinations.base import Arrived, Destination, Incoming
-from converter.delivery.journal import Journal, Past, Try
+from converter.delivery.destinations.base import Arrived, Destination, PartUpload
+from converter.delivery.journal import Attempt, Journal, PastRun
 from converter.delivery.retry import Patience
-from converter.errors import LOST, DestinationError, Finding, Reported, StoppedError, TransientError
+from converter.delivery.spool import Replay, Spool
+from converter.delivery.threads import RunEndedError, close_connections, run_in_thread
+from converter.delivery.throttle import Throttle
+from converter.errors import LOST, DestinationError, Reported, StoppedError, TransientError
 from converter.jobs.job import Job, Transfer
 from converter.parts.packer import Part, PartWriter
 from converter.spec.names import FileName
 
-_CHUNK = 1 << 18  # bytes: what is read of a spool stays in the processor's cache
-# Who sends SIGTERM sends SIGKILL half a minute later, as a rule: a run that is over has ended before that.
-_LEAVE_SECONDS = 5.0
+# A process manager that sends SIGTERM usually sends SIGKILL half a minute later: a run has to end before that.
+_STOP_SECONDS = 5.0
 _CLEAN_SECONDS = 10.0
-_CLOSE_SECONDS = 3.0
-_BETWEEN_LOOKS = 0.1  # seconds: how soon a signal is seen that is noted only
+_POLL_SECONDS = 0.1  # how soon a signal is noticed that was only noted
 _T = TypeVar("_T")
 
 
-def destination_of(document: Job | Transfer, sent: datetime.date, most_bytes: int, owner: Owner) -> Destination:
-    """Return where files go. `sent` is the day of sending, in UTC; a file has at most `most_bytes`."""
-    output = document.output
-    return open_destination(
-        output.url, Settings(sent, output.partner, most_bytes, document.s3, document.ftp, document.sftp, owner)
-    )
-
-
 def delivery_of(document: Job | Transfer, destination: Destination, journal: Journal, sets: int = 1) -> Delivery:
-    """Return a delivery as a job asks for it. Of each of so many sets of parts one may be under way all the time."""
+    """Return the delivery that a job asks for. A part of each of `sets` sets of files may be under way all the time."""
     output = document.output
     return Delivery(
         destination,
@@ -63,167 +51,13 @@ def delivery_of(document: Job | Transfer, destination: Destination, journal: Jou
     )
 
 
-def warnings_of(findings: Iterable[Finding]) -> list[Finding]:
-    """Return the warnings among what a check found. Raises `DestinationError` where it found an error."""
-    warnings = []
-    for finding in findings:
-        if finding.level == "error":
-            raise DestinationError(*finding)
-        if finding.level == "warning":
-            warnings.append(finding)
-    return warnings
-
-
-def run_in_thread(work: Callable[[], _T], tasks: list[Future[Any]] | None = None) -> Future[_T]:
-    """Do work in a thread of its own, for which nobody has to wait; its task is in `tasks` before it begins.
-
-    An error that a signal raises must not come up within a library's code: boto3 takes it for a broken connection, and
-    tries again. And a server that hangs keeps nobody who can let go of the thread.
-    """
-    task: Future[_T] = Future()
-
-    def do() -> None:
-        if not task.set_running_or_notify_cancel():
-            return
-        try:
-            result = work()
-        except BaseException as error:
-            task.set_exception(error)
-        else:
-            task.set_result(result)
-
-    thread = threading.Thread(target=do, name="delivery", daemon=True)
-    if tasks is not None:
-        tasks.append(task)
-    try:
-        thread.start()
-    except BaseException:
-        if task.cancel() and tasks is not None:  # a signal came first: nobody is to wait for what does not begin
-            tasks.remove(task)
-        raise
-    return task
-
-
-def closed(destination: Destination) -> None:
-    """Give the connections of a destination back, as far as that can be done soon."""
-    if destination.direct:
-        destination.close()
-    else:
-        wait([run_in_thread(destination.close)], _CLOSE_SECONDS)
-
-
-class Replay(Protocol):
-    """Bytes that can be read as often as need be."""
-
-    def chunks(self) -> Iterator[bytes | memoryview]:
-        """Yield all bytes, from the first on. Each chunk is good until the next one."""
-        ...
-
-
-class _StoppedError(Exception):
-    """The run is over, and what works for it is to let go."""
-
-
-class Spool:
-    """The bytes of a part, read while they are written.
-
-    They are in a file without a name, which goes with the process, and which only its user could have read.
-    """
-
-    def __init__(self, folder: str | None = None) -> None:
-        self._folder = folder or tempfile.gettempdir()
-        try:
-            self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115 - closed by `close`
-        except OSError as error:
-            raise self._cannot(error) from error
-        self._changed = threading.Condition()
-        self._writing = threading.Lock()
-        self._size = 0
-        self._whole = self._stopped = False
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Add bytes. Raises `DestinationError` where there is no room for them. Once it is closed nobody wants them."""
-        view, place = memoryview(data), self._size
-        with self._writing:
-            if self._file.closed:
-                return
-            try:
-                while view:
-                    written = os.pwrite(self._file.fileno(), view, place)
-                    view, place = view[written:], place + written
-            except OSError as error:
-                raise self._cannot(error) from error
-        with self._changed:
-            self._size = place
-            self._changed.notify_all()
-
-    def finish(self) -> None:
-        """Say that no more will come."""
-        with self._changed:
-            self._whole = True
-            self._changed.notify_all()
-
-    def stop(self) -> None:
-        """Let those who read go."""
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
-
-    def chunks(self) -> Iterator[memoryview]:
-        """Yield all bytes from the first on, as they come. Each chunk is good until the next one."""
-        place, buffer = 0, memoryview(bytearray(_CHUNK))
-        while True:
-            with self._changed:
-                while not (self._stopped or self._whole or self._size > place):
-                    self._changed.wait()
-                if self._stopped:
-                    raise _StoppedError
-                size, whole = self._size, self._whole
-            while place < size:
-                count = os.preadv(self._file.fileno(), [buffer[: size - place]], place)
-                place += count
-                yield buffer[:count]
-            if whole and place == self._size:
-                return
-
-    def close(self) -> None:
-        """Give the room back."""
-        with self._writing:  # else its number might be another file's by the time that is written to
-            self._file.close()
-
-    def _cannot(self, error: OSError) -> DestinationError:
-        return DestinationError(
-            "E-SPOOL-WRITE",
-            f"Cannot keep a part in '{self._folder}' while it is sent: {error.strerror or error}.",
-            "Free some space there, or choose another folder with run.spill_dir.",
-        )
-
-
-class Throttle:
-    """Lets so many bytes a second pass, those of all senders together."""
-
-    def __init__(self, bytes_a_second: int | None, sleep: Callable[[float], None]) -> None:
-        self._rate = bytes_a_second
-        self._sleep = sleep
-        self._lock = threading.Lock()
-        self._free_at = time.monotonic()
-
-    def take(self, count: int) -> None:
-        """Wait until so many bytes may pass."""
-        if self._rate is None:
-            return
-        with self._lock:
-            begin = max(self._free_at, time.monotonic())
-            self._free_at = begin + count / self._rate
-        self._sleep(begin - time.monotonic())
-
-
 class Delivery:
-    """Brings the parts of a run to a destination.
+    """Delivers the parts of a run to a destination.
 
-    `each` publishes every part as soon as it is whole. `bandwidth` is in bytes a second, `retry_seconds` for how long
-    to wait, in all, for what may pass: in pauses, and for a server that does not go on. The first failure of any part
-    is raised by whatever is called next.
+    At most `uploads` parts are under way at once. `each` publishes every part as soon as it has arrived. `bandwidth` is
+    in bytes a second. `retry_seconds` bounds the time spent on transient errors: pauses, and waits for a server that
+    does not respond. `folder` is where spools are, the system's folder of temporary files if None. The first failure of
+    any part is raised by the next call.
     """
 
     def __init__(
@@ -243,70 +77,70 @@ class Delivery:
         self._patience = Patience(retry_seconds, self._sleep)
         self._each = each
         self._folder = folder
-        self._over = threading.Event()
+        self._ended = threading.Event()
         self._throttle = Throttle(bandwidth, self._sleep)
         self._slots = threading.Semaphore(uploads)
         self._tasks: list[Future[Any]] = []
-        self._is_left = False
+        self._has_hung = False  # whether tasks were still running when the delivery ended
         self._failure: BaseException | None = None
         self._spools: set[Spool] = set()
-        self._in_place: dict[int, Incoming] = {}
-        self._tries: dict[int, list[Try]] = defaultdict(list)
+        self._in_place: dict[int, PartUpload] = {}
+        self._attempts: dict[int, list[Attempt]] = defaultdict(list)
         self._expected: dict[int, tuple[int, int]] = {}
-        self._unsure: set[str] = set()  # names of which something may have begun that nobody knows
+        self._unsure: set[str] = set()  # names under which an upload may have begun whose state is not known
         self.arrived: dict[int, Arrived] = {}
-        """Parts that are there whole, by number."""
+        """Parts that have arrived whole, by number."""
         self.published: set[int] = set()
         self.unseen: list[str] = []
-        """Parts of an earlier run that are taken for there, since nobody can see."""
-        self._won: set[str] = set()  # the stems of which a part is visible: nobody else has them
+        """Parts of an earlier run that count as arrived, since the destination does not show whether they are there."""
+        self._won: set[str] = set()  # the stems of which a part is visible: no other run has them
         self._winning = threading.Lock()
 
-    def take_over(self, past: Past) -> None:
-        """Go on where an earlier run was: keep what is there whole, and remove the rest of it."""
+    def resume(self, past: PastRun) -> None:
+        """Continue an earlier run: keep what has arrived, and remove what else is left of it."""
         try:
-            self._interruptibly(lambda: self._take_over(past))
+            self._interruptibly(lambda: self._resume(past))
         except BaseException:
-            self._let_go()
-            self._close()
+            self._stop()
+            close_connections(self.destination)
             raise
 
-    def _take_over(self, past: Past) -> None:
-        self._tries = past.tries
+    def _resume(self, past: PastRun) -> None:
+        self._attempts = past.attempts
         for number, part in past.arrived.items():
             is_there = self.retrying(self.destination.holds, part)
             if is_there is None:
                 self.unseen.append(part.name)
             if is_there is not False:
                 self.arrived[number] = part
-        self.published = past.published & set(self.arrived)  # those that are gone are sent again
+        self.published = past.published & set(self.arrived)  # parts that have disappeared are sent again
         self._won = {_stem_of(self.arrived[number].name) for number in self.published}
         for name, state in self._leftovers(self.arrived):
             self.retrying(self.destination.discard, name, state)
         self._sweep(past)
-        for number in set(self._tries) - set(self.arrived):
-            del self._tries[number]
+        for number in set(self._attempts) - set(self.arrived):
+            del self._attempts[number]
 
-    def give_up(self, past: Past) -> None:
-        """Remove what an earlier run has left, as far as it is not published and that can be done."""
-        self._tries, self.published = past.tries, past.published
+    def abandon(self, past: PastRun) -> None:
+        """Remove what an earlier run has left and not published, as far as that succeeds."""
+        self._attempts, self.published = past.attempts, past.published
         self.arrived = {number: part for number, part in past.arrived.items() if number in past.published}
-        with contextlib.suppress(DestinationError):  # what stays is never visible, and the new run goes first
+        with contextlib.suppress(DestinationError):  # what stays is never visible, and the new run matters more
             self._interruptibly(lambda: self._sweep(past))
         self.discard()
 
-    def _sweep(self, past: Past) -> None:
-        """Remove what was begun by a run that died before it could note how that is found again.
+    def _sweep(self, past: PastRun) -> None:
+        """Remove uploads that a run began and died before it could note their state.
 
-        Only a run that named its parts itself knows all of their names: others may be sending some of them.
+        That is possible only for a run that chose its own names: files to send may be named by several runs.
         """
         for name in past.run.names:
             self.retrying(self.destination.sweep, FileName.parse(name), list(self.arrived.values()))
 
     def create(self, number: int, name: str) -> PartWriter:
-        """Begin a part; wait until one of those before has arrived, where too many are on their way."""
+        """Begin a part. Blocks until another one has arrived where too many are under way."""
         if self.destination.direct:
-            self._in_place[number] = self._begun(number, name)
+            self._in_place[number] = self._begin(number, name)
             return _InPlace(self, number, self._in_place[number])
         self._slots.acquire()
         self.raise_failure()
@@ -316,45 +150,45 @@ class Delivery:
         return _Spooled(self, number, spool)
 
     def send(self, replay: Replay, number: int, part: Part) -> None:
-        """Send what exists already; wait where too many are on their way."""
+        """Send a part that exists already. Blocks until another one has arrived where too many are under way."""
         self._slots.acquire()
         self.raise_failure()
-        self.made(number, part, 0)
+        self.note_made(number, part, 0)
         self._submit(replay, number, part.name)
 
-    def made(self, number: int, part: Part, text_crc32: int) -> None:
-        """Note that a part is made."""
+    def note_made(self, number: int, part: Part, text_crc32: int) -> None:
+        """Note that all bytes of a part are known; `text_crc32` is the CRC-32 of its text."""
         self._expected[number] = part.bytes, int(part.crc32, 16)
         self._journal.note("made", number=number, text_crc32=text_crc32, **asdict(part))
 
-    def has_arrived(self, number: int, arrived: Arrived) -> None:
-        """Note that a part is there whole."""
+    def note_arrived(self, number: int, arrived: Arrived) -> None:
+        """Note that a part has arrived whole, and publish it if each one is published at once."""
         self._in_place.pop(number, None)
         self._journal.note("arrived", number=number, **asdict(arrived))
         self.arrived[number] = arrived
         if self._each:
             self._publish(number)
 
-    def has_lost(self, error: Reported) -> bool:
-        """Say whether an error is that another run has the names, before anything of this one was visible."""
+    def is_lost(self, error: Reported) -> bool:
+        """Return whether an error says that another run has the names, and nothing of this run is visible."""
         return error.code in LOST and not self.published
 
     def raise_failure(self) -> None:
-        """Raise what has gone wrong with any part so far."""
+        """Raise the first failure of any part, if there is one."""
         if self._failure:
             raise self._failure
 
     def wait(self, seconds: float) -> bool:
-        """Wait, at most so long, until all parts have arrived; say whether they have."""
+        """Wait for at most `seconds` until all parts have arrived; return whether they have."""
         waiting = wait(self._tasks, seconds, FIRST_EXCEPTION).not_done
         self.raise_failure()
         return not waiting
 
     def publish(self) -> None:
-        """Make all parts visible that are not yet, several at once, so that it is soon over.
+        """Publish all parts that have arrived, several at once so that it takes little time.
 
-        One of each set goes first, alone: who loses a name to another run has nothing visible then. A signal ends this,
-        unless all are visible by the time that what was under way has ended.
+        One part of each set is published first, alone: a run that loses a name to another one has nothing visible then.
+        A signal stops this, unless all parts are visible once the calls under way have returned.
         """
         if number := stops.asked():
             raise StoppedError(number)
@@ -362,48 +196,48 @@ class Delivery:
         firsts: dict[str, int] = {}
         for number in waiting:
             firsts.setdefault(_stem_of(self.arrived[number].name), number)
-        alone = [firsts[stem] for stem in sorted(set(firsts) - self._won)]  # sorted: two runs begin with the same
+        alone = [firsts[stem] for stem in sorted(set(firsts) - self._won)]  # sorted: two runs begin with the same one
         others = [number for number in waiting if number not in alone]
-        self._publish_side_by_side([alone])
+        self._publish_in_threads([alone])
         count = 1 if self.destination.direct else self._uploads
-        self._publish_side_by_side([others[first::count] for first in range(min(count, len(others)))])
+        self._publish_in_threads([others[first::count] for first in range(min(count, len(others)))])
 
-    def _publish_side_by_side(self, turns: Sequence[Sequence[int]]) -> None:
-        tasks = [run_in_thread(partial(self._publish_all, numbers), self._tasks) for numbers in turns if numbers]
-        while wait(tasks, _BETWEEN_LOOKS, FIRST_EXCEPTION).not_done:
+    def _publish_in_threads(self, turns: Sequence[Sequence[int]]) -> None:
+        tasks = [run_in_thread(partial(self._publish_turn, numbers), self._tasks) for numbers in turns if numbers]
+        while wait(tasks, _POLL_SECONDS, FIRST_EXCEPTION).not_done:
             self.raise_failure()
             if number := stops.asked():
-                self._let_go()
-                if set(self.arrived) - self.published:
+                self._stop()
+                if not self.is_visible:
                     raise StoppedError(number)
                 return
         self.raise_failure()
 
     @property
-    def is_out(self) -> bool:
-        """Whether all that has arrived is visible."""
+    def is_visible(self) -> bool:
+        """Whether all parts that have arrived are published."""
         return not set(self.arrived) - self.published
 
     def close(self) -> None:
-        """End; what has arrived stays, published or for another run."""
-        self._let_go()
+        """End the delivery; parts that have arrived stay, published or for a run that resumes this one."""
+        self._stop()
         self._clean_up(self.arrived)
 
     def discard(self) -> bool:
-        """End, and remove everything that is not published; say whether that could be done."""
-        has_gone = self._let_go()
-        return self._clean_up(self.published) and has_gone
+        """End the delivery and remove all that is not published; return whether that succeeded."""
+        has_stopped = self._stop()
+        return self._clean_up(self.published) and has_stopped
 
     def retrying(self, call: Callable[..., _T], *arguments: object) -> _T:
-        """Call, and again where that may help. Raises `DestinationError`."""
-        if self._over.is_set():
-            raise _StoppedError
-        if self.destination.direct:  # there is nothing that may pass
+        """Call, and retry on transient errors. Raises `DestinationError`."""
+        if self._ended.is_set():
+            raise RunEndedError
+        if self.destination.direct:  # its errors are all permanent
             return call(*arguments)
         return self._patience.retrying(call, *arguments)
 
     def _interruptibly(self, work: Callable[[], None]) -> None:
-        """Do work that asks the destination, and meanwhile listen for signals."""
+        """Do work that calls the destination; a signal interrupts the wait for it."""
         if self.destination.direct:
             work()
             return
@@ -411,8 +245,8 @@ class Delivery:
         task.result()
         self._tasks.remove(task)
 
-    def _publish_all(self, numbers: Iterable[int]) -> None:
-        """Publish parts, unless another one could not be published."""
+    def _publish_turn(self, numbers: Iterable[int]) -> None:
+        """Publish parts one after the other, until another thread fails."""
         for number in numbers:
             self.raise_failure()
             try:
@@ -426,11 +260,11 @@ class Delivery:
         stem = _stem_of(part.name)
         with self._winning if stem not in self._won else contextlib.nullcontext():
             if stem not in self._won:
-                self.raise_failure()  # who has lost the first part shows no other
+                self.raise_failure()  # a run that lost the first part of a set publishes no other
             try:
                 self.retrying(self.destination.publish, part)
             except BaseException as error:
-                if isinstance(error, DestinationError) and error.visible:  # what failed came after that
+                if isinstance(error, DestinationError) and error.visible:  # it failed after the part became visible
                     self.published.add(number)
                 self._failure = self._failure or error
                 raise
@@ -439,11 +273,11 @@ class Delivery:
         self._journal.note("published", number=number)
 
     def _submit(self, replay: Replay, number: int, name: str) -> None:
-        run_in_thread(lambda: self._send(replay, number, name), self._tasks)  # the slots bound how many there are
+        run_in_thread(lambda: self._send(replay, number, name), self._tasks)  # `_slots` bounds the number of threads
 
     def _send(self, replay: Replay, number: int, name: str) -> None:
         try:
-            self.has_arrived(number, self.retrying(self._attempt, replay, number, name))
+            self.note_arrived(number, self.retrying(self._attempt, replay, number, name))
         except BaseException as error:
             self._failure = self._failure or error
             raise
@@ -454,19 +288,19 @@ class Delivery:
             self._slots.release()
 
     def _attempt(self, replay: Replay, number: int, name: str) -> Arrived:
-        """Send a part from its first byte on."""
-        incoming = self._begun(number, name)
+        """Send a part once, from its first byte."""
+        upload = self._begin(number, name)
         try:
             for chunk in replay.chunks():
-                if self._over.is_set():
-                    raise _StoppedError
+                if self._ended.is_set():
+                    raise RunEndedError
                 self._throttle.take(len(chunk))
-                self._patience.moves()  # until now the server has waited for us
-                incoming.write(chunk)
-            self._patience.moves()
-            arrived = incoming.finish()
-            if self._over.is_set():
-                raise _StoppedError
+                self._patience.progressed()  # until now the server has waited for this side
+                upload.write(chunk)
+            self._patience.progressed()
+            arrived = upload.finish()
+            if self._ended.is_set():
+                raise RunEndedError
             if (arrived.bytes, arrived.crc32) != self._expected[number]:
                 raise TransientError(
                     "E-PART-CHANGED",
@@ -474,57 +308,57 @@ class Delivery:
                     "Nothing of it is visible; it is sent again.",
                 )
         except BaseException:
-            if not self._is_left:  # another run may have this part by now
-                incoming.abort()
+            if not self._has_hung:  # else another run may have this part by now
+                upload.abort()
             raise
         return arrived
 
-    def _begun(self, number: int, name: str) -> Incoming:
+    def _begin(self, number: int, name: str) -> PartUpload:
         """Begin a part at the destination, and note it."""
-        tries = self._tries[number]
-        tries.append((name, {}))  # before there is anything, so that a signal at any moment finds what to remove
+        attempts = self._attempts[number]
+        attempts.append((name, {}))  # first, so that whenever a signal comes it is known what to remove
         try:
-            incoming = self.destination.create(name)
+            upload = self.destination.create(name)
         except DestinationError as error:
-            tries.pop()  # there is nothing, or what is there is not ours
+            attempts.pop()  # there is nothing, or what is there belongs to another run
             if isinstance(error, TransientError):
-                self._unsure.add(name)  # the answer alone may be lost
+                self._unsure.add(name)  # only the answer may have been lost
             raise
-        tries[-1] = name, dict(incoming.state)
+        attempts[-1] = name, dict(upload.state)
         try:
-            self._journal.note("began", number=number, name=name, state=tries[-1][1])
+            self._journal.note("began", number=number, name=name, state=attempts[-1][1])
         except BaseException:
-            incoming.abort()
+            upload.abort()
             raise
-        return incoming
+        return upload
 
-    def _leftovers(self, kept: Collection[int]) -> Iterator[Try]:
-        """Yield what may be left of parts, but for the tries by which some have arrived."""
-        for number, tries in self._tries.items():
-            last = tries[-1] if number in kept and tries else None
-            for each in tries:
-                # Where tries of a part are not told apart, the last one has replaced the others.
-                if each != last:
-                    yield each
+    def _leftovers(self, kept: Collection[int]) -> Iterator[Attempt]:
+        """Yield the attempts that may have left something, but for those by which `kept` parts have arrived."""
+        for number, attempts in self._attempts.items():
+            last = attempts[-1] if number in kept and attempts else None
+            for attempt in attempts:
+                # Where attempts of a part have the same state, the last one has replaced the others.
+                if attempt != last:
+                    yield attempt
 
-    def _let_go(self) -> bool:
-        """End what goes on, and say whether that has ended: a server that hangs is not waited for, and once only."""
-        if self._over.is_set():
-            return not self._is_left
-        self._over.set()
+    def _stop(self) -> bool:
+        """End all tasks, once, and return whether they have ended: a server that hangs is not waited for."""
+        if self._ended.is_set():
+            return not self._has_hung
+        self._ended.set()
         for spool in list(self._spools):
             spool.stop()
-        self._is_left = bool(wait(self._tasks, _LEAVE_SECONDS).not_done)
-        for spool in list(self._spools):  # of those that did not begin
+        self._has_hung = bool(wait(self._tasks, _STOP_SECONDS).not_done)
+        for spool in list(self._spools):  # those whose task did not begin
             spool.close()
-        for incoming in self._in_place.values():
-            incoming.abort()
-        return not self._is_left
+        for upload in self._in_place.values():
+            upload.abort()
+        return not self._has_hung
 
     def _clean_up(self, kept: Collection[int]) -> bool:
-        """Remove leftovers as far as that can be done soon: what the run failed of is what is told."""
+        """Remove leftovers within a few seconds; return whether that succeeded. Errors are not raised."""
         leftovers, late = list(self._leftovers(kept)), threading.Event()
-        self._unsure |= {name for name, state in leftovers if not state}  # they hang, or hung when it was time to go
+        self._unsure |= {name for name, state in leftovers if not state}  # their call of `create` has not returned
 
         def clean() -> bool:
             is_clean = True
@@ -535,7 +369,7 @@ class Delivery:
                     self.destination.discard(name, state)
                 except DestinationError:
                     is_clean = False
-            return self._swept(kept) and is_clean
+            return self._sweep_unsure(kept) and is_clean
 
         if self.destination.direct:
             return clean()
@@ -544,8 +378,8 @@ class Delivery:
         late.set()
         return task.done() and task.result()
 
-    def _swept(self, kept: Collection[int]) -> bool:
-        """Remove what was begun without an answer, and close the destination; say whether that could be done."""
+    def _sweep_unsure(self, kept: Collection[int]) -> bool:
+        """Remove uploads whose state is not known, and close the destination; return whether that succeeded."""
         kept_parts = [part for number, part in self.arrived.items() if number in kept]
         try:
             for stem in {FileName.parse(name).stem for name in self._unsure}:
@@ -553,19 +387,16 @@ class Delivery:
         except (DestinationError, ValueError):  # files that are sent unchecked may have any name
             return False
         finally:
-            self._close()
+            close_connections(self.destination)
         return True
 
-    def _close(self) -> None:
-        closed(self.destination)
-
     def _sleep(self, seconds: float) -> None:
-        if seconds > 0 and self._over.wait(seconds):
-            raise _StoppedError
+        if seconds > 0 and self._ended.wait(seconds):
+            raise RunEndedError
 
 
 def _stem_of(name: str) -> str:
-    """Return what all parts of a set share; other names are sets of their own."""
+    """Return what the names of all parts of a set begin with; a file with another name is a set of its own."""
     try:
         return FileName.parse(name).stem
     except ValueError:
@@ -573,21 +404,21 @@ def _stem_of(name: str) -> str:
 
 
 class _InPlace:
-    """A part that is written where it stays."""
+    """The writer of a part that is written where it stays."""
 
-    def __init__(self, delivery: Delivery, number: int, incoming: Incoming) -> None:
+    def __init__(self, delivery: Delivery, number: int, upload: PartUpload) -> None:
         self._delivery = delivery
         self._number = number
-        self._incoming = incoming
-        self.write = incoming.write
+        self._upload = upload
+        self.write = upload.write
 
     def finish(self, part: Part, text_crc32: int) -> None:
-        self._delivery.made(self._number, part, text_crc32)
-        self._delivery.has_arrived(self._number, self._incoming.finish())
+        self._delivery.note_made(self._number, part, text_crc32)
+        self._delivery.note_arrived(self._number, self._upload.finish())
 
 
 class _Spooled:
-    """A part that is sent from a spool."""
+    """The writer of a part that is sent from a spool."""
 
     def __init__(self, delivery: Delivery, number: int, spool: Spool) -> None:
         self._delivery = delivery
@@ -599,5 +430,5 @@ class _Spooled:
         self._spool.write(data)
 
     def finish(self, part: Part, text_crc32: int) -> None:
-        self._delivery.made(self._number, part, text_crc32)
+        self._delivery.note_made(self._number, part, text_crc32)
         self._spool.finish()

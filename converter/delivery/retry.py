@@ -1,4 +1,4 @@
-"""What may pass is tried again, with growing pauses."""
+"""Retries of transient errors, with growing pauses."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ _T = TypeVar("_T")
 
 
 class Patience:
-    """For how long to wait, in all, for what may pass: in pauses, and for a server that does not go on.
+    """Bounds the time spent on transient errors to `seconds`: pauses, and waits for a server that does not respond.
 
-    `sleep` makes the pauses. Threads may share it: each has its own waiting.
+    `sleep` makes the pauses. Threads may share it: each has its own time.
     """
 
     def __init__(self, seconds: float, sleep: Callable[[float], None] = time.sleep) -> None:
         self._seconds = seconds
         self._sleep = sleep
-        self._moved = threading.local()  # when something went on in a thread, as `at`
+        self._progress = threading.local()  # when a thread last made progress, as `at`
 
-    def moves(self) -> None:
-        """Note that something goes on, in this thread."""
-        self._moved.at = time.monotonic()
+    def progressed(self) -> None:
+        """Note that this thread has made progress: the time until now was not spent waiting."""
+        self._progress.at = time.monotonic()
 
     def retrying(self, call: Callable[..., _T], *arguments: object) -> _T:
-        """Call, and again while that raises `TransientError` and there is patience left."""
+        """Call, and again while that raises `TransientError` and time is left; then that error is raised."""
         import tenacity  # here, since it takes a while
 
         stalled = 0.0
 
         def attempt() -> _T:
-            self.moves()
+            self.progressed()
             return call(*arguments)
 
         def is_enough(state: tenacity.RetryCallState) -> bool:
             nonlocal stalled
-            stalled += time.monotonic() - self._moved.at
+            stalled += time.monotonic() - self._progress.at
             return bool(state.idle_for + stalled >= self._seconds)
 
         attempts = tenacity.Retrying(

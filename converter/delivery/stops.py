@@ -28,7 +28,7 @@ _AGAIN_SECONDS = 0.01
 _SHOW_CURSOR = b"\x1b[?25h\n"
 
 
-class _State:
+class _Signals:
     """What is known of signals in this process."""
 
     number: int | None = None  # the first one that came
@@ -37,13 +37,13 @@ class _State:
     exit_code: int | None = None  # of a command that has ended, but for what it prints
 
 
-_state = _State()
+_state = _Signals()
 
 
 def listen() -> None:
     """Handle SIGTERM, and SIGINT and SIGHUP unless they are ignored, as after `nohup` and in background jobs."""
     global _state
-    _state = _State()
+    _state = _Signals()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         if number == signal.SIGTERM or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _handle)

@@ -252,7 +252,7 @@ class Part:
     sha256: str
 
 
-class Planned(NamedTuple):
+class PlannedPart(NamedTuple):
     """A part as an earlier run has made it, and the CRC-32 of its text; it need not be made again if it `arrived`."""
 
     part: Part
@@ -327,7 +327,7 @@ class Packer:
         create: Callable[[int], PartWriter],
         describe: Callable[[int], tuple[str, str]],
         level: Level = "balanced",
-        planned: Sequence[Planned] = (),
+        planned: Sequence[PlannedPart] = (),
         encrypt: Callable[[Callable[[Buffer], None]], Filter] | None = None,
     ) -> None:
         self._limits = limits

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import orjson
 
-from converter.delivery.atomic import AtomicFile
-from converter.errors import DestinationError, Finding
+from converter._version import __version__
+from converter.delivery.publication import ArtifactFile
+from converter.errors import Finding
 from converter.ledger import Ledger
 from converter.parts.packer import Part
 from converter.rows.stages import StageResults
@@ -19,35 +20,25 @@ SCHEMA_VERSION = 1
 Outcome = Literal["done", "nothing to do", "refused", "failed"]
 
 
-@dataclass(frozen=True)
-class Report:
-    """What a run did.
+@dataclass(frozen=True, kw_only=True)
+class SendReport:
+    """What a run that sends files did.
 
-    `job` is the job without secrets; `input` the files with their sizes in bytes; `records` says how many rows
-    were `read` and `written`, and how many `rejected` or `skipped` by the name of the rule: those rejected break it,
-    those skipped break none and have nothing to send. `signals` says how many were `written`, and how many `dropped`
-    or `changed` by the name of the rule; `ids` how many were `changed` by the name of the step that changed them, and
-    where types are told apart of which `types` they are. `encrypted_for` is the fingerprint of the key that parts are
-    encrypted for, if they are. `report_path` and `rejects_path` are where this report and the rejects are. `outcome` is
-    `refused` where more rows were rejected than may be, `failed` where none was left to send, and `nothing to do` where
-    an earlier run is finished: `name` and the paths are that one's then, and all counts are 0.
-    Always `read = written + sum(rejected) + sum(skipped)`.
+    `name` is that of the run; `job` the job without secrets; `input` the files with their sizes in bytes; `parts` are
+    the files that were sent. `seconds` is how long it took, `bytes_per_second` of the input. `report_path` is where
+    this report is. `outcome` is `nothing to do` where an earlier run is finished: `name` and the path are of that run
+    then, and there are no parts.
     """
 
     name: str
     job: Mapping[str, Any]
     input: list[Mapping[str, Any]]
-    records: Mapping[str, Any]
-    ids: Mapping[str, Any]
-    signals: Mapping[str, Any]
     parts: list[Part]
     seconds: float
     bytes_per_second: int
     outcome: Outcome
-    version: str
+    version: str = __version__
     report_path: str
-    rejects_path: str
-    encrypted_for: str | None = None
     warnings: list[Finding] = field(default_factory=list)
     schema_version: int = SCHEMA_VERSION
 
@@ -61,11 +52,31 @@ class Report:
         return {**first, **asdict(self), "warnings": [warning.as_dict() for warning in self.warnings]}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Report:
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Return the report that `as_dict` gave."""
         parts = [Part(**part) for part in data["parts"]]
         warnings = [Finding(each["code"], each["message"], each["hint"]) for each in data["warnings"]]
         return cls(**{**data, "parts": parts, "warnings": warnings})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report(SendReport):
+    """What a run that converts did: what a `SendReport` has, and more.
+
+    `records` says how many rows were `read` and `written`, and how many `rejected` or `skipped` by the name of the
+    rule: rejected rows break it, skipped ones break none and have nothing to send. `ids` says how many were `changed`
+    by the name of the step that changed them, and where types are recognized how many there are of each of the `types`.
+    `signals` says how many were `written`, and how many `dropped` or `changed` by the name of the rule. `rejects_path`
+    is where the rejects are. `encrypted_for` is the fingerprint of the key that parts are encrypted for, if any.
+    `outcome` may also be `refused` where more rows were rejected than allowed, and `failed` where none was left.
+    Always `read = written + sum(rejected) + sum(skipped)`.
+    """
+
+    records: Mapping[str, Any]
+    ids: Mapping[str, Any]
+    signals: Mapping[str, Any]
+    rejects_path: str
+    encrypted_for: str | None = None
 
 
 def records_of(ledger: Ledger) -> dict[str, Any]:
@@ -110,43 +121,6 @@ def signals_of(ledger: Ledger) -> dict[str, Any]:
     }
 
 
-class ReportFile:
-    """A report in a file, under a partial name until it is published. Raises `DestinationError`."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = AtomicFile(path)
-
-    def write(self, report: Report) -> None:
-        """Bring the report to the disk, out of sight."""
-        try:
-            self._file.write(report.to_json())
-        except OSError as error:
-            raise cannot_write(self._file.path, error) from error
-
-    def publish(self) -> None:
-        """Give the file its name."""
-        try:
-            self._file.publish()
-        except OSError as error:
-            self._file.discard()
-            raise cannot_write(self._file.path, error) from error
-
-    def discard(self) -> None:
-        """Remove what is not published."""
-        self._file.discard()
-
-
-def write_report(path: Path, report: Report) -> ReportFile:
-    """Write a report under a partial name."""
-    file = ReportFile(path)
-    file.write(report)
-    return file
-
-
-def cannot_write(path: Path, error: OSError) -> DestinationError:
-    """Return the error that a report or its rejects cannot be written."""
-    return DestinationError(
-        "E-REPORT-WRITE",
-        f"Cannot write the report '{path}': {error.strerror or error}.",
-        "Choose another folder with report.dir.",
-    )
+def report_file(path: Path, report: SendReport) -> ArtifactFile:
+    """Return the file of a report, to be prepared and published."""
+    return ArtifactFile(path, report.to_json())

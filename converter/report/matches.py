@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from converter.delivery.atomic import AtomicFile
-from converter.errors import DestinationError, Finding
+from converter.delivery.publication import ArtifactFile
+from converter.errors import Finding
 
 _MOST_SHOWN = 20
 
@@ -122,20 +122,20 @@ class Match(NamedTuple):
         )
 
     def write_html(self, path: Path) -> None:
-        """Write the page, in place of an older one once it is whole. Raises `DestinationError`."""
-        file = AtomicFile(path)
+        """Write the page, in place of an older one. Raises `DestinationError`."""
+        page = ArtifactFile(
+            path,
+            self.to_html().encode(),
+            code="E-PAGE-WRITE",
+            what="page",
+            hint="Choose another file with --html.",
+        )
         try:
-            file.write(self.to_html().encode())
-            file.publish()
-        except BaseException as error:
-            file.discard()
-            if not isinstance(error, OSError):
-                raise
-            raise DestinationError(
-                "E-PAGE-WRITE",
-                f"The page '{path}' cannot be written: {error.strerror}.",
-                "Choose another file with --html.",
-            ) from error
+            page.prepare()
+            page.publish()
+        except BaseException:
+            page.discard()
+            raise
 
 
 def percent(rate: float) -> str:

@@ -7,20 +7,17 @@ and its `text` only where `report.show_rows` asks for it.
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import polars as pl
 from isal import isal_zlib
 
 from converter.columns.privacy import mask
-from converter.delivery.atomic import PARTIAL, give_name, make_folder, sync_folder
-from converter.report import cannot_write
+from converter.delivery.atomic import make_folder
+from converter.delivery.publication import ArtifactFile
 from converter.sources.base import BadRow, RowNumbers
 from converter.spec.rules import Rule
 
@@ -30,7 +27,7 @@ _MOST_ROWS_WAITING = 4096
 
 
 @dataclass(frozen=True)
-class _Stretch:
+class _RejectedRows:
     """The rejected rows of a stretch of a file, as `RejectsFile.add` takes them."""
 
     file: str
@@ -39,30 +36,26 @@ class _Stretch:
     bad: Sequence[BadRow]
 
 
-class RejectsFile:
-    """The file of rejects while it grows, under a partial name."""
+class RejectsFile(ArtifactFile):
+    """The file of rejects, an artifact that grows while the run reads. Raises `DestinationError`."""
 
     def __init__(self, path: Path, rules: Sequence[Rule], columns: Sequence[str], *, show_rows: bool) -> None:
-        self.path = path
-        self._partial = path.with_name(path.name + PARTIAL)
+        super().__init__(path, mode=0o600 if show_rows else 0o666)
         self._show_rows = show_rows
         self._codes = pl.Series([rule.code for rule in rules], dtype=pl.String)
         self._names = pl.Series([rule.name for rule in rules], dtype=pl.String)
         self._columns = tuple(columns)
         self._compressor = isal_zlib.compressobj(2, isal_zlib.DEFLATED, 16 + isal_zlib.MAX_WBITS)
-        self._file: IO[bytes] | None = None
-        self._waiting: list[_Stretch] = []
+        self._waiting: list[_RejectedRows] = []
         self._rows_waiting = 0
 
     def begin(self) -> None:
-        """Create the file, under its partial name."""
+        """Create the file under its partial name, in place of that of a run that died."""
         try:
             make_folder(self.path.parent)
-            self._partial.unlink(missing_ok=True)  # of a run of this job that died: its lock is held
-            opener = _private if self._show_rows else None
-            self._file = open(self._partial, "xb", opener=opener)  # noqa: SIM115 - Path.open takes no opener
+            self._file.open()
         except OSError as error:
-            raise cannot_write(self.path, error) from error
+            raise self._error(error) from error
 
     def add(self, file: str, rows: RowNumbers, rejected: pl.DataFrame, bad: Sequence[BadRow]) -> None:
         """Write rejected rows of a stretch of a file, in the order of the file.
@@ -73,7 +66,9 @@ class RejectsFile:
         if not rejected.height and not bad:
             return
         columns = [f"c{place}" for place in range(len(self._columns))]
-        self._waiting.append(_Stretch(file, rows, rejected.select("reason", *columns) if len(rows) else rejected, bad))
+        self._waiting.append(
+            _RejectedRows(file, rows, rejected.select("reason", *columns) if len(rows) else rejected, bad)
+        )
         self._rows_waiting += rejected.height + len(bad)
         # Describing a few rows takes as long as describing many, and large files come in many stretches.
         if len(self._waiting) >= _MOST_WAITING or self._rows_waiting >= _MOST_ROWS_WAITING:
@@ -123,52 +118,22 @@ class RejectsFile:
             self._write(pl.concat(objects).sort(order, maintain_order=True)["object"])
 
     def _write(self, objects: pl.Series) -> None:
-        assert self._file is not None  # noqa: S101 - for the type checker: begun
         try:
             self._file.write(self._compressor.compress((objects.str.join("\n").item() + "\n").encode()))
         except OSError as error:
-            raise cannot_write(self.path, error) from error
+            raise self._error(error) from error
 
-    def finish(self) -> None:
+    def prepare(self) -> None:
         """Complete the file, still under its partial name."""
-        assert self._file is not None  # noqa: S101 - for the type checker: begun
         self._describe()
         try:
             self._file.write(self._compressor.flush())
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            sync_folder(self.path.parent)
+            self._file.finish()
         except OSError as error:
-            raise cannot_write(self.path, error) from error
-
-    def publish(self) -> None:
-        """Give the file its name, in place of one of an earlier run that did not deliver."""
-        try:
-            if self._partial.exists():
-                give_name(self._partial, self.path)
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
-
-    def close(self) -> None:
-        """Close the file, and leave it under the name that it has."""
-        if self._file is not None:
-            with contextlib.suppress(OSError):  # what could not be written has been told
-                self._file.close()
-
-    def discard(self) -> None:
-        """Remove what is not published."""
-        self.close()
-        with contextlib.suppress(OSError):  # a folder that is not there holds nothing to remove
-            self._partial.unlink(missing_ok=True)
+            raise self._error(error) from error
 
 
 def _series(numbers: RowNumbers) -> pl.Series:
     """Return numbers as a series."""
     # For an array the engine loads `numpy.ma`, which takes longer than all else that a small file needs here.
     return pl.Series(numbers.tolist() if len(numbers) < _FEW else numbers)
-
-
-def _private(path: str, flags: int) -> int:
-    """Open a file that only its owner can read."""
-    return os.open(path, flags, 0o600)

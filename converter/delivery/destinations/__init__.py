@@ -14,10 +14,11 @@ from converter.delivery.destinations.base import Destination
 from converter.delivery.destinations.folder import FolderDestination
 from converter.delivery.destinations.partials import Owner
 from converter.errors import JobError, nearest
+from converter.jobs.job import Job, Transfer
 from converter.jobs.secrets import mask_password
 from converter.jobs.sections.servers import S3, Ftp, Sftp
 
-__all__ = ["SCHEMES", "Destination", "Owner", "Settings", "open_destination"]
+__all__ = ["SCHEMES", "Destination", "Owner", "Settings", "destination_of", "open_destination"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,14 @@ SCHEMES: dict[str, Callable[[str, Settings], Destination]] = {
     "ftps": _ftp,
     "sftp": _sftp,
 }
+
+
+def destination_of(document: Job | Transfer, sent: datetime.date, most_bytes: int, owner: Owner) -> Destination:
+    """Return the destination of a job. `sent` is the day of sending in UTC; no part has more than `most_bytes`."""
+    output = document.output
+    return open_destination(
+        output.url, Settings(sent, output.partner, most_bytes, document.s3, document.ftp, document.sftp, owner)
+    )
 
 
 def open_destination(url: str, settings: Settings) -> Destination:

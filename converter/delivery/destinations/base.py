@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from converter.errors import Finding
+from converter.errors import DestinationError, Finding
 from converter.spec.names import FileName
 
 
@@ -14,8 +14,8 @@ from converter.spec.names import FileName
 class Arrived:
     """A part that has arrived whole, and is not visible yet.
 
-    `bytes` and `crc32` are those of the part as sent. `state` is what the destination needs to publish or to remove
-    the part, also in another process: plain texts, numbers and lists, which the journal keeps.
+    `bytes` and `crc32` are those of the part as sent. `state` is what the destination needs to publish or remove the
+    part, also in another process: plain texts, numbers and lists, which the journal keeps.
     """
 
     name: str
@@ -24,8 +24,8 @@ class Arrived:
     state: Mapping[str, Any]
 
 
-class Incoming(Protocol):
-    """A part on its way, out of sight. Used by one thread at a time."""
+class PartUpload(Protocol):
+    """A part on its way, invisible. Used by one thread at a time."""
 
     @property
     def state(self) -> Mapping[str, Any]:
@@ -37,75 +37,86 @@ class Incoming(Protocol):
         ...
 
     def finish(self) -> Arrived:
-        """Make sure that everything has arrived as it was written."""
+        """Check that everything has arrived as it was written."""
         ...
 
     def abort(self) -> None:
-        """Let go, and remove what has arrived as far as that can be done. Never raises."""
+        """Stop, and remove what has arrived as far as that succeeds. Never raises."""
         ...
 
 
 class Destination(Protocol):
-    """A place for parts.
+    """Where parts are delivered.
 
-    Methods raise `DestinationError`, and of its kinds `TransientError` where another try may help. Several parts may
-    be on their way at once, in a thread each.
+    Methods raise `DestinationError`, and of its kinds `TransientError` where a retry may help. Several parts may be
+    under way at once, in a thread each.
 
     A run claims the names of its parts before it sends any: no other run, of whatever job or machine, gets them then,
-    as far as the place can tell two runs apart.
+    as far as the destination can tell two runs apart.
     """
 
     direct: bool
-    """Whether parts are written in place, with nothing between that could fail and be tried again."""
+    """Whether parts are written in place, by calls whose errors are all permanent."""
 
     @property
     def identity(self) -> str:
-        """What tells one place from another on any machine, without credentials."""
+        """A text that is different for each destination, and the same on all machines, without credentials."""
         ...
 
     def check(self, name: FileName) -> list[Finding]:
-        """See whether parts of this name can be written and would replace nothing, and leave nothing behind.
+        """Check whether parts of this name can be written and would replace nothing, and leave nothing behind.
 
-        What is wrong is found, not raised, but for a `TransientError`.
+        Errors are returned as findings; only a `TransientError` is raised.
         """
         ...
 
     def claim(self, name: FileName, *, own: bool = False, visible: bool = False) -> list[Finding]:
-        """See what `check` sees, and claim the name, out of sight, until it is released; not where errors are found.
+        """Do what `check` does, and claim the name, invisibly, until it is released. With an error, it is not claimed.
 
-        With `own`, what a run of the same job has left out of sight is no obstacle; with `visible`, neither is what
-        has final names: it is the run's own.
+        With `own`, invisible files of runs of the same job are no obstacle; with `visible`, neither are files with
+        final names: they are the run's own.
         """
         ...
 
     def release(self, name: FileName) -> None:
-        """Give a claim up, if there is one. Never raises."""
+        """Remove the claim, if there is one. Never raises."""
         ...
 
-    def create(self, name: str) -> Incoming:
-        """Begin a part, out of sight."""
+    def create(self, name: str) -> PartUpload:
+        """Begin a part, invisible."""
         ...
 
     def holds(self, part: Arrived) -> bool | None:
-        """Say whether a part that had arrived is still there, or visible, or processed; None where nobody can see."""
+        """Return whether a part that had arrived is still there, visible, or processed; None if that cannot be seen."""
         ...
 
     def publish(self, part: Arrived) -> None:
-        """Make a part visible, and replace nothing. Where it is visible already, with the same bytes, all is well."""
+        """Make a part visible, and replace nothing. Does nothing where it is visible already, with the same bytes."""
         ...
 
     def discard(self, name: str, state: Mapping[str, Any]) -> None:
-        """Remove what is not published of a part, if it is there. What is published stays."""
+        """Remove a part that is not published, if it is there. A published one stays."""
         ...
 
     def sweep(self, name: FileName, keep: Collection[Arrived]) -> None:
-        """Remove what an earlier run of the same job has left out of sight but some parts, as far as that is seen."""
+        """Remove invisible files that runs of the same job have left, but for the parts to `keep`, as far as seen."""
         ...
 
     def url(self, name: str) -> str:
-        """Where a part will be, without any password."""
+        """Return where a part will be, without a password."""
         ...
 
     def close(self) -> None:
-        """Give connections back. The destination can still be used, and opens new ones."""
+        """Close connections. The destination can still be used, and opens new ones."""
         ...
+
+
+def warnings_of(findings: Iterable[Finding]) -> list[Finding]:
+    """Return the warnings among findings. Raises the first error among them as `DestinationError`."""
+    warnings = []
+    for finding in findings:
+        if finding.level == "error":
+            raise DestinationError(*finding)
+        if finding.level == "warning":
+            warnings.append(finding)
+    return warnings

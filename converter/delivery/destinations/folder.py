@@ -1,7 +1,6 @@
 """A folder. Parts grow under partial names and get their final names once all are whole.
 
-A final name is made by a hard link, which never replaces a file; where the file system has none, by looking
-first, renaming then, and looking again. The names of a run are claimed by a file that only one run can have.
+A final name never replaces a file. The names of a run are claimed by a file that only one run can have.
 """
 
 from __future__ import annotations
@@ -16,21 +15,19 @@ from typing import Any
 
 from isal import isal_zlib
 
-from converter.delivery.atomic import make_folder, sync_folder
+from converter.delivery.atomic import PARTIAL, AtomicFile, make_folder, rename_exclusively, sync_folder
 from converter.delivery.destinations.base import Arrived
-from converter.delivery.destinations.claims import Claim, claim_path, forget_dead
-from converter.delivery.destinations.partials import Owner, found_of, in_use, look_around, processed_names
+from converter.delivery.destinations.claims import Claim, claim_path, remove_dead_claims
+from converter.delivery.destinations.partials import Owner, find_obstacles, name_in_use, parse_listed, processed_names
 from converter.errors import DestinationError, Finding, has_errors
 from converter.spec.names import FileName
 
-PARTIAL = ".partial"
-_FLUSH_BYTES = 32 << 20  # so much is on its way to the disk before the next is sent after it
+_FLUSH_BYTES = 32 << 20  # between two flushes
 _READ_BYTES = 1 << 20
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
 class FolderDestination:
-    """A folder on a local or mounted file system; it is made when the first part is."""
+    """A folder on a local or mounted file system; it is made with the first part."""
 
     direct = True
 
@@ -41,65 +38,65 @@ class FolderDestination:
 
     @property
     def identity(self) -> str:
-        """Return the path, with every link followed."""
+        """Return the path, with all links resolved."""
         return os.path.realpath(self._folder)
 
     def check(self, name: FileName) -> list[Finding]:
-        """See that the folder can be written and holds no part of this name."""
+        """Check that the folder can be written and has no part of this name."""
         try:
             return [self._writable(), *self._taken(name, own=False, visible=False)]
         except OSError as error:
-            return [Finding.of(_cannot("look into the folder", self._folder, error))]
+            return [Finding.of(_error("read the folder", self._folder, error))]
 
     def claim(self, name: FileName, *, own: bool = False, visible: bool = False) -> list[Finding]:
-        """Make the folder and claim the name in it, then see what is there: nobody else begins a part from then on."""
+        """Make the folder and claim the name in it, then check for parts: no other run begins one from then on."""
         try:
             findings = [self._writable()]
             if findings[0].level == "error":
                 return findings
-            claim = Claim.taken(self._folder, name, self._owner, own=own)
+            claim = Claim.acquire(self._folder, name, self._owner, own=own)
             if claim is None:
-                return [*findings, in_use(claim_path(self._folder, name).name, str(self._folder))]
+                return [*findings, name_in_use(claim_path(self._folder, name).name, str(self._folder))]
             self._claims[name.stem] = claim
-            forget_dead(self._folder, self._owner)
+            remove_dead_claims(self._folder, self._owner)
             findings += self._taken(name, own=own, visible=visible)
         except OSError as error:
-            findings = [Finding.of(_cannot("look into the folder", self._folder, error))]
+            findings = [Finding.of(_error("read the folder", self._folder, error))]
         if has_errors(findings):
             self.release(name)
         return findings
 
     def release(self, name: FileName) -> None:
-        """Remove the claim, and the folders that were made for it, where nothing came into them."""
+        """Remove the claim, and the folders that were made for it if they are empty."""
         if claim := self._claims.pop(name.stem, None):
             claim.release()
 
     def _writable(self) -> Finding:
-        place = self._folder
-        while not place.exists():
-            place = place.parent
-        if place.is_dir() and os.access(place, os.W_OK | os.X_OK):
+        folder = self._folder
+        while not folder.exists():
+            folder = folder.parent
+        if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
             return Finding("", f"The folder '{self._folder}' can be written.")
         advice = "Choose another one (--to), or change its permissions."
         return Finding("E-FOLDER-WRITE", f"The folder '{self._folder}' cannot be written.", advice)
 
     def _taken(self, name: FileName, *, own: bool, visible: bool) -> Iterator[Finding]:
-        """Find files of this name, whole and partial."""
-        yield from look_around(self._files(), name, str(self._folder), self._owner, own=own, visible=visible)
+        """Find published and partial files of this name, and a claim to it."""
+        yield from find_obstacles(self._files(), name, str(self._folder), self._owner, own=own, visible=visible)
         if name.stem not in self._claims and claim_path(self._folder, name).exists():
-            yield in_use(claim_path(self._folder, name).name, str(self._folder))
+            yield name_in_use(claim_path(self._folder, name).name, str(self._folder))
 
     def _files(self) -> list[str]:
         return sorted(file.name for file in self._folder.iterdir()) if self._folder.exists() else []
 
-    def create(self, name: str) -> _FolderPart:
+    def create(self, name: str) -> _FolderUpload:
         """Begin a part under its partial name."""
         with self._mapped("write into"):
             make_folder(self._folder)
-            return _FolderPart(self._folder / name, self._partial(name))
+            return _FolderUpload(self._folder / name, self._partial(name))
 
     def holds(self, part: Arrived) -> bool:
-        """Read the part, and say whether it is what was written. What is processed may have been changed."""
+        """Read the part and compare it with what was written. A processed part is not compared: it may have changed."""
         with self._mapped("read"):
             return (
                 _is_same(self._folder / part.name, part)
@@ -110,19 +107,19 @@ class FolderDestination:
     def publish(self, part: Arrived) -> None:
         """Give the part its final name."""
         path, partial = self._folder / part.name, self._partial(part.name)
-        with self._mapped("name the parts in"):
+        with self._mapped("publish parts in"):
             try:
-                _name(partial, path)
+                rename_exclusively(partial, path)
             except (FileExistsError, FileNotFoundError):
-                # Named before, by a run that died then; or by somebody else.
-                there = path.exists() and (_is_one(partial, path) or _is_same(path, part))
-                if not there and (path.exists() or not self._is_processed(part.name)):
+                # The name was given by a run that died then, or to another file.
+                is_there = path.exists() and (_is_one_file(partial, path) or _is_same(path, part))
+                if not is_there and (path.exists() or not self._is_processed(part.name)):
                     raise
         try:
             partial.unlink(missing_ok=True)
             sync_folder(self._folder)
-        except OSError as error:  # another run of the job tries that again
-            failure = _cannot("name the parts in the folder", self._folder, error)
+        except OSError as error:  # the next run of the job repeats this
+            failure = _error("publish parts in the folder", self._folder, error)
             failure.visible = (self.url(part.name),)
             raise failure from error
 
@@ -133,16 +130,16 @@ class FolderDestination:
             self._partial(name).unlink(missing_ok=True)
 
     def sweep(self, name: FileName, keep: Collection[Arrived]) -> None:
-        """Remove the partial files of this name and job, and its claim where nobody holds it."""
+        """Remove the partial files of this name and job, and its claim unless a process holds it."""
         kept = {self._partial(part.name).name for part in keep}
         with self._mapped("remove parts from"):
             for each in self._files():
-                found = found_of(each, name)
-                ours = found and found.kind == "partial" and found.digest == self._owner.digest
-                if ours and each not in kept:
+                listed = parse_listed(each, name)
+                is_own = listed and listed.kind == "partial" and listed.digest == self._owner.digest
+                if is_own and each not in kept:
                     (self._folder / each).unlink(missing_ok=True)
             if name.stem not in self._claims and claim_path(self._folder, name).exists():
-                claim = Claim.taken(self._folder, name, self._owner, own=True)
+                claim = Claim.acquire(self._folder, name, self._owner, own=True)
                 if claim:
                     claim.release()
 
@@ -164,46 +161,43 @@ class FolderDestination:
         try:
             yield
         except OSError as error:
-            raise _cannot(f"{what} the folder", self._folder, error) from error
+            raise _error(f"{what} the folder", self._folder, error) from error
 
 
-class _FolderPart:
-    """One part, growing."""
+class _FolderUpload:
+    """One part, growing under its partial name."""
 
     state: Mapping[str, Any] = {}
 
     def __init__(self, path: Path, partial: Path) -> None:
-        self._path, self._partial = path, partial
+        self._path = path
         self._flusher = ThreadPoolExecutor(1, thread_name_prefix="flush")
         self._flushing: Future[None] | None = None
         self._written = self._flushed = self._crc32 = 0
-        self._file = self._partial.open("xb")
+        self._file = AtomicFile(path, partial, exclusive=True)
+        self._file.open()
 
     def write(self, data: bytes | memoryview) -> None:
-        """Write the next bytes; every few megabytes the disk is set to work, so that the last flush is short."""
+        """Write the next bytes. They are flushed to the disk every few megabytes, so that the last flush is short."""
         try:
             self._file.write(data)
             self._written += len(data)
             self._crc32 = isal_zlib.crc32(data, self._crc32)
             if self._written - self._flushed >= _FLUSH_BYTES and (self._flushing is None or self._flushing.done()):
                 self._wait_for_flush()
-                self._file.flush()
                 self._flushed = self._written
                 self._flushing = self._flusher.submit(os.fsync, self._file.fileno())
         except OSError as error:
-            raise _cannot("write", self._path, error) from error
+            raise _error("write", self._path, error) from error
 
     def finish(self) -> Arrived:
-        """Bring everything to the disk and check that all of it is there."""
+        """Flush everything to the disk and compare the file's size."""
         try:
             self._wait_for_flush()
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            sync_folder(self._partial.parent)
-            size = self._partial.stat().st_size
+            self._file.finish()
+            size = self._file.partial.stat().st_size
         except OSError as error:
-            raise _cannot("write", self._path, error) from error
+            raise _error("write", self._path, error) from error
         finally:
             self._flusher.shutdown(wait=False)
         if size != self._written:
@@ -217,10 +211,7 @@ class _FolderPart:
     def abort(self) -> None:
         """Close and remove the file."""
         self._flusher.shutdown(wait=True, cancel_futures=True)
-        with contextlib.suppress(OSError):
-            self._file.close()
-        with contextlib.suppress(OSError):
-            self._partial.unlink(missing_ok=True)
+        self._file.discard()
 
     def _wait_for_flush(self) -> None:
         if self._flushing is not None:
@@ -229,7 +220,7 @@ class _FolderPart:
 
 
 def _is_same(path: Path, part: Arrived) -> bool:
-    """Say whether a file is there and holds the bytes of a part."""
+    """Return whether a file exists and has the bytes of a part."""
     try:
         if path.stat().st_size != part.bytes:
             return False
@@ -242,31 +233,12 @@ def _is_same(path: Path, part: Arrived) -> bool:
     return crc32 == part.crc32
 
 
-def _is_one(partial: Path, path: Path) -> bool:
-    """Say whether both names are one file's."""
+def _is_one_file(partial: Path, path: Path) -> bool:
+    """Return whether both paths are of one file."""
     return partial.exists() and partial.samefile(path)
 
 
-def _name(partial: Path, path: Path) -> None:
-    """Give the file its final name without ever replacing another."""
-    try:
-        os.link(partial, path)
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        if path.exists():
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
-        ours = partial.stat().st_ino
-        partial.rename(path)
-        if path.stat().st_ino != ours:  # somebody else looked and renamed at the same time
-            raise DestinationError(
-                "E-PUBLISHED-OTHER",
-                f"'{path}' was published, and replaced by another file since.",
-                "Two runs have used one name: run again with another timestamp (N2).",
-            ) from error
-
-
-def _cannot(what: str, path: Path, error: OSError) -> DestinationError:
+def _error(what: str, path: Path, error: OSError) -> DestinationError:
     hints = {
         errno.ENOSPC: "The disk is full: free some space, or write elsewhere.",
         errno.EDQUOT: "Your quota is used up: free some space, or write elsewhere.",

@@ -22,7 +22,7 @@ from typing import Any
 from isal import isal_zlib
 
 from converter.delivery.destinations.base import Arrived
-from converter.delivery.destinations.partials import Owner, dead_claims, found_of, look_around, processed_names
+from converter.delivery.destinations.partials import Owner, dead_claims, find_obstacles, parse_listed, processed_names
 from converter.errors import DestinationError, Finding, TransientError, has_errors
 from converter.remote.files import Files, Look
 from converter.remote.server import Address
@@ -120,7 +120,7 @@ class NamedDestination:
                     f"'{self._address.url}' does not tell which files are there: a name that is taken is not noticed.",
                     "Use a timestamp that was never used, or let the user list the folder.",
                 )
-        yield from look_around(names, name, self._address.url, self._owner, own=own, visible=visible)
+        yield from find_obstacles(names, name, self._address.url, self._owner, own=own, visible=visible)
 
     def _probed(self, files: Files, name: FileName) -> list[Finding]:
         """Try once what parts need. Where nothing can be seen, a file could stay for ever: there nothing is written."""
@@ -215,7 +215,7 @@ class NamedDestination:
         self._claims.add(name.stem)  # before it is there, so that it is removed whatever happens
         put(files, claim, _CLAIM)
         found = files.names() or []
-        seen = list(look_around(found, name, self._address.url, self._owner, own=own, visible=visible))
+        seen = list(find_obstacles(found, name, self._address.url, self._owner, own=own, visible=visible))
         if seen:
             self._claims.discard(name.stem)
             files.remove(claim)
@@ -227,7 +227,7 @@ class NamedDestination:
         for each in [*dead_claims(found, name, self._owner), *(self._old_probes & set(found))]:
             files.remove(each)
         for each in found if own else ():  # of a run of the job that died
-            other = found_of(each, name)
+            other = parse_listed(each, name)
             if other and other.kind == "claim" and other.token != self._owner.token:
                 files.remove(each)
 
@@ -334,7 +334,7 @@ class NamedDestination:
         kept = {_partial_of(part) for part in keep}
         with self._control() as files:
             for each in files.names() or []:
-                found = found_of(each, name)
+                found = parse_listed(each, name)
                 ours = found and found.digest == self._owner.digest and found.token != self._owner.token
                 if (ours and each not in kept) or each.startswith(f"{name.probe}.{self._owner.digest}."):
                     files.remove(each)

@@ -1,8 +1,8 @@
-"""Names out of sight: those of parts on their way, and those by which a run claims the names of its parts.
+"""Invisible names: those of parts on their way, and those by which a run claims the names of its parts.
 
 - `NAME.<digest>SUFFIX` is a part on its way; `digest` is that of the job, 12 hexadecimal digits.
 - `STEM.<digest>.<token>.claimSUFFIX` claims all names that begin with the stem; `token` is the run's.
-- `NAME.processed`, or `.processed` in place of the extension, is a part that Audience Manager has taken in.
+- `NAME.processed`, or `.processed` in place of the extension, is a part that Audience Manager has processed.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _PARTIAL = re.compile(rf"(?P<name>.+){_DIGEST}.+")
 
 @dataclass(frozen=True)
 class Owner:
-    """Whose a partial name is: the digest of the job, and what tells this run from others of the job."""
+    """The owner of a partial name: the digest of its job, and a token that is different for each run."""
 
     digest: str = field(default_factory=lambda: secrets.token_hex(6))
     token: str = field(default_factory=lambda: secrets.token_hex(4))
 
     def partial(self, name: str, suffix: str) -> str:
-        """Return the name of a part on its way; without a suffix, it has its own."""
+        """Return the name of a part on its way; without a suffix, that is its final name."""
         return f"{name}.{self.digest}{suffix}" if suffix else name
 
     def claim(self, name: FileName, suffix: str) -> str:
@@ -38,7 +38,7 @@ class Owner:
         return f"{name.stem}.{self.digest}.{self.token}.claim{suffix}"
 
     def probe(self, name: FileName, suffix: str, number: int) -> str:
-        """Return a name for what shows whether a place can be written."""
+        """Return a name for a file that is written to test the destination."""
         return f"{name.probe}.{self.digest}.{self.token}.{number}{suffix}"
 
     def is_probe_of_another_run(self, found: str, name: FileName) -> bool:
@@ -48,65 +48,65 @@ class Owner:
 
 
 class ListedName(NamedTuple):
-    """What a name in a listing is to a run: a part of it, one on its way, or a claim; and whose."""
+    """What a name in a listing is to a run: a published part, one on its way, or a claim; and whose."""
 
     kind: Literal["visible", "partial", "claim"]
     digest: str = ""
     token: str = ""
 
 
-def found_of(found: str, name: FileName) -> ListedName | None:
-    """Say what a name is to the run of `name`, whoever's it is; nothing where it is of another run."""
-    if not found.startswith(name.stem):
+def parse_listed(listed: str, name: FileName) -> ListedName | None:
+    """Return what a name in a listing is to the run of `name`, whatever run made it; None where it is of no concern."""
+    if not listed.startswith(name.stem):
         return None
-    if name.has_part(found.removesuffix(PROCESSED)):
+    if name.has_part(listed.removesuffix(PROCESSED)):
         return ListedName("visible")
-    if (match := _CLAIM.fullmatch(found)) and match["name"] == name.stem:
+    if (match := _CLAIM.fullmatch(listed)) and match["name"] == name.stem:
         return ListedName("claim", match["digest"], match["token"])
-    if (match := _PARTIAL.fullmatch(found)) and name.has_part(match["name"]):
+    if (match := _PARTIAL.fullmatch(listed)) and name.has_part(match["name"]):
         return ListedName("partial", match["digest"])
     return None
 
 
 def processed_names(name: str) -> Iterator[str]:
-    """Yield the names that Audience Manager may have given a part that it has taken in."""
+    """Yield the names that Audience Manager may have given a part that it has processed."""
     yield name + PROCESSED
     base, dot, extension = name.rpartition(".")
     if dot and not extension.isdigit() and extension not in ("sync", "overwrite"):
         yield base + PROCESSED
 
 
-def look_around(
-    names: Collection[str], name: FileName, place: str, owner: Owner, *, own: bool, visible: bool
+def find_obstacles(
+    names: Collection[str], name: FileName, url: str, owner: Owner, *, own: bool, visible: bool
 ) -> Iterator[Finding]:
-    """Find what stands in the way of a run among the names at a place.
+    """Find what keeps a run from using its names, among the `names` listed at a destination.
 
-    With `own`, what runs of the same job have left out of sight does not; with `visible`, nor do final names. What is
-    this run's own never does.
+    With `own`, invisible names of the same job's runs are no obstacle; with `visible`, neither are final names. Names
+    of this run never are.
     """
     dead = set(dead_claims(names, name, owner))
     if not own and (lost := next((each for each in sorted(set(names) - dead) if _is_lost(each, name, owner)), None)):
         yield Finding(
             "W-RUN-UNFINISHED",
-            f"'{lost}' is in '{place}': an earlier run of this job was killed, and its journal is not in report.dir.",
+            f"'{lost}' is in '{url}': an earlier run of this job was killed, and its journal is not in report.dir.",
             "If that folder was moved, bring it back to finish that run with --resume; else remove the file.",
         )
     for each in sorted(names):
-        found = found_of(each, name)
-        if found is None or (own and found.digest == owner.digest) or (found.digest, found.token) == astuple(owner):
+        listed = parse_listed(each, name)
+        if listed is None or (own and listed.digest == owner.digest) or (listed.digest, listed.token) == astuple(owner):
             continue
-        if found.kind != "visible":
-            yield in_use(each, place)
+        if listed.kind != "visible":
+            yield name_in_use(each, url)
         elif not visible:
             yield Finding(
                 "E-NAME-TAKEN",
-                f"'{each}' is in '{place}' already, and nothing is ever overwritten.",
+                f"'{each}' is in '{url}' already, and nothing is ever overwritten.",
                 "Finish the run that began it with --resume, leave output.timestamp out, or use another one (N2).",
             )
 
 
 def dead_claims(names: Collection[str], name: FileName, owner: Owner) -> Iterator[str]:
-    """Yield claims to other names by runs of this job that died before they had begun anything, or have just begun."""
+    """Yield claims to other names by runs of this job that have no part there: they died early, or have just begun."""
     for each in names:
         claim = _CLAIM.fullmatch(each)
         if claim is None or claim["digest"] != owner.digest or claim["token"] == owner.token:
@@ -115,12 +115,12 @@ def dead_claims(names: Collection[str], name: FileName, owner: Owner) -> Iterato
             yield each
 
 
-def _is_lost(found: str, name: FileName, owner: Owner) -> bool:
-    """Say whether a name is that of a part on its way, or a claim, of another run of the same job."""
-    match, claim = _PARTIAL.fullmatch(found), _CLAIM.fullmatch(found)
-    if match is None or match["digest"] != owner.digest or found_of(found, name):
+def _is_lost(listed: str, name: FileName, owner: Owner) -> bool:
+    """Return whether a name is that of a part on its way, or a claim, of another run of the same job."""
+    match, claim = _PARTIAL.fullmatch(listed), _CLAIM.fullmatch(listed)
+    if match is None or match["digest"] != owner.digest or parse_listed(listed, name):
         return False
-    if claim and claim["token"] == owner.token:  # this run's, to the names of another of its sets
+    if claim and claim["token"] == owner.token:  # of this run, to the names of another one of its sets
         return False
     try:
         FileName.parse(match["name"])
@@ -129,10 +129,10 @@ def _is_lost(found: str, name: FileName, owner: Owner) -> bool:
     return True
 
 
-def in_use(found: str, place: str) -> Finding:
-    """Return the finding that a name out of sight shows another run."""
+def name_in_use(listed: str, url: str) -> Finding:
+    """Return the finding that an invisible name shows another run."""
     return Finding(
         "E-NAME-IN-USE",
-        f"'{found}' is in '{place}': a run with this name is going on, or was killed.",
-        "If none is going on, finish it with --resume, remove the file, or use another timestamp.",
+        f"'{listed}' is in '{url}': a run with this name is under way, or was killed.",
+        "If none is under way, finish it with --resume, remove the file, or use another timestamp.",
     )

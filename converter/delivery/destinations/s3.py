@@ -1,7 +1,7 @@
 """S3, and what speaks like it. A part is a multipart upload, which nobody sees until it is completed.
 
 1. `create` begins an upload through smart-open, which cuts what is written into pieces and sends them one by one.
-   What smart-open takes for boto3's client is ours (`_Sender`): each piece carries its CRC32, and the answer is
+   What smart-open takes for boto3's client is ours (`_PieceClient`): each piece carries its CRC32, and the answer is
    compared. It cannot complete an upload: whatever becomes of the stream, left open, closed by the garbage collector
    or by an exception, nothing appears.
 2. `finish` sends the rest, and proves that every byte went out.
@@ -20,20 +20,17 @@ import contextlib
 import datetime
 import email.utils
 import hashlib
-import io
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, Literal, NamedTuple, TypedDict, Unpack, cast
-
-import smart_open.s3
-from isal import isal_zlib
+from typing import Any, Literal
 
 from converter.delivery.destinations.base import Arrived
-from converter.delivery.destinations.partials import Owner, found_of
+from converter.delivery.destinations.partials import Owner, parse_listed
+from converter.delivery.destinations.s3_upload import PartState, S3Upload
 from converter.errors import DestinationError, Finding, JobError, TransientError, has_errors
 from converter.jobs.secrets import mask_password
 from converter.jobs.sections.servers import S3
-from converter.remote.s3_bucket import Bucket, MultipartUpload, Object, Proof, base64_of
+from converter.remote.s3_bucket import Bucket, MultipartUpload, Object, base64_of
 from converter.spec.environments import key
 from converter.spec.names import FileName
 
@@ -146,7 +143,7 @@ class S3Destination:
     def _claimer(self, key: str, name: FileName) -> str:
         """Return the digest of the job whose claim has a key, unless it is this run's; nothing where it is none."""
         base = key.rpartition("/")[2]
-        found = found_of(base, name) if key == self._key(base) else None
+        found = parse_listed(base, name) if key == self._key(base) else None
         ours = found and (found.digest, found.token) == (self._owner.digest, self._owner.token)
         return found.digest if found and found.kind == "claim" and not ours else ""
 
@@ -192,13 +189,13 @@ class S3Destination:
                 "Finish the run that began it with --resume, leave output.timestamp out, or use another one (N2).",
             )
 
-    def create(self, name: str) -> _S3Part:
+    def create(self, name: str) -> S3Upload:
         """Begin an upload."""
-        return _S3Part(name, self._key(name), self._bucket, self._piece_bytes)
+        return S3Upload(name, self._key(name), self._bucket, self._piece_bytes)
 
     def holds(self, part: Arrived) -> bool | None:
         """Compare the pieces that the server lists with those that were sent, or what stands at the key."""
-        state = _State(**part.state)
+        state = PartState(**part.state)
         pieces = self._bucket.pieces(state.upload)
         if pieces is None or pieces == "nothing":
             seen = self._look(part)
@@ -212,7 +209,7 @@ class S3Destination:
         What has that key already is compared, and never overwritten. Where the upload is gone, no further try can
         help: that is a `DestinationError`, and the part has to be sent again.
         """
-        state = _State(**part.state)
+        state = PartState(**part.state)
         match self._look(part):
             case "same":
                 with contextlib.suppress(DestinationError):  # the part may have been sent a second time
@@ -241,7 +238,7 @@ class S3Destination:
 
     def _confirm(self, part: Arrived) -> None:
         """Look at what was published, where the server did not say what it made of it."""
-        place = self._bucket.url(_State(**part.state).key)
+        place = self._bucket.url(PartState(**part.state).key)
         match self._compare(part):
             case "nothing":
                 raise TransientError(
@@ -262,7 +259,7 @@ class S3Destination:
 
     def sweep(self, name: FileName, keep: Collection[Arrived]) -> None:
         """Abort the uploads of this name, where one may list them and abort them, and no other job has claimed it."""
-        kept = {_State(**part.state).upload_id for part in keep}
+        kept = {PartState(**part.state).upload_id for part in keep}
         found = self._bucket.uploads(self._key(name.stem)) or []
         claimers = {upload.id: self._claimer(upload.key, name) for upload in found}
         alone = not (set(claimers.values()) - {"", self._owner.digest})
@@ -296,13 +293,13 @@ class S3Destination:
         """Compare what stands at the key of a part with the part; it is read where nothing else can tell."""
         seen = self._compare(part)
         if seen == "alike":
-            same = self._bucket.read_crc32(_State(**part.state).key) == base64_of(part.crc32)
+            same = self._bucket.read_crc32(PartState(**part.state).key) == base64_of(part.crc32)
             return "same" if same else "other"
         return seen
 
     def _compare(self, part: Arrived) -> _Seen:
         """Compare what the server knows of what stands at the key of a part with the part."""
-        state = _State(**part.state)
+        state = PartState(**part.state)
         head = self._bucket.head(state.key)
         if not isinstance(head, Object):
             return "unseen" if head is None else "nothing"
@@ -315,176 +312,9 @@ class S3Destination:
     def _not_overwritten(self, part: Arrived) -> DestinationError:
         return DestinationError(
             "E-NAME-TAKEN",
-            f"'{self._bucket.url(_State(**part.state).key)}' is there already, with other bytes.",
+            f"'{self._bucket.url(PartState(**part.state).key)}' is there already, with other bytes.",
             "Nothing is ever overwritten: use another timestamp (N2).",
         )
-
-
-class _State(NamedTuple):
-    """What the journal keeps of a part that has arrived: where it is, and what proves that it is whole."""
-
-    key: str
-    upload_id: str
-    etags: list[str]
-    proof: Proof
-
-    @property
-    def upload(self) -> MultipartUpload:
-        return MultipartUpload(self.key, self.upload_id)
-
-
-class _S3Part:
-    """One part on its way."""
-
-    def __init__(self, name: str, key: str, bucket: Bucket, piece_bytes: int) -> None:
-        self._name, self._bucket = name, bucket
-        self._written = self._crc32 = 0
-        self._sender = _Sender(bucket, bucket.begin(key)[0])
-        self._stream = smart_open.s3.open(
-            bucket.name,
-            key,
-            "wb",
-            min_part_size=piece_bytes,
-            client=self._sender,
-            writebuffer=cast("io.BytesIO", _Buffer(piece_bytes)),  # any file will do
-        )
-
-    @property
-    def state(self) -> Mapping[str, Any]:
-        """The upload."""
-        return {"key": self._sender.upload.key, "upload_id": self._sender.upload.id}
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Take the next bytes; each time that there are enough for a piece, it is sent."""
-        with self._sender.opened():
-            self._stream.write(data)
-        self._written += len(data)
-        self._crc32 = isal_zlib.crc32(data, self._crc32)
-
-    def finish(self) -> Arrived:
-        """Send the rest, and compare the number of bytes."""
-        with self._sender.opened():
-            self._stream.close()
-        sender = self._sender
-        if not sender.whole or sender.bytes != self._written:
-            raise DestinationError(
-                "E-PART-SIZE",
-                f"'{self._bucket.url(sender.upload.key)}' has {self._written:,} bytes, but {sender.bytes:,} were sent.",
-                "Nothing was published. An empty part cannot be sent.",
-            )
-        state = _State(*sender.upload, sender.etags, sender.proof)
-        return Arrived(self._name, self._written, self._crc32, state._asdict())
-
-    def abort(self) -> None:
-        """Abort the upload."""
-        with contextlib.suppress(DestinationError):
-            self._bucket.abort(self._sender.upload)
-
-
-class _Buffer:
-    """A file in memory, for one piece after the other: smart-open's own is grown and given back for each of them.
-
-    What is read is that memory itself where it is full, until the next is written.
-    """
-
-    def __init__(self, size: int) -> None:
-        self._memory = bytearray(size)
-        self._view = memoryview(self._memory)
-        self._position = self._end = 0
-
-    def tell(self) -> int:
-        """Return the place where the next bytes go."""
-        return self._position
-
-    def seek(self, position: int) -> int:
-        """Go to a place."""
-        self._position = position
-        return position
-
-    def truncate(self, size: int) -> int:
-        """Forget what comes after."""
-        self._end = size
-        return size
-
-    def write(self, data: memoryview) -> int:
-        """Keep bytes, which must fit."""
-        end = self._position + len(data)
-        self._view[self._position : end] = data
-        self._position = self._end = end
-        return len(data)
-
-    def read(self) -> bytes | bytearray:
-        """Return everything."""
-        self._position = self._end
-        return self._memory if self._end == len(self._memory) else bytes(self._view[: self._end])
-
-
-class _Call(TypedDict, total=False):
-    """What smart-open passes to a client."""
-
-    Bucket: str
-    Key: str
-    UploadId: str
-    PartNumber: int
-    Body: _Buffer
-    MultipartUpload: Mapping[str, list[Mapping[str, str]]]
-
-
-class _Sender:
-    """What smart-open takes for a client of boto3: it sends the pieces of one upload, and nothing else.
-
-    Pieces are sent only while it is `opened`: a stream that was let go is closed by the garbage collector at some
-    time, and must send nothing then. No upload is ever completed here. Errors are ours, not boto3's: those smart-open
-    would answer by sending the piece once more, which is empty by then.
-    """
-
-    def __init__(self, bucket: Bucket, upload: MultipartUpload) -> None:
-        self.upload = upload
-        self.etags: list[str] = []
-        self.bytes = 0
-        self.whole = False
-        self._bucket = bucket
-        self._open = False
-        self._proofs: set[Proof] = set()
-
-    @property
-    def proof(self) -> Proof:
-        """What the server showed for all of the pieces."""
-        return min(self._proofs) if len(self._proofs) == 1 else ""
-
-    @contextlib.contextmanager
-    def opened(self) -> Iterator[None]:
-        """Send the pieces that come meanwhile."""
-        self._open = True
-        try:
-            yield
-        finally:
-            self._open = False
-
-    def create_multipart_upload(self, **call: Unpack[_Call]) -> Mapping[str, str]:
-        """Return the upload, which has begun already."""
-        return {"UploadId": self.upload.id}
-
-    def upload_part(self, **call: Unpack[_Call]) -> Mapping[str, str]:
-        """Send a piece: bytes, which boto3 can send again as often as it likes."""
-        if not self._open:
-            return {"ETag": ""}
-        piece = call["Body"].read()
-        etag, proof = self._bucket.send(self.upload, len(self.etags) + 1, piece)
-        self.etags.append(etag)
-        self._proofs.add(proof)
-        self.bytes += len(piece)
-        return {"ETag": etag}
-
-    def complete_multipart_upload(self, **call: Unpack[_Call]) -> None:
-        """Note that the stream was closed as it should be, and send nothing."""
-        self.whole = self._open and [piece["ETag"] for piece in call["MultipartUpload"]["Parts"]] == self.etags
-
-    def abort_multipart_upload(self, **call: Unpack[_Call]) -> None:
-        """Do nothing: a part aborts its upload itself."""
-
-    def put_object(self, **call: Unpack[_Call]) -> None:
-        """Do nothing: smart-open makes an empty object at once where nothing was written."""
 
 
 def _etag_of(etags: list[str]) -> str:

@@ -1,0 +1,319 @@
+"""One run of `convert`: rows become lines, lines become parts, and parts become visible.
+
+1. Blocks of the input are converted to lines by a few workers, and taken in order.
+2. Their text goes into parts, their rejects into the rejects file, their counts into the ledger.
+3. The ledger is proven, the input unchanged, the rejects few enough: then all parts become visible together.
+
+A journal has what has happened, so that a run that died can be finished: its parts are cut as they were, and those that
+have arrived are not made again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import importlib.metadata
+import itertools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from converter.commands.failure import FailedRun, explain_kept, visible_parts
+from converter.commands.plan import Plan
+from converter.commands.results import mixed_types, report_of, too_few_rows
+from converter.commands.resume import changed_input, check_key, fingerprints, unseen_parts
+from converter.delivery import stops
+from converter.delivery.delivery import delivery_of
+from converter.delivery.destinations import destination_of
+from converter.delivery.hold import Hold
+from converter.delivery.journal import Journal, PastRun, RunRecord
+from converter.delivery.publication import Artifact, ArtifactFile, publish_run
+from converter.errors import EmptyInputError, Finding, LedgerError, Reported, TooManyRejectsError, note_visible
+from converter.jobs.run_files import rejects_path, report_path
+from converter.ledger import Ledger
+from converter.parts.packer import Buffer, Cutter, Filter, Packer, Part, PartWriter, PlannedPart
+from converter.report import Outcome, Report, report_file
+from converter.report.rejects import RejectsFile
+from converter.rows.pipeline import Converted
+from converter.rows.stages import StageResults, convert_sources
+from converter.sources import Origin
+from converter.sources.origins.base import total_size
+
+if TYPE_CHECKING:
+    from converter.parts.pgp import Key
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: bytes of the input, rows so far, parts made and arrived, bytes written, seconds.
+
+    `rows` is how many of those read were written, rejected or skipped.
+    """
+
+    bytes_read: int
+    bytes_total: int | None
+    rows: int
+    rejected: int
+    skipped: int
+    parts: int
+    arrived: int
+    bytes_written: int
+    seconds: float
+
+
+class Conversion:
+    """One run of a job, as a plan whose names are held. `warnings` are what was found so far."""
+
+    def __init__(self, journal: Journal, hold: Hold, plan: Plan, warnings: list[Finding]) -> None:
+        self._plan = plan
+        self._journal = journal
+        self._hold = hold
+        job = plan.job
+        self._delivery = delivery_of(job, plan.destination, journal, len(plan.names))
+        self._rejects = RejectsFile(
+            plan.rejects_path, plan.records.rules, plan.records.columns, show_rows=job.report.show_rows
+        )
+        self._started = time.monotonic()
+        self._ledger = Ledger()
+        self._results = StageResults()
+        self._bytes_total = total_size(plan.origins)
+        sizes = itertools.accumulate((origin.size or 0 for origin in plan.origins), initial=0)
+        self._starts = dict(zip((origin.label for origin in plan.origins), sizes, strict=False))
+        self._sizes_read = {origin.label: 0 for origin in plan.origins if origin.size is None}
+        self._planned: Sequence[list[PlannedPart]] = [[] for _ in plan.names]
+        self._warnings = warnings
+        self._publishing = self._begun = False
+        self._run: RunRecord
+
+    def begin(self, past: PastRun | None) -> None:
+        """Begin a new run. `past` is the job's last one; if it died, it is abandoned."""
+        plan = self._plan
+        if past and not past.is_done:
+            self._abandon(past)
+        self._run = RunRecord(
+            [name.stem for name in plan.names],
+            plan.name.timestamp,
+            plan.moment.sent.isoformat(),
+            _compressor(plan),
+            fingerprints(plan.origins, plan.job.conceal_path) or [],
+            plan.key.fingerprint if plan.key else None,
+        )
+        self._begun = True
+        self._journal.begin(self._run)
+
+    def _abandon(self, past: PastRun) -> None:
+        """Remove what a run that died has left, as far as it is not visible."""
+        plan, job = self._plan, self._plan.job
+        sent = datetime.date.fromisoformat(past.run.sent)
+        old = destination_of(job, sent, plan.limits.part_bytes, plan.owner)
+        delivery_of(job, old, self._journal).abandon(past)
+        for path in (rejects_path(job, past.run.name), report_path(job, past.run.name)):
+            ArtifactFile(path).discard()
+        if past.published:
+            self._warnings.append(
+                Finding(
+                    "W-RUN-GIVEN-UP",
+                    f"An earlier run of this job, {past.run.name}, died when {len(past.published)} of its parts were "
+                    "visible; the others will not come.",
+                    "With --resume it would have been finished.",
+                )
+            )
+
+    def resume(self, past: PastRun, notify: Callable[[str], None]) -> None:
+        """Continue a run that died with what it has delivered."""
+        if fingerprints(self._plan.origins, self._plan.job.conceal_path) != past.run.input:  # it changed just now
+            raise changed_input(past)
+        check_key(past, self._plan.key)
+        self._run = past.run
+        self._journal.resume()
+        try:
+            self._delivery.resume(past)
+        except Reported as error:
+            explain_kept(error)
+            raise
+        self._begun = True
+        arrived = set(self._delivery.arrived)
+        self._planned = past.planned(arrived)
+        notify(f"Resuming {past.run.name}: {len(arrived)} parts are there already, and not sent again.")
+        self._warnings += unseen_parts(self._delivery)
+        if past.run.compressor != _compressor(self._plan):
+            notify("Another version of the compressor makes the other parts: they have the same text, in other bytes.")
+
+    def run(self, start: Callable[[], None], progress: Callable[[Progress], None]) -> Report:
+        """Convert, deliver and publish, and return the report. `start` is `begin` or `resume`.
+
+        Where that fails, only what can be resumed is left.
+        """
+        try:
+            start()
+            self._rejects.begin()
+            parts = self._convert(progress)
+            self._rejects.prepare()
+            self._prove(parts)
+            report = self._publish(parts)
+        except BaseException as error:
+            stops.hold()
+            if self._begun:
+                artifacts = [self._rejects, ArtifactFile(self._plan.report_path)]
+                has_input = bool(self._run.input)
+                failed = FailedRun(self._delivery, self._journal, self._hold, artifacts, is_resumable=has_input)
+                failed.end(error, publishing=self._publishing, keep=not self._plan.destination.direct)
+            note_visible(error, visible_parts(self._delivery, self._plan.job.conceal_path))
+            raise
+        self._delivery.close()
+        return report
+
+    def _convert(self, progress: Callable[[Progress], None]) -> dict[int, Part]:
+        """Convert all rows, and return the parts by number; they have arrived, but are not visible yet."""
+        plan = self._plan
+        with contextlib.ExitStack() as stack:
+            packers = [stack.enter_context(self._packer(index)) for index in range(len(plan.names))]
+            cutters = [Cutter(plan.limits.block_bytes) for _ in packers]
+            position = 0
+            blocks = stack.enter_context(
+                contextlib.closing(convert_sources(plan.job, plan.records, plan.sources, self._results))
+            )
+            for converted in blocks:
+                for cutter, packer, texts in zip(cutters, packers, converted.texts, strict=True):
+                    for block in cutter.feed(texts):
+                        packer.add(*block)
+                self._count(converted)
+                position = self._position(converted)
+                progress(self._progress(position, packers))
+            for cutter, packer in zip(cutters, packers, strict=True):
+                for block in cutter.finish():
+                    packer.add(*block)
+                packer.finish()
+            while not self._delivery.wait(1.0):
+                progress(self._progress(position, packers))
+        return {
+            plan.number_of(index, split): part
+            for index, packer in enumerate(packers)
+            for split, part in enumerate(packer.parts, 1)
+        }
+
+    def _packer(self, index: int) -> Packer:
+        """Return what makes the parts of a set."""
+        plan = self._plan
+        number_of = partial(plan.number_of, index)
+        return Packer(
+            plan.limits,
+            plan.job.threads,
+            lambda split: self._create(number_of(split)),
+            lambda split: self._describe_part(number_of(split)),
+            plan.job.output.compression_level,
+            self._planned[index],
+            _encryption(plan.key) if plan.key else None,
+        )
+
+    def _create(self, number: int) -> PartWriter:
+        return self._delivery.create(number, self._plan.part_name(number))
+
+    def _describe_part(self, number: int) -> tuple[str, str]:
+        name = self._plan.part_name(number)
+        return name, self._plan.job.conceal_path(self._plan.destination.url(name))
+
+    def _position(self, converted: Converted) -> int:
+        """Return how many bytes of the input are read."""
+        label, position = converted.origin.label, converted.position
+        if label in self._sizes_read:
+            self._sizes_read[label], position = position, 0
+        return self._starts[label] + position + sum(self._sizes_read.values())
+
+    def _bytes_of(self, origin: Origin) -> int:
+        """Return the size of an origin or, where that was not known, how many of its bytes were read."""
+        return self._sizes_read[origin.label] if origin.size is None else origin.size
+
+    def _count(self, converted: Converted) -> None:
+        """Add a block's counts to the ledger, and its rejects to their file."""
+        self._ledger += converted.ledger
+        label = self._plan.job.conceal_path(converted.origin.label)
+        self._rejects.add(label, converted.rows, converted.rejected, converted.bad)
+
+    def _progress(self, position: int, packers: Sequence[Packer]) -> Progress:
+        return Progress(
+            position,
+            self._bytes_total,
+            self._ledger.accounted,
+            self._ledger.rejects,
+            self._ledger.skips,
+            sum(len(packer.parts) for packer in packers),
+            len(self._delivery.arrived),
+            sum(packer.bytes for packer in packers),
+            time.monotonic() - self._started,
+        )
+
+    def _prove(self, parts: Mapping[int, Part]) -> None:
+        """Prove that no row was lost, that the input has not changed, and that each set has IDs of one type."""
+        self._ledger.check()
+        lines = sum(part.lines for part in parts.values())
+        if lines != self._ledger.lines:
+            raise LedgerError(
+                "E-LEDGER",
+                f"{self._ledger.lines:,} lines were written, but the parts hold {lines:,}.",
+                "Nothing was published; please report this as a bug.",
+            )
+        for origin in self._plan.origins:
+            origin.check_unchanged()
+        if not self._ledger.read:
+            raise EmptyInputError(
+                "E-NO-ROWS", "The input has no rows, so there is nothing to send (C10).", "Is the export complete?"
+            )
+        types = self._ledger.id_types
+        if len(types) > 1 and not self._plan.job.output.route:
+            raise mixed_types(self._plan.job, types)
+
+    def _publish(self, parts: Mapping[int, Part]) -> Report:
+        """Publish the parts, then rejects and report; where too few rows are left, only these two, and raise."""
+        stops.hold()  # from here on a message says what is visible
+        plan, ledger = self._plan, self._ledger
+        if not (parts and plan.job.report.allows(ledger.rejects, ledger.read)):
+            rejects = f"; the rejects are in '{plan.rejects_path}'" if ledger.rejects else ""
+            error = too_few_rows(plan.job, ledger, plan.records.rules, f"Nothing was published{rejects}.")
+            # Where each part is published at once, some are visible.
+            visible = [part for number, part in parts.items() if number in self._delivery.published]
+            report = self._report(visible, "refused" if isinstance(error, TooManyRejectsError) else "failed")
+            for artifact in self._prepare(report):
+                artifact.publish()
+            raise error
+        report = self._report(list(parts.values()), "done")
+        artifacts = self._prepare(report)
+        self._publishing = True  # from here on what has arrived is kept, even where nothing can be noted any more
+        publish_run(self._run, self._delivery, self._journal, self._hold, artifacts, report=report.as_dict())
+        return report
+
+    def _report(self, parts: list[Part], outcome: Outcome) -> Report:
+        seconds = time.monotonic() - self._started
+        return report_of(
+            self._plan,
+            self._ledger,
+            self._results,
+            parts,
+            outcome,
+            seconds,
+            sizes=[self._bytes_of(origin) for origin in self._plan.origins],
+            warnings=self._warnings,
+        )
+
+    def _prepare(self, report: Report) -> list[Artifact]:
+        """Return the artifacts of the run, all of them prepared, in the order in which they are published."""
+        file = report_file(self._plan.report_path, report)
+        file.prepare()
+        return [self._rejects, file]
+
+
+def _compressor(plan: Plan) -> str:
+    """Return what makes the bytes of parts: another version of it makes other ones of the same text."""
+    level = plan.job.output.compression_level
+    library = "zlib-ng" if level == "small" else "isal"
+    encrypted = f"pgp: GnuPG {plan.key.gnupg}, " if plan.key else ""
+    return f"{encrypted}{level}: {library} {importlib.metadata.version(library)}"
+
+
+def _encryption(key: Key) -> Callable[[Callable[[Buffer], None]], Filter]:
+    """Return what makes the filter of a part."""
+    from converter.parts.pgp import Encryption  # here, since few jobs need it
+
+    return partial(Encryption, key)

@@ -1,0 +1,188 @@
+"""A part on its way to S3: a multipart upload through smart-open, which cuts what is written into pieces.
+
+smart-open is given a client of ours in place of boto3's (`_PieceClient`): each piece carries its CRC32, and the answer
+is compared. That client cannot complete an upload: whatever becomes of the stream, left open, closed by the garbage
+collector or by an exception, nothing becomes visible.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, TypedDict, Unpack, cast
+
+import smart_open.s3
+from isal import isal_zlib
+
+from converter.delivery.destinations.base import Arrived
+from converter.errors import DestinationError
+from converter.remote.s3_bucket import Bucket, MultipartUpload, Proof
+
+
+class PartState(NamedTuple):
+    """What the journal keeps of a part that has arrived: where it is, and what proves that it is whole."""
+
+    key: str
+    upload_id: str
+    etags: list[str]
+    proof: Proof
+
+    @property
+    def upload(self) -> MultipartUpload:
+        """The upload."""
+        return MultipartUpload(self.key, self.upload_id)
+
+
+class S3Upload:
+    """One part on its way."""
+
+    def __init__(self, name: str, key: str, bucket: Bucket, piece_bytes: int) -> None:
+        self._name, self._bucket = name, bucket
+        self._written = self._crc32 = 0
+        self._sender = _PieceClient(bucket, bucket.begin(key)[0])
+        self._stream = smart_open.s3.open(
+            bucket.name,
+            key,
+            "wb",
+            min_part_size=piece_bytes,
+            client=self._sender,
+            writebuffer=cast("io.BytesIO", _PieceBuffer(piece_bytes)),  # any file will do
+        )
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        """The upload."""
+        return {"key": self._sender.upload.key, "upload_id": self._sender.upload.id}
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Take the next bytes; each time that there are enough for a piece, it is sent."""
+        with self._sender.opened():
+            self._stream.write(data)
+        self._written += len(data)
+        self._crc32 = isal_zlib.crc32(data, self._crc32)
+
+    def finish(self) -> Arrived:
+        """Send the rest, and compare the number of bytes."""
+        with self._sender.opened():
+            self._stream.close()
+        sender = self._sender
+        if not sender.whole or sender.bytes != self._written:
+            raise DestinationError(
+                "E-PART-SIZE",
+                f"'{self._bucket.url(sender.upload.key)}' has {self._written:,} bytes, but {sender.bytes:,} were sent.",
+                "Nothing was published. An empty part cannot be sent.",
+            )
+        state = PartState(*sender.upload, sender.etags, sender.proof)
+        return Arrived(self._name, self._written, self._crc32, state._asdict())
+
+    def abort(self) -> None:
+        """Abort the upload."""
+        with contextlib.suppress(DestinationError):
+            self._bucket.abort(self._sender.upload)
+
+
+class _PieceBuffer:
+    """A file in memory, for one piece after the other: smart-open's own is grown and given back for each of them.
+
+    What is read is that memory itself where it is full, until the next is written.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._memory = bytearray(size)
+        self._view = memoryview(self._memory)
+        self._position = self._end = 0
+
+    def tell(self) -> int:
+        """Return the place where the next bytes go."""
+        return self._position
+
+    def seek(self, position: int) -> int:
+        """Go to a place."""
+        self._position = position
+        return position
+
+    def truncate(self, size: int) -> int:
+        """Forget what comes after."""
+        self._end = size
+        return size
+
+    def write(self, data: memoryview) -> int:
+        """Keep bytes, which must fit."""
+        end = self._position + len(data)
+        self._view[self._position : end] = data
+        self._position = self._end = end
+        return len(data)
+
+    def read(self) -> bytes | bytearray:
+        """Return everything."""
+        self._position = self._end
+        return self._memory if self._end == len(self._memory) else bytes(self._view[: self._end])
+
+
+class _Arguments(TypedDict, total=False):
+    """What smart-open passes to a client."""
+
+    Bucket: str
+    Key: str
+    UploadId: str
+    PartNumber: int
+    Body: _PieceBuffer
+    MultipartUpload: Mapping[str, list[Mapping[str, str]]]
+
+
+class _PieceClient:
+    """What smart-open takes for a client of boto3: it sends the pieces of one upload, and nothing else.
+
+    Pieces are sent only while it is `opened`: a stream that was let go is closed by the garbage collector at some
+    time, and must send nothing then. No upload is ever completed here. Errors are ours, not boto3's: those smart-open
+    would answer by sending the piece once more, which is empty by then.
+    """
+
+    def __init__(self, bucket: Bucket, upload: MultipartUpload) -> None:
+        self.upload = upload
+        self.etags: list[str] = []
+        self.bytes = 0
+        self.whole = False
+        self._bucket = bucket
+        self._open = False
+        self._proofs: set[Proof] = set()
+
+    @property
+    def proof(self) -> Proof:
+        """What the server showed for all of the pieces."""
+        return min(self._proofs) if len(self._proofs) == 1 else ""
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[None]:
+        """Send the pieces that come meanwhile."""
+        self._open = True
+        try:
+            yield
+        finally:
+            self._open = False
+
+    def create_multipart_upload(self, **call: Unpack[_Arguments]) -> Mapping[str, str]:
+        """Return the upload, which has begun already."""
+        return {"UploadId": self.upload.id}
+
+    def upload_part(self, **call: Unpack[_Arguments]) -> Mapping[str, str]:
+        """Send a piece: bytes, which boto3 can send again as often as it likes."""
+        if not self._open:
+            return {"ETag": ""}
+        piece = call["Body"].read()
+        etag, proof = self._bucket.send(self.upload, len(self.etags) + 1, piece)
+        self.etags.append(etag)
+        self._proofs.add(proof)
+        self.bytes += len(piece)
+        return {"ETag": etag}
+
+    def complete_multipart_upload(self, **call: Unpack[_Arguments]) -> None:
+        """Note that the stream was closed as it should be, and send nothing."""
+        self.whole = self._open and [piece["ETag"] for piece in call["MultipartUpload"]["Parts"]] == self.etags
+
+    def abort_multipart_upload(self, **call: Unpack[_Arguments]) -> None:
+        """Do nothing: a part aborts its upload itself."""
+
+    def put_object(self, **call: Unpack[_Arguments]) -> None:
+        """Do nothing: smart-open makes an empty object at once where nothing was written."""

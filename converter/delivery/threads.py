@@ -1,0 +1,55 @@
+"""Work in threads that can be abandoned: a signal ends the wait for it, and so does a server that hangs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from typing import Any, TypeVar
+
+from converter.delivery.destinations.base import Destination
+
+_CLOSE_SECONDS = 3.0
+_T = TypeVar("_T")
+
+
+class RunEndedError(Exception):
+    """The run has ended: work that a thread still does for it stops."""
+
+
+def run_in_thread(work: Callable[[], _T], tasks: list[Future[Any]] | None = None) -> Future[_T]:
+    """Do work in a thread of its own, a daemon. Its future is added to `tasks` before it begins.
+
+    An error that a signal raises must not come up within a library's code: boto3 takes it for a broken connection, and
+    retries. And a caller that stops waiting for a server that hangs leaves the thread behind.
+    """
+    task: Future[_T] = Future()
+
+    def do() -> None:
+        if not task.set_running_or_notify_cancel():
+            return
+        try:
+            result = work()
+        except BaseException as error:
+            task.set_exception(error)
+        else:
+            task.set_result(result)
+
+    thread = threading.Thread(target=do, name="delivery", daemon=True)
+    if tasks is not None:
+        tasks.append(task)
+    try:
+        thread.start()
+    except BaseException:
+        if task.cancel() and tasks is not None:  # a signal came first: the work does not begin, so nobody waits for it
+            tasks.remove(task)
+        raise
+    return task
+
+
+def close_connections(destination: Destination) -> None:
+    """Close the connections of a destination, and wait for that a few seconds at most."""
+    if destination.direct:
+        destination.close()
+    else:
+        wait([run_in_thread(destination.close)], _CLOSE_SECONDS)
