@@ -274,6 +274,6 @@ def test_many_are_hashed_in_the_streaming_engine() -> None:
 
 def test_that_hashing_is_right_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     check_hashing()
-    monkeypatch.setattr(normalize, "_hashed", lambda text, of_address: text.str.reverse())
+    monkeypatch.setattr(normalize, "_hash", lambda text, of_address: text.str.reverse())
     with raises(ConverterError, "E-HASH-CHECK", ADDRESS, HASH):
         check_hashing()

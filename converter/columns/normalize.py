@@ -1,16 +1,16 @@
-"""User IDs are brought into the form in which the web site sends them (C12): explicit steps, always in one order.
+"""User IDs are brought into the form in which the web site sends them (C12), by explicit steps in a fixed order.
 
-1. decode: percent-encoding is taken back, once.
-2. trim: white space, characters without width and byte order marks around it go.
-3. unicode: Unicode's normal form C.
-4. cut_prefix, cut_suffix: what all IDs of a system begin with or end in goes.
-5. remove: characters go wherever they are, such as separators.
-6. strip_zeros, pad: zeros before it go, or come up to a width.
-7. case: as asked, or as Adobe wants it for the type.
-8. prefix, suffix: a text comes before or behind it.
-9. hash: SHA-256 in lower-case hexadecimal; what is such a hash already stays.
+1. decode: percent-encoding is decoded, once.
+2. trim: white space, zero-width characters and byte order marks are removed at both ends.
+3. unicode: Unicode's normalization form C.
+4. cut_prefix, cut_suffix: a text that all IDs of a system begin with or end in is removed.
+5. remove: characters, such as separators, are removed wherever they are.
+6. strip_zeros, pad: leading zeros are removed, or added up to a width.
+7. case: as the job says, or as Adobe requires for the type.
+8. prefix, suffix: a text is added before or after.
+9. hash: SHA-256 in lower-case hexadecimal; an ID that is such a hash already stays.
 
-An ID that is missing, or of which nothing is left, is null and stays so.
+An ID that is missing or becomes empty is null and stays null.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from converter.spec.ids import AUTO, FORMS, ID_TYPES, RECOGNIZED, TRIMMED, type_
 
 _HASH = "^[0-9A-Fa-f]{64}$"
 _ADDRESS = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
-_KNOWN = "johndoe@example.com", "55e79200c1635b37ad31a378c39feb12f120f116625093a19bc32fff15041149"
-"""An address and its hash, as Adobe's page on hashing has them."""
+_EXAMPLE = "johndoe@example.com", "55e79200c1635b37ad31a378c39feb12f120f116625093a19bc32fff15041149"
+"""An address and its hash, from Adobe's page on hashing (`limits.HASHING_PAGE`)."""
 
 BYTE_STEPS = frozenset({"trim", "case"})
-"""Steps that change no byte of a plain ID but for another: those that compiled loops can take."""
+"""Steps that keep or replace each byte of a plain ID: those that the kernel can do."""
 
 
 class Step(NamedTuple):
-    """One step: its name, which is that of the setting; what it does, in words; and how an ID (String) is changed."""
+    """One step: its name, which is also the key in the job; a description; and the change of an ID (String)."""
 
     name: str
     words: str
@@ -43,32 +43,34 @@ class Step(NamedTuple):
 
 
 def steps_of(id_: Id) -> tuple[Step, ...]:
-    """Return the steps that an ID takes, in their order."""
+    """Return the steps of an ID, in their order."""
     return tuple(_steps(id_))
 
 
 def normalize_id(id_: Id, text: pl.Expr) -> pl.Expr:
-    """Return a text (String) as an ID of the job, null where there is none."""
+    """Normalize an ID (String) by all of its steps; null where there is none."""
     for step in steps_of(id_):
         text = step.apply(text)
     return null_if_empty(text)
 
 
 def null_if_empty(text: pl.Expr) -> pl.Expr:
-    """Return a text, null where it is empty."""
+    """Turn an empty text (String) into null."""
     return pl.when(text != "").then(text)
 
 
 def check_hashing() -> None:
-    """Raise `ConverterError` unless hashing gives what Adobe's own example says."""
-    address, expected = _KNOWN
+    """Raise `ConverterError` unless hashing gives the result of Adobe's own example."""
+    address, expected = _EXAMPLE
     hashing = Id(column="address", type="hashed_email", hash="sha256")
-    made = pl.DataFrame({"address": [f" {address.title()}\t"]}).select(normalize_id(hashing, pl.col("address"))).item()
-    if made != expected:
+    result = (
+        pl.DataFrame({"address": [f" {address.title()}\t"]}).select(normalize_id(hashing, pl.col("address"))).item()
+    )
+    if result != expected:
         raise ConverterError(
             "E-HASH-CHECK",
-            f"Hashing gives {made} for the example {address}, which must give {expected}: nothing was converted.",
-            "Install the package again; if that does not help, report this as a bug.",
+            f"The hash of the example {address} is {result}, but must be {expected}. Nothing was converted.",
+            "Install the package again. If that does not help, report this as a bug.",
         )
 
 
@@ -89,8 +91,8 @@ def _steps(id_: Id) -> Iterator[Step]:
         )
     if id_.remove:
         removed = list(dict.fromkeys(id_.remove))
-        nothing = [""] * len(removed)
-        yield Step("remove", f"without any of '{id_.remove}'", lambda text: text.str.replace_many(removed, nothing))
+        empty = [""] * len(removed)
+        yield Step("remove", f"without any of '{id_.remove}'", lambda text: text.str.replace_many(removed, empty))
     if id_.strip_zeros:
         yield Step("strip_zeros", "without zeros before it", lambda text: text.str.replace("^0+(.)", "${1}"))
     if (width := id_.pad) is not None:
@@ -108,24 +110,24 @@ def _steps(id_: Id) -> Iterator[Step]:
         yield Step("suffix", f"'{id_.suffix}' behind it", lambda text: null_if_empty(text) + pl.lit(id_.suffix))
     if id_.hash:
         of_address = id_.type == "hashed_email"
-        yield Step("hash", "hashed by SHA-256", lambda text: _hashed(text, of_address=of_address))
+        yield Step("hash", "hashed by SHA-256", lambda text: _hash(text, of_address=of_address))
 
 
 def _in_case_of_type(text: pl.Expr, id_: Id) -> pl.Expr:
-    """Return an ID of any type in the case that Adobe wants for it, or that the job does for the customer's own."""
+    """Return an ID of any type in the case that Adobe requires; the customer's own IDs in the case that the job says."""
     own = {"lower": text.str.to_lowercase(), "upper": text.str.to_uppercase(), "preserve": text}[id_.case]
     type_ = recognize_type(text)
-    for place, name in enumerate(RECOGNIZED):
+    for index, name in enumerate(RECOGNIZED):
         match ID_TYPES[name].case:
             case "lower":
-                own = pl.when(type_ == place).then(text.str.to_lowercase()).otherwise(own)
+                own = pl.when(type_ == index).then(text.str.to_lowercase()).otherwise(own)
             case "upper":
-                own = pl.when(type_ == place).then(text).otherwise(own)
+                own = pl.when(type_ == index).then(text).otherwise(own)
     return own
 
 
 def recognize_type(text: pl.Expr) -> pl.Expr:
-    """Return the type of an ID (String) by its form: UInt8, a place in `RECOGNISED`; null where there is no ID."""
+    """Return the type of an ID (String) by its form: an index in `RECOGNIZED` (UInt8), null where there is no ID."""
     is_device = text.str.contains(FORMS["gaid"])
     forms = {name: text.str.contains(form) for name, form in FORMS.items()}
     forms["idfa"] &= is_device
@@ -136,8 +138,8 @@ def recognize_type(text: pl.Expr) -> pl.Expr:
     return type_
 
 
-def _hashed(text: pl.Expr, *, of_address: bool) -> pl.Expr:
-    """Return a text hashed; what is a hash stays, and so does, where addresses are hashed, what is none."""
+def _hash(text: pl.Expr, *, of_address: bool) -> pl.Expr:
+    """Hash a text, except where it is a hash already or, where addresses are hashed, is not an address."""
     import polars_hash  # here, since few jobs hash
 
     is_plain = text.str.contains(_ADDRESS) if of_address else ~text.str.contains(_HASH)

@@ -1,6 +1,6 @@
-"""Percent-encoding (RFC 3986), a column at a time: the bytes of all texts that it concerns are looked at at once.
+"""Percent-encoding (RFC 3986) of whole columns: the bytes of all texts that need it are handled at once.
 
-A text is null where the one it is made of is. Texts are UTF-8 on either side of it.
+Null stays null. Input and output are UTF-8.
 """
 
 from __future__ import annotations
@@ -35,56 +35,56 @@ _SECOND = ((0xE0, 0xA0, 0xBF), (0xED, 0x80, 0x9F), (0xF0, 0x90, 0xBF), (0xF4, 0x
 
 
 def percent_encode(text: pl.Expr) -> pl.Expr:
-    """Return a text (String) percent-encoded: all but ASCII letters, digits and `-._~`, in upper-case hexadecimal."""
+    """Percent-encode a text (String): all but ASCII letters, digits and `-._~`, with upper-case hexadecimal digits."""
     return text.map_batches(_encode, return_dtype=pl.String, is_elementwise=True)
 
 
 def percent_decode(text: pl.Expr) -> pl.Expr:
-    """Return a text (String) with percent-encoding taken back, once.
+    """Percent-decode a text (String), once.
 
-    A percent sign that two hexadecimal digits do not follow stays; so does the whole text where the result would not
-    be UTF-8.
+    A percent sign without two hexadecimal digits after it stays; so does the whole text where the result would not be
+    UTF-8.
     """
     return text.map_batches(_decode, return_dtype=pl.String, is_elementwise=True)
 
 
 def _encode(texts: pl.Series) -> pl.Series:
-    # Few IDs hold anything to encode: looking for it takes a tenth of the time that encoding does.
-    places = texts.str.contains(_RESERVED).fill_null(value=False).arg_true()
-    if not len(places):
+    # Few IDs need encoding, and the search takes a tenth of the time that encoding takes.
+    rows = texts.str.contains(_RESERVED).fill_null(value=False).arg_true()
+    if not len(rows):
         return texts
-    text, lengths = _bytes_of(texts.gather(places))
+    text, lengths = _bytes_of(texts.gather(rows))
     widths = _WIDTHS.take(text)
-    made = np.repeat(text, widths)
-    at = np.flatnonzero(widths == 3)
-    there = at + 2 * np.arange(len(at))  # each before it has brought two more bytes
-    made[there] = _PERCENT
-    made[there + 1] = _DIGITS[text[at] >> 4]
-    made[there + 2] = _DIGITS[text[at] & 15]
-    return _put(texts, places, _series_of(made, _sums(widths, lengths)))
+    encoded = np.repeat(text, widths)
+    reserved = np.flatnonzero(widths == 3)
+    offsets = reserved + 2 * np.arange(len(reserved))  # each escape before it added two bytes
+    encoded[offsets] = _PERCENT
+    encoded[offsets + 1] = _DIGITS[text[reserved] >> 4]
+    encoded[offsets + 2] = _DIGITS[text[reserved] & 15]
+    return _replace(texts, rows, _series_of(encoded, _sums(widths, lengths)))
 
 
 def _decode(texts: pl.Series) -> pl.Series:
-    places = texts.str.contains("%", literal=True).fill_null(value=False).arg_true()
-    if not len(places):
+    rows = texts.str.contains("%", literal=True).fill_null(value=False).arg_true()
+    if not len(rows):
         return texts
-    given, lengths = _bytes_of(texts.gather(places))
-    digits = _VALUES.take(given)
+    text, lengths = _bytes_of(texts.gather(rows))
+    digits = _VALUES.take(text)
     high, low = np.roll(digits, -1), np.roll(digits, -2)
-    is_escape = (given == _PERCENT) & (high != _NO_DIGIT) & (low != _NO_DIGIT)
-    # Not where its digits are in the next text, or, of the last one, in the first.
+    is_escape = (text == _PERCENT) & (high != _NO_DIGIT) & (low != _NO_DIGIT)
+    # Not where the digits are in the next text (after the last one: in the first).
     for back in (1, 2):
-        is_escape[(_starts(lengths) - back) % len(given)] = False
-    at = np.flatnonzero(is_escape)
-    made = given.copy()
-    made[at] = (high[at] << 4) | low[at]
-    kept = np.ones(len(given), bool)
-    kept[at + 1] = kept[at + 2] = False
-    made, lengths = made[kept], _sums(kept, lengths)
-    good = _are_utf8(made, lengths)
-    if not good.all():
-        made, lengths, places = made[np.repeat(good, lengths)], lengths[good], places.filter(pl.Series(good))
-    return _put(texts, places, _series_of(made, lengths))
+        is_escape[(_starts(lengths) - back) % len(text)] = False
+    escapes = np.flatnonzero(is_escape)
+    decoded = text.copy()
+    decoded[escapes] = (high[escapes] << 4) | low[escapes]
+    kept = np.ones(len(text), bool)
+    kept[escapes + 1] = kept[escapes + 2] = False
+    decoded, lengths = decoded[kept], _sums(kept, lengths)
+    valid = _are_utf8(decoded, lengths)
+    if not valid.all():
+        decoded, lengths, rows = decoded[np.repeat(valid, lengths)], lengths[valid], rows.filter(pl.Series(valid))
+    return _replace(texts, rows, _series_of(decoded, lengths))
 
 
 def _are_utf8(text: Bytes, lengths: Lengths) -> npt.NDArray[np.bool_]:
@@ -116,31 +116,31 @@ def _continues(text: Bytes) -> npt.NDArray[np.bool_]:
 
 
 def _bytes_of(texts: pl.Series) -> tuple[Bytes, Lengths]:
-    """Return the bytes of texts, one after the other, and how many each has; none is null or empty."""
+    """Return the bytes of texts, one after the other, and the length of each; none is null or empty."""
     text = np.frombuffer(texts.str.join("").item().encode(), np.uint8)
     return text, texts.str.len_bytes().cast(pl.Int64).to_numpy()
 
 
 def _starts(lengths: Lengths) -> Lengths:
-    """Return where texts of these lengths start."""
+    """Return the offsets of texts of these lengths, one after the other."""
     return np.cumsum(lengths) - lengths
 
 
 def _sums(of_bytes: npt.NDArray[np.generic], lengths: Lengths) -> Lengths:
-    """Add up what each byte has, text by text."""
+    """Return the sums of values of bytes, text by text."""
     return np.add.reduceat(of_bytes, _starts(lengths), dtype=np.int64)
 
 
 def _series_of(text: Bytes, lengths: Lengths) -> pl.Series:
-    """Return texts of these lengths, in bytes."""
+    """Return texts, one after the other in memory, of these lengths in bytes."""
     import pyarrow as pa  # here, since it takes a while: most runs encode nothing
 
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
     return pl.Series(pa.LargeStringArray.from_buffers(len(lengths), pa.py_buffer(offsets), pa.py_buffer(text)))
 
 
-def _put(texts: pl.Series, places: pl.Series, made: pl.Series) -> pl.Series:
-    """Return texts with others in some places."""
-    if len(places) == len(texts):
-        return made.alias(texts.name)
-    return texts.clone().scatter(places, made)  # which changes the series that it is called on
+def _replace(texts: pl.Series, rows: pl.Series, replacements: pl.Series) -> pl.Series:
+    """Replace the texts of some rows."""
+    if len(rows) == len(texts):
+        return replacements.alias(texts.name)
+    return texts.clone().scatter(rows, replacements)  # `scatter` changes the series that it is called on

@@ -1,16 +1,15 @@
-"""One documented text form for every type of column.
+"""The text form of every type of column.
 
 - Text and categories: as they are.
 - Integers: decimal digits.
-- Floats: the shortest digits that give the same number back, never an exponent (`1e21` is
+- Floats: the shortest digits that are read back as the same number, without an exponent (`1e21` is
   `1000000000000000000000`); NaN and infinities count as missing.
-- Decimals: all their digits, `12.30`.
+- Decimals: all of their digits, `12.30`.
 - Booleans: `true`, `false`.
 - Dates: `2024-01-31`.
-- Times and date-times: `13:05:00`, `2024-01-31 13:05:00`, with a fraction only where there is one; with a time
-  zone in UTC, ending in `Z`. What lies outside of the years 0001 to 9999, or of a day, has no such form: it is
-  `OUT_OF_RANGE`.
-- Lists of trait IDs: their items in these forms, joined.
+- Times and date-times: `13:05:00`, `2024-01-31 13:05:00`, with a fraction only if it is not zero; with a time zone in
+  UTC, ending in `Z`. Values outside the years 0001 to 9999, or outside a day, are `OUT_OF_RANGE`.
+- Lists of trait IDs: their items in these forms, joined by a separator.
 """
 
 from __future__ import annotations
@@ -23,16 +22,16 @@ from polars.datatypes import DataTypeClass
 from converter.errors import ColumnError
 
 OUT_OF_RANGE = "\x1a(out of range)"
-"""Stands for a date or a time that cannot be written. Its first character is what is never written of any value."""
+"""The text of a date or time that cannot be written. It begins with a control character, which no value keeps."""
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896  # 0001-01-01 and 9999-12-31, in days from 1970
 _DAY = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 
 
 def as_text(column: pl.Expr, name: str, type_: pl.DataType | DataTypeClass, separator: str | None = None) -> pl.Expr:
-    """Return the column as text (String), null where the value is missing.
+    """Return a column as text (String), null where the value is missing.
 
-    `separator` joins the items of a list column; without it, and for structures, binaries and durations,
-    raises `ColumnError`.
+    `separator` joins the items of a list column. Raises `ColumnError` for lists without it, and for structs, binaries
+    and durations.
     """
     if type_ == pl.String:
         return column
@@ -43,15 +42,15 @@ def as_text(column: pl.Expr, name: str, type_: pl.DataType | DataTypeClass, sepa
         day = _DAY[type_.time_unit]
         within = _within(column, column.cast(pl.Int64), _FIRST_DAY * day, (_LAST_DAY + 1) * day)
         if type_.time_zone:
-            return _written(column, within.dt.convert_time_zone("UTC").dt.strftime("%Y-%m-%d %H:%M:%S%.fZ"))
-        return _written(column, within.dt.strftime("%Y-%m-%d %H:%M:%S%.f"))
+            return _marked(column, within.dt.convert_time_zone("UTC").dt.strftime("%Y-%m-%d %H:%M:%S%.fZ"))
+        return _marked(column, within.dt.strftime("%Y-%m-%d %H:%M:%S%.f"))
     if type_ == pl.Time:
         nanoseconds = column.cast(pl.Int64)
         within = _within(nanoseconds, nanoseconds, 0, _DAY["ns"]).cast(pl.Time)
-        return _written(column, within.dt.strftime("%H:%M:%S%.f"))
+        return _marked(column, within.dt.strftime("%H:%M:%S%.f"))
     if type_ == pl.Date:
         within = _within(column, column.cast(pl.Int32), _FIRST_DAY, _LAST_DAY + 1)
-        return _written(column, within.dt.strftime("%Y-%m-%d"))
+        return _marked(column, within.dt.strftime("%Y-%m-%d"))
     if type_.is_float():
         return _float_as_text(column)
     if type_.is_integer() or type_.is_decimal() or type_ in (pl.Boolean, pl.Categorical, pl.Enum, pl.Null):
@@ -59,23 +58,23 @@ def as_text(column: pl.Expr, name: str, type_: pl.DataType | DataTypeClass, sepa
     raise ColumnError(
         "E-COLUMN-TYPE",
         f"The column '{name}' is of type {type_}, which has no text form.",
-        "Lists can be used in record.traits; anything else must be turned into text, numbers or dates first.",
+        "Lists can be used in record.traits; other types must be converted to text, numbers or dates first.",
     )
 
 
 def _within(values: pl.Expr, numbers: pl.Expr, start: int, end: int) -> pl.Expr:
-    """Return the values of which the numbers are from `start` to before `end`, null for others."""
-    most = (1 << 63) - 1  # nanoseconds do not reach that far
+    """Return the values whose numbers are from `start` to before `end`, null for others."""
+    most = (1 << 63) - 1  # in nanoseconds, the bounds do not fit Int64
     return pl.when(numbers.is_between(max(start, -most), min(end, most), closed="left")).then(values)
 
 
-def _written(values: pl.Expr, texts: pl.Expr) -> pl.Expr:
-    """Return the texts, and `OUT_OF_RANGE` where there is a value but no text."""
+def _marked(values: pl.Expr, texts: pl.Expr) -> pl.Expr:
+    """Return the texts, with `OUT_OF_RANGE` where there is a value without a text."""
     return pl.when(values.is_not_null() & texts.is_null()).then(pl.lit(OUT_OF_RANGE)).otherwise(texts)
 
 
 def check_id_type(name: str, type_: pl.DataType | DataTypeClass) -> None:
-    """Raise `ColumnError` where a column of this type cannot hold user IDs: only text and integers can."""
+    """Raise `ColumnError` unless a column of this type can hold user IDs: text, categories and whole numbers can."""
     exact = (
         type_.is_integer()
         or type_ in (pl.String, pl.Categorical, pl.Enum)
@@ -97,7 +96,7 @@ def _float_as_text(column: pl.Expr) -> pl.Expr:
 
 
 def _without_exponent(texts: pl.Series) -> pl.Series:
-    """Write numbers with an exponent out; the engine cannot, so Python does, once for each distinct one."""
+    """Write numbers (String with an exponent) without exponents: in Python, once for each distinct number."""
     distinct = texts.drop_nulls().unique()
     if not len(distinct):
         return texts
