@@ -1,4 +1,4 @@
-"""Where Audience Manager picks files up (section 5 of the rules: T1 to T5), and where a file stands there (N5)."""
+"""Where Audience Manager picks up files (section 5 of the rules: T1 to T5), and the path of a file there (N5)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COLLECTION_PAGE = "faq/faq-data-collection.md"
 
 
 class Pickup(NamedTuple):
-    """The places of an environment: an S3 bucket, an FTP host, and an SFTP host where there is one."""
+    """The servers of an environment: an S3 bucket, an FTP host, and an SFTP host where there is one."""
 
     bucket: str
     ftp_host: str
@@ -38,9 +38,7 @@ BETA_WARNING = (
     "The beta environment checks names and syntax only and always reports 'No matching AAM ID'; Adobe advises testing "
     "in production (T1)."
 )
-FTP_WARNING = (
-    "Adobe is phasing FTP out and makes no new accounts for it: S3, or SFTP with an OpenSSH key, is better (T)."
-)
+FTP_WARNING = "Adobe is phasing out FTP and creates no new accounts for it: use S3, or SFTP with an OpenSSH key (T)."
 
 
 def key(name: str, partner: str, sent: datetime.date) -> str:
@@ -48,7 +46,7 @@ def key(name: str, partner: str, sent: datetime.date) -> str:
     return "/".join(filter(None, [partner, f"date={sent.isoformat()}", name]))
 
 
-def place(environment: Environment, scheme: str) -> str | None:
-    """Return the bucket or host of an environment for `s3`, `ftp`, `ftps` or `sftp`; nothing where it has none."""
+def server(environment: Environment, scheme: str) -> str | None:
+    """Return the bucket or host of an environment for `s3`, `ftp`, `ftps` or `sftp`; `None` where it has none."""
     pickup = PICKUPS[environment]
     return {"s3": pickup.bucket, "ftp": pickup.ftp_host, "ftps": pickup.ftp_host, "sftp": pickup.sftp_host}.get(scheme)

@@ -1,7 +1,7 @@
-"""The rules on whole files that exist already, as named values: what is wrong with a file or with a line of it.
+"""The rules on existing files and their lines, as named values.
 
-Adobe is more lenient here and there than what we write: what it takes, as its own samples show, is a warning.
-Where a rule is one of `rules.py`, its code, name and page are taken from there.
+Adobe accepts some forms that are never written here, as its own samples show: these are warnings. The code, name and
+page of a rule of `rules.py` are taken from there.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from converter.spec.rules import (
 Level = Literal["error", "warning"]
 
 MOST_HASHES = 10
-"""Hashed addresses of one customer ID: in a line (N6), and in a batch (I4)."""
+"""How many hashed addresses a customer ID may have, in a line (N6) and in a batch (I4)."""
 
 
 class FileRule(NamedTuple):
-    """A rule on a file: its code, its name, what is wrong where it is broken, its page, and whether that is serious."""
+    """A rule on a file: its code, its name, the problem where it is broken, its page, and its level."""
 
     code: str
     name: str
@@ -53,22 +53,22 @@ def _of(rule: Rule | IdRule, text: str = "") -> FileRule:
     return FileRule(rule.code, rule.name, text or rule.hint, rule.page)
 
 
-# The file.
-NAME_WRONG = FileRule("N1", "name_wrong", "The name is not that of an inbound file.", S3_NAMES_PAGE)
+# Rules on the file.
+NAME_WRONG = FileRule("N1", "name_wrong", "The name is not a name of an inbound file.", S3_NAMES_PAGE)
 TARGET_MISSING = FileRule(
     "N4",
     "target_missing",
-    "The IDs are of a global data source, so the name must hold the data source that the traits belong to.",
+    "The IDs are of a global data source, so the name must contain the data source that the traits belong to.",
     GLOBAL_SOURCES_PAGE,
 )
 MASTER_DOUBTFUL = FileRule(
     "C14",
     "master_doubtful",
-    "The first data source in the name is not one of device IDs: synchronization may go wrong.",
+    "The first data source in the name is not one of device IDs: synchronization may fail.",
     ID_SYNC_PAGE,
     "warning",
 )
-EMPTY = FileRule("C10", "file_empty", "The file holds no line.", CONTENTS_PAGE)
+EMPTY = FileRule("C10", "file_empty", "The file has no lines.", CONTENTS_PAGE)
 TOO_LARGE = FileRule(
     PART_BYTES.code, "file_too_large", f"The file has more than {PART_BYTES.value:,} bytes.", PART_BYTES.page
 )
@@ -83,43 +83,43 @@ GZIP_UNNAMED = FileRule(
 )
 NOT_GZIP = FileRule("Z1", "not_gzip", "The name ends in .gz, but the file is not gzip.", COMPRESSION_PAGE)
 GZIP_CUT = FileRule(
-    "Z1", "gzip_cut", "The gzip data is cut off, or something that is not gzip follows its end.", COMPRESSION_PAGE
+    "Z1", "gzip_cut", "The gzip data is truncated, or followed by data that is not gzip.", COMPRESSION_PAGE
 )
 GZIP_DAMAGED = FileRule(
     "Z1",
     "gzip_damaged",
-    "The gzip data is damaged: its checksum or its structure is wrong, or something that is not gzip follows its end.",
+    "The gzip data is corrupt: its checksum or structure is wrong, or it is followed by data that is not gzip.",
     COMPRESSION_PAGE,
 )
 BYTE_ORDER_MARK = FileRule(
     "C9", "byte_order_mark", "The file begins with a byte order mark, which becomes part of the first ID.", NAMES_PAGE
 )
 
-# Lines of any file.
+# Rules on lines of any file.
 LINE_TOO_LONG = _of(
     line_too_long(LINE_BYTES.value), f"The line, with its newline, is longer than {LINE_BYTES.value:,} bytes."
 )
 NOT_UTF8 = _of(ROW_NOT_TEXT, "The line is not UTF-8.")
-NUL = FileRule("C9", "nul", "The line holds a NUL byte.", NAMES_PAGE)
+NUL = FileRule("C9", "nul", "The line contains a NUL byte.", NAMES_PAGE)
 STRAY_RETURN = FileRule(
-    "C1", "stray_return", "The line holds a carriage return: lines end in a newline.", CONTENTS_PAGE
+    "C1", "stray_return", "The line contains a carriage return: lines end in a newline.", CONTENTS_PAGE
 )
 CRLF = FileRule(
     "C1",
     "carriage_return_newline",
-    "The line ends in a carriage return and a newline, not in a newline alone.",
+    "The line ends in a carriage return and a newline instead of a newline alone.",
     CONTENTS_PAGE,
     "warning",
 )
 NO_NEWLINE = FileRule("C1", "no_last_newline", "The last line does not end in a newline.", CONTENTS_PAGE, "warning")
 BLANK = FileRule("C1", "line_blank", "The line is blank.", CONTENTS_PAGE, "warning")
 
-# Lines of data files, those of Oracle Data Cloud among them.
+# Rules on lines of data files, including those for Oracle Data Cloud.
 NOT_TWO_FIELDS = FileRule(
-    "C1", "not_two_fields", "The line is not an ID, one tab, and signals: it has no tab, or several.", CONTENTS_PAGE
+    "C1", "not_two_fields", "The line is not an ID, a tab and signals: it has no tab, or several.", CONTENTS_PAGE
 )
 NOT_THREE_FIELDS = FileRule(
-    "C13", "not_three_fields", "The line is not a type, an ID and signals with a tab between each.", ODC_PAGE
+    "C13", "not_three_fields", "The line is not a type, an ID and signals, separated by tabs.", ODC_PAGE
 )
 TYPE_MISSING = FileRule("C13", "type_missing", "The line has no type of ID.", ODC_PAGE)
 WITHOUT_ID = _of(ID_MISSING, "The line has no user ID.")
@@ -127,29 +127,45 @@ WITHOUT_SIGNAL = _of(NO_SIGNAL, "The line has no signal.")
 CLEARS_USER = FileRule(
     "C11",
     "clears_user",
-    "The line has no signal: in an .overwrite file it clears all that the data source knows of the user.",
+    "The line has no signal: in an .overwrite file it deletes all signals of the user in the data source.",
     OURS,
     "warning",
 )
 SIGNAL_EMPTY = FileRule(
-    "C1", "signal_empty", "The line has a comma with no signal before or after it.", CONTENTS_PAGE, "warning"
+    "C1", "signal_empty", "The line has a comma without a signal before or after it.", CONTENTS_PAGE, "warning"
 )
 
-# Lines of ID synchronization files.
+# Rules on lines of ID synchronization files.
 COLUMNS_WRONG = FileRule(
-    "C14", "columns_wrong", "The line has not as many columns as the name has data sources.", ID_SYNC_PAGE
+    "C14",
+    "columns_wrong",
+    "The number of columns of the line differs from the number of data sources in the name.",
+    ID_SYNC_PAGE,
 )
 HASHES_WRONG = FileRule(
-    "N6", "hashes_wrong", f"The line is not a customer ID and 1 to {MOST_HASHES} hashes.", COMBINED_PAGE
+    "N6",
+    "hashes_wrong",
+    f"The line is not a customer ID and 1 to {MOST_HASHES} hashes, separated by tabs.",
+    COMBINED_PAGE,
 )
-COLUMN_EMPTY = FileRule("C14", "column_empty", "A column of the line is empty: its tabs are not single.", ID_SYNC_PAGE)
+COLUMN_EMPTY = FileRule(
+    "C14",
+    "column_empty",
+    "A column of the line is empty: two tabs follow each other, or the line begins with one.",
+    ID_SYNC_PAGE,
+)
 ENDS_IN_SPACE = FileRule(
-    "C14", "ends_in_space", "The line ends in a space, so it would not be processed.", ID_SYNC_PAGE
+    "C14", "ends_in_space", "The line ends in a space, so Audience Manager would not process it.", ID_SYNC_PAGE
 )
-ENDS_IN_TAB = FileRule("C14", "ends_in_tab", "The line ends in a tab, so it would not be processed.", ID_SYNC_PAGE)
+ENDS_IN_TAB = FileRule(
+    "C14",
+    "ends_in_tab",
+    "The line ends in a tab, so Audience Manager would not process it.",
+    ID_SYNC_PAGE,
+)
 HASHES_END_IN_TAB = FileRule(
-    "C14", "hashes_end_in_tab", "The line ends in a tab, as only Adobe's own sample does.", COMBINED_PAGE, "warning"
+    "C14", "hashes_end_in_tab", "The line ends in a tab, which only Adobe's own sample does.", COMBINED_PAGE, "warning"
 )
 
 ID_RULES = tuple((rule, _of(rule)) for rule in (ID_IS_EMAIL, ID_FORBIDDEN_CHARACTER))
-"""The rules on an ID that hold for IDs of any type, each as a rule on rows and as one on files."""
+"""The rules that apply to IDs of any type, each as a rule on rows and as one on files."""

@@ -1,4 +1,4 @@
-"""The types of user IDs: the form each must have, the case Adobe wants, and the data source it belongs to."""
+"""The types of user IDs: the form and case that Adobe requires, and the data source that each belongs to."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ Case = Literal["preserve", "lower", "upper"]
 _UUID = (8, 4, 4, 4, 12)
 
 PLAIN_IN_ID = bytes(code for code in range(0x21, 0x7F) if code not in b":%@")
-"""ASCII characters that make an ID of any text break no rule, and leave nothing to normalize but its case."""
+"""ASCII characters of which an ID of any text breaks no rule, and needs no step of normalization except the case."""
 
 FORBIDDEN_IN_ID = r"[:\p{Cc}\x{FEFF}]|%3[Aa]"
-"""What no user ID may hold: a colon, also percent-encoded, control characters (tab, newline …), and a byte order mark.
+"""What no user ID may contain: a colon, also percent-encoded, control characters (tab, newline …), a byte order mark.
 
-The mark is left in the middle of a file where files were joined that each began with one; no web site sends it.
+The mark occurs in the middle of a file where files that each began with one were joined; no web site sends it.
 """
 
 
@@ -25,18 +25,17 @@ TRIMMED = (
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029"
     "\u202f\u205f\u3000\u180e\u200b\u200c\u200d\u2060\ufeff"
 )
-"""What is trimmed around an ID: Unicode's white space, characters without width, and byte order marks."""
+"""The characters trimmed from both ends of an ID: Unicode white space, zero-width characters, byte order marks."""
 
 
 class IdType(NamedTuple):
-    """One type of user ID.
+    """A type of user ID.
 
-    A normalized ID is made of `characters` (as a regular expression has them between brackets; empty where
-    anything goes that `FORBIDDEN_IN_ID` does not name), in `groups` of so many with hyphens between, or as many as
-    there are; `describe` says it in words. `case` is the case that
-    Adobe wants, `None` where it is the customer's; `dpid` the global data source, `None` where the data source
-    is the customer's own; `device` says whether it is a device advertising ID; `doubtful` is a text that is
-    accepted with a warning.
+    A normalized ID consists of `characters` (as in the brackets of a regular expression; empty where all are allowed
+    that `FORBIDDEN_IN_ID` does not match), in `groups` of these lengths separated by hyphens, or in any number;
+    `describe` is a description of this. `case` is the case that Adobe requires, `None` where it is the customer's
+    choice; `dpid` the global data source, `None` where the data source is the customer's own; `device` says whether it
+    is a device advertising ID; `doubtful` is a text that is accepted with a warning.
     """
 
     name: str
@@ -52,12 +51,12 @@ class IdType(NamedTuple):
 
     @property
     def of_device(self) -> bool:
-        """Whether it names a device: an advertising ID, or Audience Manager's own."""
+        """Whether it identifies a device: an advertising ID, or Audience Manager's own."""
         return self.device or self.dpid == 0
 
     @property
     def form(self) -> str | None:
-        """A regular expression (Rust syntax) that a normalized ID must match, `None` where anything goes."""
+        """A regular expression (Rust syntax) that a normalized ID must match, `None` where any text may do."""
         if not self.characters:
             return None
         groups = "-".join(f"[{self.characters}]{{{count}}}" for count in self.groups) or f"[{self.characters}]+"
@@ -65,7 +64,7 @@ class IdType(NamedTuple):
 
     @property
     def plain(self) -> bytes:
-        """ASCII characters of which a normalized ID can be made that breaks no rule, but for its form."""
+        """ASCII characters of which a normalized ID breaks no rule, except possibly that on its form."""
         if not self.characters:
             return PLAIN_IN_ID
         allowed = (byte for byte in PLAIN_IN_ID if re.match(f"[{self.characters}]", chr(byte)))
@@ -187,13 +186,13 @@ ID_TYPES: dict[str, IdType] = {
     )
 }
 
-AUTO = IdType("auto", "an ID whose type is told from its form", "", (), "any text", IDS_PAGE)
-"""What a column holds whose IDs are of several types. It is none of Audience Manager's."""
+AUTO = IdType("auto", "an ID whose type is recognized by its form", "", (), "any text", IDS_PAGE)
+"""The type of a column with IDs of several types. Audience Manager has no such type."""
 
 RECOGNIZED = ("uuid", "gaid", "idfa", "hashed_email", "crm")
-"""The types that are told apart by their forms, in this order: what has none of the forms is the customer's own ID.
+"""The types that are recognized by their forms, in this order: an ID of none of the forms is the customer's own.
 
-Of device IDs those in capital letters are Apple's, all others Google's; other devices' IDs have the same form."""
+Device IDs in capital letters are Apple's, all others Google's; IDs of other devices have the same form."""
 
 _DEVICE = "[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}"
 FORMS = {
@@ -202,17 +201,17 @@ FORMS = {
     "idfa": "^[0-9A-F-]*[A-F][0-9A-F-]*$",
     "hashed_email": "^[0-9A-Fa-f]{64}$",
 }
-"""Regular expressions for `RECOGNISED`; that of Apple's IDs is for what has the form of Google's."""
+"""Regular expressions for `RECOGNIZED`; that of Apple's IDs applies only to IDs of the form of Google's."""
 
 
 def type_of(name: str) -> IdType:
-    """Return a type by its name, `auto` among them."""
+    """Return a type by its name; `auto` is one."""
     return AUTO if name == AUTO.name else ID_TYPES[name]
 
 
 GLOBAL_DATA_SOURCES: dict[int, IdType] = {t.dpid: t for t in ID_TYPES.values() if t.dpid and t.device}
-"""Data sources that belong to everybody (N4: their files must name a target). DPID 0 is not among them."""
+"""Data sources shared by all customers (N4: their files must name a target). DPID 0 is not among them."""
 
 ODC_TYPES = {"idfa": "idfa", "gaid": "gaid"}
-"""What lines of files for Oracle Data Cloud begin with, by the type of their IDs (C13): Adobe names the type of
-Android IDs, but not its literal *(ours)*."""
+"""The first field of lines for Oracle Data Cloud, by the type of their IDs (C13). Adobe names the type of Android IDs,
+but not its literal *(ours)*."""

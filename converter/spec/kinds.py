@@ -1,4 +1,4 @@
-"""The kinds of inbound files: what a line is made of, which rules hold, which names they have."""
+"""The kinds of inbound files: the form of their lines, and the rules that apply to them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from converter.spec.rules import (
 
 
 class FormattedSignal(NamedTuple):
-    """One signal of a line: literal text before and after a value, and whether the row has it.
+    """A signal of a line: literal text before and after a value, and whether the row has it.
 
-    `value` is a String expression (the text between `before` and `after`, never null) or, for a constant,
-    a text; `present` a Boolean expression, or `True` for a constant.
+    `value` is the text between `before` and `after`: an expression (String without nulls) or, for a constant, a text.
+    `present` is a Boolean expression, or `True` for a constant.
     """
 
     before: str
@@ -35,18 +35,18 @@ class FormattedSignal(NamedTuple):
 
 
 def pair(key: str, value: pl.Expr | str, present: pl.Expr | bool = True) -> FormattedSignal:
-    """Return the signal `"key"="value"` (C2); the value has been cleaned already."""
+    """Return the signal `"key"="value"` (C2) for a value that is clean."""
     return FormattedSignal(f'"{key}"="', value, '"', present)
 
 
 def data_line(ids: Sequence[pl.Expr | str], signals: Sequence[FormattedSignal]) -> pl.Expr:
     r"""Return the line `ID<TAB>SIGNAL,SIGNAL…\n` (C1) as a String expression, null where an ID is null.
 
-    An ID for Oracle Data Cloud is two texts: its type, and itself (C13).
+    For Oracle Data Cloud, `ids` are two texts: the type of the ID, and the ID (C13).
 
-    Formatting is much of what the engine does, and its cost goes by the number of texts that are joined, not
-    by their length. So literals are merged: a signal is one text for its value and one for everything
-    between it and the value before, which depends on what is present on either side.
+    Formatting takes much of the time of a query, in proportion to the number of texts that are joined, not to their
+    length. So literals are merged: a signal is one text for its value, and one for all text between the value before
+    and its own, which depends on which signals are present.
     """
     template = _Template()
     for id_ in ids:
@@ -73,9 +73,9 @@ def sync_line(ids: Sequence[pl.Expr | str], signals: Sequence[FormattedSignal]) 
 
 
 class _End(NamedTuple):
-    """How the line so far may end: if `when`, then with a value that `closing` closes.
+    """A way in which the line so far may end: if `when` is true, with a value that `closing` closes.
 
-    `joiner` is what must come between it and a further signal.
+    `joiner` separates it from the next signal.
     """
 
     when: pl.Expr | bool
@@ -84,7 +84,7 @@ class _End(NamedTuple):
 
 
 def _ends_with(signal: FormattedSignal, ends: list[_End]) -> list[_End]:
-    """Return the ways in which the line may end once `signal` is written; the first that holds counts."""
+    """Return the ways in which the line may end after `signal`; the first whose condition is true applies."""
     if isinstance(signal.present, bool):
         return [_End(True, signal.after, ",")]
     last, *earlier = ends
@@ -96,7 +96,7 @@ def _ends_with(signal: FormattedSignal, ends: list[_End]) -> list[_End]:
 
 
 def _bridge(ends: list[_End], before: str, present: pl.Expr | bool) -> pl.Expr | str:
-    """Return the text between the value written last and the next one; nothing where that is absent."""
+    """Return the text between the last value and the next one; empty where the next one is absent."""
     *conditional, always = ends
     texts = always.closing + always.joiner + before
     if not conditional and isinstance(present, bool):
@@ -108,7 +108,7 @@ def _bridge(ends: list[_End], before: str, present: pl.Expr | bool) -> pl.Expr |
 
 
 class _Template:
-    """A format string and its arguments, growing from left to right."""
+    """A format string and its arguments, built from left to right."""
 
     def __init__(self) -> None:
         self._text: list[str] = []
@@ -117,7 +117,7 @@ class _Template:
     def add(self, text: pl.Expr | str) -> None:
         if isinstance(text, str) and not {"{", "}"} & set(text):
             self._text.append(text)
-        else:  # braces are the format string's own marks
+        else:  # braces have a meaning in format strings
             self._text.append("{}")
             self._arguments.append(pl.lit(text) if isinstance(text, str) else text)
 
@@ -126,12 +126,11 @@ class _Template:
 
 
 class FileKind(NamedTuple):
-    """A kind of inbound file: its line as an expression, its rules on rows and lines, its page.
+    """A kind of inbound file: its line as an expression, its rules on rows and lines, and its page.
 
-    `id_rules` are those beside what holds for the types of the IDs; `trait` is what stands before the ID of a trait
-    to add; `compiled` says whether its lines are those that compiled loops make; `late_rules` are those that only who
-    sees all rows of a user can ask, without expressions; `skips` are the reasons why a row that breaks no rule is not
-    written.
+    `id_rules` are further rules on IDs, beside those of their types; `trait` is the text before the ID of a trait to
+    add; `compiled` says whether the kernel can make its lines; `late_rules` are those that stages apply, without
+    expressions; `skips` are the reasons to skip a row that breaks no rule.
     """
 
     name: Kind

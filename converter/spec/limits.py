@@ -29,19 +29,19 @@ class Limit(NamedTuple):
 
 
 LINE_BYTES = Limit(102_400, "bytes", "C8", NAMES_PAGE)
-"""A line with its newline *(ours: Adobe does not say whether the newline counts)*; longer ones are excluded."""
+"""A line with its newline *(ours: Adobe does not say whether the newline counts)*; Adobe drops longer lines."""
 
 PART_BYTES = Limit(1_000_000_000, "bytes", "Z1", COMPRESSION_PAGE)
-"""A file as sent. Adobe says 3 GB on one page and 1 GB on another: we keep to the smaller."""
+"""A file as sent. Adobe says 3 GB on one page and 1 GB on another; the smaller limit is used *(ours)*."""
 
 PART_BYTES_BEST = Limit(250_000_000, "bytes", "Z1", NAMES_PAGE)
-"""The middle of the 200 to 300 MB that Adobe recommends."""
+"""The middle of the 200 to 300 MB that Adobe recommends for a file as sent."""
 
 PART_RAW_BYTES = Limit(5_000_000_000, "bytes", "Z1", NAMES_PAGE)
 """A file before compression."""
 
 PART_RAW_BYTES_BEST = Limit(1_000_000_000, "bytes", "Z1", NAMES_PAGE)
-"""What Adobe recommends before compression."""
+"""The size before compression that Adobe recommends."""
 
 TIMESTAMP_DIGITS = Limit(10, "digits", "N2", NAMES_PAGE)
-"""UNIX seconds, UTC."""
+"""The timestamp in names: UNIX seconds, UTC."""

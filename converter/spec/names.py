@@ -1,4 +1,4 @@
-"""File names: build and parse every kind that Audience Manager knows (N1 to N8)."""
+"""File names of every kind that Audience Manager accepts, built and parsed (N1 to N8)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Mode = Literal["sync", "overwrite"]
 Extension = Literal["", ".gz", ".gpg", ".pgp"]
 
 MOST_STEM_BYTES = 207
-"""The longest stem of a name *(ours)*: a file's name has at most 255 bytes, and something comes behind the stem."""
+"""The longest stem of a name *(ours)*: a file's name has at most 255 bytes, and suffixes follow the stem."""
 
 _EXTENSIONS: dict[str, Extension] = {extension: extension for extension in get_args(Extension)}
 _NUMBER = r"(?:0|[1-9][0-9]*)"
@@ -34,13 +34,13 @@ _PREFIXES: dict[Kind, str] = {
 
 @dataclass(frozen=True)
 class FileName:
-    """The name of an inbound file, taken apart.
+    """The name of an inbound file, parsed.
 
-    `dpids` is the data source of the IDs (data, odc: one; id-sync: the master and one a further column;
-    c2c-id-sync: two); `target` the data source that the traits belong to; `timestamp` UNIX seconds, UTC;
-    `split` the part's number, counted from 1. `str()` gives the name; `parse` takes it apart again.
+    `dpids` are the data sources of the IDs (data, odc: one; id-sync: the master and one for each further column;
+    c2c-id-sync: two); `target` is the data source that the traits belong to; `timestamp` is UNIX seconds, UTC; `split`
+    is the number of the part, counted from 1. `str()` returns the name; `parse` is the reverse.
 
-    Raises `ValueError`, with a sentence, for a name that Audience Manager would not take.
+    Raises `ValueError` with a message for a name that Audience Manager would not accept.
     """
 
     kind: Kind
@@ -53,7 +53,7 @@ class FileName:
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
-            raise ValueError(f"'{self.kind}' is no kind of inbound file; the kinds are {', '.join(_PREFIXES)}.")
+            raise ValueError(f"'{self.kind}' is not a kind of inbound file; the kinds are {', '.join(_PREFIXES)}.")
         if self.mode not in get_args(Mode) or (self.mode == "overwrite" and self.kind.endswith("id-sync")):
             raise ValueError(f"A file of kind {self.kind} cannot have the mode '{self.mode}' (N1, N6).")
         if self.extension not in get_args(Extension):
@@ -79,16 +79,16 @@ class FileName:
 
     @property
     def stem(self) -> str:
-        """The name without split number and extension: what all parts of a run share."""
+        """The name without split number and extension, which all parts of a run share."""
         return str(replace(self, split=None, extension=""))
 
     @property
     def probe(self) -> str:
-        """A name, the same for all runs, for what shows whether a place can be written: no inbound file is named so."""
+        """The name of a file that tests whether a destination can be written: the same for all runs."""
         return f"{self.stem.rpartition('_')[0]}.probe"
 
     def has_part(self, name: str) -> bool:
-        """Say whether a file name is that of a part of the same run."""
+        """Return whether a file name is that of a part of the same run."""
         try:
             return self.parse(name).stem == self.stem
         except ValueError:
@@ -100,18 +100,18 @@ class FileName:
 
     @classmethod
     def parse(cls, name: str) -> FileName:
-        """Take a file name apart. Raises `ValueError` where it is no name of an inbound file (N1 to N8)."""
+        """Parse a file name. Raises `ValueError` where it is not a name of an inbound file (N1 to N8)."""
         for kind, pattern in _PATTERNS.items():
             if match := pattern.fullmatch(name):
-                found = match.groupdict()
+                groups = match.groupdict()
                 return cls(
                     kind=kind,
-                    dpids=tuple(map(int, found["dpids"].split("_"))),
-                    timestamp=int(found["timestamp"]),
-                    mode="overwrite" if found["mode"] == "overwrite" else "sync",
-                    target=None if found.get("target") is None else int(found["target"]),
-                    split=None if found["split"] is None else int(found["split"]),
-                    extension=_EXTENSIONS[found["extension"] or ""],
+                    dpids=tuple(map(int, groups["dpids"].split("_"))),
+                    timestamp=int(groups["timestamp"]),
+                    mode="overwrite" if groups["mode"] == "overwrite" else "sync",
+                    target=None if groups.get("target") is None else int(groups["target"]),
+                    split=None if groups["split"] is None else int(groups["split"]),
+                    extension=_EXTENSIONS[groups["extension"] or ""],
                 )
         raise ValueError(
             f"'{name}' is not the name of an inbound file, such as "

@@ -1,17 +1,17 @@
-"""The rules, as named values. A rule's name is the key in reports, rejects, messages and documentation.
+"""The rules on rows, as named values. The name of a rule is its key in reports, rejects, messages and documentation.
 
-Rules on rows are Polars expressions over the columns that `converter.rows.records` prepares:
+Rules on rows are Polars expressions over the columns that `converter.rows` prepares:
 
 - `id0`, `id1` …: the normalized user IDs of the line (String), null where there is none;
-- `personal0`, `personal1` …: what personal data these are (UInt8, a place in `PERSONAL`), null where they are none;
+- `personal0`, `personal1` …: which kind of personal data these are (UInt8, an index in `PERSONAL`), or null;
 - `personal_value`: whether a value is personal data that must not be sent (Boolean);
-- `bad_value`: whether a value holds what no value may (Boolean);
+- `bad_value`: whether a value cannot be written (Boolean);
 - `any_signal`: whether the row has a signal (Boolean);
-- `line`: the line that the row would be, with its newline (String).
+- `line`: the line of the row, with its newline (String).
 
-A row is rejected by the first rule that it breaks. One that breaks none but has nothing to send is skipped, for the
-first of `SKIPS` that holds. Rules on signals and on rows that cannot be taken apart have no expression here: they are
-applied where the signal is formatted, or where the file is read.
+A row is rejected by the first rule that it breaks. A row that breaks none but has nothing to send is skipped, by the
+first of `SKIPS` that applies. Rules on signals and on malformed rows have no expression here: they are applied where
+signals are formatted, and where files are read.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ _NESTED = 32  # rules
 
 
 class Rule(NamedTuple):
-    """One rule: its code, its name, what to do about it, its page, and where it has one its expression.
+    """A rule on rows or signals: its code, its name, a hint on what to do, and the page it comes from.
 
-    `applies` is a Boolean expression over a row, true where the row breaks the rule; null counts as false. A rule that
-    `skips` is not one to break: it is a reason why a row that breaks none is not written.
+    `applies` is a Boolean expression over a row, true where the row breaks the rule; null counts as false. A rule with
+    `skips` cannot be broken: it is a reason not to write a row that breaks no rule.
     """
 
     code: str
@@ -55,7 +55,7 @@ class Rule(NamedTuple):
 
 
 class IdRule(NamedTuple):
-    """A rule on user IDs: `rejects` takes the normalized ID (String) and what personal data it is (UInt8)."""
+    """A rule on user IDs: `rejects` takes the normalized ID (String) and its kind of personal data (UInt8)."""
 
     code: str
     name: str
@@ -64,21 +64,21 @@ class IdRule(NamedTuple):
     rejects: Callable[[pl.Expr, pl.Expr], pl.Expr]
 
     def of(self, number: int) -> Rule:
-        """Return the rule on one of the IDs of a line, counted from 0."""
+        """Return the rule on one ID of a line, by its index."""
         return Rule(
             self.code, self.name, self.hint, self.page, self.rejects(pl.col(f"id{number}"), pl.col(f"personal{number}"))
         )
 
 
 PERSONAL = ("email", "phone", "card", "iban", "ip", "ssn")
-"""The kinds of personal data that are looked for, in this order."""
+"""The kinds of personal data that texts are scanned for, in this order."""
 
 
 def _is(kind: str) -> Callable[[pl.Expr, pl.Expr], pl.Expr]:
     return lambda _, personal: personal == PERSONAL.index(kind)
 
 
-# User IDs, in the order in which they are asked.
+# Rules on user IDs, in the order in which they are applied.
 ID_MISSING = IdRule("C1", "id_missing", "The row has no user ID.", CONTENTS_PAGE, lambda id_, _: id_.is_null())
 ID_IS_EMAIL = IdRule(
     "I3",
@@ -95,7 +95,7 @@ ID_IS_SSN = IdRule("I3", "id_is_ssn", "The user ID is a US social security numbe
 ID_FORBIDDEN_CHARACTER = IdRule(
     "I6",
     "id_forbidden_character",
-    "The user ID holds a colon (or %3A), a tab, a newline, a control character or a byte order mark.",
+    "The user ID contains a colon (or %3A), a tab, a newline, a control character or a byte order mark.",
     IDS_PAGE,
     lambda id_, _: id_.str.contains(FORBIDDEN_IN_ID),
 )
@@ -109,7 +109,7 @@ ID_ALL_ZERO = IdRule(
 ID_ENCODED = IdRule(
     "C14",
     "id_encoded",
-    "The user ID is percent-encoded: take that back first (decode = true).",
+    "The user ID is percent-encoded: decode it first (decode = true).",
     ID_SYNC_PAGE,
     lambda id_, _: id_.str.contains("%[0-9A-Fa-f]{2}"),
 )
@@ -128,7 +128,7 @@ ID_NOT_ROUTED = IdRule(
     lambda id_, _: pl.col("route").is_null(),
 )
 DEVICE_ALL_ZERO = ID_ALL_ZERO._replace(rejects=lambda id_, _: id_.str.contains("^0{8}-(0{4}-){3}0{12}$"))
-"""The same rule where device IDs stand among others."""
+"""The same rule for columns with IDs of several types."""
 CASE_COLLISION = Rule(
     "C12",
     "id_case_collision",
@@ -137,26 +137,26 @@ CASE_COLLISION = Rule(
 )
 HASH_TOO_OLD = Rule("I4", "hash_too_old", "The customer has ten newer addresses.", COMBINED_PAGE)
 SYNC_ID_RULES = (ID_ENCODED, ID_ENDS_IN_SPACE)
-"""The rules on the IDs of synchronization files, beside those of their types."""
+"""Further rules on the IDs of synchronization files."""
 
-# Rows, in the order in which they are asked.
+# Rules on rows, in the order in which they are applied.
 BAD_VALUE = Rule(
     "C6",
     "bad_value",
-    "A value holds a tab, a newline, another control character or a double quote, or is a date or a time that cannot "
+    "A value contains a tab, a newline, another control character or a double quote, or is a date or time that cannot "
     "be written.",
     CONTENTS_PAGE,
     pl.col("bad_value"),
 )
 
-# Reasons to skip a row, in the order in which they are asked.
-NO_SIGNAL = Rule("C1", "no_signal", "No signal is left in the row.", CONTENTS_PAGE, ~pl.col("any_signal"), skips=True)
+# Reasons to skip a row, in the order in which they are applied.
+NO_SIGNAL = Rule("C1", "no_signal", "The row has no signal to send.", CONTENTS_PAGE, ~pl.col("any_signal"), skips=True)
 SKIPS = (NO_SIGNAL,)
-"""The reasons why rows of a data file that break no rule are not written."""
+"""The reasons to skip a row of a data file that breaks no rule."""
 
 
 def id_wrong_form(type_: IdType) -> IdRule:
-    """Return the rule that an ID has the form of its type."""
+    """Return the rule that an ID must have the form of its type."""
     return IdRule(
         "I7",
         "id_wrong_form",
@@ -167,7 +167,7 @@ def id_wrong_form(type_: IdType) -> IdRule:
 
 
 def line_too_long(most: int) -> Rule:
-    """Return the rule that a line has at most `most` bytes, its newline included."""
+    """Return the rule that a line has at most `most` bytes, including its newline."""
     return Rule(
         LINE_BYTES.code,
         "line_too_long",
@@ -178,7 +178,7 @@ def line_too_long(most: int) -> Rule:
 
 
 def line_fits_no_part(most: int) -> Rule:
-    """Return the rule that a line fits into a part of its own, of at most `most` bytes of text *(ours)*."""
+    """Return the rule that a line fits into a part, which has at most `most` bytes of text *(ours)*."""
     return Rule(
         "Z1",
         "line_fits_no_part",
@@ -189,10 +189,10 @@ def line_fits_no_part(most: int) -> Rule:
 
 
 def id_rules(type_: IdType, number: int = 0) -> tuple[Rule, ...]:
-    """Return the rules on a normalized ID, in the order in which they are asked.
+    """Return the rules on a normalized ID, in the order in which they are applied.
 
-    `number` is the place of the ID in the line, counted from 0. What must have the form of a hash or of a device ID
-    cannot be personal data, but for an address that was not hashed.
+    `number` is the index of the ID in the line. An ID that must have the form of a hash or of a device ID cannot be
+    personal data, except for an address that was not hashed.
     """
     rules = [ID_MISSING, ID_IS_EMAIL]
     if not type_.groups:
@@ -210,18 +210,18 @@ def id_rules(type_: IdType, number: int = 0) -> tuple[Rule, ...]:
 VALUE_PERSONAL = Rule(
     "I3",
     "value_personal",
-    "A value is an e-mail address, a phone, card, account or social security number or an IP address: leave it out, "
-    "or list its column in privacy.allow.",
+    "A value is an e-mail address, a phone, card, account or social security number or an IP address: leave its column "
+    "out, or list it in privacy.allow if it is not personal.",
     FAQ_PAGE,
     pl.col("personal_value"),
 )
 
 ROW_RULES = (VALUE_PERSONAL, BAD_VALUE)
-"""The rules of a data file on the signals of a row, in the order in which they are asked."""
+"""The rules of a data file on the signals of a row, in the order in which they are applied."""
 
 
 def line_rules(most_bytes: int) -> tuple[Rule, ...]:
-    """Return the rules on a finished line. `most_bytes` is what a part can hold; below C8 it is a rule of its own."""
+    """Return the rules on a finished line. `most_bytes` is what a part can hold: a rule of its own if less than C8."""
     rules = (line_too_long(LINE_BYTES.value),)
     return rules if most_bytes >= LINE_BYTES.value else (*rules, line_fits_no_part(most_bytes))
 
@@ -229,7 +229,7 @@ def line_rules(most_bytes: int) -> tuple[Rule, ...]:
 def first_reason(rules: Sequence[Rule], offset: int = 0) -> pl.Expr:
     """Return the index (`REASON`) of the first rule that applies to a row, counted from `offset`, null where none does.
 
-    Rules are asked some at a time: an expression of hundreds of them, one in the other, is more than the engine takes.
+    Rules are combined in groups: Polars fails on an expression of hundreds of nested rules.
     """
     indexed = [(index, rule.applies) for index, rule in enumerate(rules, offset) if rule.applies is not None]
     reasons = []
@@ -241,32 +241,40 @@ def first_reason(rules: Sequence[Rule], offset: int = 0) -> pl.Expr:
     return reasons[0] if len(reasons) == 1 else pl.coalesce(*reasons, pl.lit(None, REASON))
 
 
-# Signals: left out, or changed, and counted; the row stays.
+# Rules on signals, which are left out or changed, and counted; the row stays.
 VALUE_MISSING = Rule("C6", "value_missing", "The value is missing, so the pair is left out.", CONTENTS_PAGE)
 VALUE_PERSONAL_DROPPED = Rule("I3", "value_personal_dropped", "The value was personal data.", FAQ_PAGE)
 VALUE_CLEANED = Rule(
     "C6",
     "value_cleaned",
-    "Control characters became a space, double quotes a single quote.",
+    "Control characters were replaced by a space, double quotes by a single quote.",
     CONTENTS_PAGE,
 )
-VALUE_DROPPED = Rule("C6", "value_dropped", "The value held a control character or a double quote.", CONTENTS_PAGE)
+VALUE_DROPPED = Rule("C6", "value_dropped", "The value contained a control character or a double quote.", CONTENTS_PAGE)
 VALUE_OUT_OF_RANGE = Rule(
     "C6",
     "value_out_of_range",
-    "The value is a date or a time that cannot be written: it is outside of the years 0001 to 9999, or of a day.",
+    "The value is a date or time outside the years 0001 to 9999 or outside a day, which cannot be written.",
     OURS,
 )
 COMMA_REPLACED = Rule("C2", "comma_replaced", "A comma in the value was replaced.", CONTENTS_PAGE)
-TRAIT_NOT_DIGITS = Rule("C3", "trait_not_digits", "A trait ID is digits only.", CONTENTS_PAGE)
+TRAIT_NOT_DIGITS = Rule("C3", "trait_not_digits", "A trait ID must consist of digits.", CONTENTS_PAGE)
 CODE_NOT_CLEAN = Rule(
-    "C2", "integration_code_not_clean", "An integration code holds no quote and no control character.", CONTENTS_PAGE
+    "C2",
+    "integration_code_not_clean",
+    "An integration code must not contain quotes or control characters.",
+    CONTENTS_PAGE,
 )
 
-# IDs that are accepted, with a word in the report.
-ID_DOUBTFUL = Rule("I7", "id_with_hyphen", "The ID holds a hyphen, where Adobe says letters and digits.", OURS)
+# IDs that are accepted with a warning in the report.
+ID_DOUBTFUL = Rule(
+    "I7",
+    "id_with_hyphen",
+    "The ID contains a hyphen, but Adobe documents letters and digits only.",
+    OURS,
+)
 
-# IDs that are mapped to more others than Audience Manager keeps, with a word in the report.
+# IDs that are mapped to more others than Audience Manager keeps, with a warning in the report.
 DEVICES_OF_CUSTOMER = 100
 CUSTOMERS_OF_DEVICE = 10
 CUSTOMER_OVER_LIMIT = Rule(
@@ -282,17 +290,17 @@ DEVICE_OVER_LIMIT = Rule(
     USAGE_PAGE,
 )
 
-# Rows that cannot be taken apart, found where the file is read.
+# Malformed rows, found where files are read.
 ROW_TOO_SHORT = Rule("F1", "row_too_short", "The row has fewer fields than the header.", OURS)
 ROW_TOO_LONG = Rule("F2", "row_too_long", "The row has more fields than the header.", OURS)
-ROW_MISQUOTED = Rule("F3", "row_misquoted", "The row's double quotes do not pair up.", OURS)
+ROW_MISQUOTED = Rule("F3", "row_misquoted", "The double quotes of the row are not balanced.", OURS)
 ROW_NOT_TEXT = Rule("C9", "row_not_text", "The row is not valid in the input's encoding.", NAMES_PAGE)
 ROW_NOT_JSON = Rule("F4", "row_not_json", "The line is not one JSON object.", OURS)
 
 SOURCE_RULES = {rule.name: rule for rule in (ROW_TOO_SHORT, ROW_TOO_LONG, ROW_MISQUOTED, ROW_NOT_TEXT, ROW_NOT_JSON)}
-"""The rules on rows that cannot be taken apart, by name."""
+"""The rules on malformed rows, by name."""
 
 
 def hint_of(name: str, rules: Sequence[Rule]) -> str:
-    """Return what to do about the rule of this name, one of `rules` or of those on rows; empty where there is none."""
+    """Return the hint of a rule by its name, among `rules` and those on malformed rows; empty where there is none."""
     return next((rule.hint for rule in (*rules, *SOURCE_RULES.values()) if rule.name == name), "")

@@ -13,7 +13,7 @@ from converter.jobs.messages import flag_for
 from converter.jobs.paths import PathKey, expand_home, is_url, why_malformed
 from converter.jobs.secrets import mask_password
 from converter.jobs.values import PathText, parse_size, reject_bool
-from converter.spec.environments import Environment, place
+from converter.spec.environments import Environment, server
 from converter.spec.ids import GLOBAL_DATA_SOURCES
 from converter.spec.limits import (
     PART_BYTES,
@@ -98,7 +98,7 @@ class Target(Section):
             return self
         if not self.partner:
             raise ValueError("output.partner is missing: output.environment needs your partner name at Adobe (N5).")
-        if self.to and (rest.rpartition("@")[2].strip("/") or not place(self.environment, scheme.lower())):
+        if self.to and (rest.rpartition("@")[2].strip("/") or not server(self.environment, scheme.lower())):
             raise ValueError(
                 f"output.to is '{mask_password(self.to)}', but output.environment sets the destination: remove "
                 f"output.to for S3, or give only a scheme, such as {_schemes(self.environment)}."
@@ -112,7 +112,7 @@ class Target(Section):
             return self.to
         scheme, _, rest = (self.to or "s3://").partition("://")
         user, at, _ = rest.rpartition("@")
-        return f"{scheme}://{user}{at}{place(self.environment, scheme.lower())}"
+        return f"{scheme}://{user}{at}{server(self.environment, scheme.lower())}"
 
 
 class Route(Section):
@@ -192,4 +192,4 @@ class Pgp(Section):
 
 
 def _schemes(environment: Environment) -> str:
-    return " or ".join(f"'{scheme}://'" for scheme in ("s3", "ftp", "sftp") if place(environment, scheme))
+    return " or ".join(f"'{scheme}://'" for scheme in ("s3", "ftp", "sftp") if server(environment, scheme))
