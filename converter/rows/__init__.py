@@ -1,6 +1,7 @@
 """Rows become lines, or are rejected or skipped with a reason.
 
-`pipeline` converts pieces of the input in a few workers, in order; `fast_path` formats rows that are plain beyond doubt
-with the kernel, `records` judges and formats all others, and is right for every row. `gather` sees all rows of a user,
-in bounded memory by `spill`.
+`pipeline` converts blocks of the input in several workers, in order. `fast_path` formats regular rows with the kernel;
+`records` is the query that is right for every row: `judging` and `signals` find what a row has and the rule that it
+breaks, `formatting` makes the line. `stages` see all rows of a user between the workers and the parts, in memory
+bounded by `spill`. `counters` are added to the ledger.
 """

@@ -71,120 +71,30 @@ class IdType(NamedTuple):
         return bytes(byte for byte in allowed if chr(byte) != self.doubtful)
 
 
+_LOWER = "8-4-4-4-12 lower-case hexadecimal digits"
+_UPPER = "8-4-4-4-12 upper-case hexadecimal digits"
+_LETTERS = "letters and digits"
+_OWN = "any text without a colon (or %3A), tab, newline or other control character"
+_HASH = "64 lower-case hexadecimal digits (SHA-256 of the trimmed, lower-cased address)"
+_SHARED = GLOBAL_SOURCES_PAGE
+
 ID_TYPES: dict[str, IdType] = {
     type_.name: type_
     for type_ in (
-        IdType(
-            "crm",
-            "DPUUID, the customer's own ID",
-            "",
-            (),
-            "any text without a colon (or %3A), tab, newline or other control character",
-            IDS_PAGE,
-        ),
-        IdType("uuid", "Audience Manager UUID", "0-9", (38,), "38 decimal digits", IDS_PAGE, dpid=0),
-        IdType(
-            "gaid",
-            "Google advertising ID (Android)",
-            "0-9a-f",
-            _UUID,
-            "8-4-4-4-12 lower-case hexadecimal digits",
-            IDS_PAGE,
-            20914,
-            "lower",
-            True,
-        ),
-        IdType(
-            "idfa",
-            "Apple ID for advertisers (iOS)",
-            "0-9A-F",
-            _UUID,
-            "8-4-4-4-12 upper-case hexadecimal digits",
-            IDS_PAGE,
-            20915,
-            "upper",
-            True,
-        ),
-        IdType(
-            "rida",
-            "Roku ID for advertising",
-            "0-9a-f",
-            _UUID,
-            "8-4-4-4-12 lower-case hexadecimal digits",
-            GLOBAL_SOURCES_PAGE,
-            121963,
-            "lower",
-            True,
-        ),
-        IdType(
-            "maid",
-            "Microsoft advertising ID",
-            "0-9A-Za-z-",
-            (),
-            "letters and digits",
-            GLOBAL_SOURCES_PAGE,
-            389146,
-            None,
-            True,
-            "-",
-        ),
-        IdType(
-            "tifa",
-            "Samsung ID for advertising",
-            "0-9A-Za-z-",
-            (),
-            "letters and digits",
-            GLOBAL_SOURCES_PAGE,
-            963906,
-            None,
-            True,
-            "-",
-        ),
-        IdType(
-            "fire",
-            "Amazon Fire TV advertising ID",
-            "0-9a-f",
-            _UUID,
-            "8-4-4-4-12 lower-case hexadecimal digits",
-            GLOBAL_SOURCES_PAGE,
-            488258,
-            "lower",
-            True,
-        ),
-        IdType(
-            "lgudid",
-            "LG device ID",
-            "0-9a-f",
-            _UUID,
-            "8-4-4-4-12 lower-case hexadecimal digits",
-            GLOBAL_SOURCES_PAGE,
-            1171485,
-            "lower",
-            True,
-        ),
-        IdType(
-            "vizio",
-            "Vizio ID for advertising",
-            "0-9A-Za-z",
-            (),
-            "letters and digits",
-            GLOBAL_SOURCES_PAGE,
-            1171489,
-            None,
-            True,
-        ),
-        IdType(
-            "hashed_email",
-            "SHA-256 of an e-mail address",
-            "0-9a-f",
-            (64,),
-            "64 lower-case hexadecimal digits (SHA-256 of the trimmed, lower-cased address)",
-            HASHING_PAGE,
-            None,
-            "lower",
-        ),
+        IdType("crm", "DPUUID, the customer's own ID", "", (), _OWN, IDS_PAGE),
+        IdType("uuid", "Audience Manager UUID", "0-9", (38,), "38 decimal digits", IDS_PAGE, 0),
+        IdType("gaid", "Google advertising ID (Android)", "0-9a-f", _UUID, _LOWER, IDS_PAGE, 20914, "lower", True),
+        IdType("idfa", "Apple ID for advertisers (iOS)", "0-9A-F", _UUID, _UPPER, IDS_PAGE, 20915, "upper", True),
+        IdType("rida", "Roku ID for advertising", "0-9a-f", _UUID, _LOWER, _SHARED, 121963, "lower", True),
+        IdType("maid", "Microsoft advertising ID", "0-9A-Za-z-", (), _LETTERS, _SHARED, 389146, None, True, "-"),
+        IdType("tifa", "Samsung ID for advertising", "0-9A-Za-z-", (), _LETTERS, _SHARED, 963906, None, True, "-"),
+        IdType("fire", "Amazon Fire TV advertising ID", "0-9a-f", _UUID, _LOWER, _SHARED, 488258, "lower", True),
+        IdType("lgudid", "LG device ID", "0-9a-f", _UUID, _LOWER, _SHARED, 1171485, "lower", True),
+        IdType("vizio", "Vizio ID for advertising", "0-9A-Za-z", (), _LETTERS, _SHARED, 1171489, None, True),
+        IdType("hashed_email", "SHA-256 of an e-mail address", "0-9a-f", (64,), _HASH, HASHING_PAGE, None, "lower"),
     )
 }
+"""The types of user IDs, by name."""
 
 AUTO = IdType("auto", "an ID whose type is recognized by its form", "", (), "any text", IDS_PAGE)
 """The type of a column with IDs of several types. Audience Manager has no such type."""
