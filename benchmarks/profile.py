@@ -22,7 +22,7 @@ _STAGES = {
     "read": ["converter.sources.streams.TextStream.readinto"],
     "scan": [
         "converter.kernel.calls.Loops.whole_rows",
-        "converter.sources.structure.Structure.take",
+        "converter.sources.structure.Structure.parse",
         "converter.kernel.calls.Loops.is_utf8",
     ],
     "format": ["converter.kernel.calls.Loops.delimited_lines", "converter.kernel.calls.Loops.frame_lines"],

@@ -13,10 +13,9 @@ import pytest
 from hypothesis import settings
 
 from converter import Job, convert, kernel
-from converter.columns import buffers as memory
+from converter.columns import buffers, utf8
 from converter.jobs.document import merge
 from converter.report import Report
-from converter.sources import structure
 
 from .servers.process import stop_all
 
@@ -126,7 +125,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Whether rows go through the query or, as those of large files do, through compiled loops."""
     large = request.param == "loops"
     monkeypatch.setattr(kernel, "WORTH_BYTES", 0 if large else 1 << 60)
-    for module in (memory, structure):  # arrow as well is for what is not short
+    for module in (buffers, utf8):  # arrow as well is for what is not short
         monkeypatch.setattr(module, "_SHORT", 0 if large else 1 << 60)
     return str(request.param)
 

@@ -8,7 +8,8 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,8 @@ from converter.jobs.run_files import report_path
 from converter.ledger import Ledger
 from converter.rows import pipeline as engine
 from converter.rows.fast_path import FastPath
-from converter.sources import DelimitedSource, Piece
-from converter.sources.delimited import Block
+from converter.sources import Block, DelimitedSource
+from converter.sources.base import Task
 from converter.sources.tables import TableSource
 
 from .conftest import TIMESTAMP, Run
@@ -92,23 +93,28 @@ def test_rejects_of_several_typed_files_name_file_and_row(run: Run) -> None:
 def lose_a_row(original: Any) -> Any:
     """A reader that loses a row after it was counted."""
 
-    def read(*given: Any) -> Iterator[Piece | Block]:
-        for piece in original(*given):
-            if isinstance(piece, Block):
-                first = bytes(piece.memory).index(b"\n") + 1
-                yield piece._replace(memory=piece.memory[first:], size=piece.size - first)
-            else:
-                yield piece._replace(frame=piece.frame.slice(1)) if piece.rows else piece
+    def shorter(parse: Callable[[], Block]) -> Block:
+        block = parse()
+        return block._replace(frame=block.frame.slice(1)) if block.rows else block
 
-    return read
+    def blocks(*given: Any) -> Iterator[Task]:
+        for task in original(*given):
+            if task.text:
+                first = bytes(task.text.memory).index(b"\n") + 1
+                text = task.text._replace(memory=task.text.memory[first:], size=task.text.size - first)
+                yield task._replace(text=text)
+            else:
+                yield task._replace(parse=partial(shorter, task.parse))
+
+    return blocks
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_a_row_lost_inside_the_reader_is_an_error_and_nothing_is_sent(
     run: Run, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    source, name = {"csv": (DelimitedSource, "_read"), "parquet": (TableSource, "pieces")}[kind]
-    monkeypatch.setattr(source, name, lose_a_row(getattr(source, name)))
+    source = {"csv": DelimitedSource, "parquet": TableSource}[kind]
+    monkeypatch.setattr(source, "blocks", lose_a_row(source.blocks))
     path = run.write(ROWS)
     if kind == "parquet":
         path = run.folder / "in.parquet"

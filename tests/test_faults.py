@@ -115,7 +115,7 @@ def test_f27_gzip_cut_at_any_byte_is_noticed(tmp_path: Path) -> None:
     for size in range(2, len(packed)):
         path.write_bytes(packed[:size])
         with raises(InputError, "E-INPUT-DAMAGED", path.name):
-            list(DelimitedSource(LocalFile.at(path), Run(tmp_path).make_job().input).pieces(("id", "a")))
+            list(DelimitedSource(LocalFile.at(path), Run(tmp_path).make_job().input).blocks(("id", "a")))
 
 
 @pytest.mark.parametrize("name", TEXTS)
@@ -351,7 +351,7 @@ def test_f26_a_file_that_lost_its_header_since_it_was_opened_is_read_to_its_end(
     path = run.write(CSV)
     source = DelimitedSource(LocalFile.at(path), run.make_job().input)
     path.write_bytes(b"id")
-    assert sum(piece.rows for piece in source.pieces(("id", "a"))) == 0
+    assert sum(task.parse().rows for task in source.blocks(("id", "a"))) == 0
 
 
 # --- 29: encodings, NUL, byte order marks -------------------------------------------------------------------------

@@ -177,7 +177,7 @@ def test_whatever_is_personal_is_left_to_the_query_by_the_loops(texts: list[str]
     personal = frame.select(privacy.personal_kind(pl.col("c0")).is_not_null())["c0"].to_numpy()
     for values in (frame.with_columns(c0=pl.lit("u1")), frame.with_columns(c1=pl.lit("x"))):
         made = FastPath(Records(run.make_job(), 1000), loops).of_frame(values)
-        assert set(np.flatnonzero(personal)) <= set(made.lines.tolist())
+        assert set(np.flatnonzero(personal)) <= set(made.irregular.tolist())
 
 
 def test_no_output_holds_what_must_not_be_known(run: Run, capfd: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ import itertools
 import mmap
 import random
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,12 @@ from hypothesis import strategies as st
 from converter import kernel
 from converter.columns.buffers import Chunk, Text, Views
 from converter.jobs.job import Job
+from converter.kernel.calls import Loops
 from converter.rows.fast_path import FastPath
-from converter.rows.pipeline import _Converter
+from converter.rows.pipeline import Converted, _Converter
 from converter.rows.records import Records
-from converter.sources import Piece
+from converter.sources import Block
+from converter.sources.base import Task
 from converter.sources.origins.local import LocalFile
 from converter.sources.tables import TableSource
 
@@ -69,8 +71,9 @@ class Given(TableSource):
         super().__init__(LocalFile(Path("in.parquet"), 1, 1), frame.to_arrow().schema, lambda *_: None)  # type: ignore[arg-type, return-value]
         self._frame = frame
 
-    def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
-        yield Piece(self.origin, self._frame.lazy(), self._frame.height, lambda places: places + 1, 1)
+    def blocks(self, columns: Sequence[str], loops: Loops | None = None) -> Iterator[Task]:
+        block = Block(self.origin, self._frame.lazy(), self._frame.height, lambda indices: indices + 1, 1)
+        yield Task(lambda: block)
 
 
 @settings(max_examples=500, deadline=None)
@@ -82,8 +85,9 @@ def test_lines_rejects_and_counts_are_those_of_the_query(rows: list[tuple[str, .
     results = []
     for loops in (None, LOOPS):
         converter = _Converter(records, source, loops)
-        for piece in source.pieces(records.columns):
-            each = converter._piece(piece)
+        for task in source.blocks(records.columns):
+            each = converter._convert(task)
+            assert isinstance(each, Converted)
             (texts,) = each.texts
             text = b"".join(bytes(buffer) for text in texts for buffer in text.buffers)
             ends = [int(end) for text in texts for end in text.ends]
@@ -98,10 +102,10 @@ def compiled(**record: Any) -> FastPath:
     return FastPath(Records(job, 10_000), LOOPS)
 
 
-def test_plain_rows_are_not_odd() -> None:
+def test_plain_rows_are_not_irregular() -> None:
     frame = pl.DataFrame({"id": ["U1", "U2"], "a": ["x", ""], "b": ["1,5", "é" * 30], "t": ["1|2", "3" * 200]})
     made = compiled(signals=["a", "b"], traits=["t"]).of_frame(frame)
-    assert not len(made.lines)
+    assert not len(made.irregular)
     assert (made.signals, made.missing) == (6, 1)
 
 
@@ -112,9 +116,9 @@ def test_a_frame_in_chunks_gives_the_same_lines_as_in_one() -> None:
     form = compiled(signals=["a"])
     (one, other) = (form.of_frame(frame) for frame in (whole, chunked))
     assert chunked.n_chunks() > 3
-    assert len(one.lines) == 12
+    assert len(one.irregular) == 12
     assert one.memory[: one.ends[-1]].tobytes() == other.memory[: other.ends[-1]].tobytes()
-    for name in ("ends", "lines", "places"):
+    for name in ("ends", "irregular", "positions"):
         assert getattr(one, name).tolist() == getattr(other, name).tolist()
     assert (one.rows, one.signals, one.missing) == (other.rows, other.signals, other.missing)
 
@@ -143,8 +147,8 @@ def test_no_line_is_written_where_there_is_no_room() -> None:
     """A long list of short items needs more room than is made; it is left to the query."""
     frame = pl.DataFrame({"id": ["u1", "u2", "u3"], "t": ["1", "|".join("1" * 900), "2"]})
     made = compiled(traits=["t"]).of_frame(frame)
-    assert made.lines.tolist() == [1]
-    assert made.places.tolist() == [1]
+    assert made.irregular.tolist() == [1]
+    assert made.positions.tolist() == [1]
 
 
 @pytest.mark.parametrize("most", [1, 5, 300])  # where the lines of odd rows are long, there is no room for them
@@ -161,7 +165,7 @@ def test_lines_are_put_among_others(most: int) -> None:
         ]
         made = form.of_frame(pl.DataFrame({"id": ["U:" if each else "U" for each in odd], "a": values}))
         text = Text((np.frombuffer(b"".join(others), np.uint8),), np.cumsum([*map(len, others)], dtype=np.int64))
-        (text,) = form.text_of(made, [text] if others else [], made.places)
+        (text,) = form.text_of(made, [text] if others else [], made.positions)
         assert text.buffers[0].tobytes() == b"".join(lines)
         assert text.ends.tolist() == list(itertools.accumulate(map(len, lines)))
 

@@ -110,7 +110,7 @@ def converted(path: Path, job: Job, block: int, most: int) -> tuple[bytes, list[
             rejects += [
                 (int(row), *rest) for row, rest in zip(each.rows, each.rejected["reason", "c0"].rows(), strict=True)
             ]
-        rejects += [(bad.row, bad.rule.name, bad.text) for bad in each.bad]
+        rejects += [(bad.row, bad.rule.name, bad.text) for bad in each.malformed]
         ledger += each.ledger
     return text, sorted(rejects, key=str), ledger
 

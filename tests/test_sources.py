@@ -325,10 +325,10 @@ def test_a_row_may_be_longer_than_a_block_and_one_without_end_is_given_up(run: R
     path = run.write(f'id,a\n1,"{long}"\n2,x\n3,"open\n' + "4,x\n" * 2000)
     job = run.make_job()
     source = DelimitedSource(LocalFile.at(path), job.input, block=256, longest_row=4096)
-    pieces = list(source.pieces(("id", "a")))
-    rows = [row for piece in pieces for row in piece.frame.collect().rows()]
+    blocks = [task.parse() for task in source.blocks(("id", "a"))]
+    rows = [row for block in blocks for row in block.frame.collect().rows()]
     assert rows == [("1", long), ("2", "x")] + [("4", "x")] * 2000
-    assert [(bad.row, bad.rule.name) for piece in pieces for bad in piece.bad] == [(4, "row_misquoted")]
+    assert [(row.row, row.rule.name) for block in blocks for row in block.malformed] == [(4, "row_misquoted")]
 
 
 HEADERS = {
@@ -391,7 +391,7 @@ def test_a_line_without_an_end_is_an_error(run: Run, monkeypatch: pytest.MonkeyP
     path = run.write(b"id,a\nu,x\n" + b"x" * 5000)
     source = DelimitedSource(LocalFile.at(path), run.make_job().input, block=128, longest_row=1000)
     with raises(InputError, "E-LINE-ENDLESS"):
-        list(source.pieces(("id", "a")))
+        list(source.blocks(("id", "a")))
 
 
 def test_a_file_of_which_every_row_needs_care_is_converted_to_its_end(

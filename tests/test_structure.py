@@ -1,4 +1,4 @@
-"""Taking delimited text apart: every row is found, or reported with its physical line, wherever blocks are cut."""
+"""Parsing delimited text: every row is found, or reported with its physical line, wherever blocks are cut."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from converter.sources import structure
-from converter.sources.structure import Structure, is_utf8
+from converter.columns import utf8
+from converter.columns.utf8 import is_utf8
+from converter.sources.structure import Structure
 
 from .scanner import scan
 
@@ -20,10 +21,10 @@ PIECES = [b"a", b"bc", b",", b",", b"\n", b"\n", b'"', b'""', b'"x"', b'"y,z"', 
           "é".encode(), b"1,2,3\n", b'1,"2",3\n', b"1,2,3\r\n", b'x"y', b"\t", b" ", b'a,b,"c""d"\n', b"\xef\xbb\xbf"]  # fmt: skip
 
 
-def take_apart(
+def parse(
     data: bytes, columns: int, block: int
 ) -> tuple[list[tuple[int, list[str]]], list[tuple[int, str, bytes]], int]:
-    """Take a file apart in blocks of `block` bytes, as `DelimitedSource` does, and read the rows with the engine."""
+    """Parse a file in blocks of `block` bytes, as `DelimitedSource` does, and read the rows with the engine."""
     structure = Structure(",", columns)
     schema = {str(number): pl.String() for number in range(columns)}
     rows, bad = [], []
@@ -34,20 +35,20 @@ def take_apart(
         place += len(new)
         last = place >= len(data)
         rest += new
-        taken = structure.take(memoryview(bytearray(rest)), last=last)
-        if taken.text:
-            text = b"\xef\xbb\xbf" + taken.text if taken.text.startswith(b"\xef\xbb\xbf") else taken.text
+        parsed = structure.parse(memoryview(bytearray(rest)), last=last)
+        if parsed.text:
+            text = b"\xef\xbb\xbf" + parsed.text if parsed.text.startswith(b"\xef\xbb\xbf") else parsed.text
             frame = pl.scan_csv(text, has_header=False, schema=schema, empty_string_is_null=False).collect()
-            assert frame.height == taken.rows
+            assert frame.height == parsed.rows
             for number, fields in enumerate(frame.rows()):
-                rows.append((line + (number if taken.lines is None else int(taken.lines[number])), list(fields)))
-        bad += [(line + each.line, each.rule.name, each.text) for each in taken.bad]
-        blank += taken.blank
-        line += taken.newlines
-        rest = rest[taken.consumed :]
+                rows.append((line + (number if parsed.lines is None else int(parsed.lines[number])), list(fields)))
+        bad += [(line + each.line, each.rule.name, each.text) for each in parsed.malformed]
+        blank += parsed.blank
+        line += parsed.newlines
+        rest = rest[parsed.consumed :]
         if last and not rest:
             return rows, bad, blank
-        if not taken.consumed:
+        if not parsed.consumed:
             assert not last, "the last block is always done with"
             block *= 2
 
@@ -62,8 +63,8 @@ def test_what_is_found_is_what_a_scanner_finds_byte_by_byte_wherever_blocks_are_
     data: bytes, columns: int, block: int
 ) -> None:
     expected = scan(data, columns)
-    assert take_apart(data, columns, 1 << 20) == expected
-    assert take_apart(data, columns, block) == expected
+    assert parse(data, columns, 1 << 20) == expected
+    assert parse(data, columns, block) == expected
 
 
 @settings(max_examples=100, deadline=None)
@@ -73,7 +74,7 @@ def test_what_is_found_is_what_a_scanner_finds_byte_by_byte_wherever_blocks_are_
 def test_what_a_csv_writer_writes_is_read_as_it_was(rows: list[list[str]]) -> None:
     file = io.StringIO()
     csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(rows)
-    found, bad, _ = take_apart(file.getvalue().encode(), 3, 64)
+    found, bad, _ = parse(file.getvalue().encode(), 3, 64)
     assert [fields for _, fields in found] == rows
     assert bad == []
 
@@ -108,7 +109,7 @@ def test_f28_a_polluted_row_is_reported_with_its_line_and_costs_no_other(
     kind: str, before: int, after: int, block: int
 ) -> None:
     row, rule = POLLUTED[kind]
-    rows, bad, _ = take_apart(GOOD * before + row + GOOD * after, 3, block)
+    rows, bad, _ = parse(GOOD * before + row + GOOD * after, 3, block)
     assert [(line, rule_) for line, rule_, _ in bad] == [(before, rule)]
     assert bad[0][2] == row[:-1]
     shift = row.count(b"\n")
@@ -119,18 +120,18 @@ def test_f28_a_polluted_row_is_reported_with_its_line_and_costs_no_other(
 @pytest.mark.parametrize("kind", FINE)
 def test_f28_an_odd_but_sound_row_is_read_as_it_stands(kind: str, block: int) -> None:
     row, fields = FINE[kind]
-    rows, bad, _ = take_apart(GOOD + row + GOOD, 3, block)
+    rows, bad, _ = parse(GOOD + row + GOOD, 3, block)
     assert [found for _, found in rows] == [["1", "x", "y"], fields, ["1", "x", "y"]]
     assert bad == []
 
 
 def test_short_and_long_rows_that_add_up_are_both_noticed() -> None:
-    _, bad, _ = take_apart(b"1,2\n1,2,3,4\n", 3, 1 << 20)
+    _, bad, _ = parse(b"1,2\n1,2,3,4\n", 3, 1 << 20)
     assert [rule for _, rule, _ in bad] == ["row_too_short", "row_too_long"]
 
 
 def test_blank_lines_are_no_rows() -> None:
-    rows, bad, blank = take_apart(b"1,x,y\n\n\r\n2,x,y\n\n", 3, 1 << 20)
+    rows, bad, blank = parse(b"1,x,y\n\n\r\n2,x,y\n\n", 3, 1 << 20)
     assert [line for line, _ in rows] == [0, 3]
     assert (bad, blank) == ([], 3)
 
@@ -151,6 +152,6 @@ def test_blank_lines_are_no_rows() -> None:
 def test_text_is_utf8_or_not_however_long_it_is(
     text: bytes, is_: bool, short: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(structure, "_SHORT", short)
+    monkeypatch.setattr(utf8, "_SHORT", short)
     assert is_utf8(text) is is_
     assert is_utf8(np.frombuffer(text, np.uint8)) is is_

@@ -402,9 +402,10 @@ def test_small_groups_and_batches_come_together(tmp_path: Path, name: str) -> No
         with pa.OSFile(str(path), "wb") as file, new(file, table.schema) as writer:
             writer.write_table(table, max_chunksize=10)
     job = Run(tmp_path).make_job(input={"path": str(path)})
-    (piece,) = open_source(LocalFile.at(path), job.input, ("id", "a")).pieces(("id", "a"))
-    frame = piece.frame.collect()
-    assert (piece.rows, frame.height, frame.n_chunks()) == (1_000, 1_000, 1)
+    (task,) = open_source(LocalFile.at(path), job.input, ("id", "a")).blocks(("id", "a"))
+    block = task.parse()
+    frame = block.frame.collect()
+    assert (block.rows, frame.height, frame.n_chunks()) == (1_000, 1_000, 1)
     assert frame["id"].to_list() == table.column("id").to_pylist()
     assert frame["a"].to_list() == table.column("a").to_pylist()
 
@@ -413,7 +414,7 @@ def test_rows_of_long_texts_come_in_smaller_batches(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(tables, "PIECE_BYTES", 1 << 16)
     path = written(tmp_path / "in.parquet", pa.table({"id": [f"{number:01000}" for number in range(4_000)]}))
     source = parquet.open_parquet(LocalFile.at(path), Run(tmp_path).make_job().input)
-    rows = [piece.rows for piece in source.pieces(("id",))]
+    rows = [task.parse().rows for task in source.blocks(("id",))]
     assert sum(rows) == 4_000
     assert max(rows) < 80
 

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from converter.columns.utf8 import invalid_utf8, is_utf8
+
 Bytes = npt.NDArray[np.uint8]
 Lengths = npt.NDArray[np.int64]
 
@@ -25,13 +27,7 @@ _VALUES[np.frombuffer(b"abcdef", np.uint8)] = np.arange(10, 16)
 _WIDTHS = np.full(256, 3, np.uint8)
 _WIDTHS[np.frombuffer(_UNRESERVED, np.uint8)] = 1
 
-_NEVER = 4
-_FOLLOWING = np.zeros(256, np.uint8)
-_FOLLOWING[0xC0:] = _NEVER
-_FOLLOWING[0xC2:0xE0], _FOLLOWING[0xE0:0xF0], _FOLLOWING[0xF0:0xF5] = 1, 2, 3
-"""How many bytes follow a byte that begins a character; `_NEVER` for what is in no UTF-8."""
-_SECOND = ((0xE0, 0xA0, 0xBF), (0xED, 0x80, 0x9F), (0xF0, 0x90, 0xBF), (0xF4, 0x80, 0x8F))
-"""Bytes that not all can follow: the least and the greatest one."""
+_NEWLINE = 10
 
 
 def percent_encode(text: pl.Expr) -> pl.Expr:
@@ -88,31 +84,13 @@ def _decode(texts: pl.Series) -> pl.Series:
 
 
 def _are_utf8(text: Bytes, lengths: Lengths) -> npt.NDArray[np.bool_]:
-    """Say of each of some texts, one after the other and none empty, whether it is UTF-8 (RFC 3629)."""
-    try:
-        text.tobytes().decode()
-    except UnicodeDecodeError:
-        pass
-    else:
-        if not _continues(text[_starts(lengths)]).any():
-            return np.ones(len(lengths), bool)
-    # Between texts there is room for what is missing at the end of one.
-    text = np.insert(text, np.repeat(np.cumsum(lengths), 3), 0)
-    follow = _FOLLOWING.take(text)
-    wanted = np.zeros(len(text), bool)
-    for back in (1, 2, 3):
-        wanted[back:] |= (follow[:-back] >= back) & (follow[:-back] != _NEVER)
-    is_bad = (wanted != _continues(text)) | (follow == _NEVER)
-    for first, least, most in _SECOND:
-        is_bad[1:] |= (text[:-1] == first) & ((text[1:] < least) | (text[1:] > most))
-    good: npt.NDArray[np.bool_] = _sums(is_bad, lengths + 3) == 0
+    """Return which texts, one after the other and none empty, are UTF-8."""
+    ends = np.cumsum(lengths)
+    lines = np.insert(text, ends, _NEWLINE)
+    good = np.ones(len(lengths), bool)
+    if not is_utf8(lines):
+        good[np.searchsorted(ends + np.arange(len(ends)), invalid_utf8(lines))] = False
     return good
-
-
-def _continues(text: Bytes) -> npt.NDArray[np.bool_]:
-    """Say of each byte whether it goes on with a character of UTF-8."""
-    continues: npt.NDArray[np.bool_] = (text & 0xC0) == 0x80
-    return continues
 
 
 def _bytes_of(texts: pl.Series) -> tuple[Bytes, Lengths]:

@@ -230,7 +230,7 @@ class Conversion:
         """Add a block's counts to the ledger, and its rejects to their file."""
         self._ledger += converted.ledger
         label = self._plan.job.conceal_path(converted.origin.label)
-        self._rejects.add(label, converted.rows, converted.rejected, converted.bad)
+        self._rejects.add(label, converted.rows, converted.rejected, converted.malformed)
 
     def _progress(self, position: int, packers: Sequence[Packer]) -> Progress:
         return Progress(

@@ -38,8 +38,8 @@ from converter.report.matches import Collisions, Match, Tried
 from converter.rows.formatting import fold_case
 from converter.rows.pipeline import all_rows, collected, start
 from converter.rows.spill import Spill, hashes_of
-from converter.sources import Piece, Source, find_origins, open_source
-from converter.sources.delimited import DelimitedSource
+from converter.sources import Source, find_origins, open_source
+from converter.sources.base import Task, first_rows
 from converter.sources.origins.base import check_rereadable
 from converter.spec import rules
 from converter.spec.ids import FORMS, ID_TYPES, RECOGNIZED, TRIMMED
@@ -112,7 +112,7 @@ def without_header(options: Input | str) -> Input:
     origin = find_origins(options)[0]
     check_rereadable([origin], "its columns have to be counted first", "Copy it to a file first.")
     source = open_source(origin, options, ())
-    if not isinstance(source, DelimitedSource):
+    if not source.has_header:
         return options
     names = tuple(f"column_{number}" for number in range(1, len(source.names) + 1))
     return options.model_copy(update={"header": False, "columns": names})
@@ -134,11 +134,11 @@ class _Side(NamedTuple):
             text = pl.when(~text.is_in(list(self.options.null_values))).then(text)
         return null_if_empty(text).alias("id")
 
-    def pieces(self) -> Iterator[tuple[Source, Piece]]:
+    def tasks(self) -> Iterator[tuple[Source, Task]]:
         """Yield all files, piece by piece."""
         for source in self.sources:
-            for piece in source.pieces((self.column,)):
-                yield source, piece
+            for task in source.blocks((self.column,)):
+                yield source, task
             source.origin.check_unchanged()
 
 
@@ -171,8 +171,8 @@ def _read(side: _Side, spill: Spill, table: str, run: RunOptions) -> Iterator[Fi
                 bad[ids.path] += ids.bad
 
         try:
-            for source, piece in side.pieces():
-                under_way.append(pool.submit(_ids_of, piece, side.text(source)))
+            for source, task in side.tasks():
+                under_way.append(pool.submit(_ids_of, task, side.text(source)))
                 if len(under_way) > workers:
                     take()
             while under_way:
@@ -193,10 +193,10 @@ class _Ids(NamedTuple):
     bad: int
 
 
-def _ids_of(piece: Piece, text: pl.Expr) -> _Ids:
+def _ids_of(task: Task, text: pl.Expr) -> _Ids:
     """Return the IDs of a piece, without the rows that the engine cannot parse."""
-    ids, piece = all_rows(piece, lambda frame: frame.select(text))
-    return _Ids(piece.origin.label, _rarely_repeated(ids.drop_nulls()), len(piece.bad))
+    ids, block = all_rows(task.parse(), lambda frame: frame.select(text))
+    return _Ids(block.origin.label, _rarely_repeated(ids.drop_nulls()), len(block.malformed))
 
 
 def _rarely_repeated(ids: pl.DataFrame) -> pl.DataFrame:
@@ -231,8 +231,7 @@ def _check_header(side: _Side, sample: pl.Series, flag: str, column_flag: str) -
             f"There is no ID in the column that was read of '{path}'.",
             f"Name another one with {column_flag}, or say {flag} if the first row is no header.",
         )
-    is_text = isinstance(side.sources[0], DelimitedSource) and side.options.header
-    if is_text and not side.named and _looks_like_one_of(side.column, sample):
+    if side.sources[0].has_header and not side.named and _looks_like_one_of(side.column, sample):
         raise ColumnError(
             "E-MATCH-HEADER",
             f"The first row of '{path}' is taken for the names of columns, but looks like one with an ID.",
@@ -254,11 +253,10 @@ def _looks_like_one_of(name: str, sample: pl.Series) -> bool:
 
 def _first(side: _Side) -> pl.DataFrame:
     """Return the first IDs, as `id`: what candidates make of them shows whether bare numbers are IDs, as in `plan`."""
-    for source, piece in ((each, piece) for each in side.sources for piece in each.beginning().pieces((side.column,))):
-        if piece.rows:
-            with contextlib.suppress(ConverterError):  # it is raised again where the file is read
-                return collected(piece.origin, piece.frame.head(_SURVEYED).select(side.text(source)))
-            break
+    if first := first_rows(side.sources, (side.column,), _SURVEYED):
+        source, frame = first
+        with contextlib.suppress(ConverterError):  # it is raised again where the file is read
+            return collected(source.origin, frame.select(side.text(source)))
     return _NO_IDS
 
 

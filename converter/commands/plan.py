@@ -22,7 +22,7 @@ from converter.jobs.run_files import rejects_path, report_path
 from converter.parts.packer import Limits
 from converter.rows.pipeline import collected, start
 from converter.rows.records import Records
-from converter.rows.survey import first_rows, numbers_are_ids
+from converter.rows.survey import first_texts, numbers_are_ids
 from converter.sources import Origin, Source, find_origins, open_source
 from converter.sources.origins.base import check_rereadable
 from converter.spec.kinds import FileKind
@@ -100,9 +100,8 @@ class Plan(NamedTuple):
 
     def preview(self, rows: int = 5) -> pl.DataFrame:
         """Return the first rows as `Records.lines` gives them, without writing anything."""
-        for source, texts in first_rows(self.records, self.sources, rows):
-            return collected(source.origin, self.records.lines(texts))
-        return pl.DataFrame()
+        first = first_texts(self.records, self.sources, rows)
+        return collected(first[0].origin, self.records.lines(first[1])) if first else pl.DataFrame()
 
 
 def plan(job: Job, *, now: float | None = None) -> Plan:

@@ -98,10 +98,10 @@ class Lines:
     memory: Bytes
     ends: Places
     ends_room: Places
-    lines: Places
+    irregular: Places
     text: Bytes
     text_lines: Places
-    places: Places
+    positions: Places
     rows: int
     signals: int
     missing: int

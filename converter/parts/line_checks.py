@@ -15,6 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from converter.columns.privacy import personal_kind
+from converter.columns.utf8 import invalid_utf8, is_utf8
 from converter.parts.reader import InboundText
 from converter.spec.files import (
     BLANK,
@@ -172,8 +173,8 @@ class LineChecker:
         def numbers_of(positions: Positions) -> Positions:
             return lines.numbers[_distinct(np.searchsorted(lines.ends, positions))]
 
-        if not lines.text.isascii() and not _is_utf8(lines.text):
-            self._note(NOT_UTF8, numbers_of(_invalid_utf8(lines.array)))
+        if not lines.text.isascii() and not is_utf8(lines.text):
+            self._note(NOT_UTF8, numbers_of(invalid_utf8(lines.array)))
         if len(lines.controls) > len(lines.ends) + len(lines.tabs):
             self._note(NUL, numbers_of(lines.controls[lines.control == 0]))
             returns = lines.controls[lines.control == _RETURN]
@@ -307,31 +308,3 @@ def _texts_between(array: Bytes, starts: Positions, stops: Positions) -> pl.Seri
     text = array[np.arange(ends[-1]) + np.repeat(starts - ends + lengths, lengths)]
     text[ends - 1] = _NEWLINE
     return pl.Series([text[:-1].tobytes().decode(errors="replace")]).str.split("\n").explode()
-
-
-def _is_utf8(text: bytes) -> bool:
-    try:
-        pl.Series([text], dtype=pl.Binary).cast(pl.String)  # several times as fast as Python's own decoding
-    except pl.exceptions.ComputeError:
-        return False
-    return True
-
-
-def _invalid_utf8(text: Bytes) -> Positions:
-    """Return positions that are not UTF-8, at least one in each line that is not.
-
-    The well-formed byte sequences are those of table 3-7 of the Unicode standard. A sequence that the end of a line
-    cuts off does not affect the next line.
-    """
-    inside = text != _NEWLINE
-    high, two, three, four = (text >= least for least in (0x80, 0xC0, 0xE0, 0xF0))
-    expected = np.zeros(len(text), np.bool_)
-    expected[1:] |= two[:-1]
-    expected[2:] |= three[:-2] & inside[1:-1]
-    expected[3:] |= four[:-3] & inside[1:-2] & inside[2:-1]
-    after = np.append(text[1:], np.uint8(_NEWLINE))
-    wrong = expected != (high & ~two)
-    wrong |= (two & (text < 0xC2)) | (text >= 0xF5)
-    for byte, least, most in ((0xE0, 0xA0, 0xBF), (0xED, 0x80, 0x9F), (0xF0, 0x90, 0xBF), (0xF4, 0x80, 0x8F)):
-        wrong |= (text == byte) & ((after < least) | (after > most))
-    return np.flatnonzero(wrong)

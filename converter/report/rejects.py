@@ -18,7 +18,7 @@ from isal import isal_zlib
 from converter.columns.privacy import mask
 from converter.delivery.atomic import make_folder
 from converter.delivery.publication import ArtifactFile
-from converter.sources.base import BadRow, RowNumbers
+from converter.sources.base import MalformedRow, RowNumbers
 from converter.spec.rules import Rule
 
 _MOST_WAITING = 16  # stretches
@@ -33,7 +33,7 @@ class _RejectedRows:
     file: str
     rows: RowNumbers
     rejected: pl.DataFrame
-    bad: Sequence[BadRow]
+    bad: Sequence[MalformedRow]
 
 
 class RejectsFile(ArtifactFile):
@@ -57,7 +57,7 @@ class RejectsFile(ArtifactFile):
         except OSError as error:
             raise self._error(error) from error
 
-    def add(self, file: str, rows: RowNumbers, rejected: pl.DataFrame, bad: Sequence[BadRow]) -> None:
+    def add(self, file: str, rows: RowNumbers, rejected: pl.DataFrame, bad: Sequence[MalformedRow]) -> None:
         """Write rejected rows of a stretch of a file, in the order of the file.
 
         `rows` are the numbers of those in `rejected`, which has `reason` and the columns as text; `bad` are those that

@@ -19,8 +19,8 @@ from converter.kernel.calls import SLACK, Form, LinePart, Lines, Loops
 from converter.ledger import Ledger
 from converter.rows.records import Records
 from converter.rows.signals import constant_value, is_scanned
-from converter.sources import lost
-from converter.sources.delimited import Block, DelimitedSource
+from converter.sources import Origin, rows_lost
+from converter.sources.base import WholeRows
 from converter.spec import rules
 
 _HYPHEN = b"-"
@@ -37,14 +37,14 @@ class FastPath:
         id_column = self._texts.index("id0") if self._texts else columns.index(records.job.ids[0].column)
         self._form = _form(records, columns, id_column)
 
-    def of_block(self, source: DelimitedSource, block: Block) -> Lines | None:
-        """Format a block of delimited text; nothing where it is not UTF-8."""
-        if not self._loops.is_utf8(block.memory, block.size):
+    def of_text(self, origin: Origin, text: WholeRows) -> Lines | None:
+        """Format rows of delimited text of an origin; `None` where it is not UTF-8."""
+        if not self._loops.is_utf8(text.memory, text.size):
             return None
-        separator = ord(source.separator)
-        made = self._loops.delimited_lines(block.memory, block.size, block.rows, separator, self._columns, self._form)
-        if made.rows != block.rows:
-            raise lost(source.origin, block.rows, made.rows)
+        separator = ord(text.separator)
+        made = self._loops.delimited_lines(text.memory, text.size, text.rows, separator, self._columns, self._form)
+        if made.rows != text.rows:
+            raise rows_lost(origin, text.rows, made.rows)
         return made
 
     def of_frame(self, frame: pl.DataFrame) -> Lines:

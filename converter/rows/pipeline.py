@@ -33,9 +33,8 @@ from converter.ledger import Ledger
 from converter.rows.counters import tally_changed_ids
 from converter.rows.fast_path import FastPath, counts_of
 from converter.rows.records import Records
-from converter.sources import BadRow, Origin, Piece, RowNumbers, Source, damaged, lost
-from converter.sources.base import PANICS, engine_failed
-from converter.sources.delimited import Block, DelimitedSource
+from converter.sources import Block, MalformedRow, Origin, RowNumbers, Source, damaged, rows_lost
+from converter.sources.base import PANICS, Task, WholeRows, engine_failed
 from converter.sources.origins.base import total_size
 
 _MOST_WORKERS = 8
@@ -50,7 +49,7 @@ class Converted(NamedTuple):
     """A stretch of the input, converted.
 
     `texts` is the text of the lines written, for each set of files. `rejected` are the rows that break a rule, as
-    `Records.lines` gives them, and `rows` their numbers in the file; `bad` are the rows that could not be taken apart.
+    `Records.lines` gives them, and `rows` their numbers in the file; `malformed` are the rows that cannot be parsed.
     `position` is how far the file is read, in bytes. `accepted` is what `Records.accepted` gives of the rows written,
     where stages see them.
     """
@@ -59,7 +58,7 @@ class Converted(NamedTuple):
     texts: Sequence[Sequence[Text]]
     rejected: pl.DataFrame
     rows: RowNumbers
-    bad: Sequence[BadRow]
+    malformed: Sequence[MalformedRow]
     ledger: Ledger
     position: int
     accepted: pl.DataFrame
@@ -73,8 +72,8 @@ def convert_all(records: Records, sources: Sequence[Source], threads: int) -> Ge
     """
     # One more than there are threads, so that the engine has work while a result is taken.
     workers = min(threads, _MOST_WORKERS) + 1
-    # Frames of tables take more memory than blocks of text: fewer of them wait.
-    ahead = workers + 1 if all(isinstance(source, DelimitedSource) for source in sources) else workers
+    # Frames of tables take more memory than blocks of text: fewer of them are held.
+    ahead = workers + 1 if all(source.tasks_are_small for source in sources) else workers
     size = total_size(source.origin for source in sources)
     loops = kernel.load(kernel.WORTH_BYTES if size is None else size)
     with ThreadPoolExecutor(workers, thread_name_prefix="convert") as pool:
@@ -82,7 +81,7 @@ def convert_all(records: Records, sources: Sequence[Source], threads: int) -> Ge
             converters = (_Converter(records, source, loops) for source in sources)
             tasks = ((converter, task) for converter in converters for task in converter.tasks(pool))
             for converter, group in _grouped(_in_order(tasks, ahead)):
-                yield from [group] if isinstance(group, Converted) else converter.judged(group)
+                yield from [group] if isinstance(group, Converted) else converter.judge(group)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -122,19 +121,28 @@ def _grouped(results: Iterator[_Result]) -> Iterator[tuple[_Converter, Converted
 
 
 class _Formatted(NamedTuple):
-    """A block of which the loops have made lines; the odd rows among them, text in `made`, are still to be judged.
+    """A block of text of which the loops have made lines; the irregular rows, in `made`, are still to be judged."""
 
-    `first` is its first physical line, `position` how far the file is read.
+    fast_path: FastPath
+    made: Lines
+    text: WholeRows
+
+
+class _Judged(NamedTuple):
+    """Irregular rows of a block, after the query of `records`.
+
+    `indices` are the indices of the rows of `frame` among all irregular rows, and `rows` the row numbers of these in
+    the input.
     """
 
-    compiled: FastPath
-    made: Lines
-    first: int
-    position: int
+    frame: pl.DataFrame
+    indices: RowNumbers
+    rows: RowNumbers
+    malformed: Sequence[MalformedRow]
 
 
 class _Converter:
-    """Converts a file."""
+    """Converts an input."""
 
     def __init__(self, records: Records, source: Source, loops: Loops | None) -> None:
         self._records = records
@@ -142,47 +150,44 @@ class _Converter:
         self._loops = loops = loops if records.compiled else None
         self._of_frames = FastPath(records, loops) if loops else None
 
-    def tasks(self, pool: ThreadPoolExecutor) -> Iterator[Future[Converted | _Formatted]]:
-        """Yield the conversions of stretches of the file, in order."""
-        source, loops = self._source, self._loops
-        # Texts that stand for a missing value are frames' to know, and so is how an ID is changed but in its case.
-        by_bytes = self._records.by_bytes and not self._records.job.input.null_values
-        if loops and by_bytes and isinstance(source, DelimitedSource):
-            compiled = FastPath(self._records, loops, source.names)
-            for each in source.blocks(loops):
-                if isinstance(each, Block):
-                    yield pool.submit(self._block, compiled, source, each)
-                else:
-                    yield pool.submit(self._piece, each)
-        else:
-            for piece in source.pieces(self._records.columns):
-                yield pool.submit(self._piece, piece)
+    @functools.cached_property
+    def _of_text(self) -> FastPath:
+        assert self._loops is not None  # noqa: S101 - for the type checker: without loops no task has text
+        return FastPath(self._records, self._loops, self._source.names)
 
-    def _block(self, compiled: FastPath, source: DelimitedSource, block: Block) -> Converted | _Formatted:
-        """Convert a block by the loops, but for its odd rows; all of it as a frame where it is not UTF-8."""
-        made = compiled.of_block(source, block)
-        if made is None:
-            text = block.memory[: block.size].data
-            return self._piece(source.take_apart(text, first=block.first, position=block.position))
-        formatted = _Formatted(compiled, made, block.first, block.position)
-        if 0 < len(made.lines) < _FEW:
-            return formatted  # they had better be judged with others
-        (converted,) = self.judged([formatted])
+    def tasks(self, pool: ThreadPoolExecutor) -> Iterator[Future[Converted | _Formatted]]:
+        """Yield the conversions of the blocks of the input, in order."""
+        # Only frames know texts that mean a missing value, and changes of an ID other than its case.
+        by_bytes = self._records.by_bytes and not self._records.job.input.null_values
+        for task in self._source.blocks(self._records.columns, self._loops if by_bytes else None):
+            yield pool.submit(self._convert, task)
+
+    def _convert(self, task: Task) -> Converted | _Formatted:
+        """Convert a block: its text by the loops, except for irregular rows; as a frame where that is not possible."""
+        made = self._of_text.of_text(self._source.origin, task.text) if task.text else None
+        if made is None or task.text is None:
+            return self._block(task.parse())
+        # Its memory is released: only the place of the block and the parser of its irregular rows are needed.
+        formatted = _Formatted(self._of_text, made, task.text._replace(memory=made.text))
+        if 0 < len(made.irregular) < _FEW:
+            return formatted  # to be judged together with others
+        (converted,) = self.judge([formatted])
         return converted
 
-    def _piece(self, piece: Piece) -> Converted:
-        """Convert a piece, without the rows of it that the engine cannot parse."""
-        frame, piece = all_rows(piece, self._texts if self._of_frames else self._lines)
+    def _block(self, block: Block) -> Converted:
+        """Convert a block, without its rows that Polars cannot parse."""
+        frame, block = all_rows(block, self._texts if self._of_frames else self._lines)
         if self._of_frames:
-            return self._formatted(self._of_frames, frame, piece)
+            return self._format(self._of_frames, frame, block)
         rejected = np.flatnonzero(frame.select(self._records.rejects).to_series().to_numpy())
         accepted = pl.DataFrame()
         if self._records.for_stages:
-            rows = piece.locate(np.flatnonzero(frame["reason"].is_null().to_numpy()))
+            rows = block.locate(np.flatnonzero(frame["reason"].is_null().to_numpy()))
             accepted = self._records.accepted(frame).with_columns(row=pl.Series(rows, dtype=pl.Int64))
         lines = [texts_of(each) for each in self._records.by_set(frame)]
-        ledger = Ledger(read=piece.rows + len(piece.bad))
-        return self._converted(lines, frame, piece.locate(rejected), piece.bad, ledger, piece.position, accepted)
+        ledger = Ledger(read=block.rows + len(block.malformed))
+        judged = _Judged(frame, rejected, block.locate(rejected), block.malformed)
+        return self._converted(lines, judged, ledger, block.position, accepted)
 
     def _texts(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         source = self._source
@@ -191,125 +196,111 @@ class _Converter:
     def _lines(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         return self._records.lines(self._texts(frame))
 
-    def _formatted(self, compiled: FastPath, frame: pl.DataFrame, piece: Piece) -> Converted:
-        """Convert what was collected of a piece by the loops, but for its odd rows."""
-        made = compiled.of_frame(frame)
-        odd = frame[made.lines]
+    def _format(self, fast_path: FastPath, frame: pl.DataFrame, block: Block) -> Converted:
+        """Format the collected frame of a block by the loops, except for irregular rows."""
+        made = fast_path.of_frame(frame)
+        irregular = frame[made.irregular]
         ledger = counts_of(made) + tally_changed_ids(frame)
         del frame  # it is large
-        judged = self._judged(odd.rechunk().lazy(), odd.height) if odd.height else pl.DataFrame()
-        ledger.ids_changed -= tally_changed_ids(odd).ids_changed  # they are counted where they are judged
-        ledger.read = piece.rows + len(piece.bad)
-        places, lines = np.arange(odd.height), piece.locate(made.lines)
-        return self._merged(compiled, made, judged, places, lines, piece.bad, ledger, piece.position)
+        judged = self._judge(irregular.rechunk().lazy(), irregular.height) if irregular.height else pl.DataFrame()
+        ledger.ids_changed -= tally_changed_ids(irregular).ids_changed  # they are counted where they are judged
+        ledger.read = block.rows + len(block.malformed)
+        rows = block.locate(made.irregular)
+        return self._merge(
+            fast_path, made, _Judged(judged, np.arange(irregular.height), rows, block.malformed), ledger, block.position
+        )
 
-    def judged(self, group: list[_Formatted]) -> Iterator[Converted]:
-        """Judge the odd rows of some blocks at once: to plan a query takes longer than to judge a few rows.
+    def judge(self, group: list[_Formatted]) -> Iterator[Converted]:
+        """Judge the irregular rows of some blocks together: to plan a query takes longer than to judge a few rows.
 
-        The blocks are taken out of `group`, since each holds much memory.
+        The blocks are removed from `group`, since each holds much memory.
         """
-        edges = np.cumsum([0, *(len(each.made.lines) for each in group)])
-        judged, places, bad = self._irregular(group, int(edges[-1])) if edges[-1] else (pl.DataFrame(), edges[:0], [])
+        edges = np.cumsum([0, *(len(each.made.irregular) for each in group)])
+        all_judged = self._irregular(group, int(edges[-1]))
         for start, end in itertools.pairwise(edges.tolist()):
             each = group.pop(0)
-            first, last = np.searchsorted(places, [start, end]).tolist()
-            rows = places[first:last] - start
-            lines = each.made.lines + each.first
-            own = [row._replace(row=int(lines[place - start])) for place, row in bad if start <= place < end]
+            first, last = np.searchsorted(all_judged.indices, [start, end]).tolist()
+            rows = each.made.irregular + each.text.first
+            malformed = [
+                row._replace(row=int(rows[row.row - start])) for row in all_judged.malformed if start <= row.row < end
+            ]
+            judged = _Judged(
+                all_judged.frame.slice(first, last - first), all_judged.indices[first:last] - start, rows, malformed
+            )
             ledger = counts_of(each.made)
-            blank = end - start - len(rows) - len(own)
+            blank = end - start - (last - first) - len(malformed)
             ledger.read = each.made.rows - blank
-            frame = judged.slice(first, last - first)
-            yield self._merged(each.compiled, each.made, frame, rows, lines, own, ledger, each.position)
+            yield self._merge(each.fast_path, each.made, judged, ledger, each.text.position)
 
-    def _irregular(
-        self, group: Sequence[_Formatted], count: int
-    ) -> tuple[pl.DataFrame, RowNumbers, list[tuple[int, BadRow]]]:
-        """Judge the odd rows of all blocks, so many.
-
-        Return what was judged and which of the odd rows these are, and those that could not be taken apart, with
-        their places among all.
-        """
-        source = self._source
-        assert isinstance(source, DelimitedSource)  # noqa: S101 - for the type checker: others have no blocks
+    def _irregular(self, group: Sequence[_Formatted], count: int) -> _Judged:
+        """Judge the `count` irregular rows of all blocks; the numbers of malformed ones are their indices among all."""
+        if not count:
+            return _Judged(pl.DataFrame(), np.zeros(0, np.int64), np.zeros(0, np.int64), [])
         texts = [each.made.text for each in group]
         newlines = np.cumsum([0, *(np.count_nonzero(text == ord("\n")) for text in texts[:-1])])
         lines = np.concatenate([each.made.text_lines + start for each, start in zip(group, newlines, strict=True)])
-        odd = source.take_apart(np.concatenate(texts).data, first=0, position=0)
-        if odd.rows + len(odd.bad) + odd.blank != count:
-            raise lost(source.origin, count, odd.rows + len(odd.bad) + odd.blank)
-        judged = self._judged(self._texts(odd.frame), odd.rows)
-        bad = [(int(np.searchsorted(lines, row.row)), row) for row in odd.bad]
-        return judged, np.searchsorted(lines, odd.locate(np.arange(odd.rows))), bad
+        block = group[0].text.parse(np.concatenate(texts).data)
+        if block.rows + len(block.malformed) + block.blank != count:
+            raise rows_lost(block.origin, count, block.rows + len(block.malformed) + block.blank)
+        judged = self._judge(self._texts(block.frame), block.rows)
+        malformed = [row._replace(row=int(np.searchsorted(lines, row.row))) for row in block.malformed]
+        return _Judged(judged, np.searchsorted(lines, block.locate(np.arange(block.rows))), lines, malformed)
 
-    def _judged(self, texts: pl.LazyFrame, rows: int) -> pl.DataFrame:
-        """Judge rows, so many, by the query."""
+    def _judge(self, texts: pl.LazyFrame, rows: int) -> pl.DataFrame:
+        """Judge as many rows by the query."""
         judged = collected(self._source.origin, self._records.lines(texts), rows)
         if judged.height != rows:
-            raise lost(self._source.origin, rows, judged.height)
+            raise rows_lost(self._source.origin, rows, judged.height)
         return judged
 
-    def _merged(
-        self,
-        compiled: FastPath,
-        made: Lines,
-        judged: pl.DataFrame,
-        odd: RowNumbers,
-        lines: RowNumbers,
-        bad: Sequence[BadRow],
-        ledger: Ledger,
-        position: int,
-    ) -> Converted:
-        """Put the lines of odd rows, as they were judged, among the others.
-
-        `odd` are the places of the judged rows among the odd ones, and `lines` where all of these are in the file.
-        """
-        if not judged.height:
-            return self._converted([compiled.text_of(made, [], odd)], judged, lines[:0], bad, ledger, position)
-        is_rejected = judged.select(self._records.rejects).to_series().to_numpy()
-        is_written = judged["reason"].is_null().to_numpy()
-        others = texts_of(judged["line"].drop_nulls())
-        texts = compiled.text_of(made, others, made.places[odd[is_written]])
-        return self._converted([texts], judged, lines[odd[is_rejected]], bad, ledger, position)
+    def _merge(self, fast_path: FastPath, made: Lines, judged: _Judged, ledger: Ledger, position: int) -> Converted:
+        """Insert the lines of irregular rows among the others."""
+        if not judged.frame.height:
+            texts = fast_path.text_of(made, [], judged.indices)
+            return self._converted([texts], judged._replace(rows=judged.rows[:0]), ledger, position)
+        is_rejected = judged.frame.select(self._records.rejects).to_series().to_numpy()
+        is_written = judged.frame["reason"].is_null().to_numpy()
+        others = texts_of(judged.frame["line"].drop_nulls())
+        texts = fast_path.text_of(made, others, made.positions[judged.indices[is_written]])
+        rejected = judged._replace(rows=judged.rows[judged.indices[is_rejected]])
+        return self._converted([texts], rejected, ledger, position)
 
     def _converted(
         self,
         texts: Sequence[Sequence[Text]],
-        judged: pl.DataFrame,
-        rows: RowNumbers,
-        bad: Sequence[BadRow],
+        judged: _Judged,
         ledger: Ledger,
         position: int,
         accepted: pl.DataFrame = _NOTHING,
     ) -> Converted:
-        """Put together what became of rows: their lines, those judged, whose rejected ones are `rows`, and `bad`."""
-        if judged.height:
-            ledger += self._records.tally(judged)
-            judged = judged.filter(self._records.rejects).rechunk()
+        """Return the result of a block: its lines, and what was judged, of which `rows` are the rejected rows."""
+        frame, rows, malformed = judged.frame, judged.rows, judged.malformed
+        if frame.height:
+            ledger += self._records.tally(frame)
+            frame = frame.filter(self._records.rejects).rechunk()
         ledger.written = ledger.lines = sum(len(text.ends) for each in texts for text in each)
-        for row in bad:
+        for row in malformed:
             ledger.rejected[row.rule.name] += 1
-        return Converted(self._source.origin, texts, judged, rows, bad, ledger, position, accepted)
+        return Converted(self._source.origin, texts, frame, rows, malformed, ledger, position, accepted)
 
 
-def all_rows(piece: Piece, query: Callable[[pl.LazyFrame], pl.LazyFrame]) -> tuple[pl.DataFrame, Piece]:
-    """Run a query that gives each row of a piece; where the engine cannot parse it, without the rows it cannot parse.
+def all_rows(block: Block, query: Callable[[pl.LazyFrame], pl.LazyFrame]) -> tuple[pl.DataFrame, Block]:
+    """Run a query that gives each row of a block; where Polars cannot parse the block, without the rows in question.
 
-    Returns what came out, and the piece whose rows these are. Raises `InputError`, and `LedgerError` where rows are
-    lost.
+    Returns the result, and the block whose rows these are. Raises `InputError`, and `LedgerError` where rows are lost.
     """
     while True:
         try:
-            frame = collected(piece.origin, query(piece.frame))
+            frame = collected(block.origin, query(block.frame))
         except (InputError, EngineError):
-            if piece.mend is None:
+            if block.without_unparsable is None:
                 raise
         else:
-            if frame.height == piece.rows:
-                return frame, piece
-            if piece.mend is None:
-                raise lost(piece.origin, piece.rows, frame.height)
-        piece = piece.mend()
+            if frame.height == block.rows:
+                return frame, block
+            if block.without_unparsable is None:
+                raise rows_lost(block.origin, block.rows, frame.height)
+        block = block.without_unparsable()
 
 
 def collected(origin: Origin, query: pl.LazyFrame, rows: int = sys.maxsize) -> pl.DataFrame:

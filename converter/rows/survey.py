@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import polars as pl
 
@@ -11,21 +11,18 @@ from converter.errors import ConverterError
 from converter.rows.pipeline import collected
 from converter.rows.records import Records
 from converter.sources import Source
+from converter.sources.base import first_rows
 
 _SURVEYED = 1_000  # rows
 
 
-def first_rows(records: Records, sources: Sequence[Source], rows: int) -> Iterator[tuple[Source, pl.LazyFrame]]:
-    """Yield the first rows of the input as `Records.texts` gives them, with their source; nothing where it is empty."""
-    for source in sources:
-        for piece in source.beginning().pieces(records.columns):
-            if piece.rows:
-                head = piece.frame.head(rows)
-                yield (
-                    source,
-                    records.texts(head, source.schema, json_lists=source.json_lists, nullable=source.nullable),
-                )
-                return
+def first_texts(records: Records, sources: Sequence[Source], rows: int) -> tuple[Source, pl.LazyFrame] | None:
+    """Return the first rows of the input as `Records.texts` gives them, with their source; `None` where it is empty."""
+    first = first_rows(sources, records.columns, rows)
+    if first is None:
+        return None
+    source, frame = first
+    return source, records.texts(frame, source.schema, json_lists=source.json_lists, nullable=source.nullable)
 
 
 def numbers_are_ids(records: Records, sources: Sequence[Source]) -> bool:
@@ -35,10 +32,12 @@ def numbers_are_ids(records: Records, sources: Sequence[Source]) -> bool:
     error is reported when the input is converted.
     """
     free = [position for position, type_ in enumerate(records.id_types) if not type_.groups]
-    for source, texts in first_rows(records, sources, _SURVEYED) if free else ():
-        try:
-            rows = collected(source.origin, records.with_ids(texts))
-        except ConverterError:
-            return False
-        return all(privacy.numbers_are_ids(rows[f"id{position}"]) for position in free)
-    return False
+    first = first_texts(records, sources, _SURVEYED) if free else None
+    if first is None:
+        return False
+    source, texts = first
+    try:
+        rows = collected(source.origin, records.with_ids(texts))
+    except ConverterError:
+        return False
+    return all(privacy.numbers_are_ids(rows[f"id{position}"]) for position in free)

@@ -6,6 +6,7 @@ with a class that keeps the protocol `Source`, and add it here.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable
 from functools import partial
 from pathlib import PurePath
@@ -13,7 +14,7 @@ from typing import NamedTuple
 
 from converter.errors import ColumnError, InputError, nearest, redact
 from converter.jobs.sections.table import Format, Input
-from converter.sources.base import BadRow, Piece, RowNumbers, Source, damaged, lost
+from converter.sources.base import Block, MalformedRow, RowNumbers, Source, damaged, rows_lost
 from converter.sources.delimited import DelimitedSource
 from converter.sources.ndjson import NdjsonSource
 from converter.sources.origins import expand
@@ -21,15 +22,15 @@ from converter.sources.origins.base import Origin, check_rereadable
 
 __all__ = [
     "FORMATS",
-    "BadRow",
+    "Block",
+    "MalformedRow",
     "Origin",
-    "Piece",
     "RowNumbers",
     "Source",
     "damaged",
     "find_origins",
-    "lost",
     "open_source",
+    "rows_lost",
 ]
 
 
@@ -113,10 +114,11 @@ def open_source(origin: Origin, options: Input, columns: tuple[str, ...]) -> Sou
             f"The input '{origin.label}' has no column '{missing[0]}'{nearest(missing[0], known) or '.'}",
             f"Its columns are {names}.",
         )
-    if repeated := source.repeated & set(columns):
+    counts = Counter(source.names)
+    if repeated := [name for name in columns if counts[name] > 1]:
         raise ColumnError(
             "E-COLUMN-REPEATED",
-            f"The input '{origin.label}' has more than one column '{min(repeated)}'.",
+            f"The input '{origin.label}' has more than one column '{repeated[0]}'.",
             "Give them different names.",
         )
     return source

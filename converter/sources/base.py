@@ -1,8 +1,8 @@
-"""What every source has in common: files, pieces of them as lazy frames, and rows that cannot be taken apart."""
+"""What all formats have in common: blocks of rows as lazy frames, the tasks that give them, and their errors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from converter.errors import EngineError, InputError, LedgerError
+from converter.kernel.calls import Bytes, Loops
 from converter.sources.origins.base import Origin
 from converter.spec.rules import Rule
 
@@ -17,12 +18,12 @@ RowNumbers = npt.NDArray[np.int64]
 PANICS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 """What Polars raises; a panic is not even an `Exception`."""
 
-LOOK_BYTES = 1 << 17
-"""What is read of a text for a look at its first rows: some thousand of them."""
+FIRST_BYTES = 1 << 17
+"""How much of a text is read for its first rows: some thousand of them."""
 
 
-class BadRow(NamedTuple):
-    """A row that cannot be taken apart: its physical line, the rule, its length in bytes and its text."""
+class MalformedRow(NamedTuple):
+    """A row that cannot be parsed: its physical line, the rule that it breaks, its length in bytes and its text."""
 
     row: int
     rule: Rule
@@ -30,14 +31,14 @@ class BadRow(NamedTuple):
     text: bytes
 
 
-class Piece(NamedTuple):
-    """A stretch of a file as a lazy frame, with what is known of it without the engine.
+class Block(NamedTuple):
+    """Rows of an input as a lazy frame, with what is known of them without Polars.
 
-    `rows` is how many rows `frame` must give, counted in the file itself; `bad` are the rows beside them that
-    could not be taken apart. `locate` maps places in `frame`, counted from 0, to rows as reports name them:
-    the physical line for text formats, the row for others, both counted from 1. `position` is how many bytes of
-    the file are read once the piece is. `mend`, where there is one, gives the piece without the rows that the engine
-    cannot parse, once it could not.
+    `rows` is how many rows `frame` must have, counted in the input itself; `malformed` are the rows beside them that
+    cannot be parsed, and `blank` is the number of blank lines. `locate` maps indices of rows in `frame`, from 0, to
+    row numbers as reports have them: the physical line of text formats, the row of others, both from 1. `position` is
+    how many bytes of the input are read with the block. `without_unparsable`, where it is set, returns the block
+    without the rows that Polars cannot parse; it is called after Polars failed.
     """
 
     origin: Origin
@@ -45,27 +46,59 @@ class Piece(NamedTuple):
     rows: int
     locate: Callable[[RowNumbers], RowNumbers]
     position: int
-    bad: tuple[BadRow, ...] = ()
+    malformed: tuple[MalformedRow, ...] = ()
     blank: int = 0
-    mend: Callable[[], Piece] | None = None
+    without_unparsable: Callable[[], Block] | None = None
+
+
+class WholeRows(NamedTuple):
+    """Rows of regular delimited text, as the compiled loops find them (`Loops.whole_rows`), not parsed yet.
+
+    `memory` holds the `size` bytes of text and `kernel.layout.SLACK` more; there are `rows` rows in it, blank lines
+    among them. `first` is the physical line of the first row, from 1, and `position` how many bytes of the input are
+    read. `parse` parses some rows of such text; its block counts lines from 0.
+    """
+
+    memory: Bytes
+    size: int
+    rows: int
+    first: int
+    position: int
+    separator: str
+    parse: Callable[[memoryview], Block]
+
+
+class Task(NamedTuple):
+    """What turns a part of an input into a block, in a worker. Tasks do not depend on each other.
+
+    `text` is set where the part is regular text that the compiled loops can format without parsing it.
+    """
+
+    parse: Callable[[], Block]
+    text: WholeRows | None = None
 
 
 class Source(Protocol):
-    """One file of some format.
+    """One input of some format.
 
-    `schema` names its columns and their types. `pieces` reads it once, from the start; it never collects.
-    Both raise `InputError` where the file is damaged.
+    Opening it and `blocks` raise `InputError` where it is damaged.
     """
 
     origin: Origin
+    has_header: bool
+    """Whether the names are the first row of a text, and might be a row with values."""
     json_lists: bool
     """Whether a list stands in a column as the text of a JSON list."""
     nullable: bool
     """Whether a value may be null: in delimited text a missing one is empty."""
+    exact_rows: bool
+    """Whether rows are counted apart from Polars, so that a row that it loses is noticed."""
+    tasks_are_small: bool
+    """Whether tasks hold little memory while they wait for a worker: frames take more than text."""
 
     @property
-    def repeated(self) -> set[str]:
-        """Names that stand for more than one column."""
+    def names(self) -> Sequence[str]:
+        """The names of all columns, in order; a name may be there more than once."""
         ...
 
     @property
@@ -74,16 +107,32 @@ class Source(Protocol):
         ...
 
     def beginning(self) -> Source:
-        """Return a source of the same file for a look at its first rows, which need not read much."""
+        """Return a source of the same input that reads little at once, for the first rows."""
         ...
 
-    def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
-        """Yield the file in order; each frame has at least `columns`."""
+    def blocks(self, columns: Sequence[str], loops: Loops | None = None) -> Iterator[Task]:
+        """Yield tasks for the whole input, in order; their frames have at least `columns`.
+
+        With `loops`, tasks have a `text` where the format is delimited text and its rows are regular.
+        """
         ...
+
+
+def first_rows(sources: Sequence[Source], columns: Sequence[str], rows: int) -> tuple[Source, pl.LazyFrame] | None:
+    """Return the first rows of the first source that has any, up to `rows`, and that source.
+
+    The frame has at least `columns`. `None` if there are no rows. Raises `InputError` where a source is damaged.
+    """
+    for source in sources:
+        for task in source.beginning().blocks(columns):
+            block = task.parse()
+            if block.rows:
+                return source, block.frame.head(rows)
+    return None
 
 
 def damaged(origin: Origin, error: BaseException) -> InputError:
-    """Say that a file cannot be read; what the library said is left out, since it may quote the data."""
+    """Return the error that an input is damaged. The library's message is left out, since it may quote the data."""
     return InputError(
         "E-INPUT-DAMAGED",
         f"The input '{origin.label}' is damaged or not of its format ({type(error).__name__}).",
@@ -92,7 +141,7 @@ def damaged(origin: Origin, error: BaseException) -> InputError:
 
 
 def engine_failed(origin: Origin, error: BaseException) -> EngineError:
-    """Say that the engine failed at rows of a file that is not damaged; what it said may quote the data."""
+    """Return the error that Polars failed though the input is fine. Its message may quote the data, and is left out."""
     return EngineError(
         "E-ENGINE",
         f"Polars failed at rows of '{origin.label}' ({type(error).__name__}).",
@@ -100,10 +149,10 @@ def engine_failed(origin: Origin, error: BaseException) -> EngineError:
     )
 
 
-def lost(origin: Origin, found: int, came: int) -> LedgerError:
-    """Return the error that rows found in the file did not come through."""
+def rows_lost(origin: Origin, expected: int, actual: int) -> LedgerError:
+    """Return the error that a block of an input should have `expected` rows but has `actual` ones."""
     return LedgerError(
         "E-LEDGER",
-        f"The input '{origin.label}' has {found:,} rows in a stretch of which {came:,} came through.",
+        f"A block of the input '{origin.label}' has {expected:,} rows, but {actual:,} were converted.",
         "Nothing was published; please report this as a bug.",
     )

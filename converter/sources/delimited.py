@@ -7,27 +7,25 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple, Self
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple, Self
 
 import polars as pl
 
 from converter.columns.pool import Pool
 from converter.errors import InputError
 from converter.jobs.sections.table import Input
+from converter.kernel.calls import Loops
 from converter.kernel.layout import SLACK
-from converter.sources.base import LOOK_BYTES, BadRow, Piece, RowNumbers
+from converter.sources.base import FIRST_BYTES, Block, MalformedRow, RowNumbers, Task, WholeRows
 from converter.sources.origins.base import Origin
 from converter.sources.streams import TextStream
-from converter.sources.structure import Bad, Bytes, Row, Structure
-from converter.sources.structure import Rows as Taken
+from converter.sources.structure import Bytes, Malformed, ParsedRow, ParsedRows, Structure
 from converter.spec.rules import ROW_MISQUOTED
 
-if TYPE_CHECKING:
-    from converter.kernel.calls import Loops
-
 _BLOCK = 12 << 20  # for the loops, measured: smaller ones take longer, larger ones more memory
-_PIECE_BYTES = 4 << 20  # for the engine, likewise: frames of short rows take many times the memory of their text
+_PARSED_BYTES = 4 << 20  # for Polars, likewise: frames of short rows take many times the memory of their text
 _HEAD = 1 << 16  # what is read of a file to see its header, at first
 _LONGEST_ROW = 16 << 20
 _LONGEST_HEAD = 1 << 20  # at least, however small the blocks are
@@ -35,21 +33,7 @@ _GUESSED = ",;\t|"
 _BOM = b"\xef\xbb\xbf"
 
 
-class Block(NamedTuple):
-    """Whole rows of regular text, found by the compiled loops (`converter.kernel`), not yet taken apart.
-
-    `memory` holds the `size` bytes of text and some more; there are `rows` rows in it, blank lines among them, and
-    the first is on the physical line `first`, counted from 1. `position` is how many bytes of the file are read.
-    """
-
-    memory: Bytes
-    size: int
-    rows: int
-    first: int
-    position: int
-
-
-class _Found(NamedTuple):
+class _RegularRows(NamedTuple):
     """Regular rows: `memory` begins with their `size` bytes, in which there are so many rows and newlines."""
 
     memory: Bytes
@@ -71,6 +55,8 @@ class DelimitedSource:
 
     json_lists = False
     nullable = False
+    exact_rows = True
+    tasks_are_small = True
 
     def __init__(
         self,
@@ -83,6 +69,7 @@ class DelimitedSource:
     ) -> None:
         self.origin = origin
         self._options = options
+        self.has_header = options.header
         self._block = block
         self._longest = max(longest_row, block)
         with TextStream(origin, options.encoding) as stream:
@@ -96,82 +83,62 @@ class DelimitedSource:
         """The columns; of columns that share a name only the first can be used, and `repeated` names them."""
         return {name: pl.String() for name in self.names}
 
-    @property
-    def repeated(self) -> set[str]:
-        """Names that the header holds more than once."""
-        return {name for name, count in Counter(self.names).items() if count > 1}
-
-    @property
-    def separator(self) -> str:
-        """The character between fields."""
-        return self._separator
-
     def beginning(self) -> Self:
-        """Return the source for a look at its first rows: it reads less at once."""
-        return self._reading(LOOK_BYTES)
-
-    def _reading(self, most: int) -> Self:
-        """Return the source, which reads at most so many bytes at once."""
+        """Return the same source, which reads less at once."""
         other = copy.copy(self)
-        other._block = min(self._block, most)
+        other._block = min(self._block, FIRST_BYTES)
         return other
 
-    def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
-        """Yield the file, one block at a time; the frames have all columns."""
-        del columns  # the engine reads those that the query asks for
-        for piece in self._reading(_PIECE_BYTES)._read(None):
-            assert isinstance(piece, Piece)  # noqa: S101 - without loops nothing else comes
-            yield piece
-
-    def blocks(self, loops: Loops) -> Iterator[Piece | Block]:
-        """Yield the file as blocks, as far as the loops find it regular, and as pieces."""
-        return self._read(loops)
-
-    def _read(self, loops: Loops | None) -> Iterator[Piece | Block]:
-        structure = Structure(self._separator, len(self.names))
+    def blocks(self, columns: Sequence[str], loops: Loops | None = None) -> Iterator[Task]:
+        """Yield the input, one block at a time; the frames have all columns."""
+        del columns  # Polars reads those that the query asks for
+        size = self._block if loops else min(self._block, _PARSED_BYTES)
         with TextStream(self.origin, self._options.encoding) as stream:
             line = 1 + self._skipped.count(b"\n")
-            for taken in self._taken(stream, structure, loops):
-                if isinstance(taken, Taken):
-                    yield self._piece(taken, line, stream.position)
+            for part in self._parts(stream, size, loops):
+                position = stream.position
+                if isinstance(part, ParsedRows):
+                    yield Task(partial(self._block_of, part, line, position))
                 else:
-                    yield Block(taken.memory, taken.size, taken.rows, line, stream.position)
-                line += taken.newlines
+                    text = WholeRows(part.memory, part.size, part.rows, line, position, self._separator, self._parse)
+                    yield Task(partial(self._parse, part.memory[: part.size].data, line, position), text)
+                line += part.newlines
 
-    def take_apart(self, text: memoryview, *, first: int, position: int) -> Piece:
-        """Take whole rows apart, as a piece of which `first` is the first physical line."""
-        return self._piece(Structure(self._separator, len(self.names)).take(text, last=True), first, position)
+    def _parse(self, text: memoryview, first: int = 0, position: int = 0) -> Block:
+        """Parse whole rows; `first` is the first physical line."""
+        return self._block_of(Structure(self._separator, len(self.names)).parse(text, last=True), first, position)
 
-    def _piece(self, taken: Taken, first: int, position: int) -> Piece:
-        """Return what was taken apart as a piece; its first physical line is `first`."""
-        lines = taken.lines
+    def _block_of(self, parsed: ParsedRows, first: int, position: int) -> Block:
+        lines = parsed.lines
 
-        def locate(places: RowNumbers) -> RowNumbers:
-            return places + first if lines is None else lines[places] + first
+        def locate(indices: RowNumbers) -> RowNumbers:
+            return indices + first if lines is None else lines[indices] + first
 
-        bad = tuple(BadRow(first + row.line, row.rule, len(row.text), row.text) for row in taken.bad)
-        frame = self._scan(taken.text)
-        return Piece(self.origin, frame, taken.rows, locate, position, bad, blank=taken.blank)
+        malformed = tuple(MalformedRow(first + row.line, row.rule, len(row.text), row.text) for row in parsed.malformed)
+        frame = self._scan(parsed.text)
+        return Block(self.origin, frame, parsed.rows, locate, position, malformed, blank=parsed.blank)
 
     def _scan(self, text: bytes) -> pl.LazyFrame:
         """Return whole rows as a frame with all columns."""
-        # Columns that share a name are told apart by their place; none of them is asked for.
-        unique = [name if name not in self.repeated else f"\0{place}" for place, name in enumerate(self.names)]
+        # Columns that share a name are renamed to their index; no job can use them.
+        counts = Counter(self.names)
+        unique = [name if counts[name] == 1 else f"\0{index}" for index, name in enumerate(self.names)]
         schema = dict.fromkeys(unique, pl.String())
         if not text:
             return pl.LazyFrame(schema=schema)
-        # The engine takes a byte order mark off every block: one more keeps one that is text.
+        # Polars removes a byte order mark from every block: one more keeps one that is text.
         text = _BOM + text if text.startswith(_BOM) else text
         return pl.scan_csv(text, has_header=False, schema=schema, separator=self._separator, empty_string_is_null=False)
 
-    def _taken(self, stream: TextStream, structure: Structure, loops: Loops | None) -> Iterator[Taken | _Found]:
-        """Read what follows the header and take it apart, block by block. Buffers are used again."""
+    def _parts(self, stream: TextStream, size: int, loops: Loops | None) -> Iterator[ParsedRows | _RegularRows]:
+        """Read what follows the header, up to `size` bytes at a time, and find its rows. Buffers are used again."""
+        structure = Structure(self._separator, len(self.names))
         pool = Pool()
-        buffer = pool.lease(self._block + SLACK)  # of which a small file touches but the start
+        buffer = pool.lease(size + SLACK)  # of which a small file touches only the start
         view = buffer[:-SLACK].data
         filled = 0
         skip = len(self._skipped)
-        while skip and (count := stream.readinto(view[: min(skip, self._block)])):
+        while skip and (count := stream.readinto(view[: min(skip, size)])):
             skip -= count
         ended = False
         while not ended or filled:
@@ -182,38 +149,38 @@ class DelimitedSource:
                 if ended and filled and view[filled - 1] != 10:
                     view[filled] = 10  # a last line without its newline
                     filled += 1
-            left = view  # what holds the rest
-            found = self._found(buffer, filled, loops) if loops else None
-            if found is not None:
-                yield found
-                consumed = found.size
-                if found.memory is buffer:  # which is not ours any more
+            left = view  # it holds the rest
+            regular = self._regular_rows(buffer, filled, loops) if loops else None
+            if regular is not None:
+                yield regular
+                consumed = regular.size
+                if regular.memory is buffer:  # whoever got it uses it now
                     buffer = pool.lease(len(buffer))
                     view = buffer[:-SLACK].data
             else:
-                taken = structure.take(view[:filled], last=ended)
-                if not taken.consumed and filled:
+                parsed = structure.parse(view[:filled], last=ended)
+                if not parsed.consumed and filled:
                     if not ended and len(view) < self._longest:
                         buffer = pool.lease(min(2 * len(view), self._longest) + SLACK)
                         buffer[:filled] = view[:filled]
                         view = buffer[:-SLACK].data
                         continue
-                    taken = self._given_up(view[:filled])
-                yield taken
-                consumed = taken.consumed
+                    parsed = self._endless_row(view[:filled])
+                yield parsed
+                consumed = parsed.consumed
             rest = left[consumed:filled]
             filled = len(rest)
             view[:filled] = rest.tobytes() if left is view else rest
 
-    def _found(self, buffer: Bytes, filled: int, loops: Loops) -> _Found | None:
+    def _regular_rows(self, buffer: Bytes, filled: int, loops: Loops) -> _RegularRows | None:
         """Return the whole rows at the start of the buffer, as far as they are regular, if there are any."""
         size, rows, inner, _ = loops.whole_rows(buffer, filled, ord(self._separator))
         if not rows:
             return None
         memory = buffer if 2 * size > filled else buffer[: size + SLACK].copy()
-        return _Found(memory, size, rows, rows + inner)
+        return _RegularRows(memory, size, rows, rows + inner)
 
-    def _given_up(self, block: memoryview) -> Taken:
+    def _endless_row(self, block: memoryview) -> ParsedRows:
         """Reject the first line of a row that does not end within the longest row."""
         line_end = bytes(block).find(b"\n")
         if line_end < 0:
@@ -223,10 +190,10 @@ class DelimitedSource:
                 "Is it a delimited text file, with lines that end in a newline?",
             )
         text = bytes(block[:line_end])
-        return Taken(b"", 0, None, (Bad(0, ROW_MISQUOTED, text),), line_end + 1, 1, 0)
+        return ParsedRows(b"", 0, None, (Malformed(0, ROW_MISQUOTED, text),), line_end + 1, 1, 0)
 
     def _head(self, stream: TextStream, separators: str) -> _Head:
-        """Take the first row apart, by the same rules as all others."""
+        """Parse the first row, by the same rules as all others."""
         text, ended, most = b"", False, max(self._block, _LONGEST_HEAD)
         while not ended and len(text) < most and not _ends_a_row(text):  # a header is short: little is read for it
             block = bytearray(min(max(_HEAD, len(text)), most - len(text)))
@@ -265,7 +232,7 @@ class DelimitedSource:
                 "E-HEADER-QUOTES",
                 f"The first row of '{self.origin.label}' has a double quote that is never closed, or text after one "
                 "that closes a field.",
-                "Mend the row.",
+                "Correct the first row.",
             )
         try:
             fields = tuple(str(field, "utf-8") for field in row.fields)
@@ -302,8 +269,8 @@ def _ends_a_row(text: bytes) -> bool:
     return False
 
 
-def _guess(text: bytes, start: int, line: bytes, separators: str) -> tuple[str, Row | None]:
-    """Return the separator that takes the row at `start` apart best, and the row as it does, none if misquoted.
+def _guess(text: bytes, start: int, line: bytes, separators: str) -> tuple[str, ParsedRow | None]:
+    """Return the separator that fits the row at `start` best, and the row parsed by it, none if misquoted.
 
     That is the one that leaves no double quote inside an unquoted field, and of such the one that gives most fields.
     """

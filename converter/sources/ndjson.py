@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -18,12 +19,13 @@ import numpy.typing as npt
 import orjson
 import polars as pl
 
+from converter.columns.utf8 import is_utf8
 from converter.errors import InputError
 from converter.jobs.sections.table import Input
-from converter.sources.base import LOOK_BYTES, BadRow, Piece, RowNumbers
+from converter.kernel.calls import Loops
+from converter.sources.base import FIRST_BYTES, Block, MalformedRow, RowNumbers, Task
 from converter.sources.origins.base import Origin
 from converter.sources.streams import TextStream
-from converter.sources.structure import is_utf8
 from converter.spec.rules import ROW_NOT_JSON, ROW_NOT_TEXT
 
 _BLOCK = 16 << 20
@@ -46,8 +48,11 @@ _STARTS_NUMBER[np.frombuffer(b"0123456789-", np.uint8)] = True
 class NdjsonSource:
     """One NDJSON file; its columns are the keys of the first thousand lines, and those that the job names."""
 
+    has_header = False
     json_lists = True
     nullable = True
+    exact_rows = True
+    tasks_are_small = False
 
     def __init__(self, origin: Origin, options: Input, *, block: int = _BLOCK) -> None:
         self.origin = origin
@@ -61,7 +66,7 @@ class NdjsonSource:
                 continue
             if isinstance(found, dict):
                 names.update(dict.fromkeys(found))
-        self._names = tuple(names)
+        self.names = tuple(names)
 
     def _head(self) -> bytes:
         """Return the start of the file: a megabyte, or more where the first line is longer."""
@@ -75,32 +80,28 @@ class NdjsonSource:
     @property
     def schema(self) -> Mapping[str, pl.DataType]:
         """The keys; every value is text."""
-        return {name: pl.String() for name in self._names}
-
-    @property
-    def repeated(self) -> set[str]:
-        """Keys cannot be told apart by place."""
-        return set()
+        return {name: pl.String() for name in self.names}
 
     def beginning(self) -> Self:
-        """Return the source for a look at its first rows: it reads less at once."""
+        """Return the same source, which reads less at once."""
         small = copy.copy(self)
-        small._block = LOOK_BYTES
+        small._block = FIRST_BYTES
         return small
 
-    def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
-        """Yield the file, some 16 MB at a time."""
+    def blocks(self, columns: Sequence[str], loops: Loops | None = None) -> Iterator[Task]:
+        """Yield the input, some 16 MB at a time."""
+        del loops  # they are for delimited text
         schema = {name: pl.String() for name in columns}
         line = 1
         with TextStream(self.origin, self._options.encoding) as stream:
-            for block in self._blocks(stream):
+            for block in self._read(stream):
                 array = np.frombuffer(block, np.uint8)
                 newlines = np.flatnonzero(array == _NEWLINE)
-                yield self._piece(block, newlines, line, schema, stream.position)
+                yield Task(partial(self._parse, block, newlines, line, schema, stream.position))
                 line += len(newlines)
 
-    def _blocks(self, stream: TextStream) -> Iterator[bytes]:
-        """Yield stretches of whole lines."""
+    def _read(self, stream: TextStream) -> Iterator[bytes]:
+        """Yield blocks of whole lines."""
         rest = b""
         size = self._block
         while True:
@@ -122,54 +123,60 @@ class NdjsonSource:
         if rest:
             yield rest + b"\n"
 
-    def _piece(
+    def _parse(
         self, block: bytes, newlines: RowNumbers, first: int, schema: Mapping[str, pl.DataType], position: int
-    ) -> Piece:
+    ) -> Block:
         starts = np.concatenate([[0], newlines[:-1] + 1])
         lengths = newlines - starts
         array = np.frombuffer(block, np.uint8)
         blank = (lengths == 0) | ((lengths == 1) & (array[starts] == 13))
         lines = np.flatnonzero(~blank) + first
 
-        def locate(places: RowNumbers) -> RowNumbers:
-            return np.asarray(lines[places])
+        def locate(indices: RowNumbers) -> RowNumbers:
+            return np.asarray(lines[indices])
 
-        def mend() -> Piece:
-            return self._mended(piece, block.split(b"\n")[:-1], lines, first, schema)
+        def without_unparsable() -> Block:
+            return self._without_unparsable(whole, block.split(b"\n")[:-1], lines, first, schema)
 
         text, sound = _quote_numbers(block, newlines)
         if blank.any():
             text = b"".join(line + b"\n" for line in text.split(b"\n") if line not in (b"", b"\r"))
-        piece = Piece(
+        whole = Block(
             self.origin,
             _frame(text, schema),
             len(lines),
             locate,
             position,
             blank=int(np.count_nonzero(blank)),
-            mend=mend,
+            without_unparsable=without_unparsable,
         )
-        return piece if sound and not _has_half_pairs(text) else mend()
+        return whole if sound and not _has_half_pairs(text) else without_unparsable()
 
-    def _mended(
-        self, piece: Piece, lines: list[bytes], numbers: RowNumbers, first: int, schema: Mapping[str, pl.DataType]
-    ) -> Piece:
-        """Take out the lines that are not one JSON object each. Only a piece that has some comes here."""
-        bad = []
+    def _without_unparsable(
+        self, whole: Block, lines: list[bytes], numbers: RowNumbers, first: int, schema: Mapping[str, pl.DataType]
+    ) -> Block:
+        """Remove the lines that are not one JSON object each. Only a block that has some comes here."""
+        malformed = []
         parsed = np.ones(len(numbers), np.bool_)
-        for place, number in enumerate(numbers.tolist()):
+        for index, number in enumerate(numbers.tolist()):
             text = lines[number - first]
             if not _is_object(text):
-                parsed[place] = False
-                bad.append(BadRow(number, ROW_NOT_JSON if is_utf8(text) else ROW_NOT_TEXT, len(text), text))
+                parsed[index] = False
+                malformed.append(MalformedRow(number, ROW_NOT_JSON if is_utf8(text) else ROW_NOT_TEXT, len(text), text))
         good: RowNumbers = numbers[parsed]
 
-        def locate(places: RowNumbers) -> RowNumbers:
-            return good[places]
+        def locate(indices: RowNumbers) -> RowNumbers:
+            return good[indices]
 
         text = b"".join(lines[number - first] + b"\n" for number in good.tolist())
         text, _ = _quote_numbers(text, np.flatnonzero(np.frombuffer(text, np.uint8) == _NEWLINE))
-        return piece._replace(frame=_frame(text, schema), rows=len(good), locate=locate, bad=tuple(bad), mend=None)
+        return whole._replace(
+            frame=_frame(text, schema),
+            rows=len(good),
+            locate=locate,
+            malformed=tuple(malformed),
+            without_unparsable=None,
+        )
 
 
 def _frame(text: bytes, schema: Mapping[str, pl.DataType]) -> pl.LazyFrame:

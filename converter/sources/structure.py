@@ -25,19 +25,19 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from converter.columns.utf8 import invalid_utf8, is_utf8
 from converter.spec.rules import ROW_MISQUOTED, ROW_NOT_TEXT, ROW_TOO_LONG, ROW_TOO_SHORT, Rule
 
 Bytes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int64]
 
 _NEWLINE, _RETURN, _QUOTE = 10, 13, 34
-_SHORT = 1 << 20  # bytes that are decoded sooner than arrow is loaded
 _SLICE = 1 << 18  # what stays in the nearest cache while several passes go over it
 _WORD = 64
 _ONE = np.uint64(1)
 
 
-class Bad(NamedTuple):
+class Malformed(NamedTuple):
     """A row cut out: its physical line, counted from 0 at the block's start, why, and its text."""
 
     line: int
@@ -45,7 +45,7 @@ class Bad(NamedTuple):
     text: bytes
 
 
-class Rows(NamedTuple):
+class ParsedRows(NamedTuple):
     """The rows found in a block.
 
     `text` holds the `rows` whole ones, each with its newline; `lines` the physical line of each, counted
@@ -56,13 +56,13 @@ class Rows(NamedTuple):
     text: bytes
     rows: int
     lines: Places | None
-    bad: tuple[Bad, ...]
+    malformed: tuple[Malformed, ...]
     consumed: int
     newlines: int
     blank: int
 
 
-class Row(NamedTuple):
+class ParsedRow(NamedTuple):
     """One row taken apart: its fields, without the quotes around them, and where the next one begins.
 
     `stray_quote` and `stray_return` say that an unquoted field holds a double quote, a carriage return.
@@ -89,7 +89,7 @@ class Structure:
         self._row = re.compile(fields + field + rb"\r?\n")
         self._begun = re.compile(fields + rb'(?:"(?:[^"]++|"")*+"?+\r?|' + unquoted + rb"|)\Z")
 
-    def take(self, block: memoryview, *, last: bool) -> Rows:
+    def parse(self, block: memoryview, *, last: bool) -> ParsedRows:
         """Take a block apart that begins at a row's start.
 
         `last` says that no more will come to complete a row that the block leaves open: what is then left
@@ -98,7 +98,7 @@ class Structure:
         array = np.frombuffer(block, np.uint8)
         return self._regular(array, block) or self._irregular(array, bytes(block), last=last)
 
-    def row(self, block: bytes, start: int) -> Row | None:
+    def row(self, block: bytes, start: int) -> ParsedRow | None:
         """Take the row that begins at `start` apart, whatever number of fields it has; nothing if it is misquoted."""
         match = self._row.match(block, start)
         if match is None:
@@ -106,11 +106,11 @@ class Structure:
         text = block[start : match.end() - 1].rstrip(b"\r")
         fields = self._fields(text, 0, len(text))
         unquoted = b"".join(field for field in fields if not field.startswith(b'"'))
-        return Row([_unquoted(field) for field in fields], match.end(), b'"' in unquoted, b"\r" in unquoted)
+        return ParsedRow([_unquoted(field) for field in fields], match.end(), b'"' in unquoted, b"\r" in unquoted)
 
     # The usual case: everything is as it should be.
 
-    def _regular(self, array: Bytes, block: memoryview) -> Rows | None:
+    def _regular(self, array: Bytes, block: memoryview) -> ParsedRows | None:
         separators, line_ends, quotes = self._marked(array)
         newlines = line_ends.places()
         ends, fields = newlines, separators.before(newlines)
@@ -142,7 +142,7 @@ class Structure:
         lines = None
         if len(newlines) != len(ends):
             lines = np.concatenate([[0], np.searchsorted(newlines, ends[:-1]) + 1])
-        return Rows(text, len(ends), lines, (), end + 1, len(newlines), 0)
+        return ParsedRows(text, len(ends), lines, (), end + 1, len(newlines), 0)
 
     def _marked(self, array: Bytes) -> tuple[_Marks, _Marks, _Marks]:
         """Return where the separators, the newlines and the quotes are."""
@@ -161,7 +161,7 @@ class Structure:
 
     # The other case: row by row where it must be, by stretches where it can.
 
-    def _irregular(self, array: Bytes, block: bytes, *, last: bool) -> Rows:
+    def _irregular(self, array: Bytes, block: bytes, *, last: bool) -> ParsedRows:
         newlines = np.flatnonzero(array == _NEWLINE)
         separators = np.flatnonzero(array == self._separator)
         quotes = np.flatnonzero(array == _QUOTE)
@@ -170,7 +170,7 @@ class Structure:
         parity = np.arange(len(quotes)) & 1
         breaks = [np.flatnonzero(~np.where(parity == first, opens, closes)) for first in (0, 1)]
 
-        stretches: list[_Stretch] = []
+        stretches: list[_RowSpans] = []
         start, size = 0, len(block)
         while start < size:
             first = int(np.searchsorted(quotes, start))
@@ -188,20 +188,20 @@ class Structure:
             if match := self._row.match(block, start):
                 end = match.end() - 1
                 fields = self._fields(block, start, end)
-                stretches.append(_Stretch.one(start, end, len(fields) - 1, anew=True))
+                stretches.append(_RowSpans.one(start, end, len(fields) - 1, anew=True))
             else:
                 if not last and self._begun.match(block, start):
                     break
                 end = block.find(b"\n", start)
                 if end < 0:
                     break
-                stretches.append(_Stretch.one(start, end, -1, anew=False))
+                stretches.append(_RowSpans.one(start, end, -1, anew=False))
             start = end + 1
         return self._gather(array, block, newlines, stretches, start)
 
     def _sound_stretch(
         self, start: int, limit: int, first: int, newlines: Places, separators: Places, quotes: Places
-    ) -> _Stretch | None:
+    ) -> _RowSpans | None:
         """Find the rows that end between `start` and `limit`, where the quoting holds from quote `first` on."""
         ends = newlines[np.searchsorted(newlines, start) : np.searchsorted(newlines, limit)]
         ends = ends[((np.searchsorted(quotes, ends) - first) & 1) == 0]
@@ -211,7 +211,7 @@ class Structure:
         between = separators[np.searchsorted(separators, start) : np.searchsorted(separators, ends[-1])]
         between = between[((np.searchsorted(quotes, between) - first) & 1) == 0]
         counts = np.searchsorted(between, ends) - np.searchsorted(between, starts)
-        return _Stretch(starts, ends, counts, np.zeros(len(ends), np.bool_))
+        return _RowSpans(starts, ends, counts, np.zeros(len(ends), np.bool_))
 
     def _fields(self, block: bytes, start: int, end: int) -> list[bytes]:
         """Split a row that matches `_row`."""
@@ -224,20 +224,24 @@ class Structure:
                 return fields
             place = match.end() + 1
 
-    def _gather(self, array: Bytes, block: bytes, newlines: Places, stretches: list[_Stretch], consumed: int) -> Rows:
+    def _gather(
+        self, array: Bytes, block: bytes, newlines: Places, stretches: list[_RowSpans], consumed: int
+    ) -> ParsedRows:
         """Judge the rows found, and put the whole ones together."""
         if not stretches:
-            return Rows(b"", 0, None, (), 0, 0, 0)
+            return ParsedRows(b"", 0, None, (), 0, 0, 0)
         starts, ends, counts, anew = (
             np.concatenate([getattr(stretch, name) for stretch in stretches])
             for name in ("starts", "ends", "separators", "anew")
         )
         lengths = ends - starts
         blank = (lengths == 0) | ((lengths == 1) & (array[starts] == _RETURN))
-        not_text = _not_utf8(block, starts, ends)
+        not_text = np.zeros(len(starts), np.bool_)
+        if not is_utf8(array[: ends[-1] + 1]):
+            not_text[np.searchsorted(ends, invalid_utf8(array[: ends[-1] + 1]))] = True
         lines = np.searchsorted(newlines, starts)
         wrong = ((counts != self._columns - 1) | not_text) & ~blank
-        bad = []
+        malformed = []
         for place in np.flatnonzero(wrong):
             if not_text[place]:
                 rule = ROW_NOT_TEXT
@@ -245,17 +249,17 @@ class Structure:
                 rule = ROW_MISQUOTED
             else:
                 rule = ROW_TOO_SHORT if counts[place] < self._columns - 1 else ROW_TOO_LONG
-            bad.append(Bad(int(lines[place]), rule, block[starts[place] : ends[place]]))
+            malformed.append(Malformed(int(lines[place]), rule, block[starts[place] : ends[place]]))
         good = ~(wrong | blank)
         if self._stray_return in block:
             stray = np.flatnonzero((array[:-1] == _RETURN) & (array[1:] == self._separator))
             within = np.searchsorted(ends, stray)
             anew[within[within < len(ends)]] = True
-        return Rows(
+        return ParsedRows(
             self._join(block, starts, ends, anew, good),
             int(np.count_nonzero(good)),
             lines[good].astype(np.int64),
-            tuple(bad),
+            tuple(malformed),
             consumed,
             int(np.searchsorted(newlines, consumed)),
             int(np.count_nonzero(blank)),
@@ -324,7 +328,7 @@ class _Marks:
         return places
 
 
-class _Stretch(NamedTuple):
+class _RowSpans(NamedTuple):
     """Rows in order: from where to where (the newline), how many separators (-1: misquoted), whether to write anew."""
 
     starts: Places
@@ -333,7 +337,7 @@ class _Stretch(NamedTuple):
     anew: npt.NDArray[np.bool_]
 
     @classmethod
-    def one(cls, start: int, end: int, separators: int, *, anew: bool) -> _Stretch:
+    def one(cls, start: int, end: int, separators: int, *, anew: bool) -> _RowSpans:
         return cls(np.array([start]), np.array([end]), np.array([separators]), np.array([anew]))
 
 
@@ -368,38 +372,3 @@ def _has_blank(array: Bytes) -> bool:
     ends = np.flatnonzero(array == _NEWLINE)
     lengths = np.diff(ends, prepend=-1) - 1
     return bool((lengths == 0).any() or ((lengths == 1) & (array[ends - 1] == _RETURN)).any())
-
-
-def is_utf8(text: bytes | Bytes) -> bool:
-    """Say whether the text is UTF-8; arrow's check costs a tenth of decoding, but loading it takes a while."""
-    if len(text) < _SHORT:
-        try:
-            bytes(text).decode()
-        except UnicodeDecodeError:
-            return False
-        return True
-    import pyarrow as pa  # here, where it spares more than it takes
-
-    offsets = pa.py_buffer(np.array([0, len(text)], np.int64))
-    try:
-        pa.Array.from_buffers(pa.large_utf8(), 1, [None, offsets, pa.py_buffer(text)]).validate(full=True)
-    except pa.ArrowInvalid:
-        return False
-    return True
-
-
-def _not_utf8(block: bytes, starts: Places, ends: Places) -> npt.NDArray[np.bool_]:
-    """Say of each row whether it holds bytes that are not UTF-8."""
-    wrong = np.zeros(len(starts), np.bool_)
-    view = memoryview(block)
-    place, end = int(starts[0]), int(ends[-1])
-    while place < end:
-        try:
-            str(view[place:end], "utf-8")
-        except UnicodeDecodeError as error:
-            row = int(np.searchsorted(ends, place + error.start))
-            wrong[row] = True
-            place = int(ends[row]) + 1
-        else:
-            break
-    return wrong

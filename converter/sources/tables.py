@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import polars as pl
 import pyarrow as pa
 
 from converter.errors import InputError
-from converter.sources.base import PANICS, Piece, RowNumbers, damaged, engine_failed
+from converter.kernel.calls import Loops
+from converter.sources.base import PANICS, Block, RowNumbers, Task, damaged, engine_failed
 from converter.sources.origins.base import Origin
 from converter.sources.typed import Types, series_of
 
@@ -47,14 +48,18 @@ Reader = Callable[[Sequence[str], int], Generator[Batch]]
 class TableSource:
     """One file of typed columns, of which `read` gives batches."""
 
+    has_header = False
     json_lists = False
     nullable = True
+    exact_rows = True
+    tasks_are_small = False
 
     def __init__(self, origin: Origin, schema: pa.Schema, read: Reader, most_rows: int | None = None) -> None:
         self.origin = origin
         self._arrow = schema
         self._read = read
         self._most_rows = most_rows
+        self.names = tuple(schema.names)
         self._types = Types(origin.label, schema)
 
     @property
@@ -62,32 +67,29 @@ class TableSource:
         """The columns and their types; asking for one that cannot be read raises `ColumnError`."""
         return self._types
 
-    @property
-    def repeated(self) -> set[str]:
-        """Names that stand for more than one column."""
-        return {name for name, count in Counter(self._arrow.names).items() if count > 1}
-
     def beginning(self) -> TableSource:
         """Return the same source in small pieces."""
         return TableSource(self.origin, self._arrow, self._read, _FIRST_ROWS)
 
-    def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
-        """Yield the file in pieces, each in memory."""
+    def blocks(self, columns: Sequence[str], loops: Loops | None = None) -> Iterator[Task]:
+        """Yield the input in blocks, each in memory."""
+        del loops  # they are for text
         first = 0
         most = self._most_rows or _PIECE_ROWS
-        # The next piece is read while this one is taken: whoever takes it has other things to do.
+        # The next block is read while this one is used.
         with (
             contextlib.closing(self._read(columns, most)) as batches,
             ThreadPoolExecutor(1, thread_name_prefix="read") as reader,
         ):
             groups = _together(batches, most)
             coming = reader.submit(self._next, groups, columns)
-            while (piece := coming.result()) is not None:
+            while (block := coming.result()) is not None:
                 coming = reader.submit(self._next, groups, columns)
-                yield piece._replace(locate=_numbers_from(first + 1))
-                first += piece.rows
+                block = block._replace(locate=_numbers_from(first + 1))
+                yield Task(partial(_given, block))
+                first += block.rows
 
-    def _next(self, groups: Iterator[list[Batch]], columns: Sequence[str]) -> Piece | None:
+    def _next(self, groups: Iterator[list[Batch]], columns: Sequence[str]) -> Block | None:
         with telling(self.origin):
             batches = next(groups, None)
             if batches is None:
@@ -95,7 +97,7 @@ class TableSource:
             frames = [pl.DataFrame([series_of(name, each.rows.column(name)) for name in columns]) for each in batches]
             frame = pl.concat(frames, rechunk=True) if len(frames) > 1 else frames[0]
         rows = sum(each.rows.num_rows for each in batches)
-        return Piece(self.origin, frame.lazy(), rows, _numbers_from(1), batches[-1].position)
+        return Block(self.origin, frame.lazy(), rows, _numbers_from(1), batches[-1].position)
 
 
 def _together(batches: Iterator[Batch], most: int) -> Iterator[list[Batch]]:
@@ -143,8 +145,13 @@ def telling(origin: Origin) -> Iterator[None]:
         raise engine_failed(origin, error) from error
 
 
+def _given(block: Block) -> Block:
+    """Return a block that was read before."""
+    return block
+
+
 def _numbers_from(first: int) -> Callable[[RowNumbers], RowNumbers]:
-    def locate(places: RowNumbers) -> RowNumbers:
-        return places + first
+    def locate(indices: RowNumbers) -> RowNumbers:
+        return indices + first
 
     return locate
