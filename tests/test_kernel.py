@@ -6,7 +6,7 @@ import itertools
 import mmap
 import random
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 

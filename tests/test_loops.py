@@ -215,11 +215,11 @@ def test_regular_text_does_go_through_the_loops(tmp_path: Path, monkeypatch: pyt
         output={"to": str(tmp_path / "out"), "dpid": 1234},
     )
     made = []
-    original = FastPath.of_block
-    monkeypatch.setattr(FastPath, "of_block", lambda *given: made.append(original(*given)) or made[-1])
+    original = FastPath.of_text
+    monkeypatch.setattr(FastPath, "of_text", lambda *given: made.append(original(*given)) or made[-1])
     monkeypatch.setattr(kernel, "WORTH_BYTES", 0)
     _, _, ledger = converted(path, job, 1 << 20, 1000)
     (formatted,) = made
     assert (len(formatted.ends), formatted.text.tobytes()) == (300, ODD[0])
-    assert (formatted.places.tolist(), formatted.lines.tolist()) == ([300], [300])
+    assert (formatted.positions.tolist(), formatted.irregular.tolist()) == ([300], [300])
     assert ledger.written == 301
