@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -20,10 +20,12 @@ from converter.cli.outcome import Messages, Outcome, Work
 from converter.delivery.destinations import SCHEMES
 from converter.jobs.job import Job
 from converter.jobs.sections.table import Input
+from converter.kernel.calls import Loops
 from converter.rows import stages
 from converter.rows.pipeline import Converted
 from converter.rows.stages import Stage
-from converter.sources import FileFormat, Origin, Piece, origins
+from converter.sources import Block, FileFormat, Origin, origins
+from converter.sources.base import Task
 from converter.spec.kinds import FILE_KINDS, FileKind
 from converter.spec.rules import OURS, ROW_RULES, Rule, line_rules
 
@@ -76,9 +78,10 @@ def test_an_origin(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 class WordsSource:
     """A file of pairs of words, an ID and a value, without a header."""
 
-    json_lists = nullable = False
+    has_header = json_lists = nullable = tasks_are_small = False
+    exact_rows = True
+    names = ("id", "a")
     schema: ClassVar = {"id": pl.String(), "a": pl.String()}
-    repeated: ClassVar[set[str]] = set()
 
     def __init__(self, origin: Origin, options: Input) -> None:
         self.origin = origin
@@ -86,11 +89,12 @@ class WordsSource:
     def beginning(self) -> WordsSource:
         return self
 
-    def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
+    def blocks(self, columns: Sequence[str], loops: Loops | None = None) -> Iterator[Task]:
         with self.origin.open() as file:
             words = file.read().decode().split()
         frame = pl.LazyFrame({"id": words[::2], "a": words[1::2]})
-        yield Piece(self.origin, frame, len(words) // 2, lambda rows: rows + 1, self.origin.size or 0)
+        block = Block(self.origin, frame, len(words) // 2, lambda rows: rows + 1, self.origin.size or 0)
+        yield Task(lambda: block)
 
 
 def test_a_format(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
