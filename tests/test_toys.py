@@ -178,7 +178,7 @@ def greet(*, json_: options.Json = False, debug: options.Debug = False) -> Work:
 
 
 def _greeted(text: str, messages: Messages) -> Outcome:
-    return Outcome(fields={"text": text}, show=partial(print, text), everything=True)
+    return Outcome(fields={"text": text}, show=partial(print, text), prints_only=True)
 
 
 def test_a_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,7 @@
-"""The command line: one module a command. Only here are typer, printing and exit codes.
+"""The command line: one module for each command. Only here are typer, printing and exit codes.
 
-A command's function, which typer calls, parses its flags and returns the command's work; `command.run` does that and
-prints what has become of it. Commands import what they need when they run, so that `--help` starts quickly.
+The function of a command, which typer calls, parses options and returns the work to do; `command.run` does it and
+prints the outcome. Commands import what they need when they run, so that `--help` starts quickly.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from converter.delivery import stops
 
 
 def main() -> NoReturn:
-    """Run the command line, and end the process at once.
+    """Run the command line, and end the process without further cleanup.
 
-    Signals are heard before anything else is loaded. At the end of an interpreter threads are waited for, and signals
-    kill: nothing of that may change the exit code.
+    Signals are handled before anything else is loaded. The regular end of an interpreter waits for threads, and signals
+    kill it meanwhile, which could change the exit code.
     """
     stops.listen()
     try:
         from converter.cli.command import command
 
         code = command(sys.argv[1:])
-    except BaseException as error:  # it came before anything was begun, or beside another error
+    except BaseException as error:  # a signal before the command started, or during another error
         stopped = stops.within(error)
         if stopped is None:
             raise

@@ -1,4 +1,4 @@
-"""What typer knows: the commands, and how a command line becomes the work that it asks for."""
+"""The commands as typer knows them, and how a command line is parsed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from converter.cli.send import send
 from converter.cli.sync_urls import sync_urls
 from converter.errors import JobError
 
-_UsageError = cast("type[Exception]", typer.BadParameter.__base__)  # of click, or of the one that typer brings along
+_UsageError = cast("type[Exception]", typer.BadParameter.__base__)  # of click, or of the copy inside typer
 
 app = typer.Typer(
     name="aam-inbound",
@@ -39,38 +39,38 @@ app.command()(schema)
 
 
 def parsed(args: Sequence[str]) -> Work:
-    """Return the work that a command line asks for. Raises `JobError` where it is wrong."""
+    """Return the work of a command line. Raises `JobError` where the command line is wrong."""
     try:
-        found = typer.main.get_command(app).main(list(args), "aam-inbound", standalone_mode=False)
-    except SystemExit as end:  # of the completion of shells
-        found = end.code or 0
+        result = typer.main.get_command(app).main(list(args), "aam-inbound", standalone_mode=False)
+    except SystemExit as end:  # shell completion
+        result = end.code or 0
     except _UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             error.show(sys.stderr)  # type: ignore[attr-defined]
-            found = 2
+            result = 2
         else:
-            raise _wrong(error) from error
-    if callable(found):
-        return cast("Work", found)
-    return _Printed(found if isinstance(found, int) else 0)
+            raise _usage_error(error) from error
+    if callable(result):
+        return cast("Work", result)
+    return _Printed(result if isinstance(result, int) else 0)
 
 
 class _Printed:
-    """The work of what typer has printed itself: help, the version, completions."""
+    """The work of a command line that typer has handled itself: help, version, completion."""
 
     def __init__(self, exit_code: int) -> None:
         self._exit_code = exit_code
 
     def __call__(self, messages: Messages) -> Outcome:
         del messages
-        return Outcome(exit_code=self._exit_code, everything=True)
+        return Outcome(exit_code=self._exit_code, prints_only=True)
 
 
-def _wrong(error: Exception) -> JobError:
-    said = error.format_message().rstrip(".")  # type: ignore[attr-defined]
+def _usage_error(error: Exception) -> JobError:
+    message = error.format_message().rstrip(".")  # type: ignore[attr-defined]
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "aam-inbound"
-    return JobError("E-USAGE", f"{said}.", f"See: {path} --help.")
+    return JobError("E-USAGE", f"{message}.", f"See: {path} --help.")
 
 
 def _version(value: bool) -> None:

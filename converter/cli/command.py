@@ -1,4 +1,4 @@
-"""One command line, from its arguments to its exit code."""
+"""The run of one command line, from arguments to exit code."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ from converter.errors import InternalError, Reported, ResourcesError, StoppedErr
 
 
 def command(args: Sequence[str]) -> int:
-    """Run a command line in a process of its own; return its exit code."""
+    """Run a command line as the only one of its process; return its exit code."""
     messages = Messages.of(args)
     streams.secure()
-    gc.disable()  # until all is loaded: nearly all of it stays, and looking it through is a tenth of the start
+    gc.disable()  # until all is loaded: almost all of it stays, and collecting takes a tenth of the start
     if not sys.warnoptions:
-        warnings.simplefilter("ignore")  # those of libraries are for who writes programs
+        warnings.simplefilter("ignore")  # warnings of libraries are for programmers
     sys.unraisablehook = lambda lost: _lost(lost.exc_value, messages)
     threading.excepthook = lambda lost: _lost(lost.exc_value, messages)
     return run(args, messages)
 
 
 def run(args: Sequence[str], messages: Messages) -> int:
-    """Run the command line; return its exit code. What happens becomes one outcome, whatever it is."""
+    """Run the command line; return its exit code. Results and all errors become one outcome."""
     try:
         with _resources():
-            from converter.cli.app import parsed  # typer takes a while, and a signal may come
+            from converter.cli.app import parsed  # slow, and a signal may arrive
 
             outcome = parsed(args)(messages)
-            if outcome.everything and not outcome.error:
-                return messages.end(outcome)  # a signal may still come between
+            if outcome.prints_only and not outcome.error:
+                return messages.end(outcome)  # here, since a signal may still arrive
     except Reported as error:
         stops.hold()
         outcome = Outcome.of(error)
-    except BaseException as error:  # a panic of the engine is no `Exception`
+    except BaseException as error:  # a panic of Polars is no `Exception`
         stops.hold()
         outcome = Outcome.of(stops.within(error) or _internal(error))
     return messages.end(outcome)
 
 
 def _internal(error: BaseException) -> InternalError:
-    """Return our error for one that nobody had thought of; its text is not told, since it may quote data."""
+    """Return the error to report for an unexpected one, without its text, which may quote data."""
     made = InternalError(
         "E-INTERNAL",
-        f"Something failed in a way that nobody had thought of: {type(error).__module__}.{type(error).__qualname__}.",
-        "Please report it as a bug, with what the same command says with --debug."
+        f"Unexpected failure: {type(error).__module__}.{type(error).__qualname__}.",
+        "Please report it as a bug, with the output of the same command with --debug."
         + (" The same command with --resume finishes the run." if noted_visible(error) else ""),
     )
     made.__cause__ = error
@@ -58,7 +58,7 @@ def _internal(error: BaseException) -> InternalError:
 
 
 def _lost(error: BaseException | None, messages: Messages) -> None:
-    """Take what a destructor or a callback raised: nobody else can."""
+    """Handle an error that a destructor or a callback raised, which no other code can catch."""
     if isinstance(error, StoppedError):
         stops.raise_again()
     elif error is not None:
@@ -67,21 +67,21 @@ def _lost(error: BaseException | None, messages: Messages) -> None:
 
 @contextlib.contextmanager
 def _resources() -> Iterator[None]:
-    """Tell of missing memory and threads in a sentence, wherever in the program it was that they were missing."""
+    """Turn missing memory and threads into `ResourcesError`, wherever they were missing."""
     try:
         yield
     except MemoryError as error:
         raise ResourcesError(
             "E-MEMORY",
-            "The memory does not suffice.",
-            "Allow the process more (ulimit -v, the limits of the container), "
-            "or let it do less at once: --set run.threads=1.",
+            "Out of memory.",
+            "Allow the process more memory (ulimit -v, the limits of the container), "
+            "or reduce what it needs: --set run.threads=1.",
         ) from error
     except RuntimeError as error:
         if "start new thread" not in str(error):
             raise
         raise ResourcesError(
             "E-THREADS",
-            "The system does not let the process start another thread.",
+            "The system does not allow the process to start another thread.",
             "Allow it more threads or more memory (ulimit -u, ulimit -v, the limits of the container).",
         ) from error

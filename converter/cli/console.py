@@ -1,4 +1,4 @@
-"""Where tables are drawn."""
+"""The console of rich, for tables."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ _WIDTH_OF_NO_TERMINAL = 1000
 
 
 def console() -> Console:
-    """Return standard output for rich: names and paths come as they are.
+    """Return a console on standard output that prints names and paths unchanged.
 
-    They are not cut where there is no terminal, and never read as markup.
+    They are never read as markup, and not truncated where there is no terminal.
     """
     made = Console(highlight=False, markup=False, emoji=False)
     if not made.is_terminal:

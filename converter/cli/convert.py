@@ -50,16 +50,16 @@ def convert(
     json_: options.Json = False,
     debug: options.Debug = False,
 ) -> Work:
-    """Convert tables into inbound data files, as a job file or flags say.
+    """Convert tables into inbound files, with a job file or options.
 
-    Flags go over what the job file says, and --set goes over flags.
+    Options take precedence over the job file, and --set over other options.
 
     \b
     Examples:
       aam-inbound convert job.toml
       aam-inbound convert crm.csv --id crm_id --dpid 1234 --signal gender --signal city=home_city --to out/
-    """  # noqa: D301 - the mark keeps the lines that follow as they are
-    del json_, debug  # `Messages.of` looks for them
+    """  # noqa: D301 - \b keeps the lines that follow as they are
+    del json_, debug  # `Messages.of` reads them
     flags = {
         "input.path": input_ or None,
         "input.format": format_,
@@ -74,10 +74,10 @@ def convert(
         "report.max_rejects": max_rejects,
         "report.dir": report_dir,
     }
-    return partial(_converted, job_file, flags, set_ or (), progress, dry_run=dry_run, resume=resume)
+    return partial(_convert, job_file, flags, set_ or (), progress, dry_run=dry_run, resume=resume)
 
 
-def _converted(
+def _convert(
     job_file: str | None,
     flags: dict[str, Any],
     settings: Iterable[str],
@@ -92,7 +92,7 @@ def _converted(
         from converter.cli import summary
         from converter.commands.convert import convert as run
     if dry_run:
-        return _planned(job)
+        return _dry_run(job)
     with showing(progress, messages) as update:
         report = run(job, progress=update, notify=messages.notice, resume=resume)
     return Outcome(
@@ -103,7 +103,7 @@ def _converted(
     )
 
 
-def _planned(job: Job) -> Outcome:
+def _dry_run(job: Job) -> Outcome:
     from converter.cli import preview
     from converter.commands.plan import plan
     from converter.delivery.threads import close_connections
@@ -111,12 +111,12 @@ def _planned(job: Job) -> Outcome:
     checked = plan(job)
     close_connections(checked.destination)
     return Outcome(
-        fields=preview.as_dict(checked), show=partial(preview.show, checked), warnings=job.warnings, everything=True
+        fields=preview.as_dict(checked), show=partial(preview.show, checked), warnings=job.warnings, prints_only=True
     )
 
 
 def _job(job_file: str | None, flags: dict[str, Any], settings: Iterable[str]) -> Job:
-    """Make the job of file, flags and settings; a first argument that is no job file is the input."""
+    """Return the job of a file, flags and settings; a first argument that is no job file is an input."""
     from converter.jobs.job import Job
 
     changes = changes_from(flags, settings)
@@ -124,7 +124,7 @@ def _job(job_file: str | None, flags: dict[str, Any], settings: Iterable[str]) -
         return Job(**changes)
     if job_file.endswith(".toml"):
         return Job.load(job_file, changes)
-    if isinstance(section := changes.setdefault("input", {}), dict):  # else the job says what is wrong with it
+    if isinstance(section := changes.setdefault("input", {}), dict):  # otherwise the job reports the error
         given = section.get("path", [])
         section["path"] = [job_file, *(given if isinstance(given, list) else [given])]
     return Job(**changes)

@@ -16,37 +16,37 @@ from converter.errors import Finding
 
 
 def doctor(
-    job_file: Annotated[str, typer.Argument(metavar="JOB.toml", help="The job file.")],
+    job_file: Annotated[str, typer.Argument(metavar="JOB.toml", help="Job file.")],
     *,
     set_: options.Settings = None,
     json_: options.Json = False,
     debug: options.Debug = False,
 ) -> Work:
-    """Check a job's input, folders and destination; convert nothing.
+    """Check the input, folders and destination of a job, without converting.
 
-    A line for each finding: ok, warning or error, and what to do. Ends with 1 where there is an error.
+    Prints a line for each finding: ok, warning or error, and what to do. The exit code is 1 if there is an error.
     """
-    del json_, debug  # `Messages.of` looks for them
-    return partial(_looked, job_file, set_ or ())
+    del json_, debug  # `Messages.of` reads them
+    return partial(_check, job_file, set_ or ())
 
 
-def _looked(job_file: str, settings: Iterable[str], messages: Messages) -> Outcome:
+def _check(job_file: str, settings: Iterable[str], messages: Messages) -> Outcome:
     del messages
     from converter.jobs.job import Job
 
     job = Job.load(job_file, changes_from({}, settings))
     with loading(job.run.threads):
-        from converter.commands.doctor import doctor as findings_of
-    findings = findings_of(job)
-    wrong = next((finding for finding in findings if finding.level == "error"), None)
+        from converter.commands.doctor import doctor as run
+    findings = run(job)
+    error = next((finding for finding in findings if finding.level == "error"), None)
     return Outcome(
-        name="failed" if wrong else "done",
-        exit_code=1 if wrong else 0,
+        name="failed" if error else "done",
+        exit_code=1 if error else 0,
         fields={"findings": [finding.as_dict() for finding in findings]},
         show=partial(_show, findings),
         warnings=[finding for finding in findings if finding.level == "warning"],
-        error=wrong,
-        everything=True,
+        error=error,
+        prints_only=True,
     )
 
 

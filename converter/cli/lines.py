@@ -1,4 +1,4 @@
-"""How errors and warnings stand on the terminal: their code, so that they can be looked up, and their sentence."""
+"""How errors and warnings are printed: with their code, so that they can be looked up."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ def error_line(error: Reported) -> str:
 
 
 def warning_line(warning: Finding, text: str | None = None) -> str:
-    """Return a warning as one line, with its own text or with one that conceals more."""
+    """Return a warning as one line; `text` replaces its own text."""
     return f"Warning [{warning.code}]: {warning if text is None else text}"
 
 
 def finding_line(finding: Finding) -> str:
-    """Return what `doctor` found as one line; what is in order has no code."""
+    """Return a finding of `doctor` as one line, without a code if it is in order."""
     code = f"[{finding.code}] " if finding.code else ""
     return f"{finding.level:<8} {code}{finding}"

@@ -40,22 +40,22 @@ def match(
     html: Annotated[str | None, typer.Option(metavar="FILE", help="Also write an HTML page.")] = None,
     debug: options.Debug = False,
 ) -> Work:
-    """Compare the CRM's IDs with those that the web site sends, and recommend the [id] of a job.
+    """Compare the IDs of a CRM with those that the web site sends, and recommend the [id] of a job.
 
-    Counts how many match as they are, and how many in lower case, without zeros before them, hashed and so on. Rates
-    are of the CRM's distinct IDs. No ID is shown.
+    Counts the IDs that match unchanged, in lower case, without leading zeros, hashed and so on. Rates are of the
+    distinct IDs of the CRM. IDs are not shown.
 
     \b
     Examples:
       aam-inbound match crm.csv site_ids.txt --id crm_id --site-no-header
       aam-inbound match 'exports/*.csv.gz' visits.parquet --id crm_id --site-id visitor --json
-    """  # noqa: D301 - the mark keeps the lines that follow as they are
-    del json_, debug  # `Messages.of` looks for them
+    """  # noqa: D301 - \b keeps the lines that follow as they are
+    del json_, debug  # `Messages.of` reads them
     changes = changes_from({"input.path": [crm], "site.path": [site_ids]}, set_ or ())
     if id_type is not None:
         changes = {"id_type": id_type, **changes}
     return partial(
-        _compared,
+        _compare,
         changes,
         {"column": id_, "site_column": site_id},
         html,
@@ -63,7 +63,7 @@ def match(
     )
 
 
-def _compared(
+def _compare(
     changes: dict[str, Any],
     columns: dict[str, str | None],
     html: str | None,
@@ -73,48 +73,50 @@ def _compared(
 ) -> Outcome:
     from converter.jobs.job import Comparison
 
-    asked = Comparison(**changes)
-    with loading(asked.run.threads):
+    comparison = Comparison(**changes)
+    with loading(comparison.run.threads):
         from converter.commands.match import match as run
         from converter.commands.match import without_header
     crm, site = (
         without_header(each) if without else each
-        for each, without in zip((asked.input, asked.site), headless, strict=True)
+        for each, without in zip((comparison.input, comparison.site), headless, strict=True)
     )
-    with asked.concealing():
-        found = run(
+    with comparison.concealing():
+        result = run(
             crm,
             site,
             **columns,
-            type_=asked.id_type,
-            run=asked.run,
+            type_=comparison.id_type,
+            run=comparison.run,
             notify=messages.notice if sys.stderr.isatty() else None,
         )
     if html is not None:
-        found.write_html(Path(html))
-    warnings = [Finding(each.code, asked.conceal(each.message), asked.conceal(each.hint)) for each in found.warnings]
+        result.write_html(Path(html))
+    warnings = [
+        Finding(each.code, comparison.conceal(each.message), comparison.conceal(each.hint)) for each in result.warnings
+    ]
     return Outcome(
-        fields=found.as_dict(), show=partial(_show, found, warnings, messages), warnings=warnings, everything=True
+        fields=result.as_dict(), show=partial(_show, result, warnings, messages), warnings=warnings, prints_only=True
     )
 
 
-def _show(found: Match, warnings: list[Finding], messages: Messages) -> None:
+def _show(result: Match, warnings: list[Finding], messages: Messages) -> None:
     messages.warn(warnings)
     if sys.stdout.isatty():
-        _draw(found)
+        _draw(result)
         return
-    width = max(len(number) for number, _ in found.summary())
-    for number, words in found.summary():
+    width = max(len(number) for number, _ in result.summary())
+    for number, words in result.summary():
         print(f"{number:>{width}}  {words}")
     print()
-    widths = [max(len(line[column]) for line in found.table()) for column in range(2)]
-    for matched, rate, words in found.table():
+    widths = [max(len(line[column]) for line in result.table()) for column in range(2)]
+    for matched, rate, words in result.table():
         print(f"{matched:>{widths[0]}}  {rate:>{widths[1]}}  {words}")
-    print(f"\n{found.block()}")
+    print(f"\n{result.block()}")
 
 
-def _draw(found: Match) -> None:
-    from rich.table import Table  # here, since it takes a while: programs have no terminal
+def _draw(result: Match) -> None:
+    from rich.table import Table  # here, since it is slow, and programs have no terminal
     from rich.text import Text
 
     from converter.cli.console import console
@@ -122,13 +124,13 @@ def _draw(found: Match) -> None:
     facts = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     facts.add_column(justify="right")
     facts.add_column(overflow="fold")
-    for number, words in found.summary():
+    for number, words in result.summary():
         facts.add_row(Text(number), Text(words))
     tried = Table(box=None, padding=(0, 2, 0, 0))
     tried.add_column("match", justify="right")
     tried.add_column("of the CRM's", justify="right")
     tried.add_column("how", overflow="fold")
-    for line in found.table():
+    for line in result.table():
         tried.add_row(*map(Text, line))
     screen = console()
-    screen.print(facts, "", tried, "", "Recommended, for the job file:", "", Text(found.block(), style="bold"))
+    screen.print(facts, "", tried, "", "Recommended, for the job file:", "", Text(result.block(), style="bold"))

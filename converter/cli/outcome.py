@@ -1,7 +1,8 @@
 """How commands end: one outcome, printed in one place, and one exit code.
 
-A command parses its flags and returns its work; the work returns an `Outcome`. Results go to standard output, as words
-or with `--json` as one object; all else goes to standard error, with `--progress json` as one object a line.
+A command parses its options and returns its work; the work returns an `Outcome`. Results are printed to standard
+output, as text or with `--json` as one object; everything else to standard error, with `--progress json` as one object
+per line.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from converter.cli.trace import traced
 from converter.delivery import stops
 from converter.errors import ConverterError, Finding, Reported, StoppedError, noted_visible
 
-_MOST_VISIBLE = 5  # URLs in a sentence; JSON has them all
+_MOST_VISIBLE = 5  # URLs in a message; JSON has all
 
 
 def _nothing() -> None:
@@ -29,10 +30,10 @@ def _nothing() -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command has done.
+    """The result of a command.
 
-    `fields` are for `--json`, and `show` prints the same for people. `error` is what was wrong, or the first of that;
-    `cause` what was raised, if anything. Where the output is `everything` that a command does, it fails without.
+    `fields` are for `--json`; `show` prints the same as text. `error` is the first error, `cause` the exception, if one
+    was raised. A command that `prints_only` fails if its output cannot be printed.
     """
 
     name: str = "done"
@@ -42,18 +43,18 @@ class Outcome:
     warnings: Sequence[Finding] = ()
     error: Finding | None = None
     cause: Reported | None = None
-    everything: bool = False
+    prints_only: bool = False
 
     @classmethod
     def of(cls, error: Reported) -> Outcome:
         """Return the outcome of a command that raised an error."""
         name = "stopped" if isinstance(error, StoppedError) else "refused" if error.exit_code == 3 else "failed"
         error.visible = noted_visible(error)
-        found = Finding(error.code, error.message, error.hint)
-        return cls(name, error.exit_code, error=found, cause=error)
+        finding = Finding(error.code, error.message, error.hint)
+        return cls(name, error.exit_code, error=finding, cause=error)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as plain data."""
+        """Return the outcome as plain data."""
         return {
             **self.fields,
             "outcome": self.name,
@@ -65,12 +66,12 @@ class Outcome:
     def _error(self) -> dict[str, Any] | None:
         if self.error is None:
             return None
-        said: dict[str, Any] = {"code": self.error.code, "message": self.error.message, "hint": self.error.hint}
-        return {**said, "visible": list(self.cause.visible)} if self.cause and self.cause.visible else said
+        fields: dict[str, Any] = {"code": self.error.code, "message": self.error.message, "hint": self.error.hint}
+        return {**fields, "visible": list(self.cause.visible)} if self.cause and self.cause.visible else fields
 
 
 class Messages:
-    """What is said while a command runs and at its end, as the command line asks for it."""
+    """Prints messages while a command runs, and its outcome, in the form that the options ask for."""
 
     def __init__(self, *, as_json: bool = False, events: bool = False, debug: bool = False) -> None:
         self.as_json = as_json
@@ -79,33 +80,33 @@ class Messages:
 
     @classmethod
     def of(cls, args: Sequence[str]) -> Messages:
-        """Look for the flags that count even where the command line is wrong."""
+        """Read the options that apply even if the command line is wrong."""
         flags = list(args[: args.index("--")] if "--" in args else args)
         events = "--progress=json" in flags or ("--progress", "json") in pairwise(flags)
         return cls(as_json="--json" in flags, events=events, debug="--debug" in flags)
 
     def notice(self, text: str) -> None:
-        """Say something on standard error."""
-        self._say("notice", text, message=text)
+        """Print a message to standard error."""
+        self._print("notice", text, message=text)
 
     def warn(self, findings: Iterable[Finding]) -> None:
-        """Say on standard error what may be wrong."""
+        """Print warnings to standard error."""
         for each in findings:
-            self._say("warning", warning_line(each), code=each.code, message=each.message, hint=each.hint)
+            self._print("warning", warning_line(each), code=each.code, message=each.message, hint=each.hint)
 
     def progress(self, text: str, facts: Mapping[str, Any]) -> None:
-        """Say on standard error how far things are."""
-        self._say("progress", text, **facts)
+        """Print the progress to standard error."""
+        self._print("progress", text, **facts)
 
     def trace(self, error: BaseException) -> None:
-        """With `--debug`, say on standard error where an error comes from."""
+        """With `--debug`, print the traceback of an error to standard error."""
         if self.debug:
             lines = "".join(traced(error)).rstrip("\n")
-            self._say("trace", lines, lines=lines.split("\n"))
+            self._print("trace", lines, lines=lines.split("\n"))
 
     def end(self, outcome: Outcome) -> int:
-        """Print an outcome and return the exit code; from here on signals do not change it."""
-        if outcome.error or not outcome.everything:
+        """Print an outcome and return the exit code, which signals no longer change."""
+        if outcome.error or not outcome.prints_only:
             stops.end(outcome.exit_code)
         if outcome.cause:
             self.trace(outcome.cause)
@@ -113,44 +114,46 @@ class Messages:
             self._fail(outcome.cause)
         elif self.events and not outcome.cause:
             self.warn(outcome.warnings)
-            self._say("done", "", **outcome.as_dict())
+            self._print("done", "", **outcome.as_dict())
         if self.as_json:
             print(json.dumps(outcome.as_dict(), default=str))
         else:
             outcome.show()
-        exit_code = self._printed(outcome)
+        exit_code = self._exit_code(outcome)
         stops.end(exit_code)
         return exit_code
 
-    def _printed(self, outcome: Outcome) -> int:
-        """Return the exit code: printing may have failed. Whose reader has left is not told of it, as is the custom."""
+    def _exit_code(self, outcome: Outcome) -> int:
+        """Return the exit code: printing may have failed. As usual, a closed pipe is not reported."""
         failure = failure_of(sys.stdout)
         if failure is None or outcome.exit_code:
             return outcome.exit_code
         reason = failure.strerror or type(failure).__name__
-        if outcome.everything:
+        if outcome.prints_only:
             if failure.errno != errno.EPIPE:
                 self._fail(ConverterError("E-STDOUT", f"Standard output cannot be written: {reason}."))
             return 1
         if failure.errno not in (errno.EPIPE, errno.EBADF):
-            self.warn([Finding("W-OUTPUT-LOST", f"All was done, but standard output cannot be written: {reason}.")])
+            self.warn(
+                [Finding("W-OUTPUT-LOST", f"The command succeeded, but standard output cannot be written: {reason}.")]
+            )
         return 0
 
     def _fail(self, error: Reported) -> None:
         facts = {"message": error.message, "hint": error.hint, "visible": list(error.visible)}
-        self._say("error", f"{error_line(error)}{_visible(error.visible)}", code=error.code, **facts)
+        self._print("error", f"{error_line(error)}{_visible(error.visible)}", code=error.code, **facts)
 
-    def _say(self, event: str, text: str, **facts: Any) -> None:
+    def _print(self, event: str, text: str, **facts: Any) -> None:
         line = json.dumps({"event": event, **facts}, default=str) if self.events else text
         print(line, file=sys.stderr, flush=True)
 
 
 Work: TypeAlias = Callable[[Messages], Outcome]
-"""What a command does, once its flags are parsed."""
+"""What a command does once its options are parsed."""
 
 
 def _visible(urls: Sequence[str]) -> str:
-    """Return a sentence that names what is visible, or the first of it."""
+    """Return a sentence that names the visible parts, or the first of them."""
     if not urls:
         return ""
     more = f" and {len(urls) - _MOST_VISIBLE:,} more" if len(urls) > _MOST_VISIBLE else ""

@@ -41,7 +41,11 @@ def as_dict(plan: Plan) -> dict[str, Any]:
         "report": job.conceal_path(str(plan.report_path)),
         "rejects": job.conceal_path(str(plan.rejects_path)),
         "first_rows": [
-            {"fate": "written" if reason is None else _fate(plan.records.rules[reason]), "id": ids, "signals": signals}
+            {
+                "fate": "written" if reason is None else _outcome(plan.records.rules[reason]),
+                "id": ids,
+                "signals": signals,
+            }
             for reason, ids, signals in _first_lines(plan)
         ],
     }
@@ -72,18 +76,18 @@ def _preview(plan: Plan) -> RenderableType:
     lines = Text("\n")
     for reason, ids, rest in _first_lines(plan):
         shown_line = "\t".join(filter(None, [ids, rest]))
-        lines.append(f"{shown_line if reason is None else _fate(plan.records.rules[reason])}\n")
+        lines.append(f"{shown_line if reason is None else _outcome(plan.records.rules[reason])}\n")
     warnings = [Text(warning_line(warning), style="yellow") for warning in job.warnings]
     return Group(facts, lines, *warnings, Text("Nothing was written (--dry-run)."))
 
 
-def _fate(rule: Rule) -> str:
-    """Say what becomes of a row that is not written, and why."""
+def _outcome(rule: Rule) -> str:
+    """Return why a row is not written."""
     return f"{'skipped' if rule.skips else 'rejected'}: {rule.name}"
 
 
 def _first_lines(plan: Plan) -> list[tuple[int | None, str, str]]:
-    """Return the first rows: the reason why it is not written, else the masked IDs and the signals of the line."""
+    """Return for each of the first rows the reason why it is not written, the masked IDs, and the signals."""
     rows = plan.preview()
     if not rows.height:
         return []

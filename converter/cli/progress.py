@@ -22,7 +22,7 @@ _SECONDS_BETWEEN_OBJECTS = 1.0
 
 @contextmanager
 def showing(mode: Mode, messages: Messages) -> Iterator[Callable[[Progress], None] | None]:
-    """Give a function that shows progress as `mode` asks, and take what it drew away at the end."""
+    """Yield a function that shows progress in the given mode; a bar is removed at the end."""
     if mode == "off":
         yield None
     elif mode == "json":
@@ -35,7 +35,7 @@ def showing(mode: Mode, messages: Messages) -> Iterator[Callable[[Progress], Non
 
 
 def _every(seconds: float, messages: Messages) -> Callable[[Progress], None]:
-    """Show at most once in so many seconds."""
+    """Return a function that prints progress at most once in `seconds`."""
     last = time.monotonic()
 
     def update(progress: Progress) -> None:

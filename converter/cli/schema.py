@@ -16,17 +16,17 @@ def schema(
     debug: options.Debug = False,
 ) -> Work:
     """Print the JSON schema of the job file."""
-    del json_, debug  # `Messages.of` looks for them
-    return _made
+    del json_, debug  # `Messages.of` reads them
+    return _print_schema
 
 
-def _made(messages: Messages) -> Outcome:
+def _print_schema(messages: Messages) -> Outcome:
     del messages
     from converter.jobs.job import Job
 
-    made = Job.model_json_schema()
-    return Outcome(fields={"schema": made}, show=partial(_show, made), everything=True)
+    document = Job.model_json_schema()
+    return Outcome(fields={"schema": document}, show=partial(_show, document), prints_only=True)
 
 
-def _show(made: dict[str, Any]) -> None:
-    print(json.dumps(made, indent=2))
+def _show(document: dict[str, Any]) -> None:
+    print(json.dumps(document, indent=2))

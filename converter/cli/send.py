@@ -29,19 +29,19 @@ def send(
     json_: options.Json = False,
     debug: options.Debug = False,
 ) -> Work:
-    """Send inbound files that exist already: whole or not at all, and nothing is overwritten.
+    """Send inbound files that exist: completely or not at all, and without overwriting any.
 
     \b
     Examples:
       aam-inbound send out/*.sync.*.gz --to s3://bucket/partner --set s3.acl=bucket-owner-full-control
       aam-inbound send out/*.gz --job job.toml --resume
-    """  # noqa: D301 - the mark keeps the lines that follow as they are
-    del json_, debug  # `Messages.of` looks for them
+    """  # noqa: D301 - \b keeps the lines that follow as they are
+    del json_, debug  # `Messages.of` reads them
     changes = {"output": {}, **changes_from({"output.to": to or None}, set_ or ())}
-    return partial(_sent, files, job_file, changes, check=not no_check, resume=resume, quiet=quiet)
+    return partial(_send, files, job_file, changes, check=not no_check, resume=resume, quiet=quiet)
 
 
-def _sent(
+def _send(
     files: list[str],
     job_file: str | None,
     changes: dict[str, Any],

@@ -1,8 +1,8 @@
-"""Standard output and standard error, so that printing never fails and nothing else is printed.
+"""Standard output and standard error, replaced so that printing never fails and nothing else is printed.
 
-Below Python, libraries write to standard error as well: a damaged file that brings one to panic would print its trace,
-which may quote the data, beside the one sentence. And where a stream is closed, its number would be that of the next
-file to be opened, such as a part, into which they would write.
+Libraries write to standard error below Python: when a damaged file makes one panic, it prints a trace that may quote
+data. And if a stream is closed, its file descriptor is that of the next opened file, such as a part, and libraries
+would write into it.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _IN, _OUT, _ERROR = 0, 1, 2
 
 
 class _Stream(io.FileIO):
-    """A file that takes everything; `failure` is the first error with what it was given."""
+    """A file whose writes never fail; `failure` is the first error."""
 
     failure: OSError | None = None
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Write, as far as that can be done."""
+        """Write, and keep the first error."""
         try:
             return super().write(data) or 0
         except OSError as error:
@@ -33,8 +33,8 @@ class _Stream(io.FileIO):
 
 
 def secure() -> None:
-    """Put streams into place that never fail, and keep standard error for ourselves."""
-    closed = {number: _opened(number) for number in (_IN, _OUT, _ERROR)}
+    """Replace the streams by ones that never fail, and redirect standard error of libraries to nowhere."""
+    closed = {number: _ensure_open(number) for number in (_IN, _OUT, _ERROR)}
     sys.stdout = _text(os.dup(_OUT), sys.stdout, closed[_OUT])
     sys.stderr = _text(os.dup(_ERROR), sys.stderr, closed[_ERROR])
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -43,7 +43,7 @@ def secure() -> None:
 
 
 def failure_of(stream: TextIO | None) -> OSError | None:
-    """Return the first error with what was printed, if any."""
+    """Return the first error of printing to a stream, if there was one."""
     if stream is None:
         return None
     stream.flush()
@@ -51,8 +51,8 @@ def failure_of(stream: TextIO | None) -> OSError | None:
     return raw.failure if isinstance(raw, _Stream) else None
 
 
-def _opened(number: int) -> OSError | None:
-    """Open a stream that was closed when the command was started; return the error that says so."""
+def _ensure_open(number: int) -> OSError | None:
+    """Open a stream that was closed when the command started; return the error of using it."""
     try:
         os.fstat(number)
     except OSError as error:
@@ -70,6 +70,6 @@ def _text(number: int, before: TextIO | None, failure: OSError | None) -> TextIO
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding=before.encoding if before else "utf-8",
-        errors="replace",  # a terminal that cannot show a character gets a question mark
+        errors="replace",  # a question mark for characters that the terminal cannot show
         line_buffering=raw.isatty() or before is sys.stderr,
     )

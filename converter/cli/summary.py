@@ -1,4 +1,4 @@
-"""What is shown of a run: a table on a terminal, plain lines elsewhere."""
+"""The summary of a run: a table on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from converter.report.terminal import summary
 
 
 def show(report: Report) -> None:
-    """Print what a run did, and its warnings."""
+    """Print the summary of a run, and its warnings."""
     lines = summary(report)
     warnings = [warning_line(warning) for warning in report.warnings]
     if sys.stdout.isatty():
@@ -24,7 +24,7 @@ def show(report: Report) -> None:
 
 
 def _draw(lines: list[tuple[str, str]], warnings: list[str]) -> None:
-    from rich.table import Table  # here, since it takes a while: many runs have no terminal
+    from rich.table import Table  # here, since it is slow, and many runs have no terminal
 
     from converter.cli.console import console
 

@@ -50,20 +50,22 @@ def sync_urls(
     json_: options.Json = False,
     debug: options.Debug = False,
 ) -> Work:
-    """Write the addresses that synchronize the IDs of tables by HTTP, one a row.
+    """Write addresses that synchronize the IDs of tables by HTTP, one for each row.
 
-    Flags go over what the job file says, and --set goes over flags. What was read, written and rejected is told on
-    standard error.
+    Options take precedence over the job file, and --set over other options. The counts of rows are printed to standard
+    error.
 
     \b
     Examples:
       aam-inbound sync-urls crm.csv --id crm_id --dpid 1234 > urls.csv
       aam-inbound sync-urls job.toml --redirect 'https://example.com/sync?id=${DD_UUID}' -o urls.csv
       aam-inbound sync-urls crm.parquet --id crm_id --dpid 1234 --set id.case=lower --image --format ndjson
-    """  # noqa: D301 - the mark keeps the lines that follow as they are
-    del debug  # `Messages.of` looks for it
+    """  # noqa: D301 - \b keeps the lines that follow as they are
+    del debug  # `Messages.of` reads it
     if json_ and output == "-":
-        raise JobError("E-USAGE", "With --json, addresses cannot go to standard output.", "Give a file: --output FILE.")
+        raise JobError(
+            "E-USAGE", "With --json, addresses cannot be written to standard output.", "Set a file: --output FILE."
+        )
     flags = {
         "id.column": id_,
         "id.type": id_type,
@@ -72,10 +74,10 @@ def sync_urls(
     }
     given = [*(tables or ()), *(input_ or ())]
     how = {"redirect": redirect, "gdpr": gdpr, "gdpr_consent": gdpr_consent, "form": format_, "image": image}
-    return partial(_written, given, job_file, flags, set_ or [], output, how)
+    return partial(_write, given, job_file, flags, set_ or [], output, how)
 
 
-def _written(
+def _write(
     tables: list[str],
     job_file: str | None,
     flags: dict[str, Any],
@@ -95,7 +97,7 @@ def _written(
 
 
 def _job(tables: list[str], job_file: str | None, flags: dict[str, Any], settings: list[str]) -> UrlJob:
-    """Make the job of file, flags and settings; a first argument that is a job file is taken for it."""
+    """Return the job of a file, flags and settings; the first argument may be the job file."""
     from converter.jobs.job import UrlJob
 
     if job_file is None and tables and tables[0].endswith(".toml"):
@@ -106,22 +108,22 @@ def _job(tables: list[str], job_file: str | None, flags: dict[str, Any], setting
 
 @contextmanager
 def _destination(output: str) -> Iterator[str | BinaryIO]:
-    """Return the file, or standard output, which may be closed."""
+    """Yield the output file, or standard output, which may be closed."""
     if output != "-":
         yield output
         return
     if failure_of(sys.stdout):
-        raise JobError("E-STDOUT", "Standard output is closed.", "Give a file: --output FILE.")
-    stream = open(sys.stdout.fileno(), "wb", closefd=False)  # noqa: SIM115 - ours takes what nobody reads, too
+        raise JobError("E-STDOUT", "Standard output is closed.", "Set a file: --output FILE.")
+    stream = open(sys.stdout.fileno(), "wb", closefd=False)  # noqa: SIM115 - `sys.stdout` hides errors
     try:
         yield stream
     finally:
-        with suppress(OSError):  # it is flushed by then, or has failed
+        with suppress(OSError):  # it is flushed, or has failed
             stream.close()
 
 
 def _show(ledger: Ledger, warnings: list[Finding], messages: Messages) -> None:
-    """Tell what was done, on standard error."""
+    """Print the counts of rows to standard error."""
     lines = [
         (f"{ledger.read:,}", "rows read"),
         (f"{ledger.written:,}", "addresses written"),

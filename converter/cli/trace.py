@@ -1,4 +1,4 @@
-"""Tracebacks for `--debug`: where errors and their causes were raised, without what libraries say of them."""
+"""Tracebacks for `--debug`, without the messages of libraries."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from converter.errors import Reported
 def traced(error: BaseException) -> Iterator[str]:
     """Yield the lines of a traceback, the first cause first.
 
-    Texts of other libraries may quote data, and those of our own causes hold what only the last error conceals: of a
-    cause its type is shown, with its code or with what the system says.
+    Messages of libraries may quote data, and those of causes may contain secrets, which only the last error conceals.
+    So a cause is shown by its type, with its code or the message of the system.
     """
     if cause := error.__cause__ or (None if error.__suppress_context__ else error.__context__):
         yield from traced(cause)
         yield "\nwhich led to:\n\n"
     yield from traceback.format_tb(error.__traceback__)
-    yield f"{type(error).__module__}.{type(error).__qualname__}{_said(error)}\n"
+    yield f"{type(error).__module__}.{type(error).__qualname__}{_detail(error)}\n"
 
 
-def _said(error: BaseException) -> str:
+def _detail(error: BaseException) -> str:
     if isinstance(error, Reported):
         return f": {error.code}"
     return f": {error.strerror}" if isinstance(error, OSError) and error.strerror else ""

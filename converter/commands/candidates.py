@@ -1,8 +1,8 @@
-"""Settings of IDs that may bring those of a CRM into the form in which a web site sends them (C12).
+"""Candidates: settings of IDs that may bring those of a CRM into the form that a web site sends (C12).
 
-They are found in samples of both. A setting is worth a try where it changes some ID of the CRM, and where it makes
-something that the site's IDs show: zeros before them, a text that many of them begin with or end in, hashes. All are
-combined, those that say little first.
+They are derived from samples of both. A setting is a candidate if it changes an ID of the CRM, and if the site's IDs
+have what it adds: leading zeros, a common prefix or suffix, hashes. All settings are combined, the shortest
+combinations first.
 """
 
 from __future__ import annotations
@@ -21,55 +21,57 @@ from converter.spec.ids import ID_TYPES, TRIMMED
 
 Settings = Mapping[str, Any]
 
-_MANY = 0.1  # of the IDs of a sample that have something in common
+_MANY = 0.1  # the share of IDs of a sample that have something in common
 _HALF = 0.5
-_ALIKE = 3  # IDs at least: what fewer have in common may be most of an ID
-_ALIKE_BY_CHANCE = 20  # IDs at least, where nothing else says that it is no part of the ID itself
-_LEFT = 4  # characters that are left of an ID then, at least
+_ALIKE = 3  # the minimum number of IDs: what fewer have in common may be most of an ID
+_ALIKE_BY_CHANCE = 20  # the minimum number of IDs, if there is no other evidence
+_LEFT = 4  # the minimum number of characters that are left of an ID
 _MOST_ENDS = 3
 _LONGEST_END = 16  # characters
 _MOST_WIDTHS = 2
 
 _MARKS = r"-_.|/\\#~+ "
-"""Characters that people put between the parts of an ID."""
+"""Characters between the parts of an ID."""
 _HEADS = (r"^([^0-9]{1,16})[0-9]", rf"^([^{_MARKS}]{{1,15}}[{_MARKS}]).")
 _TAILS = (r"[0-9]([^0-9]{1,16})$", rf".([{_MARKS}@][^{_MARKS}@]{{1,15}})$")
 _REMOVABLE = set(string.punctuation + " ") - set("%@")
-"""What may stand between the parts of an ID: an address without its `@` would only hide what it is."""
+"""Characters that may be removed. Not `@`, since an e-mail address would no longer be recognized."""
 _NEVER_BOTH = (("hash", "pad"), ("hash", "prefix"), ("hash", "suffix"), ("type", "case"))
-"""What is not said together: a hash shows nothing of the site's zeros and ends, and addresses have a case."""
+"""Settings that exclude each other: zeros, prefixes and suffixes are not visible in hashes; addresses are hashed in
+lower case."""
 _HASH = "^[0-9a-f]{64}$"
 
 
 def as_it_is(column: str, type_: IdTypeName) -> Id:
-    """Return the settings that leave an ID as it is, but for the case that Adobe wants for some types."""
+    """Return the settings that change nothing but the case, where Adobe requires one for the type."""
     return Id(column=column, type=type_, trim=False)
 
 
 def candidates(column: str, type_: IdTypeName, crm: pl.Series, site: pl.Series, most: int) -> list[Id]:
-    """Return settings that are worth a try, at most so many, those that say little first.
+    """Return at most `most` candidates, those with the fewest settings first.
 
-    `crm` and `site` are samples of IDs (String), distinct and none missing. The first candidate says nothing at all.
+    `crm` and `site` are samples of IDs (Series of String), distinct and not null. The first candidate has default
+    settings.
     """
-    found = _distinct(column, type_, _combined(_choices(type_, crm, site)))
-    return sorted(itertools.islice(found, most), key=lambda id_: len(settings_of(id_)))
+    valid = _valid(column, type_, _combine(_choices(type_, crm, site)))
+    return sorted(itertools.islice(valid, most), key=lambda id_: len(settings_of(id_)))
 
 
 def settings_of(id_: Id) -> dict[str, Any]:
-    """Return what settings say beyond the column and the type: those that are not as they are when left out."""
+    """Return the settings beside the column and the type that differ from their defaults."""
     return id_.model_dump(exclude_defaults=True, exclude={"column", "type"})
 
 
-def _distinct(column: str, type_: IdTypeName, all_settings: Iterator[dict[str, Any]]) -> Iterator[Id]:
+def _valid(column: str, type_: IdTypeName, all_settings: Iterator[dict[str, Any]]) -> Iterator[Id]:
     for settings in all_settings:
         try:
             yield Id(**{"column": column, "type": type_, **settings})
-        except ValidationError:  # the site's IDs begin with or end in what no ID may hold
+        except ValidationError:  # the site's IDs have a prefix or suffix that IDs may not have
             continue
 
 
-def _combined(choices: Sequence[Sequence[Settings]]) -> Iterator[dict[str, Any]]:
-    """Yield all ways to take one of the settings of each choice, or none; those that take from few choices first."""
+def _combine(choices: Sequence[Sequence[Settings]]) -> Iterator[dict[str, Any]]:
+    """Yield all combinations of at most one setting of each choice, the shortest first."""
     for count in range(len(choices) + 1):
         for some in itertools.combinations(choices, count):
             for taken in itertools.product(*some):
@@ -79,11 +81,11 @@ def _combined(choices: Sequence[Sequence[Settings]]) -> Iterator[dict[str, Any]]
 
 
 def _choices(type_: IdTypeName, crm: pl.Series, site: pl.Series) -> list[list[Settings]]:
-    """Return what may be done about IDs, each with the ways in which it may be done."""
+    """Return the settings that may help, grouped by choices of which one can be taken."""
     trimmed = crm.str.strip_chars(TRIMMED)
     decoded = trimmed.to_frame().select(percent_decode(pl.first())).to_series()
     heads, tails = _ends(decoded, _HEADS), _ends(decoded, _TAILS, last=True)
-    # What an ID is without what all IDs of a system begin with or end in, and without what separates its parts.
+    # IDs without the prefixes and suffixes that they have in common.
     cores = pl.concat(
         [decoded, *(decoded.str.strip_prefix(head) for head in heads), *map(decoded.str.strip_suffix, tails)]
     )
@@ -105,33 +107,33 @@ def _choices(type_: IdTypeName, crm: pl.Series, site: pl.Series) -> list[list[Se
 
 
 def _cases(texts: pl.Series) -> Iterator[tuple[str, bool]]:
-    """Yield the cases, and whether one changes some text."""
+    """Yield each case, and whether it changes a text."""
     yield "lower", (texts.str.to_lowercase() != texts).any()
     yield "upper", (texts.str.to_uppercase() != texts).any()
 
 
 def _removed(texts: pl.Series, site: pl.Series) -> list[str]:
-    """Return characters that may be in the way: all that the site's IDs do without, and all there are."""
+    """Return sets of characters that may have to be removed: those that the site's IDs lack, and all."""
     ours, theirs = (_REMOVABLE.intersection(each.str.join("").item()) for each in (texts, site))
     return list(dict.fromkeys("".join(sorted(marks)) for marks in (ours - theirs, ours) if marks))
 
 
 def _zeros(cores: pl.Series, widths: Sequence[int]) -> list[Settings]:
-    """Return what may be done about the zeros before IDs: strip them, fill up with them, or both."""
-    found: list[Settings] = []
-    begins = cores.str.contains("^0.").any()
-    if begins:
-        found.append({"strip_zeros": True})
+    """Return settings for leading zeros: strip them, pad with them, or both."""
+    settings: list[Settings] = []
+    has_zeros = cores.str.contains("^0.").any()
+    if has_zeros:
+        settings.append({"strip_zeros": True})
     for width in widths:
         if (cores.str.len_chars() < width).any():
-            found.append({"pad": width})
-        if begins:
-            found.append({"strip_zeros": True, "pad": width})
-    return found
+            settings.append({"pad": width})
+        if has_zeros:
+            settings.append({"strip_zeros": True, "pad": width})
+    return settings
 
 
 def _widths(site: pl.Series, heads: Sequence[str], tails: Sequence[str]) -> list[int]:
-    """Return how long the site's IDs usually are where zeros fill them up, without what they begin with or end in."""
+    """Return the usual lengths of the site's IDs with leading zeros, without common prefixes and suffixes."""
     for head in heads:
         site = site.str.strip_prefix(head)
     for tail in tails:
@@ -143,7 +145,7 @@ def _widths(site: pl.Series, heads: Sequence[str], tails: Sequence[str]) -> list
 
 
 def _hashes(type_: IdTypeName, texts: pl.Series, site: pl.Series) -> list[Settings]:
-    """Return how IDs may be hashed, where the site's are hashes and those of the CRM are not."""
+    """Return settings for hashing, if the site's IDs are hashes and those of the CRM are not."""
     if type_ not in ("crm", "hashed_email") or not site.str.contains(_HASH).any() or texts.str.contains(_HASH).all():
         return []
     addresses = type_ == "crm" and texts.str.contains("@", literal=True).any()
@@ -151,12 +153,12 @@ def _hashes(type_: IdTypeName, texts: pl.Series, site: pl.Series) -> list[Settin
 
 
 def _ends(texts: pl.Series, patterns: Sequence[str], *, last: bool = False) -> list[str]:
-    """Return texts that many IDs begin with, or that they end in, those of most IDs first.
+    """Return common prefixes of IDs, or suffixes (`last`), the most frequent first.
 
-    Each of the patterns finds what an ID begins with by itself. What it has in common with at least half of the others
-    is found as well, where these are many and something is left of them.
+    Each of the patterns extracts a possible prefix of an ID. A prefix that at least half of the IDs share is returned
+    as well, if there are many IDs and enough of them is left.
     """
-    texts = texts.filter(~texts.str.contains("@", literal=True))  # many addresses begin with a name
+    texts = texts.filter(~texts.str.contains("@", literal=True))  # many e-mail addresses begin with the same first name
     found_by = (texts.str.extract(pattern, 1).drop_nulls() for pattern in patterns)
     counted = [found.value_counts().rename({texts.name: "end"}) for found in found_by]
     least = max(_MANY * len(texts), _ALIKE)
@@ -168,7 +170,7 @@ def _ends(texts: pl.Series, patterns: Sequence[str], *, last: bool = False) -> l
 
 
 def _common(texts: pl.Series, *, last: bool) -> str:
-    """Return the longest text that half of the IDs begin with or end in, empty where there is none."""
+    """Return the longest prefix or suffix of half of the IDs; empty if there is none."""
     common, least = "", max(_HALF * len(texts), _ALIKE_BY_CHANCE)
     texts = texts.filter(texts.str.len_chars() >= _LEFT)
     for length in range(1, _LONGEST_END + 1):

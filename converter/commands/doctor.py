@@ -1,4 +1,4 @@
-"""The capability `doctor`: everything that can be known before a job runs, as findings, one line each."""
+"""The command `doctor`: everything that can be checked before a job runs, as findings."""
 
 from __future__ import annotations
 
@@ -17,56 +17,56 @@ from converter.jobs.job import Job
 from converter.sources import Origin, find_origins
 from converter.sources.origins.base import total_size
 
-_PATIENCE = 10.0  # seconds: who asks is waiting
+_PATIENCE = 10.0  # seconds: the user is waiting
 
 
 def doctor(job: Job, *, now: float | None = None) -> list[Finding]:
-    """Check the input, the key, the folders and the destination of a job; nothing stays of it.
+    """Check the input, the key, the destination and the report folder of a job, and leave nothing behind.
 
-    Each is looked at, also where another is wrong. `now` is UNIX seconds, the clock's when left out. Never raises
-    `ConverterError`.
+    All checks are made, even if one fails. `now` is in UNIX seconds, by default the current time. Errors are findings:
+    no `ConverterError` is raised.
     """
-    found: list[Finding] = []
-    for look in (_of_input, _of_key, partial(_of_destination, now=now), _of_folder):
+    findings: list[Finding] = []
+    for check in (_check_input, _check_key, partial(_check_destination, now=now), _check_report_folder):
         try:
-            found += look(job)
+            findings += check(job)
         except ConverterError as error:
-            found.append(Finding.of(error))
-    return [Finding(each.code, job.conceal(each.message), job.conceal(each.hint)) for each in found]
+            findings.append(Finding.of(error))
+    return [Finding(each.code, job.conceal(each.message), job.conceal(each.hint)) for each in findings]
 
 
-def _of_input(job: Job) -> Iterator[Finding]:
+def _check_input(job: Job) -> Iterator[Finding]:
     origins = check_input(job)
     size = total_size(origins)
     subject = "The input file has" if len(origins) == 1 else f"All {len(origins):,} input files have"
-    total = "the size is not known" if size is None else f"{size:,} bytes in all"
+    total = "the size is unknown" if size is None else f"{size:,} bytes in all"
     yield Finding("", f"{subject} the columns that the job uses; {total}.")
 
 
-def _of_key(job: Job) -> Iterator[Finding]:
+def _check_key(job: Job) -> Iterator[Finding]:
     if key := encryption_key(job):
         yield Finding("", f"Parts can be encrypted for the key {key.fingerprint}, by GnuPG {key.gnupg}.")
 
 
-def _of_destination(job: Job, now: float | None) -> list[Finding]:
+def _check_destination(job: Job, now: float | None) -> list[Finding]:
     names, limits, destination = output_plan(job, now)
-    found = list(job.warnings)
+    findings = list(job.warnings)
     patience = Patience(min(job.output.retry_seconds, _PATIENCE))
     try:
-        found += run_in_thread(lambda: check_names(destination, names, patience)).result()
+        findings += run_in_thread(lambda: check_names(destination, names, patience)).result()
     except TransientError as error:
-        found.append(Finding.of(error))
+        findings.append(Finding.of(error))
     finally:
         close_connections(destination)
-    if destination.direct and any(each.level == "error" for each in found):
-        return found
+    if destination.direct and any(each.level == "error" for each in findings):
+        return findings
     origins: list[Origin] = []
-    with contextlib.suppress(ConverterError):  # what is wrong with the input is a finding of its own
+    with contextlib.suppress(ConverterError):  # `_check_input` reports errors of the input
         origins = find_origins(job.input)
-    return [*found, check_disk_space(job, limits, destination, total_size(origins))]
+    return [*findings, check_disk_space(job, limits, destination, total_size(origins))]
 
 
-def _of_folder(job: Job) -> list[Finding]:
+def _check_report_folder(job: Job) -> list[Finding]:
     folder = Path(job.report.dir)
     while not os.access(folder, os.F_OK) and folder != folder.parent:
         folder = folder.parent
@@ -74,6 +74,6 @@ def _of_folder(job: Job) -> list[Finding]:
         return [Finding("", f"The report can be written to '{job.report.dir}'.")]
     return [
         Finding(
-            "E-REPORT-FOLDER", f"The folder '{job.report.dir}' cannot be written.", "Set report.dir to another one."
+            "E-REPORT-FOLDER", f"The folder '{job.report.dir}' cannot be written.", "Set report.dir to another folder."
         )
     ]

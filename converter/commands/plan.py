@@ -1,4 +1,4 @@
-"""What a job would do, before anything is converted: its input, its names, its limits, its destination, its paths."""
+"""What a job would do: its input, file names, limits, destination and paths, checked before anything is converted."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ from converter.spec.names import FileName
 if TYPE_CHECKING:
     from converter.parts.pgp import Key
 
-MAX_SECONDS = 100  # timestamps to try before none counts as free
+MAX_SECONDS = 100  # timestamps to try for one whose names are free
 
 
 class Moment(NamedTuple):
-    """When a run was begun: the timestamp in its names, and the day in UTC."""
+    """When a run began: the timestamp in its file names (UNIX seconds), and the day in UTC."""
 
     timestamp: int
     sent: datetime.date
 
 
 class OutputPlan(NamedTuple):
-    """What the parts of each set are named, how large they get, and where they go."""
+    """The names of the parts of each set, their limits, and their destination."""
 
     names: tuple[FileName, ...]
     limits: Limits
@@ -50,10 +50,10 @@ class OutputPlan(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What a job would do, checked but not begun. `key` is what parts are encrypted for, if they are.
+    """What a job would do, checked but not started. `key` is the encryption key, if parts are encrypted.
 
-    Files come in sets, of one data source each: nearly always it is one. The parts of all sets are numbered in turns,
-    from 1: so each has a number, whichever is made first.
+    Parts belong to sets, one for each data source; most jobs have one set. The parts of all sets are numbered in turns,
+    from 1, so that the number of a part does not depend on the order in which parts are made.
     """
 
     job: Job
@@ -71,16 +71,16 @@ class Plan(NamedTuple):
 
     @property
     def name(self) -> FileName:
-        """The name of the first set, which is that of the run."""
+        """The name of the first set, which is also that of the run."""
         return self.names[0]
 
     @property
     def may_move(self) -> bool:
-        """Whether a second that is taken means the next free one."""
+        """Whether the run takes the next free second if its timestamp is taken."""
         return self.job.output.timestamp is None
 
     def next_second(self) -> Plan:
-        """Return the plan of the same run, named by the next second."""
+        """Return the same plan with the timestamp of the next second."""
         names = next_second(self.names)
         return self._replace(
             moment=self.moment._replace(timestamp=names[0].timestamp),
@@ -91,56 +91,56 @@ class Plan(NamedTuple):
 
     def part_name(self, number: int) -> str:
         """Return the name of part `number`."""
-        split, place = divmod(number - 1, len(self.names))
-        return str(self.names[place].part(split + 1))
+        split, index = divmod(number - 1, len(self.names))
+        return str(self.names[index].part(split + 1))
 
-    def number_of(self, place: int, split: int) -> int:
-        """Return the number of part `split` of a set, by its place."""
-        return (split - 1) * len(self.names) + place + 1
+    def number_of(self, index: int, split: int) -> int:
+        """Return the number of part `split`, counted from 1, of the set `index`, counted from 0."""
+        return (split - 1) * len(self.names) + index + 1
 
     def preview(self, rows: int = 5) -> pl.DataFrame:
-        """Return the first rows as `Records.lines` gives them, without writing anything."""
+        """Return the first rows as `Records.lines` gives them; nothing is written."""
         first = first_texts(self.records, self.sources, rows)
         return collected(first[0].origin, self.records.lines(first[1])) if first else pl.DataFrame()
 
 
 def plan(job: Job, *, now: float | None = None) -> Plan:
-    """Check all that can be known before converting: files, columns, names, the key, the destination.
+    """Check everything that can be checked before converting: files, columns, names, the key, the destination.
 
-    `now` is UNIX seconds, the clock's when left out. Raises `JobError`, `InputError` and `DestinationError`.
+    `now` is in UNIX seconds, by default the current time. Raises `JobError`, `InputError` and `DestinationError`.
     """
     with job.concealing():
         return _check_destination(make_plan(job, moment_of(job, now)))
 
 
 def output_plan(job: Job, now: float | None = None) -> OutputPlan:
-    """Return where a job sends to; nothing is asked of it. Raises `JobError` where that cannot be anything."""
+    """Return the names, limits and destination of a job, without a connection. Raises `JobError`."""
     return _output_plan(job, moment_of(job, now), owner_of(job))
 
 
 def check_input(job: Job) -> list[Origin]:
-    """Check the input of a job. Raises `JobError` and `InputError`."""
+    """Check the input of a job and return its origins. Raises `JobError` and `InputError`."""
     start()
     return [source.origin for source in _open_sources(job, Records(job, _limits(job).line_bytes))]
 
 
 def encryption_key(job: Job) -> Key | None:
-    """Return the key that parts are encrypted for, if they are. Raises `EncryptionError` where that cannot be done."""
+    """Return the encryption key, or `None` if parts are not encrypted. Raises `EncryptionError`."""
     if job.pgp.key is None or job.output.compression != "pgp":
         return None
-    from converter.parts.pgp import read_key  # here, since few ask for it
+    from converter.parts.pgp import read_key  # here, since few jobs need it
 
     return read_key(job.pgp.key)
 
 
 def moment_of(job: Job, now: float | None) -> Moment:
-    """Return the moment of a run that begins `now`, in UNIX seconds; by the clock, when left out."""
+    """Return the moment of a run that begins `now`, in UNIX seconds; by default the current time."""
     now = time.time() if now is None else now
     return Moment(job.output.timestamp or int(now), datetime.datetime.fromtimestamp(now, datetime.UTC).date())
 
 
 def make_plan(job: Job, moment: Moment) -> Plan:
-    """Check the input and the key of a job, and plan the rest; nothing is asked of the destination."""
+    """Return the plan of a job, with its input and key checked; the destination is not connected to."""
     records, sources = open_input(job)
     key = encryption_key(job)
     owner = owner_of(job)
@@ -162,16 +162,16 @@ def make_plan(job: Job, moment: Moment) -> Plan:
 
 
 def open_input(job: Job, kind: FileKind | None = None) -> tuple[Records, list[Source]]:
-    """Open the input of a job; return what becomes of its rows (of another `kind`, where one is given), and sources.
+    """Open the input of a job; return the query for its rows and the sources.
 
-    Raises `JobError` and `InputError`.
+    `kind` replaces the kind of file of the job. Raises `JobError` and `InputError`.
     """
-    start()  # before anything asks Polars: in a forked process nothing would come back
-    most = _limits(job).line_bytes
-    records = Records(job, most, kind=kind)
+    start()  # first: in a forked process, Polars would never return
+    max_bytes = _limits(job).line_bytes
+    records = Records(job, max_bytes, kind=kind)
     sources = _open_sources(job, records)
     if numbers_are_ids(records, sources):
-        records = Records(job, most, cards=False, kind=kind)
+        records = Records(job, max_bytes, cards=False, kind=kind)
     return records, sources
 
 
@@ -191,11 +191,11 @@ def _output_plan(job: Job, moment: Moment, owner: Owner) -> OutputPlan:
 
 
 def _open_sources(job: Job, records: Records) -> list[Source]:
-    """Find the input, and see that it has the columns that the job uses, in a form that can be used."""
+    """Open the input, and check that it has the columns that the job uses, with types that can be used."""
     origins = find_origins(job.input)
     if job.id and job.id.case_collisions == "reject":
         advice = "Copy it to a file first, or set id.case_collisions = 'report'."
-        check_rereadable(origins, "id.case_collisions = 'reject' has to read it twice", advice)
+        check_rereadable(origins, "id.case_collisions = 'reject' reads it twice", advice)
     sources = [open_source(origin, job.input, records.columns) for origin in origins]
     for source in sources:
         records.texts(pl.LazyFrame(), source.schema, json_lists=source.json_lists, nullable=source.nullable)
@@ -203,13 +203,13 @@ def _open_sources(job: Job, records: Records) -> list[Source]:
 
 
 def _check_destination(plan: Plan) -> Plan:
-    """Check the destination, and return the plan with names that are free."""
+    """Check the destination; return the plan with names that are free. Raises `DestinationError`."""
     patience = Patience(plan.job.output.retry_seconds)
     try:
         for left in reversed(range(MAX_SECONDS)):
-            found = run_in_thread(partial(check_names, plan.destination, plan.names, patience)).result()
-            if not (left and plan.may_move and codes_of(found) and codes_of(found) <= TAKEN):
-                warnings_of(found)
+            findings = run_in_thread(partial(check_names, plan.destination, plan.names, patience)).result()
+            if not (left and plan.may_move and codes_of(findings) and codes_of(findings) <= TAKEN):
+                warnings_of(findings)
                 break
             plan = plan.next_second()
     except BaseException:
@@ -219,21 +219,21 @@ def _check_destination(plan: Plan) -> Plan:
 
 
 def next_second(names: Sequence[FileName]) -> tuple[FileName, ...]:
-    """Return the names of the next second."""
+    """Return the names with the timestamp of the next second."""
     return tuple(replace(name, timestamp=name.timestamp + 1) for name in names)
 
 
 def check_names(destination: Destination, names: Sequence[FileName], patience: Patience) -> list[Finding]:
-    """Check a destination for parts of all sets; what is found more than once is told once.
+    """Check a destination for parts of all sets; return the findings without duplicates.
 
-    Raises `TransientError` where that has not passed when there is no patience left.
+    Raises `TransientError` where retries have not helped within `patience`.
     """
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for name in names:
-        found += destination.check(name) if destination.direct else patience.retrying(destination.check, name)
-    return list(dict.fromkeys(found))
+        findings += destination.check(name) if destination.direct else patience.retrying(destination.check, name)
+    return list(dict.fromkeys(findings))
 
 
 def owner_of(job: Job) -> Owner:
-    """Return whose the partial names of a run of a job are, which begins now."""
+    """Return the owner of the partial files of a run that begins now."""
     return Owner(job.digest[:DIGITS])

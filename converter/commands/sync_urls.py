@@ -1,9 +1,9 @@
-"""The capability `sync-urls`: the addresses that synchronize the IDs of a table by HTTP, one a row.
+"""The command `sync-urls`: addresses that synchronize the IDs of a table by HTTP, one for each row.
 
 1. The job, the address and the input are checked.
-2. IDs are normalized and judged as those of inbound files are; each that passes becomes an address.
-3. The ledger is proven, the input unchanged, the rejects few enough: then a file appears, whole. What goes to a
-   stream, such as standard output, has gone by then.
+2. IDs are normalized and checked like those of inbound files; each accepted one becomes an address.
+3. The counts of rows, the input and the number of rejects are checked: then the output file becomes visible. Output to
+   a stream, such as standard output, is written before that.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ def sync_urls(
     form: Form = "csv",
     image: bool = False,
 ) -> Ledger:
-    """Write the address of each ID (`converter.spec.addresses`) and return what was read, written and rejected.
+    """Write the address of each ID (`converter.spec.addresses`); return the counts of rows.
 
-    `to` is a file, which appears whole or not at all and never replaces another, or a stream of bytes. `form` is `csv`
-    (a header and the columns `id` and `url`) or `ndjson`; the ID is as it is sent. With `image`, the column `image`
-    holds an HTML image of the address instead. Raises a `ConverterError`.
+    `to` is a file, which appears complete or not at all and never replaces another, or a stream of bytes. `form` is
+    `csv` (a header and the columns `id` and `url`) or `ndjson`; the ID is the normalized one. With `image`, the column
+    `image` has an HTML image of the address instead. Raises a `ConverterError`.
     """
     with job.concealing():
         name = "image" if image else "url"
@@ -82,7 +82,7 @@ def sync_urls(
 def _write_addresses(
     job: UrlJob, records: Records, sources: Sequence[Source], write: Callable[[bytes | memoryview], object]
 ) -> Ledger:
-    """Write the line of each row that is accepted; return the counts of rows, proven."""
+    """Write the line of each accepted row; return the counts of rows, which add up. Raises `LedgerError`."""
     ledger, results = Ledger(), StageResults()
     with contextlib.closing(convert_sources(job, records, sources, results)) as batches:
         for converted in batches:
@@ -102,7 +102,7 @@ def _address(job: UrlJob, redirect: str, gdpr: int | None, gdpr_consent: str) ->
         raise JobError(
             "E-ID-TYPE-AUTO",
             "id.type is 'auto', but an address is for IDs of one data source.",
-            "Say which type they have.",
+            "Set id.type to the type of the IDs.",
         )
     try:
         return SyncAddress(dpid, redirect, gdpr, gdpr_consent)
@@ -111,7 +111,7 @@ def _address(job: UrlJob, redirect: str, gdpr: int | None, gdpr_consent: str) ->
 
 
 def _line(form: Form, name: str, address: SyncAddress) -> Line:
-    """Return how a row is written: the ID, as the form wants it, and its address, below this name."""
+    """Return the function that formats a row: the ID and, as the column `name`, its address."""
     before, after = address.before, address.after
     if name == "image":
         before = f'<img src="{html.escape(before)}'
@@ -129,31 +129,31 @@ def _line(form: Form, name: str, address: SyncAddress) -> Line:
     def line(ids: Sequence[pl.Expr | str], signals: Sequence[FormattedSignal]) -> pl.Expr:
         del signals
         (id_,) = ids
-        assert isinstance(id_, pl.Expr)  # noqa: S101 - for the type checker: only lines for others begin with a text
+        assert isinstance(id_, pl.Expr)  # noqa: S101 - for the type checker: only other kinds of file have constant IDs
         return pl.concat_str(pl.lit(start), escaped(id_), pl.lit(middle), percent_encode(id_), pl.lit(end))
 
     return line
 
 
 def _in_csv(id_: pl.Expr) -> pl.Expr:
-    """Return an ID as a field of CSV; no ID holds a newline (I6)."""
+    """Return an ID as a CSV field; no ID contains a newline (I6)."""
     special = id_.str.contains('[",]')
     quoted = pl.format('"{}"', pl.when(special).then(id_).str.replace_all('"', '""', literal=True))
     return pl.when(special).then(quoted).otherwise(id_)
 
 
 def _in_json(id_: pl.Expr) -> pl.Expr:
-    """Return an ID as JSON has it between quotes; no ID holds a control character (I6)."""
+    """Return an ID as the content of a JSON string; no ID contains a control character (I6)."""
     special = id_.str.contains(r'["\\]')
     escaped = pl.when(special).then(id_).str.replace_all(r'(["\\])', r"\${1}")
     return pl.when(special).then(escaped).otherwise(id_)
 
 
 def _check_rejects(job: UrlJob, ledger: Ledger, rules: Sequence[Rule], fate: str) -> None:
-    """Raise where too few rows are left; `fate` says what has become of their addresses."""
+    """Raise an error if no rows are left, or too many were rejected; `fate` is a sentence about their addresses."""
     if not ledger.read:
         raise EmptyInputError(
-            "E-NO-ROWS", "The input has no rows, so there is no address to write.", "Is the export complete?"
+            "E-NO-ROWS", "The input has no rows, so there are no addresses to write.", "Is the export complete?"
         )
     allowed = job.report.allows(ledger.rejects, ledger.read)
     if ledger.written and allowed:
@@ -171,7 +171,7 @@ def _check_rejects(job: UrlJob, ledger: Ledger, rules: Sequence[Rule], fate: str
 
 @contextlib.contextmanager
 def _open_output(to: str | Path | BinaryIO) -> Iterator[Callable[[bytes | memoryview], object]]:
-    """Open a file or a stream for writing; a file appears at the end, unless there is an error."""
+    """Open a file or a stream for writing; a file becomes visible at the end, unless there is an error."""
     if not isinstance(to, str | Path):
         yield lambda data: _call_stream(to.write, data)
         _call_stream(to.flush)
@@ -189,24 +189,24 @@ def _open_output(to: str | Path | BinaryIO) -> Iterator[Callable[[bytes | memory
 
 
 def _check_free(path: Path) -> None:
-    """Raise `DestinationError` where there is a file, or one that grows, at a path."""
+    """Raise `DestinationError` if a path, or a partial file of it, exists."""
     if os.access(path, os.F_OK):
         raise DestinationError(
-            "E-OUTPUT-TAKEN", f"'{path}' is there already, and nothing is ever overwritten.", "Choose another name."
+            "E-OUTPUT-TAKEN", f"'{path}' exists, and files are never overwritten.", "Choose another name."
         )
     if partial := next(glob.iglob(f"{glob.escape(str(path))}.*{PARTIAL}"), None):  # noqa: PTH207 - Path.glob raises
         raise DestinationError(
             "E-OUTPUT-IN-USE",
-            f"'{partial}' is there: a run that writes it is going on, or was killed.",
-            "If none is going on, remove it.",
+            f"'{partial}' exists: another run is writing it, or was killed.",
+            "If no other run is active, remove it.",
         )
 
 
 def _call_stream(call: Callable[..., object], *given: bytes | memoryview) -> None:
-    """Write to a stream."""
+    """Call a method of the output stream. Raises `DestinationError`."""
     try:
         call(*given)
     except BrokenPipeError as error:
-        raise DestinationError("E-OUTPUT-CLOSED", "Nobody reads the addresses any more.") from error
+        raise DestinationError("E-OUTPUT-CLOSED", "The reader of the addresses has closed the stream.") from error
     except OSError as error:
         raise DestinationError("E-OUTPUT-WRITE", f"Cannot write the addresses: {error.strerror or error}.") from error
