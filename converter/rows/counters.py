@@ -1,7 +1,7 @@
-"""What the query of `records` counts beside each row, and how these counts get into the ledger.
+"""The counters of the query of `records`, and how they are added to the ledger.
 
-A counter is a column named `COUNTER#INDEX`: what each row adds, a number or a Boolean. Several columns may count the
-same thing, one for each signal or step.
+A counter is a column named `COUNTER#INDEX`, with a number or a Boolean for each row. There may be several columns of a
+counter, one for each signal or step.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def changed_by(step: str, number: int) -> str:
 
 
 def tally(judged: pl.DataFrame, all_rules: Sequence[rules.Rule]) -> Ledger:
-    """Count what became of rows that `Records.lines` gave; `reason` is an index in `all_rules`.
+    """Count the results of rows that `Records.lines` gave; `reason` is an index in `all_rules`.
 
-    `read` is left to those who count in the input itself, `written` to those who count lines.
+    `read` and `written` stay 0: these are counted in the input itself and in the lines.
     """
     ledger = Ledger()
     reasons = np.bincount(judged["reason"].drop_nulls().to_numpy(), minlength=len(all_rules))
@@ -64,7 +64,7 @@ def tally(judged: pl.DataFrame, all_rules: Sequence[rules.Rule]) -> Ledger:
 
 
 def tally_changed_ids(texts: pl.DataFrame) -> Ledger:
-    """Count which steps changed the IDs of rows that `Records.texts` gave, where its query counts them."""
+    """Count the IDs that each step changed, of rows that `Records.texts` gave with these counters."""
     ledger = Ledger()
     for column in texts.columns:
         if column.startswith(_CHANGED) and (count := int(texts[column].sum())):

@@ -1,4 +1,4 @@
-"""Dates of rows, by which the newest one is found."""
+"""Dates of rows, as numbers that can be compared."""
 
 from __future__ import annotations
 

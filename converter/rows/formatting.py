@@ -1,4 +1,4 @@
-"""How judged rows become lines, and the rules that need the line: its length, collisions of IDs, reasons to skip it."""
+"""How judged rows are formatted, and the rules that come after: the length of lines, collisions, reasons to skip."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Formatting:
     """How a job formats rows that are judged.
 
     `steps` are the columns that a query adds to those of `Judging.steps`, one list after the other: `line` (String),
-    and `reason` with the rules that are left. `rules` are those of judging, then these; the reasons to skip a row come
+    and `reason` with the remaining rules. `rules` are those of judging, then these; the reasons to skip a row come
     last, from `first_skip`, since a row that breaks a rule is rejected. `colliding` are IDs (String, `folded`) whose
     rows are rejected.
     """

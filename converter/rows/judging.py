@@ -1,4 +1,4 @@
-"""What becomes of rows before they are lines: their IDs, values and traits, and the first rule that each row breaks."""
+"""How rows are judged: their IDs, values and traits, and the first rule that each row breaks."""
 
 from __future__ import annotations
 

@@ -2,13 +2,13 @@
 
 1. The columns that the job uses, as text (`c0`, `c1` … in the order of `Job.columns`).
 2. The IDs of the line (`id0`, `id1` …), by the steps of `normalize`.
-3. Each value and each list of traits: what is missing, what had to be left out or changed (`signals`).
+3. Each value and each list of traits, without what is missing or cannot be sent (`signals`).
 4. `reason`: the first rule that the row breaks, as its index in `Records.rules` (`judging`).
 5. `line`: the finished line, null where there is a reason (`formatting`). Rules on lines and the reasons to skip a row
    come last.
 
-This is right for every row, and slow. Nearly all rows of nearly all files need only be formatted: in large files the
-kernel finds and formats those (`converter.rows.fast_path`).
+This is right for every row, and slow. Most rows of large files need only be formatted, which the kernel does
+(`converter.rows.fast_path`).
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from converter.spec.kinds import FILE_KINDS, FileKind
 
 
 class Records:
-    """What a job makes of rows. `most_line_bytes` is the length of the longest line that a part can hold, in bytes.
+    """How a job converts rows. `most_line_bytes` is the length of the longest line that a part can hold, in bytes.
 
-    `cards` says whether a bare number that could be a payment card's counts as one; `kind` is what rows become where
-    that is no line of an inbound file; `colliding` are IDs (String, `folded`) whose rows are rejected; `for_stages`
+    `cards` says whether a bare number that could be a payment card's counts as one; `kind` is the kind of lines, by
+    default that of `output.kind`; `colliding` are IDs (String, `folded`) whose rows are rejected; `for_stages`
     says whether stages see the rows that are accepted (`accepted`). Raises `JobError` where a signal is personal data
     by its name or by its constant value.
     """
@@ -72,7 +72,7 @@ class Records:
         self.index_of = self._formatting.index_of
 
     def replace(self, *, colliding: pl.Series | None = None, for_stages: bool = False) -> Records:
-        """Return the same records with colliding IDs (those of before, when left out), for stages or not."""
+        """Return the same records with colliding IDs (by default the present ones), for stages or not."""
         return Records(
             self.job,
             self.most_line_bytes,
@@ -99,8 +99,7 @@ class Records:
     ) -> pl.LazyFrame:
         """Select the job's columns as text, empty where a value is missing: step 1; and 2, unless `by_bytes`.
 
-        `json_lists` and `nullable` are what the source says of itself. Raises `ColumnError` for types that cannot be
-        used.
+        `json_lists` and `nullable` are those of the source. Raises `ColumnError` for types that cannot be used.
         """
         for id_ in self.job.ids:
             check_id_type(id_.column, schema[id_.column])
@@ -164,7 +163,7 @@ class Records:
         return (pl.col("reason") < self._formatting.first_skip).fill_null(value=False)
 
     def accepted(self, judged: pl.DataFrame) -> pl.DataFrame:
-        """Return what stages see of rows that `lines` gave: the IDs of those written, and `when` (Int64).
+        """Return what stages see of the accepted rows among those that `lines` gave: the IDs, and `when` (Int64).
 
         `when` is the date of the row in microseconds; null where no column holds it, or it cannot be parsed.
         """
@@ -173,14 +172,14 @@ class Records:
         return judged.filter(pl.col("reason").is_null()).select(*self._judging.ids, when.alias("when"))
 
     def by_set(self, judged: pl.DataFrame) -> list[pl.Series]:
-        """Return the lines that `lines` gave, for each set of files: there is one for each route."""
+        """Return the lines that `lines` gave, for each set of files; there is one set for each route."""
         if not self._judging.is_mixed:
             return [judged["line"].drop_nulls()]
         sets = len(self.job.routes) if self.job.output.route else 1
         return [judged["line"].filter(judged["route"] == number).drop_nulls() for number in range(sets)]
 
     def tally(self, judged: pl.DataFrame) -> Ledger:
-        """Count what became of rows that `lines` gave (`converter.rows.counters`)."""
+        """Count the results of rows that `lines` gave (`converter.rows.counters`)."""
         return tally(judged, self.rules)
 
 

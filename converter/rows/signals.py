@@ -1,4 +1,4 @@
-"""The signals of a line: which values and traits each row has, what is left out, and what is changed."""
+"""The signals of a line: the values and traits of each row, without those that cannot be sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signals of a job that are refused before a row is read, since they are personal data (I3)."""
+"""Signals of a job that are refused before any row is read, since they are personal data (I3)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _check_constant(key: str, value: str | None) -> None:
         raise JobError(
             "E-PERSONAL-CONSTANT",
             f"The value of the constant signal '{redact(key)}' is personal data, which must not be sent (I3).",
-            "Leave it out.",
+            "Remove the signal.",
         )
 
 
@@ -36,5 +36,5 @@ def _check_names(key: str, column: str) -> None:
                 "E-PERSONAL-COLUMN",
                 f"The column '{redact(column)}' seems to hold {what}, by the name '{redact(name)}', which must not be "
                 "sent (I3).",
-                f'Leave it out; or, if it does not, list it: privacy.allow = ["{redact(column)}"].',
+                f'Remove it. If the column holds no personal data, list it: privacy.allow = ["{redact(column)}"].',
             )

@@ -242,7 +242,7 @@ def first_reason(rules: Sequence[Rule], offset: int = 0) -> pl.Expr:
 
 
 # Rules on signals, which are left out or changed, and counted; the row stays.
-VALUE_MISSING = Rule("C6", "value_missing", "The value is missing, so the pair is left out.", CONTENTS_PAGE)
+VALUE_MISSING = Rule("C6", "value_missing", "The value is missing, so its pair is not written.", CONTENTS_PAGE)
 VALUE_PERSONAL_DROPPED = Rule("I3", "value_personal_dropped", "The value was personal data.", FAQ_PAGE)
 VALUE_CLEANED = Rule(
     "C6",

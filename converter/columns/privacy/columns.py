@@ -31,6 +31,8 @@ class _Kind(NamedTuple):
 
 
 _ALONE = "ALONE:"
+_AMERICAN = ((re.compile("(?<=licen)ce"), "se"), (re.compile("(?<=i)sed"), "zed"))
+"""British spellings, and the American ones that the table has."""
 
 # Letters are without accents, and umlauts both as one letter and as two: `fuhrerschein`, `fuehrerschein`.
 _KINDS = (
@@ -64,8 +66,8 @@ _KINDS = (
         "ssn, social security, national id, national identity, national identification, national insurance, nino, "
         "nhs number, ni number, passport, passport id, id card, identity card, government id, "
         "personal identification number, tax id, tax number, tax no, tax file number, "
-        "taxpayer id, taxpayer identification number, itin, driver license, drivers license, driver licence, "
-        "drivers licence, driving licence, driving license, "
+        "taxpayer id, taxpayer identification number, itin, driver license, drivers license, "
+        "driving license, "
         "steuernummer, steuer id, steuer nr, steueridentifikationsnummer, sozialversicherungsnummer, "
         "personalausweis, ausweis nummer, ausweis nr, reisepass, fuhrerschein, fuehrerschein, "
         "securite sociale, nir, numero fiscal, passeport, permis de conduire, carte d identite, carte identite, "
@@ -136,7 +138,7 @@ _PERSONS = (
 _KEEPING = (
     "number no nr num nummer numero address addr adresse adres line zeile ligne linea linha regel primary secondary "
     "main home work office private privat prive mobile cell alternate alternative alt other first last full "
-    "complete preferred default raw plain clean cleaned clear cleartext plaintext normalized normalised lower "
+    "complete preferred default raw plain clean cleaned clear cleartext plaintext normalized lower "
     "lowercase upper uppercase lc uc trimmed formatted value text string field col column new old current latest "
     "previous original name nm nom nombre nome naam postal postale electronica portable movil "
     "geschaftlich geschaeftlich dienstlich professionnel personnel domicile trabajo casa trabalho lavoro "
@@ -147,8 +149,8 @@ _KEEPING = (
 
 _CHANGING = (
     "has, is, was, no email, no mail, no phone, number of, num email, num phone, nb, count, total, sum, anzahl, "
-    "cantidad, quantite, quantidade, aantal, hash, hashed, sha, md, crc, encrypted, masked, anonymized, anonymised, "
-    "pseudonymized, pseudonymised, token, tokenized, opt, optin, optout, allow, allows, allowed, accept, accepts, "
+    "cantidad, quantite, quantidade, aantal, hash, hashed, sha, md, crc, encrypted, masked, anonymized, "
+    "pseudonymized, token, tokenized, opt, optin, optout, allow, allows, allowed, accept, accepts, "
     "consent, permission, newsletter, subscribed, unsubscribed, subscribes, prefers, sent, opened, clicked, open, "
     "click, bounced, received, responded, domain, type, typ, tipo, kind, art, country, land, pays, pais, channel, "
     "campaign, marketing, direct, by, via, per, since, days, smart"
@@ -217,8 +219,10 @@ def _words(column: str) -> list[str]:
     """Return the words of a name, in lower case without accents."""
     plain = unicodedata.normalize("NFKD", column.replace("ß", "ss").replace("ẞ", "SS"))
     plain = "".join(mark for mark in plain if not unicodedata.combining(mark) and mark not in "'’´`")
-    parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_]", plain)
-    return [word for part in parts for word in _split(part.lower()) or (part.lower(),)]
+    parts = [part.lower() for part in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_]", plain)]
+    for british, american in _AMERICAN:
+        parts = [british.sub(american, part) for part in parts]
+    return [word for part in parts for word in _split(part) or (part,)]
 
 
 @functools.lru_cache(4096)

@@ -1,10 +1,10 @@
-"""Stages: what must see many rows, often all of a user's, before lines are final.
+"""Stages of a run that need many rows, often all rows of a user, before lines are final.
 
 A stage takes batches of converted rows and yields them, changed or not; once the input is read, it may yield more. They
-run in the order of `STAGES`, each on what the one before it yields, with memory bounded by `spill`.
+run in the order of `STAGES`, each on the batches of the one before it, with memory bounded by `spill`.
 
-To add one: write a module with a subclass of `Stage` (`base`) and put the class into `STAGES`. What it finds out goes
-into a field of `StageResults`, which the report reads.
+To add one: write a module with a subclass of `Stage` (`base`) and put the class into `STAGES`. Its results go
+into fields of `StageResults`, which the report reads.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def convert_sources(
 ) -> Generator[Converted]:
     """Convert the sources as `convert_all` does, through the stages that the job needs.
 
-    What the stages find out is in `results` at the end. The sources are read twice where a stage must have seen all
+    `results` are complete at the end. The sources are read twice where a stage must have seen all
     rows before any can be written. Raises what `convert_all` and the stages raise.
     """
     with contextlib.ExitStack() as opened:
@@ -49,7 +49,7 @@ def convert_sources(
 
 
 def _run(stages: Sequence[Stage], records: Records, sources: Sequence[Source]) -> Iterator[Converted]:
-    """Read the sources once, and yield what comes out of the last stage."""
+    """Read the sources once, and yield the batches of the last stage."""
     if stages:
         records = records.replace(for_stages=True)
     with contextlib.closing(convert_all(records, sources, records.job.threads)) as batches:

@@ -1,4 +1,4 @@
-"""What a stage is, and what stages find out."""
+"""The interface of stages, and their results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class CollisionCounts(NamedTuple):
 
 @dataclass
 class StageResults:
-    """What stages find out about a run: complete once all rows are read. The report shows it."""
+    """The results of the stages of a run, complete once all rows are read. The report contains them."""
 
     collisions: CollisionCounts | None = None
     over_limit: dict[str, int] = field(default_factory=dict)
@@ -28,11 +28,11 @@ class StageResults:
 
 
 class Stage(Protocol):
-    """A stage of a run. Subclasses override what they need.
+    """A stage of a run. Subclasses override the methods that they need.
 
     Batches come in the order of the input. Their `accepted` has the rows that are to be written, as
-    `Records.accepted` gives them, with `row`, their number in the file. A stage that holds lines back or takes rows
-    out yields batches with the texts and the ledger changed accordingly: the ledgers of a run add up.
+    `Records.accepted` gives them, with `row`, their number in the file. A stage that delays lines or removes rows
+    changes the texts and the ledgers of the batches accordingly: the sum of all ledgers must be that of the run.
     """
 
     needs_first_pass: bool = False
@@ -46,16 +46,16 @@ class Stage(Protocol):
         raise NotImplementedError
 
     def feed(self, batch: Converted) -> Iterator[Converted]:
-        """Take a batch in, and yield what goes on to the next stage."""
+        """Take a batch in, and yield batches for the next stage."""
         yield batch
 
     def finish(self) -> Iterator[Converted]:
-        """Yield what has been held back, once all batches were fed; note results."""
+        """Yield the batches that were delayed, once all were fed, and set the results."""
         yield from ()
 
     def refine(self, records: Records) -> Records:
-        """Return what the first pass has made of the records; called after `finish`, where there is a first pass."""
+        """Return the records for the second pass; called after `finish` where a first pass was needed."""
         return records
 
     def close(self) -> None:
-        """Release memory and disk; called in any case."""
+        """Release memory and disk; always called, also after an error."""

@@ -29,7 +29,7 @@ class GatheredAddresses(Stage):
 
     A line has at most ten addresses, the newest first: by `sync.date`, or else those that come last in the input. Rows
     with the same address count as written with it; rows whose customer has ten newer ones are rejected (I4). Lines come
-    in the order of a hash of the customer's ID, whatever the memory.
+    in the order of a hash of the customer's ID, which does not depend on the memory.
     """
 
     def __init__(self, job: Job, records: Records, results: StageResults) -> None:
@@ -67,7 +67,7 @@ class GatheredAddresses(Stage):
         self._spill.close()
 
     def _lines(self, rows: pl.DataFrame) -> Iterator[Converted]:
-        """Make the lines of whole customers, and reject the rows that have no part in them."""
+        """Make the lines of customers from all of their rows, and reject the rows that are not in them."""
         rows = rows.with_row_index("index")
         newest_first = rows.sort("when", "order", descending=True, nulls_last=True)
         addresses = newest_first.unique(["id0", "id1"], keep="first", maintain_order=True).with_columns(
@@ -91,7 +91,7 @@ class GatheredAddresses(Stage):
         yield from self._rejects(ranked.join(lines.select("id0", "fits"), on="id0", maintain_order="left"))
 
     def _rejects(self, rows: pl.DataFrame) -> Iterator[Converted]:
-        """Reject rows whose line is too long, or whose address is beyond the `rank` of those in it."""
+        """Reject rows whose line is too long, and those whose customer has ten newer addresses."""
         too_long = self._records.index_of(rules.line_too_long(self._records.most_line_bytes))
         too_old = self._records.index_of(rules.HASH_TOO_OLD)
         reason = (
