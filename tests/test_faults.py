@@ -1008,7 +1008,7 @@ def test_an_engine_without_threads_is_told_before_anything_is_written(
 ) -> None:
     run.write("id,a\n1,x\na@b.de,y\n")
     engine._start.cache_clear()
-    monkeypatch.setattr(engine, "_PATIENCE", 0.05)
+    monkeypatch.setattr(engine, "_START_TIMEOUT", 0.05)
     monkeypatch.setattr(of, name, fault)
     with raises(ResourcesError, "E-THREADS"):
         run.convert()

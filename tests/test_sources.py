@@ -397,7 +397,7 @@ def test_a_line_without_an_end_is_an_error(run: Run, monkeypatch: pytest.MonkeyP
 def test_a_file_of_which_every_row_needs_care_is_converted_to_its_end(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "_PIECE_ROWS", 16)
+    monkeypatch.setattr(tables, "_BLOCK_ROWS", 16)
     path = run.folder / "in.parquet"
     table = pl.DataFrame({"id": [f" é{number}" for number in range(200)], "a": ["x"] * 200})
     table.write_parquet(path, row_group_size=50)

@@ -379,7 +379,7 @@ def test_a_compression_that_is_not_read_is_no_damage(tmp_path: Path) -> None:
 def test_pieces_are_bounded_and_numbered_in_the_order_of_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(tables, "_PIECE_ROWS", 16)
+    monkeypatch.setattr(tables, "_BLOCK_ROWS", 16)
     monkeypatch.setattr(parquet, "_FIRST_ROWS", 8)
     run = Run(tmp_path)
     values = [f"{number} " + "x" * (number % 9) for number in range(100)]
@@ -411,7 +411,7 @@ def test_small_groups_and_batches_come_together(tmp_path: Path, name: str) -> No
 
 
 def test_rows_of_long_texts_come_in_smaller_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "PIECE_BYTES", 1 << 16)
+    monkeypatch.setattr(tables, "BLOCK_BYTES", 1 << 16)
     path = written(tmp_path / "in.parquet", pa.table({"id": [f"{number:01000}" for number in range(4_000)]}))
     source = parquet.open_parquet(LocalFile.at(path), Run(tmp_path).make_job().input)
     rows = [task.parse().rows for task in source.blocks(("id",))]

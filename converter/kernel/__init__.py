@@ -1,8 +1,8 @@
-"""Compiled loops over bytes, for inputs that are worth it.
+"""Compiled loops over bytes, for large inputs. They know nothing of jobs and rules.
 
-Loading them takes a tenth of a second, and compiling them, once on a machine, some seconds in a process of its own,
-so that the compiler takes no memory from the run. Everything works without them, slower: where the compiler is not
-installed or fails, or the input is small.
+Loading them takes a tenth of a second. They are compiled once on a machine, in some seconds, by a process of its own:
+so the compiler uses no memory of the run. Where the compiler is not installed or fails, and for small inputs, Polars
+does the same, slower. To add a loop: write it in `loops`, list it in `FUNCTIONS`, and call it in `calls`.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from converter.kernel.calls import Loops
 
 WORTH_BYTES = 4_000_000
-"""How large an input must be for the loops to spare more time than loading them costs: measured."""
+"""The size of an input from which the loops save more time than loading them takes: measured."""
 WORTH_COMPILING_BYTES = 100_000_000
-"""How large it must be for compiling them first: measured."""
+"""The size from which it is worth compiling them first: measured."""
 
 _FOLDER = Path(__file__).parent
-_SECONDS = 120  # the most that compiling may take; it takes ten
+_SECONDS = 120  # after which compiling is stopped; it takes ten
 
 
 def load(input_bytes: int) -> Loops | None:
-    """Return the compiled loops, or nothing where they are not worth it or not to be had."""
+    """Return the compiled loops for an input of a size; `None` if it is too small or they cannot be loaded."""
     if input_bytes < WORTH_BYTES:
         return None
     try:
@@ -49,7 +49,7 @@ def load(input_bytes: int) -> Loops | None:
 
 
 def _compiled() -> bytes | None:
-    """Compile the loops; nothing where that fails."""
+    """Compile the loops; return `None` where that fails."""
     if not sys.executable:  # Python within another program
         return None
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(_FOLDER.parent.parent), *filter(None, sys.path)])}
@@ -67,7 +67,7 @@ def _compiled() -> bytes | None:
 
 
 def _folders() -> Iterator[Path]:
-    """Yield where the loops can be kept: with the package, or with the user."""
+    """Yield the folders where the loops can be kept: that of the package, and that of the user."""
     yield _FOLDER / "__pycache__"
     cache = os.environ.get("XDG_CACHE_HOME", "")
     with contextlib.suppress(RuntimeError):  # a user without a home
@@ -75,9 +75,9 @@ def _folders() -> Iterator[Path]:
 
 
 def _stored(name: str) -> bytes | None:
-    """Return the loops that were compiled before, if they are whole."""
+    """Return the loops that were compiled before, if they are there and whole."""
     for folder in _folders():
-        with contextlib.suppress(OSError):  # not there: then in the next one, or to be compiled
+        with contextlib.suppress(OSError):  # they are not there: then in the next folder, or they are compiled
             content = (folder / name).read_bytes()
             digest, code = content[:32], content[32:]
             if hashlib.sha256(code).digest() == digest:
@@ -88,9 +88,9 @@ def _stored(name: str) -> bytes | None:
 def _store(name: str, code: bytes) -> None:
     """Keep the loops in the first folder that can be written to."""
     for folder in _folders():
-        with contextlib.suppress(OSError):  # nowhere to keep them: then they are compiled again the next time
+        with contextlib.suppress(OSError):  # they cannot be kept: then they are compiled again the next time
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=folder) as beside:  # goes, whatever fails
+            with tempfile.TemporaryDirectory(dir=folder) as beside:  # it is removed even if something fails
                 partial = Path(beside, name)
                 partial.write_bytes(hashlib.sha256(code).digest() + code)
                 partial.replace(folder / name)

@@ -1,6 +1,6 @@
 """Compiles the loops for this machine: `python -m converter.kernel.build` writes them to standard output.
 
-It takes some seconds, and is done by itself, once, when the first large file comes.
+This takes some seconds. It is started automatically, once, for the first large input.
 """
 
 from __future__ import annotations

@@ -17,32 +17,32 @@ if TYPE_CHECKING:  # which brings LLVM along
     from converter.kernel.machine import Code
 
 Bytes = npt.NDArray[np.uint8]
-Places = npt.NDArray[np.int64]
+Positions = npt.NDArray[np.int64]
 SLACK = layout.SLACK
 _SPARE = 4096  # room for some long lists among few rows
 
 
 @dataclass(frozen=True)
 class LinePart:
-    """A signal of a line: a `kind` of `layout`, its column, the byte between its items, and what stands before it.
+    """A signal of a line: a `kind` of `layout`, its column, the byte between its items (0 for none), and its prefix.
 
-    `look` says whether a value that may be personal data makes the row odd.
+    `scan` is whether a value that may be personal data makes its row irregular.
     """
 
     kind: int
     column: int
     mark: int
     prefix: bytes
-    look: bool = False
+    scan: bool = False
 
 
 class Form:
     """The form of a line, for columns by their number.
 
-    `id_bytes` maps each byte of an ID to the byte to write, 0 where the ID is not plain; `id_shape` is empty, or as
-    long as an ID must be, with a hyphen where one must stand; `id_not_zero` says that not all of it may be zeros, and
-    `id_look` (0, or of `layout`) whether it may be personal data. `bad_byte` may be in no value, beside quotes, at
-    signs and control characters. `most_line` is in bytes.
+    `id_bytes` maps each byte of an ID to the byte to write, or to 0 where it makes the row irregular. `id_shape` is
+    empty, or as long as an ID must be, with hyphens where it must have them. `id_not_zero`: whether an ID of zeros
+    makes its row irregular. `id_scan`: how IDs are scanned for personal data (0, or a constant of `layout`). No value
+    may contain `bad_byte`, quotes, at signs or control characters. `most_line` is the longest line, in bytes.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Form:
         most_line: int,
         *,
         id_not_zero: bool,
-        id_look: int,
+        id_scan: int,
         bad_byte: int,
     ) -> None:
         self.extra = 2 + sum(len(signal.prefix) + 2 for signal in signals)
@@ -66,7 +66,7 @@ class Form:
         for signal in signals:
             around = signal.prefix + (b'",' if signal.kind == layout.PAIR else b",")
             special = sum(byte < ord(" ") or byte in (ord('"'), ord("@"), bad_byte) for byte in around)
-            rows.append([signal.kind, signal.column, signal.mark, address, len(signal.prefix), special, signal.look])
+            rows.append([signal.kind, signal.column, signal.mark, address, len(signal.prefix), special, signal.scan])
             address += len(signal.prefix)
         table = np.array(rows, np.int64).reshape(-1, layout.SIGNAL)
         form = np.zeros(layout.FORM, np.int64)
@@ -75,7 +75,7 @@ class Form:
         form[layout.ID_SHAPE] = shape.ctypes.data
         form[layout.ID_LENGTH] = len(id_shape)
         form[layout.ID_NOT_ZERO] = id_not_zero
-        form[layout.ID_LOOK] = id_look
+        form[layout.ID_SCAN] = id_scan
         form[layout.SIGNALS] = table.ctypes.data
         form[layout.SIGNAL_COUNT] = len(signals)
         form[layout.WIDEST] = 2 + max((len(signal.prefix) for signal in signals), default=0)
@@ -87,21 +87,22 @@ class Form:
 
 @dataclass(frozen=True)
 class Lines:
-    """Lines in `memory`, which end at `ends`, and the rows left out. `ends_room` is the memory of `ends`.
+    """Lines of regular rows, and the irregular rows among them.
 
-    `lines` are the newlines before these rows in the text, or their places in the frame; `text` is their text, if
-    they come as text, with so many newlines before each as `text_lines` says; each row's own line, if it gets one,
-    comes before the line `places`. There were `rows` rows; the lines have so many `signals`, so many values are
-    `missing` from them, and so many IDs are `changed`.
+    `memory` holds the lines, which end at `ends`; `ends_room` is the memory of `ends`. `irregular` are the numbers of
+    newlines before the irregular rows in the text, or their indices in the frame. `text` is their text, if the input is
+    text, with as many newlines before each as in `text_lines`. The line of an irregular row belongs before the line
+    `positions`. `rows` is the number of rows, `signals` that of signals in the lines, `missing` that of values missing
+    from them, and `changed` that of IDs whose case was changed.
     """
 
     memory: Bytes
-    ends: Places
-    ends_room: Places
-    irregular: Places
+    ends: Positions
+    ends_room: Positions
+    irregular: Positions
     text: Bytes
-    text_lines: Places
-    positions: Places
+    text_lines: Positions
+    positions: Positions
     rows: int
     signals: int
     missing: int
@@ -109,16 +110,16 @@ class Lines:
 
 
 class Loops:
-    """The compiled loops. Texts begin at a row's start, and go on for `SLACK` bytes that do not count."""
+    """The compiled loops. A text begins at the start of a row; `SLACK` bytes of memory must follow it."""
 
     def __init__(self, code: Code) -> None:
-        self._code = code  # lives as long as its functions
+        self._code = code  # it must live as long as its functions
         self._pools = Pool(), Pool(), Pool()  # for memory of different sizes
         self._whole_rows = code.function("whole_rows")
         self._is_utf8 = code.function("is_utf8")
         self._delimited_lines = code.function("delimited_lines")
         self._frame_lines = code.function("frame_lines")
-        self._merged = code.function("merged")
+        self._merge = code.function("merge")
 
     def whole_rows(self, text: Bytes, size: int, separator: int) -> tuple[int, int, int, bool]:
         """Find the rows that end within the first `size` bytes of `text`.
@@ -126,18 +127,18 @@ class Loops:
         Returns where the last of them ends, how many there are, how many newlines stand inside their quotes, and
         whether all that was seen is quoted regularly; where it is not, the rows before it are found.
         """
-        found = np.zeros(layout.FOUND, np.int64)
-        self._whole_rows(text.ctypes.data, size, separator, found.ctypes.data)
-        end, rows, inner, regular = found.tolist()
+        result = np.zeros(layout.WHOLE_ROWS, np.int64)
+        self._whole_rows(text.ctypes.data, size, separator, result.ctypes.data)
+        end, rows, inner, regular = result.tolist()
         return end, rows, inner, bool(regular)
 
     def is_utf8(self, text: Bytes, size: int) -> bool:
-        """Say whether the first `size` bytes of `text` are UTF-8."""
+        """Return whether the first `size` bytes of `text` are UTF-8."""
         return bool(self._is_utf8(text.ctypes.data, size))
 
     def delimited_lines(self, text: Bytes, size: int, rows: int, separator: int, columns: int, form: Form) -> Lines:
         """Turn the `rows` rows in the first `size` bytes of `text`, as `whole_rows` found them, into lines."""
-        output = _Output(self._pools, 2 * size + rows * form.extra, rows, columns, size)
+        output = _OutputBuffers(self._pools, 2 * size + rows * form.extra, rows, columns, size)
         self._delimited_lines(text.ctypes.data, size, separator, columns, form.address, output.address)
         return output.lines()
 
@@ -146,7 +147,7 @@ class Loops:
         rows = sum(chunk.rows for chunk in chunks)
         size = sum(int(column.lengths.sum(dtype=np.int64)) for chunk in chunks for column in chunk.columns)
         columns = max((len(chunk.columns) for chunk in chunks), default=0)
-        output = _Output(self._pools, 2 * size + rows * form.extra, rows, columns, 0)
+        output = _OutputBuffers(self._pools, 2 * size + rows * form.extra, rows, columns, 0)
         for chunk in chunks:
             views = [column.views.ctypes.data for column in chunk.columns]
             buffers = [np.array([buffer.ctypes.data for buffer in column.buffers]) for column in chunk.columns]
@@ -154,59 +155,61 @@ class Loops:
             self._frame_lines(table.ctypes.data, len(views), chunk.rows, form.address, output.address)
         return output.lines()
 
-    def merged(self, made: Lines, others: Bytes, other_ends: Places, places: Places) -> tuple[Bytes, Places]:
-        """Put the lines of `others` among those of `made`, other i before line `places[i]`.
+    def merge(self, made: Lines, others: Bytes, other_ends: Positions, positions: Positions) -> tuple[Bytes, Positions]:
+        """Insert the lines of `others` into those of `made`, other i before line `positions[i]`.
 
-        Returns all lines, and where they end, in the memory of `made`: that is not to be used any more.
+        Returns all lines, and where they end, in the memory of `made`, which must not be used any more.
         """
         count, other_count = len(made.ends), len(other_ends)
         lines, ends = made.memory, made.ends_room[: count + other_count]
         own = int(made.ends[-1]) if count else 0
         size = own + (int(other_ends[-1]) if other_count else 0)
-        if size > len(lines):  # lines of odd rows may be longer than the room for them
+        if size > len(lines):  # lines of irregular rows may be longer than the memory for them
             lines = np.empty(size, np.uint8)
             lines[:own] = made.memory[:own]
-        given = (lines, ends, count, others, other_ends, places, other_count)
-        self._merged(*(each if isinstance(each, int) else each.ctypes.data for each in given))
+        given = (lines, ends, count, others, other_ends, positions, other_count)
+        self._merge(*(each if isinstance(each, int) else each.ctypes.data for each in given))
         return lines, ends
 
 
-class _Output:
-    """Memory for what becomes of rows."""
+class _OutputBuffers:
+    """Memory for the results of a call."""
 
-    def __init__(self, pools: tuple[Pool, Pool, Pool], room: int, rows: int, columns: int, odd_bytes: int) -> None:
+    def __init__(
+        self, pools: tuple[Pool, Pool, Pool], room: int, rows: int, columns: int, irregular_bytes: int
+    ) -> None:
         room += _SPARE
         self._lines = pools[0].lease(room + SLACK)
-        table = pools[1].lease(8 * rows * (1 + layout.ODD_ROW)).view(np.int64)
-        self._ends, self._odd = table[:rows], table[rows:].reshape(rows, layout.ODD_ROW)
-        self._odd_text = pools[2].lease(odd_bytes + SLACK)
+        table = pools[1].lease(8 * rows * (1 + layout.IRREGULAR_ROW)).view(np.int64)
+        self._ends, self._irregular = table[:rows], table[rows:].reshape(rows, layout.IRREGULAR_ROW)
+        self._irregular_text = pools[2].lease(irregular_bytes + SLACK)
         self._fields = np.empty((columns, 2), np.int64)
         self._scratch = np.empty(SLACK, np.uint8)
         self._table = np.zeros(layout.OUTPUT, np.int64)
         self._table[layout.ROOM] = room
-        for place, memory in (
+        for index, memory in (
             (layout.LINES, self._lines),
             (layout.ENDS, self._ends),
-            (layout.ODD, self._odd),
-            (layout.ODD_TEXT, self._odd_text),
+            (layout.IRREGULAR, self._irregular),
+            (layout.IRREGULAR_TEXT, self._irregular_text),
             (layout.FIELDS, self._fields),
             (layout.SCRATCH, self._scratch),
         ):
-            self._table[place] = memory.ctypes.data
+            self._table[index] = memory.ctypes.data
         self.address = self._table.ctypes.data
 
     def lines(self) -> Lines:
-        """Return what a call has made."""
-        rows, made, left_out, signals, missing, changed, odd_bytes = self._table[layout.ROWS :].tolist()
-        odd = self._odd[:left_out]
+        """Return the results."""
+        rows, made, irregular_count, signals, missing, changed, irregular_bytes = self._table[layout.ROWS :].tolist()
+        irregular = self._irregular[:irregular_count]
         return Lines(
             self._lines,
             self._ends[:made],
             self._ends,
-            odd[:, layout.LINE],
-            self._odd_text[:odd_bytes],
-            odd[:, layout.TEXT_LINE],
-            np.ascontiguousarray(odd[:, layout.PLACE]),
+            irregular[:, layout.LINE],
+            self._irregular_text[:irregular_bytes],
+            irregular[:, layout.TEXT_LINE],
+            np.ascontiguousarray(irregular[:, layout.POSITION]),
             rows,
             signals,
             missing,

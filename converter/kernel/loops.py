@@ -1,11 +1,11 @@
-"""The loops over bytes, to be compiled (`build.py`): where rows of delimited text end, and what lines rows become.
+"""The loops over bytes, to be compiled (`build.py`): where rows of delimited text end, and how rows become lines.
 
-This is the one room that looks at bytes one after the other, and it knows nothing of jobs, files or rules: it is
-told in tables (`layout.py`) what to write, and leaves every row that is not plain to its caller.
+Only this module handles single bytes, and it knows nothing of jobs, files or rules: tables (`layout.py`) say what to
+write, and every row that is not plain beyond doubt is irregular and left to the caller.
 
-Everything is an integer, addresses too. Arrays would be counted each time they are passed, which cost more than the
-work, and the compiled code would need the compiler's own library. Text is looked at in vectors of bytes, each test
-giving one bit a byte; how wide a machine's vectors are is LLVM's matter.
+Everything is an integer, addresses too. The references of arrays would be counted at every call, which costs more than
+the work, and the compiled code would need numba's own library. Text is read in vectors of bytes, and each test gives
+one bit a byte; LLVM chooses the width of the vectors of a machine.
 """
 
 from __future__ import annotations
@@ -27,34 +27,34 @@ from converter.kernel.layout import (
     END,
     ENDS,
     FIELDS,
-    FOUND_ROWS,
     ID_BYTES,
     ID_COLUMN,
     ID_LENGTH,
-    ID_LOOK,
     ID_NOT_ZERO,
+    ID_SCAN,
     ID_SHAPE,
     INNER,
+    IRREGULAR,
+    IRREGULAR_BYTES,
+    IRREGULAR_ROW,
+    IRREGULAR_TEXT,
     KIND,
     LEFT_OUT,
     LINE,
     LINES,
-    LOOK,
     MADE,
     MARK,
     MISSING,
     MOST_LINE,
-    ODD,
-    ODD_BYTES,
-    ODD_ROW,
-    ODD_TEXT,
     PAIR,
-    PLACE,
+    POSITION,
     PREFIX,
     PREFIX_BYTES,
     REGULAR,
     ROOM,
+    ROW_COUNT,
     ROWS,
+    SCAN,
     SCRATCH,
     SIGNAL,
     SIGNAL_COUNT,
@@ -68,12 +68,12 @@ from converter.kernel.layout import (
 )
 
 JUDGING = True
-"""Whether rows are judged. A benchmark compiles loops that take every row for plain, to see what the rules cost."""
+"""Whether rows are judged. A benchmark compiles loops for which every row is plain, to measure the rules."""
 
 _WINDOW = 64
 _SHORT = 16  # nearly all values are no longer
 _PAGE = 4096  # memory can be read up to the end of a page of which any byte can be read
-_INLINE = 12  # texts of a string view up to this long stand in the view itself
+_INLINE = 12  # bytes: shorter texts are stored in the string view itself
 _LONG = 8  # bytes of an integer in a table
 _PERSONAL = 7  # personal data without an at sign has no fewer bytes,
 _FEW_DIGITS = 4  # and no fewer digits, unless it is an address
@@ -89,7 +89,7 @@ _NONE = np.uint64(0)
 _ALL = ~_NONE
 
 
-# Reading and writing memory, written in LLVM's terms, since numba has none for it.
+# Reading and writing memory, as LLVM instructions, since numba has no function for it.
 
 
 def _vector(builder, address, count=_WINDOW):
@@ -115,7 +115,7 @@ def _any(builder, *truths):
 
 
 def _bits(builder, truths):
-    """Return truths as the bits of an integer, the first one lowest."""
+    """Return booleans as the bits of an integer, the first one lowest."""
     bits = builder.bitcast(truths, ir.IntType(truths.type.count))
     return bits if truths.type.count == _WINDOW else builder.zext(bits, ir.IntType(_WINDOW))
 
@@ -153,7 +153,7 @@ def _at_least(context, address, byte):
 
 @intrinsic
 def _not_digits(context, address):
-    """Mark what is no digit in a window."""
+    """Mark the bytes of a window that are no digits."""
 
     def generate(context, builder, signature, arguments):
         vector = _vector(builder, arguments[0])
@@ -163,7 +163,7 @@ def _not_digits(context, address):
 
 
 def _marker(window, marks):
-    """Return what marks bytes of a window of so many: `marks` gives truths for a vector."""
+    """Return a function that marks bytes of a window; `marks` gives booleans for a vector."""
 
     @intrinsic
     def mark(context, address):
@@ -199,7 +199,7 @@ _signs, _signs_half = _marker(_WINDOW, _sign_marks), _marker(_HALF, _sign_marks)
 
 @intrinsic
 def _not_letters(context, address):
-    """Mark what is no ASCII letter in a window."""
+    """Mark the bytes of a window that are no ASCII letters."""
 
     def generate(context, builder, signature, arguments):
         vector = _vector(builder, arguments[0])
@@ -278,7 +278,7 @@ _long, _put_long = _reader(64, types.int64), _writer(64, types.int64)
 
 @intrinsic
 def _first(context, bits):
-    """Return the place of the lowest bit; there must be one."""
+    """Return the index of the lowest bit; there must be one."""
 
     def generate(context, builder, signature, arguments):
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
@@ -393,7 +393,7 @@ def _copy_items(target, source, length, signal, scratch, wrong_bytes):
     prefix, prefix_bytes = _of(signal, PREFIX), _of(signal, PREFIX_BYTES)
     wrong = _NONE
     items = 1
-    empty = True  # whether the item under way is, so far
+    empty = True  # whether the current item is empty so far
     while length > 0:
         here = min(length, _WINDOW)
         if (source & (_PAGE - 1)) <= _PAGE - _WINDOW:
@@ -431,7 +431,7 @@ def _copy_items(target, source, length, signal, scratch, wrong_bytes):
 
 @njit
 def _luhn(start, length):
-    """Say whether the digits of a text have the check digit of a card's number."""
+    """Return whether the digits of a text have the check digit of a payment card number."""
     total = digits = int64(0)
     for back in range(length):
         digit = int64(_byte(start + length - 1 - back)) - 48
@@ -450,7 +450,7 @@ def _is_digit(byte):
 
 @njit
 def _begins_account(start):
-    """Say whether a text begins like the number of a bank account: a country, and a digit of the two that check it."""
+    """Return whether a text begins like a bank account number: a country code, and the first of two check digits."""
     for place in range(2):
         if not 97 <= (_byte(start + place) | 32) <= 122:
             return False
@@ -460,7 +460,7 @@ def _begins_account(start):
 
 @njit
 def _may_be_long_personal(start, length):
-    """Say the same of a text longer than a window: an address anywhere inside, or something written very widely."""
+    """Return the same for a text longer than a window: an address anywhere in it, or a number with many spaces."""
     first, last = _byte(start), _byte(start + length - 1)
     if min(first, last) <= 32 or max(first, last) > 127:  # with spaces around it
         return True
@@ -478,7 +478,7 @@ def _may_be_long_personal(start, length):
 
 @njit
 def _has_form_of_personal(start, length, cards):
-    """Say whether a text has the form of any personal data: what `_may_be_personal` could not say at a glance."""
+    """Return whether a text has the form of personal data, where `_may_be_personal` could not exclude it quickly."""
     own = _lowest(length)
     digits = _digits(start) & own
     count = _count(digits)
@@ -488,11 +488,11 @@ def _has_form_of_personal(start, length, cards):
         return True
     if (colons & (colons >> _ONE)) != _NONE or _count(colons) >= 6:  # an address of version 6
         return True
-    if _marks(start, uint8(0xEF)) & own != _NONE:  # at signs of other widths begin so
+    if _marks(start, uint8(0xEF)) & own != _NONE:  # at signs of other widths begin with this byte
         return True
     if count < _FEW_DIGITS:
         return False
-    if _at_least(start, uint8(0x80)) & own != _NONE:  # spaces of Unicode, say
+    if _at_least(start, uint8(0x80)) & own != _NONE:  # for example spaces of Unicode
         return True
     blanks = ~_at_least(start, uint8(33)) & own
     hyphens = _marks(start, uint8(45)) & own
@@ -520,7 +520,7 @@ def _has_form_of_personal(start, length, cards):
 
 @njit(inline="always")
 def _may_be_personal(start, length, cards):
-    """Say whether a text that some bytes follow may be personal data that has no at sign, and so must be judged.
+    """Return whether a text that some bytes follow may be personal data without an at sign, which the query must judge.
 
     `cards` says whether a bare number may be one of a card. Whatever `columns.privacy` takes for personal data is
     found; most else is not, and nearly all of that is cleared by its few digits.
@@ -569,7 +569,7 @@ def _line(form, fields, target, limit, scratch):
         mapped = _byte(table + byte)
         changed |= byte ^ mapped
         _put_byte(target + offset, mapped)
-    look = _of(form, ID_LOOK)
+    look = _of(form, ID_SCAN)
     if JUDGING and look and length >= _PERSONAL and _may_be_personal(target, length, look == CARDS):
         return odd
     if JUDGING and _of(form, ID_NOT_ZERO):
@@ -611,11 +611,11 @@ def _line(form, fields, target, limit, scratch):
         items = int64(1)
         if kind == PAIR:
             at = _copy_value(at, start, length)
-            if JUDGING and length >= _PERSONAL and _of(signal, LOOK) and _may_be_personal(at - length, length, True):
+            if JUDGING and length >= _PERSONAL and _of(signal, SCAN) and _may_be_personal(at - length, length, True):
                 return odd
             _put_byte(at, 34)
             at += 1
-        elif kind == TRAITS:  # a loop each: in one, LLVM would choose between vectors byte by byte
+        elif kind == TRAITS:  # one loop each: in a common one, LLVM would choose between vectors for every byte
             at, wrong_items, items = _copy_items(at, start, length, signal, scratch, _not_digits)
             wrong |= wrong_items
         elif kind == CODES:
@@ -623,7 +623,7 @@ def _line(form, fields, target, limit, scratch):
             wrong |= wrong_items
         signals += items
         special += items * _of(signal, SPECIAL)
-        _put_byte(at, 44)  # the last one gives way to the newline
+        _put_byte(at, 44)  # the newline replaces the last one
         at += 1
         signal += SIGNAL * _LONG
     if signals == 0:
@@ -640,7 +640,7 @@ def _line(form, fields, target, limit, scratch):
 
 @njit(inline="always")
 def _report(output, rows, made, left_out, written, missing, changed):
-    """Write the counts of a call where its results go."""
+    """Write the counts of a call into the table of its results."""
     _set(output, ROWS, rows)
     _set(output, MADE, made)
     _set(output, LEFT_OUT, left_out)
@@ -688,7 +688,7 @@ def whole_rows(text, size, separator, found):
                 mark, window, bits = _next(window, bits, end, uint8(34))
             elif byte == 10:
                 inner += 1
-        if mark + 1 >= end:  # what follows is not known yet
+        if mark + 1 >= end:  # the next byte is not known yet
             break
         after = _byte(mark + 1)
         if after == 13 and mark + 2 >= end:
@@ -697,7 +697,7 @@ def whole_rows(text, size, separator, found):
             regular = 0
             break
     _set(found, END, row - text)
-    _set(found, FOUND_ROWS, rows)
+    _set(found, ROW_COUNT, rows)
     _set(found, INNER, inner_before)
     _set(found, REGULAR, regular)
     return 0
@@ -705,7 +705,7 @@ def whole_rows(text, size, separator, found):
 
 @njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def is_utf8(text, size):
-    """Say whether a text is UTF-8: every byte that begins a character is followed by as many as it asks for.
+    """Return whether a text is UTF-8: every first byte of a character is followed by as many bytes as it requires.
 
     The well-formed byte sequences are those of table 3-7 of the Unicode standard.
     """
@@ -723,12 +723,12 @@ def is_utf8(text, size):
         four = _at_least(window, uint8(0xF0)) & own
         following = (two << _ONE) | (three << uint64(2)) | (four << uint64(3)) | pending
         wrong |= following ^ (high & ~two)
-        wrong |= two & ~_at_least(window, uint8(0xC2)) & own  # longer than need be
+        wrong |= two & ~_at_least(window, uint8(0xC2)) & own  # an overlong form
         if three != _NONE:
             after = window + 1
-            wrong |= _marks(window, uint8(0xE0)) & own & ~_at_least(after, uint8(0xA0))  # longer than need be
+            wrong |= _marks(window, uint8(0xE0)) & own & ~_at_least(after, uint8(0xA0))  # an overlong form
             wrong |= _marks(window, uint8(0xED)) & own & _at_least(after, uint8(0xA0))  # a surrogate
-            wrong |= _marks(window, uint8(0xF0)) & own & ~_at_least(after, uint8(0x90))  # longer than need be
+            wrong |= _marks(window, uint8(0xF0)) & own & ~_at_least(after, uint8(0x90))  # an overlong form
             wrong |= _marks(window, uint8(0xF4)) & own & _at_least(after, uint8(0x90))  # beyond Unicode
             wrong |= _at_least(window, uint8(0xF5)) & own
         pending = (two >> uint64(63)) | (three >> uint64(62)) | (four >> uint64(61))
@@ -740,14 +740,14 @@ def is_utf8(text, size):
 
 @njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def delimited_lines(text, size, separator, columns, form, output):
-    """Turn the rows of a text, as `whole_rows` found them, into lines; leave out those that are not plain.
+    """Turn the rows of a text, as `whole_rows` found them, into lines; irregular rows are set apart.
 
     Rows with too few or too many fields, blank ones, and those with a carriage return that ends no line are among
-    the latter; their text goes to `ODD_TEXT`.
+    the latter; their text goes to `IRREGULAR_TEXT`.
     """
     lines, limit = _of(output, LINES), _of(output, LINES) + _of(output, ROOM)
     ends, fields, scratch = _of(output, ENDS), _of(output, FIELDS), _of(output, SCRATCH)
-    odd, odd_text = _of(output, ODD), _of(output, ODD_TEXT)
+    odd, odd_text = _of(output, IRREGULAR), _of(output, IRREGULAR_TEXT)
     end = text + size
     separator = uint8(separator)
     window, bits = text, _structure(text, separator)
@@ -799,8 +799,8 @@ def delimited_lines(text, size, separator, columns, form, output):
         if after == 0:
             _set(odd, LINE, row_newlines)
             _set(odd, TEXT_LINE, odd_newlines)
-            _set(odd, PLACE, made)
-            odd += ODD_ROW * _LONG
+            _set(odd, POSITION, made)
+            odd += IRREGULAR_ROW * _LONG
             odd_text = _copy(odd_text, row, place - row)
             odd_newlines += newlines - row_newlines
             left_out += 1
@@ -812,13 +812,13 @@ def delimited_lines(text, size, separator, columns, form, output):
             missing_values += missing
             changed_ids += changed
     _report(output, rows, made, left_out, written, missing_values, changed_ids)
-    _set(output, ODD_BYTES, odd_text - _of(output, ODD_TEXT))
+    _set(output, IRREGULAR_BYTES, odd_text - _of(output, IRREGULAR_TEXT))
     return 0
 
 
 @njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def frame_lines(views, columns, rows, form, output):
-    """Turn the rows of a frame into lines; leave out those that are not plain. `views` has an entry each column.
+    """Turn the rows of a frame into lines; irregular rows are set apart. `views` has an entry each column.
 
     What calls before wrote to `output` stays: the frame is one of several that belong together.
     """
@@ -826,7 +826,7 @@ def frame_lines(views, columns, rows, form, output):
     ends, fields, scratch = _of(output, ENDS), _of(output, FIELDS), _of(output, SCRATCH)
     before, made, left_out = _of(output, ROWS), _of(output, MADE), _of(output, LEFT_OUT)
     written, missing_values, changed_ids = _of(output, WRITTEN), _of(output, MISSING), _of(output, CHANGED)
-    odd = _of(output, ODD) + ODD_ROW * _LONG * left_out
+    odd = _of(output, IRREGULAR) + IRREGULAR_ROW * _LONG * left_out
     target = lines
     if made:
         target += _of(ends, made - 1)
@@ -843,8 +843,8 @@ def frame_lines(views, columns, rows, form, output):
         if after == 0:
             _set(odd, LINE, before + row)
             _set(odd, TEXT_LINE, 0)
-            _set(odd, PLACE, made)
-            odd += ODD_ROW * _LONG
+            _set(odd, POSITION, made)
+            odd += IRREGULAR_ROW * _LONG
             left_out += 1
         else:
             target = after
@@ -858,13 +858,13 @@ def frame_lines(views, columns, rows, form, output):
 
 
 @njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
-def merged(lines, ends, count, others, other_ends, places, other_count):
-    """Put `other_count` lines among the `count` lines, other i before line `places[i]`, from the last one on.
+def merge(lines, ends, count, others, other_ends, places, other_count):
+    """Insert `other_count` lines into the `count` lines, other i before line `places[i]`, from the last one on.
 
     There must be room behind the lines, and behind their ends.
     """
     line = count
-    end = _of(ends, count - 1) if count else int64(0)  # of the lines that are not yet where they belong
+    end = _of(ends, count - 1) if count else int64(0)  # of the lines that are not moved yet
     for taken in range(other_count):
         other = other_count - 1 - taken
         before = _of(places, other)
@@ -881,5 +881,5 @@ def merged(lines, ends, count, others, other_ends, places, other_count):
     return 0
 
 
-FUNCTIONS = {whole_rows: 4, is_utf8: 2, delimited_lines: 6, frame_lines: 5, merged: 7}
-"""What is to be compiled, and how many integers each takes; each gives an integer."""
+FUNCTIONS = {whole_rows: 4, is_utf8: 2, delimited_lines: 6, frame_lines: 5, merge: 7}
+"""The functions to compile, with the number of their parameters, all integers; each returns an integer."""

@@ -1,4 +1,4 @@
-"""The machine that the loops are compiled for, and how compiled code is loaded: by LLVM alone, without numba."""
+"""The machine that the loops are compiled for, and the loading of compiled code, by LLVM without numba."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import llvmlite.binding as llvm
 
 
 def describe() -> str:
-    """Say what compiled code depends on, beside its source."""
+    """Return what compiled code depends on, apart from its source."""
     features = llvm.get_host_cpu_features().flatten()
     return "\n".join([llvmlite.__version__, llvm.get_default_triple(), llvm.get_host_cpu_name(), features])
 
 
 def target_machine() -> llvm.TargetMachine:
-    """Return LLVM's description of this machine, with all that its processor can do."""
+    """Return LLVM's description of this machine, with all features of its processor."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     return llvm.Target.from_default_triple().create_target_machine(
@@ -26,7 +26,7 @@ def target_machine() -> llvm.TargetMachine:
 
 @dataclass(frozen=True)
 class Code:
-    """Compiled code in memory: its functions take and give integers."""
+    """Compiled code in memory: its functions take and return integers."""
 
     engine: llvm.ExecutionEngine
 
@@ -44,14 +44,14 @@ class Code:
 
 
 class Function:
-    """A compiled function. Others run meanwhile: the interpreter's lock is given up during a call."""
+    """A compiled function. Other threads run during a call, since the lock of the interpreter is released."""
 
     def __init__(self, address: int) -> None:
         self._prototype = ctypes.CFUNCTYPE(ctypes.c_int32)(address)
 
     def __call__(self, *arguments: int) -> int:
         """Call with integers, and return the result."""
-        result, error = ctypes.c_int64(), ctypes.c_void_p()  # as numba's functions want them first
+        result, error = ctypes.c_int64(), ctypes.c_void_p()  # the first parameters of numba's functions
         given = [ctypes.c_int64(argument) for argument in arguments]
         status = self._prototype(ctypes.byref(result), ctypes.byref(error), *given)
         if status:

@@ -1,8 +1,8 @@
 """Rows formatted by compiled loops (`converter.kernel`): those of delimited text, and those of frames.
 
-Nearly all rows of nearly all files break no rule and need no change: one pass over their bytes makes lines of them.
-The odd ones, of which that is not sure, are left to `Records.lines`, so lines are the same either way, and which rows
-are odd is a matter of speed.
+Nearly all rows of nearly all inputs break no rule and need no change: one pass over their bytes makes lines of them.
+Irregular rows, of which this is not certain, are left to `Records.lines`. So the lines are the same either way: it only
+affects the speed which rows are irregular.
 """
 
 from __future__ import annotations
@@ -48,25 +48,25 @@ class FastPath:
         return made
 
     def of_frame(self, frame: pl.DataFrame) -> Lines:
-        """Format a frame, as `Records.texts` gives it."""
+        """Format a frame that `Records.texts` returned."""
         return self._loops.frame_lines(
             chunks_of(frame if self._texts is None else frame.select(self._texts)), self._form
         )
 
-    def text_of(self, made: Lines, others: Sequence[Text], places: npt.NDArray[np.int64]) -> list[Text]:
-        """Return the text of the lines, with other lines among them: each before the line at its place.
+    def text_of(self, made: Lines, others: Sequence[Text], positions: npt.NDArray[np.int64]) -> list[Text]:
+        """Return the text of the lines, with the lines of `others` inserted, each before the line at its position.
 
-        The text takes the memory of `made`, which is not to be used any more.
+        The text uses the memory of `made`, which must not be used any more.
         """
         if not others:
             return [Text((made.memory[: int(made.ends[-1])],), made.ends)] if len(made.ends) else []
         memory, ends = _joined(others)
-        memory, ends = self._loops.merged(made, memory, ends, places)
+        memory, ends = self._loops.merge(made, memory, ends, positions)
         return [Text((memory[: int(ends[-1])],), ends)]
 
 
 def counts_of(made: Lines) -> Ledger:
-    """Count the signals of the lines, and the IDs that are written in another case than they have."""
+    """Count the signals of the lines, and the IDs whose case was changed."""
     ledger = Ledger(signals_written=made.signals)
     if made.changed:
         ledger.ids_changed["case"] = made.changed
@@ -76,7 +76,7 @@ def counts_of(made: Lines) -> Ledger:
 
 
 def _form(records: Records, columns: Sequence[str], id_column: int) -> Form:
-    """Return the form of the job's lines, made of columns in this order; the ID may be beside them."""
+    """Return the form of the job's lines, for columns in this order; `id_column` may be an index beyond them."""
     signals = []
     for signal in records.job.record.signals:
         start = f'"{signal.key}"="'
@@ -84,8 +84,8 @@ def _form(records: Records, columns: Sequence[str], id_column: int) -> Form:
             text = f'{start}{constant_value(records.job, signal.value or "")}"'
             signals.append(LinePart(layout.CONSTANT, 0, 0, text.encode()))
         else:
-            look = is_scanned(records.job, signal.column)
-            signals.append(LinePart(layout.PAIR, columns.index(signal.column), 0, start.encode(), look))
+            scan = is_scanned(records.job, signal.column)
+            signals.append(LinePart(layout.PAIR, columns.index(signal.column), 0, start.encode(), scan))
     for each in records.lists:
         tokens = each.tokens
         if tokens.column is None:
@@ -97,7 +97,7 @@ def _form(records: Records, columns: Sequence[str], id_column: int) -> Form:
     case = "preserve" if not records.by_bytes else type_.case or records.job.ids[0].case
     id_bytes = np.zeros(256, np.uint8)
     for byte in range(128):
-        if byte == ord('"'):  # in delimited text it may stand for half of one
+        if byte == ord('"'):  # in delimited text it may be the first of two that mean one
             continue
         given = bytes([byte])
         cased = given.lower() if case == "lower" else given.upper() if case == "upper" else given
@@ -110,7 +110,7 @@ def _form(records: Records, columns: Sequence[str], id_column: int) -> Form:
         signals,
         records.most_line_bytes,
         id_not_zero=type_.device,
-        id_look=0 if type_.groups else layout.CARDS if records.cards else layout.NUMBERS,
+        id_scan=0 if type_.groups else layout.CARDS if records.cards else layout.NUMBERS,
         bad_byte=ord('"' if records.job.record.comma == "keep" else ","),
     )
 

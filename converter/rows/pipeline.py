@@ -1,11 +1,12 @@
-"""Makes lines of sources: in a few workers, in order, with bounded memory.
+"""Converts sources to lines: in a few workers, in order, with bounded memory.
 
-A piece of a file is collected at once in a worker. The rows of large files become lines by compiled loops, those of
-delimited text without a frame between, as far as it is regular; odd rows, and those of small files, by the query of
-`records`. Either way the rows that come out are counted against the rows that the source has found in the file, so
-that one lost on the way is noticed.
+1. A source gives tasks. A worker runs each: it parses a block of the input and converts its rows.
+2. Rows of large inputs are formatted by compiled loops (`fast_path`); regular delimited text is not even parsed.
+3. Irregular rows, and all rows of small inputs, go through the query of `records`.
+4. The rows that come out are counted against the rows that the source counted in the input, so that no row is lost
+   unnoticed.
 
-Frames are in one chunk before expressions see them: Polars 2.1 panics where it formats a column with an empty one.
+Frames are in one chunk before expressions see them: Polars 2.1 panics where it formats a column with an empty chunk.
 """
 
 from __future__ import annotations
@@ -38,20 +39,20 @@ from converter.sources.base import PANICS, Task, WholeRows, engine_failed
 from converter.sources.origins.base import total_size
 
 _MOST_WORKERS = 8
-_TOGETHER = 3  # stretches whose odd rows are judged together: more would hold more memory
-_FEW = 2048  # rows: up to so many odd ones a stretch waits for others
+_TOGETHER = 3  # blocks whose irregular rows are judged together: more would hold more memory
+_FEW = 2048  # irregular rows, up to which a block waits for others
 _NOTHING = pl.DataFrame()
-_PATIENCE = 30.0  # seconds: the threads of Polars start in some milliseconds
-_process = 0  # that in which Polars was started, once it was
+_START_TIMEOUT = 30.0  # seconds: the threads of Polars start in some milliseconds
+_process = 0  # the process in which Polars was started, 0 before that
 
 
 class Converted(NamedTuple):
-    """A stretch of the input, converted.
+    """A block of the input, converted.
 
     `texts` is the text of the lines written, for each set of files. `rejected` are the rows that break a rule, as
-    `Records.lines` gives them, and `rows` their numbers in the file; `malformed` are the rows that cannot be parsed.
-    `position` is how far the file is read, in bytes. `accepted` is what `Records.accepted` gives of the rows written,
-    where stages see them.
+    `Records.lines` returns them, and `rows` their row numbers in the input; `malformed` are the rows that cannot be
+    parsed. `position` is how many bytes of the input are read. `accepted` is what `Records.accepted` returns for the
+    rows written, if there are stages.
     """
 
     origin: Origin
@@ -65,12 +66,12 @@ class Converted(NamedTuple):
 
 
 def convert_all(records: Records, sources: Sequence[Source], threads: int) -> Generator[Converted]:
-    """Convert the sources and yield what becomes of them, in order.
+    """Convert the sources with as many `threads`, and yield their blocks in order.
 
-    Raises `InputError` where a file is damaged and `LedgerError` where rows are lost. Closing the iterator
-    stops the workers.
+    Raises `InputError` where an input is damaged and `LedgerError` where rows are lost. Closing the iterator stops the
+    workers.
     """
-    # One more than there are threads, so that the engine has work while a result is taken.
+    # One more than there are threads, so that Polars has work while a result is used.
     workers = min(threads, _MOST_WORKERS) + 1
     # Frames of tables take more memory than blocks of text: fewer of them are held.
     ahead = workers + 1 if all(source.tasks_are_small for source in sources) else workers
@@ -90,34 +91,34 @@ _Result: TypeAlias = "tuple[_Converter, Converted | _Formatted]"
 
 
 def _in_order(tasks: Iterator[tuple[_Converter, Future[Converted | _Formatted]]], ahead: int) -> Iterator[_Result]:
-    """Yield the results of tasks; so many tasks are begun at a time."""
-    under_way: deque[tuple[_Converter, Future[Converted | _Formatted]]] = deque()
-    for begun in tasks:
-        under_way.append(begun)
-        if len(under_way) == ahead:
-            converter, task = under_way.popleft()
+    """Yield the results of tasks in order; `ahead` of them are started before the first one is awaited."""
+    running: deque[tuple[_Converter, Future[Converted | _Formatted]]] = deque()
+    for started in tasks:
+        running.append(started)
+        if len(running) == ahead:
+            converter, task = running.popleft()
             yield converter, task.result()
-    while under_way:
-        converter, task = under_way.popleft()
+    while running:
+        converter, task = running.popleft()
         yield converter, task.result()
 
 
 def _grouped(results: Iterator[_Result]) -> Iterator[tuple[_Converter, Converted | list[_Formatted]]]:
-    """Put neighbors of one file together whose odd rows can be judged together."""
+    """Group blocks of one input that follow each other, whose irregular rows can be judged together."""
     group: list[_Formatted] = []
-    of: _Converter | None = None
+    owner: _Converter | None = None
     for converter, result in results:
         waiting = converter if isinstance(result, _Formatted) else None
-        if group and of and (waiting is not of or len(group) == _TOGETHER):
-            yield of, group
+        if group and owner and (waiting is not owner or len(group) == _TOGETHER):
+            yield owner, group
             group = []
-        of = waiting
+        owner = waiting
         if isinstance(result, Converted):
             yield converter, result
         else:
             group.append(result)
-    if group and of:
-        yield of, group
+    if group and owner:
+        yield owner, group
 
 
 class _Formatted(NamedTuple):
@@ -167,7 +168,7 @@ class _Converter:
         made = self._of_text.of_text(self._source.origin, task.text) if task.text else None
         if made is None or task.text is None:
             return self._block(task.parse())
-        # Its memory is released: only the place of the block and the parser of its irregular rows are needed.
+        # The memory of the block is released: only its position and the parser are needed.
         formatted = _Formatted(self._of_text, made, task.text._replace(memory=made.text))
         if 0 < len(made.irregular) < _FEW:
             return formatted  # to be judged together with others
@@ -304,27 +305,25 @@ def all_rows(block: Block, query: Callable[[pl.LazyFrame], pl.LazyFrame]) -> tup
 
 
 def collected(origin: Origin, query: pl.LazyFrame, rows: int = sys.maxsize) -> pl.DataFrame:
-    """Run a query, on so many rows at most. What the engine finds wrong with the file is told without its words.
+    """Run a query on at most `rows` rows; for a few, starting the streaming engine would take longer than the query.
 
-    They may quote the data. To set the streaming engine up costs more than it does for a few rows.
-
-    Raises `InputError` where the engine cannot parse the file, `EngineError` where it fails at anything else, and what
-    `start` raises.
+    Raises `InputError` where Polars cannot parse the input, `EngineError` where it fails otherwise, and what `start`
+    raises. Messages of Polars are left out, since they may quote the data.
     """
     start()
     try:
         return query.collect(engine="in-memory" if rows < _FEW else "streaming")
-    except pl.exceptions.ComputeError as error:  # all that it raises of text that it cannot parse
+    except pl.exceptions.ComputeError as error:  # what Polars raises for text that it cannot parse
         raise damaged(origin, error) from error
     except (*PANICS, OSError) as error:
         raise engine_failed(origin, error) from error
 
 
 def start() -> None:
-    """Let Polars start its threads, if they are not running.
+    """Start the threads of Polars, if they are not running.
 
-    Raises `ResourcesError` where the system does not let it, and `EngineError` in a process forked from one in which
-    they ran: none of them is there any more, and each query would wait for them forever.
+    Raises `ResourcesError` where the system refuses them, and `EngineError` in a process that was forked from one in
+    which they ran: a fork has no threads, and each query would wait for them forever.
     """
     global _process
     if _process not in (0, os.getpid()):
@@ -334,7 +333,7 @@ def start() -> None:
             "Start processes by 'spawn' or 'forkserver': multiprocessing.get_context(\"spawn\").",
         )
     _process = _process or os.getpid()
-    # Polars, once imported, catches SIGINT also where it is ignored (`nohup`, background jobs), and ends queries by it.
+    # Polars handles SIGINT even where it is ignored (`nohup`, background jobs), and stops queries by it.
     with contextlib.suppress(ValueError):  # threads other than the main one cannot set that
         if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -343,11 +342,11 @@ def start() -> None:
 
 @functools.cache
 def _start() -> None:
-    """Let Polars start its threads. Where the system refuses one, it panics or, in places, waits for it forever."""
+    """Start the threads of Polars. Where the system refuses one, Polars panics or waits for it forever."""
     done = threading.Event()
 
     def ask() -> None:
-        # Text takes more threads than frames do.
+        # A scan of text uses more threads than a frame.
         with contextlib.suppress(*PANICS, OSError):
             pl.scan_csv(b"column\nvalue\n").collect(engine="streaming")
             done.set()
@@ -355,11 +354,11 @@ def _start() -> None:
     thread = threading.Thread(target=ask, name="engine", daemon=True)
     with contextlib.suppress(RuntimeError):
         thread.start()
-        thread.join(_PATIENCE)
+        thread.join(_START_TIMEOUT)
     if not done.is_set():
         raise ResourcesError(
             "E-THREADS",
-            "The system does not let Polars start its threads.",
+            "The system refused to start the threads of Polars.",
             "Allow the process more threads or more memory (ulimit -u, ulimit -v, the limits of the container), "
-            "or let Polars take fewer: POLARS_MAX_THREADS=1.",
+            "or let Polars use fewer: POLARS_MAX_THREADS=1.",
         )

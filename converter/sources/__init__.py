@@ -35,7 +35,7 @@ __all__ = [
 
 
 class FileFormat(NamedTuple):
-    """A format: the suffixes that name it, how to open a file of it, whether gzip or zstd may be around it."""
+    """A format: the suffixes that name it, how to open a file of it, whether it may be compressed as gzip or zstd."""
 
     suffixes: tuple[str, ...]
     open: Callable[[Origin, Input], Source]
@@ -43,13 +43,13 @@ class FileFormat(NamedTuple):
 
 
 def _open_parquet(origin: Origin, options: Input) -> Source:
-    from converter.sources.parquet import open_parquet  # here, since arrow takes a while: most inputs are text
+    from converter.sources.parquet import open_parquet  # here, since loading Arrow takes a while: most inputs are text
 
     return open_parquet(origin, options)
 
 
 def _open_arrow(origin: Origin, options: Input) -> Source:
-    from converter.sources.arrow import open_arrow  # here, since arrow takes a while: most inputs are text
+    from converter.sources.arrow import open_arrow  # here, since loading Arrow takes a while: most inputs are text
 
     return open_arrow(origin, options)
 
@@ -87,7 +87,7 @@ def open_source(origin: Origin, options: Input, columns: tuple[str, ...]) -> Sou
     if format_ is None:
         raise InputError(
             "E-FORMAT-UNKNOWN",
-            f"The format of the input '{origin.label}' cannot be told from its name.",
+            f"The format of the input '{origin.label}' is not known from its name.",
             f"Set input.format (--set input.format=csv): {', '.join(FORMATS)}.",
         )
     if origin.size == 0:
@@ -125,7 +125,7 @@ def open_source(origin: Origin, options: Input, columns: tuple[str, ...]) -> Sou
 
 
 def _format_of(label: str) -> Format | None:
-    """Guess a format from the suffix, below .gz and .zst where they may be around it."""
+    """Guess a format from the suffix, before .gz and .zst where it may be compressed."""
     suffixes = [suffix.lower() for suffix in PurePath(label).suffixes]
     packed = bool(suffixes) and suffixes[-1] in _PACKED
     if packed:
@@ -135,8 +135,8 @@ def _format_of(label: str) -> Format | None:
             if packed and not format_.packed:
                 raise InputError(
                     "E-INPUT-PACKED",
-                    f"The input '{label}' is a packed {name} file; this format packs its contents by itself.",
-                    "Unpack it.",
+                    f"The input '{label}' is a compressed {name} file, but this format compresses its contents itself.",
+                    "Decompress it.",
                 )
             return name
     return None

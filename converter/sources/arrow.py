@@ -10,7 +10,7 @@ import pyarrow as pa
 from converter.errors import InputError
 from converter.jobs.sections.table import Input
 from converter.sources.origins.base import Origin
-from converter.sources.tables import Batch, TableSource, open_native, telling
+from converter.sources.tables import Batch, TableSource, mapped_errors, open_native
 
 _MAGIC = b"ARROW1"
 _END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
@@ -19,7 +19,7 @@ _END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 def open_arrow(origin: Origin, options: Input) -> TableSource:
     """Open an Arrow IPC file or stream. Raises `InputError` where it is damaged."""
     del options
-    with telling(origin):
+    with mapped_errors(origin):
         is_file = origin.read_at(0, len(_MAGIC)) == _MAGIC
         opened = pa.ipc.open_file if is_file else pa.ipc.open_stream
         with open_native(origin) as raw, opened(raw) as reader:
@@ -32,7 +32,7 @@ def _used(schema: pa.Schema, columns: Sequence[str]) -> pa.ipc.IpcReadOptions:
 
 
 def _of_file(origin: Origin, schema: pa.Schema, columns: Sequence[str], most: int) -> Generator[Batch]:
-    # Mapped, since a file is often one batch, and that may be larger than the memory.
+    # Memory-mapped, since a file is often one batch, which may be larger than the memory.
     with (
         open_native(origin, mapped=True) as raw,
         pa.ipc.open_file(raw, options=_used(schema, columns)) as reader,
@@ -56,9 +56,10 @@ def _of_stream(origin: Origin, schema: pa.Schema, columns: Sequence[str], most: 
 
 
 def _check_end(origin: Origin, end: int) -> None:
-    """Raise `InputError` unless the stream has its end mark, and the file ends there.
+    """Raise `InputError` unless the stream has its end mark at `end`, and the input ends there.
 
-    A stream cut between two batches reads as a whole one, and so does the first of several in one file.
+    Without this, a stream that is cut between two batches would be read as a whole one, and so would the first of
+    several streams in one file.
     """
     if origin.read_at(max(end - len(_END_OF_STREAM), 0), end + 1) != _END_OF_STREAM:
         raise InputError(

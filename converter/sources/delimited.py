@@ -1,6 +1,6 @@
 """CSV, TSV and their like: every field is text, and every row is accounted for.
 
-A file is read in blocks; each block's structure is proven (`structure.py`) before the engine parses it.
+An input is read in blocks; the structure of each is proven (`structure.py`) before Polars parses it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from converter.spec.rules import ROW_MISQUOTED
 
 _BLOCK = 12 << 20  # for the loops, measured: smaller ones take longer, larger ones more memory
 _PARSED_BYTES = 4 << 20  # for Polars, likewise: frames of short rows take many times the memory of their text
-_HEAD = 1 << 16  # what is read of a file to see its header, at first
+_HEAD = 1 << 16  # bytes that are read for the header, at first
 _LONGEST_ROW = 16 << 20
 _LONGEST_HEAD = 1 << 20  # at least, however small the blocks are
 _GUESSED = ",;\t|"
@@ -43,7 +43,7 @@ class _RegularRows(NamedTuple):
 
 
 class _Head(NamedTuple):
-    """The first row: its text with its newline and blank lines before it, the separator, and its fields."""
+    """The first row: its text, with its newline and the blank lines before it, the separator, and its fields."""
 
     text: bytes
     separator: str
@@ -51,7 +51,7 @@ class _Head(NamedTuple):
 
 
 class DelimitedSource:
-    """One delimited text file. `block` is in bytes; a row may be as long as `longest_row` bytes."""
+    """One delimited text. It is read `block` bytes at a time; a row may be as long as `longest_row` bytes."""
 
     json_lists = False
     nullable = False
@@ -80,7 +80,7 @@ class DelimitedSource:
 
     @property
     def schema(self) -> Mapping[str, pl.DataType]:
-        """The columns; of columns that share a name only the first can be used, and `repeated` names them."""
+        """The columns, all of String. Columns that share a name are one here; a job cannot use them."""
         return {name: pl.String() for name in self.names}
 
     def beginning(self) -> Self:
@@ -173,7 +173,7 @@ class DelimitedSource:
             view[:filled] = rest.tobytes() if left is view else rest
 
     def _regular_rows(self, buffer: Bytes, filled: int, loops: Loops) -> _RegularRows | None:
-        """Return the whole rows at the start of the buffer, as far as they are regular, if there are any."""
+        """Return the regular rows at the start of the buffer, if there are any."""
         size, rows, inner, _ = loops.whole_rows(buffer, filled, ord(self._separator))
         if not rows:
             return None
@@ -181,7 +181,7 @@ class DelimitedSource:
         return _RegularRows(memory, size, rows, rows + inner)
 
     def _endless_row(self, block: memoryview) -> ParsedRows:
-        """Reject the first line of a row that does not end within the longest row."""
+        """Reject the first line of a row that is longer than the longest row."""
         line_end = bytes(block).find(b"\n")
         if line_end < 0:
             raise InputError(
@@ -195,7 +195,7 @@ class DelimitedSource:
     def _head(self, stream: TextStream, separators: str) -> _Head:
         """Parse the first row, by the same rules as all others."""
         text, ended, most = b"", False, max(self._block, _LONGEST_HEAD)
-        while not ended and len(text) < most and not _ends_a_row(text):  # a header is short: little is read for it
+        while not ended and len(text) < most and not _ends_a_row(text):  # a header is short: only the start is read
             block = bytearray(min(max(_HEAD, len(text)), most - len(text)))
             read = stream.readinto(memoryview(block))
             text += block[:read]
@@ -258,7 +258,7 @@ class DelimitedSource:
 
 
 def _ends_a_row(text: bytes) -> bool:
-    """Say whether the first row, after blank lines, has its end in a text."""
+    """Return whether a text contains the end of the first row, after blank lines."""
     end = len(text) - len(text.lstrip(b"\r\n"))
     quotes = 0
     while following := text.find(b"\n", end) + 1:
@@ -272,15 +272,15 @@ def _ends_a_row(text: bytes) -> bool:
 def _guess(text: bytes, start: int, line: bytes, separators: str) -> tuple[str, ParsedRow | None]:
     """Return the separator that fits the row at `start` best, and the row parsed by it, none if misquoted.
 
-    That is the one that leaves no double quote inside an unquoted field, and of such the one that gives most fields.
+    It is the one that leaves no double quote inside an unquoted field, and among those the one that gives most fields.
     """
     rows = {mark: Structure(mark, 0).row(text, start) for mark in separators}
 
-    def merit(mark: str) -> tuple[bool, int]:
+    def score(mark: str) -> tuple[bool, int]:
         row = rows[mark]
         if row is None:
             return False, line.count(mark.encode()) + 1
         return not row.stray_quote, len(row.fields)
 
-    best = max(separators, key=merit)
+    best = max(separators, key=score)
     return best, rows[best]

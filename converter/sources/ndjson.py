@@ -1,9 +1,9 @@
 """NDJSON: one JSON object a line. Numbers keep the digits they are written with.
 
-The engine would read `12.30` as a number and give `12.3` back, and digits beyond its number types are lost. So
-numbers are put in quotes before it sees them, and every value is text. A line that is not one JSON object is
-rejected with its number; it shows when the engine cannot parse the piece that it stands in. What the engine would take
-though it is no JSON (half an emoji, and whatever begins as a number does, once it is in quotes) is looked for before.
+Polars would parse `12.30` as a number and return `12.3`, and lose digits beyond its number types. So numbers are put in
+quotes before Polars parses them, and every value is text. A line that is not one JSON object is rejected with its
+number; it is found when Polars cannot parse its block. Invalid JSON that Polars would accept (half a surrogate pair,
+and what begins like a number, once it is in quotes) is searched for before.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _HEAD = 1 << 20
 _SAMPLE = 1000
 _NEWLINE, _SPACE, _QUOTE, _MINUS, _ZERO, _COLON, _BACKSLASH = 10, 32, 34, 45, 48, 58, 92
 _NUMBERS = re.compile(rb"(?:-?[0-9]++(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)? )*+")
-_NOT_BY_ITSELF = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{200}|(?<![0-9])0[0-9]")
+_NUMBER_TO_QUOTE = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{200}|(?<![0-9])0[0-9]")
 _HALF_PAIR = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]")
 
 _IN_NUMBER = np.zeros(256, np.bool_)
@@ -46,7 +46,7 @@ _STARTS_NUMBER[np.frombuffer(b"0123456789-", np.uint8)] = True
 
 
 class NdjsonSource:
-    """One NDJSON file; its columns are the keys of the first thousand lines, and those that the job names."""
+    """One NDJSON input; its columns are the keys of the first thousand lines, and those that the job names."""
 
     has_header = False
     json_lists = True
@@ -61,15 +61,15 @@ class NdjsonSource:
         names = dict.fromkeys(options.columns)
         for line in self._head().split(b"\n")[:_SAMPLE]:
             try:
-                found = orjson.loads(line)
+                value = orjson.loads(line)
             except orjson.JSONDecodeError:
                 continue
-            if isinstance(found, dict):
-                names.update(dict.fromkeys(found))
+            if isinstance(value, dict):
+                names.update(dict.fromkeys(value))
         self.names = tuple(names)
 
     def _head(self) -> bytes:
-        """Return the start of the file: a megabyte, or more where the first line is longer."""
+        """Return the start of the input: a megabyte, or more where the first line is longer."""
         with TextStream(self.origin, self._options.encoding) as stream:
             head = b""
             buffer = bytearray(_HEAD)
@@ -105,7 +105,7 @@ class NdjsonSource:
         rest = b""
         size = self._block
         while True:
-            buffer = np.empty(size, np.uint8)  # of which a small file touches but the start
+            buffer = np.empty(size, np.uint8)  # of which a small file touches only the start
             count = stream.readinto(buffer.data)
             if not count:
                 break
@@ -184,13 +184,13 @@ def _frame(text: bytes, schema: Mapping[str, pl.DataType]) -> pl.LazyFrame:
 
 
 def _is_object(line: bytes) -> bool:
-    """Say whether a line is one JSON object."""
+    """Return whether a line is one JSON object."""
     try:
         return isinstance(orjson.loads(line), dict)
     except orjson.JSONDecodeError:
-        if not _NOT_BY_ITSELF.search(line):
+        if not _NUMBER_TO_QUOTE.search(line):
             return False
-    # Perhaps for a number that no type holds, or one like 007: in quotes, both are fine.
+    # The reason may be a number too large for any type, or one like 007: in quotes, both are valid.
     text, sound = _quote_numbers(line + b"\n", np.array([len(line)]))
     try:
         return sound and isinstance(orjson.loads(text), dict)
@@ -199,7 +199,7 @@ def _is_object(line: bytes) -> bool:
 
 
 def _quote_numbers(text: bytes, newlines: RowNumbers) -> tuple[bytes, bool]:
-    """Put every number outside strings in double quotes; say whether they were numbers, and no string lacks its end."""
+    """Put numbers outside strings in double quotes; return also whether all are valid, and all strings are closed."""
     array = np.frombuffer(text, np.uint8)
     quotes = _unescaped_quotes(array, text)
     sound = not (np.searchsorted(quotes, newlines) & 1).any()
@@ -220,7 +220,7 @@ def _quote_numbers(text: bytes, newlines: RowNumbers) -> tuple[bytes, bool]:
 
 
 def _are_numbers(array: npt.NDArray[np.uint8], starts: RowNumbers, ends: RowNumbers) -> bool:
-    """Say whether all these words are numbers as JSON writes them, zeros before them aside, and none is a key."""
+    """Return whether all these words are JSON numbers, which may begin with zeros, and none of them is a key."""
     after = array[ends]
     if (after <= _SPACE).any():
         others = np.flatnonzero(array > _SPACE)
@@ -233,25 +233,25 @@ def _are_numbers(array: npt.NDArray[np.uint8], starts: RowNumbers, ends: RowNumb
     until = np.cumsum(lengths)
     words = array[np.repeat(starts - until + lengths, lengths) + np.arange(until[-1])]
     words[until - 1] = _SPACE
-    # Most are digits alone, perhaps with a sign: the others are few enough to be looked at one by one.
+    # Most are only digits, perhaps with a sign: the few others are matched by a pattern.
     usual = (words - _ZERO <= 9) | (words == _SPACE)
     usual[(until - lengths)[signed]] = True
-    odd = digits == 0
-    odd[np.searchsorted(until, np.flatnonzero(~usual), side="right")] = True
-    return _NUMBERS.fullmatch(words[np.repeat(odd, lengths)].tobytes()) is not None
+    others = digits == 0
+    others[np.searchsorted(until, np.flatnonzero(~usual), side="right")] = True
+    return _NUMBERS.fullmatch(words[np.repeat(others, lengths)].tobytes()) is not None
 
 
 def _has_half_pairs(text: bytes) -> bool:
-    """Say whether a half of a surrogate pair may be escaped in the text, without the other half."""
+    """Return whether the text may contain an escaped half of a surrogate pair without the other half."""
     return (b"\\ud" in text or b"\\uD" in text) and _HALF_PAIR.search(text) is not None
 
 
 def _unescaped_quotes(array: npt.NDArray[np.uint8], text: bytes) -> npt.NDArray[np.int64]:
-    """Return the places of the quotes that no backslash escapes."""
+    """Return the positions of the quotes that no backslash escapes."""
     quotes = np.flatnonzero(array == _QUOTE)
     if b'\\"' not in text:
         return quotes
-    # A quote is escaped by an odd number of backslashes: those after the last other byte before it.
+    # A quote is escaped by an odd number of backslashes directly before it.
     others = np.flatnonzero(array != _BACKSLASH)
     before = np.searchsorted(others, quotes) - 1
     run = quotes - np.where(before >= 0, others[before], -1) - 1

@@ -1,6 +1,6 @@
-"""Bytes of a text file, whatever it is packed in: plain, gzip or zstd, in any encoding, as UTF-8.
+"""The text of an input as UTF-8: plain, or compressed as gzip or zstd, in any encoding.
 
-What it is packed in shows in its first bytes, not in its name.
+The compression is recognized by the first bytes, not by the name.
 """
 
 from __future__ import annotations
@@ -41,17 +41,20 @@ class _Readable(Protocol):
 
 
 class TextStream:
-    """The bytes of a text file as UTF-8, without byte order mark, to be read once from start to end."""
+    """The text of an input as UTF-8, without byte order mark, read once from start to end.
+
+    Raises `InputError` where the input cannot be read, is damaged, or is not in its encoding.
+    """
 
     def __init__(self, origin: Origin, encoding: str = "utf-8") -> None:
         self.origin = origin
-        with self._telling():
+        with self._mapped_errors():
             self._raw: IO[bytes] = origin.open()
-        self._unpacked: IO[bytes] = self._raw
+        self._decompressed: IO[bytes] = self._raw
         try:
-            with self._telling():
-                self._unpacked = self._unpack()
-                start = self._unpacked.read(4)
+            with self._mapped_errors():
+                self._decompressed = self._decompress()
+                start = self._decompressed.read(4)
         except BaseException:
             self.close()
             raise
@@ -69,39 +72,39 @@ class TextStream:
         self.close()
 
     def close(self) -> None:
-        """Give the file back."""
-        self._unpacked.close()
+        """Close the input."""
+        self._decompressed.close()
         self._raw.close()
 
     @property
     def position(self) -> int:
-        """How many bytes of the file itself have been read."""
+        """How many bytes of the input itself have been read, compressed as they are."""
         position = self._raw.tell()
         # A file that grows meanwhile is reported at the end of the run.
         return position if self.origin.size is None else min(position, self.origin.size)
 
     def readinto(self, buffer: memoryview) -> int:
-        """Fill `buffer` as far as the file goes; return how many bytes it got, 0 at the end."""
+        """Fill `buffer` until the input ends; return the number of bytes, 0 at the end."""
         source: _Readable = self._transcoder or self
-        fill = source.readinto if self._transcoder else self.readinto_packed
+        fill = source.readinto if self._transcoder else self.readinto_encoded
         filled = 0
         while filled < len(buffer) and (count := fill(buffer[filled:])):
             filled += count
         return filled
 
-    def readinto_packed(self, buffer: memoryview) -> int:
-        """Read once from the file, unpacked but in its own encoding."""
+    def readinto_encoded(self, buffer: memoryview) -> int:
+        """Read once from the input, decompressed but in its own encoding."""
         if self._start:
             count = min(len(self._start), len(buffer))
             buffer[:count] = self._start[:count]
             self._start = self._start[count:]
             return count
-        with self._telling():
-            return self._unpacked.readinto(buffer)  # type: ignore[attr-defined, no-any-return]
+        with self._mapped_errors():
+            return self._decompressed.readinto(buffer)  # type: ignore[attr-defined, no-any-return]
 
     @contextlib.contextmanager
-    def _telling(self) -> Iterator[None]:
-        """Say of what goes wrong with the file that it does."""
+    def _mapped_errors(self) -> Iterator[None]:
+        """Turn errors of the system and of decompression into those of the input."""
         try:
             yield
         except _DAMAGED as error:
@@ -111,7 +114,7 @@ class TextStream:
                 "E-INPUT-READ", f"The input '{self.origin.label}' cannot be read: {error.strerror or error}."
             ) from error
 
-    def _unpack(self) -> IO[bytes]:
+    def _decompress(self) -> IO[bytes]:
         magic = self._raw.read(4)
         self._raw.seek(0)
         if magic.startswith(b"\x1f\x8b"):
@@ -121,8 +124,8 @@ class TextStream:
         if magic[:3] == b"BZh" or magic == b"PK\x03\x04" or magic == b"\xfd7zX":
             raise InputError(
                 "E-INPUT-PACKED",
-                f"The input '{self.origin.label}' is packed as bzip2, zip or xz.",
-                "Unpack it, or pack it as gzip or zstd.",
+                f"The input '{self.origin.label}' is compressed as bzip2, zip or xz.",
+                "Decompress it, or compress it as gzip or zstd.",
             )
         return self._raw
 
@@ -137,7 +140,7 @@ class TextStream:
 
 
 class _Transcoder:
-    """Turns another encoding into UTF-8, block by block."""
+    """Converts another encoding to UTF-8, block by block."""
 
     def __init__(self, stream: TextStream, encoding: str) -> None:
         self._stream = stream
@@ -150,12 +153,12 @@ class _Transcoder:
     def readinto(self, buffer: memoryview) -> int:
         while not (count := self._ready.readinto(buffer)) and not self._ended:
             block = bytearray(_BLOCK)
-            got = self._stream.readinto_packed(memoryview(block))
+            got = self._stream.readinto_encoded(memoryview(block))
             self._ended = got == 0
             try:
                 text = self._decoder.decode(bytes(block[:got]), final=self._ended).encode("utf-8")
             except UnicodeError as error:
-                # Some codecs do not tell the place; some give halves of characters, which UTF-8 has no form for.
+                # Some codecs do not report the position; some return surrogates, which UTF-8 cannot encode.
                 raise InputError(
                     "E-INPUT-ENCODING",
                     f"The input '{self._stream.origin.label}' is not {self._encoding} near byte "

@@ -1,20 +1,18 @@
-r"""Taking delimited text apart: which rows are whole, which are not, and how many there are.
+r"""The structure of delimited text: which rows are whole, which are malformed, and how many there are.
 
-The engine's own reader pads short rows, takes long ones in silence where it reads some columns only, and
-counts what it finds, not what is there. So the structure of each block is proven before the engine sees it,
-on whole blocks at a time, in these steps:
+The CSV reader of Polars pads short rows, accepts long ones silently where it reads only some columns, and counts the
+rows that it returns. So the structure of each block is proven before Polars parses it, on whole blocks, in these steps:
 
 1. Mark every separator, newline and double quote with a bit.
-2. Prove the quoting: counted from a row's start, every even quote opens a field (it follows a separator, a
+2. Prove the quoting: counted from the start of a row, every even quote opens a field (it follows a separator, a
    newline, or the quote before it) and every odd one closes it (a separator, a line end or a quote follows).
-3. Leave out what stands inside quotes. Each row then shows as `columns - 1` separators and one newline.
-4. Where both hold for the whole block, which is nearly always, it goes to the engine as it is.
-5. Otherwise the rows are found one stretch of sound quoting after the other; rows that are short, long,
-   misquoted or not UTF-8 are cut out and reported with their physical line. A double quote inside an
-   unquoted field is text (RFC 4180 leaves it open; exports hold it), and so is a carriage return at a
-   field's end: such a row is written anew, quoted.
+3. Ignore the marks inside quotes. Each row then has `columns - 1` separators and one newline.
+4. Where both hold for the whole block, which is nearly always, Polars gets it as it is.
+5. Otherwise rows are found one run of valid quoting at a time. Rows that are short, long, misquoted or not UTF-8 are
+   removed and reported with their physical line. A double quote inside an unquoted field is text (RFC 4180 leaves it
+   open; exports contain it), and so is a carriage return at the end of a field: such a row is rewritten with quotes.
 
-A blank line is no row.
+A blank line is not a row.
 """
 
 from __future__ import annotations
@@ -29,16 +27,16 @@ from converter.columns.utf8 import invalid_utf8, is_utf8
 from converter.spec.rules import ROW_MISQUOTED, ROW_NOT_TEXT, ROW_TOO_LONG, ROW_TOO_SHORT, Rule
 
 Bytes = npt.NDArray[np.uint8]
-Places = npt.NDArray[np.int64]
+Positions = npt.NDArray[np.int64]
 
 _NEWLINE, _RETURN, _QUOTE = 10, 13, 34
-_SLICE = 1 << 18  # what stays in the nearest cache while several passes go over it
+_SLICE = 1 << 18  # bytes that stay in the first cache during several passes
 _WORD = 64
 _ONE = np.uint64(1)
 
 
 class Malformed(NamedTuple):
-    """A row cut out: its physical line, counted from 0 at the block's start, why, and its text."""
+    """A malformed row: its physical line, from 0 at the start of the block, the rule that it breaks, and its text."""
 
     line: int
     rule: Rule
@@ -46,16 +44,16 @@ class Malformed(NamedTuple):
 
 
 class ParsedRows(NamedTuple):
-    """The rows found in a block.
+    """The rows of a block.
 
-    `text` holds the `rows` whole ones, each with its newline; `lines` the physical line of each, counted
-    from 0 at the block's start, or `None` where row i is line i. `consumed` bytes and `newlines` newlines of
-    the block are done with; the rest is the start of a row that needs more of the file.
+    `text` holds the `rows` whole ones, each with its newline; `lines` is the physical line of each, from 0 at the start
+    of the block, or `None` where row i is line i. `consumed` bytes and `newlines` newlines of the block are parsed; the
+    rest is the start of a row that continues in the next block. `blank` is the number of blank lines.
     """
 
     text: bytes
     rows: int
-    lines: Places | None
+    lines: Positions | None
     malformed: tuple[Malformed, ...]
     consumed: int
     newlines: int
@@ -63,9 +61,9 @@ class ParsedRows(NamedTuple):
 
 
 class ParsedRow(NamedTuple):
-    """One row taken apart: its fields, without the quotes around them, and where the next one begins.
+    """One row: its fields, without the quotes around them, and the position of the next row.
 
-    `stray_quote` and `stray_return` say that an unquoted field holds a double quote, a carriage return.
+    `stray_quote` and `stray_return`: whether an unquoted field contains a double quote, a carriage return.
     """
 
     fields: list[bytes]
@@ -75,7 +73,7 @@ class ParsedRow(NamedTuple):
 
 
 class Structure:
-    """Takes blocks of text with `columns` fields a row apart."""
+    """Parses blocks of text with `columns` fields a row."""
 
     def __init__(self, separator: str, columns: int) -> None:
         self._separator = ord(separator)
@@ -90,16 +88,16 @@ class Structure:
         self._begun = re.compile(fields + rb'(?:"(?:[^"]++|"")*+"?+\r?|' + unquoted + rb"|)\Z")
 
     def parse(self, block: memoryview, *, last: bool) -> ParsedRows:
-        """Take a block apart that begins at a row's start.
+        """Parse a block that begins at the start of a row.
 
-        `last` says that no more will come to complete a row that the block leaves open: what is then left
-        must end in a newline. The result does not refer to `block`.
+        `last`: no block follows that could complete an open row; the block must then end in a newline. The result does
+        not refer to the memory of `block`.
         """
         array = np.frombuffer(block, np.uint8)
         return self._regular(array, block) or self._irregular(array, bytes(block), last=last)
 
     def row(self, block: bytes, start: int) -> ParsedRow | None:
-        """Take the row that begins at `start` apart, whatever number of fields it has; nothing if it is misquoted."""
+        """Parse the row that begins at `start`, with any number of fields; return `None` if it is misquoted."""
         match = self._row.match(block, start)
         if match is None:
             return None
@@ -108,18 +106,18 @@ class Structure:
         unquoted = b"".join(field for field in fields if not field.startswith(b'"'))
         return ParsedRow([_unquoted(field) for field in fields], match.end(), b'"' in unquoted, b"\r" in unquoted)
 
-    # The usual case: everything is as it should be.
+    # The usual case: the whole block is regular.
 
     def _regular(self, array: Bytes, block: memoryview) -> ParsedRows | None:
         separators, line_ends, quotes = self._marked(array)
-        newlines = line_ends.places()
+        newlines = line_ends.positions()
         ends, fields = newlines, separators.before(newlines)
         if quotes.total:
-            quoted = quotes.places()
-            if not _quoting_holds(array, quoted, self._separator):
+            quoted = quotes.positions()
+            if not _quoting_is_valid(array, quoted, self._separator):
                 return None
             opening, closing = quoted[0::2], quoted[1::2]
-            if len(closing) < len(opening):  # the last one is closed in a later block
+            if len(closing) < len(opening):  # a later block closes the last one
                 closing = np.append(closing, len(array))
             inner = separators.before(closing) - separators.before(opening)
             before = quotes.before(newlines)
@@ -129,7 +127,7 @@ class Structure:
             fields = (fields - inner_before[before >> 1])[outside]
         if not len(ends) or not (np.diff(fields, prepend=0) == self._columns - 1).all():
             return None
-        # What follows the last newline outside quotes waits for the next block.
+        # The text after the last newline outside quotes belongs to the next block.
         end = int(ends[-1])
         if self._columns == 1 and _has_blank(array[: end + 1]):
             return None
@@ -159,28 +157,28 @@ class Structure:
         separators, newlines, quotes = (_Marks(row.view("<u8")) for row in bits)
         return separators, newlines, quotes
 
-    # The other case: row by row where it must be, by stretches where it can.
+    # The other case: run by run where the quoting is valid, row by row elsewhere.
 
     def _irregular(self, array: Bytes, block: bytes, *, last: bool) -> ParsedRows:
         newlines = np.flatnonzero(array == _NEWLINE)
         separators = np.flatnonzero(array == self._separator)
         quotes = np.flatnonzero(array == _QUOTE)
-        # Where the quoting breaks, for parities counted from an even and from an odd quote.
+        # Where the quoting is broken, for parities counted from an even and from an odd quote.
         opens, closes = _eligible(array, quotes, self._separator)
         parity = np.arange(len(quotes)) & 1
         breaks = [np.flatnonzero(~np.where(parity == first, opens, closes)) for first in (0, 1)]
 
-        stretches: list[_RowSpans] = []
+        runs: list[_RowSpans] = []
         start, size = 0, len(block)
         while start < size:
             first = int(np.searchsorted(quotes, start))
             breaking = breaks[first & 1]
             at = int(np.searchsorted(breaking, first))
             limit = int(quotes[breaking[at]]) if at < len(breaking) else size
-            sound = self._sound_stretch(start, limit, first, newlines, separators, quotes)
-            if sound is not None:
-                stretches.append(sound)
-                start = int(sound.ends[-1]) + 1
+            valid = self._valid_run(start, limit, first, newlines, separators, quotes)
+            if valid is not None:
+                runs.append(valid)
+                start = int(valid.ends[-1]) + 1
             if start >= size:
                 break
             if limit == size and not last:
@@ -188,21 +186,21 @@ class Structure:
             if match := self._row.match(block, start):
                 end = match.end() - 1
                 fields = self._fields(block, start, end)
-                stretches.append(_RowSpans.one(start, end, len(fields) - 1, anew=True))
+                runs.append(_RowSpans.one(start, end, len(fields) - 1, rewritten=True))
             else:
                 if not last and self._begun.match(block, start):
                     break
                 end = block.find(b"\n", start)
                 if end < 0:
                     break
-                stretches.append(_RowSpans.one(start, end, -1, anew=False))
+                runs.append(_RowSpans.one(start, end, -1, rewritten=False))
             start = end + 1
-        return self._gather(array, block, newlines, stretches, start)
+        return self._gather(array, block, newlines, runs, start)
 
-    def _sound_stretch(
-        self, start: int, limit: int, first: int, newlines: Places, separators: Places, quotes: Places
+    def _valid_run(
+        self, start: int, limit: int, first: int, newlines: Positions, separators: Positions, quotes: Positions
     ) -> _RowSpans | None:
-        """Find the rows that end between `start` and `limit`, where the quoting holds from quote `first` on."""
+        """Return the rows that end between `start` and `limit`, where the quoting is valid from quote `first` on."""
         ends = newlines[np.searchsorted(newlines, start) : np.searchsorted(newlines, limit)]
         ends = ends[((np.searchsorted(quotes, ends) - first) & 1) == 0]
         if not len(ends):
@@ -215,24 +213,24 @@ class Structure:
 
     def _fields(self, block: bytes, start: int, end: int) -> list[bytes]:
         """Split a row that matches `_row`."""
-        fields, place = [], start
+        fields, position = [], start
         while True:
-            match = self._field.match(block, place, end)
+            match = self._field.match(block, position, end)
             assert match is not None  # noqa: S101 - the pattern matches the empty text
             fields.append(match[0])
             if match.end() >= end or block[match.end()] != self._separator:
                 return fields
-            place = match.end() + 1
+            position = match.end() + 1
 
     def _gather(
-        self, array: Bytes, block: bytes, newlines: Places, stretches: list[_RowSpans], consumed: int
+        self, array: Bytes, block: bytes, newlines: Positions, runs: list[_RowSpans], consumed: int
     ) -> ParsedRows:
-        """Judge the rows found, and put the whole ones together."""
-        if not stretches:
+        """Check the rows, and join the whole ones."""
+        if not runs:
             return ParsedRows(b"", 0, None, (), 0, 0, 0)
-        starts, ends, counts, anew = (
-            np.concatenate([getattr(stretch, name) for stretch in stretches])
-            for name in ("starts", "ends", "separators", "anew")
+        starts, ends, counts, rewritten = (
+            np.concatenate([getattr(run, name) for run in runs])
+            for name in ("starts", "ends", "separators", "rewritten")
         )
         lengths = ends - starts
         blank = (lengths == 0) | ((lengths == 1) & (array[starts] == _RETURN))
@@ -242,21 +240,21 @@ class Structure:
         lines = np.searchsorted(newlines, starts)
         wrong = ((counts != self._columns - 1) | not_text) & ~blank
         malformed = []
-        for place in np.flatnonzero(wrong):
-            if not_text[place]:
+        for row in np.flatnonzero(wrong):
+            if not_text[row]:
                 rule = ROW_NOT_TEXT
-            elif counts[place] < 0:
+            elif counts[row] < 0:
                 rule = ROW_MISQUOTED
             else:
-                rule = ROW_TOO_SHORT if counts[place] < self._columns - 1 else ROW_TOO_LONG
-            malformed.append(Malformed(int(lines[place]), rule, block[starts[place] : ends[place]]))
+                rule = ROW_TOO_SHORT if counts[row] < self._columns - 1 else ROW_TOO_LONG
+            malformed.append(Malformed(int(lines[row]), rule, block[starts[row] : ends[row]]))
         good = ~(wrong | blank)
         if self._stray_return in block:
             stray = np.flatnonzero((array[:-1] == _RETURN) & (array[1:] == self._separator))
             within = np.searchsorted(ends, stray)
-            anew[within[within < len(ends)]] = True
+            rewritten[within[within < len(ends)]] = True
         return ParsedRows(
-            self._join(block, starts, ends, anew, good),
+            self._join(block, starts, ends, rewritten, good),
             int(np.count_nonzero(good)),
             lines[good].astype(np.int64),
             tuple(malformed),
@@ -266,24 +264,29 @@ class Structure:
         )
 
     def _join(
-        self, block: bytes, starts: Places, ends: Places, anew: npt.NDArray[np.bool_], good: npt.NDArray[np.bool_]
+        self,
+        block: bytes,
+        starts: Positions,
+        ends: Positions,
+        rewritten: npt.NDArray[np.bool_],
+        good: npt.NDArray[np.bool_],
     ) -> bytes:
-        """Put the good rows together, in as few slices as can be; rows to be written anew by themselves."""
+        """Join the good rows, in as few slices as possible; rows to be rewritten are slices of their own."""
         parts = []
-        place = 0
-        breaks = np.flatnonzero(~good | anew)
+        first = 0
+        breaks = np.flatnonzero(~good | rewritten)
         for at in [*breaks.tolist(), len(starts)]:
-            if place < at:
-                parts.append(block[starts[place] : ends[at - 1] + 1])
+            if first < at:
+                parts.append(block[starts[first] : ends[at - 1] + 1])
             if at < len(starts) and good[at]:
-                parts.append(self._written_anew(block, int(starts[at]), int(ends[at])))
-            place = at + 1
+                parts.append(self._rewrite(block, int(starts[at]), int(ends[at])))
+            first = at + 1
         return b"".join(parts)
 
-    def _written_anew(self, block: bytes, start: int, end: int) -> bytes:
-        """Write a row with quotes around the fields that hold some, or end in a carriage return.
+    def _rewrite(self, block: bytes, start: int, end: int) -> bytes:
+        """Return a row with quotes around the fields that contain quotes or end in a carriage return.
 
-        The engine would take the latter for a line end and strip it.
+        Polars would strip the latter as a line end.
         """
         row_end = end - 1 if block[end - 1] == _RETURN and end > start else end
         fields = [
@@ -296,57 +299,57 @@ class Structure:
 
 
 class _Marks:
-    """Places in a text, one bit each: how many there are, how many come before some place, and where they are.
+    """Marked positions in a text, one bit each: their number, how many are before a position, and a list of them.
 
-    To list the places of every separator would cost more than all else here, and is not needed.
+    To list the positions of all separators would take longer than everything else here, and is not needed.
     """
 
     def __init__(self, words: npt.NDArray[np.uint64]) -> None:
         self._words = words
-        self._before: Places = np.concatenate([[0], np.cumsum(np.bitwise_count(words), dtype=np.int64)])
+        self._before: Positions = np.concatenate([[0], np.cumsum(np.bitwise_count(words), dtype=np.int64)])
         self.total = int(self._before[-1])
 
-    def before(self, places: Places) -> Places:
-        """Return how many marks come before each of `places`."""
-        word = places >> 6
-        lower = (_ONE << (places & 63).astype(np.uint64)) - _ONE
-        before: Places = self._before[word] + np.bitwise_count(self._words[word] & lower)
+    def before(self, positions: Positions) -> Positions:
+        """Return the number of marks before each of `positions`."""
+        word = positions >> 6
+        lower = (_ONE << (positions & 63).astype(np.uint64)) - _ONE
+        before: Positions = self._before[word] + np.bitwise_count(self._words[word] & lower)
         return before
 
-    def places(self) -> Places:
-        """List the places, in order."""
+    def positions(self) -> Positions:
+        """Return the positions, in order."""
         if self.total * 16 > len(self._words) * _WORD:
             return np.flatnonzero(np.unpackbits(self._words.view(np.uint8), bitorder="little"))
         at = np.flatnonzero(self._words)
         left, order = self._words[at], self._before[at]
-        places = np.empty(self.total, np.int64)
+        positions = np.empty(self.total, np.int64)
         while len(at):  # the lowest bit of every word, and then the next one where there is one
             rest = left & (left - _ONE)
-            places[order] = at * _WORD + np.bitwise_count((left ^ rest) - _ONE)
+            positions[order] = at * _WORD + np.bitwise_count((left ^ rest) - _ONE)
             more = np.flatnonzero(rest)
             at, left, order = at[more], rest[more], order[more] + 1
-        return places
+        return positions
 
 
 class _RowSpans(NamedTuple):
-    """Rows in order: from where to where (the newline), how many separators (-1: misquoted), whether to write anew."""
+    """Rows in order: start, end (the newline), number of separators (-1: misquoted), whether the row is rewritten."""
 
-    starts: Places
-    ends: Places
-    separators: Places
-    anew: npt.NDArray[np.bool_]
+    starts: Positions
+    ends: Positions
+    separators: Positions
+    rewritten: npt.NDArray[np.bool_]
 
     @classmethod
-    def one(cls, start: int, end: int, separators: int, *, anew: bool) -> _RowSpans:
-        return cls(np.array([start]), np.array([end]), np.array([separators]), np.array([anew]))
+    def one(cls, start: int, end: int, separators: int, *, rewritten: bool) -> _RowSpans:
+        return cls(np.array([start]), np.array([end]), np.array([separators]), np.array([rewritten]))
 
 
 def _unquoted(field: bytes) -> bytes:
     return field[1:-1].replace(b'""', b'"') if field.startswith(b'"') else field
 
 
-def _eligible(array: Bytes, quotes: Places, separator: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Say of each quote whether it can open a field, and whether it can close one."""
+def _eligible(array: Bytes, quotes: Positions, separator: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Return for each quote whether it can open a field, and whether it can close one."""
     before = array[quotes - 1]
     opens = (before == separator) | (before == _NEWLINE) | (before == _QUOTE) | (quotes == 0)
     size = len(array)
@@ -358,11 +361,11 @@ def _eligible(array: Bytes, quotes: Places, separator: int) -> tuple[npt.NDArray
     return opens, closes
 
 
-def _quoting_holds(array: Bytes, quotes: Places, separator: int) -> bool:
-    """Whether every even quote opens a field and every odd one closes it.
+def _quoting_is_valid(array: Bytes, quotes: Positions, separator: int) -> bool:
+    """Return whether every even quote opens a field and every odd one closes it.
 
-    A quote that follows a quote opens only where that one has just closed, so `"` at even places looks at an
-    odd one before it: an escaped quote. What follows a block's last byte is not known and does not count.
+    A quote that follows a quote opens only where that one has just closed, so an even quote may follow an odd one: they
+    are an escaped quote. The byte after the end of the block is not known, and accepted.
     """
     opens, closes = _eligible(array, quotes, separator)
     return bool(opens[0::2].all() and closes[1::2].all())

@@ -1,9 +1,9 @@
 """Tables of typed columns: Parquet and Arrow IPC, whose readers are in modules of their own.
 
-1. A reader gives batches of the columns that the job uses, in order, a bounded number of rows each. It is that of
-   Arrow in all cases: a damaged file makes it raise an error, where other readers bring the process down.
-2. Each batch is validated, and handed over to the engine as a frame (`typed`).
-3. How many rows there are is read from the file's own bookkeeping; what comes is counted against it.
+1. A reader gives batches of the columns that the job uses, in order, each with a bounded number of rows. All readers
+   are those of Arrow: a damaged file makes them raise an error, where other readers crash the process.
+2. Each batch is validated, and becomes a frame of Polars (`typed`).
+3. The number of rows comes from the file's own metadata; the rows that are read are counted against it.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ from converter.sources.base import PANICS, Block, RowNumbers, Task, damaged, eng
 from converter.sources.origins.base import Origin
 from converter.sources.typed import Types, series_of
 
-PIECE_BYTES = 1 << 26
-"""What the rows of a piece take in memory, about, at most."""
-_PIECE_ROWS = 1 << 17
-_FIRST_ROWS = 1 << 10  # of a piece that is for a look
+BLOCK_BYTES = 1 << 26
+"""How much memory the rows of a block take, about, at most."""
+_BLOCK_ROWS = 1 << 17
+_FIRST_ROWS = 1 << 10  # of a block, where only the first rows are needed
 _IMPOSSIBLE = 1 << 44  # bytes: no system has so much memory
-_UNSUPPORTED = re.compile("support|encrypt", re.IGNORECASE)  # what the reader says of files that it cannot read
-# What it raises where a file is damaged: a name that is not UTF-8 is a `ValueError`.
+_UNSUPPORTED = re.compile("support|encrypt", re.IGNORECASE)  # in messages about files that Arrow cannot read
+# What Arrow raises where a file is damaged: a name that is not UTF-8 is a `ValueError`.
 _DAMAGED = (pa.ArrowException, OSError, ValueError, KeyError)
 
 
 class Batch(NamedTuple):
-    """Some rows of a file; `position` is how far it is read, in bytes."""
+    """Some rows of an input; `position` is how many bytes of it are read."""
 
     rows: pa.RecordBatch
     position: int
 
 
 Reader = Callable[[Sequence[str], int], Generator[Batch]]
-"""Reads some columns of a file, so many rows at most in a batch. It raises what the library does."""
+"""Reads some columns of an input, in batches of at most as many rows. It raises what Arrow raises."""
 
 
 class TableSource:
-    """One file of typed columns, of which `read` gives batches."""
+    """One input of typed columns, of which `read` gives batches."""
 
     has_header = False
     json_lists = False
@@ -68,29 +68,29 @@ class TableSource:
         return self._types
 
     def beginning(self) -> TableSource:
-        """Return the same source in small pieces."""
+        """Return the same source, in small blocks."""
         return TableSource(self.origin, self._arrow, self._read, _FIRST_ROWS)
 
     def blocks(self, columns: Sequence[str], loops: Loops | None = None) -> Iterator[Task]:
         """Yield the input in blocks, each in memory."""
         del loops  # they are for text
         first = 0
-        most = self._most_rows or _PIECE_ROWS
+        most = self._most_rows or _BLOCK_ROWS
         # The next block is read while this one is used.
         with (
             contextlib.closing(self._read(columns, most)) as batches,
             ThreadPoolExecutor(1, thread_name_prefix="read") as reader,
         ):
-            groups = _together(batches, most)
+            groups = _combined(batches, most)
             coming = reader.submit(self._next, groups, columns)
             while (block := coming.result()) is not None:
                 coming = reader.submit(self._next, groups, columns)
                 block = block._replace(locate=_numbers_from(first + 1))
-                yield Task(partial(_given, block))
+                yield Task(partial(_identity, block))
                 first += block.rows
 
     def _next(self, groups: Iterator[list[Batch]], columns: Sequence[str]) -> Block | None:
-        with telling(self.origin):
+        with mapped_errors(self.origin):
             batches = next(groups, None)
             if batches is None:
                 return None
@@ -100,13 +100,13 @@ class TableSource:
         return Block(self.origin, frame.lazy(), rows, _numbers_from(1), batches[-1].position)
 
 
-def _together(batches: Iterator[Batch], most: int) -> Iterator[list[Batch]]:
-    """Put small neighbors together: a piece takes a while, however small it is."""
+def _combined(batches: Iterator[Batch], most: int) -> Iterator[list[Batch]]:
+    """Combine small batches that follow each other: every block takes some time, however small it is."""
     together: list[Batch] = []
     rows = size = 0
     for batch in batches:
         rows, size = rows + batch.rows.num_rows, size + batch.rows.nbytes
-        if together and (rows > most or size > PIECE_BYTES):
+        if together and (rows > most or size > BLOCK_BYTES):
             yield together
             together, rows, size = [], batch.rows.num_rows, batch.rows.nbytes
         together.append(batch)
@@ -115,15 +115,15 @@ def _together(batches: Iterator[Batch], most: int) -> Iterator[list[Batch]]:
 
 
 def open_native(origin: Origin, *, mapped: bool = False) -> pa.NativeFile:
-    """Open an origin for the libraries of Arrow: a local file by its path, `mapped` where asked for."""
+    """Open an origin for Arrow: a local file by its path, memory-mapped if `mapped`."""
     if origin.path is None:
         return pa.PythonFile(origin.open(), "r")
     return pa.memory_map(str(origin.path)) if mapped else pa.OSFile(str(origin.path))
 
 
 @contextlib.contextmanager
-def telling(origin: Origin) -> Iterator[None]:
-    """Say of what the library finds wrong with the file that it is damaged, or of a kind that is not read."""
+def mapped_errors(origin: Origin) -> Iterator[None]:
+    """Turn errors of Arrow into those of the input: it is damaged, or uses what is not supported."""
     try:
         yield
     except pa.ArrowMemoryError as error:
@@ -145,8 +145,8 @@ def telling(origin: Origin) -> Iterator[None]:
         raise engine_failed(origin, error) from error
 
 
-def _given(block: Block) -> Block:
-    """Return a block that was read before."""
+def _identity(block: Block) -> Block:
+    """Return a block that was read before it was asked for."""
     return block
 
 

@@ -1,9 +1,9 @@
-"""Columns of Arrow become columns of Polars: those that a job uses, and only after they are validated.
+"""Converts columns of Arrow to columns of Polars: those that a job uses, after they are validated.
 
-`type_of` says which type a column has here, which is that of its text form (`converter.columns.text`), and `series_of`
-makes the column. A few are held as something simpler than their type: times of the day as nanoseconds (Int64), and
-decimals that Polars has no room for as text. Their values may lie outside of what Polars lets a time or a decimal be.
-A missing text may be null or empty, which is the same to all that comes after.
+`type_of` returns the type of a column in Polars, which is the type of its text form (`converter.columns.text`), and
+`series_of` returns the column. A few are stored as a simpler type than theirs: times of the day as nanoseconds (Int64),
+and decimals that are too long for Polars as text. Their values may be out of the range of times and decimals in Polars.
+A missing text may be null or empty; later steps treat both alike.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pyarrow as pa
 from converter.errors import ColumnError, redact
 
 _MOST_DIGITS = 38  # of a decimal of Polars
-_MOST_SCALE = 76  # as many digits as a decimal of Arrow may have
+_MOST_SCALE = 76  # the most digits of a decimal of Arrow
 _DAY = 86_400_000  # milliseconds
 _NANOSECONDS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 _UNITS: dict[str, Literal["ms", "us", "ns"]] = {"s": "ms", "ms": "ms", "us": "us", "ns": "ns"}
@@ -28,7 +28,7 @@ _is = pa.types
 
 
 class Types(Mapping[str, pl.DataType]):
-    """The columns of a table and their types, each told when it is asked for: what no job uses disturbs nobody.
+    """The columns of a table and their types, determined when they are asked for: unused columns may have any type.
 
     `[]` raises `ColumnError` for a type that cannot be read.
     """
@@ -44,7 +44,7 @@ class Types(Mapping[str, pl.DataType]):
         if type_ is None:
             raise ColumnError(
                 "E-COLUMN-TYPE",
-                f"The column '{redact(name)}' of '{self._label}' is of type {_named(arrow)}, which has no text form.",
+                f"The column '{redact(name)}' of '{self._label}' is of type {_name_of(arrow)}, which has no text form.",
                 "Turn it into text, numbers or dates first; lists of these can be used in record.traits.",
             )
         return type_
@@ -60,7 +60,7 @@ class Types(Mapping[str, pl.DataType]):
 
 
 def type_of(type_: pa.DataType) -> pl.DataType | None:
-    """Return the type that a column of Arrow has here; nothing where it cannot be read."""
+    """Return the type of a column of Arrow in Polars; `None` where it has no text form."""
     if _is.is_dictionary(type_):
         return type_of(type_.value_type)
     if isinstance(type_, pa.BaseExtensionType):
@@ -73,7 +73,7 @@ def type_of(type_: pa.DataType) -> pl.DataType | None:
     if _is.is_time(type_):
         return pl.Time()
     if _is.is_timestamp(type_):
-        # What zone is named does not matter: the values are in UTC where there is one.
+        # The name of the zone does not matter: values with a zone are in UTC.
         unit = _UNITS[type_.unit]
         return pl.Datetime(unit, "UTC" if _has_zone(type_) else None)
     if _is.is_decimal(type_):
@@ -84,10 +84,10 @@ def type_of(type_: pa.DataType) -> pl.DataType | None:
 def series_of(name: str, array: pa.Array) -> pl.Series:
     """Return a column of Polars, in one chunk, once the array is validated.
 
-    Raises `pyarrow.ArrowInvalid` where the array is damaged: Polars trusts what it is given, and offsets beyond a
-    buffer would bring the process down.
+    Raises `pyarrow.ArrowInvalid` where the array is damaged: Polars does not check it, and offsets beyond a buffer
+    would crash the process.
     """
-    # A time of more than a day and a date that is none are matters of the value: they are told as such.
+    # Times of more than a day and invalid dates are errors of single values, which are reported by row.
     array.validate(full=not (_is.is_time(array.type) or _is.is_date64(array.type)))
     return _series(array).alias(name)
 
@@ -95,11 +95,11 @@ def series_of(name: str, array: pa.Array) -> pl.Series:
 def _series(array: pa.Array) -> pl.Series:
     type_ = array.type
     if _is.is_dictionary(type_):
-        # The last entry stands for what is missing: to fill that in later takes as long as all of this.
+        # The last entry is the missing value: filling it in later would double the time.
         values = _series(array.dictionary)
         missing = pl.Series(["" if values.dtype == pl.String else None], dtype=values.dtype)
         indices = pl.Series(array.indices)
-        if indices.dtype != pl.Int32:  # a smaller one may have no room for one more
+        if indices.dtype != pl.Int32:  # a smaller type may be too small for one more entry
             indices = indices.cast(pl.Int64)
         return pl.concat([values, missing], rechunk=True).gather(indices.fill_null(len(values)))
     if isinstance(type_, pa.BaseExtensionType):
@@ -129,12 +129,12 @@ def _series(array: pa.Array) -> pl.Series:
 def _has_zone(type_: pa.TimestampType) -> bool:
     try:
         return type_.tz is not None
-    except UnicodeDecodeError:  # it has one, whatever it is
+    except UnicodeDecodeError:  # it has a zone, with a damaged name
         return True
 
 
 def _scaled(array: pa.Array, factor: int) -> pl.Series:
-    """Return numbers times a factor; what would be too large stays large."""
+    """Return numbers times a factor, clipped to Int64."""
     values = pl.Series(array.view(pa.int32() if array.type.bit_width == 32 else pa.int64())).cast(pl.Int64)
     most = ((1 << 63) - 1) // factor
     return values.clip(-most, most) * factor
@@ -145,12 +145,12 @@ def _uuids(values: pl.Series) -> pl.Series:
 
 
 def is_text(type_: pa.DataType) -> bool:
-    """Say whether a column is text."""
+    """Return whether a column is text."""
     return bool(_is.is_string(type_) or _is.is_large_string(type_) or _is.is_string_view(type_))
 
 
 def _is_simple(type_: pa.DataType) -> bool:
-    """Say whether values of a type can be items of a list as well."""
+    """Return whether values of a type can be items of a list."""
     if _is.is_dictionary(type_):
         return _is_simple(type_.value_type)
     numbers = _is.is_integer(type_) or _is.is_floating(type_) or _is.is_boolean(type_)
@@ -158,18 +158,18 @@ def _is_simple(type_: pa.DataType) -> bool:
 
 
 def _plain(type_: pa.DataType) -> pa.DataType:
-    """Return the type of items in which a list is handed over."""
+    """Return the type of the items that Polars gets."""
     while _is.is_dictionary(type_):
         type_ = type_.value_type
     return pa.large_string() if is_text(type_) else type_
 
 
-def _named(type_: pa.DataType) -> str:
-    """Name a type, without the names of what is in it."""
+def _name_of(type_: pa.DataType) -> str:
+    """Return the name of a type, without the names of its fields."""
     if isinstance(type_, pa.BaseExtensionType):
         return str(type_.extension_name)
     if _is.is_list(type_) or _is.is_large_list(type_) or _is.is_fixed_size_list(type_):
-        return f"list of {_named(type_.value_type)}"
+        return f"list of {_name_of(type_.value_type)}"
     if _is.is_nested(type_) or _is.is_run_end_encoded(type_):
         return re.sub("(?<=.)(?=[A-Z])", "_", type(type_).__name__.removesuffix("Type")).lower()
     return str(type_)
