@@ -98,7 +98,7 @@ class WordsSource:
 
 
 def test_a_format(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sources.FORMATS, "words", FileFormat((".words",), WordsSource, packed=False))  # type: ignore[misc]
+    monkeypatch.setitem(sources.FORMATS, "words", FileFormat((".words",), WordsSource, compressible=False))  # type: ignore[misc]
     run.convert("u1 x u2 y", "in.words")
     assert run.lines == ['u1\t"a"="x"', 'u2\t"a"="y"']
 

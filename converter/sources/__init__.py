@@ -1,7 +1,10 @@
-"""Where rows come from: one module a format.
+"""Where rows come from: origins (where bytes are) and formats (what they mean).
 
-A source opens one file; `FORMATS` lists the formats with the suffixes that name them. To add one, write a module
-with a class that keeps the protocol `Source`, and add it here.
+`find_origins` turns `input.path` into origins (`origins`), and `open_source` opens one as a source of its format. A
+source gives tasks; workers run them, and each gives a block of rows (`base`).
+
+To add a format, write a module with a class that satisfies the protocol `Source`, and list it in `FORMATS` with the
+suffixes of its names.
 """
 
 from __future__ import annotations
@@ -35,11 +38,11 @@ __all__ = [
 
 
 class FileFormat(NamedTuple):
-    """A format: the suffixes that name it, how to open a file of it, whether it may be compressed as gzip or zstd."""
+    """A format: its suffixes, a function that opens an input, and whether inputs may be compressed as gzip or zstd."""
 
     suffixes: tuple[str, ...]
     open: Callable[[Origin, Input], Source]
-    packed: bool
+    compressible: bool
 
 
 def _open_parquet(origin: Origin, options: Input) -> Source:
@@ -55,33 +58,33 @@ def _open_arrow(origin: Origin, options: Input) -> Source:
 
 
 FORMATS: dict[Format, FileFormat] = {
-    "csv": FileFormat((".csv", ".txt"), DelimitedSource, packed=True),
-    "tsv": FileFormat((".tsv", ".tab"), partial(DelimitedSource, tabs=True), packed=True),
-    "ndjson": FileFormat((".ndjson", ".jsonl"), NdjsonSource, packed=True),
-    "parquet": FileFormat((".parquet", ".pq"), _open_parquet, packed=False),
-    "arrow": FileFormat((".arrow", ".feather", ".ipc", ".arrows"), _open_arrow, packed=False),
+    "csv": FileFormat((".csv", ".txt"), DelimitedSource, compressible=True),
+    "tsv": FileFormat((".tsv", ".tab"), partial(DelimitedSource, tabs=True), compressible=True),
+    "ndjson": FileFormat((".ndjson", ".jsonl"), NdjsonSource, compressible=True),
+    "parquet": FileFormat((".parquet", ".pq"), _open_parquet, compressible=False),
+    "arrow": FileFormat((".arrow", ".feather", ".ipc", ".arrows"), _open_arrow, compressible=False),
 }
-_PACKED = (".gz", ".zst", ".zstd")
+_COMPRESSED = (".gz", ".zst", ".zstd")
 
 
 def find_origins(options: Input) -> list[Origin]:
     """Return the origins that `input.path` names, in its order; those of a folder or a glob by name.
 
-    Each is there once, by the first path to it: others, links among them, name nothing new.
-    Raises `InputError` where a path names nothing, and `JobError` for a scheme that is not supported.
+    Each is returned once, by the first path to it; further paths and links to it are ignored. Raises `InputError` where
+    a path names nothing, and `JobError` for a scheme that is not supported.
     """
-    found: dict[Hashable, Origin] = {}
+    origins: dict[Hashable, Origin] = {}
     for path in dict.fromkeys(options.path):
         for origin in expand(path, lambda name: bool(options.format or _format_of(name))):
-            found.setdefault(origin.identity, origin)
-    return list(found.values())
+            origins.setdefault(origin.identity, origin)
+    return list(origins.values())
 
 
 def open_source(origin: Origin, options: Input, columns: tuple[str, ...]) -> Source:
-    """Open one file and check that it has the columns.
+    """Open an input and check that it has the columns.
 
-    Raises `InputError` where it is damaged or of no known format, and `ColumnError` where a column is missing
-    or there twice.
+    Raises `InputError` where it is empty, damaged or of no known format, and `ColumnError` where a column is missing or
+    there is more than one of its name.
     """
     format_ = options.format or _format_of(origin.label)
     if format_ is None:
@@ -96,13 +99,15 @@ def open_source(origin: Origin, options: Input, columns: tuple[str, ...]) -> Sou
             f"The input '{origin.label}' is empty.",
             "A file without rows is an error: is the export complete?",
         )
-    if not FORMATS[format_].packed:
-        check_rereadable([origin], f"the format {format_} is not read from start to end", "Copy it to a file first.")
+    if not FORMATS[format_].compressible:
+        check_rereadable(
+            [origin], f"files of the format {format_} are not read from start to end", "Copy it to a file first."
+        )
     source = FORMATS[format_].open(origin, options)
     if not source.schema:
         raise InputError(
             "E-INPUT-EMPTY",
-            f"The input '{origin.label}' has no columns: there is nothing in it, or it is not of the format {format_}.",
+            f"The input '{origin.label}' has no columns: it is empty, or not of the format {format_}.",
             "A file without rows is an error: is the export complete?",
         )
     missing = [name for name in columns if name not in source.schema]
@@ -125,14 +130,17 @@ def open_source(origin: Origin, options: Input, columns: tuple[str, ...]) -> Sou
 
 
 def _format_of(label: str) -> Format | None:
-    """Guess a format from the suffix, before .gz and .zst where it may be compressed."""
+    """Return the format that a suffix names, if any; .gz and .zst may follow it where inputs may be compressed.
+
+    Raises `InputError` where they follow the suffix of a format that is never compressed.
+    """
     suffixes = [suffix.lower() for suffix in PurePath(label).suffixes]
-    packed = bool(suffixes) and suffixes[-1] in _PACKED
-    if packed:
+    compressed = bool(suffixes) and suffixes[-1] in _COMPRESSED
+    if compressed:
         suffixes.pop()
     for name, format_ in FORMATS.items():
         if suffixes and suffixes[-1] in format_.suffixes:
-            if packed and not format_.packed:
+            if compressed and not format_.compressible:
                 raise InputError(
                     "E-INPUT-PACKED",
                     f"The input '{label}' is a compressed {name} file, but this format compresses its contents itself.",

@@ -132,7 +132,7 @@ def first_rows(sources: Sequence[Source], columns: Sequence[str], rows: int) -> 
 
 
 def damaged(origin: Origin, error: BaseException) -> InputError:
-    """Return the error that an input is damaged. The library's message is left out, since it may quote the data."""
+    """Return the error that an input is damaged. It omits the library's message, which may quote the data."""
     return InputError(
         "E-INPUT-DAMAGED",
         f"The input '{origin.label}' is damaged or not of its format ({type(error).__name__}).",
@@ -141,7 +141,7 @@ def damaged(origin: Origin, error: BaseException) -> InputError:
 
 
 def engine_failed(origin: Origin, error: BaseException) -> EngineError:
-    """Return the error that Polars failed though the input is fine. Its message may quote the data, and is left out."""
+    """Return the error that Polars failed on a valid input. It omits Polars' message, which may quote the data."""
     return EngineError(
         "E-ENGINE",
         f"Polars failed at rows of '{origin.label}' ({type(error).__name__}).",

@@ -28,13 +28,13 @@ _BLOCK = 12 << 20  # for the loops, measured: smaller ones take longer, larger o
 _PARSED_BYTES = 4 << 20  # for Polars, likewise: frames of short rows take many times the memory of their text
 _HEAD = 1 << 16  # bytes that are read for the header, at first
 _LONGEST_ROW = 16 << 20
-_LONGEST_HEAD = 1 << 20  # at least, however small the blocks are
+_LONGEST_HEAD = 1 << 20  # bytes, even where blocks are smaller
 _GUESSED = ",;\t|"
 _BOM = b"\xef\xbb\xbf"
 
 
 class _RegularRows(NamedTuple):
-    """Regular rows: `memory` begins with their `size` bytes, in which there are so many rows and newlines."""
+    """Regular rows: `memory` begins with their `size` bytes, with as many `rows` and `newlines` in them."""
 
     memory: Bytes
     size: int
@@ -131,7 +131,7 @@ class DelimitedSource:
         return pl.scan_csv(text, has_header=False, schema=schema, separator=self._separator, empty_string_is_null=False)
 
     def _parts(self, stream: TextStream, size: int, loops: Loops | None) -> Iterator[ParsedRows | _RegularRows]:
-        """Read what follows the header, up to `size` bytes at a time, and find its rows. Buffers are used again."""
+        """Read the input after the header, up to `size` bytes at a time, and find its rows. Buffers are reused."""
         structure = Structure(self._separator, len(self.names))
         pool = Pool()
         buffer = pool.lease(size + SLACK)  # of which a small file touches only the start
@@ -154,7 +154,7 @@ class DelimitedSource:
             if regular is not None:
                 yield regular
                 consumed = regular.size
-                if regular.memory is buffer:  # whoever got it uses it now
+                if regular.memory is buffer:  # the caller uses it now
                     buffer = pool.lease(len(buffer))
                     view = buffer[:-SLACK].data
             else:
@@ -224,7 +224,7 @@ class DelimitedSource:
             raise InputError(
                 "E-LINE-ENDS",
                 f"The first line of '{self.origin.label}' holds a carriage return in its middle: "
-                "the lines seem to end in CR alone, as on very old systems.",
+                "the lines seem to end in CR only, as on very old systems.",
                 "Convert the line ends to LF or CRLF.",
             )
         if row is None:
@@ -270,7 +270,7 @@ def _ends_a_row(text: bytes) -> bool:
 
 
 def _guess(text: bytes, start: int, line: bytes, separators: str) -> tuple[str, ParsedRow | None]:
-    """Return the separator that fits the row at `start` best, and the row parsed by it, none if misquoted.
+    """Return the separator that fits the row at `start` best, and the row parsed by it, `None` if misquoted.
 
     It is the one that leaves no double quote inside an unquoted field, and among those the one that gives most fields.
     """

@@ -13,7 +13,7 @@ import sys
 import zlib
 from collections.abc import Iterator
 from types import TracebackType
-from typing import IO, Protocol
+from typing import IO
 
 from isal import igzip_threaded, isal_zlib
 
@@ -34,10 +34,6 @@ _BOMS = (
 )
 _DAMAGED: tuple[type[Exception], ...] = (EOFError, gzip.BadGzipFile, zlib.error, isal_zlib.error, zstd.ZstdError)  # type: ignore[assignment]
 _BLOCK = 1 << 20
-
-
-class _Readable(Protocol):
-    def readinto(self, buffer: memoryview, /) -> int: ...
 
 
 class TextStream:
@@ -85,8 +81,7 @@ class TextStream:
 
     def readinto(self, buffer: memoryview) -> int:
         """Fill `buffer` until the input ends; return the number of bytes, 0 at the end."""
-        source: _Readable = self._transcoder or self
-        fill = source.readinto if self._transcoder else self.readinto_encoded
+        fill = self._transcoder.readinto if self._transcoder else self.readinto_encoded
         filled = 0
         while filled < len(buffer) and (count := fill(buffer[filled:])):
             filled += count
@@ -153,10 +148,10 @@ class _Transcoder:
     def readinto(self, buffer: memoryview) -> int:
         while not (count := self._ready.readinto(buffer)) and not self._ended:
             block = bytearray(_BLOCK)
-            got = self._stream.readinto_encoded(memoryview(block))
-            self._ended = got == 0
+            size = self._stream.readinto_encoded(memoryview(block))
+            self._ended = size == 0
             try:
-                text = self._decoder.decode(bytes(block[:got]), final=self._ended).encode("utf-8")
+                text = self._decoder.decode(bytes(block[:size]), final=self._ended).encode("utf-8")
             except UnicodeError as error:
                 # Some codecs do not report the position; some return surrogates, which UTF-8 cannot encode.
                 raise InputError(
@@ -165,6 +160,6 @@ class _Transcoder:
                     f"{self._consumed + getattr(error, 'start', 0):,} of its text.",
                     "Set input.encoding to what the file is written in.",
                 ) from error
-            self._consumed += got
+            self._consumed += size
             self._ready = io.BytesIO(text)
         return count
