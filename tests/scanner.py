@@ -1,4 +1,4 @@
-"""Delimited text taken apart byte by byte: what `converter.sources.structure` must agree with. Slow and simple."""
+"""Delimited text parsed byte by byte: what `converter.sources.structure` must agree with. Slow and simple."""
 
 from __future__ import annotations
 

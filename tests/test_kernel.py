@@ -151,7 +151,7 @@ def test_no_line_is_written_where_there_is_no_room() -> None:
     assert made.positions.tolist() == [1]
 
 
-@pytest.mark.parametrize("most", [1, 5, 300])  # where the lines of odd rows are long, there is no room for them
+@pytest.mark.parametrize("most", [1, 5, 300])  # where the lines of irregular rows are long, there is no room for them
 def test_lines_are_put_among_others(most: int) -> None:
     generator = random.Random(most)
     form = compiled(signals=["a"])

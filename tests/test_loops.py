@@ -32,7 +32,7 @@ GOOD = [
     b'u5,"x,y",1\r\n',
     b"u6,,4\n",
 ]
-ODD = [b" u7 ,x,1\n", b",x,1\n", b"a@b.cd,x,1\n", b"u:8,x,1\n", b'u9,"a""b",1\n', b"u10,x,1||2\n", b"u11,x,|1\n", b"u12,x,1|\n",
+IRREGULAR = [b" u7 ,x,1\n", b",x,1\n", b"a@b.cd,x,1\n", b"u:8,x,1\n", b'u9,"a""b",1\n', b"u10,x,1||2\n", b"u11,x,|1\n", b"u12,x,1|\n",
        b"u13,x,1x\n", b"u14,x, 1\n", b'u15,"a\nb",1\n', b"u16,x\ty,1\n", b"0000,x,1\n", b"u17,,\n", "é,x,1\n".encode(),
        b"u18," + b"x" * 70 + b",1\n", b"u19,x,12345678|9\n", b"u20,x,123456789:\n", b"short\n", b"u21,x\n", b"u22,x,1,2\n", b"u23,x,1,2,3,4\n", b'u24,"x",1,"y\nz"\n', b"\n", b"\r\n", b"u25,x\r,1\n", b"u\r26,x,1\n", b"-,x,1\n", b"u-1,a,-1\n", b'"u""27",x,1\n',
        b"u28,joe@example.com,1\n", b"u29,4111111111111111,1\n", b"u30,4111111111111112,1\n", b"4111 1111 1111 1111,x,1\n", b"u31,+49 30 123456,1\n", b"u32,192.168.0.1,1\n",
@@ -121,9 +121,11 @@ def test_lines_rejects_and_counts_are_those_of_frames(
     data: st.DataObject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = data.draw(st.lists(st.sampled_from(GOOD), min_size=40, max_size=60))
-    # Few enough that most blocks go through the loops; pieces of rows send them through frames, as a rule.
-    for odd in data.draw(st.lists(st.sampled_from(data.draw(st.sampled_from([ODD, ODD, ODD + PIECES]))), max_size=5)):
-        rows.insert(data.draw(st.integers(0, len(rows))), odd)
+    # Few enough that most blocks go through the loops; parts of rows send them through frames, as a rule.
+    for row in data.draw(
+        st.lists(st.sampled_from(data.draw(st.sampled_from([IRREGULAR, IRREGULAR, IRREGULAR + PIECES]))), max_size=5)
+    ):
+        rows.insert(data.draw(st.integers(0, len(rows))), row)
     path = tmp_path / "in.csv"
     path.write_bytes(b"id,a,t\n" + b"".join(rows))
     id_type = data.draw(st.sampled_from(["crm", "crm", "maid", "vizio"]))
@@ -207,7 +209,7 @@ def test_a_blank_line_is_no_row_where_there_is_one_column(tmp_path: Path, monkey
 
 def test_regular_text_does_go_through_the_loops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "in.csv"
-    path.write_bytes(b"id,a,t\n" + b"".join(GOOD) * 50 + ODD[0])
+    path.write_bytes(b"id,a,t\n" + b"".join(GOOD) * 50 + IRREGULAR[0])
     job = Job(
         input={"path": str(path)},
         id={"column": "id"},
@@ -220,6 +222,6 @@ def test_regular_text_does_go_through_the_loops(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(kernel, "WORTH_BYTES", 0)
     _, _, ledger = converted(path, job, 1 << 20, 1000)
     (formatted,) = made
-    assert (len(formatted.ends), formatted.text.tobytes()) == (300, ODD[0])
+    assert (len(formatted.ends), formatted.text.tobytes()) == (300, IRREGULAR[0])
     assert (formatted.positions.tolist(), formatted.irregular.tolist()) == ([300], [300])
     assert ledger.written == 301

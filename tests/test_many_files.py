@@ -1,4 +1,4 @@
-"""Inputs of many files: each is read once, whatever it is called, and costs as much as one of few."""
+"""Inputs of many files: each is read once, by any of its names, and costs as much as one of few."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every format gives the same lines; what is damaged or odd gives one clear sentence, or rejects with their row."""
+"""Every format gives the same lines; damaged inputs give one clear sentence, malformed rows are rejected with their number."""
 
 from __future__ import annotations
 
@@ -320,7 +320,7 @@ def test_the_text_of_such_rows_is_kept_where_asked_and_only_for_the_owner(run: R
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_row_may_be_longer_than_a_block_and_one_without_end_is_given_up(run: Run) -> None:
+def test_a_row_may_be_longer_than_a_block_and_one_without_end_is_rejected(run: Run) -> None:
     long = "y" * 3000
     path = run.write(f'id,a\n1,"{long}"\n2,x\n3,"open\n' + "4,x\n" * 2000)
     job = run.make_job()
@@ -336,7 +336,7 @@ HEADERS = {
     "blank lines before it": b"\r\n" * 200_000 + b"id,a\n",
     "long": b"id," + b"x" * 100_000 + b",a\n",
     "with newlines": b'id,"' + b"two\n" * 25_000 + b'lines",a\n',
-    "with quotes where reading goes on": b'id,"' + b'""' * 50_000 + b'",a\n',
+    "with quotes where reading continues": b'id,"' + b'""' * 50_000 + b'",a\n',
 }
 
 

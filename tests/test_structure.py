@@ -24,7 +24,7 @@ PIECES = [b"a", b"bc", b",", b",", b"\n", b"\n", b'"', b'""', b'"x"', b'"y,z"', 
 def parse(
     data: bytes, columns: int, block: int
 ) -> tuple[list[tuple[int, list[str]]], list[tuple[int, str, bytes]], int]:
-    """Parse a file in blocks of `block` bytes, as `DelimitedSource` does, and read the rows with the engine."""
+    """Parse a file in blocks of `block` bytes, as `DelimitedSource` does, and read the rows with Polars."""
     structure = Structure(",", columns)
     schema = {str(number): pl.String() for number in range(columns)}
     rows, bad = [], []

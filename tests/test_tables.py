@@ -452,7 +452,7 @@ def test_a_process_forked_after_a_run_says_so_instead_of_hanging(tmp_path: Path,
         process.join()
 
 
-# --- errors of the engine -----------------------------------------------------------------------------------------
+# --- errors of Polars ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -122,10 +122,10 @@ class Loops:
         self._merge = code.function("merge")
 
     def whole_rows(self, text: Bytes, size: int, separator: int) -> tuple[int, int, int, bool]:
-        """Find the rows that end within the first `size` bytes of `text`.
+        """Find the rows that end within the first `size` bytes of `text`, which begins at the start of a row.
 
-        Returns where the last of them ends, how many there are, how many newlines stand inside their quotes, and
-        whether all that was seen is quoted regularly; where it is not, the rows before it are found.
+        Returns where the last of them ends, their number, the number of newlines inside quotes, and whether the quoting
+        is regular. Only the rows before an irregular quote are counted.
         """
         result = np.zeros(layout.WHOLE_ROWS, np.int64)
         self._whole_rows(text.ctypes.data, size, separator, result.ctypes.data)
@@ -137,7 +137,7 @@ class Loops:
         return bool(self._is_utf8(text.ctypes.data, size))
 
     def delimited_lines(self, text: Bytes, size: int, rows: int, separator: int, columns: int, form: Form) -> Lines:
-        """Turn the `rows` rows in the first `size` bytes of `text`, as `whole_rows` found them, into lines."""
+        """Turn the `rows` rows in the first `size` bytes of `text`, as `whole_rows` counts them, into lines."""
         output = _OutputBuffers(self._pools, 2 * size + rows * form.extra, rows, columns, size)
         self._delimited_lines(text.ctypes.data, size, separator, columns, form.address, output.address)
         return output.lines()

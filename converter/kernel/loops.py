@@ -102,8 +102,8 @@ def _each(builder, byte, like):
         return ir.Constant(like.type, [byte] * like.type.count)
     undefined = ir.Constant(like.type, ir.Undefined)
     first = builder.insert_element(undefined, byte, ir.Constant(ir.IntType(32), 0))
-    places = ir.Constant(ir.VectorType(ir.IntType(32), like.type.count), [0] * like.type.count)
-    return builder.shuffle_vector(first, undefined, places)
+    positions = ir.Constant(ir.VectorType(ir.IntType(32), like.type.count), [0] * like.type.count)
+    return builder.shuffle_vector(first, undefined, positions)
 
 
 def _is(builder, how, vector, byte):
@@ -211,7 +211,7 @@ def _not_letters(context, address):
 
 @intrinsic
 def _not_codes(context, address):
-    """Mark what no code of a list should hold in a window: all but visible ASCII, commas and double quotes."""
+    """Mark the bytes of a window that no code of a list may contain: commas, quotes, and all except visible ASCII."""
 
     def generate(context, builder, signature, arguments):
         vector = _vector(builder, arguments[0])
@@ -297,14 +297,14 @@ def _count(context, bits):
 
 
 @njit(inline="always")
-def _of(table, place):
+def _of(table, position):
     """Return an integer of a table."""
-    return _long(table + _LONG * place)
+    return _long(table + _LONG * position)
 
 
 @njit(inline="always")
-def _set(table, place, value):
-    _put_long(table + _LONG * place, value)
+def _set(table, position, value):
+    _put_long(table + _LONG * position, value)
 
 
 @njit(inline="always")
@@ -337,7 +337,7 @@ def _copy(target, source, length):
 
 @njit(inline="always")
 def _copy_exactly(target, source, length):
-    """Copy a text and nothing that follows it."""
+    """Copy a text, and no byte after it."""
     offset = int64(0)
     while offset + _SHORT <= length:
         _copy_short(target + offset, source + offset)
@@ -349,7 +349,7 @@ def _copy_exactly(target, source, length):
 
 @njit(inline="always")
 def _move_on(start, length, shift):
-    """Move a text some bytes on, also to where a part of it is now."""
+    """Move a text to a higher address; the memory may overlap."""
     offset = length
     while offset >= _SHORT:
         offset -= _SHORT
@@ -361,7 +361,7 @@ def _move_on(start, length, shift):
 
 @njit(inline="always")
 def _copy_value(target, source, length):
-    """Copy a text that nothing may follow; return the address after it."""
+    """Copy a text without touching the memory behind it; return the address after it."""
     end = target + length
     while length > _SHORT:
         _copy_short(target, source)
@@ -379,16 +379,16 @@ def _copy_value(target, source, length):
 @njit(inline="always")
 def _special_bytes(start, end, other):
     """Count the special bytes of a text that some bytes follow: control characters, quotes, at signs and one other."""
-    found = int64(0)
+    count = int64(0)
     while start < end:
-        found += _count(_special(start, other) & _lowest(end - start))
+        count += _count(_special(start, other) & _lowest(end - start))
         start += _WINDOW
-    return found
+    return count
 
 
 @njit(inline="always")
 def _copy_items(target, source, length, signal, scratch, wrong_bytes):
-    """Copy a list, with the prefix before each item; return the address after it, marks, and how many items."""
+    """Copy a list, with the prefix before each item; return the address after it, wrong bytes, and the item count."""
     mark = uint8(_of(signal, MARK))
     prefix, prefix_bytes = _of(signal, PREFIX), _of(signal, PREFIX_BYTES)
     wrong = _NONE
@@ -451,8 +451,8 @@ def _is_digit(byte):
 @njit
 def _begins_account(start):
     """Return whether a text begins like a bank account number: a country code, and the first of two check digits."""
-    for place in range(2):
-        if not 97 <= (_byte(start + place) | 32) <= 122:
+    for position in range(2):
+        if not 97 <= (_byte(start + position) | 32) <= 122:
             return False
     third = _byte(start + 2)
     return bool(_is_digit(third) | ((third == 32) & _is_digit(_byte(start + 3))))
@@ -522,18 +522,18 @@ def _has_form_of_personal(start, length, cards):
 def _may_be_personal(start, length, cards):
     """Return whether a text that some bytes follow may be personal data without an at sign, which the query must judge.
 
-    `cards` says whether a bare number may be one of a card. Whatever `columns.privacy` takes for personal data is
-    found; most else is not, and nearly all of that is cleared by its few digits.
+    `cards` is whether a bare number may be that of a payment card. The result is true for all texts that are personal
+    data for `columns.privacy`, and false for nearly all others: most have too few digits.
     """
     if length > _WINDOW:
         return _may_be_long_personal(start, length)
     own = _lowest(length)
     is_short = length <= _HALF
-    telling = (_telling_half(start) if is_short else _telling(start)) & own
-    if telling == _NONE:
+    marks = (_telling_half(start) if is_short else _telling(start)) & own
+    if marks == _NONE:
         return False
-    if telling == (_digits_half(start) if is_short else _digits(start)) & own:
-        count = _count(telling)
+    if marks == (_digits_half(start) if is_short else _digits(start)) & own:
+        count = _count(marks)
         if count < _FEW_DIGITS:
             return False
         first, last = _byte(start), _byte(start + length - 1)
@@ -553,15 +553,15 @@ def _may_be_personal(start, length, cards):
 
 @njit
 def _line(form, fields, target, limit, scratch):
-    """Write the line of a row; return the address after it, its signals, how many values are missing, and a truth.
+    """Write the line of a row; return the address after it, and the counts of its signals and missing values.
 
-    That says whether the ID is written with another byte than it has. An address of 0 says that the row is not plain.
+    The last item is whether the case of the ID was changed. An address of 0 means that the row is irregular.
     """
-    odd = int64(0), int64(0), int64(0), int64(0)
+    irregular = int64(0), int64(0), int64(0), int64(0)
     field = fields + 2 * _LONG * _of(form, ID_COLUMN)
     start, length = _of(field, 0), _of(field, 1)
     if length == 0 or target + length + _WINDOW > limit:
-        return odd
+        return irregular
     table = _of(form, ID_BYTES)
     changed = uint8(0)
     for offset in range(length):
@@ -569,23 +569,23 @@ def _line(form, fields, target, limit, scratch):
         mapped = _byte(table + byte)
         changed |= byte ^ mapped
         _put_byte(target + offset, mapped)
-    look = _of(form, ID_SCAN)
-    if JUDGING and look and length >= _PERSONAL and _may_be_personal(target, length, look == CARDS):
-        return odd
+    scan = _of(form, ID_SCAN)
+    if JUDGING and scan and length >= _PERSONAL and _may_be_personal(target, length, scan == CARDS):
+        return irregular
     if JUDGING and _of(form, ID_NOT_ZERO):
         zeros = True
         for offset in range(length):
             byte = _byte(target + offset)
             zeros &= (byte == 48) | (byte == 45)
         if zeros:
-            return odd
+            return irregular
     if JUDGING and _of(form, ID_LENGTH):
         if length != _of(form, ID_LENGTH):
-            return odd
+            return irregular
         shape = _of(form, ID_SHAPE)
         for offset in range(length):
             if (_byte(target + offset) == 45) != (_byte(shape + offset) == 45):
-                return odd
+                return irregular
     at = target + length
     _put_byte(at, 9)
     at += 1
@@ -606,13 +606,13 @@ def _line(form, fields, target, limit, scratch):
             signal += SIGNAL * _LONG
             continue
         if at + (length + 1) * widest + 2 * _WINDOW > limit:
-            return odd
+            return irregular
         at = _copy(at, _of(signal, PREFIX), _of(signal, PREFIX_BYTES))
         items = int64(1)
         if kind == PAIR:
             at = _copy_value(at, start, length)
             if JUDGING and length >= _PERSONAL and _of(signal, SCAN) and _may_be_personal(at - length, length, True):
-                return odd
+                return irregular
             _put_byte(at, 34)
             at += 1
         elif kind == TRAITS:  # one loop each: in a common one, LLVM would choose between vectors for every byte
@@ -627,13 +627,13 @@ def _line(form, fields, target, limit, scratch):
         at += 1
         signal += SIGNAL * _LONG
     if signals == 0:
-        return odd
+        return irregular
     if JUDGING and (wrong != _NONE or at - target > _of(form, MOST_LINE)):
-        return odd
+        return irregular
     # A special byte more than there are around the values is in one of them, or in the ID, where a NUL stands for
     # what no plain ID holds. The last comma is not yet a newline.
     if JUDGING and _special_bytes(target, at, other) != special:
-        return odd
+        return irregular
     _put_byte(at - 1, 10)
     return at, signals, missing, int64(changed != 0)
 
@@ -650,12 +650,12 @@ def _report(output, rows, made, left_out, written, missing, changed):
 
 
 @njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
-def whole_rows(text, size, separator, found):
-    """Find the rows that end within the first `size` bytes of a text that begins at a row's start.
+def whole_rows(text, size, separator, result):
+    """Find the rows that end within the first `size` bytes of a text that begins at the start of a row.
 
-    Writes to `found` where the last of them ends, how many there are, how many newlines stand inside their quotes,
-    and whether all that was seen is quoted regularly: an opening quote stands at a field's start, a closing one at
-    its end. Where it is not, the rows before it are found.
+    Writes to `result` (`WHOLE_ROWS`) where the last of them ends, their number, the number of newlines inside quotes,
+    and whether the quoting is regular: every opening quote begins a field, and every closing one ends it. Only the rows
+    before an irregular quote are counted.
     """
     end = text + size
     window, bits = text, _structure(text, uint8(34))
@@ -696,10 +696,10 @@ def whole_rows(text, size, separator, found):
         if after != separator and after != 10 and (after != 13 or _byte(mark + 2) != 10):
             regular = 0
             break
-    _set(found, END, row - text)
-    _set(found, ROW_COUNT, rows)
-    _set(found, INNER, inner_before)
-    _set(found, REGULAR, regular)
+    _set(result, END, row - text)
+    _set(result, ROW_COUNT, rows)
+    _set(result, INNER, inner_before)
+    _set(result, REGULAR, regular)
     return 0
 
 
@@ -740,25 +740,25 @@ def is_utf8(text, size):
 
 @njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def delimited_lines(text, size, separator, columns, form, output):
-    """Turn the rows of a text, as `whole_rows` found them, into lines; irregular rows are set apart.
+    """Turn the rows of a text, as `whole_rows` counts them, into lines; irregular rows are set apart.
 
-    Rows with too few or too many fields, blank ones, and those with a carriage return that ends no line are among
-    the latter; their text goes to `IRREGULAR_TEXT`.
+    Irregular are also rows with too few or too many fields, blank lines, and rows with a carriage return inside. The
+    text of all irregular rows is written to `IRREGULAR_TEXT`.
     """
     lines, limit = _of(output, LINES), _of(output, LINES) + _of(output, ROOM)
     ends, fields, scratch = _of(output, ENDS), _of(output, FIELDS), _of(output, SCRATCH)
-    odd, odd_text = _of(output, IRREGULAR), _of(output, IRREGULAR_TEXT)
+    irregular, irregular_text = _of(output, IRREGULAR), _of(output, IRREGULAR_TEXT)
     end = text + size
     separator = uint8(separator)
     window, bits = text, _structure(text, separator)
-    place, target = text, lines
-    rows = made = left_out = newlines = odd_newlines = written = missing_values = changed_ids = int64(0)
-    while place < end:
-        row, row_newlines = place, newlines
-        is_odd = False
+    position, target = text, lines
+    rows = made = left_out = newlines = irregular_newlines = written = missing_values = changed_ids = int64(0)
+    while position < end:
+        row, row_newlines = position, newlines
+        is_irregular = False
         column = int64(0)
         while True:  # a field
-            start = place
+            start = position
             mark, window, bits = _next(window, bits, end, separator)
             byte = _byte(mark)
             if byte == 34 and mark == start:
@@ -776,7 +776,7 @@ def delimited_lines(text, size, separator, columns, form, output):
                 byte = _byte(mark)
             else:
                 while byte == 13 and _byte(mark + 1) != 10:
-                    is_odd = True
+                    is_irregular = True
                     mark, window, bits = _next(window, bits, end, separator)
                     byte = _byte(mark)
                 length = mark - start
@@ -784,25 +784,25 @@ def delimited_lines(text, size, separator, columns, form, output):
                 _set(fields, 2 * column, start)
                 _set(fields, 2 * column + 1, length)
             column += 1
-            place = mark + 1
+            position = mark + 1
             if byte != separator:
                 if byte == 13:
                     mark, window, bits = _next(window, bits, end, separator)
-                    place += 1
+                    position += 1
                 newlines += 1
                 break
         rows += 1
         is_blank = column == 1 and start == row and length == 0
         after = signals = missing = changed = int64(0)
-        if column == columns and not is_odd and not is_blank:
+        if column == columns and not is_irregular and not is_blank:
             after, signals, missing, changed = _line(form, fields, target, limit, scratch)
         if after == 0:
-            _set(odd, LINE, row_newlines)
-            _set(odd, TEXT_LINE, odd_newlines)
-            _set(odd, POSITION, made)
-            odd += IRREGULAR_ROW * _LONG
-            odd_text = _copy(odd_text, row, place - row)
-            odd_newlines += newlines - row_newlines
+            _set(irregular, LINE, row_newlines)
+            _set(irregular, TEXT_LINE, irregular_newlines)
+            _set(irregular, POSITION, made)
+            irregular += IRREGULAR_ROW * _LONG
+            irregular_text = _copy(irregular_text, row, position - row)
+            irregular_newlines += newlines - row_newlines
             left_out += 1
         else:
             target = after
@@ -812,21 +812,21 @@ def delimited_lines(text, size, separator, columns, form, output):
             missing_values += missing
             changed_ids += changed
     _report(output, rows, made, left_out, written, missing_values, changed_ids)
-    _set(output, IRREGULAR_BYTES, odd_text - _of(output, IRREGULAR_TEXT))
+    _set(output, IRREGULAR_BYTES, irregular_text - _of(output, IRREGULAR_TEXT))
     return 0
 
 
 @njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def frame_lines(views, columns, rows, form, output):
-    """Turn the rows of a frame into lines; irregular rows are set apart. `views` has an entry each column.
+    """Turn the rows of a frame into lines; irregular rows are set apart. `views` has an entry for each column.
 
-    What calls before wrote to `output` stays: the frame is one of several that belong together.
+    The results are added to those of earlier calls with the same `output`: the frame is one of several chunks.
     """
     lines, limit = _of(output, LINES), _of(output, LINES) + _of(output, ROOM)
     ends, fields, scratch = _of(output, ENDS), _of(output, FIELDS), _of(output, SCRATCH)
     before, made, left_out = _of(output, ROWS), _of(output, MADE), _of(output, LEFT_OUT)
     written, missing_values, changed_ids = _of(output, WRITTEN), _of(output, MISSING), _of(output, CHANGED)
-    odd = _of(output, IRREGULAR) + IRREGULAR_ROW * _LONG * left_out
+    irregular = _of(output, IRREGULAR) + IRREGULAR_ROW * _LONG * left_out
     target = lines
     if made:
         target += _of(ends, made - 1)
@@ -841,10 +841,10 @@ def frame_lines(views, columns, rows, form, output):
             _set(fields, 2 * column + 1, length)
         after, signals, missing, changed = _line(form, fields, target, limit, scratch)
         if after == 0:
-            _set(odd, LINE, before + row)
-            _set(odd, TEXT_LINE, 0)
-            _set(odd, POSITION, made)
-            odd += IRREGULAR_ROW * _LONG
+            _set(irregular, LINE, before + row)
+            _set(irregular, TEXT_LINE, 0)
+            _set(irregular, POSITION, made)
+            irregular += IRREGULAR_ROW * _LONG
             left_out += 1
         else:
             target = after
@@ -858,22 +858,22 @@ def frame_lines(views, columns, rows, form, output):
 
 
 @njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
-def merge(lines, ends, count, others, other_ends, places, other_count):
-    """Insert `other_count` lines into the `count` lines, other i before line `places[i]`, from the last one on.
+def merge(lines, ends, count, others, other_ends, positions, other_count):
+    """Insert `other_count` lines into the `count` lines, other i before line `positions[i]`, beginning with the last.
 
-    There must be room behind the lines, and behind their ends.
+    The memory of `lines` and of `ends` must be large enough for all.
     """
     line = count
     end = _of(ends, count - 1) if count else int64(0)  # of the lines that are not moved yet
-    for taken in range(other_count):
-        other = other_count - 1 - taken
-        before = _of(places, other)
+    for done in range(other_count):
+        other = other_count - 1 - done
+        before = _of(positions, other)
         if before < line:
             start = _of(ends, before - 1) if before else int64(0)
             shift = _of(other_ends, other)
             _move_on(lines + start, end - start, shift)
-            for place in range(line - 1, before - 1, -1):
-                _set(ends, place + other + 1, _of(ends, place) + shift)
+            for position in range(line - 1, before - 1, -1):
+                _set(ends, position + other + 1, _of(ends, position) + shift)
             line, end = before, start
         start = _of(other_ends, other - 1) if other else int64(0)
         _copy_exactly(lines + end + start, others + start, _of(other_ends, other) - start)

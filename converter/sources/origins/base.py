@@ -17,7 +17,7 @@ class Origin(Protocol):
 
     @property
     def label(self) -> str:
-        """What messages call it, without secrets. Its suffixes tell the format."""
+        """What messages call it, without secrets. Its suffixes name the format."""
         ...
 
     @property
@@ -71,7 +71,7 @@ def total_size(origins: Iterable[Origin]) -> int | None:
 
 
 def check_rereadable(origins: Iterable[Origin], need: str, hint: str) -> None:
-    """Raise `InputError` where an origin can be read only once; `need` says what has to read it more than once."""
+    """Raise `InputError` where an origin can be read only once; `need` is what has to read it more than once."""
     for origin in origins:
         if not origin.rereadable:
             raise InputError("E-INPUT-ONCE", f"The input '{origin.label}' can be read only once, but {need}.", hint)
