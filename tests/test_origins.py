@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import io
 import os
 import threading
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import polars as pl
 import pytest
 
 from converter import convert, doctor, match
@@ -198,3 +202,46 @@ def test_a_local_file_is_read_at_any_position(tmp_path: Path) -> None:
     assert (file.read_at(3, 7), file.read_at(len(CSV) - 2, len(CSV) + 5)) == (CSV[3:7], CSV[-2:])
     assert file.identity == LocalFile.at(tmp_path / "link.csv").identity
     assert file.fingerprint()["path"] == str(path)
+
+
+class Memory:
+    """Bytes in memory, which can be read at any position, but are no local file."""
+
+    rereadable = True
+    path = None
+
+    def __init__(self, label: str, content: bytes) -> None:
+        self.label = self.identity = label
+        self.size = len(content)
+        self._content = content
+
+    def open(self) -> BinaryIO:
+        return io.BytesIO(self._content)
+
+    def read_at(self, start: int, stop: int) -> bytes:
+        return self._content[start:stop]
+
+    def fingerprint(self) -> dict[str, Any]:
+        return {"path": self.label, "size": self.size, "crc32": zlib.crc32(self._content)}
+
+    def check_unchanged(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("name", ["in.csv", "in.parquet", "in.arrow", "in.arrows"])
+def test_formats_need_no_local_file(run: Run, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    table = pl.DataFrame({"id": [f"u{number}" for number in range(1000)], "a": "x"})
+    write = {
+        "in.csv": table.write_csv, "in.parquet": table.write_parquet,
+        "in.arrow": table.write_ipc, "in.arrows": table.write_ipc_stream,
+    }[name]  # fmt: skip
+    write(run.folder / name)
+    content = (run.folder / name).read_bytes()
+    (run.folder / name).unlink()
+    monkeypatch.setitem(SCHEMES, "memory", lambda url, _: [Memory(url, content)])
+    job = run.make_job(input={"path": f"memory://{name}"})
+    assert convert(job).records["written"] == 1000
+    assert convert(job, resume=True).outcome == "nothing to do"
+    monkeypatch.setitem(SCHEMES, "memory", lambda url, _: [Memory(url, content[:-10])])
+    with raises(InputError, "E-INPUT-DAMAGED") if name != "in.csv" else contextlib.nullcontext():
+        convert(run.make_job(input={"path": f"memory://{name}"}, output={"timestamp": 1_400_000_000}))
