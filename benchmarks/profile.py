@@ -35,7 +35,7 @@ _STAGES = {
         "converter.parts.packer.Cutter.finish",
     ],
     "compress": ["converter.parts.packer.compress"],
-    "write": ["converter.parts.packer._Open.write", "converter.delivery.destinations.folder._FolderPart.finish"],
+    "write": ["converter.parts.packer._Open.write", "converter.delivery.destinations.folder._FolderUpload.finish"],
 }
 _REST = "engine's threads, and the rest"
 
