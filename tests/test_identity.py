@@ -56,7 +56,7 @@ def test_ids_are_normalized_and_each_step_is_counted(
 
 
 @pytest.mark.parametrize("id_", [{"pad": 5}, {"prefix": "x"}, {"suffix": "x"}, {"hash": "sha256"}, {"cut_prefix": "C"}])
-def test_an_id_of_which_nothing_is_left_is_missing_whatever_would_come_around_it(run: Run, id_: dict[str, Any]) -> None:
+def test_an_id_that_becomes_empty_is_missing_with_a_prefix_too(run: Run, id_: dict[str, Any]) -> None:
     report = run.convert("id,a\n7,x\n,x\n \u200b,x\n", id=id_)
     assert report.records["rejected"] == {"id_missing": 2}
     assert len(run.lines) == 1
@@ -169,7 +169,7 @@ PIECES = st.sampled_from(
 
 @settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(st.lists(PIECES, min_size=1, max_size=9).map("".join), min_size=1, max_size=8))
-def test_whatever_is_personal_is_left_to_the_query_by_the_loops(texts: list[str], tmp_path: Path) -> None:
+def test_the_loops_leave_personal_data_to_the_query(texts: list[str], tmp_path: Path) -> None:
     run = Run(tmp_path)
     loops = kernel.load(1 << 60)
     assert loops

@@ -327,7 +327,7 @@ def test_i4_the_newest_ten_addresses_are_kept_by_date_and_the_others_rejected(ru
     assert {row["code"] for row in run.rejects} == {"I4"}
 
 
-def test_c2c_lines_are_the_same_whatever_memory_there_is(run: Run, fresh_run: Any) -> None:
+def test_c2c_lines_do_not_depend_on_memory(run: Run, fresh_run: Any) -> None:
     import random
 
     rng = random.Random(5)
@@ -388,7 +388,7 @@ def test_i5_audience_managers_own_ids_are_not_counted(run: Run) -> None:
 COLLIDING = "id,a\nUser1,x\nuser2,x\nUSER1,x\nuser1,x\nÉ,x\né,x\nUser1,y\nuser3,\nUSER3,x\nStraße,x\nSTRASSE,x\n"
 
 
-def test_c12_ids_that_differ_by_nothing_but_case_are_counted_when_asked(run: Run) -> None:
+def test_c12_ids_that_differ_only_by_case_are_counted_on_request(run: Run) -> None:
     report = run.convert(COLLIDING, id={"case_collisions": "report"})
     assert report.ids["case_collisions"] == {"ids": 7, "folded": 3}
     assert report.records["rejected"] == {}
@@ -398,7 +398,7 @@ def test_c12_ids_that_differ_by_nothing_but_case_are_counted_when_asked(run: Run
     check_named(warning.message, "7", "3")
 
 
-def test_c12_rows_of_ids_that_collide_are_rejected_when_asked(run: Run) -> None:
+def test_c12_rows_of_ids_that_collide_are_rejected_on_request(run: Run) -> None:
     report = run.convert(COLLIDING, id={"case_collisions": "reject"})
     assert [line.partition("\t")[0] for line in run.lines] == ["user2", "USER3"]
     assert report.records["rejected"] == {"id_case_collision": 8}

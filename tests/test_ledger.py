@@ -44,7 +44,7 @@ def test_rows_with_nothing_to_send_are_skipped_and_need_no_allowance(run: Run, n
     assert run.rejects == []
 
 
-def test_skipped_rows_stand_among_all_others_without_moving_them(run: Run) -> None:
+def test_skipped_rows_do_not_move_other_rows(run: Run) -> None:
     rng = random.Random(7)
     kinds = {
         "good": "u{},x",
@@ -161,7 +161,7 @@ def test_ledgers_add_up_with_what_was_skipped() -> None:
     assert (both.accounted, both.rejects, both.skips) == (5, 1, 3)
 
 
-def test_what_skips_a_row_is_said_once_and_asked_last(run: Run) -> None:
+def test_reasons_to_skip_a_row_come_last(run: Run) -> None:
     for kind in FILE_KINDS.values():
         assert all(rule.skips and rule.applies is not None for rule in kind.skips)
         assert not any(rule.skips for rule in (*kind.row_rules, *kind.line_rules(1), *kind.late_rules))

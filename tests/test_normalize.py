@@ -107,7 +107,7 @@ def plainly_normalized(text: str | None, asked: dict[str, Any]) -> str | None:
     return text or None
 
 
-def test_the_steps_are_those_of_the_settings_and_in_the_order_that_is_told() -> None:
+def test_the_steps_are_those_of_the_settings_in_the_documented_order() -> None:
     all_of_them = {name: values[0] for name, values in SETTINGS.items()}
     names = [step.name for step in steps_of(Id(column="id", **all_of_them))]
     assert (

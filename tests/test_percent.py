@@ -112,7 +112,7 @@ def test_columns_of_nothing_stay(change: object) -> None:
         assert made.dtype == pl.String
 
 
-def test_slices_and_chunks_are_taken_as_whole_columns_are() -> None:
+def test_slices_and_chunks_give_the_same_as_whole_columns() -> None:
     texts = ["a b", None, "ü", "", "plain", "%41", "x/y", None]
     once = encode(texts)
     column = pl.Series("text", texts)

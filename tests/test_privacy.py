@@ -407,7 +407,7 @@ def test_bare_numbers_are_ids_where_few_look_like_cards(sample: list[str | None]
         ("Joe <joe@example.com>", "Jo…@…"),
     ],
 )
-def test_a_masked_text_gives_nobody_away(text: str | None, shown: str | None) -> None:
+def test_a_masked_text_identifies_nobody(text: str | None, shown: str | None) -> None:
     assert pl.select(mask(pl.lit(text, pl.String))).item() == shown
 
 

@@ -158,7 +158,7 @@ def test_a_table_without_rows_has_its_columns() -> None:
                 assert others.height == 0
 
 
-def test_a_key_may_be_made_of_columns() -> None:
+def test_a_key_may_be_an_expression() -> None:
     frame = pl.DataFrame({"id": ["a", "A", "b", "B"] * 500})
     with Spill(pl.col("id").str.to_lowercase(), 2_000) as rows:
         rows.add(frame)
@@ -330,7 +330,7 @@ def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
         filled_with(ROWS, 20_000, folder=str(tmp_path / "none"))
 
 
-def test_a_file_that_is_cut_off_is_told(tmp_path: Path) -> None:
+def test_a_truncated_file_is_reported(tmp_path: Path) -> None:
     with filled_with(ROWS, 20_000, folder=str(tmp_path)) as rows:
         all_of(rows)
         opened(rows).truncate(100)
@@ -338,7 +338,7 @@ def test_a_file_that_is_cut_off_is_told(tmp_path: Path) -> None:
             all_of(rows)
 
 
-def test_a_disk_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_disk_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with filled_with(ROWS, 20_000, folder=str(tmp_path)) as rows:
         monkeypatch.setattr(os, "pread", _fail)
         with raises(DestinationError, "E-SPILL-WRITE", "Input/output error"):

@@ -14,8 +14,8 @@ class Formatting:
 
     `steps` are the columns that a query adds to those of `Judging.steps`, one list after the other: `line` (String),
     and `reason` with the remaining rules. `rules` are those of judging, then these; the reasons to skip a row come
-    last, from `first_skip`, since a row that breaks a rule is rejected. `colliding` are IDs (String, `folded`) whose
-    rows are rejected.
+    last, from `first_skip`, since a row that breaks a rule is rejected. `colliding` are IDs (String, by `fold_case`)
+    whose rows are rejected.
     """
 
     def __init__(self, judging: Judging, most_line_bytes: int, colliding: pl.Series | None) -> None:
@@ -44,5 +44,5 @@ class Formatting:
 
 
 def fold_case(id_: pl.Expr) -> pl.Expr:
-    """Return an ID (String) in a form in which case does not count."""
+    """Fold the case of an ID (String): IDs that differ only by case become equal."""
     return id_.str.to_uppercase().str.to_lowercase()

@@ -19,10 +19,10 @@ from converter.spec.kinds import FileKind
 class Judging:
     """How a job judges rows.
 
-    `steps` are the columns that a query adds, one list after the other: the IDs (`id0` …), what the signals refer to
-    (`Signals`), and `reason` (`rules.REASON`, an index in `rules`, null where the row breaks none). `normalizing` are
-    those of the IDs alone. `aliases` are the names that the job's columns have in the query; `cards` says whether a
-    bare number that could be a payment card's counts as one.
+    `steps` are the columns that a query adds, one list after the other: the IDs (`id0` …), the columns that signals
+    refer to (`Signals`), and `reason` (`rules.REASON`, an index in `rules`, null where the row breaks none).
+    `normalizing` are those of the IDs alone. `aliases` are the names that the job's columns have in the query; `cards`
+    says whether a bare number that could be a payment card's counts as one.
     """
 
     def __init__(self, job: Job, kind: FileKind, aliases: Mapping[str, str], *, cards: bool) -> None:

@@ -34,7 +34,7 @@ class Records:
     """How a job converts rows. `most_line_bytes` is the length of the longest line that a part can hold, in bytes.
 
     `cards` says whether a bare number that could be a payment card's counts as one; `kind` is the kind of lines, by
-    default that of `output.kind`; `colliding` are IDs (String, `folded`) whose rows are rejected; `for_stages`
+    default that of `output.kind`; `colliding` are IDs (String, by `fold_case`) whose rows are rejected; `for_stages`
     says whether stages see the rows that are accepted (`accepted`). Raises `JobError` where a signal is personal data
     by its name or by its constant value.
     """

@@ -19,7 +19,7 @@ _ITEMS = {"not_digits": "[0-9]+", "not_clean": r'[^",\x00-\x1f]+'}
 
 
 class ListOfItems(NamedTuple):
-    """A list of traits or codes of a job: the text before each item, and the counter of the items left out."""
+    """A list of traits or codes of a job: the text before each item, and the counter of the items that are not sent."""
 
     prefix: str
     tokens: Tokens
@@ -36,7 +36,7 @@ def lists_of(record: Record, kind: FileKind) -> tuple[ListOfItems, ...]:
 
 
 def is_scanned(job: Job, column: str) -> bool:
-    """Say whether values of a column are scanned for personal data."""
+    """Return whether values of a column are scanned for personal data."""
     return job.privacy.signals != "allow" and column not in job.privacy.allow
 
 
@@ -73,7 +73,7 @@ class Signals:
                 self._add_list(number, each, pl.col(aliases[each.tokens.column]))
 
     def count(self, name: str, of_row: pl.Expr) -> None:
-        """Add to the counter `name` what a row contributes: a number or a Boolean."""
+        """Add a column to the counter `name`: a number or a Boolean for each row."""
         self._counters.setdefault(name, []).append(of_row)
 
     def counters(self) -> list[pl.Expr]:
@@ -95,7 +95,7 @@ class Signals:
         dropped, out_of_range = (self._counters.get(name, []) for name in ("dropped", "out_of_range"))
         if self._job.record.on_bad_value == "reject":
             return _any([*dropped, *out_of_range])
-        # Such a row has something to send, but not in a form that can be written.
+        # Such a row is not skipped: it has a value to send, which cannot be written.
         return _any(out_of_range) & ~self.any_signal()
 
     def personal_value(self) -> pl.Expr:

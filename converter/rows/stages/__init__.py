@@ -3,8 +3,8 @@
 A stage takes batches of converted rows and yields them, changed or not; once the input is read, it may yield more. They
 run in the order of `STAGES`, each on the batches of the one before it, with memory bounded by `spill`.
 
-To add one: write a module with a subclass of `Stage` (`base`) and put the class into `STAGES`. Its results go
-into fields of `StageResults`, which the report reads.
+To add one: write a module with a subclass of `Stage` (`base`) and put the class into `STAGES`. Its results are fields
+of `StageResults`, which the report reads.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from collections.abc import Generator, Iterator, Sequence
 from converter.jobs.job import Job
 from converter.rows.pipeline import Converted, convert_all
 from converter.rows.records import Records
-from converter.rows.stages.base import Stage as Stage
-from converter.rows.stages.base import StageResults as StageResults
+from converter.rows.stages.base import Stage, StageResults
 from converter.rows.stages.collisions import CaseCollisions
 from converter.rows.stages.gathering import GatheredAddresses
 from converter.rows.stages.mappings import Mappings
 from converter.sources import Source
+
+__all__ = ["STAGES", "Stage", "StageResults", "convert_sources"]
 
 STAGES: tuple[type[Stage], ...] = (CaseCollisions, Mappings, GatheredAddresses)
 
@@ -30,8 +31,8 @@ def convert_sources(
 ) -> Generator[Converted]:
     """Convert the sources as `convert_all` does, through the stages that the job needs.
 
-    `results` are complete at the end. The sources are read twice where a stage must have seen all
-    rows before any can be written. Raises what `convert_all` and the stages raise.
+    `results` are complete at the end. The sources are read twice if a stage must see all rows before any can be
+    written. Raises what `convert_all` and the stages raise.
     """
     with contextlib.ExitStack() as opened:
         stages: list[Stage] = []

@@ -42,7 +42,7 @@ class Stage(Protocol):
 
     @classmethod
     def applies(cls, job: Job) -> bool:
-        """Say whether a job needs the stage."""
+        """Return whether a job needs the stage."""
         raise NotImplementedError
 
     def feed(self, batch: Converted) -> Iterator[Converted]:

@@ -16,7 +16,7 @@ from converter.rows.stages.base import CollisionCounts, Stage, StageResults
 
 
 class CaseCollisions(Stage):
-    """Counts the IDs that collide, or finds all of them first, so that their rows are rejected."""
+    """Counts the IDs that collide; if their rows are rejected, in a first pass."""
 
     def __init__(self, job: Job, records: Records, results: StageResults) -> None:
         self.needs_first_pass = job.id is not None and job.id.case_collisions == "reject"
@@ -27,11 +27,11 @@ class CaseCollisions(Stage):
 
     @classmethod
     def applies(cls, job: Job) -> bool:
-        """Say whether the job reports or rejects them."""
+        """Return whether the job reports or rejects them."""
         return job.id is not None and job.id.case_collisions != "off"
 
     def feed(self, batch: Converted) -> Iterator[Converted]:
-        """Note the IDs of the rows that are to be written."""
+        """Store the IDs of the rows that are to be written."""
         ids = batch.accepted["id0"].unique().alias("id")
         if len(ids):
             self._spill.add(ids.to_frame().with_columns(folded=fold_case(pl.col("id"))))

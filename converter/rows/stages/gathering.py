@@ -27,8 +27,8 @@ _ROWS = pl.Schema(
 class GatheredAddresses(Stage):
     """Gathers the rows of each customer into one line, once all have been read.
 
-    A line has at most ten addresses, the newest first: by `sync.date`, or else those that come last in the input. Rows
-    with the same address count as written with it; rows whose customer has ten newer ones are rejected (I4). Lines come
+    A line has at most ten addresses, the newest first: by `sync.date`, or else by their order in the input.
+    Further rows with an address count as written; rows whose customer has ten newer ones are rejected (I4). Lines come
     in the order of a hash of the customer's ID, which does not depend on the memory.
     """
 
@@ -41,11 +41,11 @@ class GatheredAddresses(Stage):
 
     @classmethod
     def applies(cls, job: Job) -> bool:
-        """Say whether lines are hashed addresses of customers."""
+        """Return whether lines are hashed addresses of customers."""
         return job.output.kind == "c2c-id-sync"
 
     def feed(self, batch: Converted) -> Iterator[Converted]:
-        """Keep the rows that are to be written, and let the others pass."""
+        """Delay the rows that are to be written, and pass on the others."""
         if not self._origins or self._origins[-1] != batch.origin:
             self._origins.append(batch.origin)
         rows = batch.accepted
@@ -84,8 +84,7 @@ class GatheredAddresses(Stage):
         )
         written = texts_of(lines.filter("fits")["line"].rechunk())
         if written:
-            ledger = Ledger(lines=sum(len(text.ends) for text in written))
-            none = pl.DataFrame()
+            ledger, none = Ledger(lines=sum(len(text.ends) for text in written)), pl.DataFrame()
             yield Converted(self._origins[-1], [written], none, np.zeros(0, np.int64), (), ledger, self._position, none)
         ranked = rows.join(addresses.select("id0", "id1", "rank"), on=["id0", "id1"], maintain_order="left")
         yield from self._rejects(ranked.join(lines.select("id0", "fits"), on="id0", maintain_order="left"))

@@ -17,7 +17,7 @@ from converter.spec import rules
 class Mappings(Stage):
     """Counts the device IDs of each customer ID, and the customer IDs of each device ID.
 
-    Device IDs are device advertising IDs; customer IDs all that belong to a data source of the customer's own.
+    Device IDs are device advertising IDs; customer IDs are those that belong to a data source of the customer's own.
     """
 
     def __init__(self, job: Job, records: Records, results: StageResults) -> None:
@@ -31,11 +31,11 @@ class Mappings(Stage):
 
     @classmethod
     def applies(cls, job: Job) -> bool:
-        """Say whether lines are IDs of a user in several data sources."""
+        """Return whether lines are IDs of a user in several data sources."""
         return job.output.kind == "id-sync"
 
     def feed(self, batch: Converted) -> Iterator[Converted]:
-        """Note the pairs of IDs of the rows that are to be written."""
+        """Store the pairs of IDs of the rows that are to be written."""
         for number, (device, customer) in enumerate(self._pairs):
             for key, value, of_customer in ((customer, device, True), (device, customer, False)):
                 self._spill.add(
