@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PENDING: tuple[str, ...] = ("converter", "docs", "README")
+PENDING: tuple[str, ...] = ("converter/delivery", "converter/parts", "converter/remote", "converter/report")
 """Packages that are not checked yet."""
 
 WORDS = {

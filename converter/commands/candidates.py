@@ -43,7 +43,7 @@ _HASH = "^[0-9a-f]{64}$"
 
 
 def as_it_is(column: str, type_: IdTypeName) -> Id:
-    """Return the settings that change nothing but the case, where Adobe requires one for the type."""
+    """Return the settings that change only the case, where Adobe requires one for the type."""
     return Id(column=column, type=type_, trim=False)
 
 
