@@ -21,7 +21,7 @@ import pytest
 
 from converter import convert
 from converter.errors import ColumnError, EngineError, InputError
-from converter.rows.pipeline import collected
+from converter.rows.pipeline import collect
 from converter.sources import open_source, parquet, tables
 from converter.sources.origins.local import LocalFile
 
@@ -468,7 +468,7 @@ def test_a_process_forked_after_a_run_says_so_instead_of_hanging(tmp_path: Path,
 def test_what_the_engine_cannot_compute_is_no_damage(tmp_path: Path, query: pl.Expr) -> None:
     file = LocalFile(tmp_path / "in.parquet", 1, 1)
     with pytest.raises(EngineError) as raised:
-        collected(file, pl.LazyFrame({"a": ["john.doe@example.com", "x"]}).select(query))
+        collect(file, pl.LazyFrame({"a": ["john.doe@example.com", "x"]}).select(query))
     assert (raised.value.code, raised.value.exit_code) == ("E-ENGINE", 1)
     assert "john" not in str(raised.value)
     assert "Error" in raised.value.message

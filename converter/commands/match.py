@@ -36,7 +36,7 @@ from converter.jobs.sections.run import RunOptions
 from converter.jobs.sections.table import Input
 from converter.report.matches import Collisions, Match, Tried
 from converter.rows.formatting import fold_case
-from converter.rows.pipeline import all_rows, collected, start
+from converter.rows.pipeline import all_rows, collect, start
 from converter.rows.spill import Spill, hashes_of
 from converter.sources import Source, find_origins, open_source
 from converter.sources.base import Task, first_rows
@@ -257,7 +257,7 @@ def _first_ids(side: _Side) -> pl.DataFrame:
     if first := first_rows(side.sources, (side.column,), _SURVEYED):
         source, frame = first
         with contextlib.suppress(ConverterError):  # reported when the file is read
-            return collected(source.origin, frame.select(side.text(source)))
+            return collect(source.origin, frame.select(side.text(source)))
     return _NO_IDS
 
 

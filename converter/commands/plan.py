@@ -20,7 +20,7 @@ from converter.errors import TAKEN, Finding, codes_of
 from converter.jobs.job import DIGITS, Job
 from converter.jobs.run_files import rejects_path, report_path
 from converter.parts.packer import Limits
-from converter.rows.pipeline import collected, start
+from converter.rows.pipeline import collect, start
 from converter.rows.records import Records
 from converter.rows.survey import first_texts, numbers_are_ids
 from converter.sources import Origin, Source, find_origins, open_source
@@ -101,7 +101,7 @@ class Plan(NamedTuple):
     def preview(self, rows: int = 5) -> pl.DataFrame:
         """Return the first rows as `Records.lines` gives them; nothing is written."""
         first = first_texts(self.records, self.sources, rows)
-        return collected(first[0].origin, self.records.lines(first[1])) if first else pl.DataFrame()
+        return collect(first[0].origin, self.records.lines(first[1])) if first else pl.DataFrame()
 
 
 def plan(job: Job, *, now: float | None = None) -> Plan:

@@ -81,7 +81,7 @@ def convert_all(records: Records, sources: Sequence[Source], threads: int) -> Ge
         try:
             converters = (_Converter(records, source, loops) for source in sources)
             tasks = ((converter, task) for converter in converters for task in converter.tasks(pool))
-            for converter, group in _grouped(_in_order(tasks, ahead)):
+            for converter, group in _group(_in_order(tasks, ahead)):
                 yield from [group] if isinstance(group, Converted) else converter.judge(group)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -103,7 +103,7 @@ def _in_order(tasks: Iterator[tuple[_Converter, Future[Converted | _Formatted]]]
         yield converter, task.result()
 
 
-def _grouped(results: Iterator[_Result]) -> Iterator[tuple[_Converter, Converted | list[_Formatted]]]:
+def _group(results: Iterator[_Result]) -> Iterator[tuple[_Converter, Converted | list[_Formatted]]]:
     """Group blocks of one input that follow each other, whose irregular rows can be judged together."""
     group: list[_Formatted] = []
     owner: _Converter | None = None
@@ -122,7 +122,7 @@ def _grouped(results: Iterator[_Result]) -> Iterator[tuple[_Converter, Converted
 
 
 class _Formatted(NamedTuple):
-    """A block of text of which the loops have made lines; the irregular rows, in `made`, are still to be judged."""
+    """A block of text that the loops have formatted; its irregular rows, in `made`, are still to be judged."""
 
     fast_path: FastPath
     made: Lines
@@ -149,10 +149,10 @@ class _Converter:
         self._records = records
         self._source = source
         self._loops = loops = loops if records.compiled else None
-        self._of_frames = FastPath(records, loops) if loops else None
+        self._frame_path = FastPath(records, loops) if loops else None
 
     @functools.cached_property
-    def _of_text(self) -> FastPath:
+    def _text_path(self) -> FastPath:
         assert self._loops is not None  # noqa: S101 - for the type checker: without loops no task has text
         return FastPath(self._records, self._loops, self._source.names)
 
@@ -165,11 +165,11 @@ class _Converter:
 
     def _convert(self, task: Task) -> Converted | _Formatted:
         """Convert a block: its text by the loops, except for irregular rows; as a frame where that is not possible."""
-        made = self._of_text.of_text(self._source.origin, task.text) if task.text else None
+        made = self._text_path.of_text(self._source.origin, task.text) if task.text else None
         if made is None or task.text is None:
             return self._block(task.parse())
         # The memory of the block is released: only its position and the parser are needed.
-        formatted = _Formatted(self._of_text, made, task.text._replace(memory=made.text))
+        formatted = _Formatted(self._text_path, made, task.text._replace(memory=made.text))
         if 0 < len(made.irregular) < _FEW:
             return formatted  # to be judged together with others
         (converted,) = self.judge([formatted])
@@ -177,9 +177,9 @@ class _Converter:
 
     def _block(self, block: Block) -> Converted:
         """Convert a block, without its rows that Polars cannot parse."""
-        frame, block = all_rows(block, self._texts if self._of_frames else self._lines)
-        if self._of_frames:
-            return self._format(self._of_frames, frame, block)
+        frame, block = all_rows(block, self._texts if self._frame_path else self._lines)
+        if self._frame_path:
+            return self._format(self._frame_path, frame, block)
         rejected = np.flatnonzero(frame.select(self._records.rejects).to_series().to_numpy())
         accepted = pl.DataFrame()
         if self._records.for_stages:
@@ -198,7 +198,7 @@ class _Converter:
         return self._records.lines(self._texts(frame))
 
     def _format(self, fast_path: FastPath, frame: pl.DataFrame, block: Block) -> Converted:
-        """Format the collected frame of a block by the loops, except for irregular rows."""
+        """Format the frame of a block by the loops, except for irregular rows."""
         made = fast_path.of_frame(frame)
         irregular = frame[made.irregular]
         ledger = counts_of(made) + tally_changed_ids(frame)
@@ -248,8 +248,8 @@ class _Converter:
         return _Judged(judged, np.searchsorted(lines, block.locate(np.arange(block.rows))), lines, malformed)
 
     def _judge(self, texts: pl.LazyFrame, rows: int) -> pl.DataFrame:
-        """Judge as many rows by the query."""
-        judged = collected(self._source.origin, self._records.lines(texts), rows)
+        """Judge `rows` rows by the query."""
+        judged = collect(self._source.origin, self._records.lines(texts), rows)
         if judged.height != rows:
             raise rows_lost(self._source.origin, rows, judged.height)
         return judged
@@ -292,7 +292,7 @@ def all_rows(block: Block, query: Callable[[pl.LazyFrame], pl.LazyFrame]) -> tup
     """
     while True:
         try:
-            frame = collected(block.origin, query(block.frame))
+            frame = collect(block.origin, query(block.frame))
         except (InputError, EngineError):
             if block.without_unparsable is None:
                 raise
@@ -304,7 +304,7 @@ def all_rows(block: Block, query: Callable[[pl.LazyFrame], pl.LazyFrame]) -> tup
         block = block.without_unparsable()
 
 
-def collected(origin: Origin, query: pl.LazyFrame, rows: int = sys.maxsize) -> pl.DataFrame:
+def collect(origin: Origin, query: pl.LazyFrame, rows: int = sys.maxsize) -> pl.DataFrame:
     """Run a query on at most `rows` rows; for a few, starting the streaming engine would take longer than the query.
 
     Raises `InputError` where Polars cannot parse the input, `EngineError` where it fails otherwise, and what `start`

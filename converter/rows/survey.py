@@ -8,7 +8,7 @@ import polars as pl
 
 from converter.columns import privacy
 from converter.errors import ConverterError
-from converter.rows.pipeline import collected
+from converter.rows.pipeline import collect
 from converter.rows.records import Records
 from converter.sources import Source
 from converter.sources.base import first_rows
@@ -37,7 +37,7 @@ def numbers_are_ids(records: Records, sources: Sequence[Source]) -> bool:
         return False
     source, texts = first
     try:
-        rows = collected(source.origin, records.with_ids(texts))
+        rows = collect(source.origin, records.with_ids(texts))
     except ConverterError:
         return False
     return all(privacy.numbers_are_ids(rows[f"id{position}"]) for position in free)

@@ -74,4 +74,9 @@ def check_rereadable(origins: Iterable[Origin], need: str, hint: str) -> None:
     """Raise `InputError` where an origin can be read only once; `need` is what has to read it more than once."""
     for origin in origins:
         if not origin.rereadable:
-            raise InputError("E-INPUT-ONCE", f"The input '{origin.label}' can be read only once, but {need}.", hint)
+            raise once_error(origin, need, hint)
+
+
+def once_error(origin: Origin, need: str, hint: str = "Copy it to a file first.") -> InputError:
+    """Return the error that an origin can be read only once, but is needed for more."""
+    return InputError("E-INPUT-ONCE", f"The input '{origin.label}' can be read only once, but {need}.", hint)

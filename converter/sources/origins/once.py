@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Hashable, Mapping
 from typing import Any, BinaryIO
 
-from converter.sources.origins.base import Origin, check_rereadable
+from converter.sources.origins.base import Origin, once_error
 
 _KEPT_BYTES = 1 << 26  # more than readers of headers and first rows read, what they decompress ahead included
 
@@ -45,7 +45,7 @@ class ReadOnce:
     def open(self) -> BinaryIO:
         """Return its bytes from the start. Raises `InputError` once that is not kept any more, and `OSError`."""
         if self._start is None:
-            check_rereadable([self], "it was read already", "Copy it to a file first.")
+            raise once_error(self, "it was read already")
         if self._stream is None:
             self._stream = self._origin.open()
             weakref.finalize(self, self._stream.close)
@@ -68,7 +68,7 @@ class ReadOnce:
         if self._start is not None and position < len(self._start):
             return bytes(self._start[position : position + size])
         if position != self._position:  # another reader has read further
-            check_rereadable([self], "it is read twice at the same time", "Copy it to a file first.")
+            raise once_error(self, "it is read twice at the same time")
         assert self._stream is not None  # noqa: S101 - for the type checker: opened before it is read
         data = self._stream.read(size)
         self._position += len(data)
