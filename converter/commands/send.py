@@ -116,15 +116,22 @@ def send(
 
 
 def _expand(files: Iterable[str | Path]) -> list[Path]:
-    """Return the paths of files: those given, matches of globs, and inbound files in folders; each one once."""
+    """Return the paths of files: those given, matches of globs, and inbound files in folders; each one once.
+
+    Raises `InputError` where one cannot be read.
+    """
     paths: list[Path] = []
     for file in map(Path, files):
-        if file.is_dir():
-            paths += sorted(each for each in file.iterdir() if _is_inbound(each))
-        elif not file.exists() and (matches := glob.glob(str(file))):  # noqa: PTH207 - Path.glob takes no absolute ones
-            paths += sorted(map(Path, matches))
-        else:
-            paths.append(file)
+        try:
+            if file.is_dir():
+                paths += sorted(each for each in file.iterdir() if _is_inbound(each))
+            elif not file.exists() and (matches := glob.glob(str(file))):  # noqa: PTH207 - Path.glob takes no absolute ones
+                paths += sorted(map(Path, matches))
+            else:
+                paths.append(file)
+        except OSError as error:
+            message = f"The input '{file}' cannot be read: {error.strerror or error}."
+            raise InputError("E-INPUT-READ", message, "Check the permissions of this user.") from error
     return list(dict.fromkeys(paths))
 
 
