@@ -2,13 +2,13 @@
 # make test   sets up .venv and runs all tests that need no system packages
 # make lint   ruff, strict type checks, and whether the tables of the documentation are those of the code
 # make tables writes these tables
-# make slow   the tests that take minutes
+# make slow   all tests, including those that take minutes
 # make kill   kills runs at any moment and resumes them, ROUNDS times at each destination
-# make sweep  calls that fail, and signals, at any place of a run; changed bytes in tables
-# make race   two feeds of one data source at once, ROUNDS times at each destination (ROUNDS=50 is enough)
+# make sweep  failing calls and signals at any point of a run; changed bytes in tables
+# make race   two feeds of one data source at the same time, ROUNDS times at each destination (ROUNDS=50 is enough)
 # make check  compares 1,000,000 lines with those of a plain Python script
-# make bench-small   ours against the floor, 100,000 rows; fails on a wrong line only
-# make bench  all benchmarks, an hour or so; make bench SCALE=0.01 for a trial
+# make bench-small   against the floor, 100,000 rows; fails only on a wrong line
+# make bench  all benchmarks, in about an hour; make bench SCALE=0.01 for a trial
 
 PYTHON ?= python3
 VENV := .venv
@@ -26,7 +26,7 @@ $(VENV)/.ready: pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
-# A stamp of its own: a first run needs none of the servers that tests start.
+# A separate stamp: a first run needs none of the servers that tests start.
 $(VENV)/.dev-ready: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --group test --group lint
 	touch $@
@@ -61,7 +61,7 @@ check: $(VENV)/.ready
 bench-small: $(VENV)/.ready
 	$(BIN)/python -m benchmarks compare wide-csv --rows 100000 --contender ours --contender floor --contender python
 
-# A stamp of its own: the other contenders are large, and only this needs them.
+# A separate stamp: the other tools are large, and only this needs them.
 $(VENV)/.bench-ready: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --group bench
 	touch $@
@@ -75,7 +75,7 @@ lint: $(VENV)/.dev-ready
 	$(BIN)/mypy
 	$(BIN)/python -m tests.documented
 
-# The tables of the documentation that are made from the code.
+# The tables of the documentation that are generated from the code.
 tables: $(VENV)/.dev-ready
 	$(BIN)/python -m tests.documented --write
 

@@ -1,4 +1,4 @@
-"""Turns CRM tables into the inbound files that Adobe Audience Manager accepts.
+"""Converts CRM tables to the inbound files of Adobe Audience Manager.
 
 from converter import Job, convert
 
@@ -58,7 +58,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name when it is asked for: the command line starts quickly."""
+    """Import a public name on first use, so that the command line starts quickly."""
     if name not in _MODULES:
         raise AttributeError(f"module 'converter' has no attribute '{name}'")
     return getattr(importlib.import_module(f"converter.{_MODULES[name]}"), name)

@@ -22,7 +22,7 @@ _UsageError = cast("type[Exception]", typer.BadParameter.__base__)  # of click, 
 
 app = typer.Typer(
     name="aam-inbound",
-    help="Turn CRM tables into the inbound files that Adobe Audience Manager accepts.",
+    help="Convert CRM tables to the inbound files of Adobe Audience Manager.",
     epilog="Exit codes: 0 done; 1 failed; 2 the command line or the job is wrong; 3 more rejects than "
     "--max-rejects allows; 129, 130, 143 stopped by a signal.",
     no_args_is_help=True,
@@ -82,7 +82,7 @@ def _version(value: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Turn CRM tables into the inbound files that Adobe Audience Manager accepts."""
+    """Convert CRM tables to the inbound files of Adobe Audience Manager."""

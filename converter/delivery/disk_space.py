@@ -1,4 +1,4 @@
-"""Whether the local disk has room for the parts of a run."""
+"""Whether the local disk has space for the parts of a run."""
 
 from __future__ import annotations
 

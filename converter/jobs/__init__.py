@@ -1,5 +1,5 @@
-"""What the user asks for: `Job` and its sections, how documents are read, checked and shown.
+"""What users ask for: `Job` and its sections, and how documents are read, checked and shown.
 
-A TOML file, `--set KEY=VALUE`, flags and keyword arguments all make the same `Job`. To add a key, add a field to its
+A TOML file, `--set KEY=VALUE`, flags and keyword arguments are equivalent. To add a key, add a field to its
 section in `sections/`; the schema and the key tables of the documentation follow from it.
 """

@@ -84,7 +84,7 @@ class Problems:
         self._problems: dict[FileRule, Problem] = {}
 
     def note(self, rule: FileRule, lines: Positions | None = None) -> None:
-        """Note a rule that the file breaks, or that some of its lines do: their numbers, each once, ascending."""
+        """Add a rule that the file breaks, or that some of its lines do: their distinct numbers, ascending."""
         if lines is None:
             self._problems[rule] = Problem(rule.code, rule.name, rule.text, None, 0, rule.level)
         elif len(lines):
@@ -97,7 +97,7 @@ class Problems:
         self._problems |= others._problems
 
     def in_order(self) -> tuple[Problem, ...]:
-        """Return the errors and then the warnings, those about the whole file first, then by their first line."""
+        """Return the errors and then the warnings: first those about the whole file, then by their first line."""
         return tuple(sorted(self._problems.values(), key=lambda each: (each.level, each.line or 0, each.name)))
 
 
@@ -126,9 +126,7 @@ class _Chunk(NamedTuple):
     def of(cls, text: bytes, number: int) -> _Chunk:
         """Find the positions in a text that ends in a newline; its first line has the number `number`."""
         array = np.frombuffer(text, np.uint8)
-        controls = _positions(
-            len(array), lambda part: array[part] < _SPACE
-        )  # a single search, since this takes the time
+        controls = _positions(len(array), lambda part: array[part] < _SPACE)  # a single search: it is most of the work
         control = array[controls]
         is_end, is_tab = control == _NEWLINE, control == _TAB
         ends = controls[is_end]
