@@ -111,7 +111,7 @@ def _sums(of_bytes: npt.NDArray[np.generic], lengths: Lengths) -> Lengths:
 
 def _series_of(text: Bytes, lengths: Lengths) -> pl.Series:
     """Return texts, one after the other in memory, of these lengths in bytes."""
-    import pyarrow as pa  # here, since it takes a while: most runs encode nothing
+    import pyarrow as pa  # here, since it takes a while, and few runs encode
 
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
     return pl.Series(pa.LargeStringArray.from_buffers(len(lengths), pa.py_buffer(offsets), pa.py_buffer(text)))

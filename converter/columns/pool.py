@@ -14,7 +14,7 @@ _STEP = 1 << 20  # bytes: sizes are rounded up to it, so that memory of one leas
 
 
 class Pool:
-    """Leases memory, and leases it again once nothing refers to it anymore. Threads may share it.
+    """Leases memory, and reuses it once nothing refers to it anymore. Threads may share it.
 
     The memory is mapped from the system and returned there: the allocator would be left fragmented by these sizes.
     """

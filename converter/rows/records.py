@@ -90,7 +90,7 @@ class Records:
 
     @property
     def compiled(self) -> bool:
-        """Whether the kernel can make the lines: it knows one ID, one set of files, and no other rows."""
+        """Whether the kernel can make the lines: they have one ID and one set of files, and depend on one row."""
         collide = self._colliding is not None and len(self._colliding)
         return self.kind.compiled and not (self._judging.is_mixed or self.for_stages or collide)
 
@@ -130,7 +130,7 @@ class Records:
         return texts
 
     def judge(self, texts: pl.LazyFrame) -> pl.LazyFrame:
-        """Judge what `texts` gives: steps 2 to 4. What comes out is for `format`, at once or after stages."""
+        """Judge what `texts` gives: steps 2 to 4. `format` takes the result, in the same query or later."""
         for columns in self._judging.steps:
             texts = texts.with_columns(columns)
         return texts

@@ -80,7 +80,7 @@ class Spill:
     at most a quarter of it, unless a single key has more rows, which leaves the rest to the caller. `folder` is where
     the file is, by default the system's folder for temporary files.
 
-    Use it as a context, or close it: nothing is left on disk then. Raises `DestinationError` where the disk is full or
+    Use it as a context, or close it: it leaves nothing on disk. Raises `DestinationError` where the disk is full or
     would be.
     """
 

@@ -44,7 +44,7 @@ class CaseCollisions(Stage):
         yield from ()
 
     def refine(self, records: Records) -> Records:
-        """Reject the IDs that collide. Raises `TooManyRejectsError` where these are more than memory holds."""
+        """Reject the IDs that collide. Raises `TooManyRejectsError` where they do not fit into memory."""
         ids, size = [pl.Series("folded", [], pl.String)], 0
         for frame in self._colliding():
             ids.append(frame["folded"].unique())
