@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from converter.jobs.paths import expand_home
 
@@ -40,3 +40,11 @@ def reject_bool(value: object) -> object:
 def as_list(value: object) -> object:
     """Return a single text, number or table as a list of one."""
     return [value] if isinstance(value, str | int | Mapping) else value
+
+
+Number = Annotated[int, BeforeValidator(reject_bool)]
+"""A whole number."""
+Dpid = Annotated[int, Field(ge=0), BeforeValidator(reject_bool)]
+"""The number of a data source."""
+Size = Annotated[int, BeforeValidator(parse_size, json_schema_input_type=int | str), BeforeValidator(reject_bool)]
+"""A number of bytes, or a text such as `"250MB"`."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from converter.jobs.document import Section
-from converter.jobs.values import Name, reject_bool
+from converter.jobs.values import Dpid, Name, Number
 from converter.spec.ids import ID_TYPES, Case, type_of
 
 IdTypeName = Literal["crm", "uuid", "gaid", "idfa", "rida", "maid", "tifa", "fire", "lgudid", "vizio", "hashed_email"]
@@ -43,7 +43,7 @@ class Id(Section):
     """Characters to remove anywhere in the ID, such as `"- ."`."""
     strip_zeros: bool = False
     """Whether to remove leading zeros; the last character always stays."""
-    pad: Annotated[int, Field(ge=1, le=256), BeforeValidator(reject_bool)] | None = None
+    pad: Annotated[Number, Field(ge=1, le=256)] | None = None
     """The minimum number of characters; shorter IDs get leading zeros."""
     case: Case = "preserve"
     """`preserve`, `lower` or `upper`. IDs are case-sensitive: they must be exactly what the web site sends (C12)."""
@@ -110,7 +110,7 @@ class SyncColumn(Id):
 
     type: IdTypeName = "crm"
     """The type of the ID, whose form is checked. Device IDs are written in the case that Adobe requires."""
-    dpid: Annotated[int, Field(ge=0), BeforeValidator(reject_bool)] | None = None
+    dpid: Dpid | None = None
     """The data source of these IDs; by default that of the type."""
 
     @model_validator(mode="after")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from converter.errors import JobError
 from converter.jobs.document import Section
 from converter.jobs.messages import flag_for
 from converter.jobs.paths import PathKey, expand_home, is_url, why_malformed
 from converter.jobs.secrets import mask_password
-from converter.jobs.values import PathText, parse_size, reject_bool
+from converter.jobs.values import Dpid, Number, PathText, Size
 from converter.spec.environments import Environment, server
 from converter.spec.ids import GLOBAL_DATA_SOURCES
 from converter.spec.limits import (
@@ -50,15 +50,10 @@ class Target(Section):
     """`production` or `beta`: the buckets and hosts of Adobe. Needs `output.partner`."""
     partner: str = ""
     """Your partner name at Adobe, with which keys on S3 begin (N5)."""
-    uploads: Annotated[int, Field(ge=1, le=64), BeforeValidator(reject_bool)] = 2
+    uploads: Annotated[Number, Field(ge=1, le=64)] = 2
     """The number of parts that may be made or uploaded at the same time. Each may need `output.max_part_bytes` of
     disk space until it is uploaded."""
-    bandwidth: Annotated[
-        int | None,
-        BeforeValidator(parse_size, json_schema_input_type=int | str | None),
-        BeforeValidator(reject_bool),
-        Field(ge=1000),
-    ] = None
+    bandwidth: Annotated[Size, Field(ge=1000)] | None = None
     """The maximum total upload rate in bytes per second, such as `"10MB"`; by default unlimited."""
     retry_seconds: Annotated[float, Field(ge=0)] = 600
     """The total time to wait, in seconds, while temporary failures are retried."""
@@ -118,9 +113,9 @@ class Target(Section):
 class Route(Section):
     """Where IDs of one type go: the data sources in the names of their files."""
 
-    dpid: Annotated[int, Field(ge=0), BeforeValidator(reject_bool)] | None = None
+    dpid: Dpid | None = None
     """The data source of these IDs; by default that of the type."""
-    target: Annotated[int, Field(ge=0), BeforeValidator(reject_bool)] | None = None
+    target: Dpid | None = None
     """The data source that the traits belong to; needed where `dpid` is a global data source (N4)."""
 
     @model_validator(mode="before")
@@ -132,7 +127,7 @@ class Route(Section):
 class Output(Target):
     """What is written, and where to."""
 
-    dpid: Annotated[int, Field(ge=0), BeforeValidator(reject_bool)] | None = None
+    dpid: Dpid | None = None
     """The data source of the IDs in the file (N1); synchronization files have several, in `sync.columns`."""
     kind: Kind = "data"
     """The kind of file: `data`; `id-sync` or `c2c-id-sync`, which need `[sync]` (N6); `odc` for Oracle Data Cloud
@@ -141,25 +136,21 @@ class Output(Target):
     """What the lines of an `odc` file begin with (C13); by default `idfa` or `gaid`, by the type of the IDs."""
     mode: Mode = "sync"
     """`sync` adds to what Audience Manager knows of a user, `overwrite` replaces it."""
-    target: Annotated[int, Field(ge=0), BeforeValidator(reject_bool)] | None = None
+    target: Dpid | None = None
     """The data source that the traits belong to; needed where `output.dpid` is a global data source (N4)."""
     route: dict[Literal["uuid", "gaid", "idfa", "hashed_email", "crm"], Route] = Field(default_factory=dict)
     """For `id.type = "auto"`: the data source of each type of ID, such as `{ crm = 1234, gaid = { target = 1234 }
     }`. Each type gets its own files."""
-    timestamp: Annotated[int, BeforeValidator(reject_bool)] | None = None
+    timestamp: Number | None = None
     """UNIX seconds in UTC, 10 digits (N2); by default the current time."""
     compression: Literal["gzip", "none", "pgp"] = "gzip"
     """`gzip` (Z1), `none`, or `pgp`: compressed and encrypted (N8, Z2) for the key in `pgp.key`; see
     docs/delivery.md."""
     compression_level: Literal["fast", "balanced", "small"] = "balanced"
     """`fast`, `balanced` or `small`; the README compares them."""
-    max_part_bytes: Annotated[
-        int, BeforeValidator(parse_size, json_schema_input_type=int | str), BeforeValidator(reject_bool)
-    ] = PART_BYTES_BEST.value
+    max_part_bytes: Size = PART_BYTES_BEST.value
     """The maximum size of a part as sent; at most 1 GB."""
-    max_part_raw_bytes: Annotated[
-        int, BeforeValidator(parse_size, json_schema_input_type=int | str), BeforeValidator(reject_bool)
-    ] = PART_RAW_BYTES_BEST.value
+    max_part_raw_bytes: Size = PART_RAW_BYTES_BEST.value
     """The maximum size of a part before compression; at most 5 GB."""
 
     _check_bytes = field_validator("max_part_bytes")(_at_most(PART_BYTES))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from converter.jobs.document import Section
 from converter.jobs.paths import PathKey
-from converter.jobs.values import PathText, parse_size, reject_bool
+from converter.jobs.values import PathText, Size
 
 
 class S3(Section):
@@ -43,9 +43,7 @@ class S3(Section):
     """Whether the bucket is named in the path (`path`) or in the host name (`virtual`)."""
     role_arn: str | None = None
     """A role to assume with the credentials of the AWS settings."""
-    part_size: Annotated[
-        int, BeforeValidator(parse_size, json_schema_input_type=int | str), BeforeValidator(reject_bool)
-    ] = 8 << 20
+    part_size: Size = 8 << 20
     """The size of the pieces of a multipart upload, 5 MiB to 5 GiB; larger where a file would have more than 10,000
     pieces."""
     timeout: Annotated[float, Field(gt=0)] = 60
