@@ -1,4 +1,4 @@
-"""How the loops are called: with arrays, of which they get the addresses (`layout.py`)."""
+"""The Python face of the loops: arrays go in and out, and the loops get their addresses (`layout.py`)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from converter.columns.buffers import Chunk
 from converter.columns.pool import Pool
 from converter.kernel import layout
 
-if TYPE_CHECKING:  # which brings LLVM along
+if TYPE_CHECKING:  # importing it loads LLVM
     from converter.kernel.machine import Code
 
 Bytes = npt.NDArray[np.uint8]
 Positions = npt.NDArray[np.int64]
 SLACK = layout.SLACK
-_SPARE = 4096  # room for some long lists among few rows
+_SPARE = 4096  # bytes more, for long lists where there are few rows
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Form:
         bad_byte: int,
     ) -> None:
         self.extra = 2 + sum(len(signal.prefix) + 2 for signal in signals)
-        """The most bytes of a line, beside its values and its second and further items."""
+        """The most bytes of a line, without its values and all items of a list but the first."""
         prefixes = np.frombuffer(b"".join(signal.prefix for signal in signals) + bytes(SLACK), np.uint8)
         shape = np.frombuffer(id_shape + bytes(SLACK), np.uint8)
         address = prefixes.ctypes.data
