@@ -22,12 +22,12 @@ _STAGES = {
     "read": ["converter.sources.streams.TextStream.readinto"],
     "scan": [
         "converter.kernel.calls.Loops.whole_rows",
-        "converter.sources.structure.Structure.parse",
+        "converter.sources.structure.Structure.take",
         "converter.kernel.calls.Loops.is_utf8",
     ],
     "format": ["converter.kernel.calls.Loops.delimited_lines", "converter.kernel.calls.Loops.frame_lines"],
-    "judge irregular rows": ["converter.rows.pipeline._Converter.judge", "converter.report.rejects.RejectsFile.add"],
-    "parse and plan": ["converter.rows.pipeline.collect"],
+    "judge the odd": ["converter.rows.pipeline._Converter.judged", "converter.report.rejects.RejectsFile.add"],
+    "parse and plan": ["converter.rows.pipeline.collected"],
     "hand over": [
         "converter.rows.fast_path.chunks_of",
         "converter.rows.fast_path.FastPath.text_of",
@@ -35,7 +35,7 @@ _STAGES = {
         "converter.parts.packer.Cutter.finish",
     ],
     "compress": ["converter.parts.packer.compress"],
-    "write": ["converter.parts.packer._Open.write", "converter.delivery.destinations.folder._FolderUpload.finish"],
+    "write": ["converter.parts.packer._OpenPart.write", "converter.delivery.destinations.folder._FolderUpload.finish"],
 }
 _REST = "engine's threads, and the rest"
 

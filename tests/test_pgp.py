@@ -28,7 +28,7 @@ from converter.delivery.destinations.folder import _FolderUpload
 from converter.delivery.journal import Journal, RunRecord
 from converter.errors import DestinationError, EncryptionError, JobError, ResumeError
 from converter.parts import pgp
-from converter.parts.packer import _ENVELOPE, Buffer, Cutter, Limits, Packer, Part
+from converter.parts.packer import _ENVELOPE_BYTES, Buffer, Cutter, Limits, Packer, Part
 from converter.parts.pgp import Encryption, Key, read_key
 
 from .conftest import TIMESTAMP, Run
@@ -172,7 +172,7 @@ def test_what_gnupg_adds_is_within_the_bound(recipient: Recipient, tmp_path: Pat
         encryption.write(random.Random(size).randbytes(size))
         encryption.finish()
         added = sum(map(len, sent)) - size
-        assert 0 < added <= _ENVELOPE + size // 512
+        assert 0 < added <= _ENVELOPE_BYTES + size // 512
 
 
 # --- packing ----------------------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ class Swollen:
         self._data += data
 
     def finish(self) -> None:
-        self._send(bytes(_ENVELOPE + len(self._data) // 512) + self._data)
+        self._send(bytes(_ENVELOPE_BYTES + len(self._data) // 512) + self._data)
 
     def abort(self) -> None:
         raise AssertionError
@@ -252,9 +252,9 @@ def test_a_part_keeps_its_limits_however_much_encryption_adds(
 @pytest.mark.parametrize("part_bytes", [10_000, 10_001, 123_456, 250_000_000, 1_000_000_000])
 def test_what_fits_before_encryption_fits_after_it_and_no_byte_more_would(part_bytes: int) -> None:
     limits = Limits(part_bytes, part_bytes, compressed=True, encrypted=True)
-    assert limits.packed_bytes + -(-limits.packed_bytes // 512) + _ENVELOPE <= part_bytes
+    assert limits.packed_bytes + -(-limits.packed_bytes // 512) + _ENVELOPE_BYTES <= part_bytes
     more = limits.packed_bytes + 2
-    assert more + -(-more // 512) + _ENVELOPE > part_bytes
+    assert more + -(-more // 512) + _ENVELOPE_BYTES > part_bytes
     assert limits.part_text < limits.packed_bytes
     assert Limits(part_bytes, part_bytes, compressed=True).packed_bytes == part_bytes
 
@@ -563,8 +563,8 @@ def test_a_part_that_is_given_up_ends_gnupg(gpg: Impostor) -> None:
     key, limits = key_of(gpg), Limits(10**6, 10**6, compressed=True, encrypted=True)
     with Packer(limits, 1, lambda _: Memory(), lambda _: ("", ""), encrypt=encrypt) as packer:
         packer.add(SAID * 1000, 1)
-        while packer._under_way:  # it may be placed already
-            packer._place(packer._under_way.popleft())
+        while packer._blocks:  # it may be placed already
+            packer._place(packer._blocks.popleft())
     assert made[0]._process.returncode == -9
 
 
@@ -707,5 +707,5 @@ def test_a_run_is_not_resumed_for_another_key(
     gpg.become(version="gpg (GnuPG) 2.4.4")
     told: list[str] = []
     convert(Job(**small.job), resume=True, notify=told.append)
-    assert any("Another version of the compressor goes on" in text for text in told)
+    assert any("Another version of the compressor" in text for text in told)
     assert text_of(small).decode().splitlines() == LINES

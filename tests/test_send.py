@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from converter.delivery.locks import lock_job
 from converter.errors import DestinationError, InputError, JobError
 from converter.jobs.document import merge
 from converter.jobs.job import Transfer
+from converter.report import SendReport
 from converter.sources.origins.local import LocalFile
 
 from .errors import check_named, codes_of, raises
@@ -123,6 +125,52 @@ def test_files_get_to_sftp_and_none_has_its_name_before_all_are_there(files: lis
     assert all(name.endswith(".partial") for name in names)
     assert found(sftp.root / "in") == contents(files)
     assert not any(PASSWORD in str(part) or "p%40ss" in str(part) for part in sent.parts)
+
+
+def test_globs_and_folders_stand_for_the_inbound_files_in_them(files: list[Path], out: Path) -> None:
+    folder = files[0].parent
+    (folder / "notes.txt").write_bytes(b"no inbound file")
+    sent = send([folder], transfer(files, out))
+    assert [part.name for part in sent.parts] == [path.name for path in files]
+    assert found(out) == contents(files)
+    glob, other = str(folder / "ftp_*.[12].gz"), out.with_name("other")
+    sent = send([files[0], glob], transfer(files, other))
+    assert [part.name for part in sent.parts] == [path.name for path in files[:2]]
+    assert found(other) == contents(files[:2])
+    with raises(InputError, "E-INPUT-READ", "none_*.gz"):
+        send([folder / "none_*.gz"], transfer(files, out))
+
+
+def test_a_report_is_written_as_a_conversion_writes_it(files: list[Path], out: Path, tmp_path: Path) -> None:
+    report = send(files, transfer(files, out), now=NOW)
+    path = Path(report.report_path)
+    assert (path.parent, path.read_bytes()) == (tmp_path / "reports", report.to_json())
+    assert report.as_dict()["input"] == [{"path": str(path), "bytes": path.stat().st_size} for path in files]
+    assert report == SendReport.from_dict(json.loads(path.read_bytes()))
+    again = send(files, transfer(files, out), resume=True)
+    assert (again.outcome, again.report_path, again.parts) == ("nothing to do", str(path), [])
+    code, said, _ = command(tmp_path, *files, "--to", "there", "--set", "report.dir=told", "--json")
+    (written,) = (tmp_path / "told").glob("send_*.report.json")
+    shown = json.loads(said)
+    assert (code, shown["outcome"]) == (0, "done")
+    assert {key: shown[key] for key in ("parts", "input", "report_path", "name")} == {
+        key: value
+        for key, value in json.loads(written.read_bytes()).items()
+        if key in ("parts", "input", "report_path", "name")
+    }
+
+
+def test_the_report_follows_the_files_also_where_the_call_that_wrote_it_died(
+    files: list[Path], out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        die_at(patch, "published", 2)
+        with pytest.raises(KilledError):
+            send(files, transfer(files, out), now=NOW)
+    report = send(files, transfer(files, out), now=NOW + 50, resume=True)
+    assert report.name == f"send_{NOW}"
+    assert Path(report.report_path).read_bytes() == report.to_json()
+    assert not list((out.parent / "reports").glob("*.partial"))
 
 
 @pytest.fixture

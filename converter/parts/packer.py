@@ -1,15 +1,15 @@
 """Lines become text, text becomes blocks, blocks become compressed parts of bounded size.
 
 1. The text of a batch of lines is the memory of its column as it is: nothing is joined or copied.
-2. Blocks are cut from the running text: each holds as many whole lines as fit into `block_bytes`. So the cuts
-   depend on the text and the job alone, never on batches, threads or the machine.
-3. Blocks are compressed in threads, as raw deflate that ends at a byte. Each may refer to the end of the block before
-   it, as if both were compressed at once. The same text in these two gives the same bytes.
+2. The text is cut into blocks: each has as many whole lines as fit into `block_bytes`. So the cuts depend on the text
+   and the job alone, never on batches, threads or the machine.
+3. Blocks are compressed in threads, as raw deflate that ends at a byte boundary. Each may refer to the end of the block
+   before it, as if both were compressed at once. The same two blocks always give the same bytes.
 4. A part is a gzip header without time or name, blocks, and a trailer with the combined CRC. A block's
-   compressed size is known before it joins a part, so a part never passes its limits. The first block of a part
-   has nothing to refer to: it is compressed once more, by itself.
-5. A part that is to be encrypted is an OpenPGP packet of compressed data first (RFC 4880, 5.6), made of the same
-   blocks, and goes through a filter then. What that adds is bounded, so the limits hold for what is sent.
+   compressed size is known before it is added to a part, so a part never exceeds its limits. The first block of a
+   part has nothing to refer to: it is compressed again, by itself.
+5. A part that is encrypted is an OpenPGP packet of compressed data (RFC 4880, 5.6), made of the same blocks, which a
+   filter encrypts. What that adds is bounded, so the limits hold for what is sent.
 """
 
 from __future__ import annotations
@@ -36,33 +36,33 @@ from converter.spec.limits import LINE_BYTES
 
 _BLOCK_BYTES = 1 << 20
 _END = b"\x03\x00"  # an empty last deflate block
-_STORED = 65_535  # the most that a stored deflate block holds
+_STORED_BYTES = 65_535  # the most that a stored deflate block holds
 _STORED_HEAD = 5
-_PIECE = 512
-"""Encrypted data comes in pieces of this size at least, in bytes, with a byte before each that tells its length."""
-_ENVELOPE = 5_000
-"""What encryption adds at most beside that, in bytes: mostly the key of the message, encrypted, which takes 2 KB for
+_CHUNK_BYTES = 512
+"""Encrypted data is in chunks of this size at least, with a byte before each that is its length."""
+_ENVELOPE_BYTES = 5_000
+"""The most that encryption adds beside that: mostly the key of the message, encrypted, which takes 2 KB for
 the longest RSA keys that GnuPG reads (16,384 bits), and twice as much for those of ElGamal."""
 
 
 Buffer = bytes | memoryview
 Level = Literal["fast", "balanced", "small"]
 ISAL_LEVELS: dict[Level, int] = {"fast": 1, "balanced": 2}
-"""Its level 0 is a quarter larger than 1, and hardly faster; 3 takes three times as long as 2 for another 1 %."""
-_ISAL_MEMORY = 9  # its most: as fast, and a little smaller
+"""Level 0 gives a quarter more bytes than 1, and is hardly faster; 3 takes three times as long as 2 for another 1 %."""
+_ISAL_MEMORY = 9  # the maximum: as fast, and a little smaller
 WINDOW_BYTES = 1 << 15
 """How far back deflate refers."""
 
 
 class Container(NamedTuple):
-    """What stands around the blocks of a part: `head`, then `end` and perhaps the sums of the text."""
+    """What surrounds the blocks of a part: `head`, then `end` and, with `sums`, the checksum and size of the text."""
 
     head: bytes
     end: bytes
     sums: bool
 
     def tail(self, text_crc32: int = 0, raw_bytes: int = 0) -> bytes:
-        """Return what comes last, always as long, for a text with this CRC-32 and size."""
+        """Return the end of a part whose text has this CRC-32 and size in bytes; it always has the same length."""
         return self.end + (struct.pack("<II", text_crc32, raw_bytes & 0xFFFFFFFF) if self.sums else b"")
 
 
@@ -76,12 +76,12 @@ PGP = Container(
     _END,
     sums=False,
 )
-"""What GnuPG itself makes of data whose size it does not know, but for the length of the inner packet, which it tells
-in pieces. Here these would cut through blocks."""
+"""What GnuPG itself writes for data whose size it does not know, except that GnuPG gives the inner packet's length in
+chunks, which would cut through blocks here."""
 
 
 class Limits(NamedTuple):
-    """The most that a part may hold, in bytes: as sent, and of text. What is `encrypted` is `compressed` as well."""
+    """The limits of a part in bytes: as sent, and of its text. An `encrypted` part is `compressed` as well."""
 
     part_bytes: int
     part_raw_bytes: int
@@ -89,39 +89,39 @@ class Limits(NamedTuple):
     encrypted: bool = False
 
     @property
-    def frame(self) -> Container:
-        """What stands around the blocks."""
+    def container(self) -> Container:
+        """What surrounds the blocks."""
         return (PGP if self.encrypted else GZIP) if self.compressed else NONE
 
     @property
     def packed_bytes(self) -> int:
-        """The most that a part may hold before it is encrypted, if it is: however that goes, it fits then."""
+        """The most bytes of a part before it is encrypted: they always fit into the limit afterwards."""
         if not self.encrypted:
             return self.part_bytes
-        return (self.part_bytes - _ENVELOPE) * _PIECE // (_PIECE + 1)
+        return (self.part_bytes - _ENVELOPE_BYTES) * _CHUNK_BYTES // (_CHUNK_BYTES + 1)
 
     @property
     def part_text(self) -> int:
-        """The most text that a part can hold whatever it is: so much fits even where nothing compresses."""
+        """The most bytes of text that always fit into a part, even if they cannot be compressed."""
         if not self.compressed:
             return min(self.part_bytes, self.part_raw_bytes)
-        room = self.packed_bytes - len(self.frame.head) - len(self.frame.tail())
-        whole, rest = divmod(room, _STORED + _STORED_HEAD)
-        return min(self.part_raw_bytes, whole * _STORED + max(0, rest - _STORED_HEAD))
+        room = self.packed_bytes - len(self.container.head) - len(self.container.tail())
+        whole, rest = divmod(room, _STORED_BYTES + _STORED_HEAD)
+        return min(self.part_raw_bytes, whole * _STORED_BYTES + max(0, rest - _STORED_HEAD))
 
     @property
     def line_bytes(self) -> int:
-        """The longest line that can be written."""
+        """The most bytes of a line."""
         return min(self.part_text, LINE_BYTES.value)
 
     @property
     def block_bytes(self) -> int:
-        """How much text is compressed at once: less for small parts, so that they fill well."""
+        """How many bytes of text are compressed at once: fewer for small parts, so that they are filled well."""
         return max(min(_BLOCK_BYTES, self.part_text // 16), self.line_bytes)
 
 
 class Cutter:
-    """Cuts the running text into blocks of whole lines."""
+    """Cuts text into blocks of whole lines."""
 
     def __init__(self, block_bytes: int) -> None:
         self._size = block_bytes
@@ -130,17 +130,17 @@ class Cutter:
         self._lines = 0
 
     def feed(self, texts: Iterable[Text]) -> Iterator[tuple[Buffer, int]]:
-        """Yield the blocks, with their numbers of lines, that the next stretch of text completes."""
+        """Take the next texts, and yield the blocks that they complete, each with its number of lines."""
         for text in texts:
-            place = line = 0
+            start = line = 0
             while line < len(text.ends):
-                fits = int(np.searchsorted(text.ends, place + self._size - self._bytes, side="right"))
+                fits = int(np.searchsorted(text.ends, start + self._size - self._bytes, side="right"))
                 if fits > line:
                     end = int(text.ends[fits - 1])
-                    self._pending += text.between(place, end)
-                    self._bytes += end - place
+                    self._pending += text.between(start, end)
+                    self._bytes += end - start
                     self._lines += fits - line
-                    place, line = end, fits
+                    start, line = end, fits
                 if line < len(text.ends):
                     yield self._take()
 
@@ -150,14 +150,14 @@ class Cutter:
             yield self._take()
 
     def _take(self) -> tuple[Buffer, int]:
-        # Nearly all blocks stand in one piece of memory already.
+        # Nearly all blocks are contiguous in memory already.
         block = self._pending[0] if len(self._pending) == 1 else b"".join(self._pending), self._lines
         self._pending, self._bytes, self._lines = [], 0, 0
         return block
 
 
 class CompressedBlock(NamedTuple):
-    """A block as it goes into a part: `data`, the CRC-32 and the size of its text, and its lines."""
+    """A block as it is added to a part: `data`, and the CRC-32, the size and the lines of its text."""
 
     data: Buffer
     crc32: int
@@ -166,13 +166,13 @@ class CompressedBlock(NamedTuple):
 
 
 def compress(text: Buffer, lines: int, before: bytes = b"", level: Level = "balanced") -> CompressedBlock:
-    """Compress a block: raw deflate, not the last of its stream, that ends at a byte.
+    """Compress a block as raw deflate that ends at a byte boundary and does not end its stream.
 
-    `before` is the end of the text that comes before it in the part, of which at most `WINDOW_BYTES` are of use.
+    `before` is the end of the text before it in the part, of which at most `WINDOW_BYTES` are used.
     """
     compressor = _compressor(level, before)
     data = compressor.compress(text) + compressor.flush(zlib.Z_SYNC_FLUSH)
-    if len(data) > len(text) + _STORED_HEAD * -(-len(text) // _STORED):
+    if len(data) > len(text) + _STORED_HEAD * -(-len(text) // _STORED_BYTES):
         data = _stored(text)
     return CompressedBlock(data, isal_zlib.crc32(text), len(text), lines)
 
@@ -183,9 +183,9 @@ class _Compressor(Protocol):
 
 
 def _compressor(level: Level, before: bytes) -> _Compressor:
-    """Return the compressor of a level: measured, the fastest for its size and the smallest for its speed."""
+    """Return the compressor of a level: by measurement, the fastest for its size and the smallest for its speed."""
     if level == "small":
-        from zlib_ng import zlib_ng  # here, since few ask for it
+        from zlib_ng import zlib_ng  # here, since few jobs need it
 
         return zlib_ng.compressobj(6, zlib_ng.DEFLATED, -zlib_ng.MAX_WBITS, zdict=before)
     return isal_zlib.compressobj(
@@ -194,54 +194,54 @@ def _compressor(level: Level, before: bytes) -> _Compressor:
 
 
 def _stored(text: Buffer) -> bytes:
-    """Return the text as stored deflate blocks: the bound that `Limits.part_text` counts on."""
-    pieces = (text[start : start + _STORED] for start in range(0, len(text), _STORED))
-    return b"".join(struct.pack("<BHH", 0, len(piece), len(piece) ^ 0xFFFF) + piece for piece in pieces)
+    """Return the text as stored deflate blocks: the size that `Limits.part_text` is computed from."""
+    stored = (text[start : start + _STORED_BYTES] for start in range(0, len(text), _STORED_BYTES))
+    return b"".join(struct.pack("<BHH", 0, len(each), len(each) ^ 0xFFFF) + each for each in stored)
 
 
 def checksum_only(text: Buffer, lines: int, before: bytes = b"") -> CompressedBlock:
-    """Return a block of a part that need not be made again."""
+    """Return a block of a part that is not made again: only its checksum and sizes."""
     del before
     return CompressedBlock(b"", isal_zlib.crc32(text), len(text), lines)
 
 
-def keep(text: Buffer, lines: int, before: bytes = b"") -> CompressedBlock:
+def uncompressed(text: Buffer, lines: int, before: bytes = b"") -> CompressedBlock:
     """Return a block of a part that is not compressed."""
-    del before  # nothing is referred to
+    del before
     return CompressedBlock(text, isal_zlib.crc32(text), len(text), lines)
 
 
 class Filter(Protocol):
-    """What the bytes of one part go through before they are sent. It hands them on in a thread of its own."""
+    """What the bytes of one part go through before they are sent. It passes them on in a thread of its own."""
 
     def write(self, data: Buffer) -> None:
-        """Take the next bytes; raise what has gone wrong with those before."""
+        """Take the next bytes. Raises the error of earlier ones."""
         ...
 
     def finish(self) -> None:
-        """Take the end; all has been handed on then."""
+        """Return when all bytes have been passed on."""
         ...
 
     def abort(self) -> None:
-        """Stop: nothing more is handed on. Never raises, and does nothing after `finish`."""
+        """Stop: nothing more is passed on. Never raises, and does nothing after `finish`."""
         ...
 
 
 class PartWriter(Protocol):
-    """Where the bytes of one part go."""
+    """What the bytes of one part are written to."""
 
     def write(self, data: Buffer) -> None:
         """Write the next bytes."""
         ...
 
     def finish(self, part: Part, text_crc32: int) -> None:
-        """Take the end: `part` is what was written, and `text_crc32` the CRC-32 of its text."""
+        """Complete the part: `part` is what was written, and `text_crc32` the CRC-32 of its text."""
         ...
 
 
 @dataclass(frozen=True)
 class Part:
-    """A finished part. `crc32` and `sha256` are of the bytes as sent."""
+    """A finished part. `bytes`, `crc32` and `sha256` are of the part as sent, `raw_bytes` is the size of its text."""
 
     name: str
     url: str
@@ -253,7 +253,7 @@ class Part:
 
 
 class PlannedPart(NamedTuple):
-    """A part as an earlier run has made it, and the CRC-32 of its text; it need not be made again if it `arrived`."""
+    """A part that an earlier run has made, and the CRC-32 of its text; if it has `arrived`, it is not made again."""
 
     part: Part
     text_crc32: int
@@ -261,10 +261,10 @@ class PlannedPart(NamedTuple):
 
 
 @dataclass
-class _Open:
-    """A part while it grows; without a writer where its text is only compared with that of an earlier run.
+class _OpenPart:
+    """A part while it grows. Without a writer, its text is only compared with that of an earlier run.
 
-    `packed_bytes` have been written to it, `bytes` have come out of its filter, where it has one, and are on their way.
+    `packed_bytes` were written to it, `bytes` have come out of its filter, if it has one, and were sent.
     """
 
     number: int
@@ -301,7 +301,7 @@ class _Open:
         self.raw_bytes += block.raw_bytes
 
 
-class _UnderWay(NamedTuple):
+class _PendingBlock(NamedTuple):
     """A block that is being compressed, and the text it may refer to."""
 
     block: Future[CompressedBlock]
@@ -311,13 +311,13 @@ class _UnderWay(NamedTuple):
 class Packer:
     """Compresses blocks in `threads` threads and fills parts with them, in order.
 
-    `create(number)` opens the writer of a part, counted from 1; `describe(number)` gives its name and URL; `level` is
-    that of the compression. `encrypt` makes the filter of a part, told where to hand on what comes out; the limits are
-    those of encrypted parts then. At most a few blocks a thread are under way at once, so that memory stays bounded and
-    a slow destination slows everything down. Used as a context manager; after an exception nothing more is written.
+    `create(number)` opens the writer of a part, counted from 1; `describe(number)` returns its name and URL; `level` is
+    that of the compression. `encrypt(send)` returns the filter of a part, which passes its output to `send`; the limits
+    are those of encrypted parts then. At most a few blocks for each thread are pending at once, so memory stays bounded
+    and a slow destination slows everything down. Used as a context manager; after an exception nothing more is written.
 
-    The first parts are cut as an earlier run has `planned` them, and those of them that have arrived are not made
-    again. Where the text is not that of the earlier run, or does not fit, `ResumeError` is raised.
+    The first parts are cut as in an earlier run, which `planned` them, and those that have arrived are not made again.
+    Raises `ResumeError` where the text is not that of the earlier run, or does not fit.
     """
 
     def __init__(
@@ -331,19 +331,19 @@ class Packer:
         encrypt: Callable[[Callable[[Buffer], None]], Filter] | None = None,
     ) -> None:
         self._limits = limits
-        self._frame = limits.frame
+        self._container = limits.container
         self._encrypt = encrypt
         self._planned = planned
         self._edges = list(itertools.accumulate(each.part.raw_bytes for each in planned))
         self._taken = 0
         self._create = create
         self._describe = describe
-        self._make = partial(compress, level=level) if limits.compressed else keep
+        self._make = partial(compress, level=level) if limits.compressed else uncompressed
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="compress")
-        self._under_way: deque[_UnderWay] = deque()
+        self._blocks: deque[_PendingBlock] = deque()
         self._before = b""
-        self._most_under_way = 2 * threads + 2
-        self._part: _Open | None = None
+        self._max_pending = 2 * threads + 2
+        self._part: _OpenPart | None = None
         self.parts: list[Part] = []
         self._closed_bytes = 0  # of these parts
 
@@ -359,51 +359,51 @@ class Packer:
 
     @property
     def bytes(self) -> int:
-        """How many bytes have been handed to parts so far."""
+        """How many bytes have been sent so far."""
         return self._closed_bytes + (self._part.bytes if self._part else 0)
 
     def add(self, text: Buffer, lines: int) -> None:
         """Take the next block of text."""
-        at = bisect.bisect(self._edges, self._taken)
-        make = checksum_only if at < len(self._planned) and self._planned[at].arrived else self._make
+        index = bisect.bisect(self._edges, self._taken)
+        make = checksum_only if index < len(self._planned) and self._planned[index].arrived else self._make
         self._taken += len(text)
         block = self._pool.submit(make, text, lines, self._before)
-        self._under_way.append(_UnderWay(block, self._before))
+        self._blocks.append(_PendingBlock(block, self._before))
         self._before = bytes(text[-WINDOW_BYTES:])
-        while len(self._under_way) > self._most_under_way or (self._under_way and self._under_way[0].block.done()):
-            self._place(self._under_way.popleft())
+        while len(self._blocks) > self._max_pending or (self._blocks and self._blocks[0].block.done()):
+            self._add_block(self._blocks.popleft())
 
     def finish(self) -> list[Part]:
-        """Write what is under way, finish the last part, and return all parts."""
-        while self._under_way:
-            self._place(self._under_way.popleft())
+        """Write the pending blocks, finish the last part, and return all parts."""
+        while self._blocks:
+            self._add_block(self._blocks.popleft())
         self._close_part()
         if len(self.parts) < len(self._planned):
-            raise _other_text()
+            raise _text_differs()
         return self.parts
 
-    def _place(self, made: _UnderWay) -> None:
-        block, before = made.block.result(), made.before
+    def _add_block(self, pending: _PendingBlock) -> None:
+        block, before = pending.block.result(), pending.before
         part = self._part
         if part and self._is_full(part, block):
             self._close_part()
         if self._part is None:
             number = len(self.parts) + 1
             arrived = number <= len(self._planned) and self._planned[number - 1].arrived
-            self._part = part = _Open(number, None if arrived else self._create(number))
+            self._part = part = _OpenPart(number, None if arrived else self._create(number))
             if self._encrypt and not arrived:
                 part.filter = self._encrypt(part.send)
-            part.write(self._frame.head)
+            part.write(self._container.head)
             if before and self._limits.compressed and not arrived:
-                # Its text is not kept for this, since blocks are parts of much larger stretches of memory.
+                # Its text is not kept for this, since it would keep a much larger block of memory.
                 text = isal_zlib.decompressobj(-isal_zlib.MAX_WBITS, before).decompress(block.data)
                 block = self._make(text, block.lines)
         self._part.add(block)
 
-    def _is_full(self, part: _Open, block: CompressedBlock) -> bool:
-        """Say whether a block belongs into the next part."""
+    def _is_full(self, part: _OpenPart, block: CompressedBlock) -> bool:
+        """Return whether a block belongs into the next part."""
         full = (
-            part.packed_bytes + len(block.data) + len(self._frame.tail()) > self._limits.packed_bytes
+            part.packed_bytes + len(block.data) + len(self._container.tail()) > self._limits.packed_bytes
             or part.raw_bytes + block.raw_bytes > self._limits.part_raw_bytes
         )
         if part.number > len(self._planned):
@@ -412,8 +412,8 @@ class Packer:
         if full and part.raw_bytes < planned:
             raise ResumeError(
                 "E-RESUME-SIZE",
-                "The run that is to be resumed was begun on a machine that compresses better: its parts would be too "
-                "large when made here.",
+                "The run to be resumed was begun on a machine that compresses better: its parts would be too large "
+                "when made here.",
                 "Resume it there, or start a new run without --resume.",
             )
         return part.raw_bytes >= planned
@@ -425,11 +425,11 @@ class Packer:
         if part.number <= len(self._planned):
             planned, text_crc32, _ = self._planned[part.number - 1]
             if (part.raw_bytes, part.lines, part.text_crc32) != (planned.raw_bytes, planned.lines, text_crc32):
-                raise _other_text()
+                raise _text_differs()
         if part.writer is None:
             made = self._planned[part.number - 1].part
         else:
-            part.write(self._frame.tail(part.text_crc32, part.raw_bytes))
+            part.write(self._container.tail(part.text_crc32, part.raw_bytes))
             if part.filter:
                 part.filter.finish()
                 self._check_encrypted(part)
@@ -441,8 +441,8 @@ class Packer:
         self._closed_bytes += made.bytes
         self._part = None
 
-    def _check_encrypted(self, part: _Open) -> None:
-        """Raise `EncryptionError` where a part is not of a size that it can have once it is encrypted."""
+    def _check_encrypted(self, part: _OpenPart) -> None:
+        """Raise `EncryptionError` where the size of a part is not one that it can have after encryption."""
         if not part.packed_bytes < part.bytes <= self._limits.part_bytes:
             raise EncryptionError(
                 "E-PGP-SIZE",
@@ -452,9 +452,9 @@ class Packer:
             )
 
 
-def _other_text() -> ResumeError:
+def _text_differs() -> ResumeError:
     return ResumeError(
         "E-RESUME-TEXT",
-        "The input, or this version of the converter, gives other lines than the run that is to be resumed did.",
+        "The input, or this version of the converter, gives other lines than in the run to be resumed.",
         "Start a new run, without --resume.",
     )
