@@ -564,7 +564,7 @@ def test_a_part_that_is_given_up_ends_gnupg(gpg: Impostor) -> None:
     with Packer(limits, 1, lambda _: Memory(), lambda _: ("", ""), encrypt=encrypt) as packer:
         packer.add(SAID * 1000, 1)
         while packer._blocks:  # it may be placed already
-            packer._place(packer._blocks.popleft())
+            packer._add_block(packer._blocks.popleft())
     assert made[0]._process.returncode == -9
 
 

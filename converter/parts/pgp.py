@@ -1,12 +1,12 @@
 """Parts are encrypted by GnuPG, as streams: a process for each part.
 
-1. The key of the recipient is read once, and seen to be one that can be encrypted for.
-2. GnuPG encrypts, by AES with 256 bits (Z2), and does nothing else: a part is a packet of compressed data already,
-   which all threads have made, and of which the size is known.
-3. A thread hands on what comes out while the part goes in, so a slow destination slows GnuPG and everything down.
+1. The key of the recipient is read once, and checked by encrypting for it.
+2. GnuPG only encrypts, by AES with 256 bits (Z2): a part is a packet of compressed data already, which all threads have
+   made, and whose size is known.
+3. A thread passes on the output while the part is written, so a slow destination slows GnuPG and the whole run down.
 
-GnuPG has no home while it encrypts. So settings and keys of the user count for nothing, no agent is started, and
-nothing stays on the disk, however the run ends. It is told of no name, and of no text but through its standard input.
+GnuPG has no home folder while it encrypts. So it uses no settings and keys of the user, starts no agent, and leaves
+nothing on the disk, however the run ends. It gets no file name, and the text only through its standard input.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ from converter.parts.packer import Buffer
 
 PROGRAM = "gpg"
 LEAST_VERSION = (2, 2, 8)
-"""The first that shows the keys of a file without importing them."""
-_MOST_KEY_BYTES = 1 << 20  # there are keys with many signatures, but none is larger
-_CHUNK = 1 << 18  # bytes: what is handed on stays in the processor's cache
+"""The first version that shows the keys of a file without importing them."""
+_MAX_KEY_BYTES = 1 << 20  # keys with many signatures are large, but not as large
+_CHUNK = 1 << 18  # bytes: a chunk stays in the processor's cache
 _VALIDITY, _EXPIRES, _FINGERPRINT, _ABILITIES = 1, 6, 9, 11  # fields of records, as GnuPG's `doc/DETAILS` has them
 
-_ALONE = ("--no-options", "--batch", "--no-tty", "--quiet", "--no-autostart", "--no-random-seed-file")
+_BASE_OPTIONS = ("--no-options", "--batch", "--no-tty", "--quiet", "--no-autostart", "--no-random-seed-file")
 _ENCRYPT = (
-    *_ALONE,
-    *("--homedir", os.devnull),  # in which there can be nothing
+    *_BASE_OPTIONS,
+    *("--homedir", os.devnull),  # which cannot contain anything
     *("--no-keyring", "--lock-never", "--no-auto-check-trustdb"),
-    *("--trust-model", "always"),  # who names a key in a job trusts it
+    *("--trust-model", "always"),  # whoever names a key in a job trusts it
     "--no-encrypt-to",
     *("--cipher-algo", "AES256"),
-    *("--compress-algo", "none"),  # that is done,
-    "--no-literal",  # and what comes in is a packet already
+    *("--compress-algo", "none"),  # the data is compressed,
+    "--no-literal",  # and a packet already
     *("--output", "-", "--encrypt"),
 )
 
 
 class Key(NamedTuple):
-    """A public key that can be encrypted for: what is in its file, its fingerprint, and the version of GnuPG."""
+    """A public key to encrypt for: the content of its file, its fingerprint, and the version of GnuPG."""
 
     content: bytes
     fingerprint: str
@@ -56,12 +56,12 @@ class Key(NamedTuple):
 
 
 def read_key(path: str) -> Key:
-    """Read the key in a file, in ASCII armour or binary, and encrypt for it as a trial.
+    """Read the key in a file, in ASCII armor or binary, and encrypt for it as a test.
 
-    Raises `EncryptionError` where that cannot be done, with what to do about it.
+    Raises `EncryptionError`, with what to do about it, where that fails.
     """
     gnupg = _version()
-    content = _content_of(path)
+    content = _read(path)
     key = Key(content, _fingerprint_of(content, path), gnupg)
     try:
         Encryption(key, lambda _: None).finish()
@@ -82,8 +82,8 @@ def _version() -> str:
             f"GnuPG is not installed: there is no program '{PROGRAM}', which output.compression = \"pgp\" needs.",
             "Install it (the package gnupg, as a rule), or put it on the PATH.",
         )
-    # Another program of that name might take an option for nothing, and nobody could read the parts then.
-    match = re.match(r"gpg \(GnuPG(?:/\w+)?\) ([0-9]+(?:\.[0-9]+)+)", _asked("--version"))
+    # Another program of that name might ignore an option, and its output would be unreadable.
+    match = re.match(r"gpg \(GnuPG(?:/\w+)?\) ([0-9]+(?:\.[0-9]+)+)", _ask("--version"))
     if not match or tuple(map(int, match[1].split("."))) < LEAST_VERSION:
         raise EncryptionError(
             "E-PGP-VERSION",
@@ -94,10 +94,10 @@ def _version() -> str:
     return match[1]
 
 
-def _content_of(path: str) -> bytes:
+def _read(path: str) -> bytes:
     try:
         with Path(path).open("rb") as file:
-            return file.read(_MOST_KEY_BYTES)
+            return file.read(_MAX_KEY_BYTES)
     except OSError as error:
         raise EncryptionError(
             "E-PGP-KEY-READ",
@@ -114,19 +114,19 @@ def _fingerprint_of(content: bytes, path: str) -> str:
         raise EncryptionError(
             "E-PGP-KEY-NONE",
             f"There is no public key in '{path}'.",
-            "pgp.key names a file as 'gpg --armor --export KEY' writes it, in ASCII armour or binary.",
+            "pgp.key names a file as 'gpg --armor --export KEY' writes it, in ASCII armor or binary.",
         )
     if any(record[0] in ("sec", "ssb") for record in records):
         raise EncryptionError(
             "E-PGP-KEY-SECRET",
-            f"There is a secret key in '{path}', which nobody but its owner may have.",
-            "Take its public key alone, as 'gpg --armor --export KEY' writes it, and keep the file from others.",
+            f"There is a secret key in '{path}', which only its owner may have.",
+            "Use only its public key, as 'gpg --armor --export KEY' writes it, and keep this file private.",
         )
     if len(keys) > 1:
         raise EncryptionError(
             "E-PGP-KEY-SEVERAL",
-            f"There are {len(keys)} keys in '{path}', so it is not clear whom to encrypt for.",
-            "Take the recipient's alone, as 'gpg --armor --export KEY' writes it.",
+            f"There are {len(keys)} keys in '{path}', so the recipient is not clear.",
+            "Use only the recipient's key, as 'gpg --armor --export KEY' writes it.",
         )
     fingerprint = next(record[_FINGERPRINT] for record in records if record[0] == "fpr")
     key = keys[0]
@@ -146,27 +146,31 @@ def _fingerprint_of(content: bytes, path: str) -> str:
     if "E" not in key[_ABILITIES]:
         raise EncryptionError(
             "E-PGP-KEY-UNUSABLE",
-            f"The key {fingerprint} in '{path}' has no subkey to encrypt for, or none that is still valid.",
-            "Ask the recipient for the key to use now; one for signatures alone is another one.",
+            f"The key {fingerprint} in '{path}' has no valid subkey for encryption.",
+            "Ask the recipient for the key to use now; a key for signatures cannot encrypt.",
         )
     return fingerprint
 
 
 def _records_of(content: bytes) -> list[list[str]]:
-    """Return what GnuPG tells of the keys in a file: records of 12 fields or more, the first of which says of what."""
+    """Return GnuPG's description of the keys in a file: records of at least 12 fields, the first is the kind."""
     try:
-        with tempfile.TemporaryDirectory(prefix="aam-inbound-") as home:  # without one, it judges no key
-            shown = _asked("--homedir", home, "--with-colons", "--show-keys", given=content)
+        with tempfile.TemporaryDirectory(prefix="aam-inbound-") as home:  # without one, it does not check validity
+            output = _ask("--homedir", home, "--with-colons", "--show-keys", stdin=content)
     except OSError as error:
         raise _not_started(error) from error
-    return [(line + 12 * ":").split(":") for line in shown.splitlines()]
+    return [(line + 12 * ":").split(":") for line in output.splitlines()]
 
 
-def _asked(*arguments: str, given: bytes = b"") -> str:
-    """Ask GnuPG for something, and return what it says; what it complains of may quote names, so nobody hears it."""
+def _ask(*arguments: str, stdin: bytes = b"") -> str:
+    """Run GnuPG and return its standard output. Its standard error is dropped, since it may quote names."""
     try:
-        done = subprocess.run(  # noqa: S603 - nothing in it comes from outside
-            [PROGRAM, *_ALONE, *arguments], input=given, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False
+        done = subprocess.run(  # noqa: S603 - no argument is from the input
+            [PROGRAM, *_BASE_OPTIONS, *arguments],
+            input=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            check=False,
         )
     except OSError as error:
         raise _not_started(error) from error
@@ -180,25 +184,25 @@ def _not_started(error: OSError) -> EncryptionError:
 
 
 class Encryption:
-    """A part on its way through GnuPG: a filter, as `Packer` wants it. `send` is called in a thread of its own.
+    """A part that is encrypted: a `Filter` for `Packer`. `send` is called with the output, in a thread of its own.
 
-    Raises `EncryptionError` where GnuPG cannot be started, or ends before its time; or what `send` has raised.
+    Raises `EncryptionError` where GnuPG cannot be started or ends early, and what `send` has raised.
     """
 
     def __init__(self, key: Key, send: Callable[[memoryview], None]) -> None:
         try:
-            with tempfile.TemporaryFile() as file:  # without a name; a pipe would wait for all of it to be read
+            with tempfile.TemporaryFile() as file:  # unnamed; writing to a pipe would wait until all is read
                 file.write(key.content)
                 file.seek(0)
-                place = ("--enable-special-filenames", "--recipient-file", f"-&{file.fileno()}")
-                self._process = subprocess.Popen(  # noqa: S603 - nothing in it comes from outside
-                    [PROGRAM, *place, *_ENCRYPT],
+                recipient = ("--enable-special-filenames", "--recipient-file", f"-&{file.fileno()}")
+                self._process = subprocess.Popen(  # noqa: S603 - no argument is from the input
+                    [PROGRAM, *recipient, *_ENCRYPT],
                     bufsize=0,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,
                     pass_fds=[file.fileno()],
-                    process_group=0,  # else Ctrl-C would end it before the run has ended in its own way
+                    process_group=0,  # else Ctrl-C would end it before the run can clean up
                 )
         except OSError as error:
             raise _not_started(error) from error
@@ -213,7 +217,7 @@ class Encryption:
         return self._process.stdin.fileno()
 
     def write(self, data: Buffer) -> None:
-        """Encrypt the next bytes; wait where GnuPG cannot hand on those before."""
+        """Encrypt the next bytes. Blocks while earlier ones have not been sent."""
         view = memoryview(data)
         try:
             while view:
@@ -222,31 +226,31 @@ class Encryption:
             raise self._failure() from error
 
     def finish(self) -> None:
-        """Take the end, and wait until all that comes out has been handed on."""
+        """Complete the part, and return when all output has been sent."""
         self._close_input()
         self._pumped.result()
         if self._process.wait():
             raise self._failure()
 
     def abort(self) -> None:
-        """End GnuPG; nothing more is handed on then. Never raises."""
+        """End GnuPG; nothing more is sent then. Never raises."""
         self._process.kill()
         self._close_input()
         wait([self._pumped])
         self._process.wait()
 
     def _pump(self) -> None:
-        """Hand on what comes out."""
+        """Send the output."""
         output, buffer = self._process.stdout, memoryview(bytearray(_CHUNK))
         assert output is not None  # noqa: S101 - for the type checker: it is a pipe
         try:
             while count := os.readv(output.fileno(), [buffer]):
                 self._send(buffer[:count])
         finally:
-            output.close()  # where nobody takes what comes out, GnuPG ends, and who writes to it need not wait
+            output.close()  # if its output is not read, GnuPG ends, and `write` does not block
 
     def _failure(self) -> EncryptionError:
-        """Return what to raise once GnuPG has ended before its time; raise what has gone wrong with `send` instead."""
+        """Return the error that GnuPG has ended early; raises the error of `send` instead, if there is one."""
         self._pumped.result()
         code = self._process.wait()
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"

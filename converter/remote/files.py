@@ -1,12 +1,12 @@
-"""What a client of a server with files gives, whatever protocol it speaks."""
+"""What a client of a file server offers, whatever its protocol."""
 
 from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
 
-class Look(NamedTuple):
-    """What a server tells about a file: whether it is there, and its size. None is what it does not tell."""
+class FileStatus(NamedTuple):
+    """What a server reports about a file: whether it is there, and its size in bytes; None where it does not."""
 
     there: bool | None
     size: int | None = None
@@ -20,7 +20,7 @@ class OpenUpload(Protocol):
         ...
 
     def finish(self) -> None:
-        """End the file; returns when the server has said that it has everything."""
+        """End the file; returns when the server has confirmed that it has everything."""
         ...
 
     def abort(self) -> None:
@@ -31,27 +31,27 @@ class OpenUpload(Protocol):
 class Files(Protocol):
     """An open connection to a server, and the files in the folder of the URL.
 
-    Used by one thread at a time. Methods raise `DestinationError` or `TransientError`; after any of those the
-    connection is closed, and another one opened.
+    A connection is used by one thread at a time. Methods raise `DestinationError` or `TransientError`; after an error
+    the connection is closed, and another one opened.
     """
 
     def upload(self, name: str, *, exclusive: bool = False) -> OpenUpload:
-        """Begin a file, in place of what has that name; missing folders are made.
+        """Begin a file, in place of an older one; missing folders are made.
 
-        Where it is to be `exclusive` and the server knows how, it is refused where something has the name.
+        Where it is `exclusive`, and the server supports that, an older file is an error.
         """
         ...
 
-    def look(self, name: str) -> Look:
-        """Say what the server tells about a file."""
+    def status(self, name: str) -> FileStatus:
+        """Return what the server reports about a file."""
         ...
 
     def names(self) -> list[str] | None:
-        """Return the names in the folder; nothing where the server does not tell."""
+        """Return the names in the folder; None where the server does not list it."""
         ...
 
     def crc32(self, name: str) -> int | None:
-        """Read a file and return its checksum; nothing where the server does not let it be read."""
+        """Read a file and return its CRC-32; None where the server does not let it be read."""
         ...
 
     def rename(self, name: str, new: str) -> None:
@@ -59,11 +59,11 @@ class Files(Protocol):
         ...
 
     def remove(self, name: str) -> bool:
-        """Remove a file; false where the server says that it did not, for whatever reason."""
+        """Remove a file; return False where the server refuses, for whatever reason."""
         ...
 
     def unmake_folders(self) -> None:
-        """Remove the folders that this connection made, where that is allowed; then it can only be closed."""
+        """Remove the folders that this connection made, where that is allowed. After that it can only be closed."""
         ...
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
-"""FTP, and FTPS with explicit TLS. `ftp://HOST/a/b` is a folder of the login's, `ftp://HOST//a/b` one of the server's.
+"""FTP, and FTPS with explicit TLS.
 
-Plain FTP notices no damage on the way: a part is read again and compared, where the server lets it be read. FTPS
-verifies the certificate, protects the data, and takes up the session of the control connection for each data
-connection, as many servers require.
+`ftp://HOST/a/b` is relative to the folder of the login, `ftp://HOST//a/b` to the root of the server. FTPS verifies the
+certificate, protects the data, and resumes the session of the control connection for each data connection, as many
+servers require.
 """
 
 from __future__ import annotations
@@ -24,40 +24,40 @@ from isal import isal_zlib
 
 from converter.errors import DestinationError, JobError, TransientError
 from converter.jobs.sections.servers import Ftp
-from converter.remote.files import Files, Look
+from converter.remote.files import Files, FileStatus
 from converter.remote.server import RIGHTS_HINT, SPACE_HINT, Address, cannot, network_error
 
-_SLICE_BYTES = 64 << 10  # the time-out is for each slice: large blocks may take longer on a slow line
-_GOODBYE_SECONDS = 5.0  # how long to wait for what a server need not say
+_SLICE_BYTES = 64 << 10  # the timeout is for each slice: large blocks may take longer on a slow line
+_GOODBYE_SECONDS = 5.0  # how long to wait for answers that are optional
 _KEEPALIVE_SECONDS = 60
 _POLL_SECONDS = 0.002
-_PASSES = True, "It is tried again."
+_TRANSIENT = True, "It is tried again."
 _LOGIN = False, "Check user and password in output.to or ~/.netrc."
 _SPACE = False, SPACE_HINT
-_UNKNOWN = False, "The server does not take what is needed for this."
+_UNSUPPORTED = False, "The server does not support a command that is needed."
 _ANSWERS: dict[str, tuple[bool, str]] = {
-    "421": (True, "It has too many connections, or closes those that wait. It is tried again."),
-    "425": (True, "A firewall may stand in between: try ftp.passive = false, or true."),
-    "426": _PASSES,
+    "421": (True, "It has too many connections, or closes idle ones. It is tried again."),
+    "425": (True, "A firewall may block it: try ftp.passive = false, or true."),
+    "426": _TRANSIENT,
     "430": _LOGIN,
-    "450": _PASSES,
+    "450": _TRANSIENT,
     "451": (True, f"{SPACE_HINT} It is tried again."),
     "452": _SPACE,
-    "500": _UNKNOWN,
-    "501": _UNKNOWN,
-    "502": _UNKNOWN,
-    "503": _UNKNOWN,
-    "504": _UNKNOWN,
-    "521": (False, "The server wants data to be protected: use ftps://."),
-    "522": (False, "The server wants data to be protected in another way."),
+    "500": _UNSUPPORTED,
+    "501": _UNSUPPORTED,
+    "502": _UNSUPPORTED,
+    "503": _UNSUPPORTED,
+    "504": _UNSUPPORTED,
+    "521": (False, "The server requires protected data: use ftps://."),
+    "522": (False, "The server requires another protection of data."),
     "530": _LOGIN,
     "532": (False, "The user may not store files there."),
-    "534": _UNKNOWN,
+    "534": _UNSUPPORTED,
     "550": (False, RIGHTS_HINT),
     "552": _SPACE,
     "553": (False, "The server does not allow the name: see ftp.partial_suffix, and the rights of the user."),
 }
-"""What the answers of servers mean (RFC 959, 2228): whether another try may help, and what to do."""
+"""What answers of servers mean (RFC 959, 2228): whether a retry may help, and what to do."""
 
 _CODES = {
     "430": "E-SERVER-LOGIN",
@@ -68,20 +68,20 @@ _CODES = {
     "552": "E-SERVER-FULL",
     "553": "E-SERVER-NAME",
 }
-"""The codes of answers that mean one thing alone."""
+"""The error codes of answers that have only one meaning."""
 
 _FAILURES: tuple[type[Exception], ...] = (ftplib.Error, OSError, EOFError, ValueError)
-"""What ftplib raises; a `ValueError` for an answer that it cannot take apart."""
+"""What ftplib raises; a `ValueError` is for a malformed answer."""
 
 
 def connector(address: Address, settings: Ftp) -> Callable[[], Files]:
-    """Return what connects to a server of FTP or FTPS. Raises `JobError` where the file of certificates is unusable."""
+    """Return what connects to an FTP or FTPS server. Raises `JobError` where `ftp.tls_ca_file` cannot be used."""
     context = _context(settings.tls_ca_file) if address.scheme == "ftps" else None
     return lambda: _FtpFiles(address, settings, context)
 
 
 def _context(ca_file: str | None) -> ssl.SSLContext:
-    """Return what TLS connections are made with: certificates are verified, and their hosts."""
+    """Return the context of TLS connections: certificates and host names are verified."""
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except OSError as error:
@@ -96,7 +96,7 @@ def _context(ca_file: str | None) -> ssl.SSLContext:
 
 
 def _login_of(address: Address) -> tuple[str, str]:
-    """Return user and password: those of the URL, or else of `~/.netrc`, or else anonymous."""
+    """Return user and password: from the URL, else from `~/.netrc`, else anonymous."""
     if address.password is not None:
         return address.user or "anonymous", address.password
     try:
@@ -114,23 +114,19 @@ def _login_of(address: Address) -> tuple[str, str]:
     return address.user or "anonymous", ""
 
 
-class _Lines(ftplib.FTP):
-    """FTP whose commands are UTF-8, and whose answers may be anything: they are read as Latin-1."""
+class _Utf8Ftp(ftplib.FTP):
+    """FTP whose commands are UTF-8. Answers may have any encoding: they are decoded as Latin-1."""
 
     def putline(self, line: str) -> None:
         """Send a line as UTF-8."""
         super().putline(line.encode().decode(self.encoding))
 
 
-class _Plain(_Lines):
-    """FTP without protection."""
-
-
-class _Secure(_Lines, ftplib.FTP_TLS):
-    """FTP with explicit TLS; data connections take up the session of the control connection."""
+class _Secure(_Utf8Ftp, ftplib.FTP_TLS):
+    """FTP with explicit TLS; data connections resume the session of the control connection."""
 
     def ntransfercmd(self, cmd: str, rest: int | str | None = None) -> tuple[socket.socket, int | None]:
-        """Open a data connection. Without the session, vsftpd and others refuse it."""
+        """Open a data connection. vsftpd and others refuse one with a new session."""
         data, size = ftplib.FTP.ntransfercmd(self, cmd, rest)  # noqa: S321  # it is protected below
         control = self.sock
         session = control.session if isinstance(control, ssl.SSLSocket) else None
@@ -145,15 +141,15 @@ class _FtpFiles:
         user, password = _login_of(address)
         self._ftp: ftplib.FTP
         if context is None:
-            self._ftp = _Plain(timeout=settings.timeout, encoding="latin-1")
+            self._ftp = _Utf8Ftp(timeout=settings.timeout, encoding="latin-1")
         else:
             self._ftp = _Secure(timeout=settings.timeout, encoding="latin-1", context=context)
         self._ftp.set_pasv(settings.passive)
         self._inside = not address.path
-        self._tells_sizes = False
+        self._reports_sizes = False
         self._made: list[str] = []
         try:
-            with self.mapped("log in to"):
+            with self.map_errors("log in to"):
                 self._ftp.connect(address.host, address.port or 0)
                 self._keep_alive()
                 if isinstance(self._ftp, _Secure):
@@ -167,53 +163,53 @@ class _FtpFiles:
             raise
 
     def _keep_alive(self) -> None:
-        """Have signs of life sent on the control connection: during long files, firewalls forget it."""
+        """Turn on keep-alive on the control connection: firewalls drop it while a long file is sent."""
         if self._ftp.sock:
             self._ftp.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             if hasattr(socket, "TCP_KEEPIDLE"):
                 self._ftp.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_SECONDS)
 
     @contextlib.contextmanager
-    def mapped(self, doing: str) -> Iterator[None]:
-        """Raise our errors for those of ftplib, TLS and the network."""
+    def map_errors(self, doing: str) -> Iterator[None]:
+        """Map errors of ftplib, TLS and the network."""
         try:
             yield
         except _FAILURES as error:
-            raise _error(doing, self._address, self.timeout, error) from error
+            raise _map_error(doing, self._address, self.timeout, error) from error
 
     def upload(self, name: str, *, exclusive: bool = False) -> _FtpUpload:
-        """Send STOR, which has no way to be exclusive."""
+        """Send STOR, which cannot be exclusive."""
         del exclusive
-        with self.mapped("make the folder of"):
+        with self.map_errors("make the folder of"):
             self._enter(make=True)
-        with self.mapped(f"send '{name}' to"):
+        with self.map_errors(f"send '{name}' to"):
             return _FtpUpload(self, self._ftp, name)
 
-    def look(self, name: str) -> Look:
-        """Ask for the size, or else for the names: the answer may be one for what is not and what may not be seen."""
-        with self.mapped(f"look for '{name}' at"):
+    def status(self, name: str) -> FileStatus:
+        """Ask for the size, or else for the names: servers may give one answer for missing and for hidden files."""
+        with self.map_errors(f"find '{name}' at"):
             if not self._enter():
-                return Look(there=False)
+                return FileStatus(there=False)
             try:
                 size = self._ftp.size(name)
-                self._tells_sizes = True
-                return Look(there=True, size=size)
+                self._reports_sizes = True
+                return FileStatus(there=True, size=size)
             except (ftplib.error_perm, ftplib.error_temp) as error:
-                _pass_over(error)
-                if self._tells_sizes:
-                    return Look(there=False)
+                _ignore_refusal(error)
+                if self._reports_sizes:
+                    return FileStatus(there=False)
         names = self.names()
-        return Look(there=None if names is None else name in names)
+        return FileStatus(there=None if names is None else name in names)
 
     def names(self) -> list[str] | None:
         """Send NLST; some servers say 450 or 550 for an empty folder."""
-        with self.mapped("list"):
+        with self.map_errors("list"):
             if not self._enter():
                 return []
             self._ftp.voidcmd("TYPE A")
             listed: bytes | None = b""
             try:
-                listed = b"".join(self._received("NLST"))
+                listed = b"".join(self._receive("NLST"))
             except (ftplib.error_perm, ftplib.error_temp) as error:
                 if "no files" not in str(error).lower():
                     if isinstance(error, ftplib.error_temp):
@@ -225,11 +221,11 @@ class _FtpFiles:
         return [line.rpartition("/")[2] for line in listed.decode(errors="replace").splitlines()]
 
     def crc32(self, name: str) -> int | None:
-        """Send RETR and add up what comes."""
+        """Send RETR and compute the checksum of the data."""
         crc32 = 0
-        with self.mapped(f"read '{name}' from"):
+        with self.map_errors(f"read '{name}' from"):
             try:
-                for block in self._received(f"RETR {name}"):
+                for block in self._receive(f"RETR {name}"):
                     crc32 = isal_zlib.crc32(block, crc32)
             except ftplib.error_perm:
                 return None
@@ -237,43 +233,43 @@ class _FtpFiles:
 
     def rename(self, name: str, new: str) -> None:
         """Send RNFR and RNTO."""
-        with self.mapped(f"give '{name}' its final name at"):
+        with self.map_errors(f"give '{name}' its final name at"):
             if not self._enter():
-                self._ftp.cwd(self._address.path)  # the refusal is what is to be told
+                self._ftp.cwd(self._address.path)  # raises the server's refusal
             self._ftp.rename(name, new)
 
     def remove(self, name: str) -> bool:
         """Send DELE."""
-        with self.mapped(f"remove '{name}' from"):
+        with self.map_errors(f"remove '{name}' from"):
             try:
                 if self._enter():
                     self._ftp.delete(name)
             except (ftplib.error_perm, ftplib.error_temp) as error:
-                _pass_over(error)
+                _ignore_refusal(error)
                 return False
         return True
 
     def unmake_folders(self) -> None:
         """Send CDUP and RMD for each folder that was made."""
-        with self.mapped("leave the folder of"), contextlib.suppress(ftplib.error_perm):
+        with self.map_errors("leave the folder of"), contextlib.suppress(ftplib.error_perm):
             while self._made:
                 self._ftp.cwd("..")
                 self._ftp.rmd(self._made.pop())
 
     def close(self) -> None:
-        """Take leave, without waiting for an answer."""
+        """Send QUIT and close, without waiting for the answer."""
         with contextlib.suppress(OSError, AttributeError):
             self._ftp.putcmd("QUIT")
         with contextlib.suppress(OSError):
             self._ftp.close()
 
     def _enter(self, *, make: bool = False) -> bool:
-        """Go into the folder, once. Without `make`, say whether it is there."""
+        """Change to the folder, once; return False where it is missing. With `make`, it is made."""
         if not self._inside:
             try:
                 self._ftp.cwd(self._address.path)
             except (ftplib.error_perm, ftplib.error_temp) as error:
-                _pass_over(error)
+                _ignore_refusal(error)
                 if not make:
                     return False
                 self._make()
@@ -281,7 +277,7 @@ class _FtpFiles:
         return True
 
     def _make(self) -> None:
-        """Go down step by step, and make what is missing. Another connection may make the same."""
+        """Change to the folder step by step, and make missing ones. Another connection may make the same."""
         root, steps = self._address.path.startswith("/"), self._address.path.strip("/").split("/")
         for step in ["/"] * root + steps:
             with contextlib.suppress(ftplib.error_perm):
@@ -292,7 +288,7 @@ class _FtpFiles:
                 self._made.append(step)
             self._ftp.cwd(step)
 
-    def _received(self, command: str) -> Iterator[bytes]:
+    def _receive(self, command: str) -> Iterator[bytes]:
         with self._ftp.transfercmd(command) as data:
             while block := data.recv(_SLICE_BYTES):
                 yield block
@@ -319,13 +315,13 @@ class _FtpUpload:
         with self._sending(), self._data:
             end_tls(self._data)
             self._wait_until_sent()
-        with self._files.mapped(self._doing):
+        with self._files.map_errors(self._doing):
             self._ftp.voidresp()
 
     @contextlib.contextmanager
     def _sending(self) -> Iterator[None]:
-        """Map errors; where the server hung up, its answer says why."""
-        with self._files.mapped(self._doing):
+        """Map errors; where the server closed the connection, its answer has the reason."""
+        with self._files.map_errors(self._doing):
             try:
                 yield
             except TimeoutError:
@@ -338,11 +334,11 @@ class _FtpUpload:
                 raise
 
     def _wait_until_sent(self) -> None:
-        """Wait for what the system still has to send, which may be megabytes: on a slow line, longer than an answer."""
+        """Wait until the system has sent its buffer: on a slow line, that may take longer than a timeout."""
         least, since = sys.maxsize, time.monotonic()
         while left := _unsent(self._data):
             try:
-                self._data.getpeername()  # there is none after a reset, of which another call may have heard
+                self._data.getpeername()  # fails after a reset that another call was told of
             except OSError as error:
                 raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)) from error
             if left < least:
@@ -357,16 +353,16 @@ class _FtpUpload:
             self._data.close()
 
 
-def _pass_over(error: ftplib.Error) -> None:
-    """Do nothing about a refusal; some servers say 450 for what is not there. Raise what may pass."""
+def _ignore_refusal(error: ftplib.Error) -> None:
+    """Ignore a refusal, also 450, which some servers send for missing files. Raises other transient errors."""
     if isinstance(error, ftplib.error_temp) and not str(error).startswith("450"):
         raise error
 
 
 def end_tls(data: socket.socket) -> None:
-    """Say that the data ends here, and read what the server still says: else, closing would take back what was sent.
+    """End TLS on a data connection and read the server's answer: otherwise, closing could discard data already sent.
 
-    Many servers never answer, or just hang up.
+    Many servers never answer, or close the connection.
     """
     if isinstance(data, ssl.SSLSocket):
         with contextlib.suppress(OSError):
@@ -375,14 +371,14 @@ def end_tls(data: socket.socket) -> None:
 
 
 def _unsent(data: socket.socket) -> int:
-    """Return how many bytes were written and not acknowledged yet; none where the system does not tell."""
+    """Return how many bytes were written and not acknowledged yet; 0 where the system does not report it."""
     with contextlib.suppress(OSError):
         return int.from_bytes(fcntl.ioctl(data, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
     return 0
 
 
-def _error(doing: str, address: Address, timeout: float, error: Exception) -> DestinationError:
-    """Return our error for one of ftplib, TLS or the network."""
+def _map_error(doing: str, address: Address, timeout: float, error: Exception) -> DestinationError:
+    """Map an error of ftplib, TLS or the network."""
     if isinstance(error, ssl.SSLCertVerificationError):
         why = f"the certificate of the server is not trusted ({error.verify_message})"
         return cannot(
@@ -390,26 +386,26 @@ def _error(doing: str, address: Address, timeout: float, error: Exception) -> De
             doing,
             address,
             why,
-            "If it is right, name a file with it, or with its authority's, as ftp.tls_ca_file; "
-            "the host in output.to must be the one that it names.",
+            "If it is right, set ftp.tls_ca_file to a file with it or its authority's certificate; "
+            "the host in output.to must be the one in the certificate.",
         )
     if isinstance(error, ssl.SSLError) and not isinstance(error, TimeoutError):
         return cannot(
             "E-SERVER-TLS", doing, address, f"TLS failed ({error.reason})", "Is it an FTPS server?", TransientError
         )
     if isinstance(error, ftplib.Error):
-        answer = str(error).encode("latin-1", "replace").decode(errors="replace")  # see _Lines
+        answer = str(error).encode("latin-1", "replace").decode(errors="replace")  # see _Utf8Ftp
         code = _CODES.get(answer[:3], "E-SERVER-ANSWER")
-        passes, hint = _ANSWERS.get(answer[:3], (not answer.startswith("5"), "Nothing of it is visible."))
+        is_transient, hint = _ANSWERS.get(answer[:3], (not answer.startswith("5"), "Nothing of it is visible."))
         return cannot(
-            code, doing, address, address.quoted(answer), hint, TransientError if passes else DestinationError
+            code, doing, address, address.quoted(answer), hint, TransientError if is_transient else DestinationError
         )
     if isinstance(error, ValueError):
         return cannot(
             "E-SERVER-MALFORMED",
             doing,
             address,
-            "the server's answer makes no sense",
+            "the server's answer is malformed",
             "Is it an FTP server?",
             TransientError,
         )

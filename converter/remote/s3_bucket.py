@@ -1,4 +1,4 @@
-"""The requests that we make to a bucket, one method each: with proof that bytes arrived, and errors in our words."""
+"""The requests to a bucket, one method each: with proof that bytes have arrived, and errors mapped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from isal import isal_zlib
 from converter.errors import TransientError
 from converter.jobs.sections.servers import S3
 from converter.remote.s3_client import Client, open_client
-from converter.remote.s3_errors import FOREIGN, NO_UPLOAD, NOT_THERE, code_of, is_unseen, mapped
+from converter.remote.s3_errors import FOREIGN, NO_UPLOAD, NOT_THERE, code_of, is_unseen, map_error
 
 _READ_BYTES = 1 << 20
 _MD5 = re.compile(r"[0-9a-f]{32}")
@@ -24,18 +24,18 @@ _MD5 = re.compile(r"[0-9a-f]{32}")
 Answer = TypeVar("Answer")
 
 Proof = Literal["crc32", "md5", ""]
-"""What the server showed for a piece that arrived: its CRC32, an ETag that is its MD5, or nothing to compare."""
+"""What the server returned for a piece that arrived: its CRC32, an ETag that is its MD5, or nothing to compare."""
 
 
 class Object(NamedTuple):
-    """What the server knows of an object. Its CRC32, in base64, is empty where it is not known of the whole."""
+    """What the server reports about an object. Its CRC32, in base64, is empty unless it is of the whole object."""
 
     bytes: int
     crc32: str
     etag: str
 
 
-class Piece(NamedTuple):
+class ListedPiece(NamedTuple):
     """A piece of an upload, as the server lists it."""
 
     etag: str
@@ -52,24 +52,24 @@ class MultipartUpload(NamedTuple):
 class Bucket:
     """A bucket.
 
-    Methods may be called by several threads. They raise `DestinationError`, and `TransientError` where another try
-    may help; those that only look return None where looking is not allowed, or where the server cannot.
+    Methods may be called by several threads. They raise `DestinationError`, and `TransientError` where a retry may
+    help; those that only read return None where reading is not allowed, or not supported.
     """
 
     def __init__(self, name: str, settings: S3) -> None:
         self.name = name
         self._settings = settings
         self._lock = threading.Lock()
-        self._opened: Client | None = None
+        self._open_client: Client | None = None
 
     def url(self, key: str) -> str:
         """Return the URL of an object."""
         return f"s3://{self.name}/{key}"
 
     def begin(self, key: str) -> tuple[MultipartUpload, str]:
-        """Begin an upload, as the settings want it. Return it, and what time the server has."""
+        """Begin an upload with the settings. Return it, and the date of the server's answer."""
         settings = self._settings
-        wanted = {
+        options = {
             "ACL": settings.acl,
             "ServerSideEncryption": settings.sse,
             "SSEKMSKeyId": settings.kms_key_id,
@@ -77,46 +77,46 @@ class Bucket:
             "ChecksumAlgorithm": "CRC32",
             "ChecksumType": "FULL_OBJECT",
         }
-        given = {name: value for name, value in wanted.items() if value}
-        with self._mapped("write", key):
-            answer = self._client.create_multipart_upload(Bucket=self.name, Key=key, **given)
+        options = {name: value for name, value in options.items() if value}
+        with self._map_errors("write", key):
+            answer = self._client.create_multipart_upload(Bucket=self.name, Key=key, **options)
             return MultipartUpload(key, answer["UploadId"]), answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
 
     def send(self, upload: MultipartUpload, number: int, piece: bytes | bytearray) -> tuple[str, Proof]:
-        """Send a piece, numbered from 1. Return its ETag, and what proves that it arrived as it was."""
+        """Send a piece, numbered from 1. Return its ETag, and what proves that it arrived unchanged."""
         crc32 = base64_of(isal_zlib.crc32(piece))
-        with self._mapped("write", upload.key):
+        with self._map_errors("write", upload.key):
             answer = self._client.upload_part(**self._of(upload), PartNumber=number, Body=piece, ChecksumCRC32=crc32)
         etag, echo = bare(answer.get("ETag", "")), answer.get("ChecksumCRC32")
         encrypted = str(answer.get("ServerSideEncryption", "")).startswith("aws:kms")
         proof: Proof = ""
         if echo is not None:
-            proof, same = "crc32", echo == crc32
-        elif _MD5.fullmatch(etag) and not encrypted:  # an ETag by KMS looks like an MD5, and is none
-            proof, same = "md5", etag == hashlib.md5(piece, usedforsecurity=False).hexdigest()
+            proof, is_same = "crc32", echo == crc32
+        elif _MD5.fullmatch(etag) and not encrypted:  # with KMS, an ETag looks like an MD5, but is none
+            proof, is_same = "md5", etag == hashlib.md5(piece, usedforsecurity=False).hexdigest()
         else:
-            same = bool(etag)
-        if not same:
+            is_same = bool(etag)
+        if not is_same:
             raise TransientError(
                 "E-PART-CHANGED", f"What arrived of '{self.url(upload.key)}' is not what was sent.", "It is sent again."
             )
         return etag, proof
 
     def complete(self, upload: MultipartUpload, etags: Sequence[str], conditions: Mapping[str, str | int]) -> str:
-        """Make an object of an upload. Return its CRC32, in base64, where the server says it.
+        """Complete an upload, which makes an object of it. Return its CRC32, in base64; empty where it is not reported.
 
-        Where that fails, the object may be there all the same: an answer gets lost, and a second try is refused.
+        After an error the object may exist all the same: an answer gets lost, and the retry is refused.
         """
         pieces = [{"ETag": f'"{etag}"', "PartNumber": number} for number, etag in enumerate(etags, 1)]
-        with self._mapped("publish", upload.key):
+        with self._map_errors("publish", upload.key):
             answer = self._client.complete_multipart_upload(
                 **self._of(upload), MultipartUpload={"Parts": pieces}, **conditions
             )
             return str(answer.get("ChecksumCRC32", ""))
 
     def abort(self, upload: MultipartUpload) -> None:
-        """Remove what was sent of an upload, if it is there."""
-        with self._mapped("remove what was sent of", upload.key):
+        """Abort an upload, if it is there."""
+        with self._map_errors("remove what was sent of", upload.key):
             try:
                 self._client.abort_multipart_upload(**self._of(upload))
             except ClientError as error:
@@ -124,7 +124,7 @@ class Bucket:
                     raise
 
     def head(self, key: str) -> Object | Literal["nothing"] | None:
-        """Return what the server knows of an object."""
+        """Return what the server reports about an object."""
 
         def ask() -> Object | Literal["nothing"]:
             try:
@@ -136,13 +136,13 @@ class Bucket:
             crc32 = head.get("ChecksumCRC32", "")  # with a dash, it is of the pieces' checksums
             return Object(head["ContentLength"], "" if "-" in crc32 else crc32, bare(head.get("ETag", "")))
 
-        return self._looked("look at", key, ask)
+        return self._read("read", key, ask)
 
     def read_crc32(self, key: str) -> str:
         """Read an object. Return its CRC32, in base64."""
         crc32 = 0
         with (
-            self._mapped("read", key),
+            self._map_errors("read", key),
             contextlib.closing(self._client.get_object(Bucket=self.name, Key=key)["Body"]) as body,
         ):
             for data in body.iter_chunks(_READ_BYTES):
@@ -150,49 +150,49 @@ class Bucket:
         return base64_of(crc32)
 
     def keys(self, prefix: str) -> list[str] | None:
-        """Return the keys of all objects that begin so."""
+        """Return the keys of all objects with this prefix."""
 
         def ask() -> list[str]:
             return [each["Key"] for each in self._listed("list_objects_v2", "Contents", Prefix=prefix)]
 
-        return self._looked("list", prefix, ask)
+        return self._read("list", prefix, ask)
 
     def uploads(self, prefix: str) -> list[MultipartUpload] | None:
-        """Return all uploads whose keys begin so."""
+        """Return all uploads whose keys have this prefix."""
 
         def ask() -> list[MultipartUpload]:
             listed = self._listed("list_multipart_uploads", "Uploads", Prefix=prefix)
             return [MultipartUpload(each["Key"], each["UploadId"]) for each in listed]
 
-        return self._looked("list the uploads of", prefix, ask)
+        return self._read("list the uploads of", prefix, ask)
 
-    def pieces(self, upload: MultipartUpload) -> list[Piece] | Literal["nothing"] | None:
-        """Return the pieces of an upload that have arrived, or that there is no such upload."""
+    def pieces(self, upload: MultipartUpload) -> list[ListedPiece] | Literal["nothing"] | None:
+        """Return the pieces of an upload that have arrived; `nothing` if there is no such upload."""
 
-        def ask() -> list[Piece] | Literal["nothing"]:
+        def ask() -> list[ListedPiece] | Literal["nothing"]:
             try:
                 listed = self._listed("list_parts", "Parts", Key=upload.key, UploadId=upload.id)
             except ClientError as error:
                 if code_of(error) == NO_UPLOAD:
                     return "nothing"
                 raise
-            return [Piece(bare(each["ETag"]), each["Size"]) for each in listed]
+            return [ListedPiece(bare(each["ETag"]), each["Size"]) for each in listed]
 
-        return self._looked("look at", upload.key, ask)
+        return self._read("read", upload.key, ask)
 
     def close(self) -> None:
         """Close all connections; the next request opens new ones."""
         with self._lock:
-            if self._opened is not None:
-                self._opened.close()
-            self._opened = None
+            if self._open_client is not None:
+                self._open_client.close()
+            self._open_client = None
 
     @property
     def _client(self) -> Client:
         with self._lock:
-            if self._opened is None:
-                self._opened = open_client(self._settings)
-            return self._opened
+            if self._open_client is None:
+                self._open_client = open_client(self._settings)
+            return self._open_client
 
     def _of(self, upload: MultipartUpload) -> dict[str, str]:
         return {"Bucket": self.name, "Key": upload.key, "UploadId": upload.id}
@@ -201,8 +201,8 @@ class Bucket:
         pages = self._client.get_paginator(operation).paginate(Bucket=self.name, **named)
         return [each for page in pages for each in page.get(field, [])]
 
-    def _looked(self, what: str, key: str, ask: Callable[[], Answer]) -> Answer | None:
-        with self._mapped(what, key):
+    def _read(self, what: str, key: str, ask: Callable[[], Answer]) -> Answer | None:
+        with self._map_errors(what, key):
             try:
                 return ask()
             except ClientError as error:
@@ -211,11 +211,11 @@ class Bucket:
                 raise
 
     @contextlib.contextmanager
-    def _mapped(self, what: str, key: str) -> Iterator[None]:
+    def _map_errors(self, what: str, key: str) -> Iterator[None]:
         try:
             yield
         except FOREIGN as error:
-            raise mapped(error, what, self.url(key), self._settings) from error
+            raise map_error(error, what, self.url(key), self._settings) from error
 
 
 def base64_of(crc32: int) -> str:

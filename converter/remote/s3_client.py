@@ -19,14 +19,14 @@ from converter._version import __version__
 from converter.jobs.sections.servers import S3
 
 Client: TypeAlias = Any
-"""A client of boto3, which makes its methods when it runs."""
+"""A client of boto3, whose methods are made at run time."""
 
 _TRIES = 5
-_CONNECTIONS = 64  # the most that output.uploads allows
+_CONNECTIONS = 64  # the maximum of output.uploads
 
 
 def open_client(settings: S3) -> Client:
-    """Return a client for S3, which threads may share. Raises what boto3 raises."""
+    """Return a client for S3, which threads may share. Raises errors of boto3."""
     config = Config(
         retries={"mode": "standard", "total_max_attempts": _TRIES},
         connect_timeout=settings.timeout,
@@ -34,7 +34,7 @@ def open_client(settings: S3) -> Client:
         max_pool_connections=_CONNECTIONS,
         tcp_keepalive=True,
         user_agent_extra=f"aam-inbound-converter/{__version__}",
-        # Bodies carry a CRC32 that we compute: no second checksum, no SHA-256 in the signature, and no trailers.
+        # Bodies have a CRC32 that is computed here: no second checksum, no SHA-256 in the signature, and no trailers.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         s3={"addressing_style": settings.addressing_style, "payload_signing_enabled": False},
@@ -57,7 +57,7 @@ def _session(settings: S3) -> Session:
 
 
 class _Role:
-    """A provider of credentials, as botocore knows them: those of a role, taken on again before they expire."""
+    """A botocore provider of credentials: those of a role, which is assumed again before they expire."""
 
     METHOD = CANONICAL_NAME = "assume-role"
 
@@ -73,5 +73,5 @@ class _Role:
         )
 
     def load(self) -> DeferredRefreshableCredentials:
-        """Return the credentials; the role is taken on when they are used first."""
+        """Return the credentials; the role is assumed when they are first used."""
         return DeferredRefreshableCredentials(self._fetcher.fetch_credentials, self.METHOD)

@@ -1,7 +1,7 @@
-"""What S3 says when it refuses, in our words: each code once, with what to do about it and whether it may pass.
+"""Errors of S3 and botocore, mapped: each code once, with what to do about it and whether a retry may help.
 
-Answers are mapped by their code, else by their status; what comes of no answer, by its class. The server's own
-sentence is never shown: it may name accounts, users and keys.
+Answers are mapped by their code, else by their status; other errors by their class. The server's own message is never
+shown: it may name accounts, users and keys.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from converter.errors import DestinationError, TransientError, redact
 from converter.jobs.sections.servers import S3
 
 FOREIGN: tuple[type[Exception], ...] = (ClientError, BotoCoreError, ResponseParserError)
-"""All that boto3's calls raise."""
+"""What calls of boto3 raise."""
 
 NO_UPLOAD = "NoSuchUpload"
 NOT_THERE = frozenset({"404", "NoSuchKey", "NotFound"})
@@ -31,12 +31,12 @@ class _Fault(NamedTuple):
     transient: bool = False
 
 
-_AGAIN = "It may pass: run the same command with --resume."
+_AGAIN = "Try again later, with the same command and --resume."
 _BUSY = _Fault("E-S3-BUSY", "the server is too busy", f"{_AGAIN} Fewer output.uploads help as well.", transient=True)
 _FAILED = _Fault("E-S3-FAILED", "the server failed", _AGAIN, transient=True)
 _BROKEN = _Fault("E-S3-CONNECTION", "the connection broke", _AGAIN, transient=True)
 _SLOW = _Fault(
-    "E-S3-TIMEOUT", "the server did not answer in time", f"{_AGAIN} s3.timeout says how long is waited.", transient=True
+    "E-S3-TIMEOUT", "the server did not answer in time", f"{_AGAIN} s3.timeout is how long to wait.", transient=True
 )
 _DAMAGED = _Fault("E-S3-DAMAGED", "what arrived is not what was sent", "It is sent again.", transient=True)
 _EXPIRED = _Fault("E-S3-EXPIRED", "the credentials have expired", "Renew them, and run the same command with --resume.")
@@ -59,7 +59,7 @@ _LOST = _Fault(
 _TAKEN = _Fault("E-S3-TAKEN", "something is there already", "Nothing is ever overwritten: use another timestamp (N2).")
 _UNABLE = _Fault(
     "E-S3-UNSUPPORTED",
-    "the server does not know this request",
+    "the server does not support this request",
     "Leave s3.acl, s3.sse and s3.storage_class out, or check s3.endpoint_url.",
 )
 
@@ -84,12 +84,12 @@ _CODES: dict[str, _Fault] = {
     for code in codes
 } | {
     "RequestTimeTooSkewed": _Fault("E-S3-CLOCK", "this machine's clock is wrong", "Set the clock, and run again."),
-    "AccessControlListNotSupported": _Fault("E-S3-ACL", "the bucket takes no ACLs", "Leave s3.acl out."),
+    "AccessControlListNotSupported": _Fault("E-S3-ACL", "the bucket does not accept ACLs", "Leave s3.acl out."),
     "InvalidStorageClass": _Fault(
-        "E-S3-STORAGE-CLASS", "the bucket does not know the storage class", "Change s3.storage_class."
+        "E-S3-STORAGE-CLASS", "the bucket does not support the storage class", "Change s3.storage_class."
     ),
     "InvalidEncryptionAlgorithmError": _Fault(
-        "E-S3-ENCRYPTION", "the bucket does not know the encryption", "Change s3.sse."
+        "E-S3-ENCRYPTION", "the bucket does not support the encryption", "Change s3.sse."
     ),
     "KeyTooLongError": _Fault("E-S3-KEY-LENGTH", "the key is too long", "Shorten the prefix in output.to."),
     "400": _Fault(
@@ -120,7 +120,7 @@ _CLASSES: list[tuple[tuple[type[Exception], ...], _Fault]] = [
         ),
         _Fault(
             "E-S3-CREDENTIALS",
-            "the credentials cannot be had",
+            "the credentials could not be loaded",
             "Look at the profile in ~/.aws, and at the variables AWS_…",
         ),
     ),
@@ -149,7 +149,7 @@ _CLASSES: list[tuple[tuple[type[Exception], ...], _Fault]] = [
     ((boto.ConnectionError, boto.HTTPClientError), _BROKEN),
     ((ResponseParserError,), _Fault("E-S3-MALFORMED", "the answer is not one of S3", "Check s3.endpoint_url.")),
 ]
-_OTHERWISE = _Fault("E-S3-OTHER", "it cannot be asked", "Check s3.endpoint_url and s3.region.")
+_OTHERWISE = _Fault("E-S3-OTHER", "the request failed", "Check s3.endpoint_url and s3.region.")
 
 _PERMISSIONS = {
     "AbortMultipartUpload": "s3:AbortMultipartUpload",
@@ -161,29 +161,29 @@ _PERMISSIONS = {
 
 
 def code_of(error: Exception) -> str:
-    """Return the code of an answer; nothing where there was none."""
+    """Return the code of an answer; empty for other errors."""
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
 
 
 def is_unseen(error: ClientError) -> bool:
-    """Say whether one may not look, or the server has no such request."""
+    """Return whether the request is not allowed, or not supported."""
     return code_of(error) in _UNSEEN
 
 
-def mapped(error: Exception, what: str, place: str, settings: S3) -> DestinationError:
-    """Return our error for one of boto3's: what could not be done, where, and why."""
+def map_error(error: Exception, what: str, url: str, settings: S3) -> DestinationError:
+    """Map an error of boto3: what could not be done with which URL, and why."""
     fault = _fault_of_answer(error, settings) if isinstance(error, ClientError) else _fault_of_class(error)
-    said = f" ({redact(code_of(error))})" if code_of(error) else ""
+    answer = f" ({redact(code_of(error))})" if code_of(error) else ""
     kind = TransientError if fault.transient else DestinationError
-    return kind(fault.code, f"Cannot {what} '{place}': {fault.why}{said}.", fault.hint)
+    return kind(fault.code, f"Cannot {what} '{url}': {fault.why}{answer}.", fault.hint)
 
 
 def _fault_of_answer(error: ClientError, settings: S3) -> _Fault:
     code, operation = code_of(error), str(error.operation_name)
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if operation.startswith("AssumeRole"):
-        known = _CODES.get(code, _Fault("E-S3-ROLE", "the role cannot be taken on", ""))
-        return known._replace(hint="Check s3.role_arn, and that you may take it on: sts:AssumeRole.")
+        known = _CODES.get(code, _Fault("E-S3-ROLE", "the role cannot be assumed", ""))
+        return known._replace(hint="Check s3.role_arn, and that you may assume it: sts:AssumeRole.")
     if code.startswith("KMS.") or (code in _DENIED and "kms:" in str(error)):
         return _KMS
     if code in _DENIED:

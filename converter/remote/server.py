@@ -1,4 +1,4 @@
-"""Servers: what a URL says about one, and what may go wrong between here and there."""
+"""Servers: the parts of their URLs, and errors of the network."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from converter.jobs.secrets import mask_password
 _LONGEST_ANSWER = 200
 
 SPACE_HINT = "Is the disk of the server full, or a quota used up? Free some space there."
-RIGHTS_HINT = "See that the user may write there, and make folders where they are missing."
+RIGHTS_HINT = "Check that the user may write there, and make folders that are missing."
 
 
 @dataclass(frozen=True)
 class Address:
-    """A URL of FTP, FTPS or SFTP, taken apart and decoded.
+    """A URL of FTP, FTPS or SFTP, parsed and decoded.
 
-    `path` is without the slash after the host: `/` at its begin is the root of the server. `url` has no password.
+    `path` is without the slash after the host: with another `/` in front it is from the root of the server. `url` has
+    no password.
     """
 
     scheme: str
@@ -33,9 +34,9 @@ class Address:
 
     @classmethod
     def of(cls, url: str) -> Address:
-        """Take a URL apart. Raises `JobError` where it holds what no server could be told."""
+        """Parse a URL. Raises `JobError` where it has a control character, which no command of a server can contain."""
         parts = urlsplit(url)
-        login, at, place = parts.netloc.rpartition("@")
+        login, at, host = parts.netloc.rpartition("@")
         user, colon, password = login.partition(":")
         decoded = [unquote(text) for text in (user, password, parts.path)]
         if any(not mark.isprintable() for text in decoded for mark in text):
@@ -51,22 +52,22 @@ class Address:
             user=decoded[0] or None,
             password=decoded[1] if colon else None,
             path=decoded[2].removeprefix("/").rstrip("/") or ("/" if decoded[2].startswith("//") else ""),
-            url=f"{parts.scheme}://{user}{at}{place}{parts.path.rstrip('/')}",
+            url=f"{parts.scheme}://{user}{at}{host}{parts.path.rstrip('/')}",
         )
 
     def quoted(self, answer: str) -> str:
-        """Return what a server said, in quotes: on one line, cut, and without the password."""
+        """Return a server's answer in quotes: on one line, shortened, and without the password."""
         text = " ".join(answer.split())
-        if self.password:  # what is short stands in words by chance
-            alone = re.escape(self.password) if len(self.password) > 3 else rf"\b{re.escape(self.password)}\b"
-            text = re.sub(alone, "***", text)
+        if self.password:  # a short one may be part of a word by chance
+            pattern = re.escape(self.password) if len(self.password) > 3 else rf"\b{re.escape(self.password)}\b"
+            text = re.sub(pattern, "***", text)
         return "'" + "".join(mark for mark in text if mark.isprintable())[:_LONGEST_ANSWER].rstrip(". ") + "'"
 
 
 def cannot(
     code: str, doing: str, address: Address, why: str, hint: str, kind: type[DestinationError] = DestinationError
 ) -> DestinationError:
-    """Return the error that something cannot be done there."""
+    """Return the error that something cannot be done on a server."""
     return kind(code, f"Cannot {doing} '{address.url}': {why}.", hint)
 
 
@@ -88,7 +89,7 @@ _NETWORK: tuple[tuple[type[Exception], str, str, str], ...] = (
 
 
 def network_error(doing: str, address: Address, timeout: float, error: Exception) -> DestinationError:
-    """Return our error for what an operating system says about a network."""
+    """Map an error of the network, as the operating system raises it."""
     for type_, code, why, hint in _NETWORK:
         if isinstance(error, type_):
             section = address.scheme.removesuffix("s")

@@ -1,8 +1,8 @@
-"""SFTP. `sftp://HOST/a/b` is a folder from the server's root, `sftp://HOST/~/a` one of the login's, as curl has it.
+"""SFTP. `sftp://HOST/a/b` is from the server's root, `sftp://HOST/~/a` from the folder of the login, as in curl.
 
-1. The host key is compared with those known, or with a fingerprint; what is unknown or changed is refused.
-2. The login is by the key file, or the password of the URL, or else by the agent's keys and those of `~/.ssh`.
-3. Writes are sent ahead of their answers, yet every answer is read before a file counts as sent; that of closing too.
+1. The host key is compared with the known ones, or with a fingerprint; an unknown or changed one is refused.
+2. The login uses the key file, or the password of the URL, or else the keys of the agent and of `~/.ssh`.
+3. Writes do not wait for their answers, but every answer is read before a file counts as sent, that of closing too.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from paramiko.ssh_exception import IncompatiblePeer
 
 from converter.errors import DestinationError, JobError, TransientError
 from converter.jobs.sections.servers import Sftp
-from converter.remote.files import Files, Look
+from converter.remote.files import Files, FileStatus
 from converter.remote.server import RIGHTS_HINT, SPACE_HINT, Address, cannot, network_error
 
 _PORT = 22
-_CHUNK_BYTES = 32 << 10  # what all servers take at once
+_CHUNK_BYTES = 32 << 10  # which all servers accept at once
 _READS_AHEAD = 64
 _FAILURES: tuple[type[Exception], ...] = (
     OSError,
     EOFError,
     paramiko.SSHException,
     paramiko.SFTPError,
-    ValueError,  # and these for what is no SSH at all
+    ValueError,  # these are for answers that are not SSH
     IndexError,
     struct.error,
 )
@@ -50,7 +50,7 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
 def connector(address: Address, settings: Sftp) -> Callable[[], Files]:
-    """Return what connects to a server of SFTP. Raises `JobError` where the key file is unusable."""
+    """Return what connects to an SFTP server. Raises `JobError` where the key file cannot be used."""
     key = _private_key(settings)
     return lambda: _SftpFiles(address, settings, key)
 
@@ -61,7 +61,7 @@ def _private_key(settings: Sftp) -> paramiko.PKey | None:
         return None
     passphrase = settings.key_passphrase.encode() if settings.key_passphrase else None
     try:
-        return paramiko.PKey.from_path(settings.key_file, passphrase)  # type: ignore[arg-type]  # text is not taken
+        return paramiko.PKey.from_path(settings.key_file, passphrase)  # type: ignore[arg-type]  # a text is not accepted
     except OSError as error:
         cause: Exception = error
         why, hint = f"which cannot be read: {error.strerror}", "Name the private key, not the public one."
@@ -74,13 +74,13 @@ def _private_key(settings: Sftp) -> paramiko.PKey | None:
             why, hint = "which is not encrypted", "Leave sftp.key_passphrase out."
     except Exception as error:  # of paramiko and of several of its libraries: their texts may quote the file
         cause = error
-        why = "which is no private key that can be used" + (", or the passphrase is wrong" if passphrase else "")
-        hint = "RSA, ECDSA and Ed25519 keys can, in the form that ssh-keygen writes."
+        why = "which is not a usable private key" + (", or the passphrase is wrong" if passphrase else "")
+        hint = "RSA, ECDSA and Ed25519 keys are usable, in the form that ssh-keygen writes."
     raise JobError("E-SFTP-KEY-FILE", f"sftp.key_file is '{settings.key_file}', {why}.", hint) from cause
 
 
 class _HostKeys(paramiko.MissingHostKeyPolicy):
-    """The host keys to accept. What paramiko knows itself is left empty, so that it asks here each time."""
+    """The host keys to accept. paramiko's own list stays empty, so that it calls `missing_host_key` each time."""
 
     def __init__(self, address: Address, settings: Sftp) -> None:
         self._address, self._fingerprint = address, settings.host_key_fingerprint
@@ -97,7 +97,7 @@ class _HostKeys(paramiko.MissingHostKeyPolicy):
             self._known = list(_keys_of(name, lines))
 
     def transport(self, sock: socket.socket) -> paramiko.Transport:
-        """Return a transport that asks the server for a key of a kind that is known, if it has one."""
+        """Return a transport that prefers host keys of the kinds that are known."""
         transport = paramiko.Transport(sock)
         kinds = {key.get_name() for key in self._known}
         kinds |= {"rsa-sha2-512", "rsa-sha2-256"} if "ssh-rsa" in kinds else set()
@@ -106,17 +106,17 @@ class _HostKeys(paramiko.MissingHostKeyPolicy):
         return transport
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
-        """Refuse a key that is not known. Raises `DestinationError`, with what would accept it."""
-        shown = f"{key.fingerprint} ({key.get_name()})"
+        """Raise `DestinationError` for a key that is not known, with the setting that would accept it."""
+        offered = f"{key.fingerprint} ({key.get_name()})"
         if key in self._known or key.fingerprint == (self._fingerprint or "").rstrip("="):
             return
         accept = f'write sftp.host_key_fingerprint = "{key.fingerprint}"'
         if self._fingerprint or self._known:
             known = self._fingerprint or " or ".join(each.fingerprint for each in self._known)
-            why = f"the host key is {shown}, but {known} is known"
-            hint = f"Somebody may stand in between: ask who runs the server. Only if the key is right, {accept}."
+            why = f"the host key is {offered}, but {known} is known"
+            hint = f"The connection may be intercepted: ask who runs the server. Only if the key is right, {accept}."
         else:
-            why = f"the host key is {shown}, which is not known"
+            why = f"the host key is {offered}, which is not known"
             hint = f"Ask who runs the server whether it is right; if so, {accept}, or add it to '{self._file}'."
         raise cannot("E-SFTP-HOST-KEY", "log in to", self._address, why, hint)
 
@@ -130,7 +130,7 @@ def _keys_of(name: str, lines: Sequence[str]) -> Iterator[paramiko.PKey]:
 
 
 def _entry(line: str) -> HostKeyEntry | None:
-    """Take a line of known hosts apart; nothing for comments, authorities, and what is damaged."""
+    """Parse a line of known hosts; None for comments, authorities and malformed lines."""
     if line.startswith(("#", "@")):
         return None
     with contextlib.suppress(Exception):  # paramiko raises many kinds
@@ -142,7 +142,7 @@ def _is_name(name: str, known: str) -> bool:
     return known in (name, paramiko.HostKeys.hash_host(name, known) if known.startswith("|1|") else name)
 
 
-def _me(address: Address) -> str:
+def _current_user(address: Address) -> str:
     """Return the name of the user who runs this. Some containers' users have none."""
     try:
         return getpass.getuser()
@@ -152,7 +152,7 @@ def _me(address: Address) -> str:
 
 
 class _Socket(socket.socket):
-    """A socket that ends when nothing can be sent for long: paramiko itself would try for ever."""
+    """A socket that fails when nothing can be sent for `patience` seconds: paramiko itself would retry for ever."""
 
     patience = 0.0
     _stalled: float | None = None
@@ -181,7 +181,7 @@ class _SftpFiles:
         self._client = paramiko.SSHClient()
         self._sftp: paramiko.SFTPClient | None = None
         try:
-            with self.mapped("log in to"):
+            with self.map_errors("log in to"):
                 self._log_in(key)
                 self._sftp = self._open()
         except BaseException:
@@ -200,7 +200,7 @@ class _SftpFiles:
             self._client.connect(
                 address.host,
                 port,
-                username=address.user or _me(address),
+                username=address.user or _current_user(address),
                 password=address.password,
                 pkey=key,
                 sock=sock,
@@ -219,14 +219,14 @@ class _SftpFiles:
             raise
 
     def _open(self) -> paramiko.SFTPClient:
-        """Start the server's SFTP."""
+        """Open the SFTP session."""
         transport = self._client.get_transport()
         if transport is None:
             raise EOFError
         transport.set_keepalive(_KEEPALIVE_SECONDS)
         channel = transport.open_session(timeout=self._timeout)
         channel.settimeout(self._timeout)
-        watch = threading.Timer(self._timeout, transport.close)  # paramiko waits for this answer for ever
+        watch = threading.Timer(self._timeout, transport.close)  # paramiko would wait for this answer for ever
         watch.daemon = True
         watch.start()
         try:
@@ -243,16 +243,16 @@ class _SftpFiles:
         return self._sftp
 
     @contextlib.contextmanager
-    def mapped(self, doing: str) -> Iterator[None]:
-        """Raise our errors for those of paramiko and the network."""
+    def map_errors(self, doing: str) -> Iterator[None]:
+        """Map errors of paramiko and the network."""
         try:
             yield
         except _FAILURES as error:
-            raise _error(doing, self._address, self._timeout, error, alive=self._alive) from error
+            raise _map_error(doing, self._address, self._timeout, error, alive=self._alive) from error
 
     @property
     def _alive(self) -> bool:
-        """Whether the connection stands: then an error is what the server answered."""
+        """Whether the connection is open: then an error is an answer of the server."""
         channel = self._sftp.get_channel() if self._sftp else None
         return channel is not None and not channel.closed
 
@@ -262,7 +262,7 @@ class _SftpFiles:
 
     def upload(self, name: str, *, exclusive: bool = False) -> _SftpUpload:
         """Open a file for writing."""
-        with self.mapped(f"send '{name}' to"):
+        with self.map_errors(f"send '{name}' to"):
             try:
                 return _SftpUpload(self, name, exclusive=exclusive)
             except FileNotFoundError:
@@ -270,7 +270,7 @@ class _SftpFiles:
                 return _SftpUpload(self, name, exclusive=exclusive)
 
     def _make(self) -> None:
-        """Make what is missing of the folder. What cannot be made may be there: opening the file will tell."""
+        """Make missing folders. Those that cannot be made may exist: opening the file will show it."""
         steps = self._folder.strip("/").split("/")
         for count in range(1, len(steps) + 1):
             folder = "/" * self._folder.startswith("/") + "/".join(steps[:count])
@@ -278,40 +278,40 @@ class _SftpFiles:
                 self.sftp.mkdir(folder)
                 self._made.append(folder)
             except OSError as error:
-                self._pass_over(error)
+                self._ignore_refusal(error)
 
-    def _pass_over(self, error: OSError) -> None:
-        """Do nothing about what the server refuses; raise what is about the connection."""
+    def _ignore_refusal(self, error: OSError) -> None:
+        """Ignore a refusal of the server; raise an error of the connection."""
         if isinstance(error, TimeoutError) or not self._alive:
             raise error
 
-    def look(self, name: str) -> Look:
+    def status(self, name: str) -> FileStatus:
         """Ask for the attributes, or else for the names."""
-        with self.mapped(f"look for '{name}' at"):
+        with self.map_errors(f"find '{name}' at"):
             try:
-                return Look(there=True, size=self.sftp.stat(self.path(name)).st_size)
+                return FileStatus(there=True, size=self.sftp.stat(self.path(name)).st_size)
             except FileNotFoundError:
-                return Look(there=False)
+                return FileStatus(there=False)
             except OSError as error:
-                self._pass_over(error)
+                self._ignore_refusal(error)
         names = self.names()
-        return Look(there=None if names is None else name in names)
+        return FileStatus(there=None if names is None else name in names)
 
     def names(self) -> list[str] | None:
         """List the folder."""
-        with self.mapped("list"):
+        with self.map_errors("list"):
             try:
                 return self.sftp.listdir(self._folder or ".")
             except FileNotFoundError:
                 return []
             except OSError as error:
-                self._pass_over(error)
+                self._ignore_refusal(error)
         return None
 
     def crc32(self, name: str) -> int | None:
         """Read the file, many blocks ahead."""
         crc32 = 0
-        with self.mapped(f"read '{name}' from"):
+        with self.map_errors(f"read '{name}' from"):
             try:
                 with self.sftp.open(self.path(name), "rb") as file:
                     file.prefetch(file.stat().st_size, _READS_AHEAD)
@@ -319,34 +319,34 @@ class _SftpFiles:
                         crc32 = isal_zlib.crc32(block, crc32)
                 return crc32
             except OSError as error:
-                self._pass_over(error)
+                self._ignore_refusal(error)
         return None
 
     def rename(self, name: str, new: str) -> None:
-        """Rename, in the way of the protocol's that never replaces a file; OpenSSH's other way does."""
-        with self.mapped(f"give '{name}' its final name at"):
+        """Rename by the standard command, which never replaces a file; OpenSSH's extension does."""
+        with self.map_errors(f"give '{name}' its final name at"):
             self.sftp.rename(self.path(name), self.path(new))
 
     def remove(self, name: str) -> bool:
         """Remove the file."""
-        with self.mapped(f"remove '{name}' from"):
+        with self.map_errors(f"remove '{name}' from"):
             try:
                 self.sftp.remove(self.path(name))
             except FileNotFoundError:
                 pass
             except OSError as error:
-                self._pass_over(error)
+                self._ignore_refusal(error)
                 return False
         return True
 
     def unmake_folders(self) -> None:
         """Remove the folders, the innermost first."""
-        with self.mapped("remove the folder of"):
+        with self.map_errors("remove the folder of"):
             try:
                 while self._made:
                     self.sftp.rmdir(self._made.pop())
             except OSError as error:
-                self._pass_over(error)
+                self._ignore_refusal(error)
 
     def close(self) -> None:
         """Close the connection."""
@@ -357,7 +357,7 @@ class _SftpFiles:
 class _SftpUpload:
     """A file on its way.
 
-    paramiko drops the answers to writes that it did not wait for, unless one more write is waited for: that is the last
+    paramiko drops the answers to writes that it did not wait for, unless it waits for one more write: that is the last
     chunk, which is held back until the end.
     """
 
@@ -372,24 +372,24 @@ class _SftpUpload:
         if len(self._held) + len(data) <= _CHUNK_BYTES:
             self._held += data
             return
-        with self._files.mapped(f"send '{self._name}' to"):
+        with self._files.map_errors(f"send '{self._name}' to"):
             cut = max(0, len(data) - _CHUNK_BYTES)
             for part in (self._held, data[:cut]):
                 self._file.write(part)
             self._held = bytes(data[cut:])
 
     def finish(self) -> None:
-        """Send the last chunk, see that the server took all of them, and close the file."""
-        with self._files.mapped(f"send '{self._name}' to"):
+        """Send the last chunk, check all answers, and close the file."""
+        with self._files.map_errors(f"send '{self._name}' to"):
             self._file.set_pipelined(False)
             self._file.write(self._held)
-            # SFTPFile.close() passes over an answer that closing failed, which is where a full disk may show.
+            # SFTPFile.close() ignores an error of closing, which may be the first one of a full disk.
             handle = self._file.handle
             BufferedFile.close(self._file)
             self._sftp._request(CMD_CLOSE, handle)  # type: ignore[attr-defined]  # the one private call
 
     def abort(self) -> None:
-        """Let go of the file; the connection is closed next, and the server's handle with it."""
+        """Close the file; the connection is closed next, and the server's handle with it."""
         with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
             BufferedFile.close(self._file)
 
@@ -400,7 +400,7 @@ _SSH: tuple[tuple[type[Exception], str, str, type[DestinationError], str], ...] 
         "timeout|shut down",
         "E-SERVER-CONNECTION",
         TransientError,
-        "The server may be too busy, or hang: how long to wait is sftp.timeout.",
+        "The server may be too busy, or hang: sftp.timeout is how long to wait.",
     ),
     (
         paramiko.PasswordRequiredException,
@@ -428,22 +428,22 @@ _SSH: tuple[tuple[type[Exception], str, str, type[DestinationError], str], ...] 
         "",
         "E-SERVER-ALGORITHMS",
         DestinationError,
-        "The server knows no algorithm that is still safe: it has to be renewed.",
+        "The server supports no algorithm that is still safe: it has to be updated.",
     ),
     (
         paramiko.SSHException,
         "",
         "E-SERVER-CONNECTION",
         TransientError,
-        "The server hung up, or hangs: how long to wait is sftp.timeout.",
+        "The server closed the connection, or hangs: sftp.timeout is how long to wait.",
     ),
     (Exception, "", "E-SERVER-CONNECTION", TransientError, "Nothing of it is visible."),
 )
-"""What paramiko says about connections: by type and words, and what to do."""
+"""Errors of paramiko about connections, by type and words, and what to do."""
 
 
-def _error(doing: str, address: Address, timeout: float, error: Exception, *, alive: bool) -> DestinationError:
-    """Return our error for one of paramiko or the network. On a standing connection it is the server's answer."""
+def _map_error(doing: str, address: Address, timeout: float, error: Exception, *, alive: bool) -> DestinationError:
+    """Map an error of paramiko or the network. On an open connection it is the server's answer."""
     if isinstance(error, OSError) and not isinstance(error, TimeoutError) and alive:
         answer = str(error.strerror or error) or "Failure"
         if error.errno in (errno.EACCES, errno.ENOENT):
@@ -453,7 +453,7 @@ def _error(doing: str, address: Address, timeout: float, error: Exception, *, al
             doing,
             address,
             address.quoted(answer),
-            SPACE_HINT + " Servers often say no more than this.",
+            SPACE_HINT + " Servers often give no other reason.",
         )
     if isinstance(error, OSError | EOFError):
         return network_error(doing, address, timeout, error)

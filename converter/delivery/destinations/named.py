@@ -1,14 +1,14 @@
-"""Servers with names for files. A part grows under a partial name, is checked, and gets its name when all are whole.
+"""File servers. A part is written under a partial name, checked, and gets its final name when all parts are whole.
 
 1. Each part on its way has a connection of its own, so several can be sent at once.
-2. Once sent, its size is compared; its content too, where the transport notices no damage and the server lets it read.
-3. Publishing looks first, renames then and looks again, so that nothing is ever replaced without being noticed.
+2. After sending, its size is compared; its content too, where the transport detects no damage and reading is allowed.
+3. Publishing checks the name, renames, and checks again, so that nothing is ever replaced without being noticed.
 
-No server makes a file for one run alone. So a run claims the names of its parts: it writes a claim, out of sight, and
-lists then. Of two runs, at least the later one sees the other's claim, and lets go.
+FTP has no exclusive creation of files. So a run claims the names of its parts: it writes an invisible claim, and lists
+the folder then. Of two runs, at least the later one sees the other's claim, and withdraws.
 
-FTP and SFTP give the connections, as `Files`. What a server refuses to tell is not held against it: credentials that
-may only write are common. The check says what could not be seen.
+FTP and SFTP provide the connections, as `Files`. A server may refuse to list or to read: credentials that may only
+write are common. The check warns of what could not be seen.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from isal import isal_zlib
 from converter.delivery.destinations.base import Arrived
 from converter.delivery.destinations.partials import Owner, dead_claims, find_obstacles, parse_listed, processed_names
 from converter.errors import DestinationError, Finding, TransientError, has_errors
-from converter.remote.files import Files, Look
+from converter.remote.files import Files, FileStatus
 from converter.remote.server import Address
 from converter.spec.names import FileName
 
 _IDLE_SECONDS = 30.0
-"""A connection that was idle for longer is not trusted: servers and firewalls close those."""
+"""A connection that was idle for longer is not used again: servers and firewalls close idle ones."""
 
-_PROBE = b"aam-inbound looks whether it can write here\n"
+_PROBE = b"aam-inbound tests whether it can write here\n"
 _CLAIM = b"aam-inbound has claimed the name\n"
 
 
 class NamedDestination:
     """A folder on a server, reached by connections that `connect` opens.
 
-    With `read_back`, the content of each part that was sent is compared too. Without a suffix, parts are written under
-    their final names, for servers that leave no other choice: nothing can be claimed or tried there.
+    With `read_back`, the content of each sent part is compared too. Without a suffix, parts are written under their
+    final names, for servers that allow nothing else: there names cannot be claimed, and writing is not tested.
     """
 
     direct = False
@@ -58,11 +58,11 @@ class NamedDestination:
         self._lock = threading.Lock()
         self._files: Files | None = None
         self._used = 0.0
-        self._tried: list[Finding] | None = None
+        self._test_findings: list[Finding] | None = None
         self._claims: set[str] = set()
         self._begun: set[str] = set()
         self._old_probes: set[str] = set()
-        self._lists, self._hides = True, False
+        self._lists, self._hides = True, False  # whether it lists names, and whether it hides partial ones
 
     @property
     def identity(self) -> str:
@@ -72,23 +72,23 @@ class NamedDestination:
         return f"{scheme}://{self._address.host.lower()}:{port}/{self._address.path}"
 
     def check(self, name: FileName) -> list[Finding]:
-        """Log in, see that no part of this name is there, and write and rename a file that is removed again."""
-        return self._looked(name, own=False, visible=False, claiming=False)
+        """Log in, check that no part of this name is there, and write and rename a file that is removed again."""
+        return self._check(name, own=False, visible=False, claiming=False)
 
     def claim(self, name: FileName, *, own: bool = False, visible: bool = False) -> list[Finding]:
-        """Do what `check` does, then write the claim and see that nobody else has."""
-        return self._looked(name, own=own, visible=visible, claiming=True)
+        """Do what `check` does, then write the claim and check that there is no other one."""
+        return self._check(name, own=own, visible=visible, claiming=True)
 
-    def _looked(self, name: FileName, *, own: bool, visible: bool, claiming: bool) -> list[Finding]:
+    def _check(self, name: FileName, *, own: bool, visible: bool, claiming: bool) -> list[Finding]:
         findings: list[Finding] = []
         try:
             with self._control() as files:
-                findings += self._taken(files, name, own=own, visible=visible)
+                findings += self._find_parts(files, name, own=own, visible=visible)
                 if not has_errors(findings):
-                    findings += self._probed(files, name)
+                    findings += self._test_writing(files, name)
                 if claiming and not has_errors(findings):
-                    findings += self._claimed(files, name, own=own, visible=visible)
-                if not claiming:  # other runs may have come to rely on what this one has made
+                    findings += self._write_claim(files, name, own=own, visible=visible)
+                if not claiming:  # a claim needs the folders
                     files.unmake_folders()
                     self._drop()
         except TransientError:
@@ -97,58 +97,58 @@ class NamedDestination:
             findings.append(Finding.of(error))
         return findings
 
-    def _taken(self, files: Files, name: FileName, *, own: bool, visible: bool) -> Iterator[Finding]:
-        """Find files of this name, whole and partial; where they cannot be listed, those of the first part."""
+    def _find_parts(self, files: Files, name: FileName, *, own: bool, visible: bool) -> Iterator[Finding]:
+        """Find published and partial files of this name; where they cannot be listed, those of the first part."""
         yield Finding("", f"The login at '{self._address.url}' works.")
         if not self._suffix:
             yield Finding(
                 "W-NO-PARTIAL-NAMES",
-                f"Parts are written to '{self._address.url}' under their final names: they are seen before they are "
-                "whole, and before the others have arrived.",
-                f"Leave {self._section}.partial_suffix out, unless the server leaves no other choice.",
+                f"Parts are written to '{self._address.url}' under their final names: they are visible before they "
+                "are whole, and before the others have arrived.",
+                f"Leave {self._section}.partial_suffix out, unless the server allows nothing else.",
             )
         names = files.names()
         self._lists = names is not None
         self._old_probes = {each for each in names or [] if self._owner.is_probe_of_another_run(each, name)}
         if names is None:
             first = str(name.part(1))
-            looks = {each: files.look(each).there for each in {first, self._owner.partial(first, self._suffix)}}
-            names = [each for each, there in looks.items() if there]
-            if None in looks.values():
+            found = {each: files.status(each).there for each in {first, self._owner.partial(first, self._suffix)}}
+            names = [each for each, there in found.items() if there]
+            if None in found.values():
                 yield Finding(
                     "W-NAMES-UNSEEN",
-                    f"'{self._address.url}' does not tell which files are there: a name that is taken is not noticed.",
+                    f"'{self._address.url}' does not list its files: a name that is taken is not noticed.",
                     "Use a timestamp that was never used, or let the user list the folder.",
                 )
         yield from find_obstacles(names, name, self._address.url, self._owner, own=own, visible=visible)
 
-    def _probed(self, files: Files, name: FileName) -> list[Finding]:
-        """Try once what parts need. Where nothing can be seen, a file could stay for ever: there nothing is written."""
-        if self._tried is None:
+    def _test_writing(self, files: Files, name: FileName) -> list[Finding]:
+        """Test writing and renaming, once; not where files cannot be seen, since a test file might stay for ever."""
+        if self._test_findings is None:
             if not self._suffix:
-                self._tried = []
-            elif not self._lists and files.look(name.probe + self._suffix).there is None:
-                self._tried = [
+                self._test_findings = []
+            elif not self._lists and files.status(name.probe + self._suffix).there is None:
+                self._test_findings = [
                     Finding(
                         "W-WRITE-UNTRIED",
-                        f"Whether '{self._address.url}' can be written was not tried: the user may see nothing there.",
-                        "The first part will show it.",
+                        f"Whether '{self._address.url}' can be written was not tested: the user sees no files there.",
+                        "The first part will show whether it can.",
                     )
                 ]
             else:
-                self._tried = list(self._tries(files, name))
-        return self._tried
+                self._test_findings = list(self._write_test_file(files, name))
+        return self._test_findings
 
-    def _tries(self, files: Files, name: FileName) -> Iterator[Finding]:
-        """Write a file, rename it, see that it is there each time, and remove it."""
-        kept = name.probe + self._suffix  # where files cannot be removed, one stays, and is written over each time
-        is_there = files.look(kept).there is True
+    def _write_test_file(self, files: Files, name: FileName) -> Iterator[Finding]:
+        """Write a file, rename it, check each time that it is there, and remove it."""
+        kept = name.probe + self._suffix  # where files cannot be removed, one stays, and is replaced each time
+        is_there = files.status(kept).there is True
         probe = kept if is_there else self._owner.probe(name, self._suffix, 1)
         put(files, probe, _PROBE)
-        look = files.look(probe)
+        status = files.status(probe)
         readable = not self._read_back or files.crc32(probe) is not None
         if not is_there:
-            probe = self._renamed(files, probe, self._owner.probe(name, self._suffix, 2), look)
+            probe = self._rename_test_file(files, probe, self._owner.probe(name, self._suffix, 2), status)
         yield Finding("", f"'{self._address.url}' can be written.")
         if not files.remove(probe):
             if not is_there:
@@ -159,41 +159,41 @@ class NamedDestination:
                 f"'{kept}' was written to '{self._address.url}' and cannot be removed: the user may not remove files.",
                 "Remove it by hand, and '*" + self._suffix + "' after a run that was stopped.",
             )
-        if look.size is None:
+        if status.size is None:
             yield Finding(
                 "W-SIZES-UNSEEN",
-                f"'{self._address.url}' does not tell the size of files: its word is taken that parts are whole.",
+                f"'{self._address.url}' does not report the size of files: parts count as whole without a check.",
             )
         if not readable:
             yield Finding(
                 "W-READ-REFUSED",
-                f"'{self._address.url}' does not let files be read: damage on the way would not be noticed.",
-                "Use ftps:// or sftp://, which notice it, or let the user read.",
+                f"'{self._address.url}' does not let files be read: damage in transit would not be noticed.",
+                "Use ftps:// or sftp://, which detect it, or let the user read.",
             )
 
-    def _renamed(self, files: Files, probe: str, renamed: str, look: Look) -> str:
-        """Rename a file that was written, and see that it stays. Raises `DestinationError` with what helps if not."""
+    def _rename_test_file(self, files: Files, probe: str, renamed: str, status: FileStatus) -> str:
+        """Rename a file that was written, and check that it stays. Raises `DestinationError` with what helps if not."""
         try:
             files.rename(probe, renamed)
         except TransientError:
             raise
         except DestinationError as error:
-            self.see(look, probe)
+            self.check_there(status, probe)
             with contextlib.suppress(DestinationError):
                 files.remove(probe)
             raise DestinationError("E-RENAME-REFUSED", error.message, self._without_suffix) from error
-        self._hides = look.there is False  # and yet it could be renamed
-        self.see(files.look(renamed), renamed)
+        self._hides = status.there is False  # and yet it could be renamed
+        self.check_there(files.status(renamed), renamed)
         return renamed
 
-    def see(self, look: Look, name: str) -> None:
-        """Raise `DestinationError` where something that was written under a partial name is not there any more."""
-        if look.there is False and not self._hides:
+    def check_there(self, status: FileStatus, name: str) -> None:
+        """Raise `DestinationError` where a file that was written under a partial name is not there any more."""
+        if status.there is False and not self._hides:
             raise DestinationError(
                 "E-PARTIAL-VANISHED",
                 f"'{name}' was written to '{self._address.url}', and is not there any more: something moves or "
-                "removes files there, whatever they are called.",
-                f"Choose a name that it leaves alone with {self._section}.partial_suffix. {self._without_suffix}",
+                "removes files there, whatever their names.",
+                f"Choose a suffix that it ignores, with {self._section}.partial_suffix. {self._without_suffix}",
             )
 
     @property
@@ -207,68 +207,71 @@ class NamedDestination:
             "which is less safe."
         )
 
-    def _claimed(self, files: Files, name: FileName, *, own: bool, visible: bool) -> Iterator[Finding]:
-        """Write the claim, and let go where another run is seen; where a claim could not be removed, write none."""
-        if any(each.code in ("W-WRITE-UNTRIED", "W-REMOVE-REFUSED") for each in self._tried or []) or not self._suffix:
+    def _write_claim(self, files: Files, name: FileName, *, own: bool, visible: bool) -> Iterator[Finding]:
+        """Write the claim, and withdraw where there is another run; where a claim could not be removed, write none."""
+        if (
+            any(each.code in ("W-WRITE-UNTRIED", "W-REMOVE-REFUSED") for each in self._test_findings or [])
+            or not self._suffix
+        ):
             return
         claim = self._owner.claim(name, self._suffix)
         self._claims.add(name.stem)  # before it is there, so that it is removed whatever happens
         put(files, claim, _CLAIM)
-        found = files.names() or []
-        seen = list(find_obstacles(found, name, self._address.url, self._owner, own=own, visible=visible))
-        if seen:
+        names = files.names() or []
+        obstacles = list(find_obstacles(names, name, self._address.url, self._owner, own=own, visible=visible))
+        if obstacles:
             self._claims.discard(name.stem)
             files.remove(claim)
-            yield from seen
+            yield from obstacles
             return
-        if self._lists and claim not in found:
-            self.see(Look(there=False), claim)
+        if self._lists and claim not in names:
+            self.check_there(FileStatus(there=False), claim)
         # A probe that is still there after all that time is one of a run that was killed.
-        for each in [*dead_claims(found, name, self._owner), *(self._old_probes & set(found))]:
+        for each in [*dead_claims(names, name, self._owner), *(self._old_probes & set(names))]:
             files.remove(each)
-        for each in found if own else ():  # of a run of the job that died
+        for each in names if own else ():  # of a run of the job that died
             other = parse_listed(each, name)
             if other and other.kind == "claim" and other.token != self._owner.token:
                 files.remove(each)
 
     def release(self, name: FileName) -> None:
         """Remove the claim."""
-        with self._lock:  # until who writes it has done so
+        with self._lock:  # a thread may be writing it
             is_claimed = name.stem in self._claims
             self._claims.discard(name.stem)
         if is_claimed:
             with contextlib.suppress(DestinationError), self._control() as files:
                 files.remove(self._owner.claim(name, self._suffix))
 
-    def create(self, name: str) -> _NamedPart:
+    def create(self, name: str) -> _NamedUpload:
         """Begin a part under its partial name, on a connection of its own."""
         files = self._connect()
         partial = self._owner.partial(name, self._suffix)
         try:
             exclusive = partial == name and name not in self._begun
-            if exclusive and files.look(name).there:
+            if exclusive and files.status(name).there:
                 raise self._not_overwritten(name)
             self._begun.add(name)
-            return _NamedPart(self, files, name, partial, read_back=self._read_back, exclusive=exclusive)
+            return _NamedUpload(self, files, name, partial, read_back=self._read_back, exclusive=exclusive)
         except BaseException:
             files.close()
             raise
 
     def holds(self, part: Arrived) -> bool | None:
-        """Compare the size under the partial name, or else under the final one; or look whether it is processed."""
+        """Compare the size under the partial or the final name, or check whether the part is processed."""
         with self._control() as files:
-            looks = [files.look(name) for name in dict.fromkeys([_partial_of(part), part.name])]
-            if any(look.there and look.size in (None, part.bytes) for look in looks):
+            found = [files.status(name) for name in dict.fromkeys([_partial_of(part), part.name])]
+            if any(status.there and status.size in (None, part.bytes) for status in found):
                 return True
-            if any(look.there is None for look in looks):
+            if any(status.there is None for status in found):
                 return None
             return self._is_processed(files, part)
 
     def _is_processed(self, files: Files, part: Arrived) -> bool:
-        return any(files.look(name).there for name in processed_names(part.name))
+        return any(files.status(name).there for name in processed_names(part.name))
 
     def publish(self, part: Arrived) -> None:
-        """Look whether the name is free, rename the part, and look again."""
+        """FileStatus whether the name is free, rename the part, and look again."""
         partial = _partial_of(part)
         with self._control() as files:
             if partial == part.name:
@@ -281,32 +284,33 @@ class NamedDestination:
             except TransientError:
                 raise
             except DestinationError:
-                # The name may have been taken since it was looked for; or this part have got it.
+                # Another file may have got the name since, or this part may have.
                 if not self._is_published(files, part, partial):
                     raise
                 return
             self._confirm(files, part)
 
     def _confirm(self, files: Files, part: Arrived) -> None:
-        """See that what has the name now is the part, or is not there any more: then Audience Manager has taken it.
+        """Check that the file with the name is the part; where none has it, Audience Manager has processed the part.
 
-        Where names cannot be listed nobody could claim them: there what can be read is compared as well.
+        Where names cannot be listed, they could not be claimed: there the content is compared as well, where it can be
+        read.
         """
-        look = files.look(part.name)
-        other = look.there and look.size not in (None, part.bytes)
-        if look.there and not other and self._read_back and not self._lists:
-            other = files.crc32(part.name) not in (None, part.crc32)
-        if other:
+        status = files.status(part.name)
+        differs = status.there and status.size not in (None, part.bytes)
+        if status.there and not differs and self._read_back and not self._lists:
+            differs = files.crc32(part.name) not in (None, part.crc32)
+        if differs:
             raise DestinationError(
                 "E-PUBLISHED-OTHER",
                 f"'{part.name}' was published at '{self._address.url}', but another file has that name now"
-                + (f", of {look.size:,} bytes in place of {part.bytes:,}." if look.size else "."),
+                + (f", of {status.size:,} bytes in place of {part.bytes:,}." if status.size else "."),
                 "Two runs have used one name: run again with another timestamp (N2).",
             )
 
     def _is_published(self, files: Files, part: Arrived, partial: str) -> bool:
-        """Say whether a part has its name. Raises `DestinationError` where something else has."""
-        waiting, final = files.look(partial), files.look(part.name)
+        """Return whether a part has its final name. Raises `DestinationError` where another file has."""
+        waiting, final = files.status(partial), files.status(part.name)
         if not final.there:
             return waiting.there is False and self._is_processed(files, part)
         if final.size in (None, part.bytes):
@@ -325,18 +329,18 @@ class NamedDestination:
         )
 
     def discard(self, name: str, state: Mapping[str, Any]) -> None:
-        """Remove the partial file, if the server lets it be removed; else it is overwritten by the next try."""
+        """Remove the partial file, if the server allows it; else the next attempt replaces it."""
         with self._control() as files:
             files.remove(state.get("partial", self._owner.partial(name, self._suffix)))
 
     def sweep(self, name: FileName, keep: Collection[Arrived]) -> None:
-        """Remove partial files and claims of this name and job, as far as they are listed, but for this run's claim."""
+        """Remove partial files and claims of this name and job, as far as they are listed, except this run's claim."""
         kept = {_partial_of(part) for part in keep}
         with self._control() as files:
             for each in files.names() or []:
-                found = parse_listed(each, name)
-                ours = found and found.digest == self._owner.digest and found.token != self._owner.token
-                if (ours and each not in kept) or each.startswith(f"{name.probe}.{self._owner.digest}."):
+                listed = parse_listed(each, name)
+                is_own = listed and listed.digest == self._owner.digest and listed.token != self._owner.token
+                if (is_own and each not in kept) or each.startswith(f"{name.probe}.{self._owner.digest}."):
                     files.remove(each)
 
     def url(self, name: str) -> str:
@@ -344,13 +348,13 @@ class NamedDestination:
         return f"{self._address.url}/{name}"
 
     def close(self) -> None:
-        """Close the connection for all but sending."""
+        """Close the connection that is used for everything except sending."""
         with self._lock:
             self._drop()
 
     @contextlib.contextmanager
     def _control(self) -> Iterator[Files]:
-        """Lend the connection for all but sending; after any error it is closed, and the next use opens another."""
+        """Lend the connection for everything except sending. After an error, the next use opens another one."""
         with self._lock:
             if time.monotonic() - self._used > _IDLE_SECONDS:
                 self._drop()
@@ -368,7 +372,7 @@ class NamedDestination:
             files.close()
 
 
-class _NamedPart:
+class _NamedUpload:
     """One part, growing under its partial name."""
 
     def __init__(
@@ -397,10 +401,10 @@ class _NamedPart:
     def finish(self) -> Arrived:
         """End the file and compare what the server has with what was sent."""
         self._upload.finish()
-        look = self._files.look(self._partial)
+        status = self._files.status(self._partial)
         if self._partial != self._name:  # a final name may be acted on at once
-            self._destination.see(look, self._partial)
-        size = look.size
+            self._destination.check_there(status, self._partial)
+        size = status.size
         if size is not None and size != self._written:
             raise TransientError(
                 "E-PART-SIZE",
@@ -410,14 +414,14 @@ class _NamedPart:
         if self._read_back and self._files.crc32(self._partial) not in (None, self._crc32):
             raise TransientError(
                 "E-PART-CHANGED",
-                f"'{self._destination.url(self._name)}' was changed on the way: it does not read as it was sent.",
-                "Nothing was published. With ftps:// or sftp:// nobody in between can change anything.",
+                f"'{self._destination.url(self._name)}' was changed in transit: it is not as it was sent.",
+                "Nothing was published. With ftps:// or sftp:// nobody can change it in transit.",
             )
         self._files.close()
         return Arrived(self._name, self._written, self._crc32, self.state)
 
     def abort(self) -> None:
-        """Stop sending and remove the file, by another connection: this one may be broken."""
+        """Stop sending and remove the file, by another connection, since this one may be broken."""
         self._upload.abort()
         self._files.close()
         with contextlib.suppress(DestinationError):

@@ -1,17 +1,14 @@
-"""S3, and what speaks like it. A part is a multipart upload, which nobody sees until it is completed.
+"""S3, and services with its API. A part is a multipart upload, which is invisible until it is completed.
 
-1. `create` begins an upload through smart-open, which cuts what is written into pieces and sends them one by one.
-   What smart-open takes for boto3's client is ours (`_PieceClient`): each piece carries its CRC32, and the answer is
-   compared. It cannot complete an upload: whatever becomes of the stream, left open, closed by the garbage collector
-   or by an exception, nothing appears.
-2. `finish` sends the rest, and proves that every byte went out.
-3. `publish` completes the upload, on condition that nothing has that key, and with size and CRC32 of the whole part.
-   Servers that know no such conditions are asked before and after, as far as one may look.
+1. `create` begins an upload, which is cut into pieces that are sent one by one: see `s3_upload`.
+2. `finish` sends the rest, and proves that every byte was sent.
+3. `publish` completes the upload, on condition that no object has its key, and with size and CRC32 of the whole part.
+   Servers that do not support such conditions are asked before and after, as far as that is allowed.
 
 The claim to the names of a run is an upload that is never completed: see `partials`. Of two runs that begin one, at
-least the later sees the other's, where uploads may be listed, and lets go.
+least the later sees the other's, where uploads may be listed, and withdraws.
 
-What may be tried again a request at a time is tried by boto3; what is left is a `TransientError`.
+Single requests are retried by boto3; an error that remains is a `TransientError`.
 """
 
 from __future__ import annotations
@@ -38,14 +35,14 @@ _BUCKET = re.compile(r"[A-Za-z0-9._-]{3,255}")
 _MOST_PIECES = 10_000
 _SKEW = datetime.timedelta(minutes=5)  # S3 itself refuses a clock that is a quarter of an hour off
 
-_Seen = Literal["nothing", "unseen", "same", "alike", "other"]
-"""What stands at a key: nothing; it cannot be seen; the same bytes; as many, which are not compared; others."""
+_Comparison = Literal["missing", "unseen", "same", "same size", "different"]
+"""An object compared with a part: missing; not visible; the same bytes; the same number of them; different ones."""
 
 
 class S3Destination:
     """A bucket, and the folder in it for a partner and a day: `[PREFIX/][PARTNER/]date=YYYY-MM-DD/` (N5).
 
-    `most_bytes` is the most that a part will have. Raises `JobError` where the URL names no bucket.
+    No part has more than `most_bytes`. Raises `JobError` where the URL names no bucket.
     """
 
     direct = False
@@ -70,30 +67,30 @@ class S3Destination:
         self._prefix, self._partner, self._sent = prefix.strip("/"), partner, sent
         self._piece_bytes = max(settings.part_size, -(-most_bytes // _MOST_PIECES))
         self._endpoint, self._owner = settings.endpoint_url or "", owner or Owner()
-        self._tried: list[Finding] | None = None
+        self._test_findings: list[Finding] | None = None
         self._claims: dict[str, MultipartUpload] = {}
 
     @property
     def identity(self) -> str:
-        """Return the endpoint, the bucket and the folder in it, but for the date."""
+        """Return the endpoint, the bucket and the folder in it, without the date."""
         return f"{self._bucket.url('/'.join([self._prefix, self._partner]))} {self._endpoint}"
 
     def check(self, name: FileName) -> list[Finding]:
-        """Begin an upload with the same settings and let go of it, and look for parts of this name."""
-        return self._looked(lambda: [*self._writable(name), *self._taken(name)])
+        """Begin and abort an upload with the same settings, and look for parts of this name."""
+        return self._findings_of(lambda: [*self._test_writing(name), *self._find_parts(name)])
 
     def claim(self, name: FileName, *, own: bool = False, visible: bool = False) -> list[Finding]:
-        """Do what `check` does, and begin an upload that shows others that the name is claimed."""
+        """Do what `check` does, and begin an upload that shows other runs that the name is claimed."""
 
-        def look() -> list[Finding]:
-            found = [*self._writable(name), *self._claimed(name, own=own)]
-            if not visible and not has_errors(found):
-                found += self._taken(name)  # after the claim: nobody else publishes from then on
-            if has_errors(found):
+        def claim() -> list[Finding]:
+            findings = [*self._test_writing(name), *self._begin_claim(name, own=own)]
+            if not visible and not has_errors(findings):
+                findings += self._find_parts(name)  # after the claim: no other run publishes from then on
+            if has_errors(findings):
                 self.release(name)
-            return found
+            return findings
 
-        return self._looked(look)
+        return self._findings_of(claim)
 
     def release(self, name: FileName) -> None:
         """Abort the upload that is the claim."""
@@ -101,15 +98,15 @@ class S3Destination:
             with contextlib.suppress(DestinationError):
                 self._bucket.abort(upload)
 
-    def _looked(self, look: Callable[[], list[Finding]]) -> list[Finding]:
+    def _findings_of(self, check: Callable[[], list[Finding]]) -> list[Finding]:
         try:
-            return look()
+            return check()
         except TransientError:
             raise
         except DestinationError as error:
             return [Finding.of(error)]
 
-    def _forget_dead(self, name: FileName) -> None:
+    def _abort_dead_claims(self, name: FileName) -> None:
         """Abort claims to other names by runs of this job that died before they could note anything."""
         start = name.stem.partition(f"_{name.timestamp}")[0]
         with contextlib.suppress(DestinationError):
@@ -119,14 +116,14 @@ class S3Destination:
                 if is_claim and stem != name.stem:
                     self._bucket.abort(upload)
 
-    def _claimed(self, name: FileName, *, own: bool) -> Iterator[Finding]:
-        """Claim a name, and let go where another run has claimed it. What could not be aborted is not begun."""
-        if any(finding.code == "W-ABORT-REFUSED" for finding in self._tried or []):
+    def _begin_claim(self, name: FileName, *, own: bool) -> Iterator[Finding]:
+        """Claim a name, and withdraw where another run has claimed it; do nothing where uploads cannot be aborted."""
+        if any(finding.code == "W-ABORT-REFUSED" for finding in self._test_findings or []):
             return
-        self._forget_dead(name)
+        self._abort_dead_claims(name)
         self._claims[name.stem] = self._bucket.begin(self._key(self._owner.claim(name, "")))[0]
         begun: list[MultipartUpload] | None = None
-        with contextlib.suppress(TransientError):  # publishing is on condition anyway
+        with contextlib.suppress(TransientError):  # publishing is conditional anyway
             begun = self._bucket.uploads(self._key(name.stem))
         for upload in begun or []:
             digest = self._claimer(upload.key, name)
@@ -135,28 +132,28 @@ class S3Destination:
             elif digest:
                 yield Finding(
                     "E-NAME-IN-USE",
-                    f"'{self._bucket.url(upload.key)}' was begun: a run with this name is going on, or was killed.",
-                    "If none is going on, finish it with --resume, abort that upload, or use another timestamp.",
+                    f"'{self._bucket.url(upload.key)}' was begun: a run with this name is under way, or was killed.",
+                    "If none is under way, finish it with --resume, abort that upload, or use another timestamp.",
                 )
                 return
 
     def _claimer(self, key: str, name: FileName) -> str:
-        """Return the digest of the job whose claim has a key, unless it is this run's; nothing where it is none."""
+        """Return the digest of the job whose claim has a key; empty where it is this run's, or not a claim."""
         base = key.rpartition("/")[2]
-        found = parse_listed(base, name) if key == self._key(base) else None
-        ours = found and (found.digest, found.token) == (self._owner.digest, self._owner.token)
-        return found.digest if found and found.kind == "claim" and not ours else ""
+        listed = parse_listed(base, name) if key == self._key(base) else None
+        is_own = listed and (listed.digest, listed.token) == (self._owner.digest, self._owner.token)
+        return listed.digest if listed and listed.kind == "claim" and not is_own else ""
 
-    def _writable(self, name: FileName) -> list[Finding]:
-        """Try once whether an upload can be begun and aborted."""
-        if self._tried is None:
-            self._tried = list(self._tries(name))
-        return self._tried
+    def _test_writing(self, name: FileName) -> list[Finding]:
+        """Test, once, whether an upload can be begun and aborted."""
+        if self._test_findings is None:
+            self._test_findings = list(self._begin_and_abort(name))
+        return self._test_findings
 
-    def _tries(self, name: FileName) -> Iterator[Finding]:
+    def _begin_and_abort(self, name: FileName) -> Iterator[Finding]:
         upload, date = self._bucket.begin(self._key(name.probe))
         yield Finding("", f"The bucket '{self._bucket.name}' can be written.")
-        yield from _skewed(date)
+        yield from _check_clock(date)
         try:
             self._bucket.abort(upload)
             for left in self._bucket.uploads(upload.key) or []:  # by a check that was killed
@@ -164,12 +161,12 @@ class S3Destination:
         except DestinationError as error:
             yield Finding(
                 "W-ABORT-REFUSED",
-                f"{error.message} Incomplete uploads that are left behind are never seen, but cost storage.",
+                f"{error.message} Incomplete uploads that are left behind are never visible, but cost storage.",
                 f"{error.hint} Or let a lifecycle rule of the bucket remove them.",
             )
 
-    def _taken(self, name: FileName) -> Iterator[Finding]:
-        """Find parts of this name; where they cannot be listed, the first at least."""
+    def _find_parts(self, name: FileName) -> Iterator[Finding]:
+        """Find parts of this name; where they cannot be listed, only the first one."""
         keys, first = self._bucket.keys(self._key(name.stem)), self._key(str(name.part(1)))
         if keys is None:
             head = self._bucket.head(first)
@@ -180,12 +177,12 @@ class S3Destination:
                     f"Whether '{self._bucket.url(first)}' is there already cannot be seen.",
                     "With s3:ListBucket it could be. On S3 itself nothing is overwritten in any case.",
                 )
-        found = [each for each in keys if self._is_part(each, name)]
-        if found:
-            more = f" and {len(found) - 1:,} more of its run are" if found[1:] else " is"
+        parts = [each for each in keys if self._is_part(each, name)]
+        if parts:
+            more = f" and {len(parts) - 1:,} more of its run are" if parts[1:] else " is"
             yield Finding(
                 "E-NAME-TAKEN",
-                f"'{self._bucket.url(found[0])}'{more} there already, and nothing is ever overwritten.",
+                f"'{self._bucket.url(parts[0])}'{more} there already, and nothing is ever overwritten.",
                 "Finish the run that began it with --resume, leave output.timestamp out, or use another one (N2).",
             )
 
@@ -194,28 +191,28 @@ class S3Destination:
         return S3Upload(name, self._key(name), self._bucket, self._piece_bytes)
 
     def holds(self, part: Arrived) -> bool | None:
-        """Compare the pieces that the server lists with those that were sent, or what stands at the key."""
+        """Compare the pieces that the server lists with those that were sent, or the object with the part."""
         state = PartState(**part.state)
         pieces = self._bucket.pieces(state.upload)
         if pieces is None or pieces == "nothing":
-            seen = self._look(part)
-            unseen = seen == "unseen" or (pieces is None and seen == "nothing")
-            return None if unseen else seen == "same"
+            comparison = self._compare(part)
+            unseen = comparison == "unseen" or (pieces is None and comparison == "missing")
+            return None if unseen else comparison == "same"
         return [each.etag for each in pieces] == state.etags and sum(each.bytes for each in pieces) == part.bytes
 
     def publish(self, part: Arrived) -> None:
         """Complete the upload.
 
-        What has that key already is compared, and never overwritten. Where the upload is gone, no further try can
+        An object that has the key already is compared, and never overwritten. Where the upload is gone, no retry can
         help: that is a `DestinationError`, and the part has to be sent again.
         """
         state = PartState(**part.state)
-        match self._look(part):
+        match self._compare(part):
             case "same":
-                with contextlib.suppress(DestinationError):  # the part may have been sent a second time
+                with contextlib.suppress(DestinationError):  # the part may have been sent twice
                     self._bucket.abort(state.upload)
                 return
-            case "other":
+            case "different":
                 raise self._not_overwritten(part)
         conditions: dict[str, str | int] = {
             "ChecksumCRC32": base64_of(part.crc32),
@@ -226,46 +223,46 @@ class S3Destination:
         try:
             crc32 = self._bucket.complete(state.upload, state.etags, conditions if state.proof == "crc32" else {})
         except DestinationError as error:
-            # The answer may be lost, or the refusal be that of a second try, after a first that worked.
-            match self._look(part):
+            # The answer may be lost, or this may be the refusal of a retry after an attempt that succeeded.
+            match self._compare(part):
                 case "same":
                     return
-                case "other":
+                case "different":
                     raise self._not_overwritten(part) from error
             raise
         if crc32 != base64_of(part.crc32):
             self._confirm(part)
 
     def _confirm(self, part: Arrived) -> None:
-        """Look at what was published, where the server did not say what it made of it."""
-        place = self._bucket.url(PartState(**part.state).key)
-        match self._compare(part):
-            case "nothing":
+        """Check what was published, where the server did not report its checksum."""
+        url = self._bucket.url(PartState(**part.state).key)
+        match self._compare_status(part):
+            case "missing":
                 raise TransientError(
-                    "E-PUBLISHED-UNSEEN", f"'{place}' was published, but cannot be seen yet.", "It is looked for again."
+                    "E-PUBLISHED-UNSEEN", f"'{url}' was published, but cannot be seen yet.", "It is checked again."
                 )
-            case "other":
+            case "different":
                 raise DestinationError(
                     "E-PUBLISHED-OTHER",
-                    f"'{place}' was published, but it is not what was sent.",
+                    f"'{url}' was published, but it is not what was sent.",
                     "Remove it, and run again with another timestamp (N2).",
                 )
 
     def discard(self, name: str, state: Mapping[str, Any]) -> None:
-        """Abort the upload, if it is known; else `sweep` finds it."""
+        """Abort the upload, if it is known; otherwise `sweep` finds it."""
         del name
         if state:
             self._bucket.abort(MultipartUpload(state["key"], state["upload_id"]))
 
     def sweep(self, name: FileName, keep: Collection[Arrived]) -> None:
-        """Abort the uploads of this name, where one may list them and abort them, and no other job has claimed it."""
+        """Abort the uploads of this name, where listing and aborting is allowed, and no other job has claimed it."""
         kept = {PartState(**part.state).upload_id for part in keep}
-        found = self._bucket.uploads(self._key(name.stem)) or []
-        claimers = {upload.id: self._claimer(upload.key, name) for upload in found}
-        alone = not (set(claimers.values()) - {"", self._owner.digest})
-        for upload in found:
-            ours = claimers[upload.id] == self._owner.digest or (alone and self._is_part(upload.key, name))
-            if ours and upload.id not in kept:
+        uploads = self._bucket.uploads(self._key(name.stem)) or []
+        claimers = {upload.id: self._claimer(upload.key, name) for upload in uploads}
+        is_alone = not (set(claimers.values()) - {"", self._owner.digest})
+        for upload in uploads:
+            is_own = claimers[upload.id] == self._owner.digest or (is_alone and self._is_part(upload.key, name))
+            if is_own and upload.id not in kept:
                 try:
                     self._bucket.abort(upload)
                 except TransientError:
@@ -285,29 +282,29 @@ class S3Destination:
         return "/".join(filter(None, [self._prefix, key(name, self._partner, self._sent)]))
 
     def _is_part(self, key: str, name: FileName) -> bool:
-        """Say whether a key is that of a part of a run."""
+        """Return whether a key is that of a part of a run."""
         base = key.rpartition("/")[2]
         return key == self._key(base) and name.has_part(base)
 
-    def _look(self, part: Arrived) -> _Seen:
-        """Compare what stands at the key of a part with the part; it is read where nothing else can tell."""
-        seen = self._compare(part)
-        if seen == "alike":
+    def _compare(self, part: Arrived) -> _Comparison:
+        """Compare the object at the key of a part with the part; it is read where its checksum is not known."""
+        comparison = self._compare_status(part)
+        if comparison == "same size":
             same = self._bucket.read_crc32(PartState(**part.state).key) == base64_of(part.crc32)
-            return "same" if same else "other"
-        return seen
+            return "same" if same else "different"
+        return comparison
 
-    def _compare(self, part: Arrived) -> _Seen:
-        """Compare what the server knows of what stands at the key of a part with the part."""
+    def _compare_status(self, part: Arrived) -> _Comparison:
+        """Compare what the server reports about the object at the key of a part with the part."""
         state = PartState(**part.state)
         head = self._bucket.head(state.key)
         if not isinstance(head, Object):
-            return "unseen" if head is None else "nothing"
+            return "unseen" if head is None else "missing"
         if head.bytes != part.bytes:
-            return "other"
+            return "different"
         if head.crc32:
-            return "same" if head.crc32 == base64_of(part.crc32) else "other"
-        return "same" if state.proof == "md5" and head.etag == _etag_of(state.etags) else "alike"
+            return "same" if head.crc32 == base64_of(part.crc32) else "different"
+        return "same" if state.proof == "md5" and head.etag == _etag_of(state.etags) else "same size"
 
     def _not_overwritten(self, part: Arrived) -> DestinationError:
         return DestinationError(
@@ -318,16 +315,16 @@ class S3Destination:
 
 
 def _etag_of(etags: list[str]) -> str:
-    """Return the ETag that S3 gives an object of pieces with these MD5s: the MD5 of their MD5s, and their number."""
+    """Return the ETag of an object of pieces with these MD5s: the MD5 of their MD5s, and their number."""
     of_all = hashlib.md5(b"".join(map(bytes.fromhex, etags)), usedforsecurity=False)
     return f"{of_all.hexdigest()}-{len(etags)}"
 
 
-def _skewed(date: str) -> Iterator[Finding]:
-    """Compare the time of a server's answer with our own."""
+def _check_clock(date: str) -> Iterator[Finding]:
+    """Compare the date of a server's answer with the clock of this machine."""
     try:
         there = email.utils.parsedate_to_datetime(date)
-    except ValueError:  # no date, or none that one can read
+    except ValueError:  # no date, or a malformed one
         return
     if there.tzinfo and abs(datetime.datetime.now(datetime.UTC) - there) > _SKEW:
         yield Finding(

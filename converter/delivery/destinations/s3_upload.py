@@ -21,7 +21,7 @@ from converter.remote.s3_bucket import Bucket, MultipartUpload, Proof
 
 
 class PartState(NamedTuple):
-    """What the journal keeps of a part that has arrived: where it is, and what proves that it is whole."""
+    """The state of a part that has arrived, in the journal: where it is, and what proves that it is whole."""
 
     key: str
     upload_id: str
@@ -35,57 +35,57 @@ class PartState(NamedTuple):
 
 
 class S3Upload:
-    """One part on its way."""
+    """A part on its way."""
 
     def __init__(self, name: str, key: str, bucket: Bucket, piece_bytes: int) -> None:
         self._name, self._bucket = name, bucket
         self._written = self._crc32 = 0
-        self._sender = _PieceClient(bucket, bucket.begin(key)[0])
+        self._client = _PieceClient(bucket, bucket.begin(key)[0])
         self._stream = smart_open.s3.open(
             bucket.name,
             key,
             "wb",
             min_part_size=piece_bytes,
-            client=self._sender,
-            writebuffer=cast("io.BytesIO", _PieceBuffer(piece_bytes)),  # any file will do
+            client=self._client,
+            writebuffer=cast("io.BytesIO", _PieceBuffer(piece_bytes)),  # any file is accepted
         )
 
     @property
     def state(self) -> Mapping[str, Any]:
         """The upload."""
-        return {"key": self._sender.upload.key, "upload_id": self._sender.upload.id}
+        return {"key": self._client.upload.key, "upload_id": self._client.upload.id}
 
     def write(self, data: bytes | memoryview) -> None:
-        """Take the next bytes; each time that there are enough for a piece, it is sent."""
-        with self._sender.opened():
+        """Take the next bytes. Whenever there are enough for a piece, it is sent."""
+        with self._client.sending():
             self._stream.write(data)
         self._written += len(data)
         self._crc32 = isal_zlib.crc32(data, self._crc32)
 
     def finish(self) -> Arrived:
         """Send the rest, and compare the number of bytes."""
-        with self._sender.opened():
+        with self._client.sending():
             self._stream.close()
-        sender = self._sender
-        if not sender.whole or sender.bytes != self._written:
+        client = self._client
+        if not client.whole or client.bytes != self._written:
             raise DestinationError(
                 "E-PART-SIZE",
-                f"'{self._bucket.url(sender.upload.key)}' has {self._written:,} bytes, but {sender.bytes:,} were sent.",
+                f"'{self._bucket.url(client.upload.key)}' has {self._written:,} bytes, but {client.bytes:,} were sent.",
                 "Nothing was published. An empty part cannot be sent.",
             )
-        state = PartState(*sender.upload, sender.etags, sender.proof)
+        state = PartState(*client.upload, client.etags, client.proof)
         return Arrived(self._name, self._written, self._crc32, state._asdict())
 
     def abort(self) -> None:
         """Abort the upload."""
         with contextlib.suppress(DestinationError):
-            self._bucket.abort(self._sender.upload)
+            self._bucket.abort(self._client.upload)
 
 
 class _PieceBuffer:
-    """A file in memory, for one piece after the other: smart-open's own is grown and given back for each of them.
+    """A file in memory, used for all pieces of an upload: smart-open's own one is allocated again for each piece.
 
-    What is read is that memory itself where it is full, until the next is written.
+    Where it is full, `read` returns the memory itself, which is valid until the next piece is written.
     """
 
     def __init__(self, size: int) -> None:
@@ -94,21 +94,21 @@ class _PieceBuffer:
         self._position = self._end = 0
 
     def tell(self) -> int:
-        """Return the place where the next bytes go."""
+        """Return the position of the next bytes."""
         return self._position
 
     def seek(self, position: int) -> int:
-        """Go to a place."""
+        """Move to a position."""
         self._position = position
         return position
 
     def truncate(self, size: int) -> int:
-        """Forget what comes after."""
+        """Drop what is behind `size`."""
         self._end = size
         return size
 
     def write(self, data: memoryview) -> int:
-        """Keep bytes, which must fit."""
+        """Store bytes, which must fit."""
         end = self._position + len(data)
         self._view[self._position : end] = data
         self._position = self._end = end
@@ -121,7 +121,7 @@ class _PieceBuffer:
 
 
 class _Arguments(TypedDict, total=False):
-    """What smart-open passes to a client."""
+    """The arguments that smart-open passes to a client."""
 
     Bucket: str
     Key: str
@@ -132,11 +132,11 @@ class _Arguments(TypedDict, total=False):
 
 
 class _PieceClient:
-    """What smart-open takes for a client of boto3: it sends the pieces of one upload, and nothing else.
+    """The client that smart-open is given in place of boto3's. It only sends the pieces of one upload.
 
-    Pieces are sent only while it is `opened`: a stream that was let go is closed by the garbage collector at some
-    time, and must send nothing then. No upload is ever completed here. Errors are ours, not boto3's: those smart-open
-    would answer by sending the piece once more, which is empty by then.
+    Pieces are sent only in the context `sending`: a stream that was abandoned is closed by the garbage collector at
+    some time, and must send nothing then. No upload is ever completed here. Errors are mapped: smart-open would answer
+    an error of boto3 by sending the piece again, which is empty by then.
     """
 
     def __init__(self, bucket: Bucket, upload: MultipartUpload) -> None:
@@ -150,12 +150,12 @@ class _PieceClient:
 
     @property
     def proof(self) -> Proof:
-        """What the server showed for all of the pieces."""
+        """What the server returned for all pieces; empty where that differs."""
         return min(self._proofs) if len(self._proofs) == 1 else ""
 
     @contextlib.contextmanager
-    def opened(self) -> Iterator[None]:
-        """Send the pieces that come meanwhile."""
+    def sending(self) -> Iterator[None]:
+        """Send the pieces that are written in this context."""
         self._open = True
         try:
             yield
@@ -167,7 +167,7 @@ class _PieceClient:
         return {"UploadId": self.upload.id}
 
     def upload_part(self, **call: Unpack[_Arguments]) -> Mapping[str, str]:
-        """Send a piece: bytes, which boto3 can send again as often as it likes."""
+        """Send a piece: bytes, which boto3 can send again any number of times."""
         if not self._open:
             return {"ETag": ""}
         piece = call["Body"].read()
@@ -178,11 +178,11 @@ class _PieceClient:
         return {"ETag": etag}
 
     def complete_multipart_upload(self, **call: Unpack[_Arguments]) -> None:
-        """Note that the stream was closed as it should be, and send nothing."""
+        """Note that the stream was closed properly, and send nothing."""
         self.whole = self._open and [piece["ETag"] for piece in call["MultipartUpload"]["Parts"]] == self.etags
 
     def abort_multipart_upload(self, **call: Unpack[_Arguments]) -> None:
         """Do nothing: a part aborts its upload itself."""
 
     def put_object(self, **call: Unpack[_Arguments]) -> None:
-        """Do nothing: smart-open makes an empty object at once where nothing was written."""
+        """Do nothing: smart-open would make an empty object at once where nothing was written."""
