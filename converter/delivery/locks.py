@@ -1,7 +1,7 @@
 """Locks of this machine: one for each job, beside its journal, and one for each name at a destination.
 
-They are locks of the operating system, which end with their process, whatever becomes of the files. Files are removed
-when a lock is released: so whoever has locked a file checks that it is still the one at its path.
+They are locks of the operating system, which end with their process, even if the files stay. Files are removed when a
+lock is released: so a process that has locked a file checks that it is still the one at its path.
 """
 
 from __future__ import annotations

@@ -100,5 +100,5 @@ def publish_run(
     delivery.publish()
     for artifact in artifacts:
         artifact.publish()
-    hold.release()  # before the run is done: whoever finds it done cleans up nothing
+    hold.release()  # before the run is done: a process that finds it done cleans up nothing
     journal.finish(run)

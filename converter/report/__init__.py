@@ -1,4 +1,4 @@
-"""What is told about a run: the report as data and JSON, the rejects, and words for the terminal."""
+"""What is reported about a run: the report as data and JSON, the rejects, and text for the terminal."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def records_of(ledger: Ledger) -> dict[str, Any]:
 
 
 def rule_warnings(counts: Mapping[str, int], what: str = "rows") -> list[Finding]:
-    """Return what rules, by name, have found in how many rows, or other things, that were written all the same."""
+    """Return warnings for the counts of rows (or `what`), by rule, that were written although a rule applied."""
     return [
         Finding(f"W-{name.upper().replace('_', '-')}", f"{name}: {count:,} {what}.")
         for name, count in sorted(counts.items())
@@ -102,14 +102,14 @@ def ids_of(ledger: Ledger, found: StageResults) -> dict[str, Any]:
 
     Where the job asks for it, also their `types`, their `case_collisions`, and how many are `over_limit`, by rule.
     """
-    said: dict[str, Any] = {"changed": dict(sorted(ledger.ids_changed.items()))}
+    data: dict[str, Any] = {"changed": dict(sorted(ledger.ids_changed.items()))}
     if ledger.id_types:
-        said["types"] = dict(sorted(ledger.id_types.items()))
+        data["types"] = dict(sorted(ledger.id_types.items()))
     if found.collisions:
-        said["case_collisions"] = found.collisions._asdict()
+        data["case_collisions"] = found.collisions._asdict()
     if found.over_limit:
-        said["over_limit"] = found.over_limit
-    return said
+        data["over_limit"] = found.over_limit
+    return data
 
 
 def signals_of(ledger: Ledger) -> dict[str, Any]:

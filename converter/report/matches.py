@@ -1,6 +1,6 @@
-"""What is told about IDs that match: as data, and as a page of HTML that needs nothing else.
+"""The result of a comparison of IDs: as data, and as a self-contained HTML page.
 
-No ID is in it: examples are masked. What settings hold, such as a text that IDs begin with, many IDs have in common.
+It contains no complete ID: examples are masked, and texts in settings, such as prefixes, are common to many IDs.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The rejected rows: one JSON object a row, gzipped, with nothing in it that names a person.
+"""The rejected rows: one JSON object for each row, gzipped, without personal data.
 
-`file`, `row` (the physical line of text formats, else the row, counted from 1), `rule`, `code`, and `columns`,
-the job's columns, masked. For a row that could not be taken apart, `length` in bytes stands in their place,
-and its `text` only where `report.show_rows` asks for it.
+`file`, `row` (counted from 1: the physical line of text formats, otherwise the row), `rule`, `code`, and `columns`, the
+columns of the job, masked. Malformed rows have `length` in bytes instead of columns, and `text` only with
+`report.show_rows`.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from converter.delivery.publication import ArtifactFile
 from converter.sources.base import MalformedRow, RowNumbers
 from converter.spec.rules import Rule
 
-_MOST_WAITING = 16  # stretches
-_FEW = 1000  # rows, up to which a list of them is made sooner than an array
+_MOST_WAITING = 16  # batches
+_FEW = 1000  # rows, up to which a list is faster than an array
 _MOST_ROWS_WAITING = 4096
 
 
 @dataclass(frozen=True)
 class _RejectedRows:
-    """The rejected rows of a stretch of a file, as `RejectsFile.add` takes them."""
+    """The rejected rows of a batch, as `RejectsFile.add` takes them."""
 
     file: str
     rows: RowNumbers
@@ -50,7 +50,7 @@ class RejectsFile(ArtifactFile):
         self._rows_waiting = 0
 
     def begin(self) -> None:
-        """Create the file under its partial name, in place of that of a run that died."""
+        """Create the file under its partial name, in place of that of an interrupted run."""
         try:
             make_folder(self.path.parent)
             self._file.open()
@@ -58,33 +58,33 @@ class RejectsFile(ArtifactFile):
             raise self._error(error) from error
 
     def add(self, file: str, rows: RowNumbers, rejected: pl.DataFrame, bad: Sequence[MalformedRow]) -> None:
-        """Write rejected rows of a stretch of a file, in the order of the file.
+        """Write the rejected rows of a batch of a file, in the order of the file.
 
-        `rows` are the numbers of those in `rejected`, which has `reason` and the columns as text; `bad` are those that
-        could not be taken apart.
+        `rows` are the numbers of those in `rejected`, which has `reason` and the columns as text; `bad` are malformed
+        rows.
         """
         if not rejected.height and not bad:
             return
-        columns = [f"c{place}" for place in range(len(self._columns))]
+        columns = [f"c{index}" for index in range(len(self._columns))]
         self._waiting.append(
             _RejectedRows(file, rows, rejected.select("reason", *columns) if len(rows) else rejected, bad)
         )
         self._rows_waiting += rejected.height + len(bad)
-        # Describing a few rows takes as long as describing many, and large files come in many stretches.
+        # Describing a few rows takes as long as describing many, and large files have many batches.
         if len(self._waiting) >= _MOST_WAITING or self._rows_waiting >= _MOST_ROWS_WAITING:
             self._describe()
 
     def _describe(self) -> None:
-        """Write the rows that wait, as objects."""
+        """Write the waiting rows as objects."""
         described = []
-        rejected = [(place, each) for place, each in enumerate(self._waiting) if each.rejected.height]
+        rejected = [(batch, each) for batch, each in enumerate(self._waiting) if each.rejected.height]
         if rejected:
             counts = [each.rejected.height for _, each in rejected]
             frame = pl.concat([each.rejected for _, each in rejected])
             reasons = frame["reason"]
             described.append(
                 frame.select(
-                    stretch=_series(np.repeat([place for place, _ in rejected], counts)),
+                    batch=_series(np.repeat([batch for batch, _ in rejected], counts)),
                     file=pl.Series([each.file for _, each in rejected]).gather(
                         _series(np.repeat(np.arange(len(counts)), counts))
                     ),
@@ -92,14 +92,14 @@ class RejectsFile(ArtifactFile):
                     rule=self._names.gather(reasons),
                     code=self._codes.gather(reasons),
                     columns=pl.struct(
-                        mask(pl.col(f"c{place}")).alias(name) for place, name in enumerate(self._columns)
+                        mask(pl.col(f"c{index}")).alias(name) for index, name in enumerate(self._columns)
                     ),
                 )
             )
-        bad = [(place, each.file, row) for place, each in enumerate(self._waiting) for row in each.bad]
+        bad = [(batch, each.file, row) for batch, each in enumerate(self._waiting) for row in each.bad]
         if bad:
             columns = {
-                "stretch": [place for place, _, _ in bad],
+                "batch": [batch for batch, _, _ in bad],
                 "file": [file for _, file, _ in bad],
                 "row": [row.row for _, _, row in bad],
                 "rule": [row.rule.name for _, _, row in bad],
@@ -110,9 +110,9 @@ class RejectsFile(ArtifactFile):
                 columns["text"] = [row.text.decode("utf-8", "backslashreplace") for _, _, row in bad]
             described.append(pl.DataFrame(columns))
         self._waiting, self._rows_waiting = [], 0
-        order = ("stretch", "row")
+        order = ("batch", "row")
         objects = [
-            each.select(*order, object=pl.struct(pl.exclude("stretch")).struct.json_encode()) for each in described
+            each.select(*order, object=pl.struct(pl.exclude("batch")).struct.json_encode()) for each in described
         ]
         if objects:
             self._write(pl.concat(objects).sort(order, maintain_order=True)["object"])
@@ -135,5 +135,5 @@ class RejectsFile(ArtifactFile):
 
 def _series(numbers: RowNumbers) -> pl.Series:
     """Return numbers as a series."""
-    # For an array the engine loads `numpy.ma`, which takes longer than all else that a small file needs here.
+    # For an array Polars loads `numpy.ma`, which takes longer than everything else that a small file needs here.
     return pl.Series(numbers.tolist() if len(numbers) < _FEW else numbers)

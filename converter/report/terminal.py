@@ -1,4 +1,4 @@
-"""Words for the terminal. Nothing here prints."""
+"""Text for the terminal. Nothing here prints."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _UNITS = ("bytes", "KB", "MB", "GB", "TB")
 
 
 def size(count: float) -> str:
-    """Return a number of bytes as people say it, in powers of 1,000."""
+    """Return a number of bytes as text, in powers of 1,000."""
     for unit in _UNITS:
         if count < 1000 or unit == _UNITS[-1]:
             return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:,.1f} {unit}"
@@ -17,7 +17,7 @@ def size(count: float) -> str:
 
 
 def summary(report: Report) -> list[tuple[str, str]]:
-    """Return what a run did, line by line: how many or how much, and of what; then where the report and rejects are."""
+    """Return the summary of a run: lines of a number and its meaning, then the paths of the report and the rejects."""
     where = [("report", report.report_path), ("rejects", report.rejects_path)]
     if report.outcome == "nothing to do":
         return [("nothing", f"to do: the run {report.name} is finished, and its input has not changed since"), *where]

@@ -23,10 +23,10 @@ __all__ = ["SCHEMES", "Destination", "Owner", "Settings", "destination_of", "ope
 
 @dataclass(frozen=True)
 class Settings:
-    """What destinations are told beside their URL.
+    """The settings of a destination beside its URL.
 
-    `partner` and `sent`, the day in UTC, are parts of keys on S3 (N5); `most_bytes` is the most that a part has;
-    `owner` is whose partial names are.
+    `partner` and `sent`, the day in UTC, are parts of keys on S3 (N5); `most_bytes` is the maximum size of a
+    part; `owner` owns the partial files of the run.
     """
 
     sent: datetime.date
