@@ -38,7 +38,7 @@ _ENCRYPT = (
     *_BASE_OPTIONS,
     *("--homedir", os.devnull),  # which cannot contain anything
     *("--no-keyring", "--lock-never", "--no-auto-check-trustdb"),
-    *("--trust-model", "always"),  # whoever names a key in a job trusts it
+    *("--trust-model", "always"),  # a key in a job is trusted
     "--no-encrypt-to",
     *("--cipher-algo", "AES256"),
     *("--compress-algo", "none"),  # the data is compressed,

@@ -1,4 +1,4 @@
-"""What a client of a file server offers, whatever its protocol."""
+"""What a client of a file server offers, for any protocol."""
 
 from __future__ import annotations
 

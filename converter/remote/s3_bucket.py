@@ -105,7 +105,7 @@ class Bucket:
     def complete(self, upload: MultipartUpload, etags: Sequence[str], conditions: Mapping[str, str | int]) -> str:
         """Complete an upload, which makes an object of it. Return its CRC32, in base64; empty where it is not reported.
 
-        After an error the object may exist all the same: an answer gets lost, and the retry is refused.
+        After an error the object may still exist: if a response was lost, the retry is rejected.
         """
         pieces = [{"ETag": f'"{etag}"', "PartNumber": number} for number, etag in enumerate(etags, 1)]
         with self._map_errors("publish", upload.key):

@@ -192,7 +192,7 @@ class NamedDestination:
             raise DestinationError(
                 "E-PARTIAL-VANISHED",
                 f"'{name}' was written to '{self._address.url}', and is not there any more: something moves or "
-                "removes files there, whatever their names.",
+                "removes files there, independently of their names.",
                 f"Choose a suffix that it ignores, with {self._section}.partial_suffix. {self._without_suffix}",
             )
 
