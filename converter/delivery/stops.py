@@ -1,11 +1,10 @@
 """When a signal may end a command, and when it is too late for that.
 
-A handler that raises can interrupt anything, cleaning up as well. So the first signal raises `StoppedError` only until
-somebody calls `hold`: who begins to publish, and who begins to clean up. From then on signals are noted, and who waits
-asks for them. A second signal ends the process at once, and leaves what a kill would leave.
+A handler that raises can interrupt anything, also cleaning up. So the first signal raises `StoppedError` only until
+`hold` is called, before publishing and before cleaning up. From then on signals are only noted, and `asked` returns
+them. A second signal ends the process at once, and leaves what a kill would leave.
 
-The command line calls `listen`. Programs that use the package have handlers of their own, and nothing here touches
-them.
+The command line calls `listen`. Programs that use the package have handlers of their own, which are not touched.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ _SHOW_CURSOR = b"\x1b[?25h\n"
 
 
 class _Signals:
-    """What is known of signals in this process."""
+    """The signals of this process so far."""
 
-    number: int | None = None  # the first one that came
+    number: int | None = None  # the first one
     at = 0.0
     held = False
-    exit_code: int | None = None  # of a command that has ended, but for what it prints
+    exit_code: int | None = None  # of a command that has ended, and is only printing
 
 
 _state = _Signals()
@@ -51,30 +50,30 @@ def listen() -> None:
 
 
 def hold() -> None:
-    """From now on a first signal is noted, and raises nothing."""
+    """From now on a first signal is only noted."""
     _state.held = True
 
 
 def end(exit_code: int) -> None:
-    """From now on a first signal does nothing, and the next one ends the process with this code."""
+    """From now on a first signal is ignored, and the next one ends the process with this code."""
     _state.held = True
     _state.exit_code = exit_code
 
 
 def asked() -> int | None:
-    """Return the signal that has come, if any."""
+    """Return the first signal, if there was one."""
     return _state.number
 
 
 def within(error: BaseException | None) -> StoppedError | None:
-    """Return the `StoppedError` that an error came from: Python itself wraps what is raised in some places."""
+    """Return the `StoppedError` among the causes of an error: Python itself wraps errors in some places."""
     while error is not None and not isinstance(error, StoppedError):
         error = error.__cause__
     return error
 
 
 def raise_again() -> None:
-    """Raise soon what was lost, since it came up where nothing can be raised: in a destructor, for example."""
+    """Send again, soon, a signal whose error was lost, for example in a destructor."""
     number, _state.number = _state.number, None
 
     def send() -> None:
