@@ -29,7 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
-        kernel.load(1 << 60)  # compiled once, before all workers want to do it
+        assert kernel.load(), kernel.status()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -120,11 +120,16 @@ class Run:
         return report
 
 
+def without_loops() -> None:
+    """Stands for `kernel.load` where the loops were not built."""
+
+
 @pytest.fixture(params=["frames", "loops"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Whether rows go through the query or, as those of large files do, through compiled loops."""
+    """Whether rows go through the query, as where the loops were not built, or through the loops."""
     large = request.param == "loops"
-    monkeypatch.setattr(kernel, "WORTH_BYTES", 0 if large else 1 << 60)
+    if not large:
+        monkeypatch.setattr(kernel, "load", without_loops)
     for module in (buffers, utf8):  # arrow as well is for what is not short
         monkeypatch.setattr(module, "_SHORT", 0 if large else 1 << 60)
     return str(request.param)

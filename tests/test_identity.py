@@ -171,7 +171,7 @@ PIECES = st.sampled_from(
 @given(texts=st.lists(st.lists(PIECES, min_size=1, max_size=9).map("".join), min_size=1, max_size=8))
 def test_the_loops_leave_personal_data_to_the_query(texts: list[str], tmp_path: Path) -> None:
     run = Run(tmp_path)
-    loops = kernel.load(1 << 60)
+    loops = kernel.load()
     assert loops
     frame = pl.DataFrame({"c0": texts, "c1": texts})
     personal = frame.select(privacy.personal_kind(pl.col("c0")).is_not_null())["c0"].to_numpy()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import mmap
 import random
-import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from converter.sources.base import Task
 from converter.sources.origins.local import LocalFile
 from converter.sources.tables import TableSource
 
-LOOPS = kernel.load(1 << 60)
+LOOPS = kernel.load()
 CHARACTERS = 'aB1| ,"\t\x01é@.:-0'
 IDS = st.text(alphabet="aB10-", min_size=1, max_size=20) | st.text(alphabet=CHARACTERS, max_size=6)
 VALUES = st.text(alphabet="aB1 é", max_size=40) | st.text(alphabet=CHARACTERS, max_size=4)
@@ -143,12 +142,12 @@ def test_a_value_that_ends_with_its_page_is_read_to_its_end_and_no_further(lengt
             assert made.memory[: made.ends[0]].tobytes() == b'u\t"a"="%b",d_sid=%b\n' % (value, value)
 
 
-def test_no_line_is_written_where_there_is_no_room() -> None:
-    """A long list of short items needs more room than is made; it is left to the query."""
+def test_lists_of_short_items_get_the_room_that_they_need() -> None:
     frame = pl.DataFrame({"id": ["u1", "u2", "u3"], "t": ["1", "|".join("1" * 900), "2"]})
     made = compiled(traits=["t"]).of_frame(frame)
-    assert made.irregular.tolist() == [1]
-    assert made.positions.tolist() == [1]
+    assert not len(made.irregular)
+    lines = made.memory[: made.ends[-1]].tobytes().splitlines()
+    assert lines[1] == b"u2\t" + b",".join([b"d_sid=1"] * 900)
 
 
 @pytest.mark.parametrize("most", [1, 5, 300])  # where the lines of irregular rows are long, there is no room for them
@@ -168,65 +167,3 @@ def test_lines_are_put_among_others(most: int) -> None:
         (text,) = form.text_of(made, [text] if others else [], made.positions)
         assert text.buffers[0].tobytes() == b"".join(lines)
         assert text.ends.tolist() == list(itertools.accumulate(map(len, lines)))
-
-
-@pytest.fixture
-def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    folders = [tmp_path / "package" / "__pycache__", tmp_path / "user" / "cache"]
-    monkeypatch.setattr(kernel, "_folders", lambda: iter(folders))
-    return folders
-
-
-def test_the_loops_are_compiled_once_and_kept_whole(folders: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    code = next(kernel._FOLDER.glob("__pycache__/loops-*.bin")).read_bytes()[32:]
-    asked = []
-    monkeypatch.setattr(kernel, "_compiled", lambda: asked.append(1) or code)
-    assert kernel.load(kernel.WORTH_COMPILING_BYTES - 1) is None
-    assert kernel.load(kernel.WORTH_COMPILING_BYTES)
-    assert kernel.load(kernel.WORTH_BYTES)
-    assert len(asked) == 1
-    (stored,) = folders[0].iterdir()
-    stored.write_bytes(stored.read_bytes()[:-1])  # cut off: not to be run
-    assert kernel.load(kernel.WORTH_BYTES) is None
-    assert kernel.load(kernel.WORTH_COMPILING_BYTES)
-    assert len(asked) == 2
-    assert kernel.load(kernel.WORTH_BYTES - 1) is None
-
-
-def test_where_the_package_cannot_be_written_to_the_user_keeps_the_loops(folders: list[Path]) -> None:
-    folders[0].parent.mkdir()
-    folders[0].touch()  # no folder can be made
-    kernel._store("loops.bin", b"code")
-    assert kernel._stored("loops.bin") == b"code"
-    assert [path.name for path in folders[1].iterdir()] == ["loops.bin"]
-    assert folders[1].stat().st_mode & 0o077 == 0
-    folders[1] = folders[0]
-    kernel._store("loops.bin", b"code")  # nowhere: then they are compiled again the next time
-    assert kernel._stored("loops.bin") is None
-
-
-def test_the_users_folder_is_that_of_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert list(kernel._folders())[1] == tmp_path / "aam-inbound-converter"
-    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert list(kernel._folders())[1] == tmp_path / ".cache" / "aam-inbound-converter"
-
-
-@pytest.mark.parametrize("error", [OSError, subprocess.TimeoutExpired(["python"], 1)])
-def test_without_the_compiler_the_query_does_it_all(
-    folders: list[Path], monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
-    def fails(*_: Any, **__: Any) -> None:
-        raise error
-
-    monkeypatch.setattr(subprocess, "run", fails)
-    assert kernel.load(1 << 60) is None
-
-
-@pytest.mark.parametrize("executable", ["", "/bin/false"])
-def test_a_compiler_that_is_not_to_be_had_is_no_error(
-    folders: list[Path], monkeypatch: pytest.MonkeyPatch, executable: str
-) -> None:
-    monkeypatch.setattr(kernel.sys, "executable", executable)
-    assert kernel.load(1 << 60) is None

@@ -20,7 +20,7 @@ from converter.rows.records import Records
 from converter.sources.delimited import DelimitedSource
 from converter.sources.origins.local import LocalFile
 
-from .conftest import Run
+from .conftest import Run, without_loops
 from .scanner import scan
 from .test_structure import PIECES
 
@@ -40,7 +40,7 @@ IRREGULAR = [b" u7 ,x,1\n", b",x,1\n", b"a@b.cd,x,1\n", b"u:8,x,1\n", b'u9,"a""b
 
 
 def found(data: bytes, separator: int = 44) -> tuple[int, int, int, bool]:
-    loops = kernel.load(1 << 60)
+    loops = kernel.load()
     assert loops
     memory = np.frombuffer(data + b'"\n"' * SLACK, np.uint8)  # what follows must not count
     return loops.whole_rows(memory, len(data), separator)
@@ -75,7 +75,7 @@ BYTES = [bytes([byte]) for byte in (0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0x
     st.sampled_from([b"\x80", b"\xbf", b"a", b"\xff"]),
 )
 def test_text_is_utf8_where_python_can_decode_it(before: int, text: bytes, after: bytes, beyond: bytes) -> None:
-    loops = kernel.load(1 << 60)
+    loops = kernel.load()
     assert loops
     whole = b"a" * before + text + after
     try:
@@ -87,7 +87,7 @@ def test_text_is_utf8_where_python_can_decode_it(before: int, text: bytes, after
 
 
 def test_every_character_is_utf8_and_none_with_a_byte_changed_or_left_out() -> None:
-    loops = kernel.load(1 << 60)
+    loops = kernel.load()
     assert loops
 
     def is_text(text: bytes) -> bool:
@@ -150,9 +150,9 @@ def test_lines_rejects_and_counts_are_those_of_frames(
         output={"to": str(tmp_path / "out"), "dpid": 1234},
     )
     most = data.draw(st.sampled_from([1000, 60]))
-    monkeypatch.setattr(kernel, "WORTH_BYTES", 1 << 60)
-    expected = converted(path, job, 1 << 20, most)
-    monkeypatch.setattr(kernel, "WORTH_BYTES", 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernel, "load", without_loops)
+        expected = converted(path, job, 1 << 20, most)
     assert converted(path, job, data.draw(st.sampled_from([1 << 20, 300, 97])), most) == expected
 
 
@@ -174,8 +174,8 @@ def test_ids_of_a_type_are_judged_as_in_frames(tmp_path: Path, monkeypatch: pyte
         output={"to": str(tmp_path / "out"), "dpid": dpid, **({"target": 5} if dpid > 5 else {})},
     )
     results = []
-    for worth in (0, 1 << 60):
-        monkeypatch.setattr(kernel, "WORTH_BYTES", worth)
+    for load in (kernel.load, without_loops):
+        monkeypatch.setattr(kernel, "load", load)
         results.append(converted(path, job, 1 << 20, 1000))
     assert results[0] == results[1]
     assert results[0][2].written > 100
@@ -200,8 +200,8 @@ def test_a_blank_line_is_no_row_where_there_is_one_column(tmp_path: Path, monkey
         output={"to": str(tmp_path / "out"), "dpid": 1234},
     )
     results = []
-    for worth in (0, 1 << 60):
-        monkeypatch.setattr(kernel, "WORTH_BYTES", worth)
+    for load in (kernel.load, without_loops):
+        monkeypatch.setattr(kernel, "load", load)
         results.append(converted(path, job, 1 << 20, 1000))
     assert results[0] == results[1]
     assert (results[0][2].read, results[0][2].written, results[0][2].rejected) == (61, 60, {"id_missing": 1})
@@ -219,7 +219,6 @@ def test_regular_text_does_go_through_the_loops(tmp_path: Path, monkeypatch: pyt
     made = []
     original = FastPath.of_text
     monkeypatch.setattr(FastPath, "of_text", lambda *given: made.append(original(*given)) or made[-1])
-    monkeypatch.setattr(kernel, "WORTH_BYTES", 0)
     _, _, ledger = converted(path, job, 1 << 20, 1000)
     (formatted,) = made
     assert (len(formatted.ends), formatted.text.tobytes()) == (300, IRREGULAR[0])

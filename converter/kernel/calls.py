@@ -1,48 +1,137 @@
-"""The Python face of the loops: arrays go in and out, and the loops get their addresses (`layout.py`)."""
+"""How the loops are called: with arrays, of which they get addresses and sizes. The structures are those of `kernel.h`.
+
+Arrays live as long as a call. What is returned are views of memory that a pool leases.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import ctypes
+from collections.abc import Callable, Sequence
+from ctypes import POINTER, c_int32, c_int64, c_uint8, c_void_p
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from converter.columns.buffers import Chunk
 from converter.columns.pool import Pool
-from converter.kernel import layout
-
-if TYPE_CHECKING:  # importing it loads LLVM
-    from converter.kernel.machine import Code
+from converter.kernel.library import Library
 
 Bytes = npt.NDArray[np.uint8]
 Positions = npt.NDArray[np.int64]
-SLACK = layout.SLACK
-_SPARE = 4096  # bytes more, for long lists where there are few rows
+
+SLACK = 64
+"""How many bytes must be readable behind a text."""
+PAIR, TRAITS, CODES, CONSTANT = range(4)
+"""Kinds of parts of a line: a value in quotes, a list of digits, a list of codes, a constant text."""
+SCAN_NOTHING, SCAN_NUMBERS, SCAN_CARDS = range(3)
+"""How closely IDs are scanned for personal data: numbers that could be those of cards are plain, or irregular."""
+
+_OK, _FULL = 0, 1
+_SPARE = 4096  # bytes of room for lines, for a few long ones among few rows
+_GROWTH = 2
+
+
+class _Part(ctypes.Structure):
+    _fields_ = [
+        ("prefix", c_void_p),
+        ("prefix_bytes", c_int64),
+        ("special", c_int64),
+        ("kind", c_int32),
+        ("column", c_int32),
+        ("separator", c_uint8),
+        ("scans", c_uint8),
+        ("unused", c_uint8 * 6),
+    ]
+
+
+class _Form(ctypes.Structure):
+    _fields_ = [
+        ("id_bytes", c_void_p),
+        ("id_shape", c_void_p),
+        ("parts", POINTER(_Part)),
+        ("id_length", c_int64),
+        ("part_count", c_int64),
+        ("longest_line", c_int64),
+        ("id_column", c_int32),
+        ("id_scan", c_int32),
+        ("id_not_zero", c_uint8),
+        ("bad_byte", c_uint8),
+        ("unused", c_uint8 * 6),
+    ]
+
+
+class _Views(ctypes.Structure):
+    _fields_ = [
+        ("views", c_void_p),
+        ("rows", c_int64),
+        ("buffers", c_void_p),
+        ("sizes", c_void_p),
+        ("buffer_count", c_int64),
+    ]
+
+
+class _Output(ctypes.Structure):
+    _fields_ = [
+        ("lines", c_void_p),
+        ("lines_room", c_int64),
+        ("ends", c_void_p),
+        ("ends_room", c_int64),
+        ("irregular", c_void_p),
+        ("irregular_room", c_int64),
+        ("irregular_text", c_void_p),
+        ("irregular_text_room", c_int64),
+        ("fields", c_void_p),
+        ("fields_room", c_int64),
+        ("rows", c_int64),
+        ("made", c_int64),
+        ("left_out", c_int64),
+        ("signals", c_int64),
+        ("missing", c_int64),
+        ("changed", c_int64),
+        ("irregular_text_bytes", c_int64),
+    ]
+
+
+class _Rows(ctypes.Structure):
+    _fields_ = [("end", c_int64), ("rows", c_int64), ("inner", c_int64), ("regular", c_int64)]
+
+
+_FIELD_BYTES = 24
+_VIEW_BYTES = 16
+_IRREGULAR = 3  # integers for each row that is left out
+ENTRIES: dict[str, tuple[type[Any], ...]] = {
+    "whole_rows": (c_void_p, c_int64, c_int64, c_uint8, POINTER(_Rows)),
+    "is_utf8": (c_void_p, c_int64, POINTER(c_int64)),
+    "delimited_lines": (c_void_p, c_int64, c_int64, c_uint8, c_int64, POINTER(_Form), POINTER(_Output)),
+    "view_lines": (POINTER(_Views), c_int64, c_int64, POINTER(_Form), POINTER(_Output)),
+    "merge_lines": (c_void_p, c_int64, c_void_p, c_int64, c_int64, c_void_p, c_void_p, c_void_p, c_int64),
+}
+"""The entries of the library, and what each takes."""
 
 
 @dataclass(frozen=True)
 class LinePart:
-    """A signal of a line: a `kind` of `layout`, its column, the byte between its items (0 for none), and its prefix.
+    """One part of a line: its `kind`, its column, the byte between its items, and what stands before each of them.
 
-    `scan` is whether a value that may be personal data makes its row irregular.
+    `scans` says whether a value that may be personal data makes the row irregular.
     """
 
     kind: int
     column: int
-    mark: int
+    separator: int
     prefix: bytes
-    scan: bool = False
+    scans: bool = False
 
 
 class Form:
     """The form of a line, for columns by their number.
 
-    `id_bytes` maps each byte of an ID to the byte to write, or to 0 where it makes the row irregular. `id_shape` is
-    empty, or as long as an ID must be, with hyphens where it must have them. `id_not_zero`: whether an ID of zeros
-    makes its row irregular. `id_scan`: how IDs are scanned for personal data (0, or a constant of `layout`). No value
-    may contain `bad_byte`, quotes, at signs or control characters. `most_line` is the longest line, in bytes.
+    `id_bytes` maps each byte of an ID to the byte to write, 0 where the ID is irregular; `id_shape` is empty, or as
+    long as an ID must be, with a hyphen where one must stand; `id_not_zero` says that not all of it may be zeros, and
+    `id_scan` (`SCAN_…`) whether it may be personal data. `bad_byte` may be in no value, beside quotes, at signs and
+    control characters. `longest_line` is in bytes.
     """
 
     def __init__(
@@ -50,39 +139,36 @@ class Form:
         id_column: int,
         id_bytes: Bytes,
         id_shape: bytes,
-        signals: Sequence[LinePart],
-        most_line: int,
+        parts: Sequence[LinePart],
+        longest_line: int,
         *,
         id_not_zero: bool,
         id_scan: int,
         bad_byte: int,
     ) -> None:
-        self.extra = 2 + sum(len(signal.prefix) + 2 for signal in signals)
-        """The most bytes of a line, without its values and all items of a list but the first."""
-        prefixes = np.frombuffer(b"".join(signal.prefix for signal in signals) + bytes(SLACK), np.uint8)
-        shape = np.frombuffer(id_shape + bytes(SLACK), np.uint8)
-        address = prefixes.ctypes.data
-        rows = []
-        for signal in signals:
-            around = signal.prefix + (b'",' if signal.kind == layout.PAIR else b",")
-            special = sum(byte < ord(" ") or byte in (ord('"'), ord("@"), bad_byte) for byte in around)
-            rows.append([signal.kind, signal.column, signal.mark, address, len(signal.prefix), special, signal.scan])
-            address += len(signal.prefix)
-        table = np.array(rows, np.int64).reshape(-1, layout.SIGNAL)
-        form = np.zeros(layout.FORM, np.int64)
-        form[layout.ID_COLUMN] = id_column
-        form[layout.ID_BYTES] = id_bytes.ctypes.data
-        form[layout.ID_SHAPE] = shape.ctypes.data
-        form[layout.ID_LENGTH] = len(id_shape)
-        form[layout.ID_NOT_ZERO] = id_not_zero
-        form[layout.ID_SCAN] = id_scan
-        form[layout.SIGNALS] = table.ctypes.data
-        form[layout.SIGNAL_COUNT] = len(signals)
-        form[layout.WIDEST] = 2 + max((len(signal.prefix) for signal in signals), default=0)
-        form[layout.BAD_BYTE] = bad_byte
-        form[layout.MOST_LINE] = most_line
-        self._kept = (id_bytes, prefixes, shape, table, form)
-        self.address = form.ctypes.data
+        self.extra = 2 + sum(len(part.prefix) + 2 for part in parts)
+        """The most bytes of a line, beside its values and the further items of its lists."""
+        self._texts = [ctypes.create_string_buffer(part.prefix, len(part.prefix) + SLACK) for part in parts]
+        self._shape = ctypes.create_string_buffer(id_shape, len(id_shape) + 1)
+        self._id_bytes = np.ascontiguousarray(id_bytes)
+        table = (_Part * len(parts))()
+        for entry, part, text in zip(table, parts, self._texts, strict=True):
+            around = part.prefix + (b'",' if part.kind == PAIR else b",")
+            entry.prefix, entry.prefix_bytes = ctypes.addressof(text), len(part.prefix)
+            entry.special = sum(byte < ord(" ") or byte in (ord('"'), ord("@"), bad_byte) for byte in around)
+            entry.kind, entry.column, entry.separator, entry.scans = part.kind, part.column, part.separator, part.scans
+        self.structure = _Form(
+            id_bytes=self._id_bytes.ctypes.data,
+            id_shape=ctypes.addressof(self._shape),
+            parts=table,
+            id_length=len(id_shape),
+            part_count=len(parts),
+            longest_line=longest_line,
+            id_column=id_column,
+            id_scan=id_scan,
+            id_not_zero=id_not_zero,
+            bad_byte=bad_byte,
+        )
 
 
 @dataclass(frozen=True)
@@ -112,106 +198,135 @@ class Lines:
 class Loops:
     """The compiled loops. A text begins at the start of a row; `SLACK` bytes of memory must follow it."""
 
-    def __init__(self, code: Code) -> None:
-        self._code = code  # it must live as long as its functions
+    def __init__(self, library: Library) -> None:
+        entries = {name: library.entry(name, arguments) for name, arguments in ENTRIES.items()}
+        self._whole_rows, self._is_utf8 = entries["whole_rows"], entries["is_utf8"]
+        self._delimited_lines, self._view_lines = entries["delimited_lines"], entries["view_lines"]
+        self._merge_lines = entries["merge_lines"]
         self._pools = Pool(), Pool(), Pool()  # for memory of different sizes
-        self._whole_rows = code.function("whole_rows")
-        self._is_utf8 = code.function("is_utf8")
-        self._delimited_lines = code.function("delimited_lines")
-        self._frame_lines = code.function("frame_lines")
-        self._merge = code.function("merge")
 
     def whole_rows(self, text: Bytes, size: int, separator: int) -> tuple[int, int, int, bool]:
-        """Find the rows that end within the first `size` bytes of `text`, which begins at the start of a row.
+        """Find the rows that end within the first `size` bytes of `text`.
 
-        Returns where the last of them ends, their number, the number of newlines inside quotes, and whether the quoting
-        is regular. Only the rows before an irregular quote are counted.
+        Returns where the last of them ends, how many there are, how many newlines stand inside their quotes, and
+        whether all that was seen is quoted regularly; where it is not, the rows before it are found.
         """
-        result = np.zeros(layout.WHOLE_ROWS, np.int64)
-        self._whole_rows(text.ctypes.data, size, separator, result.ctypes.data)
-        end, rows, inner, regular = result.tolist()
-        return end, rows, inner, bool(regular)
+        found = _Rows()
+        _check(self._whole_rows(text.ctypes.data, size, len(text), separator, found))
+        return found.end, found.rows, found.inner, bool(found.regular)
 
     def is_utf8(self, text: Bytes, size: int) -> bool:
-        """Return whether the first `size` bytes of `text` are UTF-8."""
-        return bool(self._is_utf8(text.ctypes.data, size))
+        """Say whether the first `size` bytes of `text` are UTF-8."""
+        found = c_int64()
+        _check(self._is_utf8(text.ctypes.data, min(size, len(text)), found))
+        return bool(found.value)
 
     def delimited_lines(self, text: Bytes, size: int, rows: int, separator: int, columns: int, form: Form) -> Lines:
-        """Turn the `rows` rows in the first `size` bytes of `text`, as `whole_rows` counts them, into lines."""
-        output = _OutputBuffers(self._pools, 2 * size + rows * form.extra, rows, columns, size)
-        self._delimited_lines(text.ctypes.data, size, separator, columns, form.address, output.address)
-        return output.lines()
+        """Turn the `rows` rows in the first `size` bytes of `text`, as `whole_rows` found them, into lines."""
+
+        def fill(output: _Output) -> int:
+            given = (text.ctypes.data, size, len(text), separator, columns, form.structure, output)
+            return int(self._delimited_lines(*given))
+
+        return self._filled(fill, 2 * size + rows * form.extra, rows, columns, size)
 
     def frame_lines(self, chunks: Sequence[Chunk], form: Form) -> Lines:
         """Turn the rows of a frame into lines."""
         rows = sum(chunk.rows for chunk in chunks)
         size = sum(int(column.lengths.sum(dtype=np.int64)) for chunk in chunks for column in chunk.columns)
-        columns = max((len(chunk.columns) for chunk in chunks), default=0)
-        output = _OutputBuffers(self._pools, 2 * size + rows * form.extra, rows, columns, 0)
-        for chunk in chunks:
-            views = [column.views.ctypes.data for column in chunk.columns]
-            buffers = [np.array([buffer.ctypes.data for buffer in column.buffers]) for column in chunk.columns]
-            table = np.array([views, [addresses.ctypes.data for addresses in buffers]]).T.copy()
-            self._frame_lines(table.ctypes.data, len(views), chunk.rows, form.address, output.address)
-        return output.lines()
+        columns = max((len(chunk.columns) for chunk in chunks), default=1)
+        kept = [_views_of(chunk) for chunk in chunks]
+
+        def fill(output: _Output) -> int:
+            for chunk, (views, _) in zip(chunks, kept, strict=True):
+                if status := self._view_lines(views, len(chunk.columns), chunk.rows, form.structure, output):
+                    return int(status)
+            return _OK
+
+        return self._filled(fill, 2 * size + rows * form.extra, rows, columns, 0)
+
+    def _filled(self, fill: Callable[[_Output], int], room: int, rows: int, columns: int, text_bytes: int) -> Lines:
+        """Return the lines that `fill` writes, which is given more room where it takes more."""
+        while True:
+            memory = _Memory(self._pools, room, rows, columns, text_bytes)
+            status = fill(memory.output)
+            if status != _FULL:
+                _check(status)
+                return memory.lines()
+            room *= _GROWTH  # lists of short items take more than is usual
 
     def merge(self, made: Lines, others: Bytes, other_ends: Positions, positions: Positions) -> tuple[Bytes, Positions]:
-        """Insert the lines of `others` into those of `made`, other i before line `positions[i]`.
+        """Put the lines of `others` among those of `made`, other i before line `positions[i]`.
 
-        Returns all lines, and where they end, in the memory of `made`, which must not be used any more.
+        Returns all lines, and where they end, in the memory of `made`: that is not to be used any more.
         """
         count, other_count = len(made.ends), len(other_ends)
         lines, ends = made.memory, made.ends_room[: count + other_count]
         own = int(made.ends[-1]) if count else 0
         size = own + (int(other_ends[-1]) if other_count else 0)
-        if size > len(lines):  # lines of irregular rows may be longer than the memory for them
+        if size > len(lines):  # lines of irregular rows may be longer than the room for them
             lines = np.empty(size, np.uint8)
             lines[:own] = made.memory[:own]
-        given = (lines, ends, count, others, other_ends, positions, other_count)
-        self._merge(*(each if isinstance(each, int) else each.ctypes.data for each in given))
+        other_ends, positions = np.ascontiguousarray(other_ends), np.ascontiguousarray(positions)
+        given = (lines, len(lines), ends, len(ends), count, others, other_ends, positions, other_count)
+        _check(self._merge_lines(*(each if isinstance(each, int) else each.ctypes.data for each in given)))
         return lines, ends
 
 
-class _OutputBuffers:
-    """Memory for the results of a call."""
+def _check(status: int) -> None:
+    if status != _OK:
+        raise SystemError(f"A compiled loop was called in a wrong way ({status}).")
 
-    def __init__(
-        self, pools: tuple[Pool, Pool, Pool], room: int, rows: int, columns: int, irregular_bytes: int
-    ) -> None:
-        room += _SPARE
-        self._lines = pools[0].lease(room + SLACK)
-        table = pools[1].lease(8 * rows * (1 + layout.IRREGULAR_ROW)).view(np.int64)
-        self._ends, self._irregular = table[:rows], table[rows:].reshape(rows, layout.IRREGULAR_ROW)
-        self._irregular_text = pools[2].lease(irregular_bytes + SLACK)
-        self._fields = np.empty((columns, 2), np.int64)
-        self._scratch = np.empty(SLACK, np.uint8)
-        self._table = np.zeros(layout.OUTPUT, np.int64)
-        self._table[layout.ROOM] = room
-        for index, memory in (
-            (layout.LINES, self._lines),
-            (layout.ENDS, self._ends),
-            (layout.IRREGULAR, self._irregular),
-            (layout.IRREGULAR_TEXT, self._irregular_text),
-            (layout.FIELDS, self._fields),
-            (layout.SCRATCH, self._scratch),
-        ):
-            self._table[index] = memory.ctypes.data
-        self.address = self._table.ctypes.data
+
+def _views_of(chunk: Chunk) -> tuple[ctypes.Array[_Views], list[Any]]:
+    """Return the columns of a chunk as the loops take them, and what has to live as long."""
+    table = (_Views * len(chunk.columns))()
+    kept: list[Any] = []
+    for entry, column in zip(table, chunk.columns, strict=True):
+        addresses = np.array([buffer.ctypes.data for buffer in column.buffers], np.int64)
+        sizes = np.array([len(buffer) for buffer in column.buffers], np.int64)
+        kept += [addresses, sizes]
+        entry.views, entry.rows = column.views.ctypes.data, len(column.views) // _VIEW_BYTES
+        entry.buffers, entry.sizes, entry.buffer_count = addresses.ctypes.data, sizes.ctypes.data, len(sizes)
+    return table, kept
+
+
+class _Memory:
+    """Memory for what becomes of rows."""
+
+    def __init__(self, pools: tuple[Pool, Pool, Pool], room: int, rows: int, columns: int, text_bytes: int) -> None:
+        self._lines = pools[0].lease(room + _SPARE + SLACK)
+        table = pools[1].lease(8 * rows * (1 + _IRREGULAR)).view(np.int64)
+        self._ends, self._irregular = table[:rows], table[rows:].reshape(rows, _IRREGULAR)
+        self._text = pools[2].lease(text_bytes)
+        self._fields = np.empty(columns * _FIELD_BYTES, np.uint8)
+        self.output = _Output(
+            lines=self._lines.ctypes.data,
+            lines_room=len(self._lines),
+            ends=self._ends.ctypes.data,
+            ends_room=rows,
+            irregular=self._irregular.ctypes.data,
+            irregular_room=rows,
+            irregular_text=self._text.ctypes.data,
+            irregular_text_room=text_bytes,
+            fields=self._fields.ctypes.data,
+            fields_room=columns,
+        )
 
     def lines(self) -> Lines:
-        """Return the results."""
-        rows, made, irregular_count, signals, missing, changed, irregular_bytes = self._table[layout.ROWS :].tolist()
-        irregular = self._irregular[:irregular_count]
+        """Return what a call has made."""
+        output = self.output
+        irregular = self._irregular[: output.left_out]
         return Lines(
             self._lines,
-            self._ends[:made],
+            self._ends[: output.made],
             self._ends,
-            irregular[:, layout.LINE],
-            self._irregular_text[:irregular_bytes],
-            irregular[:, layout.TEXT_LINE],
-            np.ascontiguousarray(irregular[:, layout.POSITION]),
-            rows,
-            signals,
-            missing,
-            changed,
+            irregular[:, 0],
+            self._text[: output.irregular_text_bytes],
+            irregular[:, 1],
+            np.ascontiguousarray(irregular[:, 2]),
+            output.rows,
+            output.signals,
+            output.missing,
+            output.changed,
         )

@@ -14,8 +14,8 @@ import numpy.typing as npt
 import polars as pl
 
 from converter.columns.buffers import Text, chunks_of
-from converter.kernel import layout
-from converter.kernel.calls import SLACK, Form, LinePart, Lines, Loops
+from converter.kernel import calls
+from converter.kernel.calls import Form, LinePart, Lines, Loops
 from converter.ledger import Ledger
 from converter.rows.records import Records
 from converter.rows.signals import constant_value, is_scanned
@@ -82,16 +82,16 @@ def _form(records: Records, columns: Sequence[str], id_column: int) -> Form:
         start = f'"{signal.key}"="'
         if signal.column is None:
             text = f'{start}{constant_value(records.job, signal.value or "")}"'
-            signals.append(LinePart(layout.CONSTANT, 0, 0, text.encode()))
+            signals.append(LinePart(calls.CONSTANT, 0, 0, text.encode()))
         else:
             scan = is_scanned(records.job, signal.column)
-            signals.append(LinePart(layout.PAIR, columns.index(signal.column), 0, start.encode(), scan))
+            signals.append(LinePart(calls.PAIR, columns.index(signal.column), 0, start.encode(), scan))
     for each in records.lists:
         tokens = each.tokens
         if tokens.column is None:
-            signals.append(LinePart(layout.CONSTANT, 0, 0, f"{each.prefix}{tokens.value}".encode()))
+            signals.append(LinePart(calls.CONSTANT, 0, 0, f"{each.prefix}{tokens.value}".encode()))
         else:
-            kind = layout.TRAITS if each.counter == "not_digits" else layout.CODES
+            kind = calls.TRAITS if each.counter == "not_digits" else calls.CODES
             signals.append(LinePart(kind, columns.index(tokens.column), ord(tokens.separator), each.prefix.encode()))
     (type_,) = records.id_types
     case = "preserve" if not records.by_bytes else type_.case or records.job.ids[0].case
@@ -110,14 +110,14 @@ def _form(records: Records, columns: Sequence[str], id_column: int) -> Form:
         signals,
         records.most_line_bytes,
         id_not_zero=type_.device,
-        id_scan=0 if type_.groups else layout.CARDS if records.cards else layout.NUMBERS,
+        id_scan=calls.SCAN_NOTHING if type_.groups else calls.SCAN_CARDS if records.cards else calls.SCAN_NUMBERS,
         bad_byte=ord('"' if records.job.record.comma == "keep" else ","),
     )
 
 
 def _joined(texts: Sequence[Text]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     """Join texts in memory."""
-    memory = np.concatenate([*(buffer for text in texts for buffer in text.buffers), np.zeros(SLACK, np.uint8)])
+    memory = np.concatenate([buffer for text in texts for buffer in text.buffers])
     lengths = [int(text.ends[-1]) for text in texts]
     starts = np.cumsum([0, *lengths[:-1]])
     return memory, np.concatenate([text.ends + start for text, start in zip(texts, starts, strict=True)])

@@ -1,8 +1,8 @@
 """Converts sources to lines: in a few workers, in order, with bounded memory.
 
 1. A source gives tasks. A worker runs each: it parses a block of the input and converts its rows.
-2. Rows of large inputs are formatted by compiled loops (`fast_path`); regular delimited text is not even parsed.
-3. Irregular rows, and all rows of small inputs, go through the query of `records`.
+2. Rows are formatted by compiled loops (`fast_path`); regular delimited text is not even parsed.
+3. Irregular rows, and all rows where there are no loops, go through the query of `records`.
 4. The rows that come out are counted against the rows that the source counted in the input, so that no row is lost
    unnoticed.
 
@@ -36,7 +36,6 @@ from converter.rows.fast_path import FastPath, counts_of
 from converter.rows.records import Records
 from converter.sources import Block, MalformedRow, Origin, RowNumbers, Source, damaged, rows_lost
 from converter.sources.base import PANICS, Task, WholeRows, engine_failed
-from converter.sources.origins.base import total_size
 
 _MOST_WORKERS = 8
 _TOGETHER = 3  # blocks whose irregular rows are judged together: more would hold more memory
@@ -75,8 +74,7 @@ def convert_all(records: Records, sources: Sequence[Source], threads: int) -> Ge
     workers = min(threads, _MOST_WORKERS) + 1
     # Frames of tables take more memory than blocks of text: fewer of them are held.
     ahead = workers + 1 if all(source.tasks_are_small for source in sources) else workers
-    size = total_size(source.origin for source in sources)
-    loops = kernel.load(kernel.WORTH_BYTES if size is None else size)
+    loops = kernel.load()
     with ThreadPoolExecutor(workers, thread_name_prefix="convert") as pool:
         try:
             converters = (_Converter(records, source, loops) for source in sources)

@@ -16,8 +16,7 @@ import polars as pl
 from converter.columns.pool import Pool
 from converter.errors import InputError
 from converter.jobs.sections.table import Input
-from converter.kernel.calls import Loops
-from converter.kernel.layout import SLACK
+from converter.kernel.calls import SLACK, Loops
 from converter.sources.base import FIRST_BYTES, Block, MalformedRow, RowNumbers, Task, WholeRows
 from converter.sources.origins.base import Origin
 from converter.sources.streams import TextStream

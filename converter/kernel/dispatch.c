@@ -1,0 +1,36 @@
+/* Which variant of the loops suits the processor, and which sources the library was built from. */
+#include "kernel.h"
+
+#define AAM_TEXT_(name) #name
+#define AAM_TEXT(name) AAM_TEXT_(name)
+
+AAM_EXPORT extern const char aam_digest[];
+const char aam_digest[] = AAM_TEXT(AAM_DIGEST);
+
+#if defined(AAM_HAS_V3) && (defined(__GNUC__) || defined(__clang__))
+#include <cpuid.h>
+
+/* x86-64-v3: AVX2, BMI1, BMI2, FMA, F16C, LZCNT, MOVBE, and an operating system that keeps the wide registers. */
+static bool has_v3(void) {
+    const uint32_t leaf1 = 1u << 12 | 1u << 22 | 1u << 27 | 1u << 28 | 1u << 29; /* FMA MOVBE OSXSAVE AVX F16C */
+    const uint32_t leaf7 = 1u << 3 | 1u << 5 | 1u << 8;                          /* BMI1 AVX2 BMI2 */
+    uint32_t a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || (c & leaf1) != leaf1)
+        return false;
+    uint32_t low, high;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    if ((low & 6) != 6)
+        return false;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (b & leaf7) != leaf7)
+        return false;
+    return __get_cpuid(0x80000001, &a, &b, &c, &d) && (c & 1u << 5) != 0; /* LZCNT */
+}
+
+#else
+static bool has_v3(void) { return false; }
+#endif
+
+AAM_EXPORT const char *aam_choose_variant(void);
+
+/* Return the suffix of the entries that are to be called. */
+const char *aam_choose_variant(void) { return has_v3() ? "v3" : "base"; }

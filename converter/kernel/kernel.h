@@ -1,0 +1,119 @@
+/* What the loops and their callers pass to each other. calls.py has the same structures; sizes are compared at load.
+
+   All memory belongs to the caller and stays his. Every buffer comes with its size in bytes (or in entries, where it
+   has a type of its own), and nothing outside of it is read or written. */
+#ifndef AAM_KERNEL_H
+#define AAM_KERNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* Each source is compiled once for each variant of the processor. */
+#ifndef AAM_VARIANT
+#define AAM_VARIANT base
+#endif
+#define AAM_JOIN_(name, variant) name##_##variant
+#define AAM_JOIN(name, variant) AAM_JOIN_(name, variant)
+#define AAM_EXPORT __attribute__((visibility("default")))
+#define AAM_ENTRY(name) AAM_EXPORT int32_t AAM_JOIN(aam_##name, AAM_VARIANT)
+
+/* A benchmark compiles loops that take every row for regular, to see what the rules cost. */
+#ifndef AAM_JUDGE
+#define AAM_JUDGE 1
+#endif
+
+#define AAM_SLACK 64 /* bytes that must be readable behind a text, and writable behind lines */
+
+enum aam_status {
+    AAM_OK = 0,
+    AAM_FULL = 1,      /* a buffer for results is too small: call again with a larger one */
+    AAM_MALFORMED = 2, /* an argument is not what it has to be */
+};
+
+enum aam_kind { AAM_PAIR, AAM_TRAITS, AAM_CODES, AAM_CONSTANT };
+
+/* How closely IDs are scanned for personal data. */
+enum aam_scan { AAM_SCAN_NOTHING, AAM_SCAN_NUMBERS, AAM_SCAN_CARDS };
+
+/* One part of a line, behind the ID: a value in quotes, a list, or a constant text. */
+struct aam_part {
+    const uint8_t *prefix; /* what stands before the value, or before each item, and AAM_SLACK bytes more */
+    int64_t prefix_bytes;
+    int64_t special; /* special bytes (see lines.c) around each value or item */
+    int32_t kind;    /* enum aam_kind */
+    int32_t column;
+    uint8_t separator; /* between items of a list */
+    uint8_t scans;     /* whether a value that may be personal data makes the row irregular */
+    uint8_t unused[6];
+};
+
+/* The form of a line. */
+struct aam_form {
+    const uint8_t *id_bytes; /* 256: what to write for each byte of an ID, 0 where that makes it irregular */
+    const uint8_t *id_shape; /* `id_length` bytes: a hyphen where the ID must have one */
+    const struct aam_part *parts;
+    int64_t id_length; /* that an ID must have; 0 for any */
+    int64_t part_count;
+    int64_t longest_line; /* bytes */
+    int32_t id_column;
+    int32_t id_scan;     /* enum aam_scan */
+    uint8_t id_not_zero; /* whether an ID of zeros alone is irregular */
+    uint8_t bad_byte;    /* a byte that no value may hold, beside quotes, at signs and control characters */
+    uint8_t unused[6];
+};
+
+/* A column of string views, as Arrow has them, and the buffers in which the longer strings are. */
+struct aam_views {
+    const uint8_t *views; /* 16 bytes for each string */
+    int64_t rows;
+    const uint8_t *const *buffers;
+    const int64_t *sizes; /* of the buffers, in bytes */
+    int64_t buffer_count;
+};
+
+/* A value: `readable` bytes may be read from its start on, `length` of them are its own. */
+struct aam_field {
+    const uint8_t *start;
+    int64_t length;
+    int64_t readable;
+};
+
+/* A row that was left out: newlines before it in the text (or its index among the rows), newlines before it among the
+   texts of the rows left out, and lines made before it. */
+struct aam_irregular {
+    int64_t newlines;
+    int64_t text_newlines;
+    int64_t lines;
+};
+
+struct aam_output {
+    uint8_t *lines; /* AAM_SLACK bytes more than lines take */
+    int64_t lines_room;
+    int64_t *ends; /* where each line ends, in bytes from the start of the first one */
+    int64_t ends_room;
+    struct aam_irregular *irregular;
+    int64_t irregular_room;
+    uint8_t *irregular_text; /* the rows left out, where they come as text */
+    int64_t irregular_text_room;
+    struct aam_field *fields; /* for the values of a row: one for each column */
+    int64_t fields_room;
+    /* Counts, to which each call adds: */
+    int64_t rows;
+    int64_t made; /* lines */
+    int64_t left_out;
+    int64_t signals;
+    int64_t missing; /* values */
+    int64_t changed; /* IDs written with another byte than they have */
+    int64_t irregular_text_bytes;
+};
+
+struct aam_rows {
+    int64_t end;       /* where the last whole row ends */
+    int64_t rows;      /* whole rows */
+    int64_t inner;     /* newlines inside their quotes */
+    int64_t regular;   /* whether all that was seen is quoted regularly */
+};
+
+#endif

@@ -1,0 +1,58 @@
+"""The shared library of the loops: where it is, whether it fits, and which variant suits the processor."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent
+NAME = "libaam_kernel.so"
+"""One name on all systems: nothing but this module loads it."""
+_OFF = "AAM_KERNEL"
+
+
+class KernelError(Exception):
+    """The loops cannot be used, and why."""
+
+
+class Library:
+    """The library, loaded. Its entries are functions of one variant. Raises `KernelError` where it cannot be used."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.exists():
+            raise KernelError("they were not built")
+        try:
+            self._library = ctypes.CDLL(os.fspath(path))
+            digest = (ctypes.c_char * 64).in_dll(self._library, "aam_digest").value.decode()
+        except (OSError, ValueError) as error:  # of another machine, or no library
+            raise KernelError("they could not be loaded") from error
+        if digest != digest_of(path.parent):
+            raise KernelError("they were built from other sources")
+        choose = self._library.aam_choose_variant
+        choose.restype = ctypes.c_char_p
+        self.variant = choose().decode()
+        """The suffix of the entries for this processor."""
+
+    def entry(self, name: str, arguments: tuple[type, ...]) -> Any:
+        """Return an entry, which returns a status. The interpreter's lock is released during a call."""
+        function = self._library[f"aam_{name}_{self.variant}"]
+        function.argtypes, function.restype = arguments, ctypes.c_int32
+        return function
+
+
+@functools.cache
+def open_library() -> Library:
+    """Load the library. Raises `KernelError` where it cannot be used."""
+    if os.environ.get(_OFF) == "off":
+        raise KernelError(f"{_OFF}=off")
+    return Library(FOLDER / NAME)
+
+
+def digest_of(folder: Path) -> str:
+    """Return what tells sources of the loops from others: their SHA-256, in hexadecimal."""
+    sources = sorted([*folder.glob("*.c"), *folder.glob("*.h")])
+    return hashlib.sha256(b"".join(path.name.encode() + b"\0" + path.read_bytes() for path in sources)).hexdigest()

@@ -1,0 +1,177 @@
+/* The line of one row. */
+#ifndef AAM_LINES_H
+#define AAM_LINES_H
+
+#include "personal.h"
+
+/* What became of a row. */
+enum made { MADE_LINE, IRREGULAR, NO_ROOM };
+
+struct line {
+    uint8_t *end;
+    int64_t signals;
+    int64_t missing;
+    bool changed; /* whether the ID is written with another byte than it has */
+};
+
+/* Count the special bytes of a line: control characters, double quotes, at signs, and one other. */
+AAM_INLINE int64_t special_bytes(const uint8_t *start, const uint8_t *end, uint8_t other) {
+    int64_t found = 0;
+    for (; start < end; start += AAM_WINDOW) {
+        aam_bytes text = load(start);
+        aam_truths special = (aam_truths)((text < ' ') | (text == '"') | (text == '@') | (text == other));
+        found += count_bits(bits_of(special) & lowest(end - start));
+    }
+    return found;
+}
+
+/* What an item of a list of codes must not hold: all but visible ASCII, double quotes and commas. */
+AAM_INLINE uint64_t not_in_codes(const uint8_t *start) {
+    aam_bytes text = load(start);
+    aam_truths outside = (aam_truths)((aam_bytes)(text - 0x21) > 0x7E - 0x21);
+    return bits_of(outside | (aam_truths)(text == '"') | (aam_truths)(text == ','));
+}
+
+/* Write a list, with the prefix before each item but the first, which has one already.
+
+   Returns where it ends; `items` becomes how many there are, and `is_right` false where one is empty or malformed. */
+AAM_INLINE uint8_t *copy_items(uint8_t *target, struct aam_field list, const struct aam_part *part, bool digits,
+                               int64_t *items, bool *is_right) {
+    uint8_t copied[AAM_WINDOW + AAM_SHORT];
+    uint64_t wrong = 0;
+    bool is_empty = true; /* the item under way, so far */
+    *items = 1;
+    while (list.length > 0) {
+        int64_t here = list.length < AAM_WINDOW ? list.length : AAM_WINDOW;
+        const uint8_t *text = list.start;
+        int64_t readable = list.readable;
+        if (AAM_UNLIKELY(readable < (int64_t)sizeof copied)) {
+            memcpy(copied, list.start, (size_t)here);
+            memset(copied + here, 0, sizeof copied - (size_t)here);
+            text = copied, readable = sizeof copied;
+        }
+        uint64_t separators = equal(text, part->separator) & lowest(here);
+#if AAM_JUDGE
+        wrong |= (digits ? ~within(text, '0', '9') : not_in_codes(text)) & ~separators & lowest(here);
+#endif
+        int64_t start = 0;
+        while (separators != 0) {
+            int64_t stop = first_bit(separators);
+            separators &= separators - 1;
+            if (stop == start && is_empty) { /* no room is kept for empty items */
+                *is_right = false;
+                return target;
+            }
+            target = copy(target, text + start, stop - start, readable - start);
+            *target++ = ',';
+            target = copy(target, part->prefix, part->prefix_bytes, part->prefix_bytes + AAM_SLACK);
+            ++*items;
+            is_empty = true;
+            start = stop + 1;
+        }
+        if (start < here) {
+            target = copy(target, text + start, here - start, readable - start);
+            is_empty = false;
+        }
+        list.start += here, list.length -= here, list.readable -= here;
+    }
+    *is_right = wrong == 0 && !is_empty;
+    return target;
+}
+
+/* Whether an ID that has been written is one of zeros alone. */
+AAM_INLINE bool is_zero(const uint8_t *id, int64_t length) {
+    bool zeros = true;
+    for (int64_t at = 0; at < length; at++)
+        zeros &= id[at] == '0' || id[at] == '-';
+    return zeros;
+}
+
+AAM_INLINE bool has_shape(const uint8_t *id, int64_t length, const struct aam_form *form) {
+    if (length != form->id_length)
+        return false;
+    for (int64_t at = 0; at < length; at++)
+        if ((id[at] == '-') != (form->id_shape[at] == '-'))
+            return false;
+    return true;
+}
+
+/* Write the line of a row from `target` on. What is behind it up to `limit`, and AAM_SLACK bytes more, may be written
+   to as well. Only rows that are regular beyond doubt get one. */
+static enum made write_line(const struct aam_form *form, const struct aam_field *fields, uint8_t *target,
+                                const uint8_t *limit, struct line *line) {
+    struct aam_field id = fields[form->id_column];
+    if (id.length == 0)
+        return IRREGULAR;
+    if (id.length + 1 > limit - target)
+        return NO_ROOM;
+    uint8_t changed = 0;
+    for (int64_t at = 0; at < id.length; at++) {
+        uint8_t mapped = form->id_bytes[id.start[at]];
+        changed |= id.start[at] ^ mapped;
+        target[at] = mapped;
+    }
+#if AAM_JUDGE
+    if (form->id_scan != AAM_SCAN_NOTHING && id.length >= LEAST_PERSONAL &&
+        may_be_personal(target, id.length, form->id_scan == AAM_SCAN_CARDS))
+        return IRREGULAR;
+    if (form->id_not_zero && is_zero(target, id.length))
+        return IRREGULAR;
+    if (form->id_length != 0 && !has_shape(target, id.length, form))
+        return IRREGULAR;
+#endif
+    uint8_t *at = target + id.length;
+    *at++ = '\t';
+    int64_t signals = 0, missing = 0, special = 1; /* the tab */
+    bool all_right = true;
+    for (const struct aam_part *part = form->parts; part < form->parts + form->part_count; part++) {
+        struct aam_field value = fields[part->column];
+        if (part->kind == AAM_CONSTANT) {
+            value.length = 0;
+        } else if (value.length == 0) {
+            missing += part->kind == AAM_PAIR;
+            continue;
+        }
+        /* Every second byte of a list may separate items; what is left of a longer line is no matter. */
+        int64_t items_room = part->kind == AAM_PAIR ? 1 : value.length / 2 + 1;
+        if (AAM_UNLIKELY(value.length + (items_room + 1) * (part->prefix_bytes + 2) > limit - at)) {
+            if (AAM_JUDGE && value.length + (at - target) > form->longest_line)
+                return IRREGULAR;
+            return NO_ROOM;
+        }
+        at = copy(at, part->prefix, part->prefix_bytes, part->prefix_bytes + AAM_SLACK);
+        int64_t items = 1;
+        if (part->kind == AAM_PAIR) {
+            at = copy(at, value.start, value.length, value.readable);
+#if AAM_JUDGE
+            if (value.length >= LEAST_PERSONAL && part->scans && may_be_personal(at - value.length, value.length, true))
+                return IRREGULAR;
+#endif
+            *at++ = '"';
+        } else if (part->kind != AAM_CONSTANT) {
+            bool is_right;
+            /* A loop for each kind: in one, the compiler would choose between their tests window by window. */
+            at = part->kind == AAM_TRAITS ? copy_items(at, value, part, true, &items, &is_right)
+                                          : copy_items(at, value, part, false, &items, &is_right);
+            all_right &= is_right;
+        }
+        signals += items;
+        special += items * part->special;
+        *at++ = ','; /* the last one gives way to the newline */
+    }
+    if (signals == 0)
+        return IRREGULAR;
+#if AAM_JUDGE
+    if (!all_right || at - target > form->longest_line)
+        return IRREGULAR;
+    /* A special byte more than there are around the values is in one of them, or in the ID, where a NUL stands for what
+       no regular ID holds. */
+    if (special_bytes(target, at, form->bad_byte) != special)
+        return IRREGULAR;
+#endif
+    at[-1] = '\n';
+    *line = (struct line){at, signals, missing, changed != 0};
+    return MADE_LINE;
+}
+
+#endif
