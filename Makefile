@@ -20,7 +20,7 @@ ROUNDS ?= 200
 
 .PHONY: demo test lint format tables slow kill race sweep check bench-small bench clean
 
-$(VENV)/.ready: pyproject.toml
+$(VENV)/.ready: pyproject.toml hatch_build.py $(wildcard converter/kernel/*.[ch])
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --editable .

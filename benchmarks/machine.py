@@ -12,7 +12,6 @@ _LIBRARIES = (
     "aam-inbound-converter",
     "polars",
     "numpy",
-    "numba",
     "pyarrow",
     "isal",
     "duckdb",

@@ -92,7 +92,6 @@ def test_modules_import_in_no_circle() -> None:
 MAX_FUNCTION_LINES = 60
 MAX_PARAMETERS = 7  # beside those that are keywords only
 MAX_MODULE_LINES = 500
-COMPILED = "kernel/loops.py"  # numba inlines none of what a long loop would call
 
 
 def _functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -103,8 +102,6 @@ def _functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_no_module_and_no_function_is_long(path: Path) -> None:
-    if path == PACKAGE / COMPILED:
-        return
     assert len(path.read_text().splitlines()) <= MAX_MODULE_LINES
     for function in _functions(path):
         assert (function.end_lineno or 0) - function.lineno < MAX_FUNCTION_LINES, function.name

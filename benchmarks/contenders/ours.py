@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from benchmarks import BenchmarkError
 from benchmarks.contenders import Task
 from benchmarks.workloads import DPID, TIMESTAMP
 
@@ -42,17 +43,19 @@ def _convert(task: Task, output: Mapping[str, object], **sections: object) -> No
 
 
 def convert_with_loops(task: Task) -> None:
-    """Convert with the compiled loops, however small the input is."""
-    _convert_as_if_worth(task, 0)
+    """Convert with the compiled loops, which must be there."""
+    from converter import kernel
+
+    if kernel.load() is None:
+        raise BenchmarkError(f"The compiled loops are {kernel.status()}")
+    convert(task)
 
 
 def convert_without_loops(task: Task) -> None:
-    """Convert without the compiled loops, however large the input is."""
-    _convert_as_if_worth(task, 1 << 62)
+    """Convert without the compiled loops, as where they were not built."""
+    from unittest.mock import patch
 
-
-def _convert_as_if_worth(task: Task, worth: int) -> None:
     from converter import kernel
 
-    kernel.WORTH_BYTES = kernel.WORTH_COMPILING_BYTES = worth
-    convert(task)
+    with patch.object(kernel, "load", lambda: None):
+        convert(task)

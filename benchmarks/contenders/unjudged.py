@@ -6,9 +6,7 @@ its lines are not those of the others.
 
 from __future__ import annotations
 
-import hashlib
-import subprocess
-import sys
+import runpy
 from pathlib import Path
 
 from benchmarks.contenders import Task, ours
@@ -20,33 +18,19 @@ def convert(task: Task) -> None:
     from unittest.mock import patch
 
     from converter import kernel
+    from converter.kernel.calls import Loops
+    from converter.kernel.library import FOLDER, Library, digest_of
 
-    code = _compiled(Path(kernel.__file__).parent)
-    with (
-        patch.object(kernel, "_stored", lambda _: code),
-        patch.object(kernel, "WORTH_BYTES", 0),
-        patch("converter.kernel.calls.Loops.is_utf8", lambda *_: True),
-    ):
+    path = DATA / f"unjudged-{digest_of(FOLDER)[:32]}.so"
+    if not path.exists():
+        _build(path)
+    loops = Loops(Library(path))
+    with patch.object(kernel, "load", lambda: loops), patch("converter.kernel.calls.Loops.is_utf8", lambda *_: True):
         ours.convert(task)
 
 
-def _compiled(source: Path) -> bytes:
-    """Return the loops that judge nothing."""
-    digest = hashlib.sha256(b"".join(sorted(file.read_bytes() for file in source.glob("*.py")))).hexdigest()
-    path = DATA / f"unjudged-{digest[:32]}.bin"
-    if not path.exists():
-        done = subprocess.run([sys.executable, "-m", __name__], cwd=ROOT, stdout=subprocess.PIPE, check=True)
-        path.write_bytes(done.stdout)
-    return path.read_bytes()
-
-
-def main() -> None:
-    """Compile, in a process of its own, and write the object file to standard output."""
-    from converter.kernel import build, loops
-
-    loops.JUDGING = False
-    sys.stdout.buffer.write(build.build())
-
-
-if __name__ == "__main__":
-    main()
+def _build(path: Path) -> None:
+    """Compile loops that judge nothing."""
+    builder = runpy.run_path(str(ROOT / "hatch_build.py"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    builder["build"](path, builder["this_machine"](), "-DAAM_JUDGE=0")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from converter import kernel
 from converter.commands.plan import check_input, check_names, encryption_key, output_plan
 from converter.delivery.disk_space import check_disk_space
 from converter.delivery.retry import Patience
@@ -27,12 +28,18 @@ def doctor(job: Job, *, now: float | None = None) -> list[Finding]:
     no `ConverterError` is raised.
     """
     findings: list[Finding] = []
-    for check in (_check_input, _check_key, partial(_check_destination, now=now), _check_report_folder):
+    checks = (_check_input, _check_key, partial(_check_destination, now=now), _check_report_folder, _check_kernel)
+    for check in checks:
         try:
             findings += check(job)
         except ConverterError as error:
             findings.append(Finding.of(error))
     return [Finding(each.code, job.conceal(each.message), job.conceal(each.hint)) for each in findings]
+
+
+def _check_kernel(job: Job) -> Iterator[Finding]:
+    del job
+    yield Finding("", f"The compiled loops are {kernel.status()}")
 
 
 def _check_input(job: Job) -> Iterator[Finding]:

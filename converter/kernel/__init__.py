@@ -1,8 +1,8 @@
 """Compiled loops over bytes: where rows end, whether text is UTF-8, and the lines of rows that are plain.
 
 The loops are C (`*.c`), built with the package; `calls` gives them a Python face. They know nothing of jobs and rules:
-they are told in tables what to write, and leave every row that is not regular beyond doubt to their caller. Everything
-works without them, slower. To add a loop, add a source and its entry to `calls.ENTRIES`.
+tables say what to write, and every row that is not certain to be regular is left to their caller. Everything works
+without them, slower. To add a loop, add a source and its entry to `calls.ENTRIES`.
 """
 
 from __future__ import annotations
@@ -33,6 +33,6 @@ def status() -> str:
     from converter.kernel.library import KernelError, open_library
 
     try:
-        return f"compiled for {open_library().variant}"
+        return f"used, in the variant {open_library().variant}."
     except KernelError as error:
         return f"not used: {error}. Everything works without the compiled loops, slower."

@@ -100,7 +100,7 @@ class _Rows(ctypes.Structure):
 
 _FIELD_BYTES = 24
 _VIEW_BYTES = 16
-_IRREGULAR = 3  # integers for each row that is left out
+_IRREGULAR = 3  # integers for each irregular row
 ENTRIES: dict[str, tuple[type[Any], ...]] = {
     "whole_rows": (c_void_p, c_int64, c_int64, c_uint8, POINTER(_Rows)),
     "is_utf8": (c_void_p, c_int64, POINTER(c_int64)),

@@ -11,7 +11,7 @@ from typing import Any
 
 FOLDER = Path(__file__).parent
 NAME = "libaam_kernel.so"
-"""One name on all systems: nothing but this module loads it."""
+"""One name on all systems: only this module loads it."""
 _OFF = "AAM_KERNEL"
 
 
@@ -30,7 +30,7 @@ class Library:
             digest = (ctypes.c_char * 64).in_dll(self._library, "aam_digest").value.decode()
         except (OSError, ValueError) as error:  # of another machine, or no library
             raise KernelError("they could not be loaded") from error
-        if digest != digest_of(path.parent):
+        if digest != digest_of(FOLDER):
             raise KernelError("they were built from other sources")
         choose = self._library.aam_choose_variant
         choose.restype = ctypes.c_char_p
