@@ -22,11 +22,11 @@ _STAGES = {
     "read": ["converter.sources.streams.TextStream.readinto"],
     "scan": [
         "converter.kernel.calls.Loops.whole_rows",
-        "converter.sources.structure.Structure.take",
+        "converter.sources.structure.Structure.parse",
         "converter.kernel.calls.Loops.is_utf8",
     ],
     "format": ["converter.kernel.calls.Loops.delimited_lines", "converter.kernel.calls.Loops.frame_lines"],
-    "judge the odd": ["converter.rows.pipeline._Converter.judged", "converter.report.rejects.RejectsFile.add"],
+    "judge irregular rows": ["converter.rows.pipeline._Converter._judge", "converter.report.rejects.RejectsFile.add"],
     "parse and plan": ["converter.rows.pipeline.collected"],
     "hand over": [
         "converter.rows.fast_path.chunks_of",
