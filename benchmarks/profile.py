@@ -27,7 +27,7 @@ _STAGES = {
     ],
     "format": ["converter.kernel.calls.Loops.delimited_lines", "converter.kernel.calls.Loops.frame_lines"],
     "judge irregular rows": ["converter.rows.pipeline._Converter._judge", "converter.report.rejects.RejectsFile.add"],
-    "parse and plan": ["converter.rows.pipeline.collected"],
+    "parse and plan": ["converter.rows.pipeline.collect"],
     "hand over": [
         "converter.rows.fast_path.chunks_of",
         "converter.rows.fast_path.FastPath.text_of",
