@@ -6,6 +6,8 @@
 # make kill   kills runs at any moment and resumes them, ROUNDS times at each destination
 # make sweep  failing calls and signals at any point of a run; changed bytes in tables
 # make race   two feeds of one data source at the same time, ROUNDS times at each destination (ROUNDS=50 is enough)
+# make fuzz   the compiled loops against slow twins, between unreadable pages, for SECONDS=60
+# make sanitize   the same, and the tests of the loops, with AddressSanitizer and UndefinedBehaviorSanitizer of gcc
 # make check  compares 1,000,000 lines with those of a plain Python script
 # make bench-small   against the floor, 100,000 rows; fails only on a wrong line
 # make bench  all benchmarks, in about an hour; make bench SCALE=0.01 for a trial
@@ -17,8 +19,11 @@ PYTEST_FLAGS ?= -n auto
 SCALE ?= 1
 RUNS ?= 3
 ROUNDS ?= 200
+SECONDS ?= 60
+SANITIZED = AAM_KERNEL=$(CURDIR)/$(VENV)/sanitized.so ASAN_OPTIONS=detect_leaks=0 \
+	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)"
 
-.PHONY: demo test lint format tables slow kill race sweep check bench-small bench clean
+.PHONY: demo fuzz sanitize test lint format tables slow kill race sweep check bench-small bench clean
 
 $(VENV)/.ready: pyproject.toml hatch_build.py $(wildcard converter/kernel/*.[ch])
 	$(PYTHON) -m venv $(VENV)
@@ -54,6 +59,17 @@ sweep: $(VENV)/.dev-ready
 race: $(VENV)/.dev-ready
 	for place in folder ftp vsftpd sftp openssh s3 localstack; do \
 		$(BIN)/python -m tests.race $$place --rounds $(ROUNDS) || exit 1; done
+
+fuzz: $(VENV)/.dev-ready
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+# What leaks is Python's own: it frees little at its end.
+sanitize: $(VENV)/sanitized.so
+	$(SANITIZED) $(BIN)/python -m pytest -p no:xdist tests/test_kernel.py tests/test_loops.py
+	$(SANITIZED) $(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+$(VENV)/sanitized.so: $(VENV)/.dev-ready
+	CC=gcc $(BIN)/python hatch_build.py $@ -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined
 
 check: $(VENV)/.ready
 	$(BIN)/python -m benchmarks check --rows 1000000

@@ -2,7 +2,7 @@
 
 Environment variables: `CC` is the compiler, instead of clang from the package ziglang; `AAM_KERNEL=off` builds none,
 since the package works without, slower; `AAM_KERNEL_TARGET` is one of `TARGETS`, to build for another machine.
-`python hatch_build.py [FLAG …]` builds in place, with more flags of the compiler.
+`python hatch_build.py [LIBRARY FLAG …]` builds in place, or elsewhere with more flags of the compiler.
 """
 
 from __future__ import annotations
@@ -117,4 +117,5 @@ def _run(processes: list[subprocess.Popen[str]]) -> None:
 
 
 if __name__ == "__main__":
-    build(KERNEL / NAME, this_machine(), *sys.argv[1:])
+    path, *flags = sys.argv[1:] or [str(KERNEL / NAME)]
+    build(Path(path), this_machine(), *flags)

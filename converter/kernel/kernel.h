@@ -28,8 +28,8 @@
 
 enum aam_status {
     AAM_OK = 0,
-    AAM_FULL = 1,      /* a buffer for results is too small: call again with a larger one */
-    AAM_MALFORMED = 2, /* an argument is not what it has to be */
+    AAM_FULL = 1,      /* there is no room for the lines: call again with more */
+    AAM_MALFORMED = 2, /* an argument is not what it has to be, or there are more rows than room for them */
 };
 
 enum aam_kind { AAM_PAIR, AAM_TRAITS, AAM_CODES, AAM_CONSTANT };

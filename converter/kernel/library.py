@@ -12,7 +12,7 @@ from typing import Any
 FOLDER = Path(__file__).parent
 NAME = "libaam_kernel.so"
 """One name on all systems: only this module loads it."""
-_OFF = "AAM_KERNEL"
+_VARIABLE = "AAM_KERNEL"  # `off`, or the path of another library, such as one with sanitizers
 
 
 class KernelError(Exception):
@@ -47,9 +47,10 @@ class Library:
 @functools.cache
 def open_library() -> Library:
     """Load the library. Raises `KernelError` where it cannot be used."""
-    if os.environ.get(_OFF) == "off":
-        raise KernelError(f"{_OFF}=off")
-    return Library(FOLDER / NAME)
+    given = os.environ.get(_VARIABLE)
+    if given == "off":
+        raise KernelError(f"{_VARIABLE}=off")
+    return Library(Path(given) if given else FOLDER / NAME)
 
 
 def digest_of(folder: Path) -> str:

@@ -96,15 +96,16 @@ AAM_ENTRY(delimited_lines)
             made = write_line(form, fields, target, limit, &line);
         if (AAM_LIKELY(made == MADE_LINE)) {
             if (output.made == output.ends_room)
-                return AAM_FULL;
+                return AAM_MALFORMED;
             add_line(&output, &line);
             target = line.end;
             continue;
         }
         int64_t length = next - row;
-        if (made == NO_ROOM || output.left_out == output.irregular_room ||
-            output.irregular_text_bytes + length > output.irregular_text_room)
+        if (made == NO_ROOM)
             return AAM_FULL;
+        if (output.left_out == output.irregular_room || output.irregular_text_bytes + length > output.irregular_text_room)
+            return AAM_MALFORMED;
         output.irregular[output.left_out++] = (struct aam_irregular){row_newlines, text_newlines, output.made};
         memcpy(output.irregular_text + output.irregular_text_bytes, row, (size_t)length);
         output.irregular_text_bytes += length;
@@ -154,12 +155,14 @@ AAM_ENTRY(view_lines)
         enum made made = write_line(form, output.fields, target, limit, &line);
         if (AAM_LIKELY(made == MADE_LINE)) {
             if (output.made == output.ends_room)
-                return AAM_FULL;
+                return AAM_MALFORMED;
             add_line(&output, &line);
             target = line.end;
         } else {
-            if (made == NO_ROOM || output.left_out == output.irregular_room)
+            if (made == NO_ROOM)
                 return AAM_FULL;
+            if (output.left_out == output.irregular_room)
+                return AAM_MALFORMED;
             output.irregular[output.left_out++] = (struct aam_irregular){output.rows, 0, output.made};
         }
         output.rows++;

@@ -1,0 +1,302 @@
+"""The compiled loops against slow twins in Python, with an unreadable page right behind, or before, every buffer.
+
+    python -m tests.fuzz [--seconds 60] [--seed N]
+
+Each case calls one entry with drawn input, sound or damaged. A read or a write outside of a buffer ends the process with
+signal 11; its seed is printed before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import itertools
+import mmap
+import random
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from converter import kernel
+from converter.columns.buffers import Chunk, Views
+from converter.kernel.calls import CODES, CONSTANT, PAIR, SLACK, TRAITS, Form, LinePart, Loops
+
+Bytes = npt.NDArray[np.uint8]
+_PAGE = mmap.PAGESIZE
+_libc = ctypes.CDLL(None, use_errno=True)
+_kept: list[tuple[mmap.mmap, Bytes]] = []
+
+ID = b"abcXYZ019-"
+PLAIN = b"ab z"
+BAD = [b'"', b"\n", b"\x01", b"@", b",", b"\xff", b"\r"]
+
+
+class Guarded:
+    """Memory of any size next to an unreadable page, at its end or at its start; stands for a pool."""
+
+    def __init__(self, drawn: random.Random) -> None:
+        self._drawn = drawn
+
+    def lease(self, size: int) -> Bytes:
+        """Return `size` bytes, filled with what nobody has written."""
+        pages = -(-size // _PAGE) or 1
+        memory = mmap.mmap(-1, (pages + 1) * _PAGE)
+        whole = np.frombuffer(memory, np.uint8)
+        at_end = self._drawn.random() < 0.7
+        guard = whole.ctypes.data + (pages * _PAGE if at_end else 0)
+        assert _libc.mprotect(ctypes.c_void_p(guard), ctypes.c_size_t(_PAGE), 0) == 0
+        part = whole[pages * _PAGE - size : pages * _PAGE] if at_end else whole[_PAGE : _PAGE + size]
+        part[:] = 0xA5
+        _kept.append((memory, whole))
+        return part
+
+    def of(self, content: bytes) -> Bytes:
+        """Return memory that holds the content."""
+        memory = self.lease(len(content))
+        memory[:] = np.frombuffer(content, np.uint8)
+        return memory
+
+
+def text_of(drawn: random.Random, alphabet: bytes, most: int, bad: float = 0.03) -> bytes:
+    """A text, sometimes long, sometimes with a byte that makes a row irregular."""
+    length = drawn.choice([0, 1, 3, 12, 13, 16, 31, 33, 63, 64, 65, 130, drawn.randrange(most)])
+    text = bytes(drawn.choices(alphabet, k=min(length, most)))
+    if drawn.random() < bad:
+        at = drawn.randrange(len(text) + 1)
+        text = text[:at] + drawn.choice(BAD) + text[at:]
+    return text
+
+
+def list_of(drawn: random.Random, alphabet: bytes) -> bytes:
+    """Items of a list; seldom is one empty."""
+    items = [text_of(drawn, alphabet, 20, 0.005) or b"7" for _ in range(drawn.choice([0, 1, 2, 5, 40]))]
+    return b"|".join(items) + b"|" * (drawn.random() < 0.03)
+
+
+def form_of(drawn: random.Random) -> tuple[Form, list[LinePart], int]:
+    """A form for rows of an ID, two values, a list of digits and a list of codes; the parts it has, its bad byte."""
+    bad = drawn.choice(b',"')
+    prefixes = [b'"a"="', b'"%b"="' % (b"k" * drawn.randrange(40)), b"d_sid=", b"ic="]
+    parts = [
+        LinePart(PAIR, 1, 0, prefixes[0], drawn.random() < 0.5),
+        LinePart(PAIR, 2, 0, prefixes[1]),
+        LinePart(TRAITS, 3, ord("|"), prefixes[2]),
+        LinePart(CODES, 4, ord("|"), prefixes[3]),
+        LinePart(CONSTANT, 0, 0, b'"c"="x"'),
+    ]
+    parts = drawn.sample(parts, drawn.randrange(1, 6))
+    table = np.zeros(256, np.uint8)
+    for byte in ID:
+        table[byte] = byte
+    longest = drawn.choice([30, 200, 10**6])
+    form = Form(0, table, b"", parts, longest, id_not_zero=False, id_scan=drawn.randrange(3), bad_byte=bad)
+    return form, parts, bad
+
+
+def row_of(drawn: random.Random) -> list[bytes]:
+    """The fields of a row."""
+    return [
+        text_of(drawn, ID, 40) or b"id",
+        text_of(drawn, PLAIN, 200),
+        text_of(drawn, PLAIN + b"0123:-", 90),
+        list_of(drawn, b"0123456789"),
+        list_of(drawn, b"abc-_:"),
+    ]
+
+
+def line_of(fields: list[bytes], parts: list[LinePart], bad: int) -> tuple[bytes, bool]:
+    """The line of a row, and whether it must be left out."""
+    wrong = any(byte not in ID for byte in fields[0])
+    signals = []
+    for part in parts:
+        value = fields[part.column]
+        if part.kind == CONSTANT:
+            signals.append(part.prefix)
+        elif not value:
+            continue
+        elif part.kind == PAIR:
+            signals.append(part.prefix + value + b'"')
+            wrong |= any(byte < 32 or byte in (ord('"'), ord("@"), bad) for byte in value)
+        else:
+            items = value.split(b"|")
+            signals += [part.prefix + item for item in items]
+            wrong |= not all(items)
+            wrong |= part.kind == TRAITS and not all(item.isdigit() for item in items)
+    return fields[0] + b"\t" + b",".join(signals) + b"\n", wrong or not signals
+
+
+def check_lines(made: object, rows: list[list[bytes]], parts: list[LinePart], bad: int, indices: list[int]) -> None:
+    """Fail unless each row either has its line or is left out, and those are left out that have to be."""
+    memory, ends = made.memory, made.ends.tolist()  # type: ignore[attr-defined]
+    lines = [memory[start:end].tobytes() for start, end in itertools.pairwise([0, *ends])]
+    left = set(indices)
+    assert len(lines) + len(left) == len(rows)
+    written = iter(lines)
+    for index, row in enumerate(rows):
+        line, wrong = line_of(row, parts, bad)
+        if index in left:
+            continue
+        assert not wrong, row
+        assert next(written) == line, row
+
+
+def fuzz_utf8(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
+    """Text, whole or damaged."""
+    text = bytearray("".join(drawn.choices(["a" * 30, "é", "€", "😀", "\x00"], k=drawn.randrange(60))).encode())
+    for _ in range(drawn.randrange(2)):
+        if text:
+            text[drawn.randrange(len(text))] = drawn.randrange(256)
+    text = text[: drawn.randrange(len(text) + 1)]
+    try:
+        text.decode()
+        expected = True
+    except UnicodeDecodeError:
+        expected = False
+    assert loops.is_utf8(memory.of(bytes(text)), len(text)) is expected
+
+
+def quoted(drawn: random.Random, field: bytes) -> bytes:
+    """A field of delimited text."""
+    if any(byte in b'",\r\n' for byte in field) or drawn.random() < 0.2:
+        return b'"' + field.replace(b'"', b'""') + b'"'
+    return field
+
+
+def fuzz_delimited(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
+    """Delimited text, sound or damaged."""
+    form, parts, bad = form_of(drawn)
+    rows = [row_of(drawn) for _ in range(drawn.randrange(12))]
+    ends = drawn.choice([[b"\n"], [b"\r\n"], [b"\n", b"\r\n"]])
+    text = b"".join(b",".join(quoted(drawn, each) for each in row) + drawn.choice(ends) for row in rows)
+    if is_damaged := drawn.random() < 0.4:
+        cut = bytearray(text)
+        for _ in range(drawn.randrange(4)):
+            if cut:
+                cut[drawn.randrange(len(cut))] = drawn.choice(b'"",\n\rax')
+        text = bytes(cut)
+    given = memory.of(text + bytes(drawn.choices(b'"\n,x', k=SLACK)))
+    end, count, inner, _ = loops.whole_rows(given, len(text), ord(","))
+    assert end == 0 or text[end - 1] == ord("\n")
+    assert text[:end].count(b"\n") == count + inner
+    if not is_damaged:
+        assert (end, count) == (len(text), len(rows))
+    made = loops.delimited_lines(given, end, count, ord(","), 5, form)
+    assert len(made.ends) + len(made.irregular) == made.rows == count
+    assert made.text.tobytes().count(b"\n") >= len(made.irregular)
+    if not is_damaged:
+        newlines = [sum(field.count(b"\n") for field in row) + 1 for row in rows]
+        starts = dict(zip(np.cumsum([0, *newlines]).tolist(), range(len(rows) + 1), strict=False))
+        check_lines(made, rows, parts, bad, [starts[each] for each in made.irregular.tolist()])
+
+
+def fuzz_size(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
+    """Sizes that are not those of the text: refused, or within what there is."""
+    form, _, _ = form_of(drawn)
+    text = b"".join(b",".join(row_of(drawn)) + b"\n" for _ in range(3))
+    given = memory.of(text + bytes(drawn.choices(b'"\n,x', k=drawn.randrange(SLACK + 1))))
+    size = drawn.randrange(len(given) + 40)
+    try:
+        loops.whole_rows(given, size, ord(","))
+        loops.delimited_lines(given, size, drawn.randrange(5), ord(","), drawn.randrange(8), form)
+    except SystemError:
+        pass
+    assert loops.is_utf8(given, size) in (True, False)
+
+
+def views_of(drawn: random.Random, memory: Guarded, texts: list[bytes]) -> Views:
+    """String views of texts, in one or two buffers."""
+    buffers, views = [b"", b""], b""
+    for text in texts:
+        if len(text) <= 12:
+            views += len(text).to_bytes(4, "little") + text + bytes(12 - len(text))
+            continue
+        number = drawn.randrange(2)
+        offset = len(buffers[number])
+        buffers[number] += text
+        views += b"".join(each.to_bytes(4, "little") for each in (len(text), 0, number, offset))
+    return Views(memory.of(views), tuple(memory.of(each) for each in buffers))
+
+
+def fuzz_views(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
+    """Columns of string views, sound or damaged."""
+    form, parts, bad = form_of(drawn)
+    rows = [row_of(drawn) for _ in range(drawn.randrange(1, 12))]
+    columns = tuple(views_of(drawn, memory, [row[column] for row in rows]) for column in range(5))
+    if drawn.random() < 0.3:
+        for _ in range(drawn.randrange(1, 4)):
+            views = drawn.choice(columns).views
+            # Not the high bytes of a length: room for so long texts would be made before.
+            views[drawn.choice([at for at in range(len(views)) if at % 16 not in (2, 3)])] = drawn.randrange(256)
+        with contextlib.suppress(SystemError):
+            loops.frame_lines([Chunk(columns, len(rows))], form)
+        return
+    made = loops.frame_lines([Chunk(columns, len(rows))], form)
+    check_lines(made, rows, parts, bad, made.irregular.tolist())
+
+
+def fuzz_merge(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
+    """Lines among others."""
+    form, _, _ = form_of(drawn)
+    rows = [[b"id", b"x", b"y", b"1", b"c"]] * drawn.randrange(1, 20)
+    columns = tuple(views_of(drawn, memory, [row[column] for row in rows]) for column in range(5))
+    made = loops.frame_lines([Chunk(columns, len(rows))], form)
+    lines = [made.memory[start:end].tobytes() for start, end in itertools.pairwise([0, *made.ends.tolist()])]
+    room = len(made.ends_room) - len(lines)
+    others = [b"o" * drawn.randrange(300) + b"\n" for _ in range(drawn.randrange(room + 1))]
+    before = sorted(drawn.randrange(len(lines) + 1) for _ in others)
+    expected = b""
+    for index in range(len(lines) + 1):
+        expected += b"".join(other for other, at in zip(others, before, strict=True) if at == index)
+        expected += lines[index] if index < len(lines) else b""
+    ends = np.cumsum([*map(len, others)], dtype=np.int64)
+    merged, merged_ends = loops.merge(made, memory.of(b"".join(others)), ends, np.array(before, np.int64))
+    size = int(merged_ends[-1]) if len(merged_ends) else 0
+    assert merged[:size].tobytes() == expected
+
+
+ENTRIES: tuple[Callable[[Loops, random.Random, Guarded], None], ...] = (
+    fuzz_utf8,
+    fuzz_delimited,
+    fuzz_size,
+    fuzz_views,
+    fuzz_merge,
+)
+
+
+def fuzz(seconds: float, seed: int) -> int:
+    """Play cases for so long; return how many there were."""
+    loops = kernel.load()
+    assert loops, kernel.status()
+    until, cases = time.monotonic() + seconds, 0
+    own = loops._pools
+    try:
+        while time.monotonic() < until:
+            drawn = random.Random(f"{seed} {cases}")
+            memory = Guarded(drawn)
+            loops._pools = memory, memory, memory  # type: ignore[assignment]
+            try:
+                ENTRIES[cases % len(ENTRIES)](loops, drawn, memory)
+            except AssertionError as error:
+                raise AssertionError(f"case {cases} of --seed {seed}: {error}") from error
+            cases += 1
+            _kept.clear()
+    finally:
+        loops._pools = own
+    return cases
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    given = parser.parse_args()
+    print(f"--seed {given.seed}, loops {kernel.status()}", flush=True)
+    print(f"{fuzz(given.seconds, given.seed):,} cases", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
