@@ -68,7 +68,7 @@ sanitize: $(VENV)/sanitized.so
 	$(SANITIZED) $(BIN)/python -m pytest -p no:xdist tests/test_kernel.py tests/test_loops.py
 	$(SANITIZED) $(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
-$(VENV)/sanitized.so: $(VENV)/.dev-ready
+$(VENV)/sanitized.so: $(VENV)/.dev-ready hatch_build.py $(wildcard converter/kernel/*.[ch])
 	CC=gcc $(BIN)/python hatch_build.py $@ -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined
 
 check: $(VENV)/.ready
