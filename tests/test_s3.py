@@ -163,7 +163,7 @@ def test_f10_f11_a_server_that_compares_completes_nothing_that_is_not_what_was_s
         if not changes:  # somebody else was quicker, after we had looked
             place.put(FIRST, OTHER)
             there = {FIRST: OTHER}
-            monkeypatch.setattr(destination, "_look", lambda part: "nothing")
+            monkeypatch.setattr(destination, "_compare", lambda part: "missing")
         with raises(DestinationError, code, why):
             destination.publish(dataclasses.replace(part, **changes))
         assert place.visible() == there

@@ -356,3 +356,22 @@ def test_a_signal_that_is_ignored_stays_so_while_polars_works() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (ended.returncode, ended.stdout) == (0, "1\n"), ended.stderr
+
+
+def test_a_signal_whose_error_a_module_replaces_is_still_a_stop() -> None:
+    """As compiled modules do while they are imported."""
+    code = (
+        "import os, signal\n"
+        "from converter.delivery import stops\n"
+        "from converter.errors import StoppedError\n"
+        "stops.listen()\n"
+        "assert stops.within(TypeError()) is None\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    signal.pause()\n"
+        "except StoppedError:\n"
+        "    pass\n"
+        "print(stops.within(TypeError()).exit_code)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (0, "143\n"), ended.stderr

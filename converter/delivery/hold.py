@@ -11,8 +11,9 @@ import random
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from types import TracebackType
+from typing import Any
 
 from converter.delivery.destinations import Destination
 from converter.delivery.destinations.base import warnings_of
@@ -74,12 +75,12 @@ class Hold:
     def _claim_in_thread(
         self, destination: Destination, names: Sequence[FileName], *, own: bool, visible: bool
     ) -> list[Finding]:
-        task = run_in_thread(lambda: self._claim(destination, names, own=own, visible=visible))
+        tasks: list[Future[Any]] = []
         try:
-            return task.result()
+            return run_in_thread(lambda: self._claim(destination, names, own=own, visible=visible), tasks).result()
         except StoppedError:
             self._ended.set()
-            wait([task], _RELEASE_SECONDS)  # it removes the claims that it has begun, unless the server hangs
+            wait(tasks, _RELEASE_SECONDS)  # it removes the claims that it has begun, unless the server hangs
             raise
 
     def _claim(self, destination: Destination, names: Sequence[FileName], *, own: bool, visible: bool) -> list[Finding]:

@@ -33,6 +33,7 @@ class _Signals:
     number: int | None = None  # the first one
     at = 0.0
     held = False
+    raised = False  # whether it raised an error
     exit_code: int | None = None  # of a command that has ended, and is only printing
 
 
@@ -66,9 +67,14 @@ def asked() -> int | None:
 
 
 def within(error: BaseException | None) -> StoppedError | None:
-    """Return the `StoppedError` among the causes of an error: Python itself wraps errors in some places."""
+    """Return the `StoppedError` that an error comes from.
+
+    Python wraps errors in some places, and compiled modules replace them in others, say while they are imported.
+    """
     while error is not None and not isinstance(error, StoppedError):
         error = error.__cause__
+    if error is None and _state.raised and _state.number is not None:
+        return StoppedError(_state.number)
     return error
 
 
@@ -89,6 +95,7 @@ def _handle(number: int, frame: FrameType | None) -> None:
     if state.number is None:
         state.number, state.at = number, time.monotonic()
         if not state.held:
+            state.raised = True
             raise StoppedError(number)
     elif time.monotonic() - state.at >= _SAME_SECONDS:
         _end_now(128 + number if state.exit_code is None else state.exit_code)
