@@ -113,7 +113,7 @@ def _commands(compiler: list[str], target: str, folder: Path, flags: tuple[str, 
 def _run(processes: list[subprocess.Popen[str]]) -> None:
     for process, (_, errors) in [(process, process.communicate()) for process in processes]:
         if process.returncode:
-            raise RuntimeError(f"The kernel could not be built: {shlex.join(map(str, process.args))}\n{errors}")  # type: ignore[arg-type]
+            raise RuntimeError(f"The kernel could not be built: {shlex.join(map(str, process.args))}\n{errors}")  # type: ignore[arg-type] # a list
 
 
 if __name__ == "__main__":

@@ -79,7 +79,6 @@ class WordsSource:
     """A file of pairs of words, an ID and a value, without a header."""
 
     has_header = json_lists = nullable = tasks_are_small = False
-    exact_rows = True
     names = ("id", "a")
     schema: ClassVar = {"id": pl.String(), "a": pl.String()}
 

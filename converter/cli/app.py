@@ -67,7 +67,7 @@ class _Printed:
 
 
 def _usage_error(error: Exception) -> JobError:
-    message = error.format_message().rstrip(".")  # type: ignore[attr-defined]
+    message = error.format_message().rstrip(".")  # type: ignore[attr-defined] # of click
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "aam-inbound"
     return JobError("E-USAGE", f"{message}.", f"See: {path} --help.")

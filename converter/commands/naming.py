@@ -31,7 +31,7 @@ def hold_free_names(plan: Plan, hold: Hold, *, own: bool = False, resumed: bool 
                 break
             plan = plan.next_second()
             if "E-NAME-IN-USE" in codes_of(findings):  # the other run may have withdrawn too, for the same second
-                time.sleep(random.uniform(0, PAUSE))  # noqa: S311
+                time.sleep(random.uniform(0, PAUSE))  # noqa: S311 - nothing secret
         return plan, warnings_of([*findings, space])
     except BaseException:
         close_connections(plan.destination)

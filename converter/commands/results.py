@@ -86,9 +86,7 @@ def too_few_rows(
     """
     if job.report.allows(ledger.rejects, ledger.read):
         hint = hint_of(most_frequent(ledger.rejected + ledger.skipped), rules)
-        return EmptyInputError(
-            "E-NO-ROW-LEFT", f"No row is left to send (C10): {ledger.summary()}.", f"{hint} {consequence}"
-        )
+        return EmptyInputError("E-NO-ROW-LEFT", f"No row is left (C10): {ledger.summary()}.", f"{hint} {consequence}")
     return TooManyRejectsError(
         "E-TOO-MANY-REJECTS",
         f"{ledger.summary()}; at most {job.report.max_rejects} may be rejected (--max-rejects). "

@@ -22,18 +22,19 @@ import polars as pl
 
 from converter.columns.percent import percent_encode
 from converter.commands.plan import open_input
+from converter.commands.results import too_few_rows
 from converter.delivery.atomic import PARTIAL
 from converter.delivery.destinations.folder import FolderDestination
-from converter.errors import DestinationError, EmptyInputError, JobError, TooManyRejectsError
+from converter.errors import DestinationError, EmptyInputError, JobError
 from converter.jobs.job import UrlJob
-from converter.ledger import Ledger, most_frequent
+from converter.ledger import Ledger
 from converter.rows.records import Records
 from converter.rows.stages import StageResults, convert_sources
 from converter.sources import Source
 from converter.spec.addresses import SyncAddress
 from converter.spec.kinds import FileKind, FormattedSignal
 from converter.spec.limits import ID_SYNC_HTTP_PAGE
-from converter.spec.rules import CASE_COLLISION, Rule, hint_of
+from converter.spec.rules import CASE_COLLISION, Rule
 
 Form = Literal["csv", "ndjson"]
 Line = Callable[[Sequence[pl.Expr | str], Sequence[FormattedSignal]], pl.Expr]
@@ -155,18 +156,8 @@ def _check_rejects(job: UrlJob, ledger: Ledger, rules: Sequence[Rule], fate: str
         raise EmptyInputError(
             "E-NO-ROWS", "The input has no rows, so there are no addresses to write.", "Is the export complete?"
         )
-    allowed = job.report.allows(ledger.rejects, ledger.read)
-    if ledger.written and allowed:
-        return
-    if allowed:
-        advice = hint_of(most_frequent(ledger.rejected + ledger.skipped), rules)
-        raise EmptyInputError("E-NO-ROW-LEFT", f"No row is left: {ledger.summary()}.", f"{advice} {fate}")
-    raise TooManyRejectsError(
-        "E-TOO-MANY-REJECTS",
-        f"{ledger.summary()}; at most {job.report.max_rejects} may be rejected (--max-rejects). "
-        "Most likely a column is the wrong one.",
-        f"{hint_of(most_frequent(ledger.rejected), rules)} {fate}",
-    )
+    if not (ledger.written and job.report.allows(ledger.rejects, ledger.read)):
+        raise too_few_rows(job, ledger, rules, fate)
 
 
 @contextlib.contextmanager

@@ -86,6 +86,7 @@ class AtomicFile:
         """Create the file, empty, under its partial name."""
         if not self._exclusive:
             self.partial.unlink(missing_ok=True)  # not truncated: it may have another mode
+        # `publish` or `discard` closes it.
         self._file = open(self.partial, "xb", opener=lambda path, flags: os.open(path, flags, self._mode))  # noqa: SIM115
 
     def write(self, data: bytes | memoryview) -> None:

@@ -140,7 +140,7 @@ def hold_names(
         findings = hold.take(destination, names, own=own, visible=visible)
         if codes_of(findings) != {"E-NAME-IN-USE"} or tries == _MOST_TRIES:
             break
-        time.sleep(random.uniform(0, PAUSE * tries))  # noqa: S311
+        time.sleep(random.uniform(0, PAUSE * tries))  # noqa: S311 - nothing secret
     return warnings_of(findings)
 
 

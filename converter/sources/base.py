@@ -91,8 +91,6 @@ class Source(Protocol):
     """Whether a list stands in a column as the text of a JSON list."""
     nullable: bool
     """Whether a value may be null: in delimited text a missing one is empty."""
-    exact_rows: bool
-    """Whether rows are counted apart from Polars, so that a row that it loses is noticed."""
     tasks_are_small: bool
     """Whether tasks hold little memory while they wait for a worker: frames take more than text."""
 

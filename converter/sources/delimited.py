@@ -54,7 +54,6 @@ class DelimitedSource:
 
     json_lists = False
     nullable = False
-    exact_rows = True
     tasks_are_small = True
 
     def __init__(

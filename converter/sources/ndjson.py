@@ -51,7 +51,6 @@ class NdjsonSource:
     has_header = False
     json_lists = True
     nullable = True
-    exact_rows = True
     tasks_are_small = False
 
     def __init__(self, origin: Origin, options: Input, *, block: int = _BLOCK) -> None:

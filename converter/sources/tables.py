@@ -51,7 +51,6 @@ class TableSource:
     has_header = False
     json_lists = False
     nullable = True
-    exact_rows = True
     tasks_are_small = False
 
     def __init__(self, origin: Origin, schema: pa.Schema, read: Reader, most_rows: int | None = None) -> None:

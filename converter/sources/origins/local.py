@@ -109,6 +109,7 @@ def _paths(text: str, accepts: Callable[[str], bool]) -> list[Path]:
                 "Set input.path to a glob and input.format.",
             )
         return files
+    # Path.glob takes no absolute patterns, here and in `_check_folders`.
     matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True) if Path(match).is_file())  # noqa: PTH207
     if glob.has_magic(text):
         _check_folders(path)
