@@ -30,7 +30,7 @@ ELSEWHERE = {
     "delivery/atomic.py:rename_exclusively",
     "delivery/delivery.py:publish",
     "delivery/stops.py:within",
-    "rows/pipeline.py:start",
+    "sources/engine.py:start",
     "sources/origins/local.py:expand",
     "sources/parquet.py:_wrong_row_count",
     "sources/tables.py:mapped_errors",

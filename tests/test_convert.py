@@ -26,11 +26,12 @@ from converter.errors import (
     TooManyRejectsError,
 )
 from converter.jobs.run_files import report_path
+from converter.kernel.calls import Form
 from converter.ledger import Ledger
-from converter.rows import pipeline as engine
+from converter.rows import pipeline
 from converter.rows.fast_path import FastPath
 from converter.sources import Block, DelimitedSource
-from converter.sources.base import Task
+from converter.sources.base import Rest, Task
 from converter.sources.tables import TableSource
 
 from .conftest import TIMESTAMP, Run
@@ -93,18 +94,13 @@ def test_rejects_of_several_typed_files_name_file_and_row(run: Run) -> None:
 def lose_a_row(original: Any) -> Any:
     """A reader that loses a row after it was counted."""
 
-    def shorter(parse: Callable[[], Block]) -> Block:
-        block = parse()
-        return block._replace(frame=block.frame.slice(1)) if block.rows else block
+    def shorter(parse: Callable[[Form | None], Block], form: Form | None) -> Block:
+        block = parse(form)
+        return block._replace(rest=Rest.of_frame(block.rest.frame().slice(1))) if block.rows else block
 
     def blocks(*given: Any) -> Iterator[Task]:
         for task in original(*given):
-            if task.text:
-                first = bytes(task.text.memory).index(b"\n") + 1
-                text = task.text._replace(memory=task.text.memory[first:], size=task.text.size - first)
-                yield task._replace(text=text)
-            else:
-                yield task._replace(parse=partial(shorter, task.parse))
+            yield task._replace(parse=partial(shorter, task.parse))
 
     return blocks
 
@@ -134,8 +130,8 @@ def test_a_ledger_that_does_not_add_up_is_an_error() -> None:
 
 
 def test_a_line_lost_where_rows_become_text_is_an_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = engine.texts_of
-    monkeypatch.setattr(engine, "texts_of", lambda lines: original(lines.head(-1)))
+    original = pipeline.texts_of
+    monkeypatch.setattr(pipeline, "texts_of", lambda lines: original(lines.head(-1)))
     monkeypatch.setattr(FastPath, "text_of", lambda *_: original(pl.Series(["a line of some length\n"] * 99)))
     with raises(LedgerError, "E-LEDGER", "100 ", "99 ", "1 rows"):
         run.convert(ROWS)

@@ -24,8 +24,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from converter.errors import ColumnError, ConverterError, EmptyInputError, EngineError, InputError, ResourcesError
-from converter.rows import pipeline as engine
-from converter.sources import ndjson, tables
+from converter.sources import engine, ndjson, tables
+from converter.sources.base import Budget
 from converter.sources.delimited import DelimitedSource
 from converter.sources.ndjson import NdjsonSource
 from converter.sources.origins.local import LocalFile
@@ -115,7 +115,9 @@ def test_f27_gzip_cut_at_any_byte_is_noticed(tmp_path: Path) -> None:
     for size in range(2, len(packed)):
         path.write_bytes(packed[:size])
         with raises(InputError, "E-INPUT-DAMAGED", path.name):
-            list(DelimitedSource(LocalFile.at(path), Run(tmp_path).make_job().input).blocks(("id", "a")))
+            list(
+                DelimitedSource(LocalFile.at(path), Run(tmp_path).make_job().input).blocks(("id", "a"), None, Budget())
+            )
 
 
 @pytest.mark.parametrize("name", TEXTS)
@@ -351,7 +353,7 @@ def test_f26_a_file_that_lost_its_header_since_it_was_opened_is_read_to_its_end(
     path = run.write(CSV)
     source = DelimitedSource(LocalFile.at(path), run.make_job().input)
     path.write_bytes(b"id")
-    assert sum(task.parse().rows for task in source.blocks(("id", "a"))) == 0
+    assert sum(task.parse(None).rows for task in source.blocks(("id", "a"), None, Budget())) == 0
 
 
 # --- 29: encodings, NUL, byte order marks -------------------------------------------------------------------------

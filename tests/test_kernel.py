@@ -20,10 +20,10 @@ from converter.columns.buffers import Chunk, Text, Views
 from converter.jobs.job import Job
 from converter.kernel.calls import Loops
 from converter.rows.fast_path import FastPath
-from converter.rows.pipeline import Converted, _Converter
+from converter.rows.pipeline import _Converter
 from converter.rows.records import Records
 from converter.sources import Block
-from converter.sources.base import Task
+from converter.sources.base import Budget, Piece, Rest, Task
 from converter.sources.origins.local import LocalFile
 from converter.sources.tables import TableSource
 
@@ -70,9 +70,10 @@ class Given(TableSource):
         super().__init__(LocalFile(Path("in.parquet"), 1, 1), frame.to_arrow().schema, lambda *_: None)  # type: ignore[arg-type, return-value]
         self._frame = frame
 
-    def blocks(self, columns: Sequence[str], loops: Loops | None = None) -> Iterator[Task]:
-        block = Block(self.origin, self._frame.lazy(), self._frame.height, lambda indices: indices + 1, 1)
-        yield Task(lambda: block)
+    def blocks(self, columns: Sequence[str], loops: Loops | None, budget: Budget) -> Iterator[Task]:
+        rows = self._frame.height
+        block = Block((Piece(self.origin, rows, 1),), rows, Rest.of_frame(self._frame), np.arange(rows))
+        yield Task(self, lambda form: block)
 
 
 @settings(max_examples=500, deadline=None)
@@ -83,10 +84,9 @@ def test_lines_rejects_and_counts_are_those_of_the_query(rows: list[tuple[str, .
     source = Given(pl.concat([frame.head(3), frame.slice(3)], rechunk=False))  # in two chunks
     results = []
     for loops in (None, LOOPS):
-        converter = _Converter(records, source, loops)
-        for task in source.blocks(records.columns):
-            each = converter._convert(task)
-            assert isinstance(each, Converted)
+        converter = _Converter(records, loops)
+        for task in source.blocks(records.columns, loops, Budget()):
+            _, each = converter.convert(task)
             (texts,) = each.texts
             text = b"".join(bytes(buffer) for text in texts for buffer in text.buffers)
             ends = [int(end) for text in texts for end in text.ends]

@@ -14,7 +14,6 @@ from converter import kernel
 from converter.jobs.job import Job
 from converter.kernel.calls import SLACK
 from converter.ledger import Ledger
-from converter.rows.fast_path import FastPath
 from converter.rows.pipeline import convert_all
 from converter.rows.records import Records
 from converter.sources.delimited import DelimitedSource
@@ -205,22 +204,3 @@ def test_a_blank_line_is_no_row_where_there_is_one_column(tmp_path: Path, monkey
         results.append(converted(path, job, 1 << 20, 1000))
     assert results[0] == results[1]
     assert (results[0][2].read, results[0][2].written, results[0][2].rejected) == (61, 60, {"id_missing": 1})
-
-
-def test_regular_text_does_go_through_the_loops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "in.csv"
-    path.write_bytes(b"id,a,t\n" + b"".join(GOOD) * 50 + IRREGULAR[0])
-    job = Job(
-        input={"path": str(path)},
-        id={"column": "id"},
-        record={"signals": ["a"], "traits": ["t"]},
-        output={"to": str(tmp_path / "out"), "dpid": 1234},
-    )
-    made = []
-    original = FastPath.of_text
-    monkeypatch.setattr(FastPath, "of_text", lambda *given: made.append(original(*given)) or made[-1])
-    _, _, ledger = converted(path, job, 1 << 20, 1000)
-    (formatted,) = made
-    assert (len(formatted.ends), formatted.text.tobytes()) == (300, IRREGULAR[0])
-    assert (formatted.positions.tolist(), formatted.irregular.tolist()) == ([300], [300])
-    assert ledger.written == 301

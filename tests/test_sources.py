@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import gzip
+import itertools
 import sys
 import zlib
 from decimal import Decimal
@@ -15,6 +16,7 @@ import pytest
 
 from converter.errors import ColumnError, ConverterError, InputError, JobError
 from converter.sources import ndjson, tables
+from converter.sources.base import Budget
 from converter.sources.delimited import DelimitedSource
 from converter.sources.origins.local import LocalFile
 from converter.sources.streams import TextStream
@@ -325,10 +327,12 @@ def test_a_row_may_be_longer_than_a_block_and_one_without_end_is_rejected(run: R
     path = run.write(f'id,a\n1,"{long}"\n2,x\n3,"open\n' + "4,x\n" * 2000)
     job = run.make_job()
     source = DelimitedSource(LocalFile.at(path), job.input, block=256, longest_row=4096)
-    blocks = [task.parse() for task in source.blocks(("id", "a"))]
-    rows = [row for block in blocks for row in block.frame.collect().rows()]
+    blocks = [task.parse(None) for task in source.blocks(("id", "a"), None, Budget())]
+    rows = [row for block in blocks for row in block.rest.frame().rows()]
     assert rows == [("1", long), ("2", "x")] + [("4", "x")] * 2000
-    assert [(row.row, row.rule.name) for block in blocks for row in block.malformed] == [(4, "row_misquoted")]
+    before = itertools.accumulate((piece.numbers for block in blocks for piece in block.pieces), initial=0)
+    malformed = [(start + row.row, row.rule.name) for start, block in zip(before, blocks) for row in block.malformed]
+    assert malformed == [(3, "row_misquoted")]
 
 
 HEADERS = {
@@ -391,7 +395,7 @@ def test_a_line_without_an_end_is_an_error(run: Run, monkeypatch: pytest.MonkeyP
     path = run.write(b"id,a\nu,x\n" + b"x" * 5000)
     source = DelimitedSource(LocalFile.at(path), run.make_job().input, block=128, longest_row=1000)
     with raises(InputError, "E-LINE-ENDLESS"):
-        list(source.blocks(("id", "a")))
+        list(source.blocks(("id", "a"), None, Budget()))
 
 
 def test_a_file_of_which_every_row_needs_care_is_converted_to_its_end(

@@ -348,7 +348,7 @@ def test_a_signal_that_is_ignored_stays_so_while_polars_works() -> None:
         "import os, signal, threading, time\n"
         "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
         "import polars as pl\n"
-        "from converter.rows.pipeline import start\n"
+        "from converter.sources.engine import start\n"
         "start()\n"
         "threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT]).start()\n"
         "frame = pl.LazyFrame({'a': [1]}).map_batches(lambda frame: time.sleep(1) or frame)\n"

@@ -21,8 +21,9 @@ import pytest
 
 from converter import convert
 from converter.errors import ColumnError, EngineError, InputError
-from converter.rows.pipeline import collect
 from converter.sources import open_source, parquet, tables
+from converter.sources.base import Budget
+from converter.sources.engine import collect
 from converter.sources.origins.local import LocalFile
 
 from .conftest import Run
@@ -402,9 +403,9 @@ def test_small_groups_and_batches_come_together(tmp_path: Path, name: str) -> No
         with pa.OSFile(str(path), "wb") as file, new(file, table.schema) as writer:
             writer.write_table(table, max_chunksize=10)
     job = Run(tmp_path).make_job(input={"path": str(path)})
-    (task,) = open_source(LocalFile.at(path), job.input, ("id", "a")).blocks(("id", "a"))
-    block = task.parse()
-    frame = block.frame.collect()
+    (task,) = open_source(LocalFile.at(path), job.input, ("id", "a")).blocks(("id", "a"), None, Budget())
+    block = task.parse(None)
+    frame = block.rest.frame()
     assert (block.rows, frame.height, frame.n_chunks()) == (1_000, 1_000, 1)
     assert frame["id"].to_list() == table.column("id").to_pylist()
     assert frame["a"].to_list() == table.column("a").to_pylist()
@@ -414,7 +415,7 @@ def test_rows_of_long_texts_come_in_smaller_batches(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(tables, "BLOCK_BYTES", 1 << 16)
     path = written(tmp_path / "in.parquet", pa.table({"id": [f"{number:01000}" for number in range(4_000)]}))
     source = parquet.open_parquet(LocalFile.at(path), Run(tmp_path).make_job().input)
-    rows = [task.parse().rows for task in source.blocks(("id",))]
+    rows = [task.parse(None).rows for task in source.blocks(("id",), None, Budget())]
     assert sum(rows) == 4_000
     assert max(rows) < 80
 

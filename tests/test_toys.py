@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -25,7 +26,7 @@ from converter.rows import stages
 from converter.rows.pipeline import Converted
 from converter.rows.stages import Stage
 from converter.sources import Block, FileFormat, Origin, origins
-from converter.sources.base import Task
+from converter.sources.base import Budget, Piece, Rest, Task
 from converter.spec.kinds import FILE_KINDS, FileKind
 from converter.spec.rules import OURS, ROW_RULES, Rule, line_rules
 
@@ -78,7 +79,7 @@ def test_an_origin(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 class WordsSource:
     """A file of pairs of words, an ID and a value, without a header."""
 
-    has_header = json_lists = nullable = tasks_are_small = False
+    has_header = json_lists = nullable = False
     names = ("id", "a")
     schema: ClassVar = {"id": pl.String(), "a": pl.String()}
 
@@ -88,12 +89,13 @@ class WordsSource:
     def beginning(self) -> WordsSource:
         return self
 
-    def blocks(self, columns: Sequence[str], loops: Loops | None = None) -> Iterator[Task]:
+    def blocks(self, columns: Sequence[str], loops: Loops | None, budget: Budget) -> Iterator[Task]:
         with self.origin.open() as file:
             words = file.read().decode().split()
-        frame = pl.LazyFrame({"id": words[::2], "a": words[1::2]})
-        block = Block(self.origin, frame, len(words) // 2, lambda rows: rows + 1, self.origin.size or 0)
-        yield Task(lambda: block)
+        frame = pl.DataFrame({"id": words[::2], "a": words[1::2]})
+        piece = Piece(self.origin, frame.height, self.origin.size or 0)
+        block = Block((piece,), frame.height, Rest.of_frame(frame), np.arange(frame.height))
+        yield Task(self, lambda form: block)
 
 
 def test_a_format(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -68,6 +68,21 @@ def chunks_of(frame: pl.DataFrame) -> list[Chunk]:
     """Return the chunks of a frame whose columns are all String without nulls."""
     batches = frame.to_arrow(compat_level=pl.CompatLevel.newest()).to_batches()
     return [Chunk(tuple(map(views_of, batch.columns)), batch.num_rows) for batch in batches]
+
+
+def frame_of(chunks: Sequence[Chunk], names: Sequence[str]) -> pl.DataFrame:
+    """Return chunks as a frame whose columns have these names. It refers to the same memory."""
+    import pyarrow as pa  # here, since it takes a while
+
+    def series(name: str, column: Views, rows: int) -> pl.Series:
+        buffers = [pa.py_buffer(each) for each in (column.views, *column.buffers)]
+        return pl.Series(name, pa.Array.from_buffers(pa.string_view(), rows, [None, *buffers]))
+
+    frames = [
+        pl.DataFrame([series(name, column, chunk.rows) for name, column in zip(names, chunk.columns, strict=True)])
+        for chunk in chunks
+    ]
+    return pl.concat(frames) if frames else pl.DataFrame(schema=dict.fromkeys(names, pl.String))
 
 
 def texts_of(lines: pl.Series) -> list[Text]:

@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from converter import kernel
 from converter.columns.normalize import check_hashing, normalize_id, null_if_empty, recognize_type, steps_of
 from converter.columns.privacy import mask, numbers_are_ids, personal_kind
 from converter.columns.text import as_text, check_id_type
@@ -36,10 +37,10 @@ from converter.jobs.sections.run import RunOptions
 from converter.jobs.sections.table import Input
 from converter.report.matches import Collisions, Match, Tried
 from converter.rows.formatting import fold_case
-from converter.rows.pipeline import all_rows, collect, start
 from converter.rows.spill import Spill, hashes_of
-from converter.sources import Source, find_origins, open_source
-from converter.sources.base import Task, first_rows
+from converter.sources import Source, find_origins, open_source, tasks_of
+from converter.sources.base import Budget, Task, first_rows
+from converter.sources.engine import collect, start
 from converter.sources.origins.base import check_rereadable
 from converter.spec import rules
 from converter.spec.ids import FORMS, ID_TYPES, RECOGNIZED, TRIMMED
@@ -135,13 +136,6 @@ class _Side(NamedTuple):
             text = pl.when(~text.is_in(list(self.options.null_values))).then(text)
         return null_if_empty(text).alias("id")
 
-    def tasks(self) -> Iterator[tuple[Source, Task]]:
-        """Yield the pieces of all files with their source."""
-        for source in self.sources:
-            for task in source.blocks((self.column,)):
-                yield source, task
-            source.origin.check_unchanged()
-
 
 def _input(options: Input | str) -> Input:
     return Input(path=(options,)) if isinstance(options, str) else options
@@ -168,18 +162,19 @@ def _read(side: _Side, spill: Spill, table: str, run: RunOptions) -> Iterator[Fi
         def take() -> None:
             ids = under_way.popleft().result()
             spill.add(ids.ids, table)
-            if ids.malformed:
-                malformed[ids.path] += ids.malformed
+            malformed.update(ids.malformed)
 
         try:
-            for source, task in side.tasks():
-                under_way.append(pool.submit(_ids_of, task, side.text(source)))
+            for task in tasks_of(side.sources, (side.column,), kernel.load(), Budget(workers, run.memory)):
+                under_way.append(pool.submit(_ids_of, task, side.text(task.source)))
                 if len(under_way) > workers:
                     take()
             while under_way:
                 take()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+    for source in side.sources:
+        source.origin.check_unchanged()
     for path, count in malformed.items():
         rows = "1 row" if count == 1 else f"{count:,} rows"
         message = f"{rows} of '{path}' cannot be parsed: they are omitted here, and `convert` rejects them."
@@ -187,17 +182,18 @@ def _read(side: _Side, spill: Spill, table: str, run: RunOptions) -> Iterator[Fi
 
 
 class _Ids(NamedTuple):
-    """The IDs of a piece of a file, and the number of its malformed rows."""
+    """The IDs of a block, and the labels of the inputs that its malformed rows are in."""
 
-    path: str
     ids: pl.DataFrame
-    malformed: int
+    malformed: list[str]
 
 
 def _ids_of(task: Task, text: pl.Expr) -> _Ids:
-    """Return the IDs of a piece, without the rows that the engine cannot parse."""
-    ids, block = all_rows(task.parse(), lambda frame: frame.select(text))
-    return _Ids(block.origin.label, _with_few_duplicates(ids.drop_nulls()), len(block.malformed))
+    """Return the IDs of a block."""
+    block = task.parse(None)
+    ids = collect(block.pieces[0].origin, block.rest.frame().lazy().select(text))
+    malformed = [block.piece_of(row.row).origin.label for row in block.malformed]
+    return _Ids(_with_few_duplicates(ids.drop_nulls()), malformed)
 
 
 def _with_few_duplicates(ids: pl.DataFrame) -> pl.DataFrame:

@@ -20,10 +20,10 @@ from converter.errors import TAKEN, Finding, codes_of
 from converter.jobs.job import DIGITS, Job
 from converter.jobs.run_files import rejects_path, report_path
 from converter.parts.packer import Limits
-from converter.rows.pipeline import collect, start
 from converter.rows.records import Records
 from converter.rows.survey import first_texts, numbers_are_ids
 from converter.sources import Origin, Source, find_origins, open_source
+from converter.sources.engine import collect, start
 from converter.sources.origins.base import check_rereadable
 from converter.spec.kinds import FileKind
 from converter.spec.names import FileName

@@ -1,4 +1,4 @@
-"""Rows formatted by compiled loops (`converter.kernel`): those of delimited text, and those of frames.
+"""Rows formatted by compiled loops (`converter.kernel`).
 
 Nearly all rows of nearly all inputs break no rule and need no change: one pass over their bytes makes lines of them.
 Irregular rows, of which this is not certain, are left to `Records.lines`. So the lines are the same either way: it only
@@ -19,33 +19,20 @@ from converter.kernel.calls import Form, LinePart, Lines, Loops
 from converter.ledger import Ledger
 from converter.rows.records import Records
 from converter.rows.signals import constant_value, is_scanned
-from converter.sources import Origin, rows_lost
-from converter.sources.base import WholeRows
 from converter.spec import rules
 
 _HYPHEN = b"-"
 
 
 class FastPath:
-    """Formats rows of a job: those of frames, or of delimited text that has `columns`, in this order."""
+    """Formats rows of a job."""
 
-    def __init__(self, records: Records, loops: Loops, columns: Sequence[str] | None = None) -> None:
+    def __init__(self, records: Records, loops: Loops) -> None:
         self._loops = loops
         self._texts = None if records.by_bytes else records.text_columns
-        columns = records.columns if columns is None else columns
-        self._columns = len(columns)
+        columns = records.columns
         id_column = self._texts.index("id0") if self._texts else columns.index(records.job.ids[0].column)
         self._form = _form(records, columns, id_column)
-
-    def of_text(self, origin: Origin, text: WholeRows) -> Lines | None:
-        """Format rows of delimited text of an origin; `None` where it is not UTF-8."""
-        if not self._loops.is_utf8(text.memory, text.size):
-            return None
-        separator = ord(text.separator)
-        made = self._loops.delimited_lines(text.memory, text.size, text.rows, separator, self._columns, self._form)
-        if made.rows != text.rows:
-            raise rows_lost(origin, text.rows, made.rows)
-        return made
 
     def of_frame(self, frame: pl.DataFrame) -> Lines:
         """Format a frame that `Records.texts` returned."""

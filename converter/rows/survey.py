@@ -8,10 +8,10 @@ import polars as pl
 
 from converter.columns import privacy
 from converter.errors import ConverterError
-from converter.rows.pipeline import collect
 from converter.rows.records import Records
 from converter.sources import Source
 from converter.sources.base import first_rows
+from converter.sources.engine import collect
 
 _SURVEYED = 1_000  # rows
 

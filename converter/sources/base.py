@@ -1,16 +1,20 @@
-"""What all formats have in common: blocks of rows as lazy frames, the tasks that give them, and their errors."""
+"""What all formats have in common: blocks of rows, the tasks that give them, and their errors."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from converter import kernel
+from converter.columns.buffers import Chunk, frame_of
 from converter.errors import EngineError, InputError, LedgerError
-from converter.kernel.calls import Bytes, Loops
+from converter.kernel.calls import Form, Lines, Loops
 from converter.sources.origins.base import Origin
 from converter.spec.rules import Rule
 
@@ -23,7 +27,10 @@ FIRST_BYTES = 1 << 17
 
 
 class MalformedRow(NamedTuple):
-    """A row that cannot be parsed: its physical line, the rule that it breaks, its length in bytes and its text."""
+    """A row that cannot be parsed: its row number from 0 at the block's start, the rule that it breaks, its text.
+
+    `length` is that of the text in bytes.
+    """
 
     row: int
     rule: Rule
@@ -31,51 +38,87 @@ class MalformedRow(NamedTuple):
     text: bytes
 
 
-class Block(NamedTuple):
-    """Rows of an input as a lazy frame, with what is known of them without Polars.
+class Piece(NamedTuple):
+    """The part of one input that a block holds.
 
-    `rows` is how many rows `frame` must have, counted in the input itself; `malformed` are the rows beside them that
-    cannot be parsed, and `blank` is the number of blank lines. `locate` maps indices of rows in `frame`, from 0, to
-    row numbers as reports have them: the physical line of text formats, the row of others, both from 1. `position` is
-    how many bytes of the input are read with the block. `without_unparsable`, where it is set, returns the block
-    without the rows that Polars cannot parse; it is called after Polars failed.
+    `numbers` is how many row numbers it takes: physical lines of text, those of a header included, or rows of tables.
+    `size` is how many bytes of the input are read with it.
     """
 
     origin: Origin
-    frame: pl.LazyFrame
-    rows: int
-    locate: Callable[[RowNumbers], RowNumbers]
-    position: int
-    malformed: tuple[MalformedRow, ...] = ()
-    blank: int = 0
-    without_unparsable: Callable[[], Block] | None = None
+    numbers: int
+    size: int
 
 
-class WholeRows(NamedTuple):
-    """Rows of regular delimited text, as the compiled loops find them (`Loops.whole_rows`), not parsed yet.
+class Rest:
+    """The `count` rows of a block that have no line yet, with the columns of the job.
 
-    `memory` holds the `size` bytes of text and `kernel.layout.SLACK` more; there are `rows` rows in it, blank lines
-    among them. `first` is the physical line of the first row, from 1, and `position` how many bytes of the input are
-    read. `parse` parses some rows of such text; its block counts lines from 0.
+    `chunks`, where it is set, has them as string views without nulls, in the order of the job's columns.
     """
 
-    memory: Bytes
-    size: int
+    def __init__(self, count: int, frame: Callable[[], pl.DataFrame], chunks: Sequence[Chunk] | None = None) -> None:
+        self.count = count
+        self.chunks = chunks
+        self._frame = frame
+
+    @classmethod
+    def of_chunks(cls, chunks: Sequence[Chunk], columns: Sequence[str]) -> Rest:
+        """Return rows that are views of texts; their frame refers to the same memory."""
+        return cls(sum(chunk.rows for chunk in chunks), partial(frame_of, chunks, columns), chunks)
+
+    @classmethod
+    def of_frame(cls, frame: pl.DataFrame) -> Rest:
+        """Return rows that are a frame."""
+        return cls(frame.height, lambda: frame)
+
+    def frame(self) -> pl.DataFrame:
+        """Return the rows as a frame, whose columns are those of the job by their names, typed or text."""
+        return self._frame()
+
+
+class Block(NamedTuple):
+    """Rows of one input, or of several small ones.
+
+    `rows` is how many whole rows there are, counted in the input itself: those of `lines` and those of `rest`. Beside
+    them are the `malformed` rows, which cannot be parsed, and `blank` lines. `numbers` are the row numbers of the rows
+    of `rest`, counted from 0 at the block's start through all its `pieces`; so are those of malformed rows.
+    """
+
+    pieces: tuple[Piece, ...]
     rows: int
-    first: int
-    position: int
-    separator: str
-    parse: Callable[[memoryview], Block]
+    rest: Rest
+    numbers: RowNumbers
+    malformed: tuple[MalformedRow, ...] = ()
+    blank: int = 0
+    lines: Lines | None = None
+
+    def piece_of(self, number: int) -> Piece:
+        """Return the piece that has a row number."""
+        ends = itertools.accumulate(piece.numbers for piece in self.pieces)
+        return next(piece for piece, end in zip(self.pieces, ends, strict=True) if number < end)
 
 
 class Task(NamedTuple):
-    """What turns a part of an input into a block, in a worker. Tasks do not depend on each other.
+    """What turns a part of an input into a block.
 
-    `text` is set where the part is regular text that the compiled loops can format without parsing it.
+    `parse` is called once, in a worker, with the form of a line for the job's columns or with none. Tasks are started
+    in order, since one may wait for what an earlier one finds out. A block of several inputs has columns as `source`.
     """
 
-    parse: Callable[[], Block]
-    text: WholeRows | None = None
+    source: Source
+    parse: Callable[[Form | None], Block]
+
+
+class Budget(NamedTuple):
+    """What a run may use: the number of threads that convert, and `run.memory` in bytes."""
+
+    threads: int = 1
+    memory: int = 512 * 10**6
+
+    @property
+    def ahead(self) -> int:
+        """How many tasks may be started before the first of them is awaited."""
+        return self.threads + 2
 
 
 class Source(Protocol):
@@ -91,8 +134,6 @@ class Source(Protocol):
     """Whether a list stands in a column as the text of a JSON list."""
     nullable: bool
     """Whether a value may be null: in delimited text a missing one is empty."""
-    tasks_are_small: bool
-    """Whether tasks hold little memory while they wait for a worker: frames take more than text."""
 
     @property
     def names(self) -> Sequence[str]:
@@ -108,24 +149,21 @@ class Source(Protocol):
         """Return a source of the same input that reads little at once, for the first rows."""
         ...
 
-    def blocks(self, columns: Sequence[str], loops: Loops | None = None) -> Iterator[Task]:
-        """Yield tasks for the whole input, in order; their frames have at least `columns`.
-
-        With `loops`, tasks have a `text` where the format is delimited text and its rows are regular.
-        """
+    def blocks(self, columns: Sequence[str], loops: Loops | None, budget: Budget) -> Iterator[Task]:
+        """Yield tasks for the whole input, in order; their blocks have `columns`. `loops`: those of the kernel."""
         ...
 
 
 def first_rows(sources: Sequence[Source], columns: Sequence[str], rows: int) -> tuple[Source, pl.LazyFrame] | None:
     """Return the first rows of the first source that has any, up to `rows`, and that source.
 
-    The frame has at least `columns`. `None` if there are no rows. Raises `InputError` where a source is damaged.
+    The frame has `columns`. `None` if there are no rows. Raises `InputError` where a source is damaged.
     """
     for source in sources:
-        for task in source.beginning().blocks(columns):
-            block = task.parse()
+        for task in source.beginning().blocks(columns, kernel.load(), Budget()):
+            block = task.parse(None)
             if block.rows:
-                return source, block.frame.head(rows)
+                return source, block.rest.frame().head(rows).lazy()
     return None
 
 

@@ -11,16 +11,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple, Self
 
+import numpy as np
 import polars as pl
 
 from converter.columns.pool import Pool
 from converter.errors import InputError
 from converter.jobs.sections.table import Input
-from converter.kernel.calls import SLACK, Loops
-from converter.sources.base import FIRST_BYTES, Block, MalformedRow, RowNumbers, Task, WholeRows
+from converter.kernel.calls import Form, Loops
+from converter.sources.base import FIRST_BYTES, Block, Budget, MalformedRow, Piece, Rest, Task
+from converter.sources.engine import collect
 from converter.sources.origins.base import Origin
 from converter.sources.streams import TextStream
-from converter.sources.structure import Bytes, Malformed, ParsedRow, ParsedRows, Structure
+from converter.sources.structure import Malformed, ParsedRow, ParsedRows, Structure
 from converter.spec.rules import ROW_MISQUOTED
 
 _BLOCK = 12 << 20  # for the loops, measured: smaller ones take longer, larger ones more memory
@@ -30,15 +32,6 @@ _LONGEST_ROW = 16 << 20
 _LONGEST_HEAD = 1 << 20  # bytes, even where blocks are smaller
 _GUESSED = ",;\t|"
 _BOM = b"\xef\xbb\xbf"
-
-
-class _RegularRows(NamedTuple):
-    """Regular rows: `memory` begins with their `size` bytes, with as many `rows` and `newlines` in them."""
-
-    memory: Bytes
-    size: int
-    rows: int
-    newlines: int
 
 
 class _Head(NamedTuple):
@@ -54,7 +47,6 @@ class DelimitedSource:
 
     json_lists = False
     nullable = False
-    tasks_are_small = True
 
     def __init__(
         self,
@@ -87,34 +79,25 @@ class DelimitedSource:
         other._block = min(self._block, FIRST_BYTES)
         return other
 
-    def blocks(self, columns: Sequence[str], loops: Loops | None = None) -> Iterator[Task]:
-        """Yield the input, one block at a time; the frames have all columns."""
-        del columns  # Polars reads those that the query asks for
-        size = self._block if loops else min(self._block, _PARSED_BYTES)
+    def blocks(self, columns: Sequence[str], loops: Loops | None, budget: Budget) -> Iterator[Task]:
+        """Yield the input, one block at a time."""
+        del loops, budget
+        size = min(self._block, _PARSED_BYTES)
         with TextStream(self.origin, self._options.encoding) as stream:
-            line = 1 + self._skipped.count(b"\n")
-            for part in self._parts(stream, size, loops):
-                position = stream.position
-                if isinstance(part, ParsedRows):
-                    yield Task(partial(self._block_of, part, line, position))
-                else:
-                    text = WholeRows(part.memory, part.size, part.rows, line, position, self._separator, self._parse)
-                    yield Task(partial(self._parse, part.memory[: part.size].data, line, position), text)
-                line += part.newlines
+            line, position = self._skipped.count(b"\n"), 0
+            for parsed in self._parts(stream, size):
+                piece = Piece(self.origin, line + parsed.newlines, stream.position - position)
+                yield Task(self, partial(self._block_of, parsed, line, piece, columns))
+                line, position = 0, stream.position
 
-    def _parse(self, text: memoryview, first: int = 0, position: int = 0) -> Block:
-        """Parse whole rows; `first` is the first physical line."""
-        return self._block_of(Structure(self._separator, len(self.names)).parse(text, last=True), first, position)
-
-    def _block_of(self, parsed: ParsedRows, first: int, position: int) -> Block:
-        lines = parsed.lines
-
-        def locate(indices: RowNumbers) -> RowNumbers:
-            return indices + first if lines is None else lines[indices] + first
-
+    def _block_of(
+        self, parsed: ParsedRows, first: int, piece: Piece, columns: Sequence[str], form: Form | None
+    ) -> Block:
+        del form  # no loop makes lines of texts yet
+        lines = np.arange(parsed.rows) if parsed.lines is None else parsed.lines
         malformed = tuple(MalformedRow(first + row.line, row.rule, len(row.text), row.text) for row in parsed.malformed)
-        frame = self._scan(parsed.text)
-        return Block(self.origin, frame, parsed.rows, locate, position, malformed, blank=parsed.blank)
+        frame = collect(self.origin, self._scan(parsed.text).select(columns))
+        return Block((piece,), parsed.rows, Rest.of_frame(frame), lines + first, malformed, parsed.blank)
 
     def _scan(self, text: bytes) -> pl.LazyFrame:
         """Return whole rows as a frame with all columns."""
@@ -128,12 +111,11 @@ class DelimitedSource:
         text = _BOM + text if text.startswith(_BOM) else text
         return pl.scan_csv(text, has_header=False, schema=schema, separator=self._separator, empty_string_is_null=False)
 
-    def _parts(self, stream: TextStream, size: int, loops: Loops | None) -> Iterator[ParsedRows | _RegularRows]:
+    def _parts(self, stream: TextStream, size: int) -> Iterator[ParsedRows]:
         """Read the input after the header, up to `size` bytes at a time, and find its rows. Buffers are reused."""
         structure = Structure(self._separator, len(self.names))
         pool = Pool()
-        buffer = pool.lease(size + SLACK)  # of which a small file touches only the start
-        view = buffer[:-SLACK].data
+        view = pool.lease(size).data  # of which a small file touches only the start
         filled = 0
         skip = len(self._skipped)
         while skip and (count := stream.readinto(view[: min(skip, size)])):
@@ -147,36 +129,18 @@ class DelimitedSource:
                 if ended and filled and view[filled - 1] != 10:
                     view[filled] = 10  # a last line without its newline
                     filled += 1
-            left = view  # it holds the rest
-            regular = self._regular_rows(buffer, filled, loops) if loops else None
-            if regular is not None:
-                yield regular
-                consumed = regular.size
-                if regular.memory is buffer:  # the caller uses it now
-                    buffer = pool.lease(len(buffer))
-                    view = buffer[:-SLACK].data
-            else:
-                parsed = structure.parse(view[:filled], last=ended)
-                if not parsed.consumed and filled:
-                    if not ended and len(view) < self._longest:
-                        buffer = pool.lease(min(2 * len(view), self._longest) + SLACK)
-                        buffer[:filled] = view[:filled]
-                        view = buffer[:-SLACK].data
-                        continue
-                    parsed = self._endless_row(view[:filled])
-                yield parsed
-                consumed = parsed.consumed
-            rest = left[consumed:filled]
+            parsed = structure.parse(view[:filled], last=ended)
+            if not parsed.consumed and filled:
+                if not ended and len(view) < self._longest:
+                    larger = pool.lease(min(2 * len(view), self._longest)).data
+                    larger[:filled] = view[:filled]
+                    view = larger
+                    continue
+                parsed = self._endless_row(view[:filled])
+            yield parsed
+            rest = view[parsed.consumed : filled].tobytes()
             filled = len(rest)
-            view[:filled] = rest.tobytes() if left is view else rest
-
-    def _regular_rows(self, buffer: Bytes, filled: int, loops: Loops) -> _RegularRows | None:
-        """Return the regular rows at the start of the buffer, if there are any."""
-        size, rows, inner, _ = loops.whole_rows(buffer, filled, ord(self._separator))
-        if not rows:
-            return None
-        memory = buffer if 2 * size > filled else buffer[: size + SLACK].copy()
-        return _RegularRows(memory, size, rows, rows + inner)
+            view[:filled] = rest
 
     def _endless_row(self, block: memoryview) -> ParsedRows:
         """Reject the first line of a row that is longer than the longest row."""

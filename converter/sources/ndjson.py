@@ -8,6 +8,7 @@ and what begins like a number, once it is in quotes) is searched for before.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,10 +21,11 @@ import orjson
 import polars as pl
 
 from converter.columns.utf8 import is_utf8
-from converter.errors import InputError
+from converter.errors import EngineError, InputError
 from converter.jobs.sections.table import Input
-from converter.kernel.calls import Loops
-from converter.sources.base import FIRST_BYTES, Block, MalformedRow, RowNumbers, Task
+from converter.kernel.calls import Form, Loops
+from converter.sources.base import FIRST_BYTES, Block, Budget, MalformedRow, Piece, Rest, RowNumbers, Task
+from converter.sources.engine import collect
 from converter.sources.origins.base import Origin
 from converter.sources.streams import TextStream
 from converter.spec.rules import ROW_NOT_JSON, ROW_NOT_TEXT
@@ -51,7 +53,6 @@ class NdjsonSource:
     has_header = False
     json_lists = True
     nullable = True
-    tasks_are_small = False
 
     def __init__(self, origin: Origin, options: Input, *, block: int = _BLOCK) -> None:
         self.origin = origin
@@ -87,17 +88,18 @@ class NdjsonSource:
         small._block = FIRST_BYTES
         return small
 
-    def blocks(self, columns: Sequence[str], loops: Loops | None = None) -> Iterator[Task]:
+    def blocks(self, columns: Sequence[str], loops: Loops | None, budget: Budget) -> Iterator[Task]:
         """Yield the input, some 16 MB at a time."""
-        del loops  # they are for delimited text
+        del loops, budget
         schema = {name: pl.String() for name in columns}
-        line = 1
+        position = 0
         with TextStream(self.origin, self._options.encoding) as stream:
             for block in self._read(stream):
                 array = np.frombuffer(block, np.uint8)
                 newlines = np.flatnonzero(array == _NEWLINE)
-                yield Task(partial(self._parse, block, newlines, line, schema, stream.position))
-                line += len(newlines)
+                piece = Piece(self.origin, len(newlines), stream.position - position)
+                yield Task(self, partial(self._parse, block, newlines, schema, piece))
+                position = stream.position
 
     def _read(self, stream: TextStream) -> Iterator[bytes]:
         """Yield blocks of whole lines."""
@@ -123,59 +125,40 @@ class NdjsonSource:
             yield rest + b"\n"
 
     def _parse(
-        self, block: bytes, newlines: RowNumbers, first: int, schema: Mapping[str, pl.DataType], position: int
+        self, block: bytes, newlines: RowNumbers, schema: Mapping[str, pl.DataType], piece: Piece, form: Form | None
     ) -> Block:
+        del form  # no loop makes lines of objects yet
         starts = np.concatenate([[0], newlines[:-1] + 1])
         lengths = newlines - starts
         array = np.frombuffer(block, np.uint8)
         blank = (lengths == 0) | ((lengths == 1) & (array[starts] == 13))
-        lines = np.flatnonzero(~blank) + first
-
-        def locate(indices: RowNumbers) -> RowNumbers:
-            return np.asarray(lines[indices])
-
-        def without_unparsable() -> Block:
-            return self._without_unparsable(whole, block.split(b"\n")[:-1], lines, first, schema)
-
+        numbers = np.flatnonzero(~blank)
         text, sound = _quote_numbers(block, newlines)
         if blank.any():
             text = b"".join(line + b"\n" for line in text.split(b"\n") if line not in (b"", b"\r"))
-        whole = Block(
-            self.origin,
-            _frame(text, schema),
-            len(lines),
-            locate,
-            position,
-            blank=int(np.count_nonzero(blank)),
-            without_unparsable=without_unparsable,
-        )
-        return whole if sound and not _has_half_pairs(text) else without_unparsable()
+        if sound and not _has_half_pairs(text):
+            with contextlib.suppress(InputError, EngineError):
+                frame = collect(self.origin, _frame(text, schema))
+                if frame.height == len(numbers):
+                    return Block((piece,), len(numbers), Rest.of_frame(frame), numbers, (), int(blank.sum()))
+        text, numbers, malformed = _parsable(block.split(b"\n")[:-1], numbers)
+        frame = collect(self.origin, _frame(text, schema))
+        return Block((piece,), len(numbers), Rest.of_frame(frame), numbers, tuple(malformed), int(blank.sum()))
 
-    def _without_unparsable(
-        self, whole: Block, lines: list[bytes], numbers: RowNumbers, first: int, schema: Mapping[str, pl.DataType]
-    ) -> Block:
-        """Remove the lines that are not one JSON object each. Only a block that has some comes here."""
-        malformed = []
-        parsed = np.ones(len(numbers), np.bool_)
-        for index, number in enumerate(numbers.tolist()):
-            text = lines[number - first]
-            if not _is_object(text):
-                parsed[index] = False
-                malformed.append(MalformedRow(number, ROW_NOT_JSON if is_utf8(text) else ROW_NOT_TEXT, len(text), text))
-        good: RowNumbers = numbers[parsed]
 
-        def locate(indices: RowNumbers) -> RowNumbers:
-            return good[indices]
-
-        text = b"".join(lines[number - first] + b"\n" for number in good.tolist())
-        text, _ = _quote_numbers(text, np.flatnonzero(np.frombuffer(text, np.uint8) == _NEWLINE))
-        return whole._replace(
-            frame=_frame(text, schema),
-            rows=len(good),
-            locate=locate,
-            malformed=tuple(malformed),
-            without_unparsable=None,
-        )
+def _parsable(lines: list[bytes], numbers: RowNumbers) -> tuple[bytes, RowNumbers, list[MalformedRow]]:
+    """Remove the lines that are not one JSON object each. Only a block that has some comes here."""
+    malformed = []
+    parsed = np.ones(len(numbers), np.bool_)
+    for index, number in enumerate(numbers.tolist()):
+        text = lines[number]
+        if not _is_object(text):
+            parsed[index] = False
+            malformed.append(MalformedRow(number, ROW_NOT_JSON if is_utf8(text) else ROW_NOT_TEXT, len(text), text))
+    good: RowNumbers = numbers[parsed]
+    whole = b"".join(lines[number] + b"\n" for number in good.tolist())
+    whole, _ = _quote_numbers(whole, np.flatnonzero(np.frombuffer(whole, np.uint8) == _NEWLINE))
+    return whole, good, malformed
 
 
 def _frame(text: bytes, schema: Mapping[str, pl.DataType]) -> pl.LazyFrame:

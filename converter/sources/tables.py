@@ -15,12 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
 from converter.errors import InputError
-from converter.kernel.calls import Loops
-from converter.sources.base import PANICS, Block, RowNumbers, Task, damaged, engine_failed
+from converter.kernel.calls import Form, Loops
+from converter.sources.base import PANICS, Block, Budget, Piece, Rest, Task, damaged, engine_failed, rows_lost
 from converter.sources.origins.base import Origin
 from converter.sources.typed import Types, series_of
 
@@ -51,7 +52,6 @@ class TableSource:
     has_header = False
     json_lists = False
     nullable = True
-    tasks_are_small = False
 
     def __init__(self, origin: Origin, schema: pa.Schema, read: Reader, most_rows: int | None = None) -> None:
         self.origin = origin
@@ -70,10 +70,10 @@ class TableSource:
         """Return the same source, in small blocks."""
         return TableSource(self.origin, self._arrow, self._read, _FIRST_ROWS)
 
-    def blocks(self, columns: Sequence[str], loops: Loops | None = None) -> Iterator[Task]:
+    def blocks(self, columns: Sequence[str], loops: Loops | None, budget: Budget) -> Iterator[Task]:
         """Yield the input in blocks, each in memory."""
-        del loops  # they are for text
-        first = 0
+        del loops, budget
+        position = 0
         most = self._most_rows or _BLOCK_ROWS
         # The next block is read while this one is used.
         with (
@@ -84,11 +84,12 @@ class TableSource:
             coming = reader.submit(self._next, groups, columns)
             while (block := coming.result()) is not None:
                 coming = reader.submit(self._next, groups, columns)
-                block = block._replace(locate=_numbers_from(first + 1))
-                yield Task(partial(_identity, block))
-                first += block.rows
+                frame, end = block
+                piece = Piece(self.origin, frame.height, end - position)
+                yield Task(self, partial(_block_of, piece, frame))
+                position = end
 
-    def _next(self, groups: Iterator[list[Batch]], columns: Sequence[str]) -> Block | None:
+    def _next(self, groups: Iterator[list[Batch]], columns: Sequence[str]) -> tuple[pl.DataFrame, int] | None:
         with mapped_errors(self.origin):
             batches = next(groups, None)
             if batches is None:
@@ -96,7 +97,9 @@ class TableSource:
             frames = [pl.DataFrame([series_of(name, each.rows.column(name)) for name in columns]) for each in batches]
             frame = pl.concat(frames, rechunk=True) if len(frames) > 1 else frames[0]
         rows = sum(each.rows.num_rows for each in batches)
-        return Block(self.origin, frame.lazy(), rows, _numbers_from(1), batches[-1].position)
+        if frame.height != rows:
+            raise rows_lost(self.origin, rows, frame.height)
+        return frame, batches[-1].position
 
 
 def _combined(batches: Iterator[Batch], most: int) -> Iterator[list[Batch]]:
@@ -144,13 +147,7 @@ def mapped_errors(origin: Origin) -> Iterator[None]:
         raise engine_failed(origin, error) from error
 
 
-def _identity(block: Block) -> Block:
+def _block_of(piece: Piece, frame: pl.DataFrame, form: Form | None) -> Block:
     """Return a block that was read before it was asked for."""
-    return block
-
-
-def _numbers_from(first: int) -> Callable[[RowNumbers], RowNumbers]:
-    def locate(indices: RowNumbers) -> RowNumbers:
-        return indices + first
-
-    return locate
+    del form  # it is for texts
+    return Block((piece,), frame.height, Rest.of_frame(frame), np.arange(frame.height))
