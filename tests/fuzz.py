@@ -277,7 +277,7 @@ def fuzz(seconds: float, seed: int) -> int:
         while time.monotonic() < until:
             drawn = random.Random(f"{seed} {cases}")
             memory = Guarded(drawn)
-            loops._pools = memory, memory, memory  # type: ignore[assignment]
+            loops._pools = dict.fromkeys(own, memory)  # type: ignore[arg-type]
             try:
                 ENTRIES[cases % len(ENTRIES)](loops, drawn, memory)
             except AssertionError as error:

@@ -6,60 +6,52 @@ Arrays live as long as a call. What is returned are views of memory that a pool 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
-from ctypes import POINTER, c_int32, c_int64, c_uint8, c_void_p
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from ctypes import POINTER, c_int64, c_uint8, c_void_p
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from converter.columns.buffers import Chunk
 from converter.columns.pool import Pool
+from converter.kernel.form import (
+    CODES,
+    CONSTANT,
+    PAIR,
+    SCAN_CARDS,
+    SCAN_NOTHING,
+    SCAN_NUMBERS,
+    SLACK,
+    TRAITS,
+    Form,
+    FormStructure,
+    LinePart,
+)
 from converter.kernel.library import Library
+from converter.kernel.sink import COUNTS, MEMORY, Bytes, Lines, Malformed, Parsed, Positions, Sink, Structure
 
-Bytes = npt.NDArray[np.uint8]
-Positions = npt.NDArray[np.int64]
-
-SLACK = 64
-"""How many bytes must be readable behind a text."""
-PAIR, TRAITS, CODES, CONSTANT = range(4)
-"""Kinds of parts of a line: a value in quotes, a list of digits, a list of codes, a constant text."""
-SCAN_NOTHING, SCAN_NUMBERS, SCAN_CARDS = range(3)
-"""How closely IDs are scanned for personal data: numbers that could be those of cards are plain, or irregular."""
+__all__ = [
+    "CODES",
+    "CONSTANT",
+    "PAIR",
+    "SCAN_CARDS",
+    "SCAN_NOTHING",
+    "SCAN_NUMBERS",
+    "SLACK",
+    "TRAITS",
+    "Bytes",
+    "Form",
+    "LinePart",
+    "Lines",
+    "Loops",
+    "Malformed",
+    "Parsed",
+    "Positions",
+]
 
 _OK, _FULL = 0, 1
 _SPARE = 4096  # bytes of room for lines, for a few long ones among few rows
 _GROWTH = 2
-
-
-class _Part(ctypes.Structure):
-    _fields_ = [
-        ("prefix", c_void_p),
-        ("prefix_bytes", c_int64),
-        ("special", c_int64),
-        ("kind", c_int32),
-        ("column", c_int32),
-        ("separator", c_uint8),
-        ("scans", c_uint8),
-        ("unused", c_uint8 * 6),
-    ]
-
-
-class _Form(ctypes.Structure):
-    _fields_ = [
-        ("id_bytes", c_void_p),
-        ("id_shape", c_void_p),
-        ("parts", POINTER(_Part)),
-        ("id_length", c_int64),
-        ("part_count", c_int64),
-        ("longest_line", c_int64),
-        ("id_column", c_int32),
-        ("id_scan", c_int32),
-        ("id_not_zero", c_uint8),
-        ("bad_byte", c_uint8),
-        ("unused", c_uint8 * 6),
-    ]
 
 
 class _Views(ctypes.Structure):
@@ -104,95 +96,11 @@ _IRREGULAR = 3  # integers for each irregular row
 ENTRIES: dict[str, tuple[type[Any], ...]] = {
     "whole_rows": (c_void_p, c_int64, c_int64, c_uint8, POINTER(_Rows)),
     "is_utf8": (c_void_p, c_int64, POINTER(c_int64)),
-    "delimited_lines": (c_void_p, c_int64, c_int64, c_uint8, c_int64, POINTER(_Form), POINTER(_Output)),
-    "view_lines": (POINTER(_Views), c_int64, c_int64, POINTER(_Form), POINTER(_Output)),
+    "delimited_lines": (c_void_p, c_int64, c_int64, c_uint8, c_int64, POINTER(FormStructure), POINTER(_Output)),
+    "view_lines": (POINTER(_Views), c_int64, c_int64, POINTER(FormStructure), POINTER(Structure)),
     "merge_lines": (c_void_p, c_int64, c_void_p, c_int64, c_int64, c_void_p, c_void_p, c_void_p, c_int64),
 }
 """The entries of the library, and what each takes."""
-
-
-@dataclass(frozen=True)
-class LinePart:
-    """One part of a line: its `kind`, its column, the byte between its items, and what stands before each of them.
-
-    `scans` says whether a value that may be personal data makes the row irregular.
-    """
-
-    kind: int
-    column: int
-    separator: int
-    prefix: bytes
-    scans: bool = False
-
-
-class Form:
-    """The form of a line, for columns by their number.
-
-    `id_bytes` maps each byte of an ID to the byte to write, 0 where the ID is irregular; `id_shape` is empty, or as
-    long as an ID must be, with a hyphen where one must stand; `id_not_zero` says that not all of it may be zeros, and
-    `id_scan` (`SCAN_…`) whether it may be personal data. `bad_byte` may be in no value, beside quotes, at signs and
-    control characters. `longest_line` is in bytes.
-    """
-
-    def __init__(
-        self,
-        id_column: int,
-        id_bytes: Bytes,
-        id_shape: bytes,
-        parts: Sequence[LinePart],
-        longest_line: int,
-        *,
-        id_not_zero: bool,
-        id_scan: int,
-        bad_byte: int,
-    ) -> None:
-        self.extra = 2 + sum(len(part.prefix) + 2 for part in parts)
-        """The most bytes of a line, beside its values and the further items of its lists."""
-        self._texts = [ctypes.create_string_buffer(part.prefix, len(part.prefix) + SLACK) for part in parts]
-        self._shape = ctypes.create_string_buffer(id_shape, len(id_shape) + 1)
-        self._id_bytes = np.ascontiguousarray(id_bytes)
-        table = (_Part * len(parts))()
-        for entry, part, text in zip(table, parts, self._texts, strict=True):
-            around = part.prefix + (b'",' if part.kind == PAIR else b",")
-            entry.prefix, entry.prefix_bytes = ctypes.addressof(text), len(part.prefix)
-            entry.special = sum(byte < ord(" ") or byte in (ord('"'), ord("@"), bad_byte) for byte in around)
-            entry.kind, entry.column, entry.separator, entry.scans = part.kind, part.column, part.separator, part.scans
-        self.structure = _Form(
-            id_bytes=self._id_bytes.ctypes.data,
-            id_shape=ctypes.addressof(self._shape),
-            parts=table,
-            id_length=len(id_shape),
-            part_count=len(parts),
-            longest_line=longest_line,
-            id_column=id_column,
-            id_scan=id_scan,
-            id_not_zero=id_not_zero,
-            bad_byte=bad_byte,
-        )
-
-
-@dataclass(frozen=True)
-class Lines:
-    """Lines of regular rows, and the irregular rows among them.
-
-    `memory` holds the lines, which end at `ends`; `ends_room` is the memory of `ends`. `irregular` are the numbers of
-    newlines before the irregular rows in the text, or their indices in the frame. `text` is their text, if the input is
-    text, with as many newlines before each as in `text_lines`. The line of an irregular row belongs before the line
-    `positions`. `rows` is the number of rows, `signals` that of signals in the lines, `missing` that of values missing
-    from them, and `changed` that of IDs whose case was changed.
-    """
-
-    memory: Bytes
-    ends: Positions
-    ends_room: Positions
-    irregular: Positions
-    text: Bytes
-    text_lines: Positions
-    positions: Positions
-    rows: int
-    signals: int
-    missing: int
-    changed: int
 
 
 class Loops:
@@ -203,7 +111,7 @@ class Loops:
         self._whole_rows, self._is_utf8 = entries["whole_rows"], entries["is_utf8"]
         self._delimited_lines, self._view_lines = entries["delimited_lines"], entries["view_lines"]
         self._merge_lines = entries["merge_lines"]
-        self._pools = Pool(), Pool(), Pool()  # for memory of different sizes
+        self._pools = {name: Pool() for name in (*MEMORY, "irregular_text")}
 
     def whole_rows(self, text: Bytes, size: int, separator: int) -> tuple[int, int, int, bool]:
         """Find the rows that end within the first `size` bytes of `text`.
@@ -235,15 +143,12 @@ class Loops:
         rows = sum(chunk.rows for chunk in chunks)
         size = sum(int(column.lengths.sum(dtype=np.int64)) for chunk in chunks for column in chunk.columns)
         columns = max((len(chunk.columns) for chunk in chunks), default=1)
-        kept = [_views_of(chunk) for chunk in chunks]
-
-        def fill(output: _Output) -> int:
-            for chunk, (views, _) in zip(chunks, kept, strict=True):
-                if status := self._view_lines(views, len(chunk.columns), chunk.rows, form.structure, output):
-                    return int(status)
-            return _OK
-
-        return self._filled(fill, 2 * size + rows * form.extra, rows, columns, 0)
+        sink = Sink(self._pools, lines=2 * size + rows * form.extra, rows=rows, fields=columns)
+        for chunk in chunks:
+            views, _kept = _views_of(chunk)
+            sink.call(self._view_lines, views, len(chunk.columns), chunk.rows, form.structure)
+            sink.structure.at = 0
+        return sink.lines()
 
     def _filled(self, fill: Callable[[_Output], int], room: int, rows: int, columns: int, text_bytes: int) -> Lines:
         """Return the lines that `fill` writes, which is given more room where it takes more."""
@@ -294,11 +199,11 @@ def _views_of(chunk: Chunk) -> tuple[ctypes.Array[_Views], list[Any]]:
 class _Memory:
     """Memory for what becomes of rows."""
 
-    def __init__(self, pools: tuple[Pool, Pool, Pool], room: int, rows: int, columns: int, text_bytes: int) -> None:
-        self._lines = pools[0].lease(room + _SPARE + SLACK)
-        table = pools[1].lease(8 * rows * (1 + _IRREGULAR)).view(np.int64)
+    def __init__(self, pools: Mapping[str, Pool], room: int, rows: int, columns: int, text_bytes: int) -> None:
+        self._lines = pools["lines"].lease(room + _SPARE + SLACK)
+        table = pools["ends"].lease(8 * rows * (1 + _IRREGULAR)).view(np.int64)
         self._ends, self._irregular = table[:rows], table[rows:].reshape(rows, _IRREGULAR)
-        self._text = pools[2].lease(text_bytes)
+        self._text = pools["irregular_text"].lease(text_bytes)
         self._fields = np.empty(columns * _FIELD_BYTES, np.uint8)
         self.output = _Output(
             lines=self._lines.ctypes.data,
@@ -317,16 +222,15 @@ class _Memory:
         """Return what a call has made."""
         output = self.output
         irregular = self._irregular[: output.left_out]
+        counts = dict.fromkeys(COUNTS, 0) | {name: getattr(output, name) for name in ("signals", "missing", "changed")}
         return Lines(
             self._lines,
             self._ends[: output.made],
             self._ends,
             irregular[:, 0],
-            self._text[: output.irregular_text_bytes],
-            irregular[:, 1],
             np.ascontiguousarray(irregular[:, 2]),
             output.rows,
-            output.signals,
-            output.missing,
-            output.changed,
+            **counts,
+            text=self._text[: output.irregular_text_bytes],
+            text_lines=irregular[:, 1],
         )

@@ -28,7 +28,7 @@
 
 enum aam_status {
     AAM_OK = 0,
-    AAM_FULL = 1,      /* there is no room for the lines: call again with more */
+    AAM_FULL = 1,      /* there is no more room: call again with more (`aam_sink` says where) */
     AAM_MALFORMED = 2, /* an argument is not what it has to be, or there are more rows than room for them */
 };
 
@@ -107,6 +107,67 @@ struct aam_output {
     int64_t missing; /* values */
     int64_t changed; /* IDs written with another byte than they have */
     int64_t irregular_text_bytes;
+};
+
+/* A text that begins at the start of a row. */
+struct aam_text {
+    const uint8_t *start;
+    int64_t size;     /* bytes */
+    int64_t room;     /* bytes that may be read: AAM_SLACK more than `size`, or more than that */
+    int64_t newlines; /* set: how many are in what was parsed */
+};
+
+enum aam_rule { AAM_TOO_SHORT, AAM_TOO_LONG, AAM_MISQUOTED, AAM_NOT_UTF8, AAM_UNCERTAIN };
+
+/* A row that could not be parsed. */
+struct aam_malformed {
+    int64_t newlines; /* before it, in all texts */
+    int64_t lines;    /* made before it */
+    int64_t text;     /* the number of its text */
+    int64_t start;    /* in its text, in bytes */
+    int64_t length;   /* without the newline at its end */
+    int64_t rule;     /* enum aam_rule */
+};
+
+/* What there is too little room for. */
+enum aam_room { AAM_ROOM_LINES, AAM_ROOM_ENDS, AAM_ROOM_VIEWS, AAM_ROOM_MALFORMED, AAM_ROOM_SCRATCH };
+
+/* Where parsed rows go: to lines, to views where no line is made of them, or to the malformed ones. A call that returns
+   AAM_FULL has done all of what stands here; given more room for what `full` says, the next call goes on behind it. */
+struct aam_sink {
+    uint8_t *lines; /* AAM_SLACK bytes more than lines take */
+    int64_t lines_room;
+    int64_t *ends; /* where each line ends, in bytes from the start of the first one */
+    int64_t ends_room;
+    uint8_t *views;    /* of the rows without a line, one column after the other; NULL: the caller has the values */
+    int64_t *numbers;  /* for each of these rows: newlines before it in all texts, or its index among the rows */
+    int64_t *positions; /* and lines made before it */
+    int64_t views_room; /* rows */
+    struct aam_malformed *malformed;
+    int64_t malformed_room;
+    uint8_t *scratch; /* values that do not stand in the text as they are */
+    int64_t scratch_room;
+    struct aam_field *fields; /* for the values of a row: one for each column, and one more */
+    int64_t fields_room;
+    /* Where the next call goes on: */
+    int64_t text;     /* which one */
+    int64_t at;       /* byte of it, or row */
+    int64_t newlines; /* before that, in all texts */
+    int64_t state;    /* what else the loop knows of the text; 0 at its start */
+    int64_t full;     /* enum aam_room */
+    /* Counts: */
+    int64_t made; /* lines */
+    int64_t lines_bytes;
+    int64_t kept; /* rows without a line */
+    int64_t malformed_rows;
+    int64_t blank;
+    int64_t scratch_bytes; /* of the rows without a line */
+    int64_t signals;
+    int64_t missing; /* values */
+    int64_t changed; /* IDs written with another byte than they have */
+    int64_t dropped; /* values that hold what none may */
+    int64_t cleaned; /* values from which that was removed */
+    int64_t commas;  /* values in which commas were replaced */
 };
 
 struct aam_rows {

@@ -1,0 +1,220 @@
+"""Where parsed rows go: to lines, to string views, or to the malformed ones, in memory that grows as it is filled."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Mapping, Sequence
+from ctypes import c_int64, c_void_p
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from converter.columns.buffers import Chunk, Views
+from converter.columns.pool import Pool
+
+Bytes = npt.NDArray[np.uint8]
+Positions = npt.NDArray[np.int64]
+
+TOO_SHORT, TOO_LONG, MISQUOTED, NOT_UTF8, UNCERTAIN = range(5)
+"""Why a row could not be parsed: what `Malformed.rules` holds. `UNCERTAIN`: another parser has to say."""
+
+_OK, _FULL = 0, 1
+_ROOMS = ("lines", "ends", "views", "malformed", "scratch")  # enum aam_room
+_SPARE = 4096  # bytes of room for lines: for a few long ones among few rows, and for what is written behind the last
+_FEW = 64  # rows, texts
+_SAMPLE = 1 << 16  # bytes
+_NEWLINE = 10
+_VIEW_BYTES = 16
+_INTEGER = 8
+_FIELD_INTEGERS = 3
+_MALFORMED_INTEGERS = 6
+MEMORY = (*_ROOMS, "numbers", "positions")
+"""What a sink leases memory for, from a pool each, since sizes differ."""
+COUNTS = ("signals", "missing", "changed", "dropped", "cleaned", "commas")
+
+
+class Structure(ctypes.Structure):
+    """`struct aam_sink`."""
+
+    _fields_ = [
+        *((name, kind) for room in ("lines", "ends") for name, kind in ((room, c_void_p), (f"{room}_room", c_int64))),
+        ("views", c_void_p),
+        ("numbers", c_void_p),
+        ("positions", c_void_p),
+        ("views_room", c_int64),
+        ("malformed", c_void_p),
+        ("malformed_room", c_int64),
+        ("scratch", c_void_p),
+        ("scratch_room", c_int64),
+        ("fields", c_void_p),
+        ("fields_room", c_int64),
+        *((name, c_int64) for name in ("text", "at", "newlines", "state", "full", "made", "lines_bytes", "kept")),
+        *((name, c_int64) for name in ("malformed_rows", "blank", "scratch_bytes", *COUNTS)),
+    ]
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Lines of regular rows, and where the irregular rows are among them.
+
+    `memory` holds the lines, which end at `ends`; `ends_room` is the memory of `ends`. `irregular` are the numbers of
+    newlines before the irregular rows in the texts, or their indices in the frame; the line of an irregular row belongs
+    before the line `positions`. `rows` is the number of rows. `signals` and the following count the rows with a line:
+    the signals in them, values missing, IDs whose case was changed, values that were dropped or cleaned, and values in
+    which commas were replaced.
+    """
+
+    memory: Bytes
+    ends: Positions
+    ends_room: Positions
+    irregular: Positions
+    positions: Positions
+    rows: int
+    signals: int
+    missing: int
+    changed: int
+    dropped: int
+    cleaned: int
+    commas: int
+    text: Bytes = field(default_factory=lambda: np.empty(0, np.uint8))  # of `delimited_lines`
+    text_lines: Positions = field(default_factory=lambda: np.empty(0, np.int64))
+
+
+@dataclass(frozen=True)
+class Malformed:
+    """Rows that could not be parsed, in order.
+
+    For each of them: the newlines before it in all texts, the lines made before it, the number of its text, where it
+    starts there and its length without the newline at its end, both in bytes, and why (`TOO_SHORT` …).
+    """
+
+    numbers: Positions
+    positions: Positions
+    texts: Positions
+    starts: Positions
+    lengths: Positions
+    rules: Positions
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """Rows of texts. `lines` are made with a form; the other rows come as string views, one column for each column.
+
+    For each row of `chunk`, `numbers` is how many newlines are before it in all texts, and `positions` how many lines
+    were made before it. `rows` is the number of rows with and without a line; malformed and blank ones are not among
+    them. `newlines` are those in the parsed part of each text, and `consumed` bytes of the last text were parsed: what
+    follows is a row without an end.
+    """
+
+    lines: Lines | None
+    rows: int
+    chunk: Chunk
+    numbers: Positions
+    positions: Positions
+    malformed: Malformed
+    blank: int
+    newlines: Sequence[int]
+    consumed: int
+
+
+class Texts:
+    """Texts as the loops take them (`struct aam_text`), each with its size in bytes; `SLACK` bytes must follow."""
+
+    def __init__(self, texts: Sequence[tuple[Bytes, int]]) -> None:
+        self.buffers = tuple(text for text, _ in texts)
+        self._table = np.array([(text.ctypes.data, size, len(text), 0) for text, size in texts], np.int64).reshape(
+            -1, 4
+        )
+        self.address, self.count = self._table.ctypes.data, len(texts)
+        self.size = sum(size for _, size in texts)
+
+    def newlines(self) -> list[int]:
+        """Return how many newlines are in the parsed part of each text."""
+        newlines: list[int] = self._table[:, 3].tolist()
+        return newlines
+
+    def count_rows(self) -> int:
+        """Return about how many lines of text there are, rather too many, by the first bytes of the texts."""
+        sizes = np.minimum(self._table[:_FEW, 1], _SAMPLE).tolist()
+        lines = sum(np.count_nonzero(text[:size] == _NEWLINE) for text, size in zip(self.buffers, sizes, strict=False))
+        return int(1.25 * lines * self.size / max(sum(sizes), 1)) + _FEW
+
+
+class Sink:
+    """Memory of pools for what a call gives; more is made as needed.
+
+    So many `rows` and bytes of `lines` are expected. Rows without a line keep views of `columns` columns. A row has up
+    to `fields` values; those that do not stand in the texts as they are may take `scratch` bytes.
+    """
+
+    def __init__(
+        self, pools: Mapping[str, Pool], *, lines: int, rows: int, fields: int, columns: int = 0, scratch: int = 0
+    ) -> None:
+        self._pools, self._columns = pools, columns
+        self._fields = np.empty((fields + 1) * _FIELD_INTEGERS, np.int64)
+        self.structure = Structure(fields=self._fields.ctypes.data, fields_room=fields + 1)
+        self._arrays: dict[str, Bytes] = {}
+        rooms = {"lines": lines + _SPARE, "ends": rows, "views": rows, "malformed": _FEW, "scratch": scratch}
+        for name, room in rooms.items():
+            self._make(name, room)
+
+    def call(self, function: Callable[..., int], *arguments: object) -> None:
+        """Call an entry, with more room where it takes more. Raises `SystemError` where it refuses its arguments."""
+        while status := function(*arguments, self.structure):
+            if status != _FULL:
+                raise SystemError(f"A compiled loop was called in a wrong way ({status}).")
+            name = _ROOMS[self.structure.full]
+            self._make(name, 2 * getattr(self.structure, f"{name}_room") + _FEW)
+
+    def lines(self) -> Lines:
+        """Return the lines."""
+        filled = self.structure
+        ends, numbers, positions = (self._arrays[name].view(np.int64) for name in ("ends", "numbers", "positions"))
+        return Lines(
+            self._arrays["lines"],
+            ends[: filled.made],
+            ends,
+            numbers[: filled.kept],
+            positions[: filled.kept],
+            filled.made + filled.kept,
+            *(getattr(filled, name) for name in COUNTS),
+        )
+
+    def chunk(self, buffers: tuple[Bytes, ...]) -> Chunk:
+        """Return the rows without a line; `buffers` hold what their views refer to, before the scratch memory."""
+        kept, buffers = self.structure.kept, (*buffers, self._arrays["scratch"][: self.structure.scratch_bytes])
+        columns = self._arrays["views"].reshape(self._columns, -1)[:, : kept * _VIEW_BYTES]
+        return Chunk(tuple(Views(column, buffers) for column in columns), kept)
+
+    def malformed(self) -> Malformed:
+        """Return the malformed rows."""
+        rows = self._arrays["malformed"].view(np.int64).reshape(-1, _MALFORMED_INTEGERS)
+        return Malformed(*rows[: self.structure.malformed_rows].T)
+
+    def _make(self, name: str, room: int) -> None:
+        """Make room for so many entries, and copy there what is there already."""
+        filled = self.structure
+        used, entry = {
+            "lines": (filled.lines_bytes, 1),
+            "ends": (filled.made, _INTEGER),
+            "views": (filled.kept, _VIEW_BYTES),
+            "malformed": (filled.malformed_rows, _MALFORMED_INTEGERS * _INTEGER),
+            "scratch": (filled.scratch_bytes, 1),
+        }[name]
+        if name == "views":
+            self._lease("numbers", 1, room * _INTEGER, used * _INTEGER)
+            self._lease("positions", 1, room * _INTEGER, used * _INTEGER)
+        self._lease(name, self._columns if name == "views" else 1, room * entry, used * entry)
+        setattr(filled, f"{name}_room", room)
+
+    def _lease(self, name: str, columns: int, size: int, used: int) -> None:
+        """Make room for `size` bytes of each column, and copy the `used` ones of them."""
+        memory = self._pools[name].lease(columns * size)
+        if used:
+            memory.reshape(columns, -1)[:, :used] = self._arrays[name].reshape(columns, -1)[:, :used]
+        self._arrays[name] = memory
+        setattr(self.structure, name, memory.ctypes.data if columns * size else None)
