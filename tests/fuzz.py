@@ -25,11 +25,14 @@ from converter import kernel
 from converter.columns.buffers import Chunk, Views
 from converter.kernel.calls import CODES, CONSTANT, PAIR, SLACK, TRAITS, Form, LinePart, Loops
 
+from . import objects
+
 Bytes = npt.NDArray[np.uint8]
 _PAGE = mmap.PAGESIZE
 _libc = ctypes.CDLL(None, use_errno=True)
 _kept: list[tuple[mmap.mmap, Bytes]] = []
 
+KEYS = [b"id", b"a", b"b", b"t", b"c"]
 ID = b"abcXYZ019-"
 PLAIN = b"ab z"
 BAD = [b'"', b"\n", b"\x01", b"@", b",", b"\xff", b"\r"]
@@ -258,12 +261,104 @@ def fuzz_merge(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
     assert merged[:size].tobytes() == expected
 
 
+def texts_of(chunk: Chunk) -> list[list[bytes]]:
+    """The rows of columns of string views."""
+    columns = []
+    for column in chunk.columns:
+        columns.append([])
+        for view in column.views.reshape(-1, 16):
+            length, _, number, offset = view.view(np.uint32).tolist()
+            text = view[4 : 4 + length] if length <= 12 else column.buffers[number][offset : offset + length]
+            assert len(text) == length
+            columns[-1].append(text.tobytes())
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def json_line(drawn: random.Random, fields: list[bytes]) -> tuple[bytes, bool]:
+    """An object of these fields among others, in any order, and whether it must be parsed."""
+    members, is_plain = [], True
+    for key, field in zip(KEYS, fields, strict=True):
+        if b"\xff" in field:
+            members.append((key, b'"' + field + b'"'))
+            is_plain = False
+        elif field.isdigit() and drawn.random() < 0.5:
+            members.append((key, field))
+        elif key in b"tc" and drawn.random() < 0.3:
+            items = [objects.string_of(drawn, item.decode()) for item in field.split(b"|")] if field else []
+            members.append((key, b"[" + b",".join(items) + b"]"))
+            is_plain &= not any(each in field for each in BAD)
+        elif field or drawn.random() < 0.5:
+            members.append((key, objects.string_of(drawn, field.decode())))
+        elif drawn.random() < 0.5:
+            members.append((key, b"null"))
+    members = [(b'"' + key + b'"', value) for key, value in members]
+    for _ in range(drawn.choice([0, 0, 1, 3])):
+        others = [
+            *objects.NUMBERS,
+            *objects.NESTED,
+            b"true",
+            objects.string_of(drawn, 'x\n\u00e9"y' * drawn.randrange(9)),
+        ]
+        value = drawn.choice(others)
+        is_plain &= value != objects.NESTED[-1]
+        members.append((b'"z%d"' % drawn.randrange(200), value))
+    if drawn.random() < 0.2:
+        drawn.shuffle(members)
+    return objects.object_of(drawn, members), is_plain
+
+
+def fuzz_objects(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
+    """Lines of NDJSON, sound or damaged."""
+    form, parts, bad = form_of(drawn)
+    has_form = drawn.random() < 0.7
+    separators = {KEYS[part.column].decode(): "|" for part in parts if part.kind in (TRAITS, CODES)} if has_form else {}
+    lines, plain = [], []
+    for _ in range(drawn.randrange(20)):
+        line, is_plain = json_line(drawn, row_of(drawn))
+        if drawn.random() < 0.2:
+            line, is_plain = objects.damaged(drawn, line), False
+        for each in line.split(b"\n"):
+            lines.append(each if drawn.random() < 0.95 else drawn.choice([b"", b"\r"]))
+            plain.append(is_plain)
+    cut = drawn.randrange(len(lines) + 1)
+    texts = [b"".join(line + b"\n" for line in part) for part in (lines[:cut], lines[cut:])]
+    given = [(memory.of(text + bytes(drawn.choices(b'"\n,x', k=SLACK))), len(text)) for text in texts]
+    made = loops.objects(given, KEYS, form if has_form else None)
+    assert list(made.newlines) == [text.count(b"\n") for text in texts]
+    assert made.consumed == len(texts[-1])
+    assert made.blank == sum(line in (b"", b"\r") for line in lines)
+    doubtful = made.malformed.numbers.tolist()
+    for number, text, start, length in zip(
+        doubtful, made.malformed.texts, made.malformed.starts, made.malformed.lengths, strict=True
+    ):
+        assert texts[text][start : start + length] == lines[number]
+        assert not plain[number], lines[number]
+    rows = {}
+    for number, line in enumerate(lines):
+        if line not in (b"", b"\r") and number not in doubtful:
+            try:
+                rows[number] = [each.encode() for each in objects.parsed(line, [*map(bytes.decode, KEYS)], separators)]
+            except objects.DoubtfulError as error:
+                raise AssertionError(line) from error
+    assert made.rows == len(rows)
+    kept = made.numbers.tolist()
+    assert texts_of(made.chunk) == [rows[number] for number in kept]
+    before = [sum(each < number for each in rows) - index for index, number in enumerate(kept)]
+    assert made.positions.tolist() == before
+    if has_form:
+        order = list(rows)
+        check_lines(made.lines, list(rows.values()), parts, bad, [order.index(number) for number in kept])
+    else:
+        assert kept == list(rows)
+
+
 ENTRIES: tuple[Callable[[Loops, random.Random, Guarded], None], ...] = (
     fuzz_utf8,
     fuzz_delimited,
     fuzz_size,
     fuzz_views,
     fuzz_merge,
+    fuzz_objects,
 )
 
 

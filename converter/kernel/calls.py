@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Mapping, Sequence
-from ctypes import POINTER, c_int64, c_uint8, c_void_p
+from ctypes import POINTER, c_char_p, c_int64, c_uint8, c_void_p
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,7 @@ __all__ = [
 ]
 
 _OK, _FULL = 0, 1
+_SAMPLE = 1 << 16  # bytes: how many rows are expected follows from so much text
 _SPARE = 4096  # bytes of room for lines, for a few long ones among few rows
 _GROWTH = 2
 
@@ -86,6 +87,10 @@ class _Output(ctypes.Structure):
     ]
 
 
+class _Text(ctypes.Structure):
+    _fields_ = [("start", c_void_p), ("size", c_int64), ("room", c_int64), ("newlines", c_int64)]
+
+
 class _Rows(ctypes.Structure):
     _fields_ = [("end", c_int64), ("rows", c_int64), ("inner", c_int64), ("regular", c_int64)]
 
@@ -97,6 +102,7 @@ ENTRIES: dict[str, tuple[type[Any], ...]] = {
     "whole_rows": (c_void_p, c_int64, c_int64, c_uint8, POINTER(_Rows)),
     "is_utf8": (c_void_p, c_int64, POINTER(c_int64)),
     "delimited_lines": (c_void_p, c_int64, c_int64, c_uint8, c_int64, POINTER(FormStructure), POINTER(_Output)),
+    "objects": (POINTER(_Text), c_int64, c_char_p, c_void_p, c_int64, POINTER(FormStructure), POINTER(Structure)),
     "view_lines": (POINTER(_Views), c_int64, c_int64, POINTER(FormStructure), POINTER(Structure)),
     "merge_lines": (c_void_p, c_int64, c_void_p, c_int64, c_int64, c_void_p, c_void_p, c_void_p, c_int64),
 }
@@ -110,7 +116,7 @@ class Loops:
         entries = {name: library.entry(name, arguments) for name, arguments in ENTRIES.items()}
         self._whole_rows, self._is_utf8 = entries["whole_rows"], entries["is_utf8"]
         self._delimited_lines, self._view_lines = entries["delimited_lines"], entries["view_lines"]
-        self._merge_lines = entries["merge_lines"]
+        self._merge_lines, self._objects = entries["merge_lines"], entries["objects"]
         self._pools = {name: Pool() for name in (*MEMORY, "irregular_text")}
 
     def whole_rows(self, text: Bytes, size: int, separator: int) -> tuple[int, int, int, bool]:
@@ -137,6 +143,23 @@ class Loops:
             return int(self._delimited_lines(*given))
 
         return self._filled(fill, 2 * size + rows * form.extra, rows, columns, size)
+
+    def objects(self, texts: Sequence[tuple[Bytes, int]], keys: Sequence[bytes], form: Form | None) -> Parsed:
+        """Parse NDJSON: so many bytes of each of `texts`, whole lines that end with newlines, of an object each.
+
+        `keys` are those of the columns. A value is a string without its escapes, or the text of a number, `true` or
+        `false`; it is empty for null and where there is none. A list of such values is the text that Polars gives of
+        it, `["1", "x", null]`; where `form` has a list in its column, it is the items with the separator between them.
+        Lines of which it is not certain what they mean are malformed by the rule `UNCERTAIN`.
+        """
+        table = (_Text * len(texts))(*(_Text(text.ctypes.data, size, len(text), 0) for text, size in texts))
+        size, rows = sum(size for _, size in texts), _expected_rows(texts)
+        made = size + rows * form.extra if form else 0
+        sink = Sink(self._pools, lines=made, rows=rows, fields=len(keys), columns=len(keys))
+        ends = np.cumsum([len(key) for key in keys], dtype=np.int64)
+        structure = form.structure if form else None
+        sink.call(self._objects, table, len(texts), b"".join(keys), ends.ctypes.data, len(keys), structure)
+        return sink.parsed(texts, [text.newlines for text in table], has_lines=form is not None)
 
     def frame_lines(self, chunks: Sequence[Chunk], form: Form) -> Lines:
         """Turn the rows of a frame into lines."""
@@ -181,6 +204,15 @@ class Loops:
 def _check(status: int) -> None:
     if status != _OK:
         raise SystemError(f"A compiled loop was called in a wrong way ({status}).")
+
+
+def _expected_rows(texts: Sequence[tuple[Bytes, int]]) -> int:
+    """Return about how many rows there are, rather too many, by the newlines at the start of each text."""
+    return sum(
+        size * (int(np.count_nonzero(text[: min(size, _SAMPLE)] == ord("\n"))) + 1) // min(size, _SAMPLE)
+        for text, size in texts
+        if size
+    )
 
 
 def _views_of(chunk: Chunk) -> tuple[ctypes.Array[_Views], list[Any]]:

@@ -190,6 +190,21 @@ class Sink:
         columns = self._arrays["views"].reshape(self._columns, -1)[:, : kept * _VIEW_BYTES]
         return Chunk(tuple(Views(column, buffers) for column in columns), kept)
 
+    def parsed(self, texts: Sequence[tuple[Bytes, int]], newlines: Sequence[int], *, has_lines: bool) -> Parsed:
+        """Return the rows of texts, which have been parsed to their ends; `newlines` are those in each."""
+        filled = self.structure
+        return Parsed(
+            lines=self.lines() if has_lines else None,
+            rows=filled.made + filled.kept,
+            chunk=self.chunk(tuple(text[:size] for text, size in texts)),
+            numbers=self._arrays["numbers"].view(np.int64)[: filled.kept],
+            positions=self._arrays["positions"].view(np.int64)[: filled.kept],
+            malformed=self.malformed(),
+            blank=filled.blank,
+            newlines=newlines,
+            consumed=filled.at,
+        )
+
     def malformed(self) -> Malformed:
         """Return the malformed rows."""
         rows = self._arrays["malformed"].view(np.int64).reshape(-1, _MALFORMED_INTEGERS)

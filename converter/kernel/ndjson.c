@@ -1,0 +1,430 @@
+/* NDJSON: lines of one object each. Only objects that are valid beyond doubt are parsed here.
+
+   Most lines have the same keys in the same order. What stands between two values (a comma, a key, a colon, spaces) is a
+   joint; joints of lines before are compared with the next line as they are, and parsed only where none is the same. */
+#include "sink.h"
+#include "utf8.h"
+
+enum { MOST_JOINTS = 128, MOST_DEPTH = 64, NO_JOINT = -1 };
+
+struct joint {
+    const uint8_t *start;
+    int64_t length;
+    int64_t column; /* that the value behind it belongs to; behind the last one, if to none */
+    int64_t next;   /* the joint that last came after it, or NO_JOINT */
+};
+
+struct parser {
+    const struct aam_form *form;
+    const uint8_t *keys; /* of the columns, one behind the other */
+    const int64_t *key_ends;
+    int64_t key_count;
+    const uint8_t *readable; /* the end of what may be read of the text */
+    uint8_t *spare;          /* scratch memory, for what is not in the text as it is */
+    const uint8_t *spare_end;
+    bool no_room; /* there is too little of it */
+    int64_t first; /* the joint with which the last line began */
+    int64_t joint_count;
+    struct joint joints[MOST_JOINTS + 1]; /* the last one holds one after the other, when there are more */
+};
+
+/* All that follows returns where it ends, and NULL where the text is not what it should be. No byte behind the newline
+   of a line is passed: it is in no token, and no space. */
+
+AAM_INLINE const uint8_t *skip_spaces(const uint8_t *at) {
+    while (*at == ' ' || *at == '\t' || *at == '\r')
+        at++;
+    return at;
+}
+
+/* Find the first byte of a string that ends it, begins an escape or is a control character. */
+AAM_INLINE const uint8_t *plain_end(const uint8_t *at, bool *is_ascii) {
+    for (;; at += AAM_HALF) {
+        aam_half_bytes text = load_half(at);
+        uint64_t stops = half_bits_of((aam_half_truths)((text == '"') | (text == '\\') | (text < ' ')));
+        uint64_t high = half_bits_of((aam_half_truths)(text >= 0x80));
+        if (AAM_LIKELY(stops != 0)) {
+            int64_t stop = first_bit(stops);
+            *is_ascii &= (high & lowest(stop)) == 0;
+            return at + stop;
+        }
+        *is_ascii &= high == 0;
+    }
+}
+
+AAM_INLINE int64_t hex_digit(uint8_t byte) {
+    if (byte >= '0' && byte <= '9')
+        return byte - '0';
+    byte |= 0x20;
+    return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
+}
+
+/* Read four hexadecimal digits; -1 where they are not. */
+static int64_t code_unit(const uint8_t *at) {
+    int64_t unit = 0;
+    for (int digit = 0; digit < 4; digit++) {
+        int64_t value = hex_digit(at[digit]);
+        if (value < 0)
+            return -1;
+        unit = unit << 4 | value;
+    }
+    return unit;
+}
+
+/* Unescape what follows a backslash; `to` moves behind it. At most 4 bytes are written. */
+static const uint8_t *unescape(const uint8_t *at, uint8_t **to) {
+    static const uint8_t escapes[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
+    if (*at != 'u') {
+        const uint8_t *found = *at == 0 ? NULL : memchr(escapes, *at, sizeof escapes - 1);
+        if (found == NULL)
+            return NULL;
+        *(*to)++ = meant[found - escapes];
+        return at + 1;
+    }
+    int64_t code = code_unit(at + 1);
+    if (code < 0 || (code >= 0xDC00 && code < 0xE000))
+        return NULL;
+    at += 5;
+    if (code >= 0xD800 && code < 0xDC00) {
+        if (at[0] != '\\' || at[1] != 'u')
+            return NULL;
+        int64_t low = code_unit(at + 2);
+        if (low < 0xDC00 || low >= 0xE000)
+            return NULL;
+        code = 0x10000 + ((code - 0xD800) << 10 | (low - 0xDC00));
+        at += 6;
+    }
+    uint8_t *out = *to;
+    if (code < 0x80) {
+        *out++ = (uint8_t)code;
+    } else {
+        int following = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
+        *out++ = (uint8_t)(0xFF00 >> (following + 1) | code >> (6 * following));
+        while (following-- > 0)
+            *out++ = (uint8_t)(0x80 | (code >> (6 * following) & 0x3F));
+    }
+    *to = out;
+    return at;
+}
+
+/* Unescape a string into scratch memory; `escape` is its first backslash. */
+static const uint8_t *parse_escaped(struct parser *parser, const uint8_t *start, const uint8_t *escape, bool *is_ascii,
+                                    struct aam_field *string) {
+    uint8_t *to = parser->spare;
+    const uint8_t *at = escape;
+    for (;;) {
+        if (at - start + 2 * AAM_SHORT > parser->spare_end - to) {
+            parser->no_room = true;
+            return NULL;
+        }
+        to = copy(to, start, at - start, at - start + AAM_SLACK);
+        if (*at == '"')
+            break;
+        if (*at != '\\' || (start = unescape(at + 1, &to)) == NULL)
+            return NULL;
+        at = plain_end(start, is_ascii);
+    }
+    *string = (struct aam_field){parser->spare, to - parser->spare, parser->spare_end - parser->spare};
+    parser->spare = to;
+    return at;
+}
+
+/* Parse what is behind the quote of a string. */
+AAM_INLINE const uint8_t *parse_string(struct parser *parser, const uint8_t *start, struct aam_field *string) {
+    bool is_ascii = true;
+    const uint8_t *at = plain_end(start, &is_ascii);
+    *string = (struct aam_field){start, at - start, parser->readable - start};
+    if (AAM_UNLIKELY(*at != '"') && (at = parse_escaped(parser, start, at, &is_ascii, string)) == NULL)
+        return NULL;
+    return AAM_LIKELY(is_ascii) || is_part_utf8(start, at) ? at + 1 : NULL;
+}
+
+/* A number, which may begin with zeros. */
+AAM_INLINE const uint8_t *number_end(const uint8_t *at) {
+    at += *at == '-';
+    if (!is_digit(*at))
+        return NULL;
+    while (is_digit(*at))
+        at++;
+    if (*at == '.') {
+        if (!is_digit(*++at))
+            return NULL;
+        while (is_digit(*at))
+            at++;
+    }
+    if ((*at | 0x20) == 'e') {
+        at++;
+        at += *at == '+' || *at == '-';
+        if (!is_digit(*at))
+            return NULL;
+        while (is_digit(*at))
+            at++;
+    }
+    return at;
+}
+
+/* Parse a number, true or false, whose text is the value; of null, the value is empty. */
+AAM_INLINE const uint8_t *parse_word(struct parser *parser, const uint8_t *at, struct aam_field *word) {
+    const uint8_t *end;
+    switch (*at) {
+    case 't':
+        end = memcmp(at, "true", 4) == 0 ? at + 4 : NULL;
+        break;
+    case 'f':
+        end = memcmp(at, "false", 5) == 0 ? at + 5 : NULL;
+        break;
+    case 'n':
+        *word = (struct aam_field){at, 0, parser->readable - at};
+        return memcmp(at, "null", 4) == 0 ? at + 4 : NULL;
+    default:
+        end = number_end(at);
+    }
+    if (end != NULL)
+        *word = (struct aam_field){at, end - at, parser->readable - at};
+    return end;
+}
+
+AAM_INLINE const uint8_t *parse_scalar(struct parser *parser, const uint8_t *at, struct aam_field *value) {
+    return AAM_LIKELY(*at == '"') ? parse_string(parser, at + 1, value) : parse_word(parser, at, value);
+}
+
+/* Skip a key, the colon, and the spaces around it. */
+static const uint8_t *skip_key(struct parser *parser, const uint8_t *at) {
+    uint8_t *unescaped = parser->spare;
+    struct aam_field key;
+    if (*at != '"' || (at = parse_string(parser, at + 1, &key)) == NULL)
+        return NULL;
+    parser->spare = unescaped;
+    at = skip_spaces(at);
+    return *at == ':' ? skip_spaces(at + 1) : NULL;
+}
+
+/* Skip a value of any kind. */
+static const uint8_t *skip_value(struct parser *parser, const uint8_t *at) {
+    uint64_t objects = 0; /* a bit for each that is open: whether it is an object; the innermost one lowest */
+    int depth = 0;
+    do {
+        bool is_closed = false;
+        if (*at == '[' || *at == '{') {
+            if (depth++ == MOST_DEPTH)
+                return NULL;
+            objects = objects << 1 | (*at == '{');
+            at = skip_spaces(at + 1);
+            is_closed = *at == (objects & 1 ? '}' : ']');
+            if (!is_closed && (objects & 1) != 0 && (at = skip_key(parser, at)) == NULL)
+                return NULL;
+            if (!is_closed)
+                continue;
+        } else {
+            uint8_t *unescaped = parser->spare;
+            struct aam_field scalar;
+            if ((at = parse_scalar(parser, at, &scalar)) == NULL)
+                return NULL;
+            parser->spare = unescaped;
+            at = skip_spaces(at);
+        }
+        while (depth > 0) { /* behind a value */
+            if (*at == ',') {
+                at = skip_spaces(at + 1);
+                if ((objects & 1) != 0 && (at = skip_key(parser, at)) == NULL)
+                    return NULL;
+                break;
+            }
+            if (*at != (objects & 1 ? '}' : ']'))
+                return NULL;
+            objects >>= 1;
+            at = --depth > 0 ? skip_spaces(at + 1) : at + 1;
+        }
+    } while (depth > 0);
+    return at;
+}
+
+/* Parse a list of scalars: to the text that Polars gives of it, `["1", "x", null]`, or, where there is a separator, to
+   its items with the separator between them. Not parsed are escapes, and items that would not be the same then. */
+static const uint8_t *parse_list(struct parser *parser, const uint8_t *at, uint8_t separator, struct aam_field *list) {
+    const uint8_t *unescaped = parser->spare;
+    uint8_t *to = parser->spare;
+    at = skip_spaces(at + 1);
+    for (bool is_first = true;; is_first = false) {
+        if (parser->spare_end - to < 2 * AAM_SHORT) {
+            parser->no_room = true;
+            return NULL;
+        }
+        if (separator == 0)
+            *to++ = is_first ? '[' : ',';
+        if (is_first && *at == ']')
+            break;
+        if (!is_first)
+            *to++ = separator == 0 ? ' ' : separator;
+        struct aam_field item;
+        const uint8_t *start = at;
+        if ((at = parse_scalar(parser, at, &item)) == NULL || parser->spare != unescaped)
+            return NULL;
+        bool is_quoted = separator == 0 && (*start == '"' || *start == '-' || is_digit(*start));
+        if (*start == 'n')
+            item.length = 4;
+        for (int64_t done = 0; separator != 0 && done < item.length; done += AAM_WINDOW)
+            if ((not_in_codes(item.start + done) & lowest(item.length - done)) != 0)
+                return NULL;
+        if (parser->spare_end - to < item.length + 2 * AAM_SHORT) {
+            parser->no_room = true;
+            return NULL;
+        }
+        if (is_quoted)
+            *to++ = '"';
+        to = copy(to, item.start, item.length, item.length + AAM_SLACK);
+        if (is_quoted)
+            *to++ = '"';
+        at = skip_spaces(at);
+        if (*at == ']')
+            break;
+        if (*at != ',')
+            return NULL;
+        at = skip_spaces(at + 1);
+    }
+    if (separator == 0)
+        *to++ = ']';
+    else if (to > parser->spare && *parser->spare == '[')
+        return NULL;
+    *list = (struct aam_field){parser->spare, to - parser->spare, parser->spare_end - parser->spare};
+    parser->spare = to;
+    return at + 1;
+}
+
+AAM_INLINE bool is_joint(const struct joint *joint, const uint8_t *at, const uint8_t *end) {
+    if (AAM_UNLIKELY(joint->length > AAM_HALF))
+        return joint->length <= end - at && memcmp(at, joint->start, (size_t)joint->length) == 0;
+    uint64_t same = half_bits_of((aam_half_truths)(load_half(at) == load_half(joint->start)));
+    return (~same & lowest(joint->length)) == 0;
+}
+
+/* Return the column of a key; behind the last one, where there is none. */
+static int64_t column_of(const struct parser *parser, const struct aam_field *key) {
+    for (int64_t column = 0, start = 0; column < parser->key_count; start = parser->key_ends[column++])
+        if (parser->key_ends[column] - start == key->length &&
+            memcmp(parser->keys + start, key->start, (size_t)key->length) == 0)
+            return column;
+    return parser->key_count;
+}
+
+/* Find the joint that stands here, which is not the expected one; parse it where it is not known. */
+static int64_t find_joint(struct parser *parser, const uint8_t *start, bool is_first) {
+    const uint8_t *unescaped = parser->spare, *at = skip_spaces(start);
+    if (*at != (is_first ? '{' : ','))
+        return NO_JOINT;
+    for (int64_t joint = 0; joint < parser->joint_count; joint++)
+        if (is_joint(&parser->joints[joint], start, parser->readable))
+            return joint;
+    struct aam_field key;
+    at = skip_spaces(at + 1);
+    if (*at != '"' || (at = parse_string(parser, at + 1, &key)) == NULL || parser->spare != unescaped)
+        return NO_JOINT;
+    at = skip_spaces(at);
+    if (*at != ':')
+        return NO_JOINT;
+    at = skip_spaces(at + 1);
+    int64_t added = parser->joint_count;
+    parser->joint_count += added < MOST_JOINTS;
+    parser->joints[added] = (struct joint){start, at - start, column_of(parser, &key), NO_JOINT};
+    return added;
+}
+
+/* Return what separates the items of a list in a column; 0 where it has none. */
+static uint8_t separator_of(const struct aam_form *form, int64_t column) {
+    uint8_t separator = 0;
+    for (int64_t part = 0; form != NULL && part < form->part_count; part++)
+        if (form->parts[part].column == column && (form->parts[part].kind == AAM_TRAITS || form->parts[part].kind == AAM_CODES))
+            separator = form->parts[part].separator;
+    return separator;
+}
+
+/* Parse the object of a line into the fields of its columns, and skip the spaces behind it. */
+AAM_INLINE const uint8_t *parse_object(struct parser *parser, const uint8_t *at, struct aam_field *fields) {
+    for (int64_t column = 0; column < parser->key_count; column++)
+        fields[column] = (struct aam_field){0};
+    int64_t *expected = &parser->first;
+    for (bool is_first = true;; is_first = false) {
+        int64_t number = *expected;
+        if (number == NO_JOINT || AAM_UNLIKELY(!is_joint(&parser->joints[number], at, parser->readable))) {
+            const uint8_t *end = skip_spaces(at);
+            if (is_first && *end++ != '{')
+                return NULL;
+            end = skip_spaces(end);
+            if (*end == '}')
+                return skip_spaces(end + 1);
+            number = find_joint(parser, at, is_first);
+            if (number == NO_JOINT)
+                return NULL;
+            if (number < MOST_JOINTS) /* the place behind them may hold another one by the next time */
+                *expected = number;
+        }
+        struct joint *joint = &parser->joints[number];
+        struct aam_field *field = &fields[joint->column];
+        uint8_t *unescaped = parser->spare;
+        bool is_used = joint->column < parser->key_count;
+        at += joint->length;
+        if (AAM_UNLIKELY(*at <= ' ')) /* more of them than in the line that the joint is from */
+            at = skip_spaces(at);
+        expected = &joint->next;
+        if (AAM_UNLIKELY(is_used && field->start != NULL)) /* a key that is there twice */
+            return NULL;
+        if (AAM_LIKELY(*at != '[' && *at != '{'))
+            at = parse_scalar(parser, at, field);
+        else if (!is_used)
+            at = skip_value(parser, at);
+        else
+            at = *at == '[' ? parse_list(parser, at, separator_of(parser->form, joint->column), field) : NULL;
+        if (AAM_UNLIKELY(at == NULL))
+            return NULL;
+        if (!is_used)
+            parser->spare = unescaped;
+    }
+}
+
+/* Parse texts of lines that end with newlines each. `keys` are those of the columns, one behind the other, up to
+   `key_ends`. What is not parsed beyond doubt is malformed by the rule AAM_UNCERTAIN, for the caller to judge. */
+AAM_ENTRY(objects)
+(struct aam_text *texts, int64_t text_count, const uint8_t *keys, const int64_t *key_ends, int64_t key_count,
+ const struct aam_form *form, struct aam_sink *given) {
+    if (!is_sound_sink(given, key_count, text_count) || (form != NULL && !is_sound_form(form, key_count, given)))
+        return AAM_MALFORMED;
+    struct aam_sink sink = *given;
+    struct parser parser = {.form = form, .keys = keys, .key_ends = key_ends, .key_count = key_count, .first = NO_JOINT,
+                            .spare_end = sink.scratch + sink.scratch_room};
+    for (; sink.text < text_count; sink.text++, sink.at = 0) {
+        struct aam_text *text = &texts[sink.text];
+        const uint8_t *start = text->start, *end = start + text->size;
+        if (text->size < 0 || text->size > INT32_MAX || text->room < text->size + AAM_SLACK || sink.at > text->size ||
+            (text->size > 0 && end[-1] != '\n'))
+            return AAM_MALFORMED;
+        struct origin origin = {start, (uint32_t)sink.text, (uint32_t)text_count};
+        parser.readable = start + text->room;
+        while (sink.at < text->size) {
+            const uint8_t *line = start + sink.at;
+            bool has_room = true;
+            parser.spare = sink.scratch + sink.scratch_bytes;
+            parser.no_room = false;
+            const uint8_t *at = line + (*line == '\r');
+            if (AAM_UNLIKELY(*at == '\n')) {
+                sink.blank++;
+            } else if (AAM_LIKELY((at = parse_object(&parser, line, sink.fields)) != NULL && *at == '\n')) {
+                has_room = put_row(&sink, form, key_count, origin, sink.newlines, parser.spare - sink.scratch);
+            } else if (parser.no_room) {
+                has_room = is_full(&sink, AAM_ROOM_SCRATCH);
+            } else {
+                at = memchr(line, '\n', (size_t)(end - line));
+                has_room = put_malformed(&sink, origin, sink.newlines, line, at - line, AAM_UNCERTAIN);
+            }
+            if (!has_room) {
+                *given = sink;
+                return AAM_FULL;
+            }
+            sink.newlines++;
+            text->newlines++;
+            sink.at = at + 1 - start;
+        }
+    }
+    sink.at = text_count > 0 ? texts[text_count - 1].size : 0;
+    *given = sink;
+    return AAM_OK;
+}
