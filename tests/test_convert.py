@@ -32,7 +32,6 @@ from converter.rows import pipeline
 from converter.rows.fast_path import FastPath
 from converter.sources import Block, DelimitedSource
 from converter.sources.base import Rest, Task
-from converter.sources.tables import TableSource
 
 from .conftest import TIMESTAMP, Run
 from .errors import raises, told
@@ -109,8 +108,7 @@ def lose_a_row(original: Any) -> Any:
 def test_a_row_lost_inside_the_reader_is_an_error_and_nothing_is_sent(
     run: Run, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    source = {"csv": DelimitedSource, "parquet": TableSource}[kind]
-    monkeypatch.setattr(source, "blocks", lose_a_row(source.blocks))
+    monkeypatch.setattr(pipeline, "tasks_of", lose_a_row(pipeline.tasks_of))
     path = run.write(ROWS)
     if kind == "parquet":
         path = run.folder / "in.parquet"

@@ -346,7 +346,7 @@ def test_f28_a_first_row_that_is_misquoted_stops_the_run(run: Run, first: bytes)
 def test_f28_a_first_row_without_an_end_stops_the_run(run: Run) -> None:
     path = run.write(b"id,a" + b"x" * (1 << 20) + b"\nu,x\n")
     with raises(InputError, "E-LINE-ENDLESS", "in.csv'", "1 MiB"):
-        DelimitedSource(LocalFile.at(path), run.make_job().input, block=100)
+        DelimitedSource(LocalFile.at(path), run.make_job().input, longest_row=100)
 
 
 def test_f26_a_file_that_lost_its_header_since_it_was_opened_is_read_to_its_end(run: Run) -> None:

@@ -24,7 +24,7 @@ PIECES = [b"a", b"bc", b",", b",", b"\n", b"\n", b'"', b'""', b'"x"', b'"y,z"', 
 def parse(
     data: bytes, columns: int, block: int
 ) -> tuple[list[tuple[int, list[str]]], list[tuple[int, str, bytes]], int]:
-    """Parse a file in blocks of `block` bytes, as `DelimitedSource` does, and read the rows with Polars."""
+    """Parse a text in blocks of `block` bytes, and read the rows with Polars."""
     structure = Structure(",", columns)
     schema = {str(number): pl.String() for number in range(columns)}
     rows, bad = [], []
@@ -35,13 +35,11 @@ def parse(
         place += len(new)
         last = place >= len(data)
         rest += new
-        parsed = structure.parse(memoryview(bytearray(rest)), last=last)
+        parsed = structure.parse(rest, last=last)
         if parsed.text:
             text = b"\xef\xbb\xbf" + parsed.text if parsed.text.startswith(b"\xef\xbb\xbf") else parsed.text
             frame = pl.scan_csv(text, has_header=False, schema=schema, empty_string_is_null=False).collect()
-            assert frame.height == parsed.rows
-            for number, fields in enumerate(frame.rows()):
-                rows.append((line + (number if parsed.lines is None else int(parsed.lines[number])), list(fields)))
+            rows += [(line + at, list(fields)) for at, fields in zip(parsed.lines, frame.rows(), strict=True)]
         bad += [(line + each.line, each.rule.name, each.text) for each in parsed.malformed]
         blank += parsed.blank
         line += parsed.newlines

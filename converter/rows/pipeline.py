@@ -11,6 +11,7 @@ Frames are in one chunk before expressions see them: Polars 2.1 panics where it 
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -64,9 +65,9 @@ def convert_all(records: Records, sources: Sequence[Source], threads: int) -> Ge
     loops = kernel.load()
     with ThreadPoolExecutor(workers, thread_name_prefix="convert") as pool:
         try:
-            tasks = tasks_of(sources, records.columns, loops, budget)
             converter = _Converter(records, loops)
-            yield from _numbered(_in_order((pool.submit(converter.convert, task) for task in tasks), budget.ahead))
+            with contextlib.closing(tasks_of(sources, records.columns, loops, budget)) as tasks:
+                yield from _numbered(_in_order((pool.submit(converter.convert, task) for task in tasks), budget.ahead))
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -87,18 +88,29 @@ def _numbered(results: Iterator[tuple[Block, Converted]]) -> Iterator[Converted]
     first = position = 0
     origin = None
     for block, converted in results:
-        (piece,) = block.pieces
-        if piece.origin is not origin:
-            origin, first, position = piece.origin, 1, 0
-        position += piece.size
-        accepted = converted.accepted
-        yield converted._replace(
-            rows=converted.rows + first,
-            malformed=[row._replace(row=row.row + first) for row in converted.malformed],
-            position=position,
-            accepted=accepted.with_columns(pl.col("row") + first) if accepted.width else accepted,
-        )
-        first += piece.numbers
+        start = 0
+        for piece in block.pieces:
+            if piece.origin is not origin:
+                origin, first, position = piece.origin, 1, 0
+            position += piece.size
+            end = start + piece.numbers
+            yield _part_of(converted, start, end, first - start)._replace(origin=piece.origin, position=position)
+            first += piece.numbers
+            converted, start = converted._replace(texts=[[]] * len(converted.texts), ledger=Ledger()), end
+
+
+def _part_of(converted: Converted, start: int, end: int, shift: int) -> Converted:
+    """Return the rows from a number up to another, with all lines."""
+    rows, accepted = converted.rows, converted.accepted
+    inside = (rows >= start) & (rows < end)
+    if accepted.width:
+        accepted = accepted.filter(pl.col("row").is_between(start, end, "left")).with_columns(pl.col("row") + shift)
+    return converted._replace(
+        rows=rows[inside] + shift,
+        rejected=converted.rejected.filter(inside) if len(inside) else converted.rejected,
+        malformed=[row._replace(row=row.row + shift) for row in converted.malformed if start <= row.row < end],
+        accepted=accepted,
+    )
 
 
 class _Judged(NamedTuple):

@@ -10,19 +10,19 @@ suffixes of its names.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable
 from functools import partial
 from pathlib import PurePath
 from typing import NamedTuple
 
 from converter.errors import ColumnError, InputError, nearest, redact
 from converter.jobs.sections.table import Format, Input
-from converter.kernel.calls import Loops
-from converter.sources.base import Block, Budget, MalformedRow, RowNumbers, Source, Task, damaged, rows_lost
+from converter.sources.base import Block, MalformedRow, RowNumbers, Source, damaged, rows_lost
 from converter.sources.delimited import DelimitedSource
 from converter.sources.ndjson import NdjsonSource
 from converter.sources.origins import expand
 from converter.sources.origins.base import Origin, check_rereadable
+from converter.sources.tasks import tasks_of
 
 __all__ = [
     "FORMATS",
@@ -129,12 +129,6 @@ def open_source(origin: Origin, options: Input, columns: tuple[str, ...]) -> Sou
             "Give them different names.",
         )
     return source
-
-
-def tasks_of(sources: Sequence[Source], columns: Sequence[str], loops: Loops | None, budget: Budget) -> Iterator[Task]:
-    """Yield the tasks of all sources, in order; their blocks have `columns`."""
-    for source in sources:
-        yield from source.blocks(columns, loops, budget)
 
 
 def _format_of(label: str) -> Format | None:

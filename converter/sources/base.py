@@ -25,6 +25,10 @@ PANICS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 FIRST_BYTES = 1 << 17
 """How much of a text is read for its first rows: some thousand of them."""
 
+_MOST_BLOCK = 12 << 20
+_LEAST_BLOCK = 1 << 18
+_SHARE = 12  # the lines of a block take three times the memory of its text; a writer and compressors hold some more
+
 
 class MalformedRow(NamedTuple):
     """A row that cannot be parsed: its row number from 0 at the block's start, the rule that it breaks, its text.
@@ -70,6 +74,17 @@ class Rest:
     def of_frame(cls, frame: pl.DataFrame) -> Rest:
         """Return rows that are a frame."""
         return cls(frame.height, lambda: frame)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Rest]) -> Rest:
+        """Return the rows of several parts with the same columns."""
+        chunks = [chunk for part in parts for chunk in part.chunks or ()]
+        all_views = all(part.chunks is not None for part in parts)
+
+        def frame() -> pl.DataFrame:
+            return pl.concat([part.frame() for part in parts], rechunk=True)
+
+        return cls(sum(part.count for part in parts), frame, chunks if all_views else None)
 
     def frame(self) -> pl.DataFrame:
         """Return the rows as a frame, whose columns are those of the job by their names, typed or text."""
@@ -119,6 +134,11 @@ class Budget(NamedTuple):
     def ahead(self) -> int:
         """How many tasks may be started before the first of them is awaited."""
         return self.threads + 2
+
+    @property
+    def block(self) -> int:
+        """How many bytes of text a block has: all those under way fit into a part of the memory."""
+        return max(min(self.memory // (_SHARE * self.ahead), _MOST_BLOCK), _LEAST_BLOCK)
 
 
 class Source(Protocol):

@@ -1,35 +1,32 @@
 """CSV, TSV and their like: every field is text, and every row is accounted for.
 
-An input is read in blocks; the structure of each is proven (`structure.py`) before Polars parses it.
+`texts` reads them in workers. The compiled loops parse them or, where there are none, `structure` and Polars.
 """
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
-from typing import NamedTuple, Self
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
-from converter.columns.pool import Pool
+from converter.columns.pool import Bytes
 from converter.errors import InputError
 from converter.jobs.sections.table import Input
 from converter.kernel.calls import Form, Loops
-from converter.sources.base import FIRST_BYTES, Block, Budget, MalformedRow, Piece, Rest, Task
+from converter.sources.base import MalformedRow, Rest
 from converter.sources.engine import collect
 from converter.sources.origins.base import Origin
 from converter.sources.streams import TextStream
-from converter.sources.structure import Malformed, ParsedRow, ParsedRows, Structure
+from converter.sources.structure import ParsedRow, Structure
+from converter.sources.texts import Body, Parser, Rows, TextSource, joined
 from converter.spec.rules import ROW_MISQUOTED
 
-_BLOCK = 12 << 20  # for the loops, measured: smaller ones take longer, larger ones more memory
-_PARSED_BYTES = 4 << 20  # for Polars, likewise: frames of short rows take many times the memory of their text
 _HEAD = 1 << 16  # bytes that are read for the header, at first
 _LONGEST_ROW = 16 << 20
-_LONGEST_HEAD = 1 << 20  # bytes, even where blocks are smaller
+_LONGEST_HEAD = 1 << 20  # bytes, even where rows must be shorter
 _GUESSED = ",;\t|"
 _BOM = b"\xef\xbb\xbf"
 
@@ -42,11 +39,8 @@ class _Head(NamedTuple):
     fields: tuple[str, ...]
 
 
-class DelimitedSource:
-    """One delimited text. It is read `block` bytes at a time; a row may be as long as `longest_row` bytes."""
-
-    json_lists = False
-    nullable = False
+class DelimitedSource(TextSource):
+    """One delimited text. It is read up to `block` bytes at a time; a row may be as long as `longest_row` bytes."""
 
     def __init__(
         self,
@@ -54,109 +48,41 @@ class DelimitedSource:
         options: Input,
         *,
         tabs: bool = False,
-        block: int = _BLOCK,
+        block: int = _LONGEST_ROW,
         longest_row: int = _LONGEST_ROW,
     ) -> None:
         self.origin = origin
         self._options = options
         self.has_header = options.header
-        self._block = block
-        self._longest = max(longest_row, block)
+        self.most = min(block, longest_row)
+        self._longest = longest_row
         with TextStream(origin, options.encoding) as stream:
             head = self._head(stream, options.separator or ("\t" if tabs else _GUESSED))
+            offset = stream.offset
         self._separator = head.separator
-        self._skipped = b"" if not options.header else head.text
-        self.names = self._names(head.fields)
+        skipped = b"" if not options.header else head.text
+        start = None if offset is None else offset + len(skipped)
+        self.body = Body(origin, options.encoding, len(skipped), skipped.count(b"\n"), start)
+        self._column_names = self._names(head.fields)
 
     @property
-    def schema(self) -> Mapping[str, pl.DataType]:
-        """The columns, all of String. Columns that share a name are one here; a job cannot use them."""
-        return {name: pl.String() for name in self.names}
+    def names(self) -> tuple[str, ...]:
+        """The names of all columns, in order; a name may be there more than once."""
+        return self._column_names
 
-    def beginning(self) -> Self:
-        """Return the same source, which reads less at once."""
-        other = copy.copy(self)
-        other._block = min(self._block, FIRST_BYTES)
-        return other
+    @property
+    def layout(self) -> Hashable:
+        """What is equal for sources whose rows have the same columns and are parsed alike."""
+        return DelimitedSource, self._separator, self._column_names
 
-    def blocks(self, columns: Sequence[str], loops: Loops | None, budget: Budget) -> Iterator[Task]:
-        """Yield the input, one block at a time."""
-        del loops, budget
-        size = min(self._block, _PARSED_BYTES)
-        with TextStream(self.origin, self._options.encoding) as stream:
-            line, position = self._skipped.count(b"\n"), 0
-            for parsed in self._parts(stream, size):
-                piece = Piece(self.origin, line + parsed.newlines, stream.position - position)
-                yield Task(self, partial(self._block_of, parsed, line, piece, columns))
-                line, position = 0, stream.position
-
-    def _block_of(
-        self, parsed: ParsedRows, first: int, piece: Piece, columns: Sequence[str], form: Form | None
-    ) -> Block:
-        del form  # no loop makes lines of texts yet
-        lines = np.arange(parsed.rows) if parsed.lines is None else parsed.lines
-        malformed = tuple(MalformedRow(first + row.line, row.rule, len(row.text), row.text) for row in parsed.malformed)
-        frame = collect(self.origin, self._scan(parsed.text).select(columns))
-        return Block((piece,), parsed.rows, Rest.of_frame(frame), lines + first, malformed, parsed.blank)
-
-    def _scan(self, text: bytes) -> pl.LazyFrame:
-        """Return whole rows as a frame with all columns."""
-        # Columns that share a name are renamed to their index; no job can use them.
-        counts = Counter(self.names)
-        unique = [name if counts[name] == 1 else f"\0{index}" for index, name in enumerate(self.names)]
-        schema = dict.fromkeys(unique, pl.String())
-        if not text:
-            return pl.LazyFrame(schema=schema)
-        # Polars removes a byte order mark from every block: one more keeps one that is text.
-        text = _BOM + text if text.startswith(_BOM) else text
-        return pl.scan_csv(text, has_header=False, schema=schema, separator=self._separator, empty_string_is_null=False)
-
-    def _parts(self, stream: TextStream, size: int) -> Iterator[ParsedRows]:
-        """Read the input after the header, up to `size` bytes at a time, and find its rows. Buffers are reused."""
-        structure = Structure(self._separator, len(self.names))
-        pool = Pool()
-        view = pool.lease(size).data  # of which a small file touches only the start
-        filled = 0
-        skip = len(self._skipped)
-        while skip and (count := stream.readinto(view[: min(skip, size)])):
-            skip -= count
-        ended = False
-        while not ended or filled:
-            if not ended:
-                count = stream.readinto(view[filled:-1])
-                filled += count
-                ended = filled < len(view) - 1
-                if ended and filled and view[filled - 1] != 10:
-                    view[filled] = 10  # a last line without its newline
-                    filled += 1
-            parsed = structure.parse(view[:filled], last=ended)
-            if not parsed.consumed and filled:
-                if not ended and len(view) < self._longest:
-                    larger = pool.lease(min(2 * len(view), self._longest)).data
-                    larger[:filled] = view[:filled]
-                    view = larger
-                    continue
-                parsed = self._endless_row(view[:filled])
-            yield parsed
-            rest = view[parsed.consumed : filled].tobytes()
-            filled = len(rest)
-            view[:filled] = rest
-
-    def _endless_row(self, block: memoryview) -> ParsedRows:
-        """Reject the first line of a row that is longer than the longest row."""
-        line_end = bytes(block).find(b"\n")
-        if line_end < 0:
-            raise InputError(
-                "E-LINE-ENDLESS",
-                f"The input '{self.origin.label}' has a line of more than {self._longest // 2**20} MiB without an end.",
-                "Is it a delimited text file, with lines that end in a newline?",
-            )
-        text = bytes(block[:line_end])
-        return ParsedRows(b"", 0, None, (Malformed(0, ROW_MISQUOTED, text),), line_end + 1, 1, 0)
+    def parser(self, columns: Sequence[str], loops: Loops | None) -> Parser:
+        """Return what parses its rows."""
+        del loops
+        return _PythonParser(self, columns, self._separator, self._longest)
 
     def _head(self, stream: TextStream, separators: str) -> _Head:
         """Parse the first row, by the same rules as all others."""
-        text, ended, most = b"", False, max(self._block, _LONGEST_HEAD)
+        text, ended, most = b"", False, max(self._longest, _LONGEST_HEAD)
         while not ended and len(text) < most and not _ends_a_row(text):  # a header is short: only the start is read
             block = bytearray(min(max(_HEAD, len(text)), most - len(text)))
             read = stream.readinto(memoryview(block))
@@ -217,6 +143,66 @@ class DelimitedSource:
                 "Name every column, in order.",
             )
         return self._options.columns
+
+
+class _PythonParser:
+    """Parses delimited text by `Structure`, and its whole rows by Polars."""
+
+    quoted = True
+
+    def __init__(self, source: DelimitedSource, columns: Sequence[str], separator: str, longest: int) -> None:
+        self.longest = longest
+        self._origin = source.origin
+        self._columns = columns
+        self._separator = separator
+        self._structure = Structure(separator, len(source.names))
+        # Columns that share a name are renamed to their index; no job can use them.
+        counts = Counter(source.names)
+        names = (name if counts[name] == 1 else f"\0{index}" for index, name in enumerate(source.names))
+        self._schema = dict.fromkeys(names, pl.String())
+
+    def parse(self, texts: Sequence[tuple[Bytes, int]], form: Form | None, *, last: bool) -> Rows:
+        """Parse texts; see `Parser`."""
+        del form  # the rows have no lines yet
+        ends = range(1, len(texts) + 1)
+        return joined(
+            [
+                self._parsed(text[:size].tobytes(), last=last or end < len(texts))
+                for (text, size), end in zip(texts, ends, strict=True)
+            ]
+            or [self._parsed(b"", last=True)]
+        )
+
+    def _parsed(self, text: bytes, *, last: bool) -> Rows:
+        parsed = self._structure.parse(text, last=last)
+        malformed = [MalformedRow(row.line, row.rule, len(row.text), row.text) for row in parsed.malformed]
+        rest = Rest.of_frame(self._frame(parsed.text))
+        numbers = np.array(parsed.lines, np.int64)
+        return Rows(len(numbers), rest, numbers, malformed, parsed.blank, [parsed.newlines], parsed.consumed)
+
+    def _frame(self, text: bytes) -> pl.DataFrame:
+        """Parse whole rows."""
+        if not text:
+            return pl.DataFrame(schema=dict.fromkeys(self._columns, pl.String()))
+        # Polars removes a byte order mark from every text: one more keeps one that is text.
+        text = _BOM + text if text.startswith(_BOM) else text
+        scan = pl.scan_csv(
+            text, has_header=False, schema=self._schema, separator=self._separator, empty_string_is_null=False
+        )
+        return collect(self._origin, scan.select(self._columns))
+
+    def endless(self, text: bytes) -> Rows:
+        """Reject the first line of a text that begins with a row that is too long."""
+        end = text.find(b"\n")
+        if end < 0:
+            raise InputError(
+                "E-LINE-ENDLESS",
+                f"The input '{self._origin.label}' has a line of more than {self.longest >> 20} MiB without an end.",
+                "Is it a delimited text file, with lines that end in a newline?",
+            )
+        malformed = [MalformedRow(0, ROW_MISQUOTED, end, text[:end])]
+        rest = Rest.of_frame(self._frame(b""))
+        return Rows(0, rest, np.empty(0, np.int64), malformed, 0, [1], end + 1)
 
 
 def _ends_a_row(text: bytes) -> bool:

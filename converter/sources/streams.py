@@ -1,4 +1,4 @@
-"""The text of an input as UTF-8: plain, or compressed as gzip or zstd, in any encoding.
+"""The bytes of inputs: any part of them, or their text as UTF-8: plain, compressed as gzip or zstd, in any encoding.
 
 The compression is recognized by the first bytes, not by the name.
 """
@@ -9,14 +9,17 @@ import codecs
 import contextlib
 import gzip
 import io
+import os
 import sys
+import weakref
 import zlib
 from collections.abc import Iterator
 from types import TracebackType
-from typing import IO
+from typing import IO, BinaryIO
 
-from isal import igzip_threaded, isal_zlib
+from isal import igzip, isal_zlib
 
+from converter.columns.pool import Bytes
 from converter.errors import InputError
 from converter.sources.origins.base import Origin
 
@@ -57,6 +60,8 @@ class TextStream:
         bom, marked = next(((bom, name) for bom, name in _BOMS if start.startswith(bom)), (b"", encoding))
         same = codecs.lookup(marked).name in ("utf-8", "utf-8-sig", "ascii")
         self._start = start[len(bom) :] if same else start
+        self.offset = len(bom) if same and self._decompressed is self._raw and origin.rereadable else None
+        """Where the text begins in the input, if its bytes stand there as they are and can be read anywhere."""
         self._transcoder = None if same else _Transcoder(self, marked)
 
     def __enter__(self) -> TextStream:
@@ -87,6 +92,12 @@ class TextStream:
             filled += count
         return filled
 
+    def skip(self, size: int) -> None:
+        """Read `size` bytes of the text, or to its end."""
+        buffer = memoryview(bytearray(min(size, _BLOCK)))
+        while size and (count := self.readinto(buffer[:size])):
+            size -= count
+
     def readinto_encoded(self, buffer: memoryview) -> int:
         """Read once from the input, decompressed but in its own encoding."""
         if self._start:
@@ -105,15 +116,13 @@ class TextStream:
         except _DAMAGED as error:
             raise self._damaged(error) from error
         except OSError as error:
-            raise InputError(
-                "E-INPUT-READ", f"The input '{self.origin.label}' cannot be read: {error.strerror or error}."
-            ) from error
+            raise _unreadable(self.origin, error) from error
 
     def _decompress(self) -> IO[bytes]:
         magic = self._raw.read(4)
         self._raw.seek(0)
         if magic.startswith(b"\x1f\x8b"):
-            return igzip_threaded.open(self._raw, "rb", threads=1)  # type: ignore[no-any-return, no-untyped-call]
+            return igzip.IGzipFile(fileobj=self._raw, mode="rb")  # type: ignore[no-untyped-call, return-value]
         if magic == b"\x28\xb5\x2f\xfd":
             return zstd.ZstdFile(self._raw, "rb")  # type: ignore[return-value]
         if magic[:3] == b"BZh" or magic == b"PK\x03\x04" or magic == b"\xfd7zX":
@@ -132,6 +141,44 @@ class TextStream:
             f"The compressed input '{self.origin.label}' is damaged: {what}.",
             "Get the file again; nothing was published.",
         )
+
+
+class Ranges:
+    """Reads any part of an origin into memory; threads may share it. Raises `InputError`.
+
+    A local file is open until the object is gone.
+    """
+
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
+        self._file: BinaryIO | None = None
+        if origin.path is not None:
+            try:
+                self._file = origin.open()
+            except OSError as error:
+                raise _unreadable(origin, error) from error
+            weakref.finalize(self, self._file.close)
+
+    def read(self, memory: Bytes, start: int) -> int:
+        """Fill memory with the bytes from `start`; return how many there were, fewer at the end."""
+        filled = 0
+        try:
+            while filled < len(memory) and (count := self._read(memory[filled:].data, start + filled)):
+                filled += count
+        except OSError as error:
+            raise _unreadable(self._origin, error) from error
+        return filled
+
+    def _read(self, view: memoryview, start: int) -> int:
+        if self._file is not None:
+            return os.preadv(self._file.fileno(), [view], start)
+        data = self._origin.read_at(start, start + len(view))
+        view[: len(data)] = data
+        return len(data)
+
+
+def _unreadable(origin: Origin, error: OSError) -> InputError:
+    return InputError("E-INPUT-READ", f"The input '{origin.label}' cannot be read: {error.strerror or error}.")
 
 
 class _Transcoder:

@@ -1,0 +1,64 @@
+"""Iterators that a thread runs, some items ahead."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Generator, Iterator
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+_PATIENCE = 1.0  # seconds that closing waits for the thread, which may be reading from a pipe
+
+
+class ReadAhead(Generic[Item], Iterator[Item]):
+    """The items of a generator, run in a thread of its own, which stays up to `depth` items ahead.
+
+    What the generator raises is raised behind its last item. `close` ends the thread, which closes the generator.
+    """
+
+    def __init__(self, items: Generator[Item], name: str, depth: int = 1) -> None:
+        self._items = items
+        self._depth = depth
+        self._ready: deque[Item] = deque()
+        self._changed = threading.Condition()
+        self._ended = self._closed = False
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def __next__(self) -> Item:
+        with self._changed:
+            self._changed.wait_for(lambda: self._ready or self._ended)
+            if self._ready:
+                self._changed.notify_all()
+                return self._ready.popleft()
+        if self._error:
+            raise self._error
+        raise StopIteration
+
+    def close(self) -> None:
+        """End the thread; items that are not taken yet are lost."""
+        with self._changed:
+            self._closed = True
+            self._ready.clear()
+            self._changed.notify_all()
+        self._thread.join(_PATIENCE)
+
+    def _run(self) -> None:
+        try:
+            for item in self._items:
+                with self._changed:
+                    self._ready.append(item)
+                    del item  # it is large, and the next one is made now
+                    self._changed.notify_all()
+                    self._changed.wait_for(lambda: len(self._ready) < self._depth or self._closed)
+                    if self._closed:
+                        break
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._items.close()
+            with self._changed:
+                self._ended = True
+                self._changed.notify_all()

@@ -1,0 +1,395 @@
+"""Texts parsed in workers: ranges of files, blocks of streams, and many small files at once.
+
+1. A text is cut into blocks near places that depend on its bytes and the block size alone: behind the first newline
+   outside double quotes, as far as counting the quotes before can tell, since a newline inside them ends no row.
+2. A worker parses each block. Its parser says which text at the end is the start of a row without its end. If there is
+   any, the cut was inside a row, and the worker of the next block parses that text again, in front of its own.
+
+So rows are exact wherever the cuts are; only the time depends on how many of them were right. A block waits for the one
+before it, never for a later one, and tasks are started in order: there is no deadlock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import itertools
+import sys
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from functools import partial
+from typing import NamedTuple, Protocol, Self
+
+import numpy as np
+import polars as pl
+
+from converter.columns.pool import Bytes, Pool
+from converter.kernel.calls import SLACK, Form, Lines, Loops
+from converter.sources.ahead import ReadAhead
+from converter.sources.base import FIRST_BYTES, Block, Budget, MalformedRow, Piece, Rest, RowNumbers, Task
+from converter.sources.origins.base import Origin
+from converter.sources.streams import Ranges, TextStream
+
+_NEWLINE, _QUOTE = 10, 34
+_PARSED_BYTES = 4 << 20  # for Polars: frames of short rows take many times the memory of their text
+_SLICE = 1 << 16  # bytes that stay in the first cache
+WINDOW = 1 << 16
+"""How many bytes beside a place are searched for the end of a row, to cut there."""
+
+
+class Rows(NamedTuple):
+    """The rows of texts: as in `Block`, with numbers from the start of the first text.
+
+    `newlines` are how many are in the parsed part of each text; `consumed` bytes of the last text are parsed.
+    """
+
+    rows: int
+    rest: Rest
+    numbers: RowNumbers
+    malformed: Sequence[MalformedRow]
+    blank: int
+    newlines: Sequence[int]
+    consumed: int
+    lines: Lines | None = None
+
+
+class Parser(Protocol):
+    """Parses texts of one format, for the columns of a job. Workers share it."""
+
+    quoted: bool
+    """Whether newlines inside double quotes are no ends of rows."""
+    longest: int
+    """How many bytes a row may have."""
+
+    def parse(self, texts: Sequence[tuple[Bytes, int]], form: Form | None, *, last: bool) -> Rows:
+        """Parse texts, given with their sizes: `SLACK` bytes of memory follow each.
+
+        Each begins at the start of a row. All but the last one are whole, and so is the last one if `last`; whole texts
+        end in a newline. What is returned may refer to the memory.
+        """
+        ...
+
+    def endless(self, text: bytes) -> Rows:
+        """Return the result for the first line of a text whose first row is too long. Raises `InputError`."""
+        ...
+
+
+class Body(NamedTuple):
+    """Where the rows of a text are: behind `skipped` bytes of text with `lines` newlines.
+
+    `start` is where in the input that is; `None` where the text has to be read from its start, since it is compressed,
+    in another encoding, or can be read only once.
+    """
+
+    origin: Origin
+    encoding: str
+    skipped: int
+    lines: int
+    start: int | None
+
+    @property
+    def size(self) -> int | None:
+        """How many bytes the rows have, where that is known."""
+        return None if self.start is None or self.origin.size is None else max(self.origin.size - self.start, 0)
+
+
+class TextSource:
+    """A source of text. Subclasses set `origin` and `body`."""
+
+    has_header = False
+    json_lists = False
+    nullable = False
+    origin: Origin
+    body: Body
+    most = sys.maxsize
+    """How many bytes are read at a time, at most."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of all columns, in order."""
+        raise NotImplementedError
+
+    @property
+    def layout(self) -> Hashable:
+        """What is equal for sources whose rows have the same columns and are parsed alike."""
+        raise NotImplementedError
+
+    def parser(self, columns: Sequence[str], loops: Loops | None) -> Parser:
+        """Return what parses its rows."""
+        raise NotImplementedError
+
+    @property
+    def schema(self) -> Mapping[str, pl.DataType]:
+        """The columns, all of String. Columns that share a name are one here; a job cannot use them."""
+        return {name: pl.String() for name in self.names}
+
+    def beginning(self) -> Self:
+        """Return the same source, which reads less at once."""
+        other = copy.copy(self)
+        other.most = min(self.most, FIRST_BYTES)
+        return other
+
+    def block(self, budget: Budget, loops: Loops | None) -> int:
+        """Return how many bytes of it are read at a time."""
+        return min(self.most, budget.block if loops else min(budget.block, _PARSED_BYTES))
+
+    def blocks(self, columns: Sequence[str], loops: Loops | None, budget: Budget) -> Iterator[Task]:
+        """Yield the input, one block at a time."""
+        return iter(TextTasks(self, self.parser(columns, loops), self.block(budget, loops), Pool()))
+
+
+class _Link:
+    """What the worker of a block tells that of the next block.
+
+    `parity` is that of the double quotes before the place near which the two are cut. `rest` is the text that was left
+    over: the start of a row. Where the worker fails, the next one fails too.
+    """
+
+    def __init__(self) -> None:
+        self.parity: Future[int] = Future()
+        self.rest: Future[bytes] = Future()
+
+    @classmethod
+    def to_first(cls) -> _Link:
+        """Return what precedes the first block of a text."""
+        link = cls()
+        link.parity.set_result(0)
+        link.rest.set_result(b"")
+        return link
+
+    @contextlib.contextmanager
+    def failing(self) -> Iterator[None]:
+        """Pass on what is raised inside."""
+        try:
+            yield
+        except BaseException as error:
+            for each in (self.parity, self.rest):
+                if not each.done():
+                    each.set_exception(error)
+            raise
+
+
+class _Part(NamedTuple):
+    """The text of a block: the `size` bytes at the start of `memory`, which one more and `SLACK` bytes follow.
+
+    So many bytes of the input were `read` for it. `last`: the text ends with it.
+    """
+
+    memory: Bytes
+    size: int
+    read: int
+    last: bool
+
+
+_Read = Callable[[_Link, _Link], _Part]
+
+
+class TextTasks:
+    """The tasks of a text, which is read `block` bytes at a time.
+
+    A stream is read where tasks are taken or, if `ahead`, in a thread of its own. `close` stops reading.
+    """
+
+    def __init__(self, source: TextSource, parser: Parser, block: int, pool: Pool, *, ahead: bool = False) -> None:
+        self._source = source
+        self._parser = parser
+        self._block = block
+        self._pool = pool
+        self._parts: Generator[_Part] | ReadAhead[_Part] | None = None
+        if source.body.size is None:
+            parts = self._read_stream()
+            self._parts = ReadAhead(parts, "read") if ahead else parts
+
+    def close(self) -> None:
+        """Stop reading."""
+        if self._parts:
+            self._parts.close()
+
+    def __iter__(self) -> Iterator[Task]:
+        before, lines = _Link.to_first(), self._source.body.lines
+        for read in self._of_stream(self._parts) if self._parts else self._of_ranges():
+            after = _Link()
+            yield Task(self._source, partial(self._run, read, before, after, lines))
+            before, lines = after, 0
+
+    def _of_stream(self, parts: Iterator[_Part]) -> Iterator[_Read]:
+        for part in parts:
+            yield partial(_given, part)
+            del part  # it is large, and the next one is made now
+
+    def _of_ranges(self) -> Iterator[_Read]:
+        ranges = Ranges(self._source.body.origin)
+        for start in range(0, self._source.body.size or 1, self._block):
+            yield partial(self._read_range, ranges, start)
+
+    def _run(self, read: _Read, before: _Link, after: _Link, lines: int, form: Form | None) -> Block:
+        """Parse a block; `lines` precede it that are not in its text."""
+        with after.failing():
+            part = read(before, after)
+            rows, rest = self._rows(part, before.rest, form)
+            after.rest.set_result(rest)
+        return block_of(rows, [Piece(self._source.body.origin, lines + sum(rows.newlines), part.read)], [lines])
+
+    def _read_range(self, ranges: Ranges, start: int, before: _Link, after: _Link) -> _Part:
+        """Read the block near `start` bytes of the rows, up to the first newline behind the place where it ends."""
+        body = self._source.body
+        assert body.start is not None and body.size is not None  # noqa: S101, PT018 - for the type checker
+        left = body.size - start
+        memory = self._pool.lease(min(self._block + WINDOW, left) + 1 + SLACK)
+        filled = ranges.read(memory[: -1 - SLACK], body.start + start)
+        own = min(self._block, filled)  # fewer where the input was cut off meanwhile, which is noticed at its end
+        parity = before.parity.result()
+        parity_after = (parity + _quotes(memory[:own])) & 1 if self._parser.quoted else 0
+        after.parity.set_result(parity_after)
+        first = self._cut(memory[: min(WINDOW, filled)], parity) if start else 0
+        last = left <= self._block
+        end = filled if last else own + self._cut(memory[own:filled], parity_after)
+        return _Part(memory[first:], max(end - first, 0), min(left, self._block) + (0 if start else body.start), last)
+
+    def _read_stream(self) -> Generator[_Part]:
+        """Read a stream; where there is a newline outside double quotes near the end of what is read, it is cut there.
+
+        Parts do not touch each other in memory.
+        """
+        body = self._source.body
+        with TextStream(body.origin, body.encoding) as stream:
+            stream.skip(body.skipped)
+            position, parity, kept = 0, 0, np.empty(0, np.uint8)
+            last = False
+            while not last:
+                memory = self._pool.lease(len(kept) + self._block + 1 + SLACK)
+                memory[: len(kept)] = kept
+                filled = len(kept) + stream.readinto(memory[len(kept) : len(kept) + self._block].data)
+                last = filled < len(kept) + self._block
+                end = filled
+                if not last:
+                    before = max(filled - WINDOW, 0)
+                    if self._parser.quoted:
+                        parity = (parity + _quotes(memory[:before])) & 1
+                    end = before + self._cut_late(memory[before:filled], parity)
+                    if self._parser.quoted:
+                        parity = (parity + _quotes(memory[before:end])) & 1
+                kept = memory[end:filled].copy()
+                yield _Part(memory, end, stream.position - position, last)
+                position = stream.position
+                del memory
+
+    def _cut(self, window: Bytes, parity: int) -> int:
+        """Return where to cut early in a text: behind the first newline outside quotes, or else the first one, or 0."""
+        return next(iter(self._cuts(window, parity)), window.tobytes().find(b"\n") + 1)
+
+    def _cut_late(self, window: Bytes, parity: int) -> int:
+        """Return where to cut late in a text: behind the last newline outside quotes, or else the last one, or all."""
+        *_, last = (window.tobytes().rfind(b"\n") + 1 or len(window), *self._cuts(window, parity))
+        return last
+
+    def _cuts(self, window: Bytes, parity: int) -> Iterator[int]:
+        """Yield where newlines end outside of double quotes, of which so many are before the window."""
+        text = window.tobytes()
+        start = 0
+        while end := text.find(b"\n", start) + 1:
+            parity += text.count(b'"', start, end) if self._parser.quoted else 0
+            if parity % 2 == 0:
+                yield end
+            start = end
+
+    def _rows(self, part: _Part, rest: Future[bytes], form: Form | None) -> tuple[Rows, bytes]:
+        """Parse a block and prove that it begins at the start of a row; return also what it leaves over."""
+        rows = None if rest.done() else parse_whole(self._parser, part.memory, part.size, form, last=part.last)
+        text, size = part.memory, part.size
+        if left := rest.result():
+            size += len(left)
+            text, rows = self._pool.lease(size + 1 + SLACK), None
+            text[: len(left)] = np.frombuffer(left, np.uint8)
+            text[len(left) : size] = part.memory[: part.size]
+        if rows is None:
+            rows = parse_whole(self._parser, text, size, form, last=part.last)
+        return rows, text[rows.consumed : size].tobytes()
+
+
+def _given(part: _Part, before: _Link, after: _Link) -> _Part:
+    """Return a part that was read before it was asked for."""
+    del before
+    after.parity.set_result(0)  # nobody needs it
+    return part
+
+
+def _quotes(text: Bytes) -> int:
+    """Return the number of double quotes."""
+    return sum(int(np.count_nonzero(text[at : at + _SLICE] == _QUOTE)) for at in range(0, len(text), _SLICE))
+
+
+def parse_whole(parser: Parser, text: Bytes, size: int, form: Form | None, *, last: bool) -> Rows:
+    """Parse the first `size` bytes of a text. One more and `SLACK` bytes of memory follow; no row may be too long."""
+    if last and size and text[size - 1] != _NEWLINE:
+        text[size] = _NEWLINE
+        size += 1
+    if size <= parser.longest:
+        return parser.parse([(text[: size + SLACK], size)] if size else [], form, last=last)
+    parts = []
+    start = 0
+    while start < size:  # each time it begins at a row, so that it does not matter how blocks were cut
+        end = min(start + parser.longest, size)
+        rows = parser.parse([(text[start : end + SLACK], end - start)], None, last=last and end == size)
+        if not rows.consumed:
+            if end == size:
+                break
+            rows = parser.endless(text[start:end].tobytes())
+        parts.append(rows)
+        start += rows.consumed
+    rows = joined(parts)
+    return rows._replace(newlines=[sum(rows.newlines)], consumed=start)
+
+
+def parse_gathered(sources: Sequence[TextSource], parser: Parser, pool: Pool, form: Form | None) -> Block:
+    """Read and parse small files that have the same layout, in a worker."""
+    memory = pool.lease(sum((source.body.size or 0) + 1 for source in sources) + SLACK)
+    texts, pieces = [], []
+    at = 0
+    for source in sources:
+        body = source.body
+        size = Ranges(body.origin).read(memory[at : at + (body.size or 0)], body.start or 0)
+        if size and memory[at + size - 1] != _NEWLINE:
+            memory[at + size] = _NEWLINE
+            size += 1
+        texts.append((memory[at : at + size + SLACK], size))
+        at += size
+    rows = parser.parse(texts, form, last=True)
+    bodies = [source.body for source in sources]
+    pieces = [
+        Piece(body.origin, body.lines + newlines, body.origin.size or 0)
+        for body, newlines in zip(bodies, rows.newlines, strict=True)
+    ]
+    return block_of(rows, pieces, [body.lines for body in bodies])
+
+
+def block_of(rows: Rows, pieces: Sequence[Piece], lines: Sequence[int]) -> Block:
+    """Return the block of rows of texts, each of which is a piece, with so many `lines` before its text."""
+    numbers, malformed = rows.numbers, rows.malformed
+    if any(lines):
+        ends, before = np.cumsum(rows.newlines), np.cumsum(lines)
+
+        def shifted(numbers: RowNumbers) -> RowNumbers:
+            shifted: RowNumbers = numbers + before[np.searchsorted(ends, numbers, side="right")]
+            return shifted
+
+        numbers = shifted(numbers)
+        if malformed:
+            moved = shifted(np.array([row.row for row in malformed])).tolist()
+            malformed = [row._replace(row=number) for row, number in zip(malformed, moved, strict=True)]
+    return Block(tuple(pieces), rows.rows, rows.rest, numbers, tuple(malformed), rows.blank, rows.lines)
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """Join the rows of texts that follow each other, none of which has a line yet."""
+    starts = itertools.accumulate((sum(part.newlines) for part in parts), initial=0)
+    moved = list(zip(parts, starts, strict=False))
+    return Rows(
+        sum(part.rows for part in parts),
+        Rest.joined([part.rest for part in parts]),
+        np.concatenate([part.numbers + start for part, start in moved]),
+        [row._replace(row=row.row + start) for part, start in moved for row in part.malformed],
+        sum(part.blank for part in parts),
+        [newlines for part in parts for newlines in part.newlines],
+        parts[-1].consumed,
+    )
