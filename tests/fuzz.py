@@ -23,7 +23,10 @@ import numpy.typing as npt
 
 from converter import kernel
 from converter.columns.buffers import Chunk, Views
-from converter.kernel.calls import CODES, CONSTANT, PAIR, SLACK, TRAITS, Form, LinePart, Loops
+from converter.kernel import sink
+from converter.kernel.calls import CODES, CONSTANT, PAIR, SLACK, TRAITS, Form, Layout, LinePart, Loops, Parsed
+
+from .scanner import scan
 
 from . import objects
 
@@ -210,6 +213,131 @@ def fuzz_size(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
     assert loops.is_utf8(given, size) in (True, False)
 
 
+PIECES = [b"a", b"bc", b",", b",", b"\n", b"\n", b'"', b'""', b'"x"', b'"y,z"', b'"p\nq"', b"\r\n", b"\r", b"\xff", b"x" * 70,
+          "é".encode(), b"1,2,3\n", b'1,"2",3\n', b"1,2,3\r\n", b'x"y', b"\t", b'a,b,"c""d"\n', b'"' + b'a""' * 30 + b'"']  # fmt: skip
+RULES = ("row_too_short", "row_too_long", "row_misquoted", "row_not_text")
+
+
+def strings_of(views: Views) -> list[bytes]:
+    """The texts of string views, which must be as Arrow wants them."""
+    texts = []
+    for view in views.views.reshape(-1, 16):
+        length, prefix, buffer, offset = (int(each) for each in view.view(np.uint32))
+        if length > 12:
+            texts.append(views.buffers[buffer][offset : offset + length].tobytes())
+            assert texts[-1][:4] == prefix.to_bytes(4, "little")
+        else:
+            texts.append(view[4 : 4 + length].tobytes())
+            assert not view[4 + length :].any()
+    return texts
+
+
+class Twin:
+    """What `tests.scanner` finds in texts, with row numbers that count through all of them."""
+
+    def __init__(self, texts: list[bytes], fields: int, longest: int) -> None:
+        self.rows: list[tuple[int, list[bytes]]] = []
+        self.malformed: list[tuple[int, str, bytes]] = []
+        self.blank = newlines = 0
+        for text in texts:
+            rows, bad, blank = scan(text, fields, longest)
+            self.rows += [(newlines + line, [field.encode() for field in row]) for line, row in rows]
+            self.malformed += [(newlines + line, rule, of_row) for line, rule, of_row in bad]
+            self.blank += blank
+            newlines += text.count(b"\n")
+
+
+def check_parsed(parsed: Parsed, given: list[Bytes], twin: Twin, slots: list[int]) -> list[tuple[int, int]]:
+    """Fail unless the rows without a line, the malformed and the blank ones are those of the twin.
+
+    Returns for each row the number of lines made before it, or -1 where it has a line itself, and its index.
+    """
+    bad = parsed.malformed
+    texts = [
+        given[text][start : start + length].tobytes()
+        for text, start, length in zip(bad.texts.tolist(), bad.starts.tolist(), bad.lengths.tolist(), strict=True)
+    ]
+    rules = [RULES[rule] for rule in bad.rules.tolist()]
+    assert list(zip(bad.numbers.tolist(), rules, texts, strict=True)) == twin.malformed
+    assert (parsed.blank, parsed.rows) == (twin.blank, len(twin.rows))
+    columns = [strings_of(views) for views in parsed.chunk.columns]
+    kept = {number: row for row, number in enumerate(parsed.numbers.tolist())}
+    assert len(kept) == parsed.chunk.rows
+    made, where = 0, []
+    for index, (number, row) in enumerate(twin.rows):
+        if number not in kept:
+            where.append((-1, index))
+            made += 1
+            continue
+        where.append((made, index))
+        assert parsed.positions[kept[number]] == made
+        for field, slot in enumerate(slots):
+            assert slot < 0 or columns[slot][kept[number]] == row[field], row
+    assert len(kept) + made == parsed.rows
+    return where
+
+
+def fuzz_text(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
+    """Texts of any pieces, as string views."""
+    texts = [b"".join(drawn.choices(PIECES, k=drawn.randrange(40))) for _ in range(drawn.randrange(1, 4))]
+    texts = [text + b"\n" if text else text for text in texts]
+    columns = drawn.randrange(3)
+    slots = [*range(columns), *[-1] * drawn.randrange(not columns, 4 - columns)]
+    drawn.shuffle(slots)
+    longest = drawn.choice([3, 10, 30, 1 << 20])
+    layout = Layout(",", slots, columns, longest)
+    given = [memory.of(text + bytes(drawn.choices(b'"\n,x', k=SLACK))) for text in texts]
+    parsed = loops.delimited([*zip(given, map(len, texts), strict=True)], layout, None, last=True)
+    assert parsed.newlines == [text.count(b"\n") for text in texts]
+    assert parsed.consumed == len(texts[-1])
+    check_parsed(parsed, given, Twin(texts, len(slots), longest), slots)
+
+
+def fuzz_blocks(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
+    """A text in blocks: its rows do not depend on where they are cut."""
+    text = b"".join(drawn.choices(PIECES, k=drawn.randrange(40))) + b"\n"
+    longest, start, size = drawn.choice([3, 10, 30, 1 << 20]), 0, 0
+    layout, found, newlines = Layout(",", [0, 1, 2], 3, longest), [], 0
+    while start < len(text):
+        size = min(size + drawn.randrange(1, 30), len(text) - start)
+        given = memory.of(text[start : start + size] + bytes(drawn.choices(b'"\n,x', k=SLACK)))
+        parsed = loops.delimited([(given, size)], layout, None, last=start + size == len(text))
+        twin = Twin([text[start : start + parsed.consumed]], 3, longest)
+        check_parsed(parsed, [given], twin, [0, 1, 2])
+        found += [(newlines + number, row) for number, row in twin.rows]
+        found += [(newlines + number, rule) for number, rule, _ in twin.malformed]
+        newlines += parsed.newlines[0]
+        start, size = start + parsed.consumed, 0 if parsed.consumed else size
+    whole = Twin([text], 3, longest)
+    assert sorted(found, key=str) == sorted([*whole.rows, *((row, rule) for row, rule, _ in whole.malformed)], key=str)
+
+
+def fuzz_lines(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
+    """Delimited texts become lines, but for rows that are irregular, or malformed."""
+    form, parts, bad = form_of(drawn)
+    rows = [row_of(drawn) for _ in range(drawn.randrange(12))]
+    texts = [b"", b""]
+    for row in rows:
+        end = drawn.choice([b"\n", b"\r\n"])
+        texts[drawn.randrange(2)] += b"u," + b",".join(quoted(drawn, each) for each in row) + end
+    for number in range(2):
+        cut = bytearray(texts[number])
+        for _ in range(drawn.choice([0, 0, 0, 4])):
+            if cut:
+                cut[drawn.randrange(len(cut))] = drawn.choice(b'"",\n\rax')
+        texts[number] = bytes(cut) + b"\n" * (not bytes(cut).endswith(b"\n"))
+    slots = [-1, 0, 1, 2, 3, 4]
+    given = [memory.of(text + bytes(drawn.choices(b'"\n,x', k=SLACK))) for text in texts]
+    layout = Layout(",", slots, 5, 1 << 20)
+    parsed = loops.delimited([*zip(given, map(len, texts), strict=True)], layout, form, last=True)
+    twin = Twin(texts, 6, 1 << 20)
+    where = check_parsed(parsed, given, twin, slots)
+    made = parsed.lines
+    assert made is not None
+    values = [row[1:] for _, row in twin.rows]
+    check_lines(made, values, parts, bad, [index for before, index in where if before >= 0])
+
+
 def views_of(drawn: random.Random, memory: Guarded, texts: list[bytes]) -> Views:
     """String views of texts, in one or two buffers."""
     buffers, views = [b"", b""], b""
@@ -355,6 +483,9 @@ def fuzz_objects(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
 ENTRIES: tuple[Callable[[Loops, random.Random, Guarded], None], ...] = (
     fuzz_utf8,
     fuzz_delimited,
+    fuzz_text,
+    fuzz_blocks,
+    fuzz_lines,
     fuzz_size,
     fuzz_views,
     fuzz_merge,
@@ -372,6 +503,8 @@ def fuzz(seconds: float, seed: int) -> int:
         while time.monotonic() < until:
             drawn = random.Random(f"{seed} {cases}")
             memory = Guarded(drawn)
+            sink._FEW = drawn.choice([1, 3, 64])  # what there is room for at first
+            sink._SPARE = drawn.choice([SLACK, 4096])
             loops._pools = dict.fromkeys(own, memory)  # type: ignore[arg-type]
             try:
                 ENTRIES[cases % len(ENTRIES)](loops, drawn, memory)

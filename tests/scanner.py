@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 
-def scan(data: bytes, columns: int) -> tuple[list[tuple[int, list[str]]], list[tuple[int, str, bytes]], int]:
-    """Return the rows (physical line, fields), the bad rows (line, rule, text) and the number of blank lines."""
+def scan(
+    data: bytes, columns: int, longest: int = 1 << 24
+) -> tuple[list[tuple[int, list[str]]], list[tuple[int, str, bytes]], int]:
+    """Return the rows (physical line, fields), the bad rows (line, rule, text) and the number of blank lines.
+
+    A row of several lines is misquoted where it has more than `longest` bytes.
+    """
     rows: list[tuple[int, list[str]]] = []
     bad: list[tuple[int, str, bytes]] = []
     start = line = blank = 0
     while start < len(data):
         taken = _row(data, start)
-        if taken is None:
+        if taken is None or (taken[1] - start > longest and b"\n" in data[start : taken[1] - 1]):
             end = data.find(b"\n", start)
             text = data[start:end]
             bad.append((line, "row_misquoted" if _is_text(text) else "row_not_text", text))

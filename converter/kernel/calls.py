@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Mapping, Sequence
-from ctypes import POINTER, c_char_p, c_int64, c_uint8, c_void_p
+from ctypes import POINTER, c_char_p, c_int32, c_int64, c_uint8, c_void_p
 from typing import Any
 
 import numpy as np
@@ -25,10 +25,12 @@ from converter.kernel.form import (
     TRAITS,
     Form,
     FormStructure,
+    Layout,
+    LayoutStructure,
     LinePart,
 )
 from converter.kernel.library import Library
-from converter.kernel.sink import COUNTS, MEMORY, Bytes, Lines, Malformed, Parsed, Positions, Sink, Structure
+from converter.kernel.sink import COUNTS, MEMORY, Bytes, Lines, Malformed, Parsed, Positions, Sink, Structure, Texts
 
 __all__ = [
     "CODES",
@@ -41,6 +43,7 @@ __all__ = [
     "TRAITS",
     "Bytes",
     "Form",
+    "Layout",
     "LinePart",
     "Lines",
     "Loops",
@@ -50,7 +53,6 @@ __all__ = [
 ]
 
 _OK, _FULL = 0, 1
-_SAMPLE = 1 << 16  # bytes: how many rows are expected follows from so much text
 _SPARE = 4096  # bytes of room for lines, for a few long ones among few rows
 _GROWTH = 2
 
@@ -87,10 +89,6 @@ class _Output(ctypes.Structure):
     ]
 
 
-class _Text(ctypes.Structure):
-    _fields_ = [("start", c_void_p), ("size", c_int64), ("room", c_int64), ("newlines", c_int64)]
-
-
 class _Rows(ctypes.Structure):
     _fields_ = [("end", c_int64), ("rows", c_int64), ("inner", c_int64), ("regular", c_int64)]
 
@@ -101,8 +99,9 @@ _IRREGULAR = 3  # integers for each irregular row
 ENTRIES: dict[str, tuple[type[Any], ...]] = {
     "whole_rows": (c_void_p, c_int64, c_int64, c_uint8, POINTER(_Rows)),
     "is_utf8": (c_void_p, c_int64, POINTER(c_int64)),
+    "delimited": (c_void_p, c_int64, POINTER(LayoutStructure), POINTER(FormStructure), c_int32, POINTER(Structure)),
     "delimited_lines": (c_void_p, c_int64, c_int64, c_uint8, c_int64, POINTER(FormStructure), POINTER(_Output)),
-    "objects": (POINTER(_Text), c_int64, c_char_p, c_void_p, c_int64, POINTER(FormStructure), POINTER(Structure)),
+    "objects": (c_void_p, c_int64, c_char_p, c_void_p, c_int64, POINTER(FormStructure), POINTER(Structure)),
     "view_lines": (POINTER(_Views), c_int64, c_int64, POINTER(FormStructure), POINTER(Structure)),
     "merge_lines": (c_void_p, c_int64, c_void_p, c_int64, c_int64, c_void_p, c_void_p, c_void_p, c_int64),
 }
@@ -116,7 +115,8 @@ class Loops:
         entries = {name: library.entry(name, arguments) for name, arguments in ENTRIES.items()}
         self._whole_rows, self._is_utf8 = entries["whole_rows"], entries["is_utf8"]
         self._delimited_lines, self._view_lines = entries["delimited_lines"], entries["view_lines"]
-        self._merge_lines, self._objects = entries["merge_lines"], entries["objects"]
+        self._delimited, self._objects = entries["delimited"], entries["objects"]
+        self._merge_lines = entries["merge_lines"]
         self._pools = {name: Pool() for name in (*MEMORY, "irregular_text")}
 
     def whole_rows(self, text: Bytes, size: int, separator: int) -> tuple[int, int, int, bool]:
@@ -144,6 +144,28 @@ class Loops:
 
         return self._filled(fill, 2 * size + rows * form.extra, rows, columns, size)
 
+    def delimited(self, texts: Sequence[tuple[Bytes, int]], layout: Layout, form: Form | None, *, last: bool) -> Parsed:
+        """Parse delimited texts, each with its size in bytes, which `SLACK` bytes must follow.
+
+        Each text begins with a row, and ends with the newline of one; the last text does so only where `last` says it.
+        Where nothing of a last text was parsed, call with more of it: with twice the longest row, there is no row in
+        the start of it only where the text is one line without an end. Raises `SystemError` where a text has no newline
+        at its end, or not enough memory behind it.
+        """
+        given = Texts(texts)
+        rows = given.count_rows()
+        sink = Sink(
+            self._pools,
+            lines=2 * given.size + rows * form.extra if form else 0,
+            rows=rows,
+            fields=layout.columns,
+            columns=layout.columns,
+            scratch=given.size + SLACK,
+        )
+        structure = form.structure if form else None
+        sink.call(self._delimited, given.address, given.count, layout.structure, structure, last)
+        return sink.parsed(given, with_lines=form is not None)
+
     def objects(self, texts: Sequence[tuple[Bytes, int]], keys: Sequence[bytes], form: Form | None) -> Parsed:
         """Parse NDJSON: so many bytes of each of `texts`, whole lines that end with newlines, of an object each.
 
@@ -152,14 +174,14 @@ class Loops:
         it, `["1", "x", null]`; where `form` has a list in its column, it is the items with the separator between them.
         Lines of which it is not certain what they mean are malformed by the rule `UNCERTAIN`.
         """
-        table = (_Text * len(texts))(*(_Text(text.ctypes.data, size, len(text), 0) for text, size in texts))
-        size, rows = sum(size for _, size in texts), _expected_rows(texts)
-        made = size + rows * form.extra if form else 0
-        sink = Sink(self._pools, lines=made, rows=rows, fields=len(keys), columns=len(keys))
+        given, columns = Texts(texts), len(keys)
+        rows = given.count_rows()
+        made = given.size + rows * form.extra if form else 0
+        sink = Sink(self._pools, lines=made, rows=rows, fields=columns, columns=columns)
         ends = np.cumsum([len(key) for key in keys], dtype=np.int64)
         structure = form.structure if form else None
-        sink.call(self._objects, table, len(texts), b"".join(keys), ends.ctypes.data, len(keys), structure)
-        return sink.parsed(texts, [text.newlines for text in table], has_lines=form is not None)
+        sink.call(self._objects, given.address, given.count, b"".join(keys), ends.ctypes.data, columns, structure)
+        return sink.parsed(given, with_lines=form is not None)
 
     def frame_lines(self, chunks: Sequence[Chunk], form: Form) -> Lines:
         """Turn the rows of a frame into lines."""
@@ -204,15 +226,6 @@ class Loops:
 def _check(status: int) -> None:
     if status != _OK:
         raise SystemError(f"A compiled loop was called in a wrong way ({status}).")
-
-
-def _expected_rows(texts: Sequence[tuple[Bytes, int]]) -> int:
-    """Return about how many rows there are, rather too many, by the newlines at the start of each text."""
-    return sum(
-        size * (int(np.count_nonzero(text[: min(size, _SAMPLE)] == ord("\n"))) + 1) // min(size, _SAMPLE)
-        for text, size in texts
-        if size
-    )
 
 
 def _views_of(chunk: Chunk) -> tuple[ctypes.Array[_Views], list[Any]]:

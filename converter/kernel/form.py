@@ -108,3 +108,35 @@ class Form:
             id_not_zero=id_not_zero,
             bad_byte=bad_byte,
         )
+
+
+class LayoutStructure(ctypes.Structure):
+    """`struct aam_layout`."""
+
+    _fields_ = [
+        ("slots", c_void_p),
+        ("fields", c_int64),
+        ("columns", c_int64),
+        ("longest", c_int64),
+        ("separator", c_uint8),
+        ("unused", c_uint8 * 7),
+    ]
+
+
+class Layout:
+    """The layout of delimited text.
+
+    `slots` has for each field of a row the index of the job's column that it gives, or -1; there are `columns` columns.
+    Quotes must be closed within `longest_row` bytes from the start of a row, unless the row is one physical line.
+    """
+
+    def __init__(self, separator: str, slots: Sequence[int], columns: int, longest_row: int) -> None:
+        self.fields, self.columns = len(slots), columns
+        self._slots = np.array([columns if slot < 0 else slot for slot in slots], np.int32)
+        self.structure = LayoutStructure(
+            slots=self._slots.ctypes.data,
+            fields=len(slots),
+            columns=columns,
+            longest=longest_row,
+            separator=ord(separator),
+        )

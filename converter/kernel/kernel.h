@@ -117,6 +117,16 @@ struct aam_text {
     int64_t newlines; /* set: how many are in what was parsed */
 };
 
+/* Delimited text: the bytes of its grammar, and where the values of a row go. */
+struct aam_layout {
+    const int32_t *slots; /* for each field of a row the index of its column; `columns` where no column needs it */
+    int64_t fields;       /* that a row must have */
+    int64_t columns;
+    int64_t longest; /* bytes from the start of a row in which its quotes have to be closed */
+    uint8_t separator;
+    uint8_t unused[7];
+};
+
 enum aam_rule { AAM_TOO_SHORT, AAM_TOO_LONG, AAM_MISQUOTED, AAM_NOT_UTF8, AAM_UNCERTAIN };
 
 /* A row that could not be parsed. */

@@ -184,28 +184,29 @@ class Sink:
             *(getattr(filled, name) for name in COUNTS),
         )
 
-    def chunk(self, buffers: tuple[Bytes, ...]) -> Chunk:
-        """Return the rows without a line; `buffers` hold what their views refer to, before the scratch memory."""
-        kept, buffers = self.structure.kept, (*buffers, self._arrays["scratch"][: self.structure.scratch_bytes])
-        columns = self._arrays["views"].reshape(self._columns, -1)[:, : kept * _VIEW_BYTES]
-        return Chunk(tuple(Views(column, buffers) for column in columns), kept)
-
-    def parsed(self, texts: Sequence[tuple[Bytes, int]], newlines: Sequence[int], *, has_lines: bool) -> Parsed:
-        """Return the rows of texts, which have been parsed to their ends; `newlines` are those in each."""
-        filled = self.structure
+    def parsed(self, texts: Texts, *, with_lines: bool) -> Parsed:
+        """Return what was parsed of texts."""
+        filled, lines = self.structure, self.lines()
         return Parsed(
-            lines=self.lines() if has_lines else None,
-            rows=filled.made + filled.kept,
-            chunk=self.chunk(tuple(text[:size] for text, size in texts)),
-            numbers=self._arrays["numbers"].view(np.int64)[: filled.kept],
-            positions=self._arrays["positions"].view(np.int64)[: filled.kept],
-            malformed=self.malformed(),
-            blank=filled.blank,
-            newlines=newlines,
-            consumed=filled.at,
+            lines if with_lines else None,
+            lines.rows,
+            self._chunk(texts.buffers),
+            lines.irregular,
+            lines.positions,
+            self._malformed(),
+            filled.blank,
+            texts.newlines(),
+            filled.at,
         )
 
-    def malformed(self) -> Malformed:
+    def _chunk(self, buffers: tuple[Bytes, ...]) -> Chunk:
+        """Return the rows without a line; `buffers` hold what their views refer to, before the scratch memory."""
+        filled, kept = self.structure, self.structure.kept
+        buffers = (*buffers, self._arrays["scratch"][: filled.scratch_bytes])
+        columns = self._arrays["views"].reshape(self._columns, filled.views_room * _VIEW_BYTES)[:, : kept * _VIEW_BYTES]
+        return Chunk(tuple(Views(column, buffers) for column in columns), kept)
+
+    def _malformed(self) -> Malformed:
         """Return the malformed rows."""
         rows = self._arrays["malformed"].view(np.int64).reshape(-1, _MALFORMED_INTEGERS)
         return Malformed(*rows[: self.structure.malformed_rows].T)
@@ -229,7 +230,7 @@ class Sink:
     def _lease(self, name: str, columns: int, size: int, used: int) -> None:
         """Make room for `size` bytes of each column, and copy the `used` ones of them."""
         memory = self._pools[name].lease(columns * size)
-        if used:
+        if used and columns:
             memory.reshape(columns, -1)[:, :used] = self._arrays[name].reshape(columns, -1)[:, :used]
         self._arrays[name] = memory
         setattr(self.structure, name, memory.ctypes.data if columns * size else None)

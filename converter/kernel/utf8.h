@@ -39,4 +39,16 @@ __attribute__((noinline, unused)) static bool is_part_utf8(const uint8_t *start,
     return pending == 0;
 }
 
+/* Whether the first `size` bytes of a text are UTF-8. No more of it is read. */
+__attribute__((unused)) static bool is_utf8(const uint8_t *text, int64_t size) {
+    uint64_t pending = 0;
+    for (; size > AAM_WINDOW; text += AAM_WINDOW, size -= AAM_WINDOW)
+        if (!is_window_utf8(text, ~UINT64_C(0), &pending))
+            return false;
+    uint8_t rest[AAM_WINDOW + 1] = {0};
+    if (size > 0)
+        memcpy(rest, text, (size_t)size);
+    return is_window_utf8(rest, lowest(size), &pending) && pending == 0;
+}
+
 #endif
