@@ -174,6 +174,9 @@ AAM_INLINE bool is_blank(const struct row *row) {
     return row->fields == 1 && (length == 1 || (length == 2 && *row->start == '\r'));
 }
 
+/* What is kept between calls in the state of the sink, beside where the failure is. */
+enum { IS_MISQUOTED = 1, IS_UTF8 = 2, IS_BEGUN = 4, FAILURE_SHIFT = 3 };
+
 /* A text that is parsed. */
 struct reading {
     struct origin origin;
@@ -219,7 +222,7 @@ AAM_INLINE bool put_misquoted(struct aam_sink *sink, const struct reading *text,
 AAM_INLINE int32_t parse(const struct reading *text, const struct aam_layout *layout, const struct aam_form *form,
                          struct aam_sink *sink) {
     const uint8_t *start = text->origin.start;
-    struct failure failure = {start + (sink->state >> 1), sink->state & 1};
+    struct failure failure = {start + (sink->state >> FAILURE_SHIFT), (sink->state & IS_MISQUOTED) != 0};
     struct row row = {.next = start + sink->at};
     struct delimiters left = delimiters_from(row.next, text->end, layout->separator);
     while (row.next < text->end) {
@@ -245,7 +248,8 @@ AAM_INLINE int32_t parse(const struct reading *text, const struct aam_layout *la
         }
         if (AAM_UNLIKELY(!is_put)) {
             sink->at = row.start - start;
-            sink->state = (failure.until - start) << 1 | failure.is_misquoted;
+            sink->state = (failure.until - start) << FAILURE_SHIFT | IS_BEGUN | (text->is_utf8 ? IS_UTF8 : 0) |
+                          (failure.is_misquoted ? IS_MISQUOTED : 0);
             return AAM_FULL;
         }
         sink->newlines += row.newlines + 1;
@@ -261,13 +265,13 @@ AAM_INLINE int32_t parse_all(struct aam_text *texts, int64_t count, const struct
         struct aam_text *text = &texts[sink->text];
         bool is_ended = is_last || sink->text + 1 < count;
         if (text->size < 0 || text->size > INT32_MAX || text->room < text->size + AAM_SLACK || sink->at < 0 ||
-            sink->at > text->size || (is_ended && text->size > 0 && text->start[text->size - 1] != '\n'))
+            sink->at > text->size || sink->state >> FAILURE_SHIFT > text->size || (is_ended && text->size > 0 && text->start[text->size - 1] != '\n'))
             return AAM_MALFORMED;
         struct reading reading = {
             .origin = {text->start, (uint32_t)sink->text, (uint32_t)count},
             .end = text->start + text->size,
             .readable = text->start + text->room,
-            .is_utf8 = is_utf8(text->start + sink->at, text->size - sink->at),
+            .is_utf8 = sink->state & IS_BEGUN ? (sink->state & IS_UTF8) != 0 : is_utf8(text->start, text->size),
             .is_ended = is_ended,
         };
         int64_t newlines = sink->newlines;

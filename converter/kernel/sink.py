@@ -25,6 +25,7 @@ _SPARE = 4096  # bytes of room for lines: for a few long ones among few rows, an
 _FEW = 64  # rows, texts
 _SAMPLE = 1 << 16  # bytes
 _NEWLINE = 10
+_GROWTH = 3
 _VIEW_BYTES = 16
 _INTEGER = 8
 _FIELD_INTEGERS = 3
@@ -168,7 +169,7 @@ class Sink:
             if status != _FULL:
                 raise SystemError(f"A compiled loop was called in a wrong way ({status}).")
             name = _ROOMS[self.structure.full]
-            self._make(name, 2 * getattr(self.structure, f"{name}_room") + _FEW)
+            self._make(name, _GROWTH * getattr(self.structure, f"{name}_room") + _FEW)
 
     def lines(self) -> Lines:
         """Return the lines."""
