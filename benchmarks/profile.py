@@ -21,11 +21,11 @@ from benchmarks.table import table
 _STAGES = {
     "read": ["converter.sources.streams.TextStream.readinto"],
     "scan": [
-        "converter.kernel.calls.Loops.whole_rows",
+        "converter.kernel.calls.Loops.cut",
         "converter.sources.structure.Structure.parse",
         "converter.kernel.calls.Loops.is_utf8",
     ],
-    "format": ["converter.kernel.calls.Loops.delimited_lines", "converter.kernel.calls.Loops.frame_lines"],
+    "format": ["converter.kernel.calls.Loops.delimited", "converter.kernel.calls.Loops.frame_lines"],
     "judge irregular rows": ["converter.rows.pipeline._Converter._judge", "converter.report.rejects.RejectsFile.add"],
     "parse and plan": ["converter.rows.pipeline.collect"],
     "hand over": [

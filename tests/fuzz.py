@@ -26,9 +26,8 @@ from converter.columns.buffers import Chunk, Views
 from converter.kernel import sink
 from converter.kernel.calls import CODES, CONSTANT, PAIR, SLACK, TRAITS, Form, Layout, LinePart, Loops, Parsed
 
-from .scanner import scan
-
 from . import objects
+from .scanner import scan
 
 Bytes = npt.NDArray[np.uint8]
 _PAGE = mmap.PAGESIZE
@@ -172,44 +171,14 @@ def quoted(drawn: random.Random, field: bytes) -> bytes:
     return field
 
 
-def fuzz_delimited(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
-    """Delimited text, sound or damaged."""
-    form, parts, bad = form_of(drawn)
-    rows = [row_of(drawn) for _ in range(drawn.randrange(12))]
-    ends = drawn.choice([[b"\n"], [b"\r\n"], [b"\n", b"\r\n"]])
-    text = b"".join(b",".join(quoted(drawn, each) for each in row) + drawn.choice(ends) for row in rows)
-    if is_damaged := drawn.random() < 0.4:
-        cut = bytearray(text)
-        for _ in range(drawn.randrange(4)):
-            if cut:
-                cut[drawn.randrange(len(cut))] = drawn.choice(b'"",\n\rax')
-        text = bytes(cut)
-    given = memory.of(text + bytes(drawn.choices(b'"\n,x', k=SLACK)))
-    end, count, inner, _ = loops.whole_rows(given, len(text), ord(","))
-    assert end == 0 or text[end - 1] == ord("\n")
-    assert text[:end].count(b"\n") == count + inner
-    if not is_damaged:
-        assert (end, count) == (len(text), len(rows))
-    made = loops.delimited_lines(given, end, count, ord(","), 5, form)
-    assert len(made.ends) + len(made.irregular) == made.rows == count
-    assert made.text.tobytes().count(b"\n") >= len(made.irregular)
-    if not is_damaged:
-        newlines = [sum(field.count(b"\n") for field in row) + 1 for row in rows]
-        starts = dict(zip(np.cumsum([0, *newlines]).tolist(), range(len(rows) + 1), strict=False))
-        check_lines(made, rows, parts, bad, [starts[each] for each in made.irregular.tolist()])
-
-
 def fuzz_size(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
     """Sizes that are not those of the text: refused, or within what there is."""
     form, _, _ = form_of(drawn)
     text = b"".join(b",".join(row_of(drawn)) + b"\n" for _ in range(3))
     given = memory.of(text + bytes(drawn.choices(b'"\n,x', k=drawn.randrange(SLACK + 1))))
     size = drawn.randrange(len(given) + 40)
-    try:
-        loops.whole_rows(given, size, ord(","))
-        loops.delimited_lines(given, size, drawn.randrange(5), ord(","), drawn.randrange(8), form)
-    except SystemError:
-        pass
+    with contextlib.suppress(SystemError):
+        loops.delimited([(given, size)], Layout(",", [0, 1, 2, 3, 4], 5, 1000), form, last=drawn.random() < 0.5)
     assert loops.is_utf8(given, size) in (True, False)
 
 
@@ -482,7 +451,6 @@ def fuzz_objects(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
 
 ENTRIES: tuple[Callable[[Loops, random.Random, Guarded], None], ...] = (
     fuzz_utf8,
-    fuzz_delimited,
     fuzz_text,
     fuzz_blocks,
     fuzz_lines,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from converter import kernel
 from converter.jobs.job import Job
-from converter.kernel.calls import SLACK
+from converter.kernel.calls import SLACK, Layout
 from converter.ledger import Ledger
 from converter.rows.pipeline import convert_all
 from converter.rows.records import Records
@@ -20,8 +21,8 @@ from converter.sources.delimited import DelimitedSource
 from converter.sources.origins.local import LocalFile
 
 from .conftest import Run, without_loops
-from .scanner import scan
-from .test_structure import PIECES
+from .fuzz import RULES, strings_of
+from .test_structure import PIECES, parse
 
 GOOD = [
     b"u1,x,1|22\n",
@@ -38,28 +39,40 @@ IRREGULAR = [b" u7 ,x,1\n", b",x,1\n", b"a@b.cd,x,1\n", b"u:8,x,1\n", b'u9,"a""b
        b"DE89370400440532013000,x,1\n", b"123-45-6789,x,1\n", b"u33,joe%40example.com,1\n", b"u34,2001:db8::1,1\n", b"u35,2024-01-31 13:05:00,1\n", b"+u36,(x),1\n"]  # fmt: skip
 
 
-def found(data: bytes, separator: int = 44) -> tuple[int, int, int, bool]:
+def parsed(data: bytes, columns: int) -> tuple[list[tuple[int, list[str]]], list[tuple[int, str, bytes]], int]:
+    """Parse a text by the loops, as `test_structure.parse` does by numpy and Polars."""
     loops = kernel.load()
     assert loops
     memory = np.frombuffer(data + b'"\n"' * SLACK, np.uint8)  # what follows must not count
-    return loops.whole_rows(memory, len(data), separator)
+    found = loops.delimited([(memory, len(data))], Layout(",", range(columns), columns, 1 << 24), None, last=True)
+    assert (found.consumed, found.newlines) == (len(data), [data.count(b"\n")])
+    fields = [[text.decode() for text in strings_of(column)] for column in found.chunk.columns]
+    bad = found.malformed
+    texts = [data[start : start + length] for start, length in zip(bad.starts, bad.lengths, strict=True)]
+    rows = [(number, list(row)) for number, row in zip(found.numbers.tolist(), zip(*fields, strict=True), strict=True)]
+    return rows, [*zip(bad.numbers.tolist(), (RULES[rule] for rule in bad.rules), texts, strict=True)], found.blank
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.lists(st.sampled_from([*PIECES, *GOOD]), max_size=12).map(b"".join), st.integers(0, 9))
-def test_the_rows_found_are_whole_whatever_follows(data: bytes, cut: int) -> None:
-    whole = data + b"\n"
-    end, rows, inner, regular = found(whole)
-    assert end == 0 or whole[end - 1] == 10
-    assert whole[:end].count(b"\n") == rows + inner
-    good, bad, blank = scan(whole[:end], 3)
-    assert len(good) + len(bad) + blank == rows
-    assert not any(rule == "row_misquoted" for _, rule, _ in bad)
-    if regular:
-        assert end == len(whole) or whole.count(b'"', end) % 2, "what is left has a quote that is open"
-    early = found(whole[: len(whole) - cut])
-    assert early[0] <= end
-    assert found(whole[: early[0]])[:3] == early[:3]
+@given(st.lists(st.sampled_from([*PIECES, *GOOD, *IRREGULAR]), max_size=12).map(b"".join), st.integers(1, 3))
+def test_rows_are_those_of_numpy_and_polars(data: bytes, columns: int) -> None:
+    assert parsed(data + b"\n", columns) == parse(data + b"\n", columns, 1 << 20)
+
+
+@pytest.mark.parametrize(
+    "row", [b'"\nz",', b'"a\n', b'"\n",', b'a,"\nz",', b'"\n', b'""\n","', b'"a"b\n', b'"x\n"x', b'"\n""', b'","\n']
+)
+@pytest.mark.parametrize("end", [b'"x', b"", b'"'])
+def test_no_text_is_read_again_and_again(row: bytes, end: bytes) -> None:
+    loops = kernel.load()
+    assert loops
+    data = row * 400_000 + end + b"\n"
+    memory = np.frombuffer(data + bytes(SLACK), np.uint8)
+    start = time.process_time()
+    for longest in (1 << 24, 1 << 16):
+        for last in (True, False):
+            loops.delimited([(memory, len(data))], Layout(",", [0], 1, longest), None, last=last)
+    assert time.process_time() - start < 3, "if it were read from each of its lines, that would take minutes"
 
 
 WELL_FORMED = ["a", "\0", "\x7f", "\x80", "é", "\u07ff", "\u0800", "€", "\ud7ff", "\ue000", "\uffff", "\U00010000", "😀", "\U0010ffff"]  # fmt: skip

@@ -80,35 +80,6 @@ struct aam_field {
     int64_t readable;
 };
 
-/* A row that was left out: newlines before it in the text (or its index among the rows), newlines before it among the
-   texts of the rows left out, and lines made before it. */
-struct aam_irregular {
-    int64_t newlines;
-    int64_t text_newlines;
-    int64_t lines;
-};
-
-struct aam_output {
-    uint8_t *lines; /* AAM_SLACK bytes more than lines take */
-    int64_t lines_room;
-    int64_t *ends; /* where each line ends, in bytes from the start of the first one */
-    int64_t ends_room;
-    struct aam_irregular *irregular;
-    int64_t irregular_room;
-    uint8_t *irregular_text; /* the rows left out, where they come as text */
-    int64_t irregular_text_room;
-    struct aam_field *fields; /* for the values of a row: one for each column */
-    int64_t fields_room;
-    /* Counts, to which each call adds: */
-    int64_t rows;
-    int64_t made; /* lines */
-    int64_t left_out;
-    int64_t signals;
-    int64_t missing; /* values */
-    int64_t changed; /* IDs written with another byte than they have */
-    int64_t irregular_text_bytes;
-};
-
 /* A text that begins at the start of a row. */
 struct aam_text {
     const uint8_t *start;
@@ -178,13 +149,6 @@ struct aam_sink {
     int64_t dropped; /* values that hold what none may */
     int64_t cleaned; /* values from which that was removed */
     int64_t commas;  /* values in which commas were replaced */
-};
-
-struct aam_rows {
-    int64_t end;       /* where the last whole row ends */
-    int64_t rows;      /* whole rows */
-    int64_t inner;     /* newlines inside their quotes */
-    int64_t regular;   /* whether all that was seen is quoted regularly */
 };
 
 #endif

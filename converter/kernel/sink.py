@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Mapping, Sequence
 from ctypes import c_int64, c_void_p
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -78,8 +78,6 @@ class Lines:
     dropped: int
     cleaned: int
     commas: int
-    text: Bytes = field(default_factory=lambda: np.empty(0, np.uint8))  # of `delimited_lines`
-    text_lines: Positions = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 @dataclass(frozen=True)
