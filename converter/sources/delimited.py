@@ -15,20 +15,22 @@ import polars as pl
 from converter.columns.pool import Bytes
 from converter.errors import InputError
 from converter.jobs.sections.table import Input
-from converter.kernel.calls import Form, Loops
+from converter.kernel.calls import Form, Layout, Loops
+from converter.kernel.sink import MISQUOTED, NOT_UTF8, TOO_LONG, TOO_SHORT
 from converter.sources.base import MalformedRow, Rest
 from converter.sources.engine import collect
 from converter.sources.origins.base import Origin
 from converter.sources.streams import TextStream
 from converter.sources.structure import ParsedRow, Structure
 from converter.sources.texts import Body, Parser, Rows, TextSource, joined
-from converter.spec.rules import ROW_MISQUOTED
+from converter.spec.rules import ROW_MISQUOTED, ROW_NOT_TEXT, ROW_TOO_LONG, ROW_TOO_SHORT
 
 _HEAD = 1 << 16  # bytes that are read for the header, at first
 _LONGEST_ROW = 16 << 20
 _LONGEST_HEAD = 1 << 20  # bytes, even where rows must be shorter
 _GUESSED = ",;\t|"
 _BOM = b"\xef\xbb\xbf"
+_RULES = {TOO_SHORT: ROW_TOO_SHORT, TOO_LONG: ROW_TOO_LONG, MISQUOTED: ROW_MISQUOTED, NOT_UTF8: ROW_NOT_TEXT}
 
 
 class _Head(NamedTuple):
@@ -77,7 +79,8 @@ class DelimitedSource(TextSource):
 
     def parser(self, columns: Sequence[str], loops: Loops | None) -> Parser:
         """Return what parses its rows."""
-        del loops
+        if loops:
+            return _LoopsParser(self, columns, self._separator, self._longest, loops)
         return _PythonParser(self, columns, self._separator, self._longest)
 
     def _head(self, stream: TextStream, separators: str) -> _Head:
@@ -145,51 +148,15 @@ class DelimitedSource(TextSource):
         return self._options.columns
 
 
-class _PythonParser:
-    """Parses delimited text by `Structure`, and its whole rows by Polars."""
+class _Parser:
+    """What both parsers have in common."""
 
     quoted = True
 
-    def __init__(self, source: DelimitedSource, columns: Sequence[str], separator: str, longest: int) -> None:
+    def __init__(self, source: DelimitedSource, columns: Sequence[str], longest: int) -> None:
         self.longest = longest
         self._origin = source.origin
         self._columns = columns
-        self._separator = separator
-        self._structure = Structure(separator, len(source.names))
-        # Columns that share a name are renamed to their index; no job can use them.
-        counts = Counter(source.names)
-        names = (name if counts[name] == 1 else f"\0{index}" for index, name in enumerate(source.names))
-        self._schema = dict.fromkeys(names, pl.String())
-
-    def parse(self, texts: Sequence[tuple[Bytes, int]], form: Form | None, *, last: bool) -> Rows:
-        """Parse texts; see `Parser`."""
-        del form  # the rows have no lines yet
-        ends = range(1, len(texts) + 1)
-        return joined(
-            [
-                self._parsed(text[:size].tobytes(), last=last or end < len(texts))
-                for (text, size), end in zip(texts, ends, strict=True)
-            ]
-            or [self._parsed(b"", last=True)]
-        )
-
-    def _parsed(self, text: bytes, *, last: bool) -> Rows:
-        parsed = self._structure.parse(text, last=last)
-        malformed = [MalformedRow(row.line, row.rule, len(row.text), row.text) for row in parsed.malformed]
-        rest = Rest.of_frame(self._frame(parsed.text))
-        numbers = np.array(parsed.lines, np.int64)
-        return Rows(len(numbers), rest, numbers, malformed, parsed.blank, [parsed.newlines], parsed.consumed)
-
-    def _frame(self, text: bytes) -> pl.DataFrame:
-        """Parse whole rows."""
-        if not text:
-            return pl.DataFrame(schema=dict.fromkeys(self._columns, pl.String()))
-        # Polars removes a byte order mark from every text: one more keeps one that is text.
-        text = _BOM + text if text.startswith(_BOM) else text
-        scan = pl.scan_csv(
-            text, has_header=False, schema=self._schema, separator=self._separator, empty_string_is_null=False
-        )
-        return collect(self._origin, scan.select(self._columns))
 
     def endless(self, text: bytes) -> Rows:
         """Reject the first line of a text that begins with a row that is too long."""
@@ -201,8 +168,83 @@ class _PythonParser:
                 "Is it a delimited text file, with lines that end in a newline?",
             )
         malformed = [MalformedRow(0, ROW_MISQUOTED, end, text[:end])]
-        rest = Rest.of_frame(self._frame(b""))
-        return Rows(0, rest, np.empty(0, np.int64), malformed, 0, [1], end + 1)
+        return self._nothing()._replace(malformed=malformed, newlines=[1], consumed=end + 1)
+
+    def _nothing(self) -> Rows:
+        """Return what there is where there is no text."""
+        return Rows(0, Rest.of_chunks([], self._columns), np.empty(0, np.int64), [], 0, [], 0)
+
+
+class _LoopsParser(_Parser):
+    """Parses delimited text by the compiled loops."""
+
+    def __init__(
+        self, source: DelimitedSource, columns: Sequence[str], separator: str, longest: int, loops: Loops
+    ) -> None:
+        super().__init__(source, columns, longest)
+        index = {name: number for number, name in enumerate(columns)}
+        self._loops = loops
+        self._layout = Layout(separator, [index.get(name, -1) for name in source.names], len(columns), longest)
+
+    def parse(self, texts: Sequence[tuple[Bytes, int]], form: Form | None, *, last: bool) -> Rows:
+        """Parse texts; see `Parser`."""
+        if not texts:
+            return self._nothing()
+        parsed = self._loops.delimited(texts, self._layout, form, last=last)
+        found = parsed.malformed
+        views = [text.data for text, _ in texts]
+        places = zip(found.texts.tolist(), found.starts.tolist(), found.lengths.tolist(), strict=True)
+        malformed = list(
+            map(
+                MalformedRow,
+                found.numbers.tolist(),
+                map(_RULES.__getitem__, found.rules.tolist()),
+                found.lengths.tolist(),
+                [bytes(views[text][start : start + length]) for text, start, length in places],
+            )
+        )
+        rest = Rest.of_chunks([parsed.chunk] if parsed.chunk.rows else [], self._columns)
+        newlines, consumed = parsed.newlines, parsed.consumed
+        return Rows(parsed.rows, rest, parsed.numbers, malformed, parsed.blank, newlines, consumed, parsed.lines)
+
+
+class _PythonParser(_Parser):
+    """Parses delimited text by `Structure`, and its whole rows by Polars."""
+
+    def __init__(self, source: DelimitedSource, columns: Sequence[str], separator: str, longest: int) -> None:
+        super().__init__(source, columns, longest)
+        self._separator = separator
+        self._structure = Structure(separator, len(source.names))
+        # Columns that share a name are renamed to their index; no job can use them.
+        counts = Counter(source.names)
+        names = (name if counts[name] == 1 else f"\0{index}" for index, name in enumerate(source.names))
+        self._schema = dict.fromkeys(names, pl.String())
+
+    def parse(self, texts: Sequence[tuple[Bytes, int]], form: Form | None, *, last: bool) -> Rows:
+        """Parse texts; see `Parser`."""
+        del form  # the rows have no lines yet
+        whole = [True] * (len(texts) - 1) + [last]
+        parts = zip(texts, whole, strict=False)
+        parsed = [self._parsed(text[:size].tobytes(), last=ends) for (text, size), ends in parts]
+        return joined(parsed) if parsed else self._nothing()
+
+    def _parsed(self, text: bytes, *, last: bool) -> Rows:
+        parsed = self._structure.parse(text, last=last)
+        malformed = [MalformedRow(row.line, row.rule, len(row.text), row.text) for row in parsed.malformed]
+        rest = Rest.of_frame(self._frame(parsed.text))
+        numbers = np.array(parsed.lines, np.int64)
+        return Rows(len(numbers), rest, numbers, malformed, parsed.blank, [parsed.newlines], parsed.consumed)
+
+    def _frame(self, text: bytes) -> pl.DataFrame:
+        """Parse whole rows."""
+        if not text:
+            return pl.DataFrame(schema=dict.fromkeys(self._columns, pl.String))
+        # Polars removes a byte order mark from every text: one more keeps one that is text.
+        text = _BOM + text if text.startswith(_BOM) else text
+        scan = pl.scan_csv(
+            text, has_header=False, schema=self._schema, separator=self._separator, empty_string_is_null=False
+        )
+        return collect(self._origin, scan.select(self._columns))
 
 
 def _ends_a_row(text: bytes) -> bool:
