@@ -179,6 +179,8 @@ def fuzz_size(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
     size = drawn.randrange(len(given) + 40)
     with contextlib.suppress(SystemError):
         loops.delimited([(given, size)], Layout(",", [0, 1, 2, 3, 4], 5, 1000), form, last=drawn.random() < 0.5)
+    with contextlib.suppress(SystemError):
+        loops.objects([(given, size)], KEYS, form)
     assert loops.is_utf8(given, size) in (True, False)
 
 
@@ -418,11 +420,13 @@ def fuzz_objects(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
             lines.append(each if drawn.random() < 0.95 else drawn.choice([b"", b"\r"]))
             plain.append(is_plain)
     cut = drawn.randrange(len(lines) + 1)
-    texts = [b"".join(line + b"\n" for line in part) for part in (lines[:cut], lines[cut:])]
+    first, last = (b"".join(line + b"\n" for line in part) for part in (lines[:cut], lines[cut:]))
+    rest = objects.damaged(drawn, b'{"a":1}').replace(b"\n", b"") * drawn.randrange(2)
+    texts = [first, last + rest]
     given = [(memory.of(text + bytes(drawn.choices(b'"\n,x', k=SLACK))), len(text)) for text in texts]
     made = loops.objects(given, KEYS, form if has_form else None)
     assert list(made.newlines) == [text.count(b"\n") for text in texts]
-    assert made.consumed == len(texts[-1])
+    assert made.consumed == len(last)
     assert made.blank == sum(line in (b"", b"\r") for line in lines)
     doubtful = made.malformed.numbers.tolist()
     for number, text, start, length in zip(

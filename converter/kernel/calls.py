@@ -112,8 +112,9 @@ class Loops:
         return sink.parsed(given, with_lines=form is not None)
 
     def objects(self, texts: Sequence[tuple[Bytes, int]], keys: Sequence[bytes], form: Form | None) -> Parsed:
-        """Parse NDJSON: so many bytes of each of `texts`, whole lines that end with newlines, of an object each.
+        """Parse NDJSON: so many bytes of each of `texts`, lines of one object each.
 
+        A line of the last text that does not end is not consumed; other texts must end with a newline.
         `keys` are those of the columns. A value is a string without its escapes, or the text of a number, `true` or
         `false`; it is empty for null and where there is none. A list of such values is the text that Polars gives of
         it, `["1", "x", null]`; where `form` has a list in its column, it is the items with the separator between them.

@@ -381,25 +381,33 @@ AAM_INLINE const uint8_t *parse_object(struct parser *parser, const uint8_t *at,
     }
 }
 
-/* Parse texts of lines that end with newlines each. `keys` are those of the columns, one behind the other, up to
-   `key_ends`. What is not parsed beyond doubt is malformed by the rule AAM_UNCERTAIN, for the caller to judge. */
+/* Parse texts of lines. What follows the last newline of the last text is the start of a line, and is not parsed; other
+   texts end with a newline. `keys` are those of the columns, one behind the other, up to `key_ends`. What is not parsed
+   beyond doubt is malformed by the rule AAM_UNCERTAIN, for the caller to judge. */
 AAM_ENTRY(objects)
 (struct aam_text *texts, int64_t text_count, const uint8_t *keys, const int64_t *key_ends, int64_t key_count,
  const struct aam_form *form, struct aam_sink *given) {
     if (!is_sound_sink(given, key_count, text_count) || (form != NULL && !is_sound_form(form, key_count, given)))
         return AAM_MALFORMED;
     struct aam_sink sink = *given;
+    if (sink.text < 0 || sink.at < 0)
+        return AAM_MALFORMED;
     struct parser parser = {.form = form, .keys = keys, .key_ends = key_ends, .key_count = key_count, .first = NO_JOINT,
                             .spare_end = sink.scratch + sink.scratch_room};
+    int64_t consumed = 0;
     for (; sink.text < text_count; sink.text++, sink.at = 0) {
         struct aam_text *text = &texts[sink.text];
-        const uint8_t *start = text->start, *end = start + text->size;
-        if (text->size < 0 || text->size > INT32_MAX || text->room < text->size + AAM_SLACK || sink.at > text->size ||
-            (text->size > 0 && end[-1] != '\n'))
+        if (text->size < 0 || text->size > INT32_MAX || text->room < text->size + AAM_SLACK)
             return AAM_MALFORMED;
+        const uint8_t *start = text->start, *end = start + text->size;
+        while (end > start && end[-1] != '\n')
+            end--;
+        if (end < start + text->size && sink.text + 1 < text_count)
+            return AAM_MALFORMED;
+        consumed = end - start;
         struct origin origin = {start, (uint32_t)sink.text, (uint32_t)text_count};
         parser.readable = start + text->room;
-        while (sink.at < text->size) {
+        while (sink.at < consumed) {
             const uint8_t *line = start + sink.at;
             bool has_room = true;
             parser.spare = sink.scratch + sink.scratch_bytes;
@@ -424,7 +432,7 @@ AAM_ENTRY(objects)
             sink.at = at + 1 - start;
         }
     }
-    sink.at = text_count > 0 ? texts[text_count - 1].size : 0;
+    sink.at = consumed;
     *given = sink;
     return AAM_OK;
 }
