@@ -164,6 +164,16 @@ def fuzz_utf8(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
     assert loops.is_utf8(memory.of(bytes(text)), len(text)) is expected
 
 
+def fuzz_cut(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
+    """Where texts can be cut."""
+    text = b"".join(drawn.choices([b"a" * 61, b'"', b"\n", b"b", b"\n\n"], k=drawn.randrange(30)))
+    quotes = drawn.randrange(3)
+    given = memory.of(text)
+    assert loops.count_quotes(given) == text.count(b'"')
+    ends = [at + 1 for at in range(len(text)) if text[at] == 10 and not (quotes + text.count(b'"', 0, at)) % 2]
+    assert loops.cut(given, quotes) == (min(ends, default=0), max(ends, default=0))
+
+
 def quoted(drawn: random.Random, field: bytes) -> bytes:
     """A field of delimited text."""
     if any(byte in b'",\r\n' for byte in field) or drawn.random() < 0.2:
@@ -455,6 +465,7 @@ def fuzz_objects(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
 
 ENTRIES: tuple[Callable[[Loops, random.Random, Guarded], None], ...] = (
     fuzz_utf8,
+    fuzz_cut,
     fuzz_text,
     fuzz_blocks,
     fuzz_lines,

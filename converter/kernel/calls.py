@@ -68,6 +68,8 @@ class _Views(ctypes.Structure):
 _VIEW_BYTES = 16
 ENTRIES: dict[str, tuple[type[Any], ...]] = {
     "is_utf8": (c_void_p, c_int64, POINTER(c_int64)),
+    "count_quotes": (c_void_p, c_int64, POINTER(c_int64)),
+    "cut": (c_void_p, c_int64, c_int64, POINTER(c_int64), POINTER(c_int64)),
     "delimited": (c_void_p, c_int64, POINTER(LayoutStructure), POINTER(FormStructure), c_int32, POINTER(Structure)),
     "objects": (c_void_p, c_int64, c_char_p, c_void_p, c_int64, POINTER(FormStructure), POINTER(Structure)),
     "view_lines": (POINTER(_Views), c_int64, c_int64, POINTER(FormStructure), POINTER(Structure)),
@@ -88,6 +90,21 @@ class Loops:
         found = c_int64()
         _check(self._entries["is_utf8"](text.ctypes.data, min(size, len(text)), found))
         return bool(found.value)
+
+    def count_quotes(self, text: Bytes) -> int:
+        """Count the double quotes of a text."""
+        found = c_int64()
+        _check(self._entries["count_quotes"](text.ctypes.data, len(text), found))
+        return found.value
+
+    def cut(self, text: Bytes, quotes: int) -> tuple[int, int]:
+        """Return what follows the first newline of a text outside of double quotes, and what follows the last one.
+
+        Both are offsets, 0 where there is none; `quotes` double quotes are before the text.
+        """
+        first, last = c_int64(), c_int64()
+        _check(self._entries["cut"](text.ctypes.data, len(text), quotes, first, last))
+        return first.value, last.value
 
     def delimited(self, texts: Sequence[tuple[Bytes, int]], layout: Layout, form: Form | None, *, last: bool) -> Parsed:
         """Parse delimited texts, each with its size in bytes, which `SLACK` bytes must follow.
