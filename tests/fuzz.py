@@ -14,9 +14,12 @@ import ctypes
 import itertools
 import mmap
 import random
+import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +27,23 @@ import numpy.typing as npt
 from converter import kernel
 from converter.columns.buffers import Chunk, Views
 from converter.kernel import sink
-from converter.kernel.calls import CODES, CONSTANT, PAIR, SLACK, TRAITS, Form, Layout, LinePart, Loops, Parsed
+from converter.kernel.calls import (
+    CODES,
+    CONSTANT,
+    DROP,
+    PAIR,
+    REJECT,
+    SLACK,
+    TRAITS,
+    Form,
+    Layout,
+    LineId,
+    LinePart,
+    Lines,
+    Loops,
+    Parsed,
+)
+from converter.kernel.form import MOST_COMMA
 
 from . import objects
 from .scanner import scan
@@ -82,9 +101,58 @@ def list_of(drawn: random.Random, alphabet: bytes) -> bytes:
     return b"|".join(items) + b"|" * (drawn.random() < 0.03)
 
 
-def form_of(drawn: random.Random) -> tuple[Form, list[LinePart], int]:
-    """A form for rows of an ID, two values, a list of digits and a list of codes; the parts it has, its bad byte."""
-    bad = drawn.choice(b',"')
+class FormTwin(NamedTuple):
+    """A form for rows of an ID, two values, a list of digits and a list of codes, and what it is made of."""
+
+    form: Form
+    ids: list[Bytes]
+    parts: list[LinePart]
+    on_bad: int
+    comma: bytes | None
+
+    def line(self, fields: list[bytes]) -> tuple[bytes, bool, Counter[str]]:
+        """The line of a row, whether it must be left out, and what is counted if it is not."""
+        counts: Counter[str] = Counter()
+        ids = [fields[0].translate(table.tobytes()) for table in self.ids]
+        wrong = any(0 in id_ for id_ in ids)
+        counts["changed"] = sum(id_ != fields[0] for id_ in ids)
+        signals = []
+        for part in self.parts:
+            value = fields[part.column]
+            if part.kind == CONSTANT:
+                signals.append(part.prefix)
+            elif not value:
+                counts["missing"] += part.kind == PAIR
+            elif part.kind == PAIR:
+                wrong |= b"@" in value or value[0] == 0x1A
+                value = self._changed(value, counts)
+                wrong |= value is None
+                signals += [part.prefix + value + b'"'] if value else []
+            else:
+                items = value.split(b"|")
+                signals += [part.prefix + item for item in items]
+                wrong |= not all(items)
+                wrong |= part.kind == TRAITS and not all(item.isdigit() for item in items)
+                wrong |= any(byte <= 32 or byte > 126 or byte in b'",@' for byte in value)
+        counts["signals"] = len(signals)
+        line = b"\t".join(ids) + b"\t" * bool(self.parts) + b",".join(signals) + b"\n"
+        return line, wrong or (bool(self.parts) and not signals), counts
+
+    def _changed(self, value: bytes, counts: Counter[str]) -> bytes | None:
+        if re.search(rb'["\x00-\x1f]', value):
+            if self.on_bad == REJECT:
+                return None
+            counts["dropped" if self.on_bad == DROP else "cleaned"] += 1
+            value = b"" if self.on_bad == DROP else re.sub(rb"[\x00-\x1f]+", b" ", value).replace(b'"', b"'")
+        if b"," in value and self.comma is not None:
+            counts["commas"] += 1
+            value = value.replace(b",", self.comma)
+            return value if len(self.comma) <= MOST_COMMA and b"@" not in self.comma else None
+        return value
+
+
+def form_of(drawn: random.Random) -> FormTwin:
+    """A form."""
     prefixes = [b'"a"="', b'"%b"="' % (b"k" * drawn.randrange(40)), b"d_sid=", b"ic="]
     parts = [
         LinePart(PAIR, 1, 0, prefixes[0], drawn.random() < 0.5),
@@ -93,13 +161,15 @@ def form_of(drawn: random.Random) -> tuple[Form, list[LinePart], int]:
         LinePart(CODES, 4, ord("|"), prefixes[3]),
         LinePart(CONSTANT, 0, 0, b'"c"="x"'),
     ]
-    parts = drawn.sample(parts, drawn.randrange(1, 6))
-    table = np.zeros(256, np.uint8)
+    parts = drawn.sample(parts, drawn.randrange(drawn.random() < 0.9, 6))
+    own, upper = np.zeros(256, np.uint8), np.zeros(256, np.uint8)
     for byte in ID:
-        table[byte] = byte
-    longest = drawn.choice([30, 200, 10**6])
-    form = Form(0, table, b"", parts, longest, id_not_zero=False, id_scan=drawn.randrange(3), bad_byte=bad)
-    return form, parts, bad
+        own[byte], upper[byte] = byte, bytes([byte]).upper()[0]
+    tables = drawn.choice([[own], [own], [own, upper]])
+    on_bad, comma = drawn.randrange(3), drawn.choice([None, None, b"", b";", b" and ", b"x" * 16, b"x" * 17, b"@"])
+    ids = [LineId(0, table, scan=drawn.randrange(3)) for table in tables]
+    form = Form(ids, parts, drawn.choice([30, 200, 10**6]), on_bad=on_bad, comma=comma)
+    return FormTwin(form, tables, parts, on_bad, comma)
 
 
 def row_of(drawn: random.Random) -> list[bytes]:
@@ -113,40 +183,21 @@ def row_of(drawn: random.Random) -> list[bytes]:
     ]
 
 
-def line_of(fields: list[bytes], parts: list[LinePart], bad: int) -> tuple[bytes, bool]:
-    """The line of a row, and whether it must be left out."""
-    wrong = any(byte not in ID for byte in fields[0])
-    signals = []
-    for part in parts:
-        value = fields[part.column]
-        if part.kind == CONSTANT:
-            signals.append(part.prefix)
-        elif not value:
-            continue
-        elif part.kind == PAIR:
-            signals.append(part.prefix + value + b'"')
-            wrong |= any(byte < 32 or byte in (ord('"'), ord("@"), bad) for byte in value)
-        else:
-            items = value.split(b"|")
-            signals += [part.prefix + item for item in items]
-            wrong |= not all(items)
-            wrong |= part.kind == TRAITS and not all(item.isdigit() for item in items)
-    return fields[0] + b"\t" + b",".join(signals) + b"\n", wrong or not signals
-
-
-def check_lines(made: object, rows: list[list[bytes]], parts: list[LinePart], bad: int, indices: list[int]) -> None:
+def check_lines(made: Lines, rows: list[list[bytes]], twin: FormTwin, indices: list[int]) -> None:
     """Fail unless each row either has its line or is left out, and those are left out that have to be."""
-    memory, ends = made.memory, made.ends.tolist()  # type: ignore[attr-defined]
-    lines = [memory[start:end].tobytes() for start, end in itertools.pairwise([0, *ends])]
-    left = set(indices)
+    lines = [made.memory[start:end].tobytes() for start, end in itertools.pairwise([0, *made.ends.tolist()])]
+    left, all_counts = set(indices), Counter[str]()
     assert len(lines) + len(left) == len(rows)
     written = iter(lines)
     for index, row in enumerate(rows):
-        line, wrong = line_of(row, parts, bad)
+        line, wrong, counts = twin.line(row)
         if index in left:
             continue
         assert not wrong, row
         assert next(written) == line, row
+        all_counts += counts
+    for name in ("signals", "missing", "changed", "dropped", "cleaned", "commas"):
+        assert getattr(made, name) == all_counts[name], name
 
 
 def fuzz_utf8(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
@@ -183,7 +234,7 @@ def quoted(drawn: random.Random, field: bytes) -> bytes:
 
 def fuzz_size(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
     """Sizes that are not those of the text: refused, or within what there is."""
-    form, _, _ = form_of(drawn)
+    form = form_of(drawn).form
     text = b"".join(b",".join(row_of(drawn)) + b"\n" for _ in range(3))
     given = memory.of(text + bytes(drawn.choices(b'"\n,x', k=drawn.randrange(SLACK + 1))))
     size = drawn.randrange(len(given) + 40)
@@ -295,7 +346,7 @@ def fuzz_blocks(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
 
 def fuzz_lines(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
     """Delimited texts become lines, but for rows that are irregular, or malformed."""
-    form, parts, bad = form_of(drawn)
+    form_twin = form_of(drawn)
     rows = [row_of(drawn) for _ in range(drawn.randrange(12))]
     texts = [b"", b""]
     for row in rows:
@@ -310,13 +361,13 @@ def fuzz_lines(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
     slots = [-1, 0, 1, 2, 3, 4]
     given = [memory.of(text + bytes(drawn.choices(b'"\n,x', k=SLACK))) for text in texts]
     layout = Layout(",", slots, 5, 1 << 20)
-    parsed = loops.delimited([*zip(given, map(len, texts), strict=True)], layout, form, last=True)
+    parsed = loops.delimited([*zip(given, map(len, texts), strict=True)], layout, form_twin.form, last=True)
     twin = Twin(texts, 6, 1 << 20)
     where = check_parsed(parsed, given, twin, slots)
     made = parsed.lines
     assert made is not None
     values = [row[1:] for _, row in twin.rows]
-    check_lines(made, values, parts, bad, [index for before, index in where if before >= 0])
+    check_lines(made, values, form_twin, [index for before, index in where if before >= 0])
 
 
 def views_of(drawn: random.Random, memory: Guarded, texts: list[bytes]) -> Views:
@@ -335,7 +386,8 @@ def views_of(drawn: random.Random, memory: Guarded, texts: list[bytes]) -> Views
 
 def fuzz_views(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
     """Columns of string views, sound or damaged."""
-    form, parts, bad = form_of(drawn)
+    twin = form_of(drawn)
+    form = twin.form
     rows = [row_of(drawn) for _ in range(drawn.randrange(1, 12))]
     columns = tuple(views_of(drawn, memory, [row[column] for row in rows]) for column in range(5))
     if drawn.random() < 0.3:
@@ -347,12 +399,12 @@ def fuzz_views(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
             loops.frame_lines([Chunk(columns, len(rows))], form)
         return
     made = loops.frame_lines([Chunk(columns, len(rows))], form)
-    check_lines(made, rows, parts, bad, made.irregular.tolist())
+    check_lines(made, rows, twin, made.irregular.tolist())
 
 
 def fuzz_merge(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
     """Lines among others."""
-    form, _, _ = form_of(drawn)
+    form = form_of(drawn).form
     rows = [[b"id", b"x", b"y", b"1", b"c"]] * drawn.randrange(1, 20)
     columns = tuple(views_of(drawn, memory, [row[column] for row in rows]) for column in range(5))
     made = loops.frame_lines([Chunk(columns, len(rows))], form)
@@ -418,7 +470,8 @@ def json_line(drawn: random.Random, fields: list[bytes]) -> tuple[bytes, bool]:
 
 def fuzz_objects(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
     """Lines of NDJSON, sound or damaged."""
-    form, parts, bad = form_of(drawn)
+    twin = form_of(drawn)
+    form, parts = twin.form, twin.parts
     has_form = drawn.random() < 0.7
     separators = {KEYS[part.column].decode(): "|" for part in parts if part.kind in (TRAITS, CODES)} if has_form else {}
     lines, plain = [], []
@@ -458,7 +511,7 @@ def fuzz_objects(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
     assert made.positions.tolist() == before
     if has_form:
         order = list(rows)
-        check_lines(made.lines, list(rows.values()), parts, bad, [order.index(number) for number in kept])
+        check_lines(made.lines, list(rows.values()), twin, [order.index(number) for number in kept])
     else:
         assert kept == list(rows)
 

@@ -15,9 +15,12 @@ import numpy as np
 from converter.columns.buffers import Chunk
 from converter.columns.pool import Pool
 from converter.kernel.form import (
+    CLEAN,
     CODES,
     CONSTANT,
+    DROP,
     PAIR,
+    REJECT,
     SCAN_CARDS,
     SCAN_NOTHING,
     SCAN_NUMBERS,
@@ -27,15 +30,19 @@ from converter.kernel.form import (
     FormStructure,
     Layout,
     LayoutStructure,
+    LineId,
     LinePart,
 )
 from converter.kernel.library import Library
 from converter.kernel.sink import MEMORY, Bytes, Lines, Malformed, Parsed, Positions, Sink, Structure, Texts
 
 __all__ = [
+    "CLEAN",
     "CODES",
     "CONSTANT",
+    "DROP",
     "PAIR",
+    "REJECT",
     "SCAN_CARDS",
     "SCAN_NOTHING",
     "SCAN_NUMBERS",
@@ -44,6 +51,7 @@ __all__ = [
     "Bytes",
     "Form",
     "Layout",
+    "LineId",
     "LinePart",
     "Lines",
     "Loops",

@@ -15,6 +15,10 @@ SLACK = 64
 """How many bytes must be readable behind a text."""
 PAIR, TRAITS, CODES, CONSTANT = range(4)
 """Kinds of parts of a line: a value in quotes, a list of digits, a list of codes, a constant text."""
+REJECT, DROP, CLEAN = range(3)
+"""What becomes of values with control characters or double quotes."""
+MOST_COMMA = 16
+"""Bytes of the longest text that the loops write for a comma."""
 SCAN_NOTHING, SCAN_NUMBERS, SCAN_CARDS = range(3)
 """How closely IDs are scanned for personal data: numbers that could be those of cards are plain, or irregular."""
 
@@ -32,22 +36,49 @@ class _Part(ctypes.Structure):
     ]
 
 
+class _Id(ctypes.Structure):
+    _fields_ = [
+        ("bytes", c_void_p),
+        ("shape", c_void_p),
+        ("length", c_int64),
+        ("column", c_int32),
+        ("scan", c_int32),
+        ("not_zero", c_uint8),
+        ("unused", c_uint8 * 7),
+    ]
+
+
 class FormStructure(ctypes.Structure):
     """`struct aam_form`."""
 
     _fields_ = [
-        ("id_bytes", c_void_p),
-        ("id_shape", c_void_p),
+        ("ids", POINTER(_Id)),
+        ("id_count", c_int64),
         ("parts", POINTER(_Part)),
-        ("id_length", c_int64),
         ("part_count", c_int64),
         ("longest_line", c_int64),
-        ("id_column", c_int32),
-        ("id_scan", c_int32),
-        ("id_not_zero", c_uint8),
+        ("comma_bytes", c_int64),
+        ("comma", c_uint8 * MOST_COMMA),
+        ("on_bad", c_int32),
         ("bad_byte", c_uint8),
-        ("unused", c_uint8 * 6),
+        ("unused", c_uint8 * 3),
     ]
+
+
+@dataclass(frozen=True)
+class LineId:
+    """An ID of a line, in a column.
+
+    `table` maps each byte of it to that to write, 0 where the ID is irregular. `shape` is empty, or as long as an ID
+    must be, with a hyphen where one must stand; `not_zero` says that not all of it may be zeros, and `scan` (`SCAN_…`)
+    whether it may be personal data.
+    """
+
+    column: int
+    table: Bytes
+    shape: bytes = b""
+    not_zero: bool = False
+    scan: int = SCAN_NOTHING
 
 
 @dataclass(frozen=True)
@@ -65,49 +96,55 @@ class LinePart:
 
 
 class Form:
-    """The form of a line, for columns by their number.
+    """The form of a line, for columns by their number: its IDs, with tabs between them, and its parts, if it has any.
 
-    `id_bytes` maps each byte of an ID to the byte to write, 0 where the ID is irregular; `id_shape` is empty, or as
-    long as an ID must be, with a hyphen where one must stand; `id_not_zero` says that not all of it may be zeros, and
-    `id_scan` (`SCAN_…`) whether it may be personal data. `bad_byte` may be in no value, beside quotes, at signs and
-    control characters. `longest_line` is in bytes.
+    `longest_line` is in bytes. `on_bad` says what becomes of values with control characters or double quotes: their
+    rows are irregular (`REJECT`), or lines are without them (`DROP`), or each run of control characters becomes a space
+    and each double quote a single one (`CLEAN`). `comma` is written for each comma in a value; `None` keeps it.
     """
 
     def __init__(
         self,
-        id_column: int,
-        id_bytes: Bytes,
-        id_shape: bytes,
+        ids: Sequence[LineId],
         parts: Sequence[LinePart],
         longest_line: int,
         *,
-        id_not_zero: bool,
-        id_scan: int,
-        bad_byte: int,
+        on_bad: int = REJECT,
+        comma: bytes | None = None,
     ) -> None:
-        self.extra = 2 + sum(len(part.prefix) + 2 for part in parts)
+        self.extra = 2 + len(ids) + sum(len(part.prefix) + 2 for part in parts)
         """The most bytes of a line, beside its values and the further items of its lists."""
         self._texts = [ctypes.create_string_buffer(part.prefix, len(part.prefix) + SLACK) for part in parts]
-        self._shape = ctypes.create_string_buffer(id_shape, len(id_shape) + 1)
-        self._id_bytes = np.ascontiguousarray(id_bytes)
-        table = (_Part * len(parts))()
-        for entry, part, text in zip(table, parts, self._texts, strict=True):
+        self._ids = [(np.ascontiguousarray(id_.table), ctypes.create_string_buffer(id_.shape)) for id_ in ids]
+        # A comma is a bad byte where it is replaced by more than there is room for, or by what no value may hold.
+        is_replaced = comma is not None and len(comma) <= MOST_COMMA and not any(_is_special(byte) for byte in comma)
+        bad_byte = ord('"' if comma is None or is_replaced else ",")
+        id_table = (_Id * len(ids))()
+        for entry, id_, (table, shape) in zip(id_table, ids, self._ids, strict=True):
+            entry.bytes, entry.shape, entry.length = table.ctypes.data, ctypes.addressof(shape), len(id_.shape)
+            entry.column, entry.scan, entry.not_zero = id_.column, id_.scan, id_.not_zero
+        part_table = (_Part * len(parts))()
+        for entry, part, text in zip(part_table, parts, self._texts, strict=True):
             around = part.prefix + (b'",' if part.kind == PAIR else b",")
             entry.prefix, entry.prefix_bytes = ctypes.addressof(text), len(part.prefix)
-            entry.special = sum(byte < ord(" ") or byte in (ord('"'), ord("@"), bad_byte) for byte in around)
+            entry.special = sum(_is_special(byte) or byte == bad_byte for byte in around)
             entry.kind, entry.column, entry.separator, entry.scans = part.kind, part.column, part.separator, part.scans
         self.structure = FormStructure(
-            id_bytes=self._id_bytes.ctypes.data,
-            id_shape=ctypes.addressof(self._shape),
-            parts=table,
-            id_length=len(id_shape),
+            ids=id_table,
+            id_count=len(ids),
+            parts=part_table,
             part_count=len(parts),
             longest_line=longest_line,
-            id_column=id_column,
-            id_scan=id_scan,
-            id_not_zero=id_not_zero,
+            comma_bytes=len(comma) if comma is not None and is_replaced else -1,
+            comma=(c_uint8 * MOST_COMMA)(*(comma if comma is not None and is_replaced else b"")),
+            on_bad=on_bad,
             bad_byte=bad_byte,
         )
+
+
+def _is_special(byte: int) -> bool:
+    """Return whether a byte is one of those that lines are searched for, beside the bad one of their form."""
+    return byte < ord(" ") or byte in b'"@'
 
 
 class LayoutStructure(ctypes.Structure):

@@ -41,7 +41,7 @@ enum aam_scan { AAM_SCAN_NOTHING, AAM_SCAN_NUMBERS, AAM_SCAN_CARDS };
 struct aam_part {
     const uint8_t *prefix; /* what stands before the value, or before each item, and AAM_SLACK bytes more */
     int64_t prefix_bytes;
-    int64_t special; /* special bytes (see lines.c) around each value or item */
+    int64_t special; /* special bytes (see lines.h) around each value or item */
     int32_t kind;    /* enum aam_kind */
     int32_t column;
     uint8_t separator; /* between items of a list */
@@ -49,19 +49,36 @@ struct aam_part {
     uint8_t unused[6];
 };
 
-/* The form of a line. */
+/* An ID of a line. */
+struct aam_id {
+    const uint8_t *bytes; /* 256: what to write for each byte of it, 0 where that makes it irregular */
+    const uint8_t *shape; /* `length` bytes: a hyphen where the ID must have one */
+    int64_t length;       /* that it must have; 0 for any */
+    int32_t column;
+    int32_t scan;     /* enum aam_scan */
+    uint8_t not_zero; /* whether an ID of zeros alone is irregular */
+    uint8_t unused[7];
+};
+
+/* What becomes of a value with control characters or double quotes: its row is irregular, or the line is without it, or
+   each run of control characters becomes a space, and each double quote a single one. */
+enum aam_on_bad { AAM_REJECT, AAM_DROP, AAM_CLEAN };
+
+#define AAM_MOST_COMMA 16
+
+/* The form of a line: its IDs, with a tab between them, then a tab and its parts, with commas between them. A line of
+   IDs alone has no parts; else a row without a value is irregular. */
 struct aam_form {
-    const uint8_t *id_bytes; /* 256: what to write for each byte of an ID, 0 where that makes it irregular */
-    const uint8_t *id_shape; /* `id_length` bytes: a hyphen where the ID must have one */
+    const struct aam_id *ids;
+    int64_t id_count;
     const struct aam_part *parts;
-    int64_t id_length; /* that an ID must have; 0 for any */
     int64_t part_count;
     int64_t longest_line; /* bytes */
-    int32_t id_column;
-    int32_t id_scan;     /* enum aam_scan */
-    uint8_t id_not_zero; /* whether an ID of zeros alone is irregular */
-    uint8_t bad_byte;    /* a byte that no value may hold, beside quotes, at signs and control characters */
-    uint8_t unused[6];
+    int64_t comma_bytes;  /* of what is written for a comma in a value; -1: it stays */
+    uint8_t comma[AAM_MOST_COMMA];
+    int32_t on_bad;    /* enum aam_on_bad */
+    uint8_t bad_byte;  /* a byte that no line may hold but in texts of the form */
+    uint8_t unused[3];
 };
 
 /* A column of string views, as Arrow has them, and the buffers in which the longer strings are. */

@@ -4,14 +4,17 @@
 
 #include "personal.h"
 
-/* What became of a row. */
-enum made { MADE_LINE, IRREGULAR, NO_ROOM };
+/* What became of a row. DIRTY: more special bytes are in it than its form has. */
+enum made { MADE_LINE, IRREGULAR, NO_ROOM, DIRTY };
 
 struct line {
     uint8_t *end;
     int64_t signals;
     int64_t missing;
-    bool changed; /* whether the ID is written with another byte than it has */
+    int64_t changed; /* IDs written with another byte than they have */
+    int64_t dropped; /* values */
+    int64_t cleaned;
+    int64_t commas;
 };
 
 /* Count the special bytes of a line: control characters, double quotes, at signs, and one other. */
@@ -87,49 +90,119 @@ AAM_INLINE bool is_zero(const uint8_t *id, int64_t length) {
     return zeros;
 }
 
-AAM_INLINE bool has_shape(const uint8_t *id, int64_t length, const struct aam_form *form) {
-    if (length != form->id_length)
+AAM_INLINE bool has_shape(const uint8_t *id, int64_t length, const struct aam_id *form) {
+    if (length != form->length)
         return false;
     for (int64_t at = 0; at < length; at++)
-        if ((id[at] == '-') != (form->id_shape[at] == '-'))
+        if ((id[at] == '-') != (form->shape[at] == '-'))
             return false;
     return true;
 }
 
-/* Write the line of a row from `target` on. What is behind it up to `limit`, and AAM_SLACK bytes more, may be written
-   to as well. Only rows that are regular beyond doubt get one. */
-static enum made write_line(const struct aam_form *form, const struct aam_field *fields, uint8_t *target,
-                                const uint8_t *limit, struct line *line) {
-    struct aam_field id = fields[form->id_column];
-    if (id.length == 0)
-        return IRREGULAR;
-    if (id.length + 1 > limit - target)
-        return NO_ROOM;
-    uint8_t changed = 0;
-    for (int64_t at = 0; at < id.length; at++) {
-        uint8_t mapped = form->id_bytes[id.start[at]];
-        changed |= id.start[at] ^ mapped;
-        target[at] = mapped;
-    }
+/* Write the IDs of a line, with a tab behind each of them. */
+AAM_INLINE enum made write_ids(const struct aam_form *form, const struct aam_field *fields, uint8_t **target,
+                               const uint8_t *limit, struct line *line) {
+    uint8_t *at = *target;
+    for (const struct aam_id *id = form->ids; id < form->ids + form->id_count; id++) {
+        struct aam_field value = fields[id->column];
+        if (value.length == 0)
+            return IRREGULAR;
+        if (value.length + 1 > limit - at)
+            return NO_ROOM;
+        uint8_t changed = 0;
+        for (int64_t byte = 0; byte < value.length; byte++) {
+            uint8_t mapped = id->bytes[value.start[byte]];
+            changed |= value.start[byte] ^ mapped;
+            at[byte] = mapped;
+        }
 #if AAM_JUDGE
-    if (form->id_scan != AAM_SCAN_NOTHING && id.length >= LEAST_PERSONAL &&
-        may_be_personal(target, id.length, form->id_scan == AAM_SCAN_CARDS))
-        return IRREGULAR;
-    if (form->id_not_zero && is_zero(target, id.length))
-        return IRREGULAR;
-    if (form->id_length != 0 && !has_shape(target, id.length, form))
-        return IRREGULAR;
+        if (id->scan != AAM_SCAN_NOTHING && value.length >= LEAST_PERSONAL &&
+            may_be_personal(at, value.length, id->scan == AAM_SCAN_CARDS))
+            return IRREGULAR;
+        if (id->not_zero && is_zero(at, value.length))
+            return IRREGULAR;
+        if (id->length != 0 && !has_shape(at, value.length, id))
+            return IRREGULAR;
 #endif
-    uint8_t *at = target + id.length;
-    *at++ = '\t';
-    int64_t signals = 0, missing = 0, special = 1; /* the tab */
+        line->changed += changed != 0;
+        at += value.length;
+        *at++ = '\t';
+    }
+    *target = at;
+    return MADE_LINE;
+}
+
+enum { OUT_OF_RANGE = 0x1A }; /* what begins a value that cannot be written, whatever is done with bad ones */
+
+/* Do what the form says with a value that has been written, where it is bad or has commas. `end` is where it ends, and
+   becomes where it ends then; where it is dropped, that is its start. */
+static enum made change_value(const struct aam_form *form, uint8_t *value, uint8_t **end, const uint8_t *limit,
+                              struct line *line) {
+    int64_t length = *end - value, bad = 0, commas = 0;
+    for (int64_t at = 0; at < length; at += AAM_WINDOW) {
+        aam_bytes text = load(value + at);
+        bad += count_bits(bits_of((aam_truths)((text < ' ') | (text == '"'))) & lowest(length - at));
+        commas += count_bits(bits_of((aam_truths)(text == ',')) & lowest(length - at));
+    }
+    if (form->comma_bytes < 0)
+        commas = 0;
+    if (bad != 0) {
+        if (form->on_bad == AAM_REJECT || value[0] == OUT_OF_RANGE)
+            return IRREGULAR;
+        if (form->on_bad == AAM_DROP) {
+            line->dropped++;
+            *end = value;
+            return MADE_LINE;
+        }
+        line->cleaned++;
+    }
+    if (bad == 0 && commas == 0)
+        return MADE_LINE;
+    line->commas += commas != 0;
+    const uint8_t *from = value;
+    if (form->comma_bytes > 1) { /* it may grow: what is left is moved behind its end */
+        int64_t growth = commas * (form->comma_bytes - 1);
+        if (growth > limit - *end)
+            return length + growth > form->longest_line ? IRREGULAR : NO_ROOM;
+        memmove(value + growth, value, (size_t)length);
+        from = value + growth;
+    }
+    uint8_t *at = value;
+    bool is_control = false;
+    for (const uint8_t *stop = from + length; from < stop; from++) {
+        bool was_control = is_control;
+        is_control = *from < ' ';
+        if (is_control) {
+            if (!was_control)
+                *at++ = ' ';
+        } else if (*from == ',' && form->comma_bytes >= 0) {
+            for (int64_t byte = 0; byte < form->comma_bytes; byte++)
+                *at++ = form->comma[byte];
+        } else {
+            *at++ = *from == '"' ? '\'' : *from;
+        }
+    }
+    *end = at;
+    return MADE_LINE;
+}
+
+/* Write the line of a row from `target` on. `with_changes`: values are changed where they are bad or have commas; else
+   the row is DIRTY then. */
+AAM_INLINE enum made write_parts(const struct aam_form *form, const struct aam_field *fields, uint8_t *target,
+                                 const uint8_t *limit, bool with_changes, struct line *made_line) {
+    struct line line = {0};
+    uint8_t *at = target;
+    enum made made = write_ids(form, fields, &at, limit, &line);
+    if (AAM_UNLIKELY(made != MADE_LINE))
+        return made;
+    int64_t special = form->id_count; /* the tabs */
     bool all_right = true;
     for (const struct aam_part *part = form->parts; part < form->parts + form->part_count; part++) {
         struct aam_field value = fields[part->column];
         if (part->kind == AAM_CONSTANT) {
             value.length = 0;
         } else if (value.length == 0) {
-            missing += part->kind == AAM_PAIR;
+            line.missing += part->kind == AAM_PAIR;
             continue;
         }
         /* Every second byte of a list may separate items; what is left of a longer line is no matter. */
@@ -139,14 +212,25 @@ static enum made write_line(const struct aam_form *form, const struct aam_field 
                 return IRREGULAR;
             return NO_ROOM;
         }
+        uint8_t *start = at;
         at = copy(at, part->prefix, part->prefix_bytes, part->prefix_bytes + AAM_SLACK);
         int64_t items = 1;
         if (part->kind == AAM_PAIR) {
+            uint8_t *written = at;
             at = copy(at, value.start, value.length, value.readable);
 #if AAM_JUDGE
-            if (value.length >= LEAST_PERSONAL && part->scans && may_be_personal(at - value.length, value.length, true))
+            if (value.length >= LEAST_PERSONAL && part->scans && may_be_personal(written, value.length, true))
                 return IRREGULAR;
 #endif
+            if (with_changes) {
+                made = change_value(form, written, &at, limit - part->prefix_bytes - 2, &line);
+                if (made != MADE_LINE)
+                    return made;
+                if (at == written) { /* nothing is left of it */
+                    at = start;
+                    continue;
+                }
+            }
             *at++ = '"';
         } else if (part->kind != AAM_CONSTANT) {
             bool is_right;
@@ -155,23 +239,38 @@ static enum made write_line(const struct aam_form *form, const struct aam_field 
                                           : copy_items(at, value, part, false, &items, &is_right);
             all_right &= is_right;
         }
-        signals += items;
+        line.signals += items;
         special += items * part->special;
         *at++ = ','; /* the last one gives way to the newline */
     }
-    if (signals == 0)
+    if (line.signals == 0 && form->part_count != 0)
         return IRREGULAR;
 #if AAM_JUDGE
     if (!all_right || at - target > form->longest_line)
         return IRREGULAR;
     /* A special byte more than there are around the values is in one of them, or in the ID, where a NUL stands for what
        no regular ID holds. */
-    if (special_bytes(target, at, form->bad_byte) != special)
-        return IRREGULAR;
+    if (AAM_UNLIKELY(special_bytes(target, at, form->bad_byte) != special))
+        return DIRTY;
 #endif
     at[-1] = '\n';
-    *line = (struct line){at, signals, missing, changed != 0};
+    line.end = at;
+    *made_line = line;
     return MADE_LINE;
+}
+
+/* Write the line of a row from `target` on. What is behind it up to `limit`, and AAM_SLACK bytes more, may be written
+   to as well. Only rows that are regular beyond doubt get one, and those whose values the form says how to change. */
+static enum made write_line(const struct aam_form *form, const struct aam_field *fields, uint8_t *target,
+                            const uint8_t *limit, struct line *line) {
+    enum made made = DIRTY;
+    if (AAM_LIKELY(form->comma_bytes < 0)) {
+        made = write_parts(form, fields, target, limit, false, line);
+        if (AAM_LIKELY(made != DIRTY) || form->on_bad == AAM_REJECT)
+            return made == DIRTY ? IRREGULAR : made;
+    }
+    made = write_parts(form, fields, target, limit, true, line);
+    return made == DIRTY ? IRREGULAR : made;
 }
 
 #endif

@@ -36,8 +36,11 @@ AAM_INLINE bool is_sound_sink(const struct aam_sink *sink, int64_t columns, int6
 
 /* Whether the columns that a form names are there. */
 AAM_INLINE bool is_sound_form(const struct aam_form *form, int64_t columns, const struct aam_sink *sink) {
-    if (form->id_column < 0 || form->id_column >= columns)
+    if (form->id_count < 1 || form->comma_bytes > AAM_MOST_COMMA)
         return false;
+    for (const struct aam_id *id = form->ids; id < form->ids + form->id_count; id++)
+        if (id->column < 0 || id->column >= columns)
+            return false;
     for (const struct aam_part *part = form->parts; part < form->parts + form->part_count; part++)
         if (part->kind != AAM_CONSTANT && (part->column < 0 || part->column >= columns))
             return false;
@@ -113,6 +116,9 @@ AAM_INLINE bool put_row(struct aam_sink *sink, const struct aam_form *form, int6
     sink->signals += line.signals;
     sink->missing += line.missing;
     sink->changed += line.changed;
+    sink->dropped += line.dropped;
+    sink->cleaned += line.cleaned;
+    sink->commas += line.commas;
     return true;
 }
 

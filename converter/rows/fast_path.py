@@ -15,7 +15,7 @@ import polars as pl
 
 from converter.columns.buffers import Text, chunks_of
 from converter.kernel import calls
-from converter.kernel.calls import Form, LinePart, Lines, Loops
+from converter.kernel.calls import Form, LineId, LinePart, Lines, Loops
 from converter.ledger import Ledger
 from converter.rows.records import Records
 from converter.rows.signals import constant_value, is_scanned
@@ -53,12 +53,18 @@ class FastPath:
 
 
 def counts_of(made: Lines) -> Ledger:
-    """Count the signals of the lines, and the IDs whose case was changed."""
+    """Count the signals of the lines, the IDs whose case was changed, and the values that are missing or changed."""
     ledger = Ledger(signals_written=made.signals)
     if made.changed:
         ledger.ids_changed["case"] = made.changed
-    if made.missing:
-        ledger.signals_dropped[rules.VALUE_MISSING.name] = made.missing
+    for counts, rule, count in (
+        (ledger.signals_dropped, rules.VALUE_MISSING, made.missing),
+        (ledger.signals_dropped, rules.VALUE_DROPPED, made.dropped),
+        (ledger.signals_changed, rules.VALUE_CLEANED, made.cleaned),
+        (ledger.signals_changed, rules.COMMA_REPLACED, made.commas),
+    ):
+        if count:
+            counts[rule.name] = count
     return ledger
 
 
@@ -84,21 +90,19 @@ def _form(records: Records, columns: Sequence[str], id_column: int) -> Form:
     case = "preserve" if not records.by_bytes else type_.case or records.job.ids[0].case
     id_bytes = np.zeros(256, np.uint8)
     for byte in range(128):
-        if byte == ord('"'):  # in delimited text it may be the first of two that mean one
-            continue
         given = bytes([byte])
         cased = given.lower() if case == "lower" else given.upper() if case == "upper" else given
         if cased in type_.plain or (type_.groups and given == _HYPHEN):
             id_bytes[byte] = cased[0]
+    id_scan = calls.SCAN_NOTHING if type_.groups else calls.SCAN_CARDS if records.cards else calls.SCAN_NUMBERS
+    shape = _HYPHEN.join(b"x" * count for count in type_.groups)
+    record = records.job.record
     return Form(
-        id_column,
-        id_bytes,
-        _HYPHEN.join(b"x" * count for count in type_.groups),
+        [LineId(id_column, id_bytes, shape, type_.device, id_scan)],
         signals,
         records.most_line_bytes,
-        id_not_zero=type_.device,
-        id_scan=calls.SCAN_NOTHING if type_.groups else calls.SCAN_CARDS if records.cards else calls.SCAN_NUMBERS,
-        bad_byte=ord('"' if records.job.record.comma == "keep" else ","),
+        on_bad={"reject": calls.REJECT, "drop": calls.DROP, "clean": calls.CLEAN}[record.on_bad_value],
+        comma=None if record.comma == "keep" else record.comma.encode(),
     )
 
 
