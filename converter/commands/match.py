@@ -38,7 +38,7 @@ from converter.jobs.sections.table import Input
 from converter.report.matches import Collisions, Match, Tried
 from converter.rows.formatting import fold_case
 from converter.rows.spill import Spill, hashes_of
-from converter.sources import Source, find_origins, open_source, tasks_of
+from converter.sources import Source, find_origins, open_source, open_sources, tasks_of
 from converter.sources.base import Budget, Task, first_rows
 from converter.sources.engine import collect, start
 from converter.sources.origins.base import check_rereadable
@@ -146,7 +146,7 @@ def _open(options: Input | str, column: str | None) -> _Side:
     start()
     files = find_origins(options)
     name = column if column is not None else next(iter(open_source(files[0], options, ()).schema))
-    sources = [open_source(file, options, (name,)) for file in files]
+    sources = open_sources(files, options, (name,))
     for source in sources:
         check_id_type(name, source.schema[name])
     return _Side(options, sources, name, named=column is not None)

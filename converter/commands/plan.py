@@ -22,7 +22,7 @@ from converter.jobs.run_files import rejects_path, report_path
 from converter.parts.packer import Limits
 from converter.rows.records import Records
 from converter.rows.survey import first_texts, numbers_are_ids
-from converter.sources import Origin, Source, find_origins, open_source
+from converter.sources import Origin, Source, find_origins, layout_of, open_sources
 from converter.sources.engine import collect, start
 from converter.sources.origins.base import check_rereadable
 from converter.spec.kinds import FileKind
@@ -196,8 +196,8 @@ def _open_sources(job: Job, records: Records) -> list[Source]:
     if job.id and job.id.case_collisions == "reject":
         advice = "Copy it to a file first, or set id.case_collisions = 'report'."
         check_rereadable(origins, "id.case_collisions = 'reject' reads it twice", advice)
-    sources = [open_source(origin, job.input, records.columns) for origin in origins]
-    for source in sources:
+    sources = open_sources(origins, job.input, records.columns)
+    for source in {layout_of(source): source for source in reversed(sources)}.values():
         records.texts(pl.LazyFrame(), source.schema, json_lists=source.json_lists, nullable=source.nullable)
     return sources
 

@@ -10,10 +10,12 @@ suffixes of its names.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from pathlib import PurePath
 from typing import NamedTuple
+
+import numpy as np
 
 from converter.errors import ColumnError, InputError, nearest, redact
 from converter.jobs.sections.table import Format, Input
@@ -22,7 +24,9 @@ from converter.sources.delimited import DelimitedSource
 from converter.sources.ndjson import NdjsonSource
 from converter.sources.origins import expand
 from converter.sources.origins.base import Origin, check_rereadable
+from converter.sources.streams import Ranges
 from converter.sources.tasks import tasks_of
+from converter.sources.texts import TextSource
 
 __all__ = [
     "FORMATS",
@@ -33,7 +37,9 @@ __all__ = [
     "Source",
     "damaged",
     "find_origins",
+    "layout_of",
     "open_source",
+    "open_sources",
     "rows_lost",
     "tasks_of",
 ]
@@ -67,6 +73,7 @@ FORMATS: dict[Format, FileFormat] = {
     "arrow": FileFormat((".arrow", ".feather", ".ipc", ".arrows"), _open_arrow, compressible=False),
 }
 _COMPRESSED = (".gz", ".zst", ".zstd")
+_MOST_HEADERS = 16  # of different ones that are kept, to recognize them
 
 
 def find_origins(options: Input) -> list[Origin]:
@@ -80,6 +87,32 @@ def find_origins(options: Input) -> list[Origin]:
         for origin in expand(path, lambda name: bool(options.format or _format_of(name))):
             origins.setdefault(origin.identity, origin)
     return list(origins.values())
+
+
+def open_sources(origins: Sequence[Origin], options: Input, columns: tuple[str, ...]) -> list[Source]:
+    """Open inputs as `open_source` does. A header that another one has had, byte by byte, is not parsed again."""
+    sources: list[Source] = []
+    known: dict[Format | None, dict[Hashable, TextSource]] = {}
+    for origin in origins:
+        alike = known.setdefault(options.format or _format_of(origin.label), {})
+        source = _like_another(origin, list(alike.values()))
+        if source is None:
+            source = open_source(origin, options, columns)
+            if isinstance(source, TextSource) and source.start:
+                alike[source.start] = source
+                if len(alike) > _MOST_HEADERS:
+                    del alike[next(iter(alike))]
+        sources.append(source)
+    return sources
+
+
+def _like_another(origin: Origin, others: Sequence[TextSource]) -> Source | None:
+    """Return the source of an input that begins as one of the others does, if there is one."""
+    if not others or not origin.rereadable or not origin.size:
+        return None
+    memory = np.empty(max(len(other.start) for other in others), np.uint8)
+    start = memory[: Ranges(origin).read(memory, 0)].tobytes()
+    return next((other.like(origin) for other in others if start.startswith(other.start)), None)
 
 
 def open_source(origin: Origin, options: Input, columns: tuple[str, ...]) -> Source:
@@ -129,6 +162,11 @@ def open_source(origin: Origin, options: Input, columns: tuple[str, ...]) -> Sou
             "Give them different names.",
         )
     return source
+
+
+def layout_of(source: Source) -> Hashable:
+    """Return what is equal for sources whose columns have the same names and types."""
+    return source.layout if isinstance(source, TextSource) else id(source)
 
 
 def _format_of(label: str) -> Format | None:

@@ -66,6 +66,7 @@ class DelimitedSource(TextSource):
         start = None if offset is None else offset + len(skipped)
         self.body = Body(origin, options.encoding, len(skipped), skipped.count(b"\n"), start)
         self._column_names = self._names(head.fields)
+        self._start = _BOM[: offset or 0] + skipped if start is not None and skipped.endswith(b"\n") else b""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -76,6 +77,11 @@ class DelimitedSource(TextSource):
     def layout(self) -> Hashable:
         """What is equal for sources whose rows have the same columns and are parsed alike."""
         return DelimitedSource, self._separator, self._column_names
+
+    @property
+    def start(self) -> bytes:
+        """The header of a plain text, with all that precedes it."""
+        return self._start
 
     def parser(self, columns: Sequence[str], loops: Loops | None) -> Parser:
         """Return what parses its rows."""

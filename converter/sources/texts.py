@@ -123,6 +123,17 @@ class TextSource:
         """The columns, all of String. Columns that share a name are one here; a job cannot use them."""
         return {name: pl.String() for name in self.names}
 
+    @property
+    def start(self) -> bytes:
+        """What an input begins with that has the same layout for certain; empty where the start does not show it."""
+        return b""
+
+    def like(self, origin: Origin) -> Self:
+        """Return the source of another input, which begins with `start`."""
+        other = copy.copy(self)
+        other.origin, other.body = origin, self.body._replace(origin=origin)
+        return other
+
     def beginning(self) -> Self:
         """Return the same source, which reads less at once."""
         other = copy.copy(self)
