@@ -56,6 +56,11 @@ class Chunk(NamedTuple):
     columns: tuple[Views, ...]
     rows: int
 
+    def take(self, rows: npt.NDArray[np.int64]) -> Chunk:
+        """Return some of the rows, by their indices. Their views refer to the same buffers."""
+        views = [column.views.reshape(-1, _VIEW)[rows].reshape(-1) for column in self.columns]
+        return Chunk(tuple(map(Views, views, (column.buffers for column in self.columns))), len(rows))
+
 
 def views_of(chunk: pa.Array) -> Views:
     """Return the views of an array of texts without nulls."""

@@ -128,13 +128,13 @@ class _Side(NamedTuple):
     column: str
     named: bool
 
-    def text(self, source: Source) -> pl.Expr:
-        """Return the unchanged ID of a row (`pl.Expr` of String), null where it is missing, as in `Records.texts`."""
-        schema = source.schema
-        text = as_text(pl.col(self.column), self.column, schema[self.column])
-        if self.options.null_values and schema[self.column] == pl.String:
+    def ids(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        """Select the unchanged IDs of rows (String), null where one is missing, as in `Records.texts`."""
+        type_ = rows.collect_schema()[self.column]
+        text = as_text(pl.col(self.column), self.column, type_)
+        if self.options.null_values and type_ == pl.String:
             text = pl.when(~text.is_in(list(self.options.null_values))).then(text)
-        return null_if_empty(text).alias("id")
+        return rows.select(null_if_empty(text).alias("id"))
 
 
 def _input(options: Input | str) -> Input:
@@ -166,7 +166,7 @@ def _read(side: _Side, spill: Spill, table: str, run: RunOptions) -> Iterator[Fi
 
         try:
             for task in tasks_of(side.sources, (side.column,), kernel.load(), Budget(workers, run.memory)):
-                under_way.append(pool.submit(_ids_of, task, side.text(task.source)))
+                under_way.append(pool.submit(_ids_of, task, side))
                 if len(under_way) > workers:
                     take()
             while under_way:
@@ -188,10 +188,10 @@ class _Ids(NamedTuple):
     malformed: list[str]
 
 
-def _ids_of(task: Task, text: pl.Expr) -> _Ids:
+def _ids_of(task: Task, side: _Side) -> _Ids:
     """Return the IDs of a block."""
     block = task.parse(None)
-    ids = collect(block.pieces[0].origin, block.rest.frame().lazy().select(text))
+    ids = collect(block.pieces[0].origin, side.ids(block.rest.frame().lazy()))
     malformed = [block.piece_of(row.row).origin.label for row in block.malformed]
     return _Ids(_with_few_duplicates(ids.drop_nulls()), malformed)
 
@@ -253,7 +253,7 @@ def _first_ids(side: _Side) -> pl.DataFrame:
     if first := first_rows(side.sources, (side.column,), _SURVEYED):
         source, frame = first
         with contextlib.suppress(ConverterError):  # reported when the file is read
-            return collect(source.origin, frame.select(side.text(source)))
+            return collect(source.origin, side.ids(frame))
     return _NO_IDS
 
 

@@ -35,6 +35,8 @@ from converter.kernel.form import (
 )
 from converter.kernel.library import Library
 from converter.kernel.sink import MEMORY, Bytes, Lines, Malformed, Parsed, Positions, Sink, Structure, Texts
+from converter.kernel.texts import ENTRIES as TEXT_ENTRIES
+from converter.kernel.texts import Values, fill_views
 
 __all__ = [
     "CLEAN",
@@ -82,6 +84,7 @@ ENTRIES: dict[str, tuple[type[Any], ...]] = {
     "objects": (c_void_p, c_int64, c_char_p, c_void_p, c_int64, POINTER(FormStructure), POINTER(Structure)),
     "view_lines": (POINTER(_Views), c_int64, c_int64, POINTER(FormStructure), POINTER(Structure)),
     "merge_lines": (c_void_p, c_int64, c_void_p, c_int64, c_int64, c_void_p, c_void_p, c_void_p, c_int64),
+    **TEXT_ENTRIES,
 }
 """The entries of the library, and what each takes."""
 
@@ -91,7 +94,7 @@ class Loops:
 
     def __init__(self, library: Library) -> None:
         self._entries = {name: library.entry(name, arguments) for name, arguments in ENTRIES.items()}
-        self._pools = {name: Pool() for name in MEMORY}
+        self._pools = {name: Pool() for name in (*MEMORY, "texts")}
 
     def is_utf8(self, text: Bytes, size: int) -> bool:
         """Say whether the first `size` bytes of `text` are UTF-8."""
@@ -167,6 +170,14 @@ class Loops:
             sink.call(self._entries["view_lines"], views, len(chunk.columns), chunk.rows, form.structure)
             sink.structure.at = 0
         return sink.lines()
+
+    def column_texts(self, views: Bytes, values: Values, buffer: int) -> Bytes:
+        """Write the views of the texts of a column; those too long for a view go to a buffer, which gets this number.
+
+        Returns that buffer. Views of texts between offsets refer to `values.data` instead, from the first of the texts
+        on, and those of indices to what the views in it refer to.
+        """
+        return fill_views(self._entries["column_texts"], self._pools["texts"], views, values, buffer)
 
     def merge(self, made: Lines, others: Bytes, other_ends: Positions, positions: Positions) -> tuple[Bytes, Positions]:
         """Put the lines of `others` among those of `made`, other i before line `positions[i]`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+from collections.abc import Callable
 from ctypes import POINTER, c_int32, c_int64, c_void_p
 from typing import Any, NamedTuple
 
@@ -11,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from converter.columns.pool import Bytes, Pool
-from converter.kernel.library import Library
 
 TEXT, INDEX, BOOLEAN, SIGNED, UNSIGNED, FLOAT, DECIMAL, DATE, TIME, MOMENT, UTC = range(11)
 """Types of values; `texts.h` says how each is stored."""
@@ -21,7 +21,17 @@ MOST_BYTES = (1 << 31) - 1
 
 _OK, _FULL = 0, 1
 _LEAST_ROOM = 1 << 10  # bytes for long texts
-_LONG = {SIGNED: 20, UNSIGNED: 20, FLOAT: 24, DECIMAL: 24, TIME: 18, MOMENT: 30, UTC: 30}  # usual bytes of a long text
+_GROWTH = 4  # numbers without an exponent may have hundreds of digits
+_LONG = {
+    (SIGNED, 8): 8,
+    (UNSIGNED, 8): 8,
+    (FLOAT, 4): 8,
+    (FLOAT, 8): 20,
+    (DECIMAL, 16): 8,
+    (MOMENT, 8): 26,
+    (UTC, 8): 27,
+}
+"""How many bytes the long texts of a type and a width take for each row, mostly."""
 _FIRST_POWER, _LAST_POWER = -292, 324
 
 
@@ -74,46 +84,34 @@ class Values(NamedTuple):
     unit: int = 0
 
 
-class ColumnTexts:
-    """Makes string views of the texts of columns, empty where a value is missing."""
-
-    def __init__(self, library: Library) -> None:
-        self._call = library.entry("column_texts", ENTRIES["column_texts"])
-        self._pool = Pool()
-
-    def fill(self, views: Bytes, values: Values, buffer: int) -> Bytes:
-        """Write the views of as many texts; those that are too long for a view are in a buffer of this number.
-
-        Returns that buffer. Views of texts between offsets refer to `data` instead, from the first of these texts on,
-        and those of indices to what the views in `data` refer to.
-        """
-        room = max(values.rows * _LONG.get(values.type, 0), _LEAST_ROOM) if values.width >= VIEW_BYTES // 2 else _LEAST_ROOM
-        data = _powers() if values.type == FLOAT else values.data
-        column = _Column(
-            values=values.values.ctypes.data,
-            values_bytes=len(values.values),
-            validity=None if values.validity is None else values.validity.ctypes.data,
-            validity_bytes=0 if values.validity is None else len(values.validity),
-            data=None if data is None else data.ctypes.data,
-            data_bytes=0 if data is None else data.nbytes,
-            start=values.start,
-            rows=values.rows,
-            unit=values.unit,
-            type=values.type,
-            width=values.width,
-        )
-        while True:
-            text = self._pool.lease(min(room, MOST_BYTES))
-            texts = _Texts(views.ctypes.data, len(views), text.ctypes.data, len(text), 0, buffer)
-            status = self._call(column, texts)
-            if status != _FULL:
-                break
-            if room > MOST_BYTES:
-                raise MemoryError
-            room *= 2  # floats without an exponent may have hundreds of digits
-        if status != _OK:
+def fill_views(entry: Callable[..., int], pool: Pool, views: Bytes, values: Values, buffer: int) -> Bytes:
+    """Call the loop (`Loops.column_texts`) with enough room for the texts that are too long for a view; return them."""
+    data = _powers() if values.type == FLOAT else values.data
+    column = _Column(
+        values=values.values.ctypes.data,
+        values_bytes=len(values.values),
+        validity=None if values.validity is None else values.validity.ctypes.data,
+        validity_bytes=0 if values.validity is None else len(values.validity),
+        data=None if data is None else data.ctypes.data,
+        data_bytes=0 if data is None else data.nbytes,
+        start=values.start,
+        rows=values.rows,
+        unit=values.unit,
+        type=values.type,
+        width=values.width,
+    )
+    room = max(values.rows * _LONG.get((values.type, values.width), 0), _LEAST_ROOM)
+    while True:
+        text = pool.lease(min(room, MOST_BYTES))
+        texts = _Texts(views.ctypes.data, len(views), text.ctypes.data, len(text), 0, buffer)
+        status = entry(column, texts)
+        if status == _OK:
+            return text[: texts.text_bytes]
+        if status != _FULL:
             raise SystemError(f"A compiled loop was called in a wrong way ({status}).")
-        return text[: texts.text_bytes]
+        if room > MOST_BYTES:
+            raise MemoryError
+        room *= _GROWTH
 
 
 @functools.cache

@@ -134,9 +134,8 @@ class _Converter:
         """Parse and convert a block."""
         source, block = task.source, task.parse(None)
         origin = block.pieces[0].origin
-        texts = self._records.texts(
-            block.rest.frame().lazy(), source.schema, json_lists=source.json_lists, nullable=source.nullable
-        )
+        parsed = block.rest.frame()
+        texts = self._records.texts(parsed.lazy(), parsed.schema, json_lists=source.json_lists, nullable=source.nullable)
         query = texts if self._frame_path else self._records.lines(texts)
         frame = collect(origin, query)
         if frame.height != block.rows:

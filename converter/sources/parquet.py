@@ -1,10 +1,17 @@
-"""Parquet. Checksums of pages are verified where they are there."""
+"""Parquet. Checksums of pages are verified where they are there.
+
+A share is a run of small row groups, or a part of a large one. Parts of one group are read by several workers in turn,
+column by column: each column of a group has a reader of its own, and while one worker decodes a column, the next one
+decodes those before it. So no page is decoded twice, and memory holds no more than the shares under way.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Generator, Iterator, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,7 +20,7 @@ from converter.errors import InputError
 from converter.jobs.sections.table import Input
 from converter.sources import tables
 from converter.sources.origins.base import Origin
-from converter.sources.tables import Batch, TableSource, mapped_errors, open_native
+from converter.sources.tables import Share, TableSource, mapped_errors, open_native
 from converter.sources.typed import is_text
 
 _BUFFER = 1 << 20  # bytes of a column that are read at once
@@ -21,14 +28,26 @@ _FIRST_ROWS = 1 << 10
 _MOST_ENTRIES = 1 << 14  # of a dictionary: where there are more, most likely it does not hold all texts
 
 
+class _File(NamedTuple):
+    """A file whose footer is read."""
+
+    origin: Origin
+    schema: pa.Schema
+    footer: pq.FileMetaData
+
+
 def open_parquet(origin: Origin, options: Input) -> TableSource:
     """Open a Parquet file. Raises `InputError` where its footer is damaged."""
-    del options
     with mapped_errors(origin), _open(origin) as parquet:
-        schema, footer = parquet.schema_arrow, parquet.metadata
-        if sum(footer.row_group(number).num_rows for number in range(footer.num_row_groups)) != footer.num_rows:
+        file = _File(origin, parquet.schema_arrow, parquet.metadata)
+        if sum(_sizes(file.footer)) != file.footer.num_rows:
             raise _wrong_row_count(origin)
-        return TableSource(origin, schema, partial(_batches, origin, schema, footer))
+        return TableSource(origin, file.schema, partial(_shares, file), only_texts=bool(options.null_values))
+
+
+def _sizes(footer: pq.FileMetaData) -> list[int]:
+    """Return the number of rows of each row group."""
+    return [footer.row_group(number).num_rows for number in range(footer.num_row_groups)]
 
 
 @contextlib.contextmanager
@@ -51,38 +70,44 @@ def _open(
         yield parquet
 
 
-def _batches(
-    origin: Origin, schema: pa.Schema, footer: pq.FileMetaData, columns: Sequence[str], most: int
-) -> Generator[Batch]:
-    rows, dictionaries = _batch_plan(origin, schema, footer, columns, most) if most > _FIRST_ROWS else (most, [])
-    read = 0
-    with _open(origin, footer, dictionaries) as parquet:
-        # Group by group, in equal shares: a batch ends with its group, since its dictionaries do.
-        for number in range(footer.num_row_groups):
-            group = footer.row_group(number).num_rows
-            share = -(-group // max(-(-group // rows), 1)) or 1
-            for batch in parquet.iter_batches(share, row_groups=[number], columns=list(columns), use_threads=False):
-                read += batch.num_rows
-                if read > footer.num_rows:
-                    raise _wrong_row_count(origin)
-                yield Batch(batch, round((origin.size or 0) * read / footer.num_rows))
-    if read != footer.num_rows:
-        raise _wrong_row_count(origin)
+def _shares(file: _File, columns: Sequence[str], most: int) -> Iterator[Share]:
+    rows, dictionaries = _plan(file, columns, most)
+    size, all_rows = file.origin.size or 0, file.footer.num_rows
+    for groups in _runs(_sizes(file.footer), rows):
+        count = sum(groups.values())
+        share = -(-count // -(-count // rows))
+        counts = [min(share, count - start) for start in range(0, count, share)]
+        readers = [_Column(file, name, list(groups), counts, dictionary=name in dictionaries) for name in columns]
+        for part, part_rows in enumerate(counts):
+            yield Share(part_rows, round(size * part_rows / all_rows), partial(_read, readers, part))
 
 
-def _batch_plan(
-    origin: Origin, schema: pa.Schema, footer: pq.FileMetaData, columns: Sequence[str], most: int
-) -> tuple[int, list[str]]:
-    """Return how many rows a batch may have, at most `most`, and which columns are read as dictionaries.
+def _runs(sizes: Sequence[int], most: int) -> Iterator[dict[int, int]]:
+    """Yield row groups, by number, with their rows: small ones together, up to `most` rows, and large ones alone."""
+    run: dict[int, int] = {}
+    for number, rows in enumerate(sizes):
+        if run and sum(run.values()) + rows > most:
+            yield run
+            run = {}
+        if rows:
+            run[number] = rows
+    if run:
+        yield run
+
+
+def _plan(file: _File, columns: Sequence[str], most: int) -> tuple[int, Sequence[str]]:
+    """Return how many rows a share may have, at most `most`, and which columns are read as dictionaries.
 
     Both are estimated from the first rows, since reading sizes from a damaged footer may crash the process. Texts that
     are stored as dictionaries are read as such in half the time, others in twice the time.
     """
-    texts = [name for name in columns if is_text(schema.field(name).type)]
-    with _open(origin, footer, texts) as parquet:
+    if most <= _FIRST_ROWS:
+        return most, ()
+    texts = [name for name in columns if is_text(file.schema.field(name).type)]
+    with _open(file.origin, file.footer, texts) as parquet:
         batch = next(parquet.iter_batches(_FIRST_ROWS, columns=list(columns), use_threads=False), None)
     if not batch:
-        return most, []
+        return most, ()
     fitting = int(tables.BLOCK_BYTES / max(sum(map(_bytes_a_row, batch.columns)), 1))
     dictionaries = [
         name
@@ -99,6 +124,64 @@ def _bytes_a_row(column: pa.Array) -> float:
     is_dictionary = pa.types.is_dictionary(column.type)
     values = column.dictionary if is_dictionary else column
     return float(values.nbytes / max(len(values), 1))
+
+
+def _read(columns: Sequence[_Column], part: int) -> list[list[pa.Array]]:
+    """Read a part of all columns."""
+    try:
+        return [column.read(part) for column in columns]
+    except BaseException:
+        for column in columns:
+            column.fail()  # else the next part would be waited for in vain
+        raise
+
+
+class _Column:
+    """Reads a column of some row groups in parts of `counts` rows.
+
+    Several workers may read at the same time, each another part; every part waits for the one before it.
+    """
+
+    def __init__(self, file: _File, name: str, groups: list[int], counts: Sequence[int], *, dictionary: bool) -> None:
+        self._file = file
+        self._counts = counts
+        self._arrays = _arrays(file, name, groups, counts[0], dictionary=dictionary)
+        self._changed = threading.Condition()
+        self._next = 0
+        self._failed = False
+
+    def read(self, part: int) -> list[pa.Array]:
+        """Return the arrays of a part. Raises `InputError` where the rows are not as many as in the footer."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._next == part or self._failed)
+            if self._next != part:
+                raise pa.ArrowInvalid("A part before this one could not be read.")
+        arrays, rows = [], 0
+        for array in self._arrays:
+            arrays.append(array)
+            rows += len(array)
+            if rows >= self._counts[part]:
+                break
+        is_last = part == len(self._counts) - 1
+        if rows != self._counts[part] or (is_last and next(self._arrays, None) is not None):
+            raise _wrong_row_count(self._file.origin)
+        with self._changed:
+            self._next += 1
+            self._changed.notify_all()
+        return arrays
+
+    def fail(self) -> None:
+        """Let no worker wait for a part before its own."""
+        with self._changed:
+            self._failed = True
+            self._changed.notify_all()
+
+
+def _arrays(file: _File, name: str, groups: list[int], most: int, *, dictionary: bool) -> Generator[pa.Array]:
+    """Yield a column of some row groups in arrays of at most so many rows."""
+    with _open(file.origin, file.footer, [name] if dictionary else []) as parquet:
+        for batch in parquet.iter_batches(most, row_groups=groups, columns=[name], use_threads=False):
+            yield batch.column(0)
 
 
 def _wrong_row_count(origin: Origin) -> InputError:

@@ -1,8 +1,10 @@
 """Tables of typed columns: Parquet and Arrow IPC, whose readers are in modules of their own.
 
-1. A reader gives batches of the columns that the job uses, in order, each with a bounded number of rows. All readers
+1. A reader gives shares of the rows, in order, each of a bounded size, with the columns that the job uses. All readers
    are those of Arrow: a damaged file makes them raise an error, where other readers crash the process.
-2. Each batch is validated, and becomes a frame of Polars (`typed`).
+2. A worker reads each share, validates it, and makes string views of it (`columns`): texts where they stand, numbers
+   and dates in their text form. The kernel turns these into lines, or they become a frame. Lists of traits, and numbers
+   where there is no kernel, become typed columns of Polars (`typed`).
 3. The number of rows comes from the file's own metadata; the rows that are read are counted against it.
 """
 
@@ -10,8 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -19,11 +20,16 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from converter.columns.buffers import Chunk, Views, frame_of
+from converter.columns.pool import Pool
+from converter.columns.text import as_text
 from converter.errors import InputError
 from converter.kernel.calls import Form, Loops
-from converter.sources.base import PANICS, Block, Budget, Piece, Rest, Task, damaged, engine_failed, rows_lost
+from converter.kernel.texts import VIEW_BYTES
+from converter.sources.base import PANICS, Block, Budget, Piece, Rest, Task, damaged, engine_failed
+from converter.sources.columns import views_of
 from converter.sources.origins.base import Origin
-from converter.sources.typed import Types, series_of
+from converter.sources.typed import Types, series_of, validate
 
 BLOCK_BYTES = 1 << 26
 """How much memory the rows of a block take, about, at most."""
@@ -35,29 +41,41 @@ _UNSUPPORTED = re.compile("support|encrypt", re.IGNORECASE)  # in messages about
 _DAMAGED = (pa.ArrowException, OSError, ValueError, KeyError)
 
 
-class Batch(NamedTuple):
-    """Some rows of an input; `position` is how many bytes of it are read."""
+class Share(NamedTuple):
+    """Some rows of an input, and how many bytes of it are read with them, about.
 
-    rows: pa.RecordBatch
-    position: int
+    `read` is called once, in a worker, and gives each column as arrays that follow each other. It raises what Arrow
+    raises.
+    """
+
+    rows: int
+    size: int
+    read: Callable[[], list[list[pa.Array]]]
 
 
-Reader = Callable[[Sequence[str], int], Generator[Batch]]
-"""Reads some columns of an input, in batches of at most as many rows. It raises what Arrow raises."""
+Reader = Callable[[Sequence[str], int], Iterator[Share]]
+"""Shares out some columns of an input, as many rows at most to a share."""
 
 
 class TableSource:
-    """One input of typed columns, of which `read` gives batches."""
+    """One input of typed columns, of which `read` gives shares of at most `most_rows` rows.
+
+    With `only_texts`, only columns that are text in the input become views: `input.null_values` are for these alone.
+    """
 
     has_header = False
     json_lists = False
     nullable = True
 
-    def __init__(self, origin: Origin, schema: pa.Schema, read: Reader, most_rows: int | None = None) -> None:
+    def __init__(
+        self, origin: Origin, schema: pa.Schema, read: Reader, *, only_texts: bool = False, most_rows: int = _BLOCK_ROWS
+    ) -> None:
         self.origin = origin
         self._arrow = schema
         self._read = read
+        self._only_texts = only_texts
         self._most_rows = most_rows
+        self._pool = Pool()
         self.names = tuple(schema.names)
         self._types = Types(origin.label, schema)
 
@@ -68,52 +86,52 @@ class TableSource:
 
     def beginning(self) -> TableSource:
         """Return the same source, in small blocks."""
-        return TableSource(self.origin, self._arrow, self._read, _FIRST_ROWS)
+        return TableSource(self.origin, self._arrow, self._read, only_texts=self._only_texts, most_rows=_FIRST_ROWS)
 
     def blocks(self, columns: Sequence[str], loops: Loops | None, budget: Budget) -> Iterator[Task]:
-        """Yield the input in blocks, each in memory."""
-        del loops, budget
-        position = 0
-        most = self._most_rows or _BLOCK_ROWS
-        # The next block is read while this one is used.
-        with (
-            contextlib.closing(self._read(columns, most)) as batches,
-            ThreadPoolExecutor(1, thread_name_prefix="read") as reader,
-        ):
-            groups = _combined(batches, most)
-            coming = reader.submit(self._next, groups, columns)
-            while (block := coming.result()) is not None:
-                coming = reader.submit(self._next, groups, columns)
-                frame, end = block
-                piece = Piece(self.origin, frame.height, end - position)
-                yield Task(self, partial(_block_of, piece, frame))
-                position = end
-
-    def _next(self, groups: Iterator[list[Batch]], columns: Sequence[str]) -> tuple[pl.DataFrame, int] | None:
+        """Yield the input in blocks; workers read them."""
+        del budget
         with mapped_errors(self.origin):
-            batches = next(groups, None)
-            if batches is None:
-                return None
-            frames = [pl.DataFrame([series_of(name, each.rows.column(name)) for name in columns]) for each in batches]
-            frame = pl.concat(frames, rechunk=True) if len(frames) > 1 else frames[0]
-        rows = sum(each.rows.num_rows for each in batches)
-        if frame.height != rows:
-            raise rows_lost(self.origin, rows, frame.height)
-        return frame, batches[-1].position
+            for share in self._read(columns, self._most_rows):
+                yield Task(self, partial(self._parse, share, columns, loops))
+
+    def _parse(self, share: Share, columns: Sequence[str], loops: Loops | None, form: Form | None) -> Block:
+        with mapped_errors(self.origin):
+            arrays = dict(zip(columns, share.read(), strict=True))
+            for array in (each for column in arrays.values() for each in column):
+                validate(array)
+            texts = {name: column for name, column in arrays.items() if loops and self._is_text(name)}
+            views = self._views(share.rows, texts, loops) if loops else {}
+            typed = [_series(name, self._types[name], column) for name, column in arrays.items() if name not in texts]
+        piece = Piece(self.origin, share.rows, share.size)
+        chunks = [Chunk(tuple(views.values()), share.rows)] if views else []
+        if typed:
+            frame = frame_of(chunks, list(views)).with_columns(typed) if views else pl.DataFrame(typed)
+            return Block((piece,), share.rows, Rest.of_frame(frame.select(columns)), np.arange(share.rows))
+        if form is None or loops is None:
+            return Block((piece,), share.rows, Rest.of_chunks(chunks, columns), np.arange(share.rows))
+        lines = loops.frame_lines(chunks, form)
+        rest = [chunks[0].take(lines.irregular)] if len(lines.irregular) else []
+        return Block((piece,), share.rows, Rest.of_chunks(rest, columns), lines.irregular, lines=lines)
+
+    def _is_text(self, name: str) -> bool:
+        type_ = self._types[name]
+        return type_ == pl.String or not (isinstance(type_, pl.List) or self._only_texts)
+
+    def _views(self, rows: int, columns: Mapping[str, Sequence[pa.Array]], loops: Loops) -> dict[str, Views]:
+        size = VIEW_BYTES * rows
+        memory = self._pool.lease(size * len(columns))
+        return {
+            name: views_of(loops, arrays, memory[size * number : size * (number + 1)])
+            for number, (name, arrays) in enumerate(columns.items())
+        }
 
 
-def _combined(batches: Iterator[Batch], most: int) -> Iterator[list[Batch]]:
-    """Combine small batches that follow each other: every block takes some time, however small it is."""
-    together: list[Batch] = []
-    rows = size = 0
-    for batch in batches:
-        rows, size = rows + batch.rows.num_rows, size + batch.rows.nbytes
-        if together and (rows > most or size > BLOCK_BYTES):
-            yield together
-            together, rows, size = [], batch.rows.num_rows, batch.rows.nbytes
-        together.append(batch)
-    if together:
-        yield together
+def _series(name: str, type_: pl.DataType, arrays: Sequence[pa.Array]) -> pl.Series:
+    series = pl.concat([series_of(name, array) for array in arrays], rechunk=True)
+    if series.dtype == type_ or isinstance(type_, pl.List):
+        return series
+    return series.to_frame().select(as_text(pl.col(name), name, type_)).to_series()  # it is stored as another type
 
 
 def open_native(origin: Origin, *, mapped: bool = False) -> pa.NativeFile:
@@ -145,9 +163,3 @@ def mapped_errors(origin: Origin) -> Iterator[None]:
         raise damaged(origin, error) from error
     except PANICS as error:
         raise engine_failed(origin, error) from error
-
-
-def _block_of(piece: Piece, frame: pl.DataFrame, form: Form | None) -> Block:
-    """Return a block that was read before it was asked for."""
-    del form  # it is for texts
-    return Block((piece,), frame.height, Rest.of_frame(frame), np.arange(frame.height))

@@ -1,4 +1,4 @@
-"""Converts columns of Arrow to columns of Polars: those that a job uses, after they are validated.
+"""Converts columns of Arrow to columns of Polars, after they are validated.
 
 `type_of` returns the type of a column in Polars, which is the type of its text form (`converter.columns.text`), and
 `series_of` returns the column. A few are stored as a simpler type than theirs: times of the day as nanoseconds (Int64),
@@ -75,20 +75,20 @@ def type_of(type_: pa.DataType) -> pl.DataType | None:
     if _is.is_timestamp(type_):
         # The name of the zone does not matter: values with a zone are in UTC.
         unit = _UNITS[type_.unit]
-        return pl.Datetime(unit, "UTC" if _has_zone(type_) else None)
+        return pl.Datetime(unit, "UTC" if has_zone(type_) else None)
     if _is.is_decimal(type_):
         return pl.Decimal(type_.precision, max(type_.scale, 0)) if abs(type_.scale) <= _MOST_SCALE else None
     return pl.Series(pa.array([], type_)).dtype if _is_simple(type_) else None
 
 
-def series_of(name: str, array: pa.Array) -> pl.Series:
-    """Return a column of Polars, in one chunk, once the array is validated.
-
-    Raises `pyarrow.ArrowInvalid` where the array is damaged: Polars does not check it, and offsets beyond a buffer
-    would crash the process.
-    """
+def validate(array: pa.Array) -> None:
+    """Raise `pyarrow.ArrowInvalid` where an array is damaged: offsets beyond a buffer would crash the process later."""
     # Times of more than a day and invalid dates are errors of single values, which are reported by row.
     array.validate(full=not (_is.is_time(array.type) or _is.is_date64(array.type)))
+
+
+def series_of(name: str, array: pa.Array) -> pl.Series:
+    """Return an array that is validated as a column of Polars, in one chunk."""
     return _series(array).alias(name)
 
 
@@ -117,7 +117,7 @@ def _series(array: pa.Array) -> pl.Series:
     if _is.is_timestamp(type_):
         unit = _UNITS[type_.unit]
         values = _scaled(array, 1_000) if type_.unit == "s" else pl.Series(array.view(pa.int64()))
-        return values.cast(pl.Datetime(unit, "UTC" if _has_zone(type_) else None))
+        return values.cast(pl.Datetime(unit, "UTC" if has_zone(type_) else None))
     if _is.is_decimal(type_):
         if type_.precision <= _MOST_DIGITS and 0 <= type_.scale <= type_.precision:
             return pl.Series(array.cast(pa.decimal128(type_.precision, type_.scale)))
@@ -126,7 +126,8 @@ def _series(array: pa.Array) -> pl.Series:
     return pl.Series(array)
 
 
-def _has_zone(type_: pa.TimestampType) -> bool:
+def has_zone(type_: pa.TimestampType) -> bool:
+    """Return whether moments have a time zone: their values are in UTC."""
     try:
         return type_.tz is not None
     except UnicodeDecodeError:  # it has a zone, with a damaged name
