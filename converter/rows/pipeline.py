@@ -135,7 +135,9 @@ class _Converter:
         source, block = task.source, task.parse(None)
         origin = block.pieces[0].origin
         parsed = block.rest.frame()
-        texts = self._records.texts(parsed.lazy(), parsed.schema, json_lists=source.json_lists, nullable=source.nullable)
+        texts = self._records.texts(
+            parsed.lazy(), parsed.schema, json_lists=source.json_lists, nullable=source.nullable
+        )
         query = texts if self._frame_path else self._records.lines(texts)
         frame = collect(origin, query)
         if frame.height != block.rows:

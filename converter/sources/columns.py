@@ -67,7 +67,7 @@ class TextColumn:
             self._fill(views, array.storage)
         else:
             series = series_of("", array)
-            text = series.to_frame().select(as_text(pl.col(""), "", series.dtype)).to_series()
+            text = series.to_frame().select(as_text(pl.col(""), "", series.dtype).alias("")).to_series()
             self._fill(views, text.rechunk().to_arrow(compat_level=pl.CompatLevel.newest()))
 
     def _make(self, views: Bytes, values: Values) -> None:

@@ -131,7 +131,9 @@ def _series(name: str, type_: pl.DataType, arrays: Sequence[pa.Array]) -> pl.Ser
     series = pl.concat([series_of(name, array) for array in arrays], rechunk=True)
     if series.dtype == type_ or isinstance(type_, pl.List):
         return series
-    return series.to_frame().select(as_text(pl.col(name), name, type_)).to_series()  # it is stored as another type
+    return (
+        series.to_frame().select(as_text(pl.col(name), name, type_).alias(name)).to_series()
+    )  # it is stored as another type
 
 
 def open_native(origin: Origin, *, mapped: bool = False) -> pa.NativeFile:
