@@ -45,7 +45,7 @@ def _begin(
         return iter(first.blocks(columns, loops, budget))
     parser = first.parser(columns, loops)
     if len(group) == 1:
-        return TextTasks(first, parser, first.block(budget, loops), pool, ahead=True)
+        return TextTasks(first, parser, loops, first.block(budget, loops), pool, ahead=True)
     texts = [source for source in group if isinstance(source, TextSource)]
     return iter([Task(first, partial(parse_gathered, texts, parser, pool))])
 

@@ -146,7 +146,7 @@ class TextSource:
 
     def blocks(self, columns: Sequence[str], loops: Loops | None, budget: Budget) -> Iterator[Task]:
         """Yield the input, one block at a time."""
-        return iter(TextTasks(self, self.parser(columns, loops), self.block(budget, loops), Pool()))
+        return iter(TextTasks(self, self.parser(columns, loops), loops, self.block(budget, loops), Pool()))
 
 
 class _Link:
@@ -201,9 +201,19 @@ class TextTasks:
     A stream is read where tasks are taken or, if `ahead`, in a thread of its own. `close` stops reading.
     """
 
-    def __init__(self, source: TextSource, parser: Parser, block: int, pool: Pool, *, ahead: bool = False) -> None:
+    def __init__(
+        self,
+        source: TextSource,
+        parser: Parser,
+        loops: Loops | None,
+        block: int,
+        pool: Pool,
+        *,
+        ahead: bool = False,
+    ) -> None:
         self._source = source
         self._parser = parser
+        self._loops = loops
         self._block = block
         self._pool = pool
         self._parts: Generator[_Part] | ReadAhead[_Part] | None = None
@@ -250,11 +260,11 @@ class TextTasks:
         filled = ranges.read(memory[: -1 - SLACK], body.start + start)
         own = min(self._block, filled)  # fewer where the input was cut off meanwhile, which is noticed at its end
         parity = before.parity.result()
-        parity_after = (parity + _quotes(memory[:own])) & 1 if self._parser.quoted else 0
+        parity_after = (parity + self._count(memory[:own])) & 1
         after.parity.set_result(parity_after)
-        first = self._cut(memory[: min(WINDOW, filled)], parity) if start else 0
+        first = self._cuts(memory[: min(WINDOW, filled)], parity)[0] if start else 0
         last = left <= self._block
-        end = filled if last else own + self._cut(memory[own:filled], parity_after)
+        end = filled if last else own + self._cuts(memory[own:filled], parity_after)[0]
         return _Part(memory[first:], max(end - first, 0), min(left, self._block) + (0 if start else body.start), last)
 
     def _read_stream(self) -> Generator[_Part]:
@@ -275,34 +285,42 @@ class TextTasks:
                 end = filled
                 if not last:
                     before = max(filled - WINDOW, 0)
-                    if self._parser.quoted:
-                        parity = (parity + _quotes(memory[:before])) & 1
-                    end = before + self._cut_late(memory[before:filled], parity)
-                    if self._parser.quoted:
-                        parity = (parity + _quotes(memory[before:end])) & 1
+                    parity = (parity + self._count(memory[:before])) & 1
+                    end = before + self._cuts(memory[before:filled], parity)[1]
+                    parity = (parity + self._count(memory[before:end])) & 1
                 kept = memory[end:filled].copy()
                 yield _Part(memory, end, stream.position - position, last)
                 position = stream.position
                 del memory
 
-    def _cut(self, window: Bytes, parity: int) -> int:
-        """Return where to cut early in a text: behind the first newline outside quotes, or else the first one, or 0."""
-        return next(iter(self._cuts(window, parity)), window.tobytes().find(b"\n") + 1)
+    def _count(self, text: Bytes) -> int:
+        """Count double quotes, where newlines inside of them matter."""
+        if not self._parser.quoted:
+            return 0
+        if self._loops:
+            return self._loops.count_quotes(text)
+        return sum(int(np.count_nonzero(text[at : at + _SLICE] == _QUOTE)) for at in range(0, len(text), _SLICE))
 
-    def _cut_late(self, window: Bytes, parity: int) -> int:
-        """Return where to cut late in a text: behind the last newline outside quotes, or else the last one, or all."""
-        *_, last = (window.tobytes().rfind(b"\n") + 1 or len(window), *self._cuts(window, parity))
-        return last
+    def _cuts(self, window: Bytes, quotes: int) -> tuple[int, int]:
+        """Return where to cut early and late in a text, in which so many double quotes come before.
 
-    def _cuts(self, window: Bytes, parity: int) -> Iterator[int]:
-        """Yield where newlines end outside of double quotes, of which so many are before the window."""
+        That is behind the first and the last newline outside of quotes; or else behind the first and the last one; or
+        else at the start and at the end.
+        """
         text = window.tobytes()
-        start = 0
-        while end := text.find(b"\n", start) + 1:
-            parity += text.count(b'"', start, end) if self._parser.quoted else 0
-            if parity % 2 == 0:
-                yield end
-            start = end
+        first, last = 0, 0
+        if not self._parser.quoted:
+            pass
+        elif self._loops:
+            first, last = self._loops.cut(window, quotes)
+        else:
+            start = 0
+            while end := text.find(b"\n", start) + 1:
+                quotes += text.count(b'"', start, end)
+                if quotes % 2 == 0:
+                    first, last = first or end, end
+                start = end
+        return first or text.find(b"\n") + 1, last or text.rfind(b"\n") + 1 or len(text)
 
     def _rows(self, part: _Part, rest: Future[bytes], form: Form | None) -> tuple[Rows, bytes]:
         """Parse a block and prove that it begins at the start of a row; return also what it leaves over."""
@@ -323,11 +341,6 @@ def _given(part: _Part, before: _Link, after: _Link) -> _Part:
     del before
     after.parity.set_result(0)  # nobody needs it
     return part
-
-
-def _quotes(text: Bytes) -> int:
-    """Return the number of double quotes."""
-    return sum(int(np.count_nonzero(text[at : at + _SLICE] == _QUOTE)) for at in range(0, len(text), _SLICE))
 
 
 def parse_whole(parser: Parser, text: Bytes, size: int, form: Form | None, *, last: bool) -> Rows:
