@@ -381,7 +381,13 @@ def views_of(drawn: random.Random, memory: Guarded, texts: list[bytes]) -> Views
         offset = len(buffers[number])
         buffers[number] += text
         views += b"".join(each.to_bytes(4, "little") for each in (len(text), 0, number, offset))
-    return Views(memory.of(views), tuple(memory.of(each) for each in buffers))
+    if drawn.random() < 0.5:
+        return Views(memory.of(views), tuple(memory.of(each) for each in buffers))
+    first = drawn.randrange(20)  # nulls are empty texts, or views of anything
+    bits = [drawn.randrange(2) for _ in range(first)] + [bool(text) or drawn.randrange(2) for text in texts]
+    views = b"".join(views[16 * at : 16 * at + 16] if bit else b"\xff" * 16 for at, bit in enumerate(bits[first:]))
+    valid = np.packbits(np.array(bits, np.bool_), bitorder="little").tobytes()
+    return Views(memory.of(views), tuple(memory.of(each) for each in buffers), memory.of(valid), first)
 
 
 def fuzz_views(loops: Loops, drawn: random.Random, memory: Guarded) -> None:

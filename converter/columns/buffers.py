@@ -39,10 +39,15 @@ class Text(NamedTuple):
 
 
 class Views(NamedTuple):
-    """A column of texts in Arrow's layout: a string view of 16 bytes each, and the buffers of the long ones."""
+    """A column of texts in Arrow's layout: a string view of 16 bytes each, and the buffers of the long ones.
+
+    `valid`, where it is set, has a bit for each text, from bit `first_valid` on: it is 0 where the text is null.
+    """
 
     views: Bytes
     buffers: tuple[Bytes, ...]
+    valid: Bytes | None = None
+    first_valid: int = 0
 
     @property
     def lengths(self) -> npt.NDArray[np.uint32]:
@@ -63,14 +68,15 @@ class Chunk(NamedTuple):
 
 
 def views_of(chunk: pa.Array) -> Views:
-    """Return the views of an array of texts without nulls."""
-    _, views, *buffers = chunk.buffers()
+    """Return the views of an array of texts."""
+    valid, views, *buffers = chunk.buffers()
     memory = np.frombuffer(views, np.uint8)[chunk.offset * _VIEW : (chunk.offset + len(chunk)) * _VIEW]
-    return Views(memory, tuple(np.frombuffer(buffer, np.uint8) for buffer in buffers))
+    bits = np.frombuffer(valid, np.uint8) if valid and chunk.null_count else None
+    return Views(memory, tuple(np.frombuffer(buffer, np.uint8) for buffer in buffers), bits, chunk.offset)
 
 
 def chunks_of(frame: pl.DataFrame) -> list[Chunk]:
-    """Return the chunks of a frame whose columns are all String without nulls."""
+    """Return the chunks of a frame whose columns are all String."""
     batches = frame.to_arrow(compat_level=pl.CompatLevel.newest()).to_batches()
     return [Chunk(tuple(map(views_of, batch.columns)), batch.num_rows) for batch in batches]
 

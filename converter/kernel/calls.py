@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from converter.columns.buffers import Chunk
+from converter.columns.buffers import Chunk, Views
 from converter.columns.pool import Pool
 from converter.kernel.form import (
     CLEAN,
@@ -72,6 +72,9 @@ class _Views(ctypes.Structure):
         ("buffers", c_void_p),
         ("sizes", c_void_p),
         ("buffer_count", c_int64),
+        ("valid", c_void_p),
+        ("valid_bytes", c_int64),
+        ("first_valid", c_int64),
     ]
 
 
@@ -160,9 +163,9 @@ class Loops:
         return sink.parsed(given, with_lines=form is not None)
 
     def frame_lines(self, chunks: Sequence[Chunk], form: Form) -> Lines:
-        """Turn the rows of a frame into lines."""
+        """Turn the rows of a frame into lines. A null is an empty text."""
         rows = sum(chunk.rows for chunk in chunks)
-        size = sum(int(column.lengths.sum(dtype=np.int64)) for chunk in chunks for column in chunk.columns)
+        size = sum(_expected_bytes(column) for chunk in chunks for column in chunk.columns)
         columns = max((len(chunk.columns) for chunk in chunks), default=1)
         sink = Sink(self._pools, lines=2 * size + rows * form.extra, rows=rows, fields=columns)
         for chunk in chunks:
@@ -205,6 +208,12 @@ def _check(status: int) -> None:
         raise SystemError(f"A compiled loop was called in a wrong way ({status}).")
 
 
+def _expected_bytes(column: Views) -> int:
+    """Return about how many bytes the texts of a column have; the views of nulls may say anything."""
+    lengths = column.lengths
+    return min(int(lengths.sum(dtype=np.int64)), sum(map(len, column.buffers)) + _VIEW_BYTES * len(lengths))
+
+
 def _views_of(chunk: Chunk) -> tuple[ctypes.Array[_Views], list[Any]]:
     """Return the columns of a chunk as the loops take them, and what has to live as long."""
     table = (_Views * len(chunk.columns))()
@@ -215,4 +224,7 @@ def _views_of(chunk: Chunk) -> tuple[ctypes.Array[_Views], list[Any]]:
         kept += [addresses, sizes]
         entry.views, entry.rows = column.views.ctypes.data, len(column.views) // _VIEW_BYTES
         entry.buffers, entry.sizes, entry.buffer_count = addresses.ctypes.data, sizes.ctypes.data, len(sizes)
+        if column.valid is not None:
+            entry.valid, entry.valid_bytes = column.valid.ctypes.data, len(column.valid)
+            entry.first_valid = column.first_valid
     return table, kept

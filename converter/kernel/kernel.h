@@ -88,6 +88,9 @@ struct aam_views {
     const uint8_t *const *buffers;
     const int64_t *sizes; /* of the buffers, in bytes */
     int64_t buffer_count;
+    const uint8_t *valid; /* a bit for each row, from bit `first_valid` on, 0 where it is null; NULL where none is */
+    int64_t valid_bytes;
+    int64_t first_valid;
 };
 
 /* A value: `readable` bytes may be read from its start on, `length` of them are its own. */
