@@ -10,6 +10,7 @@ enum { MOST_JOINTS = 128, MOST_DEPTH = 64, NO_JOINT = -1 };
 struct joint {
     const uint8_t *start;
     int64_t length;
+    uint64_t mask;  /* of its first AAM_HALF bytes, fewer where it is shorter */
     int64_t column; /* that the value behind it belongs to; behind the last one, if to none */
     int64_t next;   /* the joint that last came after it, or NO_JOINT */
 };
@@ -42,13 +43,12 @@ AAM_INLINE const uint8_t *plain_end(const uint8_t *at, bool *is_ascii) {
     for (;; at += AAM_HALF) {
         aam_half_bytes text = load_half(at);
         uint64_t stops = half_bits_of((aam_half_truths)((text == '"') | (text == '\\') | (text < ' ')));
-        uint64_t high = half_bits_of((aam_half_truths)(text >= 0x80));
-        if (AAM_LIKELY(stops != 0)) {
-            int64_t stop = first_bit(stops);
+        uint64_t high = half_bits_of((aam_half_truths)text < 0);
+        int64_t stop = stops != 0 ? first_bit(stops) : AAM_HALF;
+        if (AAM_UNLIKELY(high != 0))
             *is_ascii &= (high & lowest(stop)) == 0;
+        if (AAM_LIKELY(stops != 0))
             return at + stop;
-        }
-        *is_ascii &= high == 0;
     }
 }
 
@@ -292,10 +292,10 @@ static const uint8_t *parse_list(struct parser *parser, const uint8_t *at, uint8
 }
 
 AAM_INLINE bool is_joint(const struct joint *joint, const uint8_t *at, const uint8_t *end) {
-    if (AAM_UNLIKELY(joint->length > AAM_HALF))
-        return joint->length <= end - at && memcmp(at, joint->start, (size_t)joint->length) == 0;
     uint64_t same = half_bits_of((aam_half_truths)(load_half(at) == load_half(joint->start)));
-    return (~same & lowest(joint->length)) == 0;
+    return (~same & joint->mask) == 0 &&
+           (AAM_LIKELY(joint->length <= AAM_HALF) ||
+            (joint->length <= end - at && memcmp(at, joint->start, (size_t)joint->length) == 0));
 }
 
 /* Return the column of a key; behind the last one, where there is none. */
@@ -324,8 +324,9 @@ static int64_t find_joint(struct parser *parser, const uint8_t *start, bool is_f
         return NO_JOINT;
     at = skip_spaces(at + 1);
     int64_t added = parser->joint_count;
+    uint64_t mask = lowest(at - start < AAM_HALF ? at - start : AAM_HALF);
     parser->joint_count += added < MOST_JOINTS;
-    parser->joints[added] = (struct joint){start, at - start, column_of(parser, &key), NO_JOINT};
+    parser->joints[added] = (struct joint){start, at - start, mask, column_of(parser, &key), NO_JOINT};
     return added;
 }
 
