@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +31,7 @@ COLUMNS = ["id", "a", "t"]
 LONG = 2000  # bytes: longer lines are left to other tests
 LINES = [line for line in [*WRONG_LINES, *(line.encode() for line, _ in SOUND.values())] if len(line) < LONG]
 VALUES = [*objects.NUMBERS, *objects.NESTED, b"true", b"false", b"null", b'""', b'"x"', b'"1|2"', b'"12 %"', b'["1","2"]', b"[1 , 2,null]", b'[" 3"]', b'["x\\n"]', b'["4,5"]', b'["[6"]',
-          b"[[7]]", b"[ ]", b'"\xc3\xa9"', b'"\xff"', b'"\\ud83d\\ude00"', b'"\\ud83d"', b'"\\u00e9\\"\\\\"', b'"a@b.cd"', b'"x\ty"', b"-", b"1.", b"nul", b'"open']  # fmt: skip
+          b"[[7]]", b"[ ]", b'"\xc3\xa9"', b'"\xff"', b'"\\ud83d\\ude00"', b'"\\ud83d"', b'"\\ud83d\\u0041"', b'"\\ud83d\\ud83d"', b'"\\ud83d\\n"', b'"\\u00g1"', b'"\\u00e9\\"\\\\"', b'"a@b.cd"', b'"x\ty"', b"-", b"1.", b"nul", b'"open']  # fmt: skip
 KEYS = [b'"id"', b'"a"', b'"t"', b'"z"', b'"id2"', b'"\\u0061"', b'""', b"7", b'"\xff"']
 BLANK = [b"", b"\r", b" "]
 
@@ -77,7 +78,7 @@ def test_the_loop_gives_what_polars_gives(lines: list[bytes], cut: int, rest: by
     assert len(expected[0]) + len(expected[1]) + expected[4] == len(lines)
 
 
-@pytest.mark.parametrize("line", LINES)
+@pytest.mark.parametrize("line", [*LINES, *(b'{"id":"u","a":%b,"z":%b,"t":%b}' % ((each,) * 3) for each in VALUES)])
 def test_each_kind_of_line_is_judged_alike(line: bytes) -> None:
     texts = [b'{"id":"u1","a":"x"}\n' + line + b'\n{"id":"u2","a":"y"}\n']
     assert rows_of(kernel.load(), texts) == rows_of(None, texts)
@@ -101,7 +102,8 @@ def converted(path: Path, job: Job, block: int, threads: int) -> tuple[bytes, li
 @given(lines_of(), st.data())
 def test_lines_rejects_and_counts_are_those_of_polars(tmp_path: Path, lines: list[bytes], data: st.DataObject) -> None:
     path = tmp_path / "in.ndjson"
-    path.write_bytes(b"".join(line + b"\n" for line in lines) + data.draw(st.sampled_from([b"", b'{"id":1,"a":2}'])))
+    content = b"".join(line + b"\n" for line in lines) + data.draw(st.sampled_from([b"", b'{"id":1,"a":2}']))
+    path.write_bytes(data.draw(st.sampled_from([bytes, bytes, gzip.compress]))(content))
     job = Job(
         input={
             "path": str(path),
