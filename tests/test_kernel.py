@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import mmap
+import os
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,7 +20,9 @@ from hypothesis import strategies as st
 from converter import kernel
 from converter.columns.buffers import Chunk, Text, Views
 from converter.jobs.job import Job
+from converter.kernel import calls, form, sink
 from converter.kernel.calls import Loops
+from converter.kernel.library import FOLDER, NAME
 from converter.rows.fast_path import FastPath
 from converter.rows.pipeline import _Converter
 from converter.rows.records import Records
@@ -101,11 +105,36 @@ def compiled(**record: Any) -> FastPath:
     return FastPath(Records(job, 10_000), LOOPS)
 
 
+def test_structures_have_the_sizes_that_the_loops_know() -> None:
+    assert LOOPS
+    library = ctypes.CDLL(str(os.environ.get("AAM_KERNEL") or FOLDER / NAME))
+    structures = [form._Part, form._Id, form.FormStructure, form.LayoutStructure, calls._Views]
+    sizes = [*map(ctypes.sizeof, structures), 4 * 8, ctypes.sizeof(sink.Structure), 6 * 8, 3 * 8]
+    assert [*(ctypes.c_int64 * 9).in_dll(library, "aam_sizes")] == sizes
+
+
 def test_plain_rows_are_not_irregular() -> None:
     frame = pl.DataFrame({"id": ["U1", "U2"], "a": ["x", ""], "b": ["1,5", "é" * 30], "t": ["1|2", "3" * 200]})
     made = compiled(signals=["a", "b"], traits=["t"]).of_frame(frame)
     assert not len(made.irregular)
     assert (made.signals, made.missing) == (6, 1)
+
+
+@pytest.mark.parametrize(
+    ("record", "line", "counts"),
+    [
+        ({}, '"a"="x \'y\' z","b"=","', (2, 0, 1, 0)),
+        ({"on_bad_value": "drop", "comma": ""}, "", (0, 1, 0, 1)),
+        ({"on_bad_value": "drop"}, '"b"=","', (1, 1, 0, 0)),
+        ({"comma": " or "}, '"a"="x \'y\' z","b"=" or "', (2, 0, 1, 1)),
+        ({"on_bad_value": "reject"}, "", (0, 0, 0, 0)),
+    ],
+)
+def test_values_are_changed_by_the_loops(record: dict[str, Any], line: str, counts: tuple[int, ...]) -> None:
+    frame = pl.DataFrame({"id": ["U"], "a": ['x\r\n"y" z'], "b": [","]})
+    made = compiled(signals=["a", "b"], **record).of_frame(frame)
+    assert b"".join(made.memory[:end].tobytes() for end in made.ends) == (f"U\t{line}\n" if line else "").encode()
+    assert not line or (made.signals, made.dropped, made.cleaned, made.commas) == counts
 
 
 def test_a_frame_in_chunks_gives_the_same_lines_as_in_one() -> None:
