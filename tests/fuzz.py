@@ -44,6 +44,7 @@ from converter.kernel.calls import (
     Parsed,
 )
 from converter.kernel.form import MOST_COMMA
+from tests.fuzz_columns import fuzz_columns
 
 from . import objects
 from .scanner import scan
@@ -532,6 +533,7 @@ ENTRIES: tuple[Callable[[Loops, random.Random, Guarded], None], ...] = (
     fuzz_views,
     fuzz_merge,
     fuzz_objects,
+    fuzz_columns,
 )
 
 

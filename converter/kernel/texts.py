@@ -100,7 +100,7 @@ def fill_views(entry: Callable[..., int], pool: Pool, views: Bytes, values: Valu
         type=values.type,
         width=values.width,
     )
-    room = max(values.rows * _LONG.get((values.type, values.width), 0), _LEAST_ROOM)
+    room = max(len(views) // VIEW_BYTES * _LONG.get((values.type, values.width), 0), _LEAST_ROOM)
     while True:
         text = pool.lease(min(room, MOST_BYTES))
         texts = _Texts(views.ctypes.data, len(views), text.ctypes.data, len(text), 0, buffer)
