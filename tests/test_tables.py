@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 
@@ -418,6 +419,86 @@ def test_rows_of_long_texts_come_in_smaller_batches(tmp_path: Path, monkeypatch:
     rows = [task.parse(None).rows for task in source.blocks(("id",), None, Budget())]
     assert sum(rows) == 4_000
     assert max(rows) < 80
+
+
+# --- read by several workers --------------------------------------------------------------------------------------
+
+
+def _large_group(folder: Path, rows: int = 20_000) -> Path:
+    """A file of one row group whose texts stop being a dictionary in its middle."""
+    words = [f"word {number % 50 if number < rows // 2 else number}" for number in range(rows)]
+    table = pa.table(
+        {
+            "id": [f"u{number}" if number % 997 else None for number in range(rows)],
+            "a": words,
+            "b": pa.array([number / 8 if number % 3 else None for number in range(rows)]),
+        }
+    )
+    path = folder / "in.parquet"
+    pq.write_table(table, path, dictionary_pagesize_limit=2_000, data_page_size=1_000, write_page_checksum=True)
+    assert pq.read_metadata(path).num_row_groups == 1
+    return path
+
+
+@pytest.mark.parametrize("threads", [1, 5])
+@pytest.mark.parametrize("most", [700, 4_096, 1 << 17])
+def test_neither_threads_nor_the_size_of_shares_change_what_comes_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int, most: int
+) -> None:
+    monkeypatch.setattr(tables, "_BLOCK_ROWS", most)
+    run = Run(tmp_path)
+    path = _large_group(tmp_path)
+    report = run.convert(input={"path": str(path)}, record={"signals": ["a", "b"]}, run={"threads": threads})
+    rows = pq.read_table(path).to_pylist()
+    expected = [
+        f'{row["id"]}\t"a"="{row["a"]}"' + (f',"b"="{row["b"]}"' if row["b"] is not None else "")
+        for row in rows
+        if row["id"]
+    ]
+    assert run.lines == expected
+    assert [row["row"] for row in run.rejects] == [number + 1 for number, row in enumerate(rows) if not row["id"]]
+    assert report.records["read"] == len(rows)
+
+
+@pytest.mark.parametrize("column", ["id", "a", "b"])
+def test_a_part_that_cannot_be_read_ends_the_run_and_nobody_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, column: str
+) -> None:
+    monkeypatch.setattr(tables, "_BLOCK_ROWS", 500)
+    run, path = Run(tmp_path), _large_group(tmp_path)
+    (chunk,) = (
+        each
+        for number in range(3)
+        if (each := pq.read_metadata(path).row_group(0).column(number)).path_in_schema == column
+    )
+    content = bytearray(path.read_bytes())
+    content[chunk.data_page_offset + chunk.total_compressed_size // 2] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(InputError) as raised:
+        run.convert(input={"path": str(path)}, record={"signals": ["a", "b"]}, run={"threads": 4})
+    assert raised.value.code in ("E-INPUT-DAMAGED", "E-INPUT-UNSUPPORTED")
+    assert run.files == []
+
+
+def test_texts_that_mean_a_missing_value_are_for_columns_of_text(run: Run) -> None:
+    table = pa.table({"id": ["u1", "u2"], "a": ["0", "1"], "b": [0, 1], "c": pa.array([0.0, 1.5])})
+    path = written(run.folder / "in.parquet", table)
+    run.convert(input={"path": str(path), "null_values": ["0", "0.0"]}, record={"signals": ["a", "b", "c"]})
+    assert run.lines == ['u1\t"b"="0","c"="0.0"', 'u2\t"a"="1","b"="1","c"="1.5"']
+
+
+def test_columns_are_read_in_the_order_of_parts_whoever_asks_first(tmp_path: Path) -> None:
+    path = _large_group(tmp_path)
+    source = parquet.open_parquet(LocalFile.at(path), Run(tmp_path).make_job().input)
+    shares = list(source._read(("id", "a"), tables.Bounds(1_500, 1 << 30)))
+    with ThreadPoolExecutor(len(shares)) as pool:
+        late = [pool.submit(share.read) for share in reversed(shares[1:])]
+        first = shares[0].read()
+        read = [first, *(each.result(60) for each in reversed(late))]
+    for number, name in enumerate(("id", "a")):
+        values = [value for share in read for array in share[number] for value in array.to_pylist()]
+        assert values == pq.read_table(path).column(name).to_pylist()
+    assert [sum(map(len, share[0])) for share in read] == [share.rows for share in shares]
 
 
 # --- forked processes ---------------------------------------------------------------------------------------------

@@ -79,6 +79,7 @@ class _Views(ctypes.Structure):
 
 
 _VIEW_BYTES = 16
+_SAMPLED = 4096  # texts
 ENTRIES: dict[str, tuple[type[Any], ...]] = {
     "is_utf8": (c_void_p, c_int64, POINTER(c_int64)),
     "count_quotes": (c_void_p, c_int64, POINTER(c_int64)),
@@ -211,7 +212,11 @@ def _check(status: int) -> None:
 def _expected_bytes(column: Views) -> int:
     """Return about how many bytes the texts of a column have; the views of nulls may say anything."""
     lengths = column.lengths
-    return min(int(lengths.sum(dtype=np.int64)), sum(map(len, column.buffers)) + _VIEW_BYTES * len(lengths))
+    every = max(len(lengths) // _SAMPLED, 1)
+    expected = int(lengths[::every].sum(dtype=np.int64)) * every
+    if column.valid is None:
+        return expected
+    return min(expected, sum(map(len, column.buffers)) + _VIEW_BYTES * len(lengths))
 
 
 def _views_of(chunk: Chunk) -> tuple[ctypes.Array[_Views], list[Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
@@ -12,9 +11,9 @@ import pyarrow as pa
 
 from converter.errors import InputError
 from converter.jobs.sections.table import Input
-from converter.sources import tables
+from converter.sources.ahead import ReadAhead
 from converter.sources.origins.base import Origin
-from converter.sources.tables import Share, TableSource, mapped_errors, open_native
+from converter.sources.tables import Bounds, Share, TableSource, mapped_errors, open_native
 
 _MAGIC = b"ARROW1"
 _END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
@@ -33,64 +32,63 @@ def open_arrow(origin: Origin, options: Input) -> TableSource:
 
 
 class _Batch(NamedTuple):
-    """Some rows of an input; `position` is how many bytes of it are read."""
+    """Some rows of an input, and how many bytes of it are read with them."""
 
     rows: pa.RecordBatch
-    position: int
+    size: float
 
 
-def _shares(origin: Origin, schema: pa.Schema, columns: Sequence[str], most: int, *, is_file: bool) -> Iterator[Share]:
+def _shares(
+    origin: Origin, schema: pa.Schema, columns: Sequence[str], bounds: Bounds, *, is_file: bool
+) -> Iterator[Share]:
     """Share out the batches of an input, which a thread reads, and unpacks if they are compressed, one share ahead."""
     used = pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index(name) for name in columns])
-    batches = (_of_file if is_file else _of_stream)(origin, used, most)
-    position = 0
-    with contextlib.closing(batches), ThreadPoolExecutor(1, thread_name_prefix="read") as reader:
-        groups = _combined(batches, most)
-        coming = reader.submit(next, groups, None)
-        while (group := coming.result()) is not None:
-            coming = reader.submit(next, groups, None)
-            end = group[-1].position
+    batches = (_of_file if is_file else _of_stream)(origin, used)
+    with contextlib.closing(ReadAhead(_combined(batches, bounds), "read")) as groups:
+        for group in groups:
             rows = [batch.rows for batch in group]
-            yield Share(sum(map(len, rows)), end - position, partial(_columns_of, rows, columns))
-            position = end
+            size = round(sum(batch.size for batch in group))
+            yield Share(sum(map(len, rows)), size, partial(_columns_of, rows, columns))
 
 
 def _columns_of(batches: Sequence[pa.RecordBatch], columns: Sequence[str]) -> list[list[pa.Array]]:
     return [[batch.column(name) for batch in batches] for name in columns]
 
 
-def _combined(batches: Iterator[_Batch], most: int) -> Iterator[list[_Batch]]:
-    """Combine small batches that follow each other: every share takes some time, however small it is."""
+def _combined(batches: Iterator[_Batch], bounds: Bounds) -> Generator[list[_Batch]]:
+    """Cut large batches, and combine small ones that follow each other: every share takes some time."""
     together: list[_Batch] = []
-    rows = size = 0
-    for batch in batches:
-        rows, size = rows + batch.rows.num_rows, size + batch.rows.nbytes
-        if together and (rows > most or size > tables.BLOCK_BYTES):
-            yield together
-            together, rows, size = [], batch.rows.num_rows, batch.rows.nbytes
-        together.append(batch)
+    room = 0
+    for whole in batches:
+        most = bounds.rows_of(whole.rows.columns)
+        for start in range(0, len(whole.rows), most):
+            rows = whole.rows.slice(start, most)
+            batch = _Batch(rows, whole.size * len(rows) / len(whole.rows))
+            if len(batch.rows) > min(room, most):
+                if together:
+                    yield together
+                together, room = [], most
+            together.append(batch)
+            room -= len(batch.rows)
     if together:
         yield together
 
 
-def _of_file(origin: Origin, used: pa.ipc.IpcReadOptions, most: int) -> Generator[_Batch]:
+def _of_file(origin: Origin, used: pa.ipc.IpcReadOptions) -> Generator[_Batch]:
     # Memory-mapped, since a file is often one batch, which may be larger than the memory.
     with open_native(origin, mapped=True) as raw, pa.ipc.open_file(raw, options=used) as reader:
         count = reader.num_record_batches
         for number in range(count):
-            batch = reader.get_batch(number)
-            for start in range(0, batch.num_rows, most):
-                part = batch.slice(start, most)
-                share = (number + (start + part.num_rows) / batch.num_rows) / count
-                yield _Batch(part, round((origin.size or 0) * share))
+            yield _Batch(reader.get_batch(number), (origin.size or 0) / count)
 
 
-def _of_stream(origin: Origin, used: pa.ipc.IpcReadOptions, most: int) -> Generator[_Batch]:
+def _of_stream(origin: Origin, used: pa.ipc.IpcReadOptions) -> Generator[_Batch]:
     with open_native(origin) as raw:
         with pa.ipc.open_stream(raw, options=used) as reader:
+            position = 0
             for batch in reader:
-                for start in range(0, batch.num_rows, most):
-                    yield _Batch(batch.slice(start, most), raw.tell())
+                yield _Batch(batch, raw.tell() - position)
+                position = raw.tell()
         _check_end(origin, raw.tell())
 
 

@@ -18,9 +18,8 @@ import pyarrow.parquet as pq
 
 from converter.errors import InputError
 from converter.jobs.sections.table import Input
-from converter.sources import tables
 from converter.sources.origins.base import Origin
-from converter.sources.tables import Share, TableSource, mapped_errors, open_native
+from converter.sources.tables import Bounds, Share, TableSource, mapped_errors, open_native
 from converter.sources.typed import is_text
 
 _BUFFER = 1 << 20  # bytes of a column that are read at once
@@ -70,8 +69,8 @@ def _open(
         yield parquet
 
 
-def _shares(file: _File, columns: Sequence[str], most: int) -> Iterator[Share]:
-    rows, dictionaries = _plan(file, columns, most)
+def _shares(file: _File, columns: Sequence[str], bounds: Bounds) -> Iterator[Share]:
+    rows, dictionaries = _plan(file, columns, bounds)
     size, all_rows = file.origin.size or 0, file.footer.num_rows
     for groups in _runs(_sizes(file.footer), rows):
         count = sum(groups.values())
@@ -95,20 +94,19 @@ def _runs(sizes: Sequence[int], most: int) -> Iterator[dict[int, int]]:
         yield run
 
 
-def _plan(file: _File, columns: Sequence[str], most: int) -> tuple[int, Sequence[str]]:
-    """Return how many rows a share may have, at most `most`, and which columns are read as dictionaries.
+def _plan(file: _File, columns: Sequence[str], bounds: Bounds) -> tuple[int, Sequence[str]]:
+    """Return how many rows a share may have, and which columns are read as dictionaries.
 
     Both are estimated from the first rows, since reading sizes from a damaged footer may crash the process. Texts that
     are stored as dictionaries are read as such in half the time, others in twice the time.
     """
-    if most <= _FIRST_ROWS:
-        return most, ()
+    if bounds.rows <= _FIRST_ROWS:
+        return bounds.rows, ()
     texts = [name for name in columns if is_text(file.schema.field(name).type)]
     with _open(file.origin, file.footer, texts) as parquet:
         batch = next(parquet.iter_batches(_FIRST_ROWS, columns=list(columns), use_threads=False), None)
     if not batch:
-        return most, ()
-    fitting = int(tables.BLOCK_BYTES / max(sum(map(_bytes_a_row, batch.columns)), 1))
+        return bounds.rows, ()
     dictionaries = [
         name
         for name in texts
@@ -116,14 +114,7 @@ def _plan(file: _File, columns: Sequence[str], most: int) -> tuple[int, Sequence
         if len(batch.column(name).dictionary) <= batch.num_rows // 2
         or batch.num_rows < len(batch.column(name).dictionary) <= _MOST_ENTRIES
     ]
-    return max(min(most, fitting), 1), dictionaries
-
-
-def _bytes_a_row(column: pa.Array) -> float:
-    """Return how many bytes of memory a row takes; of a dictionary, the average of its entries."""
-    is_dictionary = pa.types.is_dictionary(column.type)
-    values = column.dictionary if is_dictionary else column
-    return float(values.nbytes / max(len(values), 1))
+    return bounds.rows_of(batch.columns), dictionaries
 
 
 def _read(columns: Sequence[_Column], part: int) -> list[list[pa.Array]]:

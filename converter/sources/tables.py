@@ -34,6 +34,7 @@ from converter.sources.typed import Types, series_of, validate
 BLOCK_BYTES = 1 << 26
 """How much memory the rows of a block take, about, at most."""
 _BLOCK_ROWS = 1 << 17
+_LARGER = 2  # than blocks of text: columns and views take less than twice the memory of the text that is made of them
 _FIRST_ROWS = 1 << 10  # of a block, where only the first rows are needed
 _IMPOSSIBLE = 1 << 44  # bytes: no system has so much memory
 _UNSUPPORTED = re.compile("support|encrypt", re.IGNORECASE)  # in messages about files that Arrow cannot read
@@ -53,8 +54,19 @@ class Share(NamedTuple):
     read: Callable[[], list[list[pa.Array]]]
 
 
-Reader = Callable[[Sequence[str], int], Iterator[Share]]
-"""Shares out some columns of an input, as many rows at most to a share."""
+Reader = Callable[[Sequence[str], "Bounds"], Iterator[Share]]
+"""Shares out some columns of an input."""
+
+
+class Bounds(NamedTuple):
+    """How many rows a share has at most, and how many bytes of memory they take at most, about."""
+
+    rows: int
+    size: int
+
+    def rows_of(self, columns: Sequence[pa.Array]) -> int:
+        """Return how many rows a share may have that are, on average, like those of these columns."""
+        return max(min(self.rows, int(self.size / max(sum(map(_bytes_a_row, columns)), 1))), 1)
 
 
 class TableSource:
@@ -68,7 +80,7 @@ class TableSource:
     nullable = True
 
     def __init__(
-        self, origin: Origin, schema: pa.Schema, read: Reader, *, only_texts: bool = False, most_rows: int = _BLOCK_ROWS
+        self, origin: Origin, schema: pa.Schema, read: Reader, *, only_texts: bool = False, most_rows: int | None = None
     ) -> None:
         self.origin = origin
         self._arrow = schema
@@ -90,9 +102,9 @@ class TableSource:
 
     def blocks(self, columns: Sequence[str], loops: Loops | None, budget: Budget) -> Iterator[Task]:
         """Yield the input in blocks; workers read them."""
-        del budget
+        bounds = Bounds(self._most_rows or _BLOCK_ROWS, min(_LARGER * budget.block, BLOCK_BYTES))
         with mapped_errors(self.origin):
-            for share in self._read(columns, self._most_rows):
+            for share in self._read(columns, bounds):
                 yield Task(self, partial(self._parse, share, columns, loops))
 
     def _parse(self, share: Share, columns: Sequence[str], loops: Loops | None, form: Form | None) -> Block:
@@ -125,6 +137,12 @@ class TableSource:
             name: views_of(loops, arrays, memory[size * number : size * (number + 1)])
             for number, (name, arrays) in enumerate(columns.items())
         }
+
+
+def _bytes_a_row(column: pa.Array) -> float:
+    """Return how many bytes of memory a row takes, with its view; of a dictionary, the average of its entries."""
+    values = column.dictionary if pa.types.is_dictionary(column.type) else column
+    return VIEW_BYTES + float(values.nbytes / max(len(values), 1))
 
 
 def _series(name: str, type_: pl.DataType, arrays: Sequence[pa.Array]) -> pl.Series:
