@@ -26,6 +26,7 @@ _FEW = 64  # rows, texts
 _SAMPLE = 1 << 16  # bytes
 _NEWLINE = 10
 _GROWTH = 3
+_STEP_BITS = 3
 _VIEW_BYTES = 16
 _INTEGER = 8
 _FIELD_INTEGERS = 3
@@ -159,7 +160,9 @@ class Sink:
         self._arrays: dict[str, Bytes] = {}
         rooms = {"lines": lines + _SPARE, "ends": rows, "views": rows, "malformed": _FEW, "scratch": scratch}
         for name, room in rooms.items():
-            self._make(name, room)
+            # Of calls that take about as much, the memory of one fits the next.
+            step = 1 << max(room.bit_length() - _STEP_BITS, 0)
+            self._make(name, -(-room // step) * step)
 
     def call(self, function: Callable[..., int], *arguments: object) -> None:
         """Call an entry, with more room where it takes more. Raises `SystemError` where it refuses its arguments."""
