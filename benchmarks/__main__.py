@@ -40,10 +40,11 @@ def _run(arguments: argparse.Namespace) -> int:
     match arguments.command:
         case "generate":
             from benchmarks.generate import generate
+            from benchmarks.measure import size_of
 
             table = _input(arguments.workload, arguments, folder=arguments.to)
             generate(table)
-            size = table.path.stat().st_size
+            size = size_of(table.path)
             print(f"{table.path.name}: {table.rows:,} rows, {size:,} bytes, {size / table.rows:.1f} a row")
         case "run":
             from benchmarks.contenders import run

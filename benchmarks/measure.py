@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import BenchmarkError
-from benchmarks.workloads import ROOT, Input, Workload
+from benchmarks.workloads import ROOT, Input, Workload, files_of
 
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 _READ = 1 << 20
@@ -56,7 +56,14 @@ def run_fresh(*arguments: str, output: int | None = subprocess.DEVNULL) -> tuple
 
 
 def measure(
-    contender: str, workload: Workload, path: Path, folder: Path, *, threads: int = 0, level: int | None = None
+    contender: str,
+    workload: Workload,
+    path: Path,
+    folder: Path,
+    *,
+    threads: int = 0,
+    level: int | None = None,
+    option: str = "",
 ) -> Measurement:
     """Run a contender on `path`; what `folder` held before is removed, its new output stays."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -65,6 +72,8 @@ def measure(
     options = ["--workload", workload.name, "--threads", str(threads)]
     if level is not None:
         options += ["--level", str(level)]
+    if option:
+        options += ["--option", option]
     wall, cpu, peak = run_fresh("run", contender, str(path.resolve()), str(folder.resolve()), *options)
     return Measurement(wall, cpu, peak, sum(file.stat().st_size for file in outputs(folder)))
 
@@ -78,10 +87,16 @@ def generated(table: Input) -> Path:
 
 
 def _warm(path: Path) -> None:
-    """Read a file once, so that no contender is the one that waits for the disk."""
-    with path.open("rb", buffering=0) as file:
-        while file.read(_READ):
-            pass
+    """Read the input once, so that no contender waits for the disk."""
+    for each in files_of(path):
+        with each.open("rb", buffering=0) as file:
+            while file.read(_READ):
+                pass
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of an input."""
+    return sum(each.stat().st_size for each in files_of(path))
 
 
 def outputs(folder: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.contenders import OURS
 from benchmarks.machine import describe
-from benchmarks.measure import generated, measure
+from benchmarks.measure import generated, measure, size_of
 from benchmarks.results import Measured, Scaling
 from benchmarks.table import spread, table
 from benchmarks.workloads import DATA, Input
@@ -49,7 +49,7 @@ def _measured(source: Input, runs: int, threads: int = 0) -> Measured:
             for _ in range(runs):
                 found.append(measure(OURS, source.workload, path, output, threads=threads))
                 shutil.rmtree(output)
-        return Measured(OURS, source.rows, found, threads=threads, input_bytes=path.stat().st_size)
+        return Measured(OURS, source.rows, found, threads=threads, input_bytes=size_of(path))
     finally:
         if not kept:
             path.unlink()

@@ -64,7 +64,7 @@ def test_contenders_of_the_group_make_our_lines(name: str, table: Input, ours: P
 
 def _check_lines(name: str, table: Input, ours: Path, folder: Path) -> None:
     path = table.path
-    if CONTENDERS[name].reads_lines:
+    if CONTENDERS[name].reads == "lines":
         path = folder / "lines.txt"
         path.write_bytes(b"".join(gzip.decompress(file.read_bytes()) for file in outputs(ours)))
     # In a process of its own, as it is measured: libraries keep threads and settings in theirs.

@@ -31,7 +31,7 @@ def _convert(task: Task, output: Mapping[str, object], **sections: object) -> No
     reports.mkdir(exist_ok=True)
     convert(
         Job(
-            input={"path": str(task.path), "format": task.workload.format},
+            input={"path": str(task.path)},
             id={"column": task.workload.id},
             record={"signals": list(task.workload.signals), "traits": [task.workload.traits]},
             output={**output, "dpid": DPID, "timestamp": TIMESTAMP},
