@@ -12,7 +12,8 @@ from pathlib import Path
 
 from benchmarks import BenchmarkError
 from benchmarks.contenders import CONTENDERS
-from benchmarks.workloads import CHARTS, DATA, RESULTS, SEED, WORKLOADS, Input
+from benchmarks.options import OPTIONS
+from benchmarks.workloads import CHARTS, DATA, PLAIN, RESULTS, SEED, WORKLOADS, Input
 
 _DESCRIPTION = """\
 Measure the converter beside other ways to make the same lines, on generated tables.
@@ -57,6 +58,7 @@ def _run(arguments: argparse.Namespace) -> int:
                 arguments.folder,
                 threads=arguments.threads,
                 level=arguments.level,
+                option=arguments.option,
                 profile=arguments.profile,
             )
         case "compare":
@@ -70,6 +72,13 @@ def _run(arguments: argparse.Namespace) -> int:
             compare(source, names, arguments.runs, target)
             if arguments.profile:
                 profile(source)
+        case "options":
+            from benchmarks.option_costs import option_costs
+            from benchmarks.results import folder_for, options_path
+
+            source = _input(PLAIN, arguments)
+            target = arguments.json or options_path(folder_for(source))
+            option_costs(arguments.option or list(OPTIONS), source.rows, source.seed, arguments.runs, target)
         case "scale":
             from benchmarks.results import folder_for, scaling_path
             from benchmarks.scale import cores, scale
@@ -148,6 +157,14 @@ def _parser() -> argparse.ArgumentParser:
         "--profile", action="store_true", help="also print where our CPU seconds go, with the rules and without"
     )
 
+    options = commands.add_parser("options", help="measure ours with each option, beside the plain job")
+    _add_rows(options)
+    options.add_argument(
+        "--option", action="append", choices=list(OPTIONS), metavar="NAME", help=f"repeatable: {', '.join(OPTIONS)}"
+    )
+    _add_runs(options)
+    options.add_argument("--json", type=Path, metavar="FILE", help="where the result is kept")
+
     scale = commands.add_parser("scale", help="measure ours at several sizes of input and numbers of threads")
     scale.add_argument("--workload", choices=list(WORKLOADS), default="wide-csv", help="default: %(default)s")
     _add_rows(scale)
@@ -179,6 +196,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("folder", type=Path, metavar="OUTDIR", help="an empty folder, or one to be made")
     run.add_argument("--workload", choices=list(WORKLOADS), help="what INPUT holds, where its name does not say it")
     run.add_argument("--threads", type=int, default=0, help="held to as many cores (default: one a core)")
+    run.add_argument("--option", default="", choices=list(OPTIONS), metavar="NAME", help="of `options`, for ours")
     run.add_argument("--profile", action="store_true", help="of ours: print where the CPU seconds went")
     run.add_argument("--level", type=int, help="of gzip, where it can be set (default: the one most like ours)")
     return parser

@@ -64,6 +64,10 @@ class Measured:
         """Return wall times, run by run, in terms of those of `base` in the same turn."""
         return [mine / other for mine, other in zip(self.walls, base.walls, strict=True)]
 
+    def cpu_ratios(self, base: Measured) -> list[float]:
+        """Return CPU seconds likewise."""
+        return [mine / other for mine, other in zip(self.cpus, base.cpus, strict=True)]
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -97,6 +101,32 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class OptionCosts:
+    """Ours with options, each on the same number of rows, beside the plain job."""
+
+    rows: int
+    seed: int
+    base: str
+    options: list[Measured]
+    machine: Machine
+
+    @property
+    def of_base(self) -> Measured:
+        """The plain job."""
+        return next(each for each in self.options if each.name == self.base)
+
+    def write(self, path: Path) -> None:
+        """Write everything, with medians."""
+        document = asdict(self)
+        for entry, each in zip(document["options"], self.options, strict=True):
+            entry["summary"] = _summary(each) | {
+                "cpu_ratio_median": round(statistics.median(each.cpu_ratios(self.of_base)), 3),
+                "wall_ratio_median": round(statistics.median(each.ratios(self.of_base)), 3),
+            }
+        _write(path, document)
+
+
+@dataclass(frozen=True)
 class Scaling:
     """Ours on growing inputs, and with more and more threads, each held to as many cores."""
 
@@ -114,7 +144,7 @@ class Scaling:
         _write(path, document)
 
 
-_Kept = TypeVar("_Kept", Comparison, Scaling)
+_Kept = TypeVar("_Kept", Comparison, OptionCosts, Scaling)
 
 
 def read(kind: type[_Kept], path: Path) -> _Kept:
@@ -137,6 +167,11 @@ def charts_for(source: Input) -> Path:
 def comparison_path(folder: Path, workload: str) -> Path:
     """Return where the comparison of a workload is kept."""
     return folder / f"compare-{workload}.json"
+
+
+def options_path(folder: Path) -> Path:
+    """Return where the costs of options are kept."""
+    return folder / "options.json"
 
 
 def scaling_path(folder: Path) -> Path:

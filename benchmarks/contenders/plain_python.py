@@ -14,18 +14,20 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from benchmarks.contenders import Task
+from benchmarks.options import BASE, OPTIONS
 from benchmarks.workloads import TRAIT_SEPARATOR, Workload
 
 
 def convert(task: Task) -> None:
     """Convert row by row, to one file."""
     workload = task.workload
+    columns = OPTIONS[task.option or BASE].columns
     rows = _parquet_rows(task.path, workload.used) if workload.format == "parquet" else _text_rows(task)
     with gzip.open(task.target, "wt", compresslevel=task.level, encoding="utf-8", newline="") as lines:
-        for row in rows:
+        for row in map(OPTIONS[task.option or BASE].change, rows):
             # An ID with a colon is forbidden, and one that is an e-mail address would be personal data.
             if ":" not in row[workload.id] and "@" not in row[workload.id]:
-                lines.write(_line(workload, row))
+                lines.write("\t".join(row[name] for name in columns) + "\n" if columns else _line(workload, row))
 
 
 def _text_rows(task: Task) -> Iterator[Mapping[str, str]]:
