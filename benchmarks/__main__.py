@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks import BenchmarkError
 from benchmarks.contenders import CONTENDERS
 from benchmarks.options import OPTIONS
-from benchmarks.workloads import CHARTS, DATA, PLAIN, RESULTS, SEED, WORKLOADS, Input
+from benchmarks.workloads import CHARTS, DATA, INSTALL_ROWS, ON_CORES, PLAIN, RESULTS, SEED, TRIALS, WORKLOADS, Input
 
 _DESCRIPTION = """\
 Measure the converter beside other ways to make the same lines, on generated tables.
@@ -59,6 +59,8 @@ def _run(arguments: argparse.Namespace) -> int:
                 threads=arguments.threads,
                 level=arguments.level,
                 option=arguments.option,
+                run_threads=arguments.run_threads,
+                told=arguments.tell,
                 profile=arguments.profile,
             )
         case "compare":
@@ -79,6 +81,24 @@ def _run(arguments: argparse.Namespace) -> int:
             source = _input(PLAIN, arguments)
             target = arguments.json or options_path(folder_for(source))
             option_costs(arguments.option or list(OPTIONS), source.rows, source.seed, arguments.runs, target)
+        case "cores":
+            from benchmarks.cores import cores
+            from benchmarks.results import cores_path, folder_for
+
+            sources = [_input(name, arguments) for name in arguments.workload or ON_CORES]
+            target = arguments.json or cores_path(folder_for(*sources))
+            cores(sources, sorted(set(arguments.threads)), arguments.runs, target)
+        case "start":
+            from benchmarks.results import start_path
+            from benchmarks.start import start
+
+            start(arguments.seed, arguments.runs, arguments.json or start_path(RESULTS))
+        case "install":
+            from benchmarks.install import install
+            from benchmarks.results import install_path
+
+            source = _input(PLAIN, arguments)
+            install(source, arguments.json or install_path(RESULTS if source.rows == INSTALL_ROWS else TRIALS))
         case "scale":
             from benchmarks.results import folder_for, scaling_path
             from benchmarks.scale import cores, scale
@@ -165,6 +185,22 @@ def _parser() -> argparse.ArgumentParser:
     _add_runs(options)
     options.add_argument("--json", type=Path, metavar="FILE", help="where the result is kept")
 
+    cores = commands.add_parser("cores", help="measure CPU seconds of ours by role of threads, and what limits cores")
+    cores.add_argument("workload", nargs="*", choices=[*WORKLOADS, []], help=f"default: {', '.join(ON_CORES)}")
+    _add_rows(cores)
+    cores.add_argument("--threads", type=_count, nargs="+", default=[2, 16], help="run.threads (default: 2 16)")
+    _add_runs(cores)
+    cores.add_argument("--json", type=Path, metavar="FILE", help="where the result is kept")
+
+    start = commands.add_parser("start", help="measure a job of 1,000 rows beside the import of Polars")
+    start.add_argument("--seed", type=int, default=SEED, help="default: %(default)s")
+    start.add_argument("--runs", type=_count, default=15, help="of each command (default: %(default)s)")
+    start.add_argument("--json", type=Path, metavar="FILE", help="where the result is kept")
+
+    install = commands.add_parser("install", help="install into an empty environment, and run twice in it")
+    _add_rows(install, INSTALL_ROWS)
+    install.add_argument("--json", type=Path, metavar="FILE", help="where the result is kept")
+
     scale = commands.add_parser("scale", help="measure ours at several sizes of input and numbers of threads")
     scale.add_argument("--workload", choices=list(WORKLOADS), default="wide-csv", help="default: %(default)s")
     _add_rows(scale)
@@ -197,6 +233,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--workload", choices=list(WORKLOADS), help="what INPUT holds, where its name does not say it")
     run.add_argument("--threads", type=int, default=0, help="held to as many cores (default: one a core)")
     run.add_argument("--option", default="", choices=list(OPTIONS), metavar="NAME", help="of `options`, for ours")
+    run.add_argument("--run-threads", type=int, default=0, help="as many threads, on all cores")
+    run.add_argument("--tell", type=Path, metavar="FILE", help="write to a file what `cores` needs to know of threads")
     run.add_argument("--profile", action="store_true", help="of ours: print where the CPU seconds went")
     run.add_argument("--level", type=int, help="of gzip, where it can be set (default: the one most like ours)")
     return parser

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,27 +32,44 @@ class Measurement:
     output_bytes: int
 
 
-def run_fresh(*arguments: str, output: int | None = subprocess.DEVNULL) -> tuple[float, float, int]:
+def run_fresh(
+    *arguments: str, output: int | None = subprocess.DEVNULL, started: Callable[[int], None] | None = None
+) -> tuple[float, float, int]:
     """Run `python -m benchmarks` with arguments; return wall and CPU seconds, and peak memory in bytes.
 
-    What it prints goes to `output`; `None` is where ours goes.
-
-    Linux counts what this process had at its own peak as the child's floor. So whoever calls this imports
-    nothing heavy: its dozen MB are then below what any contender needs.
+    What it prints goes to `output`; `None` is where ours goes. `started` is called with the number of the process.
     """
-    started = time.perf_counter()
-    # The process is waited for with wait4, which is what tells of its resources.
-    process = subprocess.Popen([sys.executable, "-m", "benchmarks", *arguments], cwd=ROOT, stdout=output)
+    return run_command([sys.executable, "-m", "benchmarks", *arguments], output=output, started=started)
+
+
+def run_command(
+    command: Sequence[str],
+    *,
+    output: int | None = subprocess.DEVNULL,
+    folder: Path = ROOT,
+    environment: Mapping[str, str] | None = None,
+    started: Callable[[int], None] | None = None,
+) -> tuple[float, float, int]:
+    """Run a command in `folder`; return and take the same as `run_fresh`. Raises `BenchmarkError` if it fails.
+
+    Linux counts the peak of this process as the minimum of the child's. So callers import nothing heavy: their dozen
+    MB are then less than any contender needs.
+    """
+    begin = time.perf_counter()
+    # The process is waited for with wait4, which returns what it used.
+    process = subprocess.Popen(command, cwd=folder, stdout=output, env=environment)
     try:
+        if started:
+            started(process.pid)
         _, status, usage = os.wait4(process.pid, 0)
     except BaseException:  # an interrupt: the process must not go on writing while its folder is removed
         process.kill()
         process.wait()
         raise
-    wall = time.perf_counter() - started
+    wall = time.perf_counter() - begin
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise BenchmarkError(f"'{' '.join(arguments[:2])}' failed, with exit code {process.returncode}.")
+        raise BenchmarkError(f"'{' '.join(command[:5])}' failed, with exit code {process.returncode}.")
     return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * _MAXRSS_UNIT
 
 
@@ -67,7 +85,7 @@ def measure(
 ) -> Measurement:
     """Run a contender on `path`; what `folder` held before is removed, its new output stays."""
     shutil.rmtree(folder, ignore_errors=True)
-    _warm(path)
+    warm(path)
     os.sync()  # what was written before does not slow this run
     options = ["--workload", workload.name, "--threads", str(threads)]
     if level is not None:
@@ -86,7 +104,7 @@ def generated(table: Input) -> Path:
     return table.path
 
 
-def _warm(path: Path) -> None:
+def warm(path: Path) -> None:
     """Read the input once, so that no contender waits for the disk."""
     for each in files_of(path):
         with each.open("rb", buffering=0) as file:

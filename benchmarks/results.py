@@ -14,9 +14,7 @@ from typing import TypeVar
 
 from benchmarks.machine import Machine
 from benchmarks.measure import Measurement
-from benchmarks.workloads import CHARTS, DATA, RESULTS, Input
-
-_TRIALS = DATA / "trials"
+from benchmarks.workloads import CHARTS, RESULTS, TRIALS, Input
 
 
 @dataclass(frozen=True)
@@ -127,6 +125,114 @@ class OptionCosts:
 
 
 @dataclass(frozen=True)
+class Role:
+    """Threads that do the same: how many, their CPU seconds, those of the busiest; `grows` with `run.threads`.
+
+    `lock_seconds` are those of wall time for which one of them held the interpreter lock.
+    """
+
+    name: str
+    threads: int
+    cpu_seconds: float
+    busiest_seconds: float
+    lock_seconds: float
+    grows: bool
+
+
+@dataclass(frozen=True)
+class CoreUse:
+    """A run of ours by roles of threads, without the start, whose CPU seconds are apart."""
+
+    workload: str
+    rows: int
+    threads: int
+    wall_seconds: float
+    start_cpu_seconds: float
+    roles: list[Role]
+
+    @property
+    def cpu_seconds(self) -> float:
+        """The CPU seconds of all roles."""
+        return sum(role.cpu_seconds for role in self.roles)
+
+    @property
+    def limit(self) -> Role:
+        """The busiest role whose threads do not grow with `run.threads`."""
+        return max((role for role in self.roles if not role.grows and role.threads), key=lambda role: role.cpu_seconds)
+
+    @property
+    def lock_seconds(self) -> float:
+        """For how many seconds of wall time any thread held the interpreter lock."""
+        return sum(role.lock_seconds for role in self.roles)
+
+    def speed_up(self, cores: int) -> float:
+        """Return how many times as fast as on one core a run can be on so many, because of the limit."""
+        return min(cores, self.cpu_seconds / self.limit.cpu_seconds) if self.limit.cpu_seconds else cores
+
+
+@dataclass(frozen=True)
+class Cores:
+    """Runs of ours by roles of threads."""
+
+    uses: list[CoreUse]
+    machine: Machine
+
+    def write(self, path: Path) -> None:
+        """Write everything, and what the model says."""
+        document = asdict(self)
+        for entry, use in zip(document["uses"], self.uses, strict=True):
+            entry["summary"] = {
+                "cpu_seconds": round(use.cpu_seconds, 3),
+                "limit": use.limit.name,
+                "limit_share": round(use.limit.cpu_seconds / use.cpu_seconds, 4),
+                "lock_share": round(use.lock_seconds / use.wall_seconds, 4),
+                "speed_up": {str(cores): round(use.speed_up(cores), 2) for cores in (4, 8, 16)},
+            }
+        _write(path, document)
+
+
+@dataclass(frozen=True)
+class Start:
+    """Short commands, run in turns; `base` is what the others are compared with."""
+
+    base: str
+    commands: list[Measured]
+    machine: Machine
+
+    def write(self, path: Path) -> None:
+        """Write everything, with medians."""
+        document = asdict(self)
+        base = next(each for each in self.commands if each.name == self.base)
+        for entry, each in zip(document["commands"], self.commands, strict=True):
+            entry["summary"] = _summary(each) | {
+                "cpu_ratio_median": round(statistics.median(each.cpu_ratios(base)), 3),
+                "wall_ratio_median": round(statistics.median(each.ratios(base)), 3),
+            }
+        _write(path, document)
+
+
+@dataclass(frozen=True)
+class Installation:
+    """An installation into an empty environment: its seconds, its bytes, those of each package, its first runs."""
+
+    install_seconds: float
+    bytes: int
+    packages: dict[str, int]
+    rows: int
+    runs: list[Measurement]
+    machine: Machine
+
+    @property
+    def first_ratio(self) -> float:
+        """The wall time of the first run in terms of the second."""
+        return self.runs[0].wall_seconds / self.runs[1].wall_seconds
+
+    def write(self, path: Path) -> None:
+        """Write everything, and the ratio of the first two runs."""
+        _write(path, asdict(self) | {"summary": {"first_ratio": round(self.first_ratio, 3)}})
+
+
+@dataclass(frozen=True)
 class Scaling:
     """Ours on growing inputs, and with more and more threads, each held to as many cores."""
 
@@ -144,7 +250,7 @@ class Scaling:
         _write(path, document)
 
 
-_Kept = TypeVar("_Kept", Comparison, OptionCosts, Scaling)
+_Kept = TypeVar("_Kept", Comparison, OptionCosts, Cores, Start, Installation, Scaling)
 
 
 def read(kind: type[_Kept], path: Path) -> _Kept:
@@ -154,14 +260,14 @@ def read(kind: type[_Kept], path: Path) -> _Kept:
     return TypeAdapter(kind).validate_json(path.read_bytes())
 
 
-def folder_for(source: Input) -> Path:
-    """Return the folder for results on this input."""
-    return RESULTS if source.rows == source.workload.rows else _TRIALS
+def folder_for(*sources: Input) -> Path:
+    """Return the folder for results on these inputs."""
+    return RESULTS if all(source.rows == source.workload.rows for source in sources) else TRIALS
 
 
 def charts_for(source: Input) -> Path:
     """Return the folder for charts of them."""
-    return CHARTS if source.rows == source.workload.rows else _TRIALS
+    return CHARTS if source.rows == source.workload.rows else TRIALS
 
 
 def comparison_path(folder: Path, workload: str) -> Path:
@@ -172,6 +278,21 @@ def comparison_path(folder: Path, workload: str) -> Path:
 def options_path(folder: Path) -> Path:
     """Return where the costs of options are kept."""
     return folder / "options.json"
+
+
+def cores_path(folder: Path) -> Path:
+    """Return where CPU seconds by role are kept."""
+    return folder / "cores.json"
+
+
+def start_path(folder: Path) -> Path:
+    """Return where the times of short commands are kept."""
+    return folder / "start.json"
+
+
+def install_path(folder: Path) -> Path:
+    """Return where the installation is kept."""
+    return folder / "install.json"
 
 
 def scaling_path(folder: Path) -> Path:

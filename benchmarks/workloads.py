@@ -16,6 +16,7 @@ from benchmarks import BenchmarkError
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "benchmarks" / "data"
 RESULTS = ROOT / "benchmarks" / "results"
+TRIALS = DATA / "trials"
 CHARTS = ROOT / "benchmarks" / "charts"
 SEED = 1
 
@@ -166,6 +167,11 @@ WORKLOADS = {
         ),
     )
 }
+
+INSTALL_ROWS = 1_000_000
+"""Rows of the runs in a new environment."""
+ON_CORES = (PLAIN, "wide-parquet", "ndjson")
+"""Workloads by which the use of cores is measured."""
 
 
 @dataclass(frozen=True)

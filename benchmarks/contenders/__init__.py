@@ -116,12 +116,15 @@ def run(
     level: int | None = None,
     *,
     option: str = "",
+    run_threads: int = 0,
+    told: Path | None = None,
     profile: bool = False,
 ) -> None:
     """Run a contender in this process; `profile` prints where the CPU seconds of one of ours went.
 
     It is limited to as many cores as it has threads, if the system can do that; 0 threads mean one a core. `level` is
-    by default the chosen one; `option` is for ours.
+    by default the chosen one; `option` is for ours. `run_threads` are as many threads on all cores. What
+    `cores` needs to know of threads is written to the file `told`.
     """
     require([name])
     if not path.exists():
@@ -131,7 +134,11 @@ def run(
         raise BenchmarkError(f"The folder '{folder}' is not empty: its files would be taken for output.")
     if threads and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
-    threads = threads or os.cpu_count() or 1
+    threads = run_threads or threads or os.cpu_count() or 1
+    if told:
+        from benchmarks.threads import tell
+
+        tell(told)
     chosen = chosen_level(name, workload.name) if level is None else level
     task = Task(workload, path.resolve(), folder.resolve(), threads, chosen or 1, option)
     if not profile:
