@@ -101,11 +101,11 @@ def _run(arguments: argparse.Namespace) -> int:
             install(source, arguments.json or install_path(RESULTS if source.rows == INSTALL_ROWS else TRIALS))
         case "scale":
             from benchmarks.results import folder_for, scaling_path
-            from benchmarks.scale import cores, scale
+            from benchmarks.scale import powers, scale
 
             source = _input(arguments.workload, arguments)
             target = arguments.json or scaling_path(folder_for(source))
-            scale(source, arguments.factors, arguments.threads or cores(), arguments.runs, target)
+            scale(source, arguments.factors, arguments.threads or powers(), arguments.runs, target)
         case "upload":
             from benchmarks.upload import upload
 

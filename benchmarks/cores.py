@@ -15,10 +15,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks import BenchmarkError
 from benchmarks.contenders import OURS
 from benchmarks.machine import describe
 from benchmarks.measure import generated, run_fresh, warm
-from benchmarks.results import CoreUse, Cores, Role
+from benchmarks.results import Cores, CoreUse, Role
 from benchmarks.table import table
 from benchmarks.threads import LIBRARIES, NONE, POLARS, Sampler, Threads
 from benchmarks.workloads import DATA, Input
@@ -35,6 +36,8 @@ GOAL = 0.08
 
 def cores(sources: Sequence[Input], threads: Sequence[int], runs: int, target: Path) -> None:
     """Measure ours on each input with each number of threads, print tables and write all numbers to `target`."""
+    if len(threads) < 2:
+        raise BenchmarkError("--threads needs two numbers at least: they show which roles have more threads with more.")
     machine = describe()
     print(f"{machine}\n{runs} runs each\n", flush=True)
     found = [use for source in sources for use in _uses(source, threads, runs)]
@@ -80,7 +83,8 @@ def _role(name: str, threads: Threads, start: Threads | None, *, grows: bool) ->
 def _growing(runs: Sequence[tuple[float, dict[str, Threads]]]) -> set[str]:
     """Return the roles that have more threads in the run with the most threads than in that with the fewest."""
     fewest, most = runs[0][1], runs[-1][1]
-    return {name for name, each in most.items() if name in _POOLS or name in fewest and each.count > fewest[name].count}
+    more = {name for name, each in most.items() if name in fewest and each.count > fewest[name].count}
+    return more | set(_POOLS)
 
 
 def _roles(source: Input, threads: int, runs: int) -> tuple[float, dict[str, Threads]]:
@@ -125,15 +129,18 @@ def summary(result: Cores) -> str:
     texts = []
     for use in result.uses:
         total = use.cpu_seconds
-        rows = []
-        for role in sorted(use.roles, key=lambda each: -each.cpu_seconds):
-            held = role.lock_seconds / use.wall_seconds
-            grows = "grow" if role.grows else ("" if not role.threads else "fixed")
-            seconds = f"{role.cpu_seconds:.2f}"
-            rows.append(
-                [role.name, str(role.threads), seconds, f"{role.cpu_seconds / total:.1%}", f"{role.busiest_seconds:.2f}"]
-                + [f"{held:.1%}" if held else "", grows]
-            )
+        rows = [
+            [
+                role.name,
+                str(role.threads),
+                f"{role.cpu_seconds:.2f}",
+                f"{role.cpu_seconds / total:.1%}",
+                f"{role.busiest_seconds:.2f}",
+                f"{role.lock_seconds / use.wall_seconds:.1%}" if role.lock_seconds else "",
+                "grow" if role.grows else "fixed" if role.threads else "",
+            ]
+            for role in sorted(use.roles, key=lambda each: -each.cpu_seconds)
+        ]
         head = [f"{use.workload}, run.threads = {use.threads}", "threads", "CPU s", "share", "busiest thread"]
         texts.append(table([*head, "holds the lock", "threads"], rows))
         texts.append(_model(use))

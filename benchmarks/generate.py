@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -106,6 +106,7 @@ def generate(table: Input) -> None:
     partial_ = table.path.with_name(table.path.name + ".partial")
     try:
         if table.workload.file_rows:
+            shutil.rmtree(partial_, ignore_errors=True)  # of a run that was killed
             partial_.mkdir()
             _write_files(partial_, _frames(table), table.workload.file_rows)
         else:
@@ -132,7 +133,7 @@ def _write_csv(path: Path, frames: Iterator[pl.DataFrame]) -> None:
 def _write_gzip(path: Path, frames: Iterator[pl.DataFrame]) -> None:
     """Write one gzip member, as `gzip` does."""
     with path.open("wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as file:
-        _write_rows(file, frames)
+        _write_rows(cast("IO[bytes]", file), frames)
 
 
 def _write_rows(file: IO[bytes], frames: Iterator[pl.DataFrame]) -> None:

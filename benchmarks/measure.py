@@ -16,6 +16,8 @@ from benchmarks.workloads import ROOT, Input, Workload, files_of
 
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 _READ = 1 << 20
+KEPT_BYTES = 12_000_000_000
+"""The most that inputs take on disk; outputs take up to 3 GB beside them, while they are compared."""
 
 
 @dataclass(frozen=True)
@@ -97,11 +99,32 @@ def measure(
 
 
 def generated(table: Input) -> Path:
-    """Return the input's file. Where it is not there, another process makes it, whose memory does not count here."""
-    if not table.path.exists():
+    """Return the path of an input. If it does not exist, another process makes it, whose memory does not count here."""
+    if table.path.exists():
+        os.utime(table.path)  # it was used now
+    else:
+        _make_room(table)
         options = ["--rows", str(table.rows), "--seed", str(table.seed), "--to", str(table.folder.resolve())]
         run_fresh("generate", table.workload.name, *options)
     return table.path
+
+
+def _make_room(table: Input) -> None:
+    """Remove the inputs that have not been used for the longest time, if all would have more than `KEPT_BYTES`."""
+    if not table.folder.exists():
+        return
+    kept = sorted(
+        (path for path in table.folder.iterdir() if Input.is_one(path)), key=lambda path: path.stat().st_mtime
+    )
+    excess = sum(map(size_of, kept)) + table.rows * table.workload.row_bytes - KEPT_BYTES
+    for path in kept:
+        if excess <= 0:
+            return
+        excess -= size_of(path)
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def warm(path: Path) -> None:

@@ -68,7 +68,9 @@ def _prove(name: str, rows: int, seed: int, folder: Path) -> None:
     _run(name, REFERENCE, rows, seed, theirs)
     equal, differ = first_difference(ours, theirs)
     if differ:
-        raise BenchmarkError(f"With the option '{name}', the lines differ from those of the script in line {equal + 1:,}.")
+        raise BenchmarkError(
+            f"With the option '{name}', the lines differ from those of the script in line {equal + 1:,}."
+        )
 
 
 def summary(costs: OptionCosts) -> str:
@@ -82,4 +84,6 @@ def summary(costs: OptionCosts) -> str:
         missed = "missed" if goal and statistics.median(cpu) > goal else ""
         rows.append([*row, f"{goal:.1f}" if goal else "", missed, spread(each.peaks, _MIB, 0)])
     head = ["option", "wall s", "CPU s", f"CPU / {base.name}", f"wall / {base.name}", "goal", "", "peak MiB"]
-    return f"{table(head, rows)}\nmedian [least-most]; ratios within each turn; the goal is for the ratio of CPU seconds"
+    return (
+        f"{table(head, rows)}\nmedian [least-most]; ratios within each turn; the goal is for the ratio of CPU seconds"
+    )

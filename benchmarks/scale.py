@@ -31,7 +31,7 @@ def scale(source: Input, factors: Sequence[int], threads: Sequence[int], runs: i
     Scaling(source.workload.name, source.seed, sizes, limited, machine).write(target)
 
 
-def cores() -> list[int]:
+def powers() -> list[int]:
     """Return 1, 2, 4 … and the number of cores."""
     most = os.cpu_count() or 1
     return sorted({1 << power for power in range(most.bit_length()) if 1 << power <= most} | {most})

@@ -63,9 +63,9 @@ def tell(path: Path) -> None:
     names.write(f"0 {_lock_address(state())} {_LOCK}\n{threading.get_native_id()} {state()} MainThread\n")
     original = threading.Thread.run
 
-    def run(thread: threading.Thread) -> None:
-        names.write(f"{threading.get_native_id()} {state()} {thread.name}\n")
-        original(thread)
+    def run(self: threading.Thread) -> None:
+        names.write(f"{threading.get_native_id()} {state()} {self.name}\n")
+        original(self)
 
     threading.Thread.run = run  # type: ignore[method-assign] # every way to start a thread leads here
 
@@ -79,7 +79,7 @@ def _lock_address(state: int) -> int:
     import ctypes
 
     start = ctypes.addressof(ctypes.c_char.in_dll(ctypes.pythonapi, "_PyRuntime"))
-    with open("/proc/self/mem", "rb", 0) as memory:
+    with Path("/proc/self/mem").open("rb", 0) as memory:
         released = os.pread(memory.fileno(), _MOST, start)  # without the lock, as Python reads files
     held = ctypes.string_at(start, len(released))
     for found in re.finditer(re.escape(struct.pack("Pi", state, 1)), held):
@@ -183,15 +183,13 @@ def _role_of_library(name: str) -> str:
 def _times(pid: int) -> Iterator[tuple[int, float, str]]:
     """Yield number, CPU seconds and name of each thread. Those that end meanwhile are left out."""
     try:
-        tids = os.listdir(f"/proc/{pid}/task")
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
     except OSError:
         return
-    for tid in tids:
+    for thread in threads:
         try:
-            with open(f"/proc/{pid}/task/{tid}/schedstat", "rb", 0) as file:
-                seconds = int(file.read().split()[0]) / 1e9
-            with open(f"/proc/{pid}/task/{tid}/comm", "rb", 0) as file:
-                name = file.read().decode("utf-8", "replace").strip()
+            seconds = int((thread / "schedstat").read_bytes().split()[0]) / 1e9
+            name = (thread / "comm").read_text("utf-8", errors="replace").strip()
         except (OSError, IndexError):
             continue
-        yield int(tid), seconds, name
+        yield int(thread.name), seconds, name

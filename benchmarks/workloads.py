@@ -153,7 +153,13 @@ WORKLOADS = {
             "parquet",
         ),
         _wide("csv-gz", "CSV, 12 columns, gzipped", "csv", _BESIDE_PLAIN, row_bytes=36, suffix="csv.gz"),
-        _wide("ndjson", "NDJSON, the same 12 columns", "ndjson", ("ours", "ours-on-plain", *_EVERYWHERE[1:]), row_bytes=300),
+        _wide(
+            "ndjson",
+            "NDJSON, the same 12 columns",
+            "ndjson",
+            ("ours", "ours-on-plain", *_EVERYWHERE[1:]),
+            row_bytes=300,
+        ),
         _wide("quoted", "CSV, escaped quotes in a third of the rows", "csv", _ON_CSV, row_bytes=131, quoted=("plan",)),
         _wide(
             "many-files",
@@ -196,15 +202,26 @@ class Input:
     @classmethod
     def at(cls, path: Path) -> Input:
         """Return the input that a path names. Raises `BenchmarkError` if it names none."""
-        match = re.fullmatch(r"([a-z-]+)-([0-9]+)-([0-9]+)\.[a-z.]+", path.name)
-        if match and match[1] in WORKLOADS:
-            named = cls(WORKLOADS[match[1]], int(match[2]), int(match[3]), path.parent)
-            if named.path == path:
-                return named
+        found = cls._named(path)
+        if found:
+            return found
         known = ", ".join(WORKLOADS)
         raise BenchmarkError(
             f"'{path}' is neither a workload ({known}) nor the file of one, which is called WORKLOAD-ROWS-SEED.SUFFIX."
         )
+
+    @classmethod
+    def is_one(cls, path: Path) -> bool:
+        """Whether the name of a path is that of an input."""
+        return cls._named(path) is not None
+
+    @classmethod
+    def _named(cls, path: Path) -> Input | None:
+        match = re.fullmatch(r"([a-z-]+)-([0-9]+)-([0-9]+)\.[a-z.]+", path.name)
+        if not match or match[1] not in WORKLOADS:
+            return None
+        named = cls(WORKLOADS[match[1]], int(match[2]), int(match[3]), path.parent)
+        return named if named.path == path else None
 
 
 def files_of(path: Path) -> list[Path]:
