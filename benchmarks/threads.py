@@ -14,6 +14,8 @@ All is read from outside, by the process that measures, until the end; the measu
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import re
 import struct
@@ -23,6 +25,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 from benchmarks import BenchmarkError
 
@@ -97,12 +100,16 @@ class Sampler:
         self._told = told
         self._seen: dict[int, tuple[float, str]] = {}
         self._ended: list[tuple[int, float, str]] = []
-        self._holders: Counter[int] = Counter()
-        self._readings = 0
+        self._states: dict[int, str] = {}  # roles of threads that run, by their addresses, which are used again
+        self._read = 0  # bytes of `told`
+        self._address = 0
+        self._holders: Counter[str] = Counter()
         self._wall = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._sample, name="sampler")
         self._pid = 0
+        self._memory: IO[bytes] | None = None
+        self._began = 0.0
 
     def start(self, pid: int) -> None:
         """Sample process `pid` from now on. Raises `BenchmarkError` if the system does not have such times."""
@@ -116,28 +123,37 @@ class Sampler:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
+        if self._memory:
+            self._memory.close()
 
     def _sample(self) -> None:
-        address = reading = 0
-        memory = -1
-        while not self._stop.wait(_EVERY):
+        for reading in itertools.count():
+            if self._stop.wait(_EVERY):
+                return
             if reading % _TIMES_EVERY == 0:
                 self._read_times()
-            reading += 1
-            if not address:
-                address = next((state for _, state, name in self._names() if name == _LOCK), 0)
-                if not address:
-                    continue
-                memory = os.open(f"/proc/{self._pid}/mem", os.O_RDONLY)
-                began = time.perf_counter()
-            try:
-                holder, held = struct.unpack("Pi", os.pread(memory, struct.calcsize("Pi"), address))
-            except (OSError, struct.error):  # the process has ended
-                continue
-            self._holders[holder if held else 0] += 1
-            self._wall = time.perf_counter() - began
-        if memory >= 0:
-            os.close(memory)
+            if self._told.stat().st_size > self._read:
+                self._read_states()
+            with contextlib.suppress(OSError, struct.error):  # the process has ended
+                self._read_lock()
+
+    def _read_lock(self) -> None:
+        if not self._address:
+            return
+        if not self._memory:
+            self._memory = Path(f"/proc/{self._pid}/mem").open("rb", 0)  # noqa: SIM115 - read until the process ends
+            self._began = time.perf_counter()
+        holder, held = struct.unpack("Pi", os.pread(self._memory.fileno(), struct.calcsize("Pi"), self._address))
+        self._holders[self._states.get(holder, LIBRARIES) if held else ""] += 1
+        self._wall = time.perf_counter() - self._began
+
+    def _read_states(self) -> None:
+        self._read = self._told.stat().st_size
+        for _, state, name in self._names():
+            if name == _LOCK:
+                self._address = state
+            else:
+                self._states[state] = role_of(name)
 
     def _read_times(self) -> None:
         for tid, seconds, name in _times(self._pid):
@@ -154,19 +170,16 @@ class Sampler:
 
     def roles(self, total: float) -> dict[str, Threads]:
         """Return the threads of each role; `total` are the CPU seconds of the process at its end."""
-        names = self._names()
-        python = {tid: role_of(name) for tid, _, name in names}
-        states = {state: role_of(name) for _, state, name in names}
-        held: dict[str, float] = defaultdict(float)
-        readings = self._holders.total() or 1
-        for state, count in self._holders.items():
-            if state:
-                held[states.get(state, LIBRARIES)] += count / readings * self._wall
+        python = {tid: role_of(name) for tid, _, name in self._names()}
+        second = self._wall / (self._holders.total() or 1)
+        held = {role: count * second for role, count in self._holders.items() if role}
         seconds: dict[str, list[float]] = defaultdict(list)
         for tid, spent, name in [*self._ended, *((tid, *seen) for tid, seen in self._seen.items())]:
             role = MAIN if tid == self._pid else python.get(tid) or _role_of_library(name)
             seconds[role].append(spent)
-        found = {role: Threads(len(spent), sum(spent), max(spent), held[role]) for role, spent in seconds.items()}
+        found = {
+            role: Threads(len(spent), sum(spent), max(spent), held.get(role, 0.0)) for role, spent in seconds.items()
+        }
         left = max(0.0, total - sum(each.cpu_seconds for each in found.values()))
         return found | {ENDED: replace(NONE, cpu_seconds=left)}
 
