@@ -10,7 +10,7 @@
 # make sanitize   the same, and the tests of the loops, with AddressSanitizer and UndefinedBehaviorSanitizer of gcc
 # make check  compares 1,000,000 lines with those of a plain Python script
 # make bench-small   against the floor, 100,000 rows; fails only on a wrong line
-# make bench  all benchmarks, in about an hour; make bench SCALE=0.01 for a trial
+# make bench  all benchmarks, in two to three hours; make bench SCALE=0.01 for a trial
 
 PYTHON ?= python3
 VENV := .venv
