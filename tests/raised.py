@@ -86,7 +86,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if hasattr(config, "workerinput"):
         return
     everything = config.args_source is pytest.Config.ArgsSource.TESTPATHS
-    everything = everything and not any(map(config.getoption, ("keyword", "markexpr", "collectonly", "maxfail")))
+    everything = everything and not any(
+        map(config.getoption, ("keyword", "markexpr", "collectonly", "maxfail", "share"))
+    )
     lines = (line.rpartition(":") for line in Path(os.environ[_VARIABLE]).read_text().splitlines())
     missed = sorted(places() - {(path, int(line)) for path, _, line in lines})
     if not everything or not missed or exitstatus:
