@@ -38,6 +38,7 @@ from benchmarks.results import (
 )
 from benchmarks.threads import Sampler, role_of
 from benchmarks.workloads import WORKLOADS, Input, files_of
+from converter.parts import blocks
 from converter.parts import packer as parts
 
 ROWS = 20_000
@@ -218,11 +219,11 @@ def test_the_busiest_role_with_fixed_threads_limits_the_cores() -> None:
 
 
 def test_the_floor_compresses_as_we_do(tmp_path: Path) -> None:
-    assert (parts.ISAL_LEVELS["balanced"], parts._BLOCK_BYTES) == (floor.LEVEL, floor.BLOCK_BYTES)
-    assert parts.WINDOW_BYTES == floor.WINDOW_BYTES
+    assert (blocks.ISAL_LEVELS["balanced"], parts._BLOCK_BYTES) == (floor.LEVEL, floor.BLOCK_BYTES)
+    assert blocks.WINDOW_BYTES == floor.WINDOW_BYTES
     text = b'U1\t"plan"="basic"\n' * 1000
     for before in (b"", b'U0\t"plan"="basic"\n'):
-        block = parts.compress(text, 1, before)
+        block = blocks.compress(text, 1, before)
         assert floor._compress(text, before) == (block.data, block.crc32, len(text))
 
 
