@@ -51,7 +51,7 @@ class Profile:
         import polars as pl
 
         from converter.kernel.calls import Loops
-        from converter.parts import packer
+        from converter.parts import blocks
 
         self._seconds["start"] = time.process_time()
         self._started = time.thread_time()
@@ -59,7 +59,7 @@ class Profile:
             if inspect.isfunction(function) and not name.startswith("_"):
                 setattr(Loops, name, self._wrapped(function, f"loops: {name}"))
         pl.LazyFrame.collect = self._wrapped(pl.LazyFrame.collect, "Polars: collect")  # type: ignore[method-assign]
-        packer.compress = self._wrapped(packer.compress, "compress")
+        blocks.compress = self._wrapped(blocks.compress, "compress")
         original = threading.Thread.run
 
         def run(thread: threading.Thread) -> None:

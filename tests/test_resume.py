@@ -32,7 +32,6 @@ from converter.errors import (
     TooManyRejectsError,
 )
 from converter.parts import blocks
-from converter.parts import packer as parts
 from converter.spec.names import FileName
 
 from .conftest import TIMESTAMP, Run
@@ -149,8 +148,8 @@ def test_f1_a_run_with_several_sets_of_files_is_finished(
 def test_parts_that_are_there_are_not_made_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     killed(run, monkeypatch, "arrived", 2)
     made: list[int] = []
-    compress = parts.compress
-    monkeypatch.setattr(parts, "compress", lambda *given, **named: made.append(1) or compress(*given, **named))
+    compress = blocks.compress
+    monkeypatch.setattr(blocks, "compress", lambda *given, **named: made.append(1) or compress(*given, **named))
     told: list[str] = []
     convert(run.make_job(output=SMALL), resume=True, notify=told.append)
     assert told == [f"Resuming ftp_dpm_1234_{TIMESTAMP}.sync: 2 parts are there already, and not sent again."]
@@ -268,7 +267,7 @@ def test_a_compressor_that_is_too_weak_for_the_cuts_is_an_error(run: Run, monkey
         with pytest.raises(KilledError):
             run.convert(CONTENT, output=limits)
     monkeypatch.setattr(
-        parts,
+        blocks,
         "compress",
         lambda text, lines, before=b"", level="": blocks.CompressedBlock(
             blocks._stored(text), blocks.isal_zlib.crc32(text), len(text), lines

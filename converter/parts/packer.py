@@ -30,6 +30,7 @@ from typing import NamedTuple
 from isal import isal_zlib
 
 from converter.errors import EncryptionError, ResumeError
+from converter.parts import blocks
 from converter.parts.blocks import (
     STORED_BYTES,
     STORED_HEAD,
@@ -38,7 +39,6 @@ from converter.parts.blocks import (
     Level,
     Pieces,
     checksum_only,
-    compress,
     joined,
     uncompressed,
     window_of,
@@ -182,7 +182,7 @@ class Packer:
         self._taken = 0
         self._create = create
         self._describe = describe
-        self._make = partial(compress, level=level) if limits.compressed else uncompressed
+        self._make = partial(blocks.compress, level=level) if limits.compressed else uncompressed
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="compress")
         self._blocks: deque[_PendingBlock] = deque()
         self._before = b""
