@@ -44,4 +44,5 @@ def everything(share: float, seed: int, runs: int) -> None:
     # In another process, as everything that needs large libraries.
     charts = results.charts_for(first)
     run_fresh("chart", "--results", str(folder), "--to", str(charts))
-    print(f"\nThe charts are in {charts}.")
+    print(f"\nThe charts are in {charts}.\n", flush=True)
+    run_fresh("goals", "--results", str(folder), output=None)

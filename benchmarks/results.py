@@ -62,6 +62,14 @@ class Measured:
         """Return wall times, run by run, in terms of those of `base` in the same turn."""
         return [mine / other for mine, other in zip(self.walls, base.walls, strict=True)]
 
+    def ratio(self, base: Measured) -> float:
+        """Return the median of the ratios of wall times."""
+        return statistics.median(self.ratios(base))
+
+    def cpu_ratio(self, base: Measured) -> float:
+        """Return the median of the ratios of CPU seconds."""
+        return statistics.median(self.cpu_ratios(base))
+
     def cpu_ratios(self, base: Measured) -> list[float]:
         """Return CPU seconds likewise."""
         return [mine / other for mine, other in zip(self.cpus, base.cpus, strict=True)]
@@ -118,8 +126,8 @@ class OptionCosts:
         document = asdict(self)
         for entry, each in zip(document["options"], self.options, strict=True):
             entry["summary"] = _summary(each) | {
-                "cpu_ratio_median": round(statistics.median(each.cpu_ratios(self.of_base)), 3),
-                "wall_ratio_median": round(statistics.median(each.ratios(self.of_base)), 3),
+                "cpu_ratio_median": round(each.cpu_ratio(self.of_base), 3),
+                "wall_ratio_median": round(each.ratio(self.of_base), 3),
             }
         _write(path, document)
 
@@ -199,14 +207,18 @@ class Start:
     commands: list[Measured]
     machine: Machine
 
+    def of(self, name: str) -> Measured:
+        """Return the measurements of a command."""
+        return next(each for each in self.commands if each.name == name)
+
     def write(self, path: Path) -> None:
         """Write everything, with medians."""
         document = asdict(self)
-        base = next(each for each in self.commands if each.name == self.base)
+        base = self.of(self.base)
         for entry, each in zip(document["commands"], self.commands, strict=True):
             entry["summary"] = _summary(each) | {
-                "cpu_ratio_median": round(statistics.median(each.cpu_ratios(base)), 3),
-                "wall_ratio_median": round(statistics.median(each.ratios(base)), 3),
+                "cpu_ratio_median": round(each.cpu_ratio(base), 3),
+                "wall_ratio_median": round(each.ratio(base), 3),
             }
         _write(path, document)
 

@@ -56,7 +56,7 @@ def arguments(workload: Workload, path: Path, output: Path) -> list[str]:
 
 def summary(result: Start) -> str:
     """Return the times as a table for the terminal."""
-    base = next(each for each in result.commands if each.name == result.base)
+    base = result.of(result.base)
     rows = [
         [
             each.name,

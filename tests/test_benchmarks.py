@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import BenchmarkError, measure
+from benchmarks import BenchmarkError, measure, start
 from benchmarks.contenders import CONTENDERS, Contender, chosen_level, floor, measured_levels, run
 from benchmarks.generate import generate
+from benchmarks.goals import _goals, goals
 from benchmarks.lines import digest, first_difference
 from benchmarks.machine import Machine
 from benchmarks.measure import Measurement, outputs
@@ -280,8 +281,8 @@ def results(tmp_path: Path) -> Path:
     kept: dict[Path, Scaling | OptionCosts | Cores | Start | Installation] = {
         scaling_path(tmp_path): scaling,
         options_path(tmp_path): OptionCosts(10**6, 1, "plain", [_measured("plain", 4), _measured("pad", 5)], machine),
-        cores_path(tmp_path): Cores([_use(1.0), _use(2.0)], machine),
-        start_path(tmp_path): Start("import polars", [_measured("import polars", 1), _measured("ours", 2)], machine),
+        cores_path(tmp_path): Cores([_use(2.0)], machine),
+        start_path(tmp_path): Start(start.BASE, [_measured(start.BASE, 1), _measured(start.OURS, 2)], machine),
         install_path(tmp_path): Installation(9.0, 100, {"polars": 100}, 10, _measured("ours", 1).runs, machine),
     }
     for path, result in kept.items():
@@ -294,6 +295,19 @@ def test_what_ran_on_a_part_counts_for_the_whole(results: Path) -> None:
     found = read(Comparison, comparison_path(results, "wide-csv")).contenders[-1]
     assert found.wall == pytest.approx(20 * 5 * 1.1)
     assert found.ratios(_measured("ours", 4)) == pytest.approx([25.0] * 3)
+
+
+def test_goals_compare_ours_with_other_tools_and_options_with_none(results: Path, tmp_path: Path) -> None:
+    found = {goal.name: goal for goal in _goals(results)}
+    assert found["wide-csv: polars / ours"].value == pytest.approx(2)
+    assert not found["wide-csv: polars / ours"].is_met
+    assert found["ndjson: polars / ours"].is_met
+    assert found["wide-csv: ours / floor"].value == pytest.approx(4)
+    assert found["pad / plain, CPU"].value == pytest.approx(1.25)
+    assert found["aam-inbound convert / import polars"].value == pytest.approx(2)
+    assert found["wide-csv, 16 threads: share of main"].value == pytest.approx(2 / 12)
+    with pytest.raises(BenchmarkError, match="no results"):
+        goals(tmp_path / "empty")
 
 
 @pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="the group bench is not installed")

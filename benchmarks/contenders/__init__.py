@@ -77,6 +77,11 @@ class Contender:
         function(task)
 
     @property
+    def is_peer(self) -> bool:
+        """Whether it is another tool that makes the same lines of the same input."""
+        return self.reads == "input" and not self.place.startswith(("ours.", "unjudged."))
+
+    @property
     def missing(self) -> list[str]:
         """What it needs and is not installed."""
         modules = [name for name in self.modules if importlib.util.find_spec(name) is None]
