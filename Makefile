@@ -7,10 +7,12 @@
 # make sweep  failing calls and signals at any point of a run; changed bytes in tables
 # make race   two feeds of one data source at the same time, ROUNDS times at each destination (ROUNDS=50 is enough)
 # make fuzz   the compiled loops against slow twins, between unreadable pages, for SECONDS=60
-# make sanitize   the same, and the tests of the loops, with AddressSanitizer and UndefinedBehaviorSanitizer of gcc
+# make sanitize   the same, and the tests of the loops, with AddressSanitizer and UndefinedBehaviorSanitizer of COMPILER=gcc
+#             (the portable way of the loops) or clang-16 (that of the package)
+# make wheels builds the sdist and wheels for all machines into dist/, and checks them
 # make check  compares 1,000,000 lines with those of a plain Python script
 # make bench-small   against the floor, 100,000 rows; fails only on a wrong line
-# make bench  all benchmarks, in about an hour; make bench SCALE=0.01 for a trial
+# make bench  all benchmarks, in two to three hours; make bench SCALE=0.01 for a trial
 
 PYTHON ?= python3
 VENV := .venv
@@ -20,15 +22,21 @@ SCALE ?= 1
 RUNS ?= 3
 ROUNDS ?= 200
 SECONDS ?= 60
-SANITIZED = AAM_KERNEL=$(CURDIR)/$(VENV)/sanitized.so ASAN_OPTIONS=detect_leaks=0 \
-	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)"
+SHARE ?= 0.15
+# Where what builds the package is installed, for the tests, it is not downloaded again.
+IN_PLACE = $$($(BIN)/python -c "import editables, hatchling, ziglang" 2>/dev/null && echo --no-build-isolation)
+COMPILER ?= gcc
+SANITIZED := $(VENV)/sanitized-$(notdir $(COMPILER)).so
+RUNTIMES := $(if $(findstring clang,$(COMPILER)),libclang_rt.asan-$(shell uname -m).so,libasan.so libubsan.so)
+SANITIZE = AAM_KERNEL=$(CURDIR)/$(SANITIZED) ASAN_OPTIONS=detect_leaks=0 \
+	LD_PRELOAD="$(foreach runtime,$(RUNTIMES),$$($(COMPILER) -print-file-name=$(runtime)))"
 
-.PHONY: demo fuzz sanitize test lint format tables slow kill race sweep check bench-small bench clean
+.PHONY: demo fuzz sanitize wheels test lint format tables slow kill race sweep check bench-small bench clean
 
 $(VENV)/.ready: pyproject.toml hatch_build.py $(wildcard converter/kernel/*.[ch])
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet --editable . $(IN_PLACE)
 	touch $@
 
 # A separate stamp: a first run needs none of the servers that tests start.
@@ -44,6 +52,7 @@ demo: $(VENV)/.ready
 
 test: $(VENV)/.dev-ready
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	AAM_KERNEL=off $(BIN)/python -m pytest $(PYTEST_FLAGS) --share $(SHARE)
 
 slow: $(VENV)/.dev-ready
 	$(BIN)/python -m pytest --slow
@@ -64,12 +73,16 @@ fuzz: $(VENV)/.dev-ready
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 # What leaks is Python's own: it frees little at its end.
-sanitize: $(VENV)/sanitized.so
-	$(SANITIZED) $(BIN)/python -m pytest -p no:xdist tests/test_kernel.py tests/test_loops.py
-	$(SANITIZED) $(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+sanitize: $(SANITIZED)
+	$(SANITIZE) $(BIN)/python -m pytest -p no:xdist tests/test_kernel*.py tests/test_loops*.py
+	$(SANITIZE) $(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
-$(VENV)/sanitized.so: $(VENV)/.dev-ready hatch_build.py $(wildcard converter/kernel/*.[ch])
-	CC=gcc $(BIN)/python hatch_build.py $@ -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined
+$(SANITIZED): $(VENV)/.dev-ready hatch_build.py $(wildcard converter/kernel/*.[ch])
+	CC=$(COMPILER) $(BIN)/python hatch_build.py $@ -O1 -g -Werror -fsanitize=address,undefined \
+		-fno-sanitize-recover=undefined $(if $(findstring clang,$(COMPILER)),-shared-libasan)
+
+wheels: $(VENV)/.dev-ready
+	$(BIN)/python -m tests.wheels dist
 
 check: $(VENV)/.ready
 	$(BIN)/python -m benchmarks check --rows 1000000
@@ -100,4 +113,4 @@ format: $(VENV)/.dev-ready
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .cache out reports .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .cache dist converter/kernel/libaam_kernel.so out reports .pytest_cache .mypy_cache .ruff_cache .hypothesis

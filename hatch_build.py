@@ -1,8 +1,9 @@
 """Builds the compiled loops of `converter/kernel/` into a shared library, when the package is built or installed.
 
 Environment variables: `CC` is the compiler, instead of clang from the package ziglang; `AAM_KERNEL=off` builds none,
-since the package works without, slower; `AAM_KERNEL_TARGET` is one of `TARGETS`, to build for another machine.
-`python hatch_build.py [LIBRARY FLAG …]` builds in place, or elsewhere with more flags of the compiler.
+since the package works without, slower; `AAM_KERNEL_TARGET` is one of `TARGETS`: the wheel is then for any such machine
+instead of this one. `python hatch_build.py [LIBRARY FLAG …]` builds in place, or elsewhere with more
+flags of the compiler.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ except ImportError:  # the loops can be built without hatchling
 
 KERNEL = Path(__file__).parent / "converter" / "kernel"
 sys.path.insert(0, str(KERNEL))
-from library import NAME, digest_of  # type: ignore[import-not-found] # noqa: E402 - the package needs more to import
+from library import DIGEST, NAME, digest_of  # type: ignore[import-not-found] # noqa: E402 - the package needs more to import
 
 ZIG = "ziglang>=0.17,<0.18"
 TARGETS = {
@@ -33,11 +34,12 @@ TARGETS = {
     "arm64-macos": ("aarch64-macos.11.0", "macosx_11_0_arm64"),
 }
 """Machines that wheels are built for: clang's name for each, and the wheel's tag."""
-_FLAGS = ("-std=c11", "-O3", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror")
+_FLAGS = ("-std=c11", "-O3", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-psabi")
+"""No vector is passed from one file to another, so it does not matter how (psabi)."""
 
 
 class KernelBuildHook(BuildHookInterface):  # type: ignore[misc] # hatchling is installed to build alone
-    """Puts the library into wheels, and beside the sources for editable installs."""
+    """Puts the library and the digest of its sources into wheels, or beside the sources for editable installs."""
 
     PLUGIN_NAME = "custom"
 
@@ -47,18 +49,32 @@ class KernelBuildHook(BuildHookInterface):  # type: ignore[misc] # hatchling is 
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Build before a wheel is made. `version` is that of the build: standard or editable."""
-        if self.target_name != "wheel" or _is_off():
+        if _is_off():
             return
-        target = os.environ.get("AAM_KERNEL_TARGET") or this_machine()
-        build(KERNEL / NAME, target)
-        own = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+        target = os.environ.get("AAM_KERNEL_TARGET")
         build_data["pure_python"] = False
-        build_data["tag"] = f"py3-none-{TARGETS[target][1] if target in TARGETS else own}"
-        build_data["artifacts"].append(f"/converter/kernel/{NAME}")
+        build_data["tag"] = f"py3-none-{_tag(target)}"
+        if version == "editable":
+            build(KERNEL / NAME, this_machine())
+            return
+        self._folder = tempfile.TemporaryDirectory()  # not in place: it may be for another machine
+        library, digest = Path(self._folder.name, NAME), Path(self._folder.name, DIGEST)
+        build(library, target or this_machine())
+        digest.write_text(f"{digest_of(KERNEL)}\n")
+        build_data["force_include"] |= {str(each): f"converter/kernel/{each.name}" for each in (library, digest)}
 
 
 def _is_off() -> bool:
     return os.environ.get("AAM_KERNEL") == "off"
+
+
+def _tag(target: str | None) -> str:
+    """Return the platform tag of a wheel. Raises `ValueError` where the wheel could not keep what the tag promises."""
+    if not target:
+        return sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    if target not in TARGETS or os.environ.get("CC"):
+        raise ValueError(f"AAM_KERNEL_TARGET is one of {', '.join(TARGETS)}, without CC.")
+    return TARGETS[target][1]
 
 
 def this_machine() -> str:
@@ -77,6 +93,9 @@ def build(output: Path, target: str, *flags: str) -> None:
         library = Path(folder, NAME)
         # clang of ziglang would build a C library first. Its functions are found at load: every process has them.
         alone = ["-nostdlib", *(["-Wl,-undefined,dynamic_lookup"] if target.endswith("macos") else [])]
+        # Without debug information and a name, which would be paths of this machine.
+        of_macos = ["-Wl,-undefined,dynamic_lookup", f"-Wl,-install_name,@rpath/{NAME}"]
+        alone = ["-s", "-nostdlib", *(of_macos if target.endswith("macos") else [])]
         linking = flags if os.environ.get("CC") else alone
         objects = sorted(str(path) for path in Path(folder).glob("*.o"))
         command = [*compiler, "-shared", *linking, "-o", str(library), *objects]
@@ -94,11 +113,12 @@ def _compiler(target: str) -> list[str]:
 
 def _commands(compiler: list[str], target: str, folder: Path, flags: tuple[str, ...]) -> list[list[str]]:
     """Return the commands that compile each source for each variant, and what chooses between variants."""
-    march, dash = ("-march=", "-") if os.environ.get("CC") else ("-mcpu=", "_")
+    is_given = bool(os.environ.get("CC"))  # another compiler may warn of more: that must not fail an installation
+    march, dash = ("-march=", "-") if is_given else ("-mcpu=", "_")
     variants = {"base": f"{march}x86{dash}64", "v3": f"{march}x86{dash}64{dash}v3"}
     is_x86 = target.startswith("x86_64")
     chosen = variants if is_x86 else {"base": ""}
-    compiling = [*compiler, *_FLAGS, *flags]
+    compiling = [*compiler, *_FLAGS, *(() if is_given else ("-Werror",)), *flags]
     defined = [f"-DAAM_DIGEST={digest_of(KERNEL)}", *(["-DAAM_HAS_V3"] if is_x86 else [])]
     commands = [[*compiling, *defined, "-c", str(KERNEL / "dispatch.c"), "-o", str(folder / "dispatch.o")]]
     for variant, option in chosen.items():
@@ -113,7 +133,9 @@ def _commands(compiler: list[str], target: str, folder: Path, flags: tuple[str, 
 def _run(processes: list[subprocess.Popen[str]]) -> None:
     for process, (_, errors) in [(process, process.communicate()) for process in processes]:
         if process.returncode:
-            raise RuntimeError(f"The kernel could not be built: {shlex.join(map(str, process.args))}\n{errors}")  # type: ignore[arg-type] # a list
+            command = shlex.join(map(str, process.args))  # type: ignore[arg-type] # a list
+            hint = "Set CC to another compiler, or AAM_KERNEL=off to do without the kernel, slower."
+            raise RuntimeError(f"The kernel could not be built: {command}\n{errors}\n{hint}")
 
 
 if __name__ == "__main__":

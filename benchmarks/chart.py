@@ -16,7 +16,20 @@ from typing import TYPE_CHECKING
 from benchmarks import BenchmarkError
 from benchmarks.contenders import CONTENDERS
 from benchmarks.machine import Machine
-from benchmarks.results import Comparison, Measured, Scaling, comparison_path, read, scaling_path
+from benchmarks.options import OPTIONS
+from benchmarks.results import (
+    Comparison,
+    Cores,
+    CoreUse,
+    Measured,
+    OptionCosts,
+    Scaling,
+    comparison_path,
+    cores_path,
+    options_path,
+    read,
+    scaling_path,
+)
 from benchmarks.workloads import WORKLOADS
 
 if TYPE_CHECKING:
@@ -31,6 +44,9 @@ _INK = "#1F2328"
 _FAINT = "#6E7781"
 _GB = 1e9
 _MIB = 2**20
+_NAMES = {"ours": "aam-inbound", "ours-on-plain": "aam-inbound, plain CSV"}
+_ROLE_COLORS = ("#0072B2", "#56B4E9", "#009E73", "#F0E442", "#E69F00", "#D55E00", "#CC79A7")  # Okabe and Ito
+_LEAST_SHARE = 0.02  # of CPU seconds: roles with less are shown together
 _MOST_RATIO = 5  # bars of so many times ours and more are cut
 
 
@@ -46,13 +62,17 @@ def draw(results: Path, folder: Path) -> None:
     mpl.use("agg")
     paths = [comparison_path(results, name) for name in WORKLOADS]
     comparisons = [read(Comparison, path) for path in paths if path.exists()]
-    scaling = scaling_path(results)
-    if not comparisons and not scaling.exists():
+    options, cores, scaling = options_path(results), cores_path(results), scaling_path(results)
+    if not comparisons and not any(path.exists() for path in (options, cores, scaling)):
         raise BenchmarkError(f"There are no results in '{results}': python -m benchmarks compare --help.")
     folder.mkdir(parents=True, exist_ok=True)
     with _styled():
         if comparisons:
             _save(_comparison_chart(comparisons), folder / "compare")
+        if options.exists():
+            _save(_options_chart(read(OptionCosts, options)), folder / "options")
+        if cores.exists():
+            _save(_cores_chart(read(Cores, cores)), folder / "cores")
         if scaling.exists():
             _save(_scaling_chart(read(Scaling, scaling)), folder / "scale")
 
@@ -136,7 +156,7 @@ def _bars(axes: Axes, result: Comparison) -> None:
     ranked = sorted(_shown(result), key=lambda each: each.wall)
     end = min(_MOST_RATIO * result.of_base.wall, max(max(each.walls) for each in ranked))
     for place, each in enumerate(ranked):
-        color = {result.base: _OURS, "floor": _FLOOR}.get(each.name, _OTHERS)
+        color = {result.base: _OURS, "ours-on-plain": _CPU, "floor": _FLOOR}.get(each.name, _OTHERS)
         part = each.one_in > 1
         axes.barh(
             place,
@@ -196,10 +216,93 @@ def _cut_mark(axes: Axes, x: float, place: int) -> None:
 
 
 def _label(each: Measured, result: Comparison) -> str:
-    name = "aam-inbound" if each.name == "ours" else each.name
+    name = _NAMES.get(each.name, each.name)
     if each.one_in > 1:
         return f"{name}, 1 row in {each.one_in}"
     return f"{name}, level {each.level}" if each.level is not None else name
+
+
+def _options_chart(result: OptionCosts) -> Figure:
+    notes = [
+        "CPU seconds in terms of those of the plain job, within each turn: median; thin lines: least and most. Orange: "
+        "goals. All jobs read the same number of rows.",
+        _machine(result.machine),
+    ]
+    title = f"What options cost: {_count(result.rows)} rows"
+    figure = _figure(11, 0.27 * len(result.options) + 1.9, title, notes)
+    seconds, memory = figure.subplots(1, 2, width_ratios=[1.6, 1], sharey=True)
+    for place, each in enumerate(result.options):
+        ratios = each.cpu_ratios(result.of_base)
+        color = _OURS if each.name == result.base else _CPU
+        seconds.barh(place, statistics.median(ratios), 0.68, color=color)
+        seconds.plot([min(ratios), max(ratios)], [place, place], color=_INK, linewidth=1)
+        goal = OPTIONS[each.name].goal
+        _after(seconds, max(*ratios, goal), place, f"{statistics.median(ratios):.2f}")
+        if goal:
+            seconds.plot([goal, goal], [place - 0.4, place + 0.4], color=_FLOOR, linewidth=2, zorder=3)
+        peak = max(each.peaks) / _MIB
+        memory.barh(place, peak, 0.68, color=color)
+        _after(memory, peak, place, f"{peak:,.0f}")
+    seconds.set_yticks(range(len(result.options)), [each.name for each in result.options])
+    seconds.invert_yaxis()
+    for axes, text in ((seconds, "CPU seconds / plain"), (memory, "Highest peak memory, MiB")):
+        axes.grid(axis="x")
+        axes.margins(x=0.12)
+        axes.tick_params(length=0)
+        axes.set_title(text, loc="left", fontsize=11, pad=8)
+    return figure
+
+
+def _cores_chart(result: Cores) -> Figure:
+    notes = [
+        "Left: CPU seconds of threads by what they do, the start subtracted. Right: how many times as fast as on one "
+        "core a run can be, if all but the busiest role whose threads do not grow with run.threads is spread over all "
+        "cores. Roles with less than 2 % are shown as others.",
+        _machine(result.machine),
+    ]
+    figure = _figure(11, 0.5 * len(result.uses) + 3.1, "How the converter uses cores", notes)
+    roles, limits = figure.subplots(1, 2, width_ratios=[1.6, 1])
+    _roles(roles, result.uses)
+    counts = [1, 2, 4, 8, 16]
+    limits.plot(counts, counts, color=_FAINT, dashes=(4, 3), linewidth=1, label="all cores")
+    busiest = [use for use in result.uses if use.threads == max(each.threads for each in result.uses)]
+    for use, marker, color in zip(busiest, "osD^v", _ROLE_COLORS, strict=False):
+        speeds = [use.speed_up(count) for count in counts]
+        limits.plot(counts, speeds, color=color, marker=marker, markersize=5, linewidth=2, label=use.workload)
+    limits.set_xscale("log", base=2)
+    limits.set_yscale("log", base=2)
+    limits.set_xticks(counts, [str(count) for count in counts])
+    limits.set_yticks(counts, [str(count) for count in counts])
+    limits.legend(loc="upper left", frameon=False, fontsize=9)
+    _finish(limits, "Highest possible speed-up by cores")
+    return figure
+
+
+def _roles(axes: Axes, uses: Sequence[CoreUse]) -> None:
+    """Draw a bar for each run, in which each role has its part."""
+    shares = [{role.name: role.cpu_seconds / use.cpu_seconds for role in use.roles} for use in uses]
+    names = list(dict.fromkeys(name for each in shares for name in each))
+    shown = [name for name in names if max(each.get(name, 0.0) for each in shares) >= _LEAST_SHARE]
+    shown = sorted(shown, key=lambda name: -max(each.get(name, 0.0) for each in shares))[: len(_ROLE_COLORS)]
+    for place, each in enumerate(shares):
+        left = 0.0
+        for number, name in enumerate([*shown, "others"]):
+            share = each.get(name, 0.0) if name in shown else 1 - left
+            color = _ROLE_COLORS[number] if name in shown else _OTHERS
+            axes.barh(place, share, 0.68, left=left, color=color, label=None if place else name)
+            left += share
+        _after(axes, 1.0, place, f"{uses[place].cpu_seconds:.1f} s")
+    axes.set_yticks(range(len(uses)), [f"{use.workload}, {use.threads} threads" for use in uses])
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.15)
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
+    axes.tick_params(length=0)
+    axes.set_title("Share of CPU seconds", loc="left", fontsize=11, pad=8)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=4, frameon=False, fontsize=9)
+
+
+def _after(axes: Axes, x: float, y: float, text: str) -> None:
+    axes.annotate(text, (x, y), (5, 0), textcoords="offset points", va="center", fontsize=9)
 
 
 def _scaling_chart(result: Scaling) -> Figure:

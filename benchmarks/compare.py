@@ -19,7 +19,7 @@ from benchmarks import BenchmarkError
 from benchmarks.contenders import CONTENDERS, OURS, chosen_level, require
 from benchmarks.lines import Digest, digest
 from benchmarks.machine import describe
-from benchmarks.measure import Measurement, generated, measure, outputs, run_fresh
+from benchmarks.measure import Measurement, generated, measure, outputs, run_fresh, size_of
 from benchmarks.results import Comparison, Measured
 from benchmarks.table import spread, table
 from benchmarks.workloads import DATA, Input
@@ -38,9 +38,15 @@ class _Entry:
     one_in: int
     level: int | None
 
-    @property
-    def reads_lines(self) -> bool:
-        return CONTENDERS[self.name].reads_lines
+    def path(self, lines: Path) -> Path:
+        """Return what it reads; `lines` is the file of the finished lines."""
+        match CONTENDERS[self.name].reads:
+            case "lines":
+                return lines
+            case "plain":
+                return generated(self.source.plain)
+            case _:
+                return generated(self.source)
 
 
 def compare(source: Input, names: Sequence[str], runs: int, target: Path) -> None:
@@ -51,7 +57,7 @@ def compare(source: Input, names: Sequence[str], runs: int, target: Path) -> Non
     require(names)
     entries = [_entry(name, source) for name in names]
     machine = describe()
-    size = generated(source).stat().st_size
+    size = size_of(generated(source))
     print(f"{machine}\n{source.path.name}, {size / _MB:,.1f} MB, {runs} runs each, in turns\n", flush=True)
     DATA.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="compare-", dir=DATA) as folder:
@@ -112,7 +118,7 @@ def _prepared(entries: Sequence[_Entry], source: Input, folder: Path) -> tuple[d
         output = folder / "prepared"
         measure(OURS, part.workload, generated(part), output)
         wanted[part.rows] = digest(output)
-        if part == source and any(entry.reads_lines for entry in entries):
+        if part == source and any(CONTENDERS[entry.name].reads == "lines" for entry in entries):
             with text.open("wb") as file:
                 for packed in outputs(output):
                     with gzip.open(packed) as lines:
@@ -134,8 +140,7 @@ def _in_turns(
     for run in range(1, runs + 1):
         for entry in entries:
             output = folder / entry.name
-            path = text if entry.reads_lines else entry.source.path
-            found = measure(entry.name, entry.source.workload, path, output, level=entry.level)
+            found = measure(entry.name, entry.source.workload, entry.path(text), output, level=entry.level)
             measured[entry.name].append(found)
             print(f"run {run}: {entry.name} took {found.wall_seconds:,.2f} s", flush=True)
             if entry.name not in in_order:

@@ -8,16 +8,19 @@ numpy's: a later version of it may draw others.
 from __future__ import annotations
 
 import datetime as dt
+import gzip
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import IO, cast
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from benchmarks import BenchmarkError
-from benchmarks.workloads import ID, TRAIT_SEPARATOR, Input
+from benchmarks.workloads import ID, TRAIT_SEPARATOR, Input, Suffix
 
 _CHUNK = 480_000  # a multiple of 3, so that every chunk quotes exactly a third of its lines
 _ROW_GROUP = 120_000  # some 10 MB; a chunk is a whole number of them
@@ -63,6 +66,7 @@ _GENDERS = ["female"] * 24 + ["male"] * 24 + ["other"] * 2
 _AGE_BANDS = ["18-24", "25-34", "35-44", "45-54", "55-64", "65+"]
 _PLANS = ["free", "basic", "standard", "premium", "business"]
 _PLANS_WITH_COMMA = ["basic, monthly", "standard, yearly", "premium, monthly", "premium, yearly"]
+_PLANS_WITH_QUOTES = ['basic "monthly"', '"standard", yearly', 'premium "plus" monthly', '5" premium']
 _PRODUCTS = ["phone", "tablet", "laptop", "headphones", "smart watch", "e-reader", "camera", "game console"]
 _CHANNELS = ["web", "app", "store", "partner", "phone", "event"]
 _NOTES = [
@@ -95,21 +99,27 @@ _Places = npt.NDArray[np.int64]
 
 
 def generate(table: Input) -> None:
-    """Write the workload's file. It appears when it is whole."""
+    """Write the workload's input. It appears when it is complete."""
     if not 0 < table.rows <= _IDS:
         raise BenchmarkError(f"--rows is {table.rows:,}; from 1 to {_IDS:,} are possible.")
     table.folder.mkdir(parents=True, exist_ok=True)
     partial_ = table.path.with_name(table.path.name + ".partial")
     try:
-        write = _write_csv if table.workload.format == "csv" else _write_parquet
-        write(partial_, _frames(table))
+        if table.workload.file_rows:
+            shutil.rmtree(partial_, ignore_errors=True)  # of a run that was killed
+            partial_.mkdir()
+            _write_files(partial_, _frames(table), table.workload.file_rows)
+        else:
+            _WRITERS[table.workload.suffix](partial_, _frames(table))
         partial_.replace(table.path)
     finally:
+        if partial_.is_dir():
+            shutil.rmtree(partial_)
         partial_.unlink(missing_ok=True)
 
 
 def _frames(table: Input) -> Iterator[pl.DataFrame]:
-    chunk = _CHUNKS.get(table.workload.name) or partial(_pairs, users=-(-table.rows // _ROWS_OF_USER))
+    chunk = _chunks(table)
     columns = list(table.workload.columns)
     for first in range(0, table.rows, _CHUNK):
         yield chunk(first, table.seed).select(columns).head(table.rows - first)
@@ -117,8 +127,32 @@ def _frames(table: Input) -> Iterator[pl.DataFrame]:
 
 def _write_csv(path: Path, frames: Iterator[pl.DataFrame]) -> None:
     with path.open("wb") as file:
-        for place, frame in enumerate(frames):
-            frame.write_csv(file, include_header=not place, quote_style="necessary")
+        _write_rows(file, frames)
+
+
+def _write_gzip(path: Path, frames: Iterator[pl.DataFrame]) -> None:
+    """Write one gzip member, as `gzip` does."""
+    with path.open("wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as file:
+        _write_rows(cast("IO[bytes]", file), frames)
+
+
+def _write_rows(file: IO[bytes], frames: Iterator[pl.DataFrame]) -> None:
+    for place, frame in enumerate(frames):
+        frame.write_csv(file, include_header=not place, quote_style="necessary")
+
+
+def _write_files(folder: Path, frames: Iterator[pl.DataFrame], rows: int) -> None:
+    """Write files of so many rows, each with a header."""
+    slices = (each for frame in frames for each in frame.iter_slices(rows))
+    for number, each in enumerate(slices):
+        each.write_csv(folder / f"{number:06}.csv", quote_style="necessary")
+
+
+def _write_ndjson(path: Path, frames: Iterator[pl.DataFrame]) -> None:
+    """Write an object a row; all values are strings, missing ones null."""
+    with path.open("wb") as file:
+        for frame in frames:
+            frame.write_ndjson(file)
 
 
 def _write_parquet(path: Path, frames: Iterator[pl.DataFrame]) -> None:
@@ -132,8 +166,8 @@ def _write_parquet(path: Path, frames: Iterator[pl.DataFrame]) -> None:
             writer.write_table(frame.to_arrow(compat_level=pl.CompatLevel.oldest()), _ROW_GROUP)
 
 
-def _wide(first: int, seed: int) -> pl.DataFrame:
-    """Return the rows of the wide table from `first` on, a chunk of them."""
+def _wide(first: int, seed: int, third: Sequence[str]) -> pl.DataFrame:
+    """Return the rows of the wide table from `first` on, a chunk of them; a third has a plan of `third`."""
     rng = np.random.default_rng([seed, first])
     place = _draw(rng, len(_PLACES))
     drawn = {
@@ -142,7 +176,7 @@ def _wide(first: int, seed: int) -> pl.DataFrame:
         "city": _at([city for city, _ in _PLACES], place),
         "country": _at([country for _, country in _PLACES], place),
         "age_band": _pick(rng, _AGE_BANDS),
-        "plan": _plans(rng),
+        "plan": _plans(rng, third),
         "product": _pick(rng, _PRODUCTS),
         "revenue": _amounts(rng),
         "last_purchase": _pick(rng, _DAYS),
@@ -212,12 +246,12 @@ def _with_gaps(rng: np.random.Generator, drawn: dict[str, pl.Series], shares: di
     return pl.DataFrame(drawn).with_columns(gaps)
 
 
-def _plans(rng: np.random.Generator) -> pl.Series:
-    """Return plans: one of every three rows, at a place that varies, has a comma and will be quoted."""
+def _plans(rng: np.random.Generator, third: Sequence[str]) -> pl.Series:
+    """Return plans: one of every three rows, at a place that varies, has one of `third`, which will be quoted."""
     quoted = np.arange(_CHUNK) % 3 == np.repeat(rng.integers(0, 3, _CHUNK // 3), 3)
     plain = _draw(rng, len(_PLANS))
-    with_comma = len(_PLANS) + _draw(rng, len(_PLANS_WITH_COMMA))
-    return _at([*_PLANS, *_PLANS_WITH_COMMA], np.where(quoted, with_comma, plain))
+    other = len(_PLANS) + _draw(rng, len(third))
+    return _at([*_PLANS, *third], np.where(quoted, other, plain))
 
 
 def _amounts(rng: np.random.Generator) -> pl.Series:
@@ -251,8 +285,18 @@ def _at(values: Sequence[str], places: _Places) -> pl.Series:
     return pl.Series(values).gather(pl.Series(places))
 
 
-_CHUNKS: dict[str, Callable[[int, int], pl.DataFrame]] = {
-    "wide-csv": _wide,
-    "wide-parquet": _wide,
-    "typed-parquet": _typed,
+def _chunks(table: Input) -> Callable[[int, int], pl.DataFrame]:
+    """Return the function that makes chunks of a workload."""
+    if table.workload.name == "long-csv":
+        return partial(_pairs, users=-(-table.rows // _ROWS_OF_USER))
+    if table.workload.name == "typed-parquet":
+        return _typed
+    return partial(_wide, third=_PLANS_WITH_QUOTES if table.workload.quoted else _PLANS_WITH_COMMA)
+
+
+_WRITERS: dict[Suffix, Callable[[Path, Iterator[pl.DataFrame]], None]] = {
+    "csv": _write_csv,
+    "csv.gz": _write_gzip,
+    "ndjson": _write_ndjson,
+    "parquet": _write_parquet,
 }

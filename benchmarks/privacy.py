@@ -1,4 +1,4 @@
-"""How often personal data is found, how often what is none is taken for it, and what looking costs.
+"""How often personal data is detected, how often other texts are mistaken for it, and the cost of the scan.
 
 `python -m benchmarks.privacy` prints the tables of `docs/privacy.md`. IDs are made from a seed, numbers of cards and
 accounts are published ones, and phone numbers are the examples of the package `phonenumbers`.
@@ -186,7 +186,7 @@ def main() -> None:
     _show("what looks like personal data", [measured(name, made(shape, rows)) for name, shape in ALIKE.items()])
     _show("published examples", recalled())
     others = [measured(name, texts(), cards=True) for name, texts in costly(rows).items()]
-    _show("what looking costs", others)
+    _show("what the scan costs", others)
 
 
 def _show(title: str, findings: list[Finding]) -> None:

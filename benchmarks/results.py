@@ -14,9 +14,7 @@ from typing import TypeVar
 
 from benchmarks.machine import Machine
 from benchmarks.measure import Measurement
-from benchmarks.workloads import CHARTS, DATA, RESULTS, Input
-
-_TRIALS = DATA / "trials"
+from benchmarks.workloads import CHARTS, RESULTS, TRIALS, Input
 
 
 @dataclass(frozen=True)
@@ -64,6 +62,18 @@ class Measured:
         """Return wall times, run by run, in terms of those of `base` in the same turn."""
         return [mine / other for mine, other in zip(self.walls, base.walls, strict=True)]
 
+    def ratio(self, base: Measured) -> float:
+        """Return the median of the ratios of wall times."""
+        return statistics.median(self.ratios(base))
+
+    def cpu_ratio(self, base: Measured) -> float:
+        """Return the median of the ratios of CPU seconds."""
+        return statistics.median(self.cpu_ratios(base))
+
+    def cpu_ratios(self, base: Measured) -> list[float]:
+        """Return CPU seconds likewise."""
+        return [mine / other for mine, other in zip(self.cpus, base.cpus, strict=True)]
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -97,6 +107,144 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class OptionCosts:
+    """Ours with options, each on the same number of rows, beside the plain job."""
+
+    rows: int
+    seed: int
+    base: str
+    options: list[Measured]
+    machine: Machine
+
+    @property
+    def of_base(self) -> Measured:
+        """The plain job."""
+        return next(each for each in self.options if each.name == self.base)
+
+    def write(self, path: Path) -> None:
+        """Write everything, with medians."""
+        document = asdict(self)
+        for entry, each in zip(document["options"], self.options, strict=True):
+            entry["summary"] = _summary(each) | {
+                "cpu_ratio_median": round(each.cpu_ratio(self.of_base), 3),
+                "wall_ratio_median": round(each.ratio(self.of_base), 3),
+            }
+        _write(path, document)
+
+
+@dataclass(frozen=True)
+class Role:
+    """Threads that do the same: how many, their CPU seconds, those of the busiest; `grows` with `run.threads`.
+
+    `lock_seconds` are those of wall time for which one of them held the interpreter lock.
+    """
+
+    name: str
+    threads: int
+    cpu_seconds: float
+    busiest_seconds: float
+    lock_seconds: float
+    grows: bool
+
+
+@dataclass(frozen=True)
+class CoreUse:
+    """A run of ours by roles of threads, without the start, whose CPU seconds are apart."""
+
+    workload: str
+    rows: int
+    threads: int
+    wall_seconds: float
+    start_cpu_seconds: float
+    roles: list[Role]
+
+    @property
+    def cpu_seconds(self) -> float:
+        """The CPU seconds of all roles."""
+        return sum(role.cpu_seconds for role in self.roles)
+
+    @property
+    def limit(self) -> Role:
+        """The busiest role whose threads do not grow with `run.threads`."""
+        return max((role for role in self.roles if not role.grows and role.threads), key=lambda role: role.cpu_seconds)
+
+    @property
+    def lock_seconds(self) -> float:
+        """For how many seconds of wall time any thread held the interpreter lock."""
+        return sum(role.lock_seconds for role in self.roles)
+
+    def speed_up(self, cores: int) -> float:
+        """Return how many times as fast as on one core a run can be on so many, because of the limit."""
+        return min(cores, self.cpu_seconds / self.limit.cpu_seconds) if self.limit.cpu_seconds else cores
+
+
+@dataclass(frozen=True)
+class Cores:
+    """Runs of ours by roles of threads."""
+
+    uses: list[CoreUse]
+    machine: Machine
+
+    def write(self, path: Path) -> None:
+        """Write everything, and what the model says."""
+        document = asdict(self)
+        for entry, use in zip(document["uses"], self.uses, strict=True):
+            entry["summary"] = {
+                "cpu_seconds": round(use.cpu_seconds, 3),
+                "limit": use.limit.name,
+                "limit_share": round(use.limit.cpu_seconds / use.cpu_seconds, 4),
+                "lock_share": round(use.lock_seconds / use.wall_seconds, 4),
+                "speed_up": {str(cores): round(use.speed_up(cores), 2) for cores in (4, 8, 16)},
+            }
+        _write(path, document)
+
+
+@dataclass(frozen=True)
+class Start:
+    """Short commands, run in turns; `base` is what the others are compared with."""
+
+    base: str
+    commands: list[Measured]
+    machine: Machine
+
+    def of(self, name: str) -> Measured:
+        """Return the measurements of a command."""
+        return next(each for each in self.commands if each.name == name)
+
+    def write(self, path: Path) -> None:
+        """Write everything, with medians."""
+        document = asdict(self)
+        base = self.of(self.base)
+        for entry, each in zip(document["commands"], self.commands, strict=True):
+            entry["summary"] = _summary(each) | {
+                "cpu_ratio_median": round(each.cpu_ratio(base), 3),
+                "wall_ratio_median": round(each.ratio(base), 3),
+            }
+        _write(path, document)
+
+
+@dataclass(frozen=True)
+class Installation:
+    """An installation into an empty environment: its seconds, its bytes, those of each package, its first runs."""
+
+    install_seconds: float
+    bytes: int
+    packages: dict[str, int]
+    rows: int
+    runs: list[Measurement]
+    machine: Machine
+
+    @property
+    def first_ratio(self) -> float:
+        """The wall time of the first run in terms of the second."""
+        return self.runs[0].wall_seconds / self.runs[1].wall_seconds
+
+    def write(self, path: Path) -> None:
+        """Write everything, and the ratio of the first two runs."""
+        _write(path, asdict(self) | {"summary": {"first_ratio": round(self.first_ratio, 3)}})
+
+
+@dataclass(frozen=True)
 class Scaling:
     """Ours on growing inputs, and with more and more threads, each held to as many cores."""
 
@@ -114,7 +262,7 @@ class Scaling:
         _write(path, document)
 
 
-_Kept = TypeVar("_Kept", Comparison, Scaling)
+_Kept = TypeVar("_Kept", Comparison, OptionCosts, Cores, Start, Installation, Scaling)
 
 
 def read(kind: type[_Kept], path: Path) -> _Kept:
@@ -124,19 +272,39 @@ def read(kind: type[_Kept], path: Path) -> _Kept:
     return TypeAdapter(kind).validate_json(path.read_bytes())
 
 
-def folder_for(source: Input) -> Path:
-    """Return the folder for results on this input."""
-    return RESULTS if source.rows == source.workload.rows else _TRIALS
+def folder_for(*sources: Input) -> Path:
+    """Return the folder for results on these inputs."""
+    return RESULTS if all(source.rows == source.workload.rows for source in sources) else TRIALS
 
 
 def charts_for(source: Input) -> Path:
     """Return the folder for charts of them."""
-    return CHARTS if source.rows == source.workload.rows else _TRIALS
+    return CHARTS if source.rows == source.workload.rows else TRIALS
 
 
 def comparison_path(folder: Path, workload: str) -> Path:
     """Return where the comparison of a workload is kept."""
     return folder / f"compare-{workload}.json"
+
+
+def options_path(folder: Path) -> Path:
+    """Return where the costs of options are kept."""
+    return folder / "options.json"
+
+
+def cores_path(folder: Path) -> Path:
+    """Return where CPU seconds by role are kept."""
+    return folder / "cores.json"
+
+
+def start_path(folder: Path) -> Path:
+    """Return where the times of short commands are kept."""
+    return folder / "start.json"
+
+
+def install_path(folder: Path) -> Path:
+    """Return where the installation is kept."""
+    return folder / "install.json"
 
 
 def scaling_path(folder: Path) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.contenders import OURS
 from benchmarks.machine import describe
-from benchmarks.measure import generated, measure
+from benchmarks.measure import generated, measure, size_of
 from benchmarks.results import Measured, Scaling
 from benchmarks.table import spread, table
 from benchmarks.workloads import DATA, Input
@@ -31,7 +31,7 @@ def scale(source: Input, factors: Sequence[int], threads: Sequence[int], runs: i
     Scaling(source.workload.name, source.seed, sizes, limited, machine).write(target)
 
 
-def cores() -> list[int]:
+def powers() -> list[int]:
     """Return 1, 2, 4 … and the number of cores."""
     most = os.cpu_count() or 1
     return sorted({1 << power for power in range(most.bit_length()) if 1 << power <= most} | {most})
@@ -49,7 +49,7 @@ def _measured(source: Input, runs: int, threads: int = 0) -> Measured:
             for _ in range(runs):
                 found.append(measure(OURS, source.workload, path, output, threads=threads))
                 shutil.rmtree(output)
-        return Measured(OURS, source.rows, found, threads=threads, input_bytes=path.stat().st_size)
+        return Measured(OURS, source.rows, found, threads=threads, input_bytes=size_of(path))
     finally:
         if not kept:
             path.unlink()

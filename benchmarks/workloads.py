@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +16,7 @@ from benchmarks import BenchmarkError
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "benchmarks" / "data"
 RESULTS = ROOT / "benchmarks" / "results"
+TRIALS = DATA / "trials"
 CHARTS = ROOT / "benchmarks" / "charts"
 SEED = 1
 
@@ -26,7 +27,8 @@ DPID = 1234
 TIMESTAMP = 1_700_000_000
 """Fixed, so that every run gives files of the same names."""
 
-Format = Literal["csv", "parquet"]
+Format = Literal["csv", "ndjson", "parquet"]
+Suffix = Literal["csv", "csv.gz", "ndjson", "parquet", "files"]
 Type = Literal["text", "integer", "float", "date", "boolean"]
 
 
@@ -35,20 +37,27 @@ class Workload:
     """A table and the lines that are made of it, one a row.
 
     A line has the ID (`id`), a key-value pair for each of `signals` and the traits of the column `traits`, in this
-    order; what is missing is left out. Rows whose ID holds a colon or an '@' (in these tables, only e-mail addresses
-    do) are rejected. `columns` are in the order of the file; `rows` are how many a whole measurement has;
-    `contenders` can do the job.
+    order; missing values are left out. Rows whose ID contains a colon or an '@' (in these tables, only e-mail addresses
+    do) are rejected. `columns` are in the order of the file; `rows` is the number of rows of a full measurement, and
+    `row_bytes` about how many bytes each takes on disk; `contenders` can do the job.
+
+    In the columns `quoted`, values contain double quotes, which lines have as single quotes. If `file_rows` is not 0,
+    the input is a folder of files with so many rows each, and `suffix` is `files`.
     """
 
     name: str
     title: str
     format: Format
     rows: int
+    row_bytes: int
     id: str
     signals: tuple[str, ...]
     traits: str
     columns: Mapping[str, Type]
     contenders: tuple[str, ...]
+    suffix: Suffix
+    quoted: tuple[str, ...] = ()
+    file_rows: int = 0
 
     @property
     def used(self) -> list[str]:
@@ -56,8 +65,9 @@ class Workload:
         return [self.id, *self.signals, self.traits]
 
 
-_ON_PARQUET = ("ours", "ours-no-rules", "floor", "duckdb", "duckdb-pigz", "chdb", "polars", "pandas", "python")
-_ON_CSV = ("ours", "ours-no-rules", "floor", "duckdb", "duckdb-pigz", "chdb", "polars", "awk", "pandas", "python")
+_EVERYWHERE = ("ours", "ours-no-rules", "floor", "duckdb", "duckdb-pigz", "chdb", "polars", "pandas", "python")
+_ON_CSV = (*_EVERYWHERE, "awk")
+_BESIDE_PLAIN = ("ours", "ours-on-plain", *_ON_CSV[1:])
 _WIDE_SIGNALS = ("gender", "city", "country", "age_band", "plan", "product", "revenue")
 _WIDE_TRAITS = "trait_ids"
 _WIDE: dict[str, Type] = dict.fromkeys(
@@ -78,60 +88,101 @@ _TYPED: dict[str, Type] = {
     "segment_id": "integer",
 }
 
+
+def _wide(
+    name: str,
+    title: str,
+    format_: Format,
+    contenders: tuple[str, ...],
+    *,
+    row_bytes: int,
+    suffix: Suffix | None = None,
+    rows: int = 10_000_000,
+    quoted: tuple[str, ...] = (),
+    file_rows: int = 0,
+) -> Workload:
+    """Return a workload with the wide table."""
+    return Workload(
+        name,
+        title,
+        format_,
+        rows,
+        row_bytes,
+        ID,
+        _WIDE_SIGNALS,
+        _WIDE_TRAITS,
+        _WIDE,
+        contenders,
+        suffix or format_,
+        quoted,
+        file_rows,
+    )
+
+
+PLAIN = "wide-csv"
+"""The workload with the wide table in one plain file."""
 WORKLOADS = {
     workload.name: workload
     for workload in (
-        Workload(
-            "wide-csv",
-            "CSV, 12 columns",
-            "csv",
-            10_000_000,
-            ID,
-            _WIDE_SIGNALS,
-            _WIDE_TRAITS,
-            _WIDE,
-            _ON_CSV,
-        ),
-        Workload(
-            "wide-parquet",
-            "Parquet, the same 12 columns",
-            "parquet",
-            10_000_000,
-            ID,
-            _WIDE_SIGNALS,
-            _WIDE_TRAITS,
-            _WIDE,
-            _ON_PARQUET,
-        ),
+        _wide(PLAIN, "CSV, 12 columns", "csv", _ON_CSV, row_bytes=128),
+        _wide("wide-parquet", "Parquet, the same 12 columns", "parquet", _EVERYWHERE, row_bytes=38),
         Workload(
             "long-csv",
             "CSV, a user and a trait a row",
             "csv",
             50_000_000,
+            19,
             "user_id",
             (),
             "trait_id",
             {"user_id": "text", "trait_id": "text"},
             _ON_CSV,
+            "csv",
         ),
         Workload(
             "typed-parquet",
-            "Parquet, numbers, dates and truths",
+            "Parquet, numbers, dates and booleans",
             "parquet",
             10_000_000,
+            50,
             ID,
             ("age", "visits", "basket", "score", "signup", "last_purchase", "active", "newsletter"),
             "segment_id",
             _TYPED,
-            _ON_PARQUET,
+            _EVERYWHERE,
+            "parquet",
+        ),
+        _wide("csv-gz", "CSV, 12 columns, gzipped", "csv", _BESIDE_PLAIN, row_bytes=36, suffix="csv.gz"),
+        _wide(
+            "ndjson",
+            "NDJSON, the same 12 columns",
+            "ndjson",
+            ("ours", "ours-on-plain", *_EVERYWHERE[1:]),
+            row_bytes=300,
+        ),
+        _wide("quoted", "CSV, escaped quotes in a third of the rows", "csv", _ON_CSV, row_bytes=131, quoted=("plan",)),
+        _wide(
+            "many-files",
+            "CSV, 12 columns, in 2,000 files",
+            "csv",
+            _BESIDE_PLAIN,
+            row_bytes=128,
+            suffix="files",
+            rows=5_000_000,
+            file_rows=2_500,
         ),
     )
 }
 
+INSTALL_ROWS = 1_000_000
+"""Rows of the runs in a new environment."""
+ON_CORES = (PLAIN, "wide-parquet", "ndjson")
+"""Workloads by which the use of cores is measured."""
+
 
 @dataclass(frozen=True)
 class Input:
-    """The file of a workload with so many rows from a seed; the same ones give the same file."""
+    """The input of a workload with so many rows from a seed: a file, or a folder of files. The same ones are equal."""
 
     workload: Workload
     rows: int
@@ -140,18 +191,39 @@ class Input:
 
     @property
     def path(self) -> Path:
-        """Where the file is kept."""
-        return self.folder / f"{self.workload.name}-{self.rows}-{self.seed}.{self.workload.format}"
+        """Where the file or folder is kept."""
+        return self.folder / f"{self.workload.name}-{self.rows}-{self.seed}.{self.workload.suffix}"
+
+    @property
+    def plain(self) -> Input:
+        """The same rows as one plain CSV file."""
+        return replace(self, workload=WORKLOADS[PLAIN])
 
     @classmethod
     def at(cls, path: Path) -> Input:
-        """Return the input that a file's name says it is. Raises `BenchmarkError` where the name says nothing."""
-        match = re.fullmatch(r"([a-z-]+)-([0-9]+)-([0-9]+)\.[a-z]+", path.name)
-        if match and match[1] in WORKLOADS:
-            named = cls(WORKLOADS[match[1]], int(match[2]), int(match[3]), path.parent)
-            if named.path == path:
-                return named
+        """Return the input that a path names. Raises `BenchmarkError` if it names none."""
+        found = cls._named(path)
+        if found:
+            return found
         known = ", ".join(WORKLOADS)
         raise BenchmarkError(
-            f"'{path}' is neither a workload ({known}) nor the file of one, which is called WORKLOAD-ROWS-SEED.FORMAT."
+            f"'{path}' is neither a workload ({known}) nor the file of one, which is called WORKLOAD-ROWS-SEED.SUFFIX."
         )
+
+    @classmethod
+    def is_one(cls, path: Path) -> bool:
+        """Whether the name of a path is that of an input."""
+        return cls._named(path) is not None
+
+    @classmethod
+    def _named(cls, path: Path) -> Input | None:
+        match = re.fullmatch(r"([a-z-]+)-([0-9]+)-([0-9]+)\.[a-z.]+", path.name)
+        if not match or match[1] not in WORKLOADS:
+            return None
+        named = cls(WORKLOADS[match[1]], int(match[2]), int(match[3]), path.parent)
+        return named if named.path == path else None
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return the files of an input in their order: a folder's, or the file itself."""
+    return sorted(path.iterdir()) if path.is_dir() else [path]

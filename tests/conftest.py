@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +20,56 @@ from converter.columns import buffers, utf8
 from converter.jobs.document import merge
 from converter.report import Report
 
+from .installed import SUITE
 from .servers.process import stop_all
 
 pytest_plugins = ["tests.raised"]
 TIMESTAMP = 1_366_545_717
 
 
+_KERNEL_ONLY = {*SUITE, "tests/test_benchmarks.py", "tests/test_build.py"}
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the tests that take minutes as well")
+    parser.addoption("--share", type=float, help="run a share of the modules, such as 0.1, drawn anew each day")
+    parser.addoption("--share-seed", type=int, help="draw the same share again")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
-        assert kernel.load(), kernel.status()
+        assert kernel.load() or os.environ.get("AAM_KERNEL") == "off", kernel.status()
+        if config.option.share_seed is None:
+            config.option.share_seed = date.today().toordinal()  # workers are given it
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if config.option.share:
+        terminalreporter.write_line(f"--share {config.option.share} --share-seed {config.option.share_seed}")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--slow"):
-        return
-    for item in items:
-        if "slow" in item.keywords:
-            item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
+    if not kernel.load():
+        # Those of the fixture `way` run without the loops as well, whenever they run.
+        _keep(config, items, lambda item: "way" not in item.fixturenames and _module(item) not in _KERNEL_ONLY)
+    if config.option.share:
+        modules = sorted(set(map(_module, items)))
+        generator = random.Random(config.option.share_seed)
+        drawn = {module for module in modules if generator.random() < config.option.share}
+        _keep(config, items, lambda item: _module(item) in drawn)
+    if not config.option.slow:
+        for item in items:
+            if "slow" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
+
+
+def _module(item: pytest.Item) -> str:
+    return item.nodeid.partition("::")[0]
+
+
+def _keep(config: pytest.Config, items: list[pytest.Item], wanted: Callable[[pytest.Item], bool]) -> None:
+    config.hook.pytest_deselected(items=[item for item in items if not wanted(item)])
+    items[:] = filter(wanted, items)
 
 
 settings.register_profile("tests", deadline=None)  # machines are busy at times

@@ -4,20 +4,42 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from benchmarks import BenchmarkError, measure
+from benchmarks import BenchmarkError, measure, start
 from benchmarks.contenders import CONTENDERS, Contender, chosen_level, floor, measured_levels, run
 from benchmarks.generate import generate
-from benchmarks.lines import digest
+from benchmarks.goals import _goals, goals
+from benchmarks.lines import digest, first_difference
 from benchmarks.machine import Machine
 from benchmarks.measure import Measurement, outputs
-from benchmarks.results import Comparison, Measured, Scaling, comparison_path, read, scaling_path
-from benchmarks.workloads import WORKLOADS, Input
+from benchmarks.options import OPTIONS
+from benchmarks.results import (
+    Comparison,
+    Cores,
+    CoreUse,
+    Installation,
+    Measured,
+    OptionCosts,
+    Role,
+    Scaling,
+    Start,
+    comparison_path,
+    cores_path,
+    install_path,
+    options_path,
+    read,
+    scaling_path,
+    start_path,
+)
+from benchmarks.threads import Sampler, role_of
+from benchmarks.workloads import WORKLOADS, Input, files_of
+from converter.parts import blocks
 from converter.parts import packer as parts
 
 ROWS = 20_000
@@ -45,8 +67,48 @@ def test_a_workload_has_rows_that_are_rejected(table: Input, ours: Path) -> None
 def test_the_same_seed_gives_the_same_file(table: Input, tmp_path: Path) -> None:
     again = Input(table.workload, ROWS, folder=tmp_path)
     generate(again)
-    assert again.path.read_bytes() == table.path.read_bytes()
+    assert [path.read_bytes() for path in files_of(again.path)] == [path.read_bytes() for path in files_of(table.path)]
     assert Input.at(again.path) == again
+
+
+def test_a_folder_and_packed_files_have_the_rows_of_the_plain_file(table: Input) -> None:
+    if table.workload.suffix not in ("csv.gz", "files"):
+        pytest.skip("not the plain table in another form")
+    generate(table.plain)
+    texts = [path.read_bytes() for path in files_of(table.path)]
+    if table.workload.file_rows:
+        assert len(texts) == ROWS // table.workload.file_rows
+        (header,) = {text.split(b"\n", 1)[0] for text in texts}
+        text = header + b"\n" + b"".join(text.split(b"\n", 1)[1] for text in texts)
+    else:
+        text = gzip.decompress(*texts)
+    assert text == table.plain.path.read_bytes()
+
+
+def test_a_third_of_the_rows_has_escaped_quotes(tmp_path: Path) -> None:
+    made = Input(WORKLOADS["quoted"], 9_000, folder=tmp_path)
+    generate(made)
+    rows = made.path.read_bytes().splitlines()[1:]
+    assert sum(b'""' in row for row in rows) == len(rows) / 3
+
+
+def test_inputs_that_were_not_used_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, recent, new = (Input(WORKLOADS["long-csv"], rows, folder=tmp_path) for rows in (1_000, 2_000, 3_000))
+    other = tmp_path / "another.csv"
+    other.touch()
+    for made in (old, recent):
+        generate(made)
+    os.utime(old.path, (1, 1))
+    monkeypatch.setattr(measure, "KEPT_BYTES", measure.size_of(recent.path) + 3_000 * new.workload.row_bytes)
+    measure.generated(new)
+    assert sorted(tmp_path.iterdir()) == sorted([recent.path, new.path, other])
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_bytes_of_rows_are_as_stated(name: str, tmp_path: Path) -> None:
+    made = Input(WORKLOADS[name], ROWS, folder=tmp_path)
+    generate(made)
+    assert measure.size_of(made.path) / ROWS == pytest.approx(made.workload.row_bytes, rel=0.25)
 
 
 @pytest.mark.parametrize("name", ["floor", "polars", "python"])
@@ -64,7 +126,7 @@ def test_contenders_of_the_group_make_our_lines(name: str, table: Input, ours: P
 
 def _check_lines(name: str, table: Input, ours: Path, folder: Path) -> None:
     path = table.path
-    if CONTENDERS[name].reads_lines:
+    if CONTENDERS[name].reads == "lines":
         path = folder / "lines.txt"
         path.write_bytes(b"".join(gzip.decompress(file.read_bytes()) for file in outputs(ours)))
     # In a process of its own, as it is measured: libraries keep threads and settings in theirs.
@@ -72,12 +134,97 @@ def _check_lines(name: str, table: Input, ours: Path, folder: Path) -> None:
     assert digest(folder / "output").same_lines(digest(ours))
 
 
+@pytest.mark.parametrize("name", OPTIONS)
+def test_lines_with_an_option_are_those_of_the_plain_script(name: str, tmp_path: Path) -> None:
+    made = Input(WORKLOADS[OPTIONS[name].workload], 5_000, folder=tmp_path)
+    generate(made)
+    for contender in ("ours", "python"):
+        run(contender, made.workload, made.path, tmp_path / contender, option=name)
+    equal, differ = first_difference(tmp_path / "ours", tmp_path / "python")
+    assert equal > 4_900
+    assert not differ
+
+
+def test_an_option_changes_the_lines(tmp_path: Path) -> None:
+    """So that its cost is not that of an option which does nothing."""
+    rows = [{"crm_id": "U0307", "gender": "other", "plan": '"standard", yearly'}]
+    same = {name for name, option in OPTIONS.items() if [option.change(row) for row in rows] == rows}
+    assert same == {"plain", "quoted", "auto", "id-sync", "case_collisions"}
+
+
+# --- threads ------------------------------------------------------------------------------------------------------
+
+BURN = """
+import hashlib, sys, threading, time
+from pathlib import Path
+from benchmarks.threads import tell
+
+tell(Path(sys.argv[1]))
+TEXT = bytes(20_000_000)
+
+def python():  # holds the lock
+    end = time.thread_time() + 0.4
+    while time.thread_time() < end:
+        pass
+
+def native():  # does not
+    end = time.thread_time() + 0.4
+    while time.thread_time() < end:
+        hashlib.sha256(TEXT).digest()
+
+for name, work in (("loop_0", python), ("hash_0", native), ("hash_1", native)):
+    thread = threading.Thread(target=work, name=name)
+    thread.start()
+    thread.join()
+time.sleep(0.1)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="times of threads are read as Linux has them")
+def test_cpu_seconds_and_the_lock_are_told_apart_by_role(tmp_path: Path) -> None:
+    sampler = Sampler(tmp_path / "told")
+    try:
+        _, cpu, _ = measure.run_command([sys.executable, "-c", BURN, str(tmp_path / "told")], started=sampler.start)
+    finally:
+        sampler.stop()
+    roles = sampler.roles(cpu)
+    assert (roles["loop"].count, roles["hash"].count) == (1, 2)
+    assert roles["loop"].cpu_seconds == pytest.approx(0.4, abs=0.1)
+    assert roles["hash"].cpu_seconds == pytest.approx(0.8, abs=0.15)
+    assert roles["hash"].busiest < roles["hash"].cpu_seconds
+    assert sum(role.cpu_seconds for role in roles.values()) == pytest.approx(cpu, abs=0.01)
+    assert roles["loop"].lock_seconds > 0.3
+    assert roles["hash"].lock_seconds < roles["loop"].lock_seconds / 2
+
+
+@pytest.mark.parametrize(
+    "name, role",
+    [("MainThread", "main"), ("convert_12", "convert"), ("delivery", "delivery"), ("Thread-3 (run)", "Thread")],
+)
+def test_the_role_of_a_thread_is_its_name_without_a_number(name: str, role: str) -> None:
+    assert role_of(name) == role
+
+
+def _use(limit: float) -> CoreUse:
+    names = {"main": limit, "flush": limit / 2, "convert": 10 - 1.5 * limit, "polars": 2.0}
+    roles = [Role(name, 1, cpu, cpu, 1.0, name in ("convert", "polars")) for name, cpu in names.items()]
+    return CoreUse("wide-csv", 10**6, 16, 8.0, 1.0, roles)
+
+
+def test_the_busiest_role_with_fixed_threads_limits_the_cores() -> None:
+    use = _use(2.0)
+    assert use.limit.name == "main"
+    assert use.cpu_seconds == pytest.approx(12)
+    assert [use.speed_up(cores) for cores in (4, 8)] == pytest.approx([4, 6])
+    assert use.lock_seconds == pytest.approx(4)
+
+
 def test_the_floor_compresses_as_we_do(tmp_path: Path) -> None:
-    assert (parts.ISAL_LEVELS["balanced"], parts._BLOCK_BYTES) == (floor.LEVEL, floor.BLOCK_BYTES)
-    assert parts.WINDOW_BYTES == floor.WINDOW_BYTES
+    assert (blocks.ISAL_LEVELS["balanced"], parts._BLOCK_BYTES) == (floor.LEVEL, floor.BLOCK_BYTES)
+    assert blocks.WINDOW_BYTES == floor.WINDOW_BYTES
     text = b'U1\t"plan"="basic"\n' * 1000
     for before in (b"", b'U0\t"plan"="basic"\n'):
-        block = parts.compress(text, 1, before)
+        block = blocks.compress(text, 1, before)
         assert floor._compress(text, before) == (block.data, block.crc32, len(text))
 
 
@@ -131,8 +278,16 @@ def results(tmp_path: Path) -> Path:
         assert read(Comparison, comparison_path(tmp_path, name)) == comparison
     threads = [_measured("ours", 4, threads=count) for count in (1, 2)]
     scaling = Scaling("wide-csv", 1, [_measured("ours", 4)], threads, machine)
-    scaling.write(scaling_path(tmp_path))
-    assert read(Scaling, scaling_path(tmp_path)) == scaling
+    kept: dict[Path, Scaling | OptionCosts | Cores | Start | Installation] = {
+        scaling_path(tmp_path): scaling,
+        options_path(tmp_path): OptionCosts(10**6, 1, "plain", [_measured("plain", 4), _measured("pad", 5)], machine),
+        cores_path(tmp_path): Cores([_use(2.0)], machine),
+        start_path(tmp_path): Start(start.BASE, [_measured(start.BASE, 1), _measured(start.OURS, 2)], machine),
+        install_path(tmp_path): Installation(9.0, 100, {"polars": 100}, 10, _measured("ours", 1).runs, machine),
+    }
+    for path, result in kept.items():
+        result.write(path)
+        assert read(type(result), path) == result
     return tmp_path
 
 
@@ -140,6 +295,19 @@ def test_what_ran_on_a_part_counts_for_the_whole(results: Path) -> None:
     found = read(Comparison, comparison_path(results, "wide-csv")).contenders[-1]
     assert found.wall == pytest.approx(20 * 5 * 1.1)
     assert found.ratios(_measured("ours", 4)) == pytest.approx([25.0] * 3)
+
+
+def test_goals_compare_ours_with_other_tools_and_options_with_none(results: Path, tmp_path: Path) -> None:
+    found = {goal.name: goal for goal in _goals(results)}
+    assert found["wide-csv: polars / ours"].value == pytest.approx(2)
+    assert not found["wide-csv: polars / ours"].is_met
+    assert found["ndjson: polars / ours"].is_met
+    assert found["wide-csv: ours / floor"].value == pytest.approx(4)
+    assert found["pad / plain, CPU"].value == pytest.approx(1.25)
+    assert found["aam-inbound convert / import polars"].value == pytest.approx(2)
+    assert found["wide-csv, 16 threads: share of main"].value == pytest.approx(2 / 12)
+    with pytest.raises(BenchmarkError, match="no results"):
+        goals(tmp_path / "empty")
 
 
 @pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="the group bench is not installed")
@@ -150,21 +318,26 @@ def test_charts_are_the_same_each_time(results: Path, tmp_path: Path) -> None:
     folders = tmp_path / "one", tmp_path / "two"
     for folder in folders:
         draw(results, folder)
-    for name in ("compare.svg", "compare.png", "scale.svg", "scale.png"):
+    names = [f"{stem}.{suffix}" for stem in ("compare", "cores", "options", "scale") for suffix in ("svg", "png")]
+    assert sorted(path.name for path in folders[0].iterdir()) == sorted(names)
+    for name in names:
         one, two = ((folder / name).read_bytes() for folder in folders)
         assert one == two
         assert one
 
 
-def test_a_profile_accounts_for_all_cpu_seconds(table: Input, tmp_path: Path) -> None:
-    arguments = ["run", "loops", str(table.path), str(tmp_path / "out"), "--profile"]
+def test_a_profile_accounts_for_all_cpu_seconds(tmp_path: Path) -> None:
+    made = Input(WORKLOADS["wide-csv"], ROWS, folder=tmp_path)
+    generate(made)
+    arguments = ["run", "loops", str(made.path), str(tmp_path / "out"), "--profile"]
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", *arguments], cwd=measure.ROOT, capture_output=True, text=True, check=True
     )
     seconds = {line.rsplit(maxsplit=2)[0].strip(): float(line.split()[-2]) for line in done.stdout.splitlines()[1:]}
     total = seconds.pop("all")
     assert sum(seconds.values()) == pytest.approx(total, abs=0.1)
-    assert {"start", "format", "compress", "write"} < seconds.keys()
+    assert {"start", "compress", "thread main, all else", "thread convert, all else"} < seconds.keys()
+    assert any(stage.startswith("loops: ") for stage in seconds)
     assert 0 < seconds["start"] < total
 
 

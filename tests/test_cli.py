@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import platform
 import pty
 import signal
 import subprocess
@@ -17,7 +18,7 @@ import pytest
 import typer
 
 import converter
-from converter import Job
+from converter import Job, kernel
 from converter.cli import progress
 from converter.cli.app import app
 from converter.cli.command import _resources
@@ -27,7 +28,7 @@ from converter.commands.conversion import Progress
 from converter.errors import ResourcesError
 
 from .conftest import Run
-from .errors import check_told, raises
+from .errors import check_named, check_told, raises
 
 JOB = """
 [input]
@@ -214,6 +215,36 @@ def test_another_error_at_run_time_is_not_taken_for_missing_threads() -> None:
 
 def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
     assert command(tmp_path, "--version") == (0, f"aam-inbound {converter.__version__}\n", "")
+
+
+def test_the_version_in_full_says_which_loops_are_used_or_why_none_is(tmp_path: Path) -> None:
+    used, unused = (
+        command(tmp_path, "--version", "--verbose", **given) for given in ({}, {"AAM_KERNEL": str(tmp_path / "none")})
+    )
+    assert (used[0], used[2], unused[0], unused[2]) == (0, "", 0, "")
+    assert used[1].startswith(f"aam-inbound {converter.__version__}\nPython {platform.python_version()} on ")
+    assert used[1].endswith(f"\nThe compiled loops are {kernel.status()}\n")
+    check_named(unused[1], "not used", str(tmp_path / "none"), "works without", "slower")
+
+
+def test_the_version_as_json_has_all_of_it(tmp_path: Path) -> None:
+    used, unused = (
+        json.loads(command(tmp_path, "--version", "--json", **given)[1]) for given in ({}, {"AAM_KERNEL": "off"})
+    )
+    status = kernel.status()
+    assert (used["kernel"]["variant"], used["kernel"]["reason"]) == status
+    assert (unused["kernel"]["variant"], unused["kernel"]["reason"]) == (None, "AAM_KERNEL=off")
+    assert (used["version"], used["outcome"], used["exit_code"]) == (converter.__version__, "done", 0)
+    assert used["kernel"]["message"] == f"The compiled loops are {status}"
+
+
+@pytest.mark.parametrize("args", [["--json", "schema"], ["--verbose"], ["--version", "schema"]], ids=" ".join)
+def test_options_of_the_version_belong_to_no_command(args: list[str], tmp_path: Path) -> None:
+    code, out, error = command(tmp_path, *args)
+    assert code == 2
+    assert error.startswith("Error [E-USAGE]")
+    assert "--version" in error
+    assert not out or json.loads(out)["error"]["code"] == "E-USAGE"
 
 
 @pytest.mark.parametrize("args", [[], ["convert"]])

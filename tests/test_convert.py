@@ -137,7 +137,7 @@ def test_a_line_lost_where_rows_become_text_is_an_error(run: Run, monkeypatch: p
 
 
 def test_lines_lost_on_their_way_into_the_parts_are_an_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from converter.parts.packer import Cutter
+    from converter.parts.blocks import Cutter
 
     monkeypatch.setattr(Cutter, "finish", lambda cutter: iter(()))
     with raises(LedgerError, "E-LEDGER", "100 lines", " 0"):

@@ -23,7 +23,7 @@ from converter.delivery.spool import Spool
 from converter.delivery.threads import RunEndedError, run_in_thread
 from converter.delivery.throttle import Throttle
 from converter.errors import DestinationError, JobError, StoppedError, TransientError
-from converter.parts.packer import Part
+from converter.parts.writing import Part
 from converter.spec.names import FileName
 
 from .errors import raises
@@ -268,6 +268,17 @@ def test_f21_no_more_parts_are_made_than_may_be_on_their_way(journal: Journal) -
     waited(delivery)
     delivery.close()
     assert set(delivery.arrived) == {1, 2, 3}
+
+
+def test_f21_who_waits_for_another_part_gets_the_error_of_one_that_cannot_be_made(journal: Journal) -> None:
+    delivery = delivery_to(MemoryDestination(Store()), journal, uploads=1)
+    writer = delivery.create(1, str(NAME.part(1)))
+    writer.write(b"one")
+    error = DestinationError("E-SPOOL-WRITE", "The disk is full.")
+    threading.Timer(0.05, writer.fail, [error]).start()
+    with raises(DestinationError, "E-SPOOL-WRITE"):
+        delivery.create(2, str(NAME.part(2)))
+    assert delivery.discard()
 
 
 def test_a_run_that_is_given_up_does_not_wait_for_pauses(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:

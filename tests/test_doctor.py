@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from converter import Job, convert, doctor
+from converter import Job, convert, doctor, kernel
 from converter.errors import Finding
 from converter.jobs.document import merge
 
@@ -51,6 +51,7 @@ def test_a_job_that_can_run_is_all_right_and_nothing_stays(job: dict[str, Any], 
     found = looked_over(job)
     assert set(levels(found)) == {"ok"}
     check_named(of("ok", found), "9 bytes", str(tmp_path / "out"), str(tmp_path / "reports"))
+    assert f"The compiled loops are {kernel.status()}" in of("ok", found)
     assert {path.name for path in tmp_path.iterdir()} == {"in.csv"}
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import itertools
 import random
+import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
 
@@ -15,7 +17,9 @@ from hypothesis import strategies as st
 
 from converter.columns import buffers as memory
 from converter.columns.buffers import texts_of
-from converter.parts.packer import Cutter, Level, Limits, Packer, Part, compress
+from converter.parts.blocks import Cutter, Level, compress
+from converter.parts.packer import Limits, Packer
+from converter.parts.writing import Part
 
 from .conftest import Run
 
@@ -44,6 +48,9 @@ class Memory:
         assert text_crc32 == zlib.crc32(gzip.decompress(self.data) if self.data[:2] == b"\x1f\x8b" else self.data)
         self.whole = True
 
+    def fail(self, error: BaseException) -> None:
+        raise AssertionError from error
+
 
 def pack(
     batches: list[pl.Series], limits: Limits, threads: int, level: Level = "balanced"
@@ -52,7 +59,6 @@ def pack(
 
     def create(number: int) -> Memory:
         assert number == len(written) + 1
-        assert all(part.whole for part in written), "parts are finished one after the other"
         written.append(Memory())
         return written[-1]
 
@@ -120,6 +126,92 @@ def test_the_text_of_lines_is_theirs_in_whatever_order_they_lie_in_memory(data: 
         assert text.ends.tolist() == list(itertools.accumulate(len(line.encode()) for line in taken))
 
 
+class Gated(Memory):
+    """Waits in a call until the gate is open."""
+
+    def __init__(self, call: str, gate: threading.Event) -> None:
+        super().__init__()
+        self._call, self._gate = call, gate
+
+    def write(self, data: bytes) -> None:
+        assert self._call != "write" or self._gate.wait(10)
+        super().write(data)
+
+    def finish(self, part: Part, text_crc32: int) -> None:
+        assert self._call != "finish" or self._gate.wait(10)
+        super().finish(part, text_crc32)
+
+
+BLOCK = bytes(999_999) + b"\n"
+A_BLOCK_EACH = Limits(10**9, len(BLOCK), compressed=False)
+
+
+def test_the_next_part_is_written_while_the_one_before_it_is_completed() -> None:
+    gate = threading.Event()
+    written = [Gated("finish", gate), Memory(), Memory(), Memory()]
+    with Packer(A_BLOCK_EACH, 1, lambda number: written[number - 1], lambda _: ("", "")) as packer:
+        for _ in written:
+            packer.add([BLOCK], 1)
+        while packer._blocks:
+            packer._place_block()
+        while not written[2].data:
+            time.sleep(0.01)
+        assert packer.parts == []
+        assert not written[1].whole, "parts are completed in order"
+        gate.set()
+        assert [part.raw_bytes for part in packer.finish()] == [len(BLOCK)] * 4
+
+
+def test_what_waits_for_a_slow_writer_is_bounded() -> None:
+    gate, added = threading.Event(), itertools.count()
+    written = Gated("write", gate)
+
+    def add_all() -> None:
+        for _ in range(40):
+            packer.add([BLOCK], 1)
+            next(added)
+        packer.finish()
+
+    with Packer(Limits(10**9, 10**9, compressed=False), 1, lambda _: written, lambda _: ("", "")) as packer:
+        adding = threading.Thread(target=add_all)
+        adding.start()
+        adding.join(0.5)
+        assert adding.is_alive()
+        assert next(added) < 25
+        gate.set()
+        adding.join(20)
+    assert written.data == BLOCK * 40
+
+
+class Full(Memory):
+    """Takes a few bytes, and no more."""
+
+    failure: BaseException | None = None
+
+    def write(self, data: bytes) -> None:
+        if self.data:
+            raise OSError(28, "No space left on device")
+        super().write(data)
+
+    def fail(self, error: BaseException) -> None:
+        self.failure = error
+
+
+def test_an_error_of_a_writer_is_raised_soon_and_ends_all_threads() -> None:
+    before, full = threading.active_count(), Full()
+
+    def pack_lines() -> None:
+        with Packer(A_BLOCK_EACH, 2, lambda _: full, lambda _: ("", "")) as packer:
+            for _ in range(1000):
+                packer.add([b"a line\n"], 1)
+                time.sleep(0.01)
+
+    with pytest.raises(OSError, match="No space left") as raised:
+        pack_lines()
+    assert full.failure is raised.value
+    assert threading.active_count() == before
+
+
 def noise(count: int, length: int) -> list[str]:
     generator = random.Random(7)
     return ["".join(chr(generator.randrange(0x21, 0x7F)) for _ in range(length)) + "\n" for _ in range(count)]
@@ -153,7 +245,7 @@ def test_a_block_refers_to_the_one_before_it_in_its_part_and_to_none_of_another_
 
     with Packer(Limits(10**9, 3 * len(text), compressed=True), 2, create, lambda number: ("", "")) as packer:
         for _ in range(5):
-            packer.add(text, 40)
+            packer.add([text], 40)
         packer.finish()
     assert [gzip.decompress(part.data) for part in written] == [text * 3, text * 2]
     alone = len(compress(text, 40).data)

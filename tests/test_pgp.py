@@ -10,9 +10,11 @@ import random
 import subprocess
 import tempfile
 import threading
+import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +30,10 @@ from converter.delivery.destinations.folder import _FolderUpload
 from converter.delivery.journal import Journal, RunRecord
 from converter.errors import DestinationError, EncryptionError, JobError, ResumeError
 from converter.parts import pgp
-from converter.parts.packer import _ENVELOPE_BYTES, Buffer, Cutter, Limits, Packer, Part
+from converter.parts.blocks import Buffer, Cutter
+from converter.parts.packer import _ENVELOPE_BYTES, Limits, Packer
 from converter.parts.pgp import Encryption, Key, read_key
+from converter.parts.writing import Part
 
 from .conftest import TIMESTAMP, Run
 from .doomed import KILLED, Moment, start
@@ -190,6 +194,9 @@ class Swollen:
     def finish(self) -> None:
         self._send(bytes(_ENVELOPE_BYTES + len(self._data) // 512) + self._data)
 
+    def interrupt(self) -> None:
+        raise AssertionError
+
     def abort(self) -> None:
         raise AssertionError
 
@@ -207,6 +214,16 @@ class Memory:
     def finish(self, part: Part, text_crc32: int) -> None:
         assert text_crc32 == zlib.crc32(text_in(self.data))
         self.part = part
+
+    def fail(self, error: BaseException) -> None:
+        raise AssertionError from error
+
+
+class Failed(Memory):
+    """Is given up."""
+
+    def fail(self, error: BaseException) -> None:
+        pass
 
 
 def text_in(content: bytes) -> bytes:
@@ -236,7 +253,7 @@ def test_a_part_keeps_its_limits_however_much_encryption_adds(
 
     with Packer(limits, threads, create, lambda _: ("", ""), encrypt=Swollen) as packer:
         for line in lines:
-            packer.add(line, 1)
+            packer.add([line], 1)
         parts = packer.finish()
     texts = [text_in(each.data) for each in written]
     assert b"".join(texts) == b"".join(lines)
@@ -562,10 +579,30 @@ def test_a_part_that_is_given_up_ends_gnupg(gpg: Impostor) -> None:
 
     key, limits = key_of(gpg), Limits(10**6, 10**6, compressed=True, encrypted=True)
     with Packer(limits, 1, lambda _: Memory(), lambda _: ("", ""), encrypt=encrypt) as packer:
-        packer.add(SAID * 1000, 1)
+        packer.add([SAID * 1000], 1)
         while packer._blocks:  # it may be placed already
-            packer._add_block(packer._blocks.popleft())
+            packer._place_block()
+        while not made:
+            time.sleep(0.01)
     assert made[0]._process.returncode == -9
+
+
+def test_a_gnupg_that_hangs_does_not_keep_a_run_from_ending(gpg: Impostor) -> None:
+    key, limits = key_of(gpg), Limits(10**9, 10**9, compressed=True, encrypted=True)
+    gpg.become(encrypt="exec sleep 1000")
+    began = time.monotonic()
+
+    def give_up() -> None:
+        with Packer(limits, 1, lambda _: Failed(), lambda _: ("", ""), encrypt=partial(Encryption, key)) as packer:
+            packer.add([random.Random(1).randbytes(1_000_000)], 1)  # more than a pipe takes
+            while packer._blocks:
+                packer._place_block()
+            time.sleep(0.5)
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        give_up()
+    assert time.monotonic() - began < 30
 
 
 # --- nothing else is told ---------------------------------------------------------------------------------------

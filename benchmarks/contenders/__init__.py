@@ -14,23 +14,37 @@ import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from benchmarks import BenchmarkError
-from benchmarks.workloads import Workload
+from benchmarks.workloads import Workload, files_of
 
 _LEVELS = Path(__file__).resolve().parent.parent / "levels.json"
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a contender is to do: the input, an empty folder, how many threads, the level of compression."""
+    """What a contender has to do: the input, an empty folder, the number of threads, the level of compression.
+
+    `option` is the name of one of `benchmarks.options.OPTIONS`, for ours.
+    """
 
     workload: Workload
     path: Path
     folder: Path
     threads: int
     level: int
+    option: str = ""
+
+    @property
+    def files(self) -> list[Path]:
+        """The files of the input."""
+        return files_of(self.path)
+
+    @property
+    def glob(self) -> str:
+        """A pattern for the files of the input: the path itself if it is a file."""
+        return f"{self.path}/*" if self.path.is_dir() else str(self.path)
 
     @property
     def target(self) -> Path:
@@ -43,9 +57,9 @@ class Contender:
     """A way to convert.
 
     `place` is the function that does so, as `module.function` within this package; `modules` and `commands` must be
-    installed. `levels` are the levels of gzip that it can be set to. A slow one runs on one row in `one_in`.
-    `reads_lines` says that it reads the finished lines as text instead of the workload's file, `other_lines` that the
-    lines it writes are not ours.
+    installed. `levels` are the levels of gzip that it can be set to. A slow one runs on one row in `one_in`. `reads` is
+    what it reads: the workload's input, the finished lines as text, or the same rows in one plain CSV file.
+    `other_lines` says that its lines differ from ours.
     """
 
     place: str
@@ -53,7 +67,7 @@ class Contender:
     commands: tuple[str, ...] = ()
     levels: range = range(0)
     one_in: int = 1
-    reads_lines: bool = False
+    reads: Literal["input", "lines", "plain"] = "input"
     other_lines: bool = False
 
     def convert(self, task: Task) -> None:
@@ -61,6 +75,11 @@ class Contender:
         module, _, name = self.place.rpartition(".")
         function: Callable[[Task], None] = getattr(importlib.import_module(f"{__name__}.{module}"), name)
         function(task)
+
+    @property
+    def is_peer(self) -> bool:
+        """Whether it is another tool that makes the same lines of the same input."""
+        return self.reads == "input" and not self.place.startswith(("ours.", "unjudged."))
 
     @property
     def missing(self) -> list[str]:
@@ -72,11 +91,12 @@ class Contender:
 _ZLIB = range(1, 7)
 CONTENDERS = {
     "ours": Contender("ours.convert"),
+    "ours-on-plain": Contender("ours.convert", reads="plain"),
     "loops": Contender("ours.convert_with_loops"),
     "frames": Contender("ours.convert_without_loops"),
     "ours-to-s3": Contender("ours.convert_to_s3", other_lines=True),
     "ours-no-rules": Contender("unjudged.convert", other_lines=True),
-    "floor": Contender("floor.compress_lines", reads_lines=True),
+    "floor": Contender("floor.compress_lines", reads="lines"),
     "duckdb": Contender("duckdb_copy.convert", modules=("duckdb",)),
     "duckdb-pigz": Contender("duckdb_copy.convert_with_pigz", modules=("duckdb",), commands=("pigz",), levels=_ZLIB),
     "chdb": Contender("chdb_query.convert", modules=("chdb",), levels=_ZLIB),
@@ -100,24 +120,32 @@ def run(
     threads: int = 0,
     level: int | None = None,
     *,
+    option: str = "",
+    run_threads: int = 0,
+    told: Path | None = None,
     profile: bool = False,
 ) -> None:
-    """Run a contender here and now, in this process; `profile` prints where the CPU seconds of one of ours went.
+    """Run a contender in this process; `profile` prints where the CPU seconds of one of ours went.
 
-    It is held to as many cores as it has threads, where the system can do that; 0 threads are one a core. `level` is
-    the chosen one, when left out.
+    It is limited to as many cores as it has threads, if the system can do that; 0 threads mean one a core. `level` is
+    by default the chosen one; `option` is for ours. `run_threads` are as many threads on all cores. What
+    `cores` needs to know of threads is written to the file `told`.
     """
     require([name])
-    if not path.is_file():
+    if not path.exists():
         raise BenchmarkError(f"There is no input '{path}': python -m benchmarks generate --help.")
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise BenchmarkError(f"The folder '{folder}' is not empty: its files would be taken for output.")
     if threads and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
-    threads = threads or os.cpu_count() or 1
+    threads = run_threads or threads or os.cpu_count() or 1
+    if told:
+        from benchmarks.threads import tell
+
+        tell(told)
     chosen = chosen_level(name, workload.name) if level is None else level
-    task = Task(workload, path.resolve(), folder.resolve(), threads, chosen or 1)
+    task = Task(workload, path.resolve(), folder.resolve(), threads, chosen or 1, option)
     if not profile:
         CONTENDERS[name].convert(task)
         return

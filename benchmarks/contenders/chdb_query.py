@@ -33,10 +33,10 @@ def _query(task: Task) -> str:
     items.append(_item(workload, workload.traits, "d_sid=", traits, ""))
     joined = f"concat({', '.join(items)})" if len(items) > 1 else items[0]
     schema = ", ".join(f"{name} {_type(workload, name)}" for name in workload.columns)
-    format_ = {"csv": "CSVWithNames", "parquet": "Parquet"}[workload.format]
+    format_ = {"csv": "CSVWithNames", "ndjson": "JSONEachRow", "parquet": "Parquet"}[workload.format]
     return f"""
         SELECT concat({workload.id}, '\\t', substring({joined}, 2))
-        FROM file({_quoted(task.path)}, '{format_}', '{schema}')
+        FROM file({_quoted(task.glob)}, '{format_}', '{schema}')
         WHERE position({workload.id}, ':') = 0 AND position({workload.id}, '@') = 0
         INTO OUTFILE {_quoted(task.target)} COMPRESSION 'gzip' LEVEL {task.level}
         FORMAT LineAsString
@@ -47,6 +47,8 @@ def _query(task: Task) -> str:
 def _item(workload: Workload, name: str, before: str, value: str, after: str) -> str:
     """Return the item of a column, empty where its value is missing."""
     if workload.columns[name] == "text":
+        if name in workload.quoted:
+            value = f"""replaceAll({value}, '"', '\\'')"""
         return f"if({name} = '', '', concat(',{before}', {value}, '{after}'))"
     return f"ifNull(concat(',{before}', toString({value}), '{after}'), '')"
 
@@ -56,6 +58,6 @@ def _type(workload: Workload, name: str) -> str:
     return _TYPES[type_] if type_ == "text" else f"Nullable({_TYPES[type_]})"
 
 
-def _quoted(path: Path) -> str:
+def _quoted(path: Path | str) -> str:
     text = str(path).replace("\\", "\\\\").replace("'", "\\'")
     return f"'{text}'"

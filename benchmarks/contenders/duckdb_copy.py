@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 from benchmarks.contenders import Task
-from benchmarks.workloads import TRAIT_SEPARATOR
+from benchmarks.workloads import TRAIT_SEPARATOR, Workload
 
 _RAW = "FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER '\x01'"
 """One column as it is: nothing is quoted, and the delimiter is in no line."""
@@ -44,7 +44,7 @@ def _copy(task: Task, target: str, options: str) -> None:
 def _query(task: Task) -> str:
     """Return the query of the lines. What is missing is null; `||` then gives null, and `concat_ws` leaves it out."""
     workload = task.workload
-    items = [f"""'"{name}"="' || {name} || '"'""" for name in workload.signals]
+    items = [f"""'"{name}"="' || {_value(workload, name)} || '"'""" for name in workload.signals]
     traits = workload.traits
     if workload.columns[traits] == "text":
         traits = f"replace({traits}, '{TRAIT_SEPARATOR}', ',d_sid=')"
@@ -56,12 +56,19 @@ def _query(task: Task) -> str:
     """
 
 
+def _value(workload: Workload, name: str) -> str:
+    return f"replace({name}, '\"', '''')" if name in workload.quoted else name
+
+
 def _table(task: Task) -> str:
     if task.workload.format == "parquet":
         return f"read_parquet({_quoted(task.path)})"
+    if task.workload.format == "ndjson":  # columns that are not needed are not even parsed
+        columns = ", ".join(f"'{name}': 'VARCHAR'" for name in task.workload.used)
+        return f"read_json({_quoted(task.path)}, format = 'newline_delimited', columns = {{{columns}}})"
     columns = ", ".join(f"'{name}': 'VARCHAR'" for name in task.workload.columns)
     return (
-        f"read_csv({_quoted(task.path)}, auto_detect = false, header = true, delim = ',', quote = '\"', "
+        f"read_csv({_quoted(task.glob)}, auto_detect = false, header = true, delim = ',', quote = '\"', "
         f"escape = '\"', columns = {{{columns}}})"
     )
 

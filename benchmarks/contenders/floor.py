@@ -18,7 +18,7 @@ LEVEL = 2
 MEMORY = 9
 BLOCK_BYTES = 1 << 20
 WINDOW_BYTES = 1 << 15
-"""As `converter.parts.packer` has them; a test holds that."""
+"""As `converter.parts.blocks` has them; a test holds that."""
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _END = b"\x03\x00"
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
 from benchmarks import BenchmarkError
 from benchmarks.contenders import Task
+from benchmarks.options import OPTIONS
 from benchmarks.workloads import DPID, TIMESTAMP
 
 ENDPOINT = "BENCHMARK_S3_ENDPOINT"
@@ -29,17 +31,22 @@ def _convert(task: Task, output: Mapping[str, object], **sections: object) -> No
 
     reports = task.folder.with_name(task.folder.name + "-report")  # beside the output, which holds lines only
     reports.mkdir(exist_ok=True)
-    convert(
-        Job(
-            input={"path": str(task.path), "format": task.workload.format},
-            id={"column": task.workload.id},
-            record={"signals": list(task.workload.signals), "traits": [task.workload.traits]},
-            output={**output, "dpid": DPID, "timestamp": TIMESTAMP},
-            report={"dir": str(reports)},
-            run={"threads": task.threads},
-            **sections,
-        )
-    )
+    job: dict[str, Any] = {
+        "input": {"path": str(task.path)},
+        "id": {"column": task.workload.id},
+        "record": {"signals": list(task.workload.signals), "traits": [task.workload.traits]},
+        "output": {**output, "dpid": DPID, "timestamp": TIMESTAMP},
+        "report": {"dir": str(reports)},
+        "run": {"threads": task.threads},
+        **sections,
+    }
+    added = OPTIONS[task.option].sections if task.option else {}
+    for name, section in added.items():
+        if section is None:
+            del job[name]
+        else:
+            job[name] = {**job.get(name, {}), **section}
+    convert(Job(**job))
 
 
 def convert_with_loops(task: Task) -> None:

@@ -24,12 +24,16 @@ def convert(task: Task) -> None:
 
 
 def _chunks(task: Task) -> Iterator[pd.DataFrame]:
-    if task.workload.format == "csv":
-        import pandas as pd
+    import pandas as pd
 
-        yield from pd.read_csv(
-            task.path, usecols=task.workload.used, dtype=str, keep_default_na=False, chunksize=_CHUNK_ROWS
-        )
+    if task.workload.format == "csv":
+        for path in task.files:
+            yield from pd.read_csv(
+                path, usecols=task.workload.used, dtype=str, keep_default_na=False, chunksize=_CHUNK_ROWS
+            )
+        return
+    if task.workload.format == "ndjson":
+        yield from pd.read_json(task.path, lines=True, dtype=False, convert_dates=False, chunksize=_CHUNK_ROWS)
         return
     import pyarrow.parquet as pq
 
@@ -54,6 +58,8 @@ def _lines(workload: Workload, chunk: pd.DataFrame) -> pd.Series:
     ids = chunk[workload.id]
     chunk = chunk[~ids.str.contains("[:@]")]
     texts = {name: _text(chunk[name], workload.columns[name]) for name in workload.used}
+    for name in workload.quoted:
+        texts[name] = texts[name].str.replace('"', "'", regex=False)
     items = [_item(texts[name], f',"{name}"="', '"') for name in workload.signals]
     traits = texts[workload.traits].str.replace(TRAIT_SEPARATOR, ",d_sid=", regex=False)
     items.append(_item(traits, ",d_sid=", ""))

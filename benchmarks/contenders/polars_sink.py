@@ -16,11 +16,19 @@ def convert(task: Task) -> None:
     import polars as pl
 
     workload = task.workload
-    scan = pl.scan_csv(task.path, infer_schema=False) if workload.format == "csv" else pl.scan_parquet(task.path)
+    if workload.format == "csv":
+        scan = pl.scan_csv(task.glob, infer_schema=False)
+    elif workload.format == "ndjson":
+        scan = pl.scan_ndjson(task.path, schema=dict.fromkeys(workload.used, pl.String))
+    else:
+        scan = pl.scan_parquet(task.path)
     id_, traits = pl.col(workload.id), pl.col(workload.traits)
     if workload.columns[workload.traits] == "text":
         traits = traits.str.replace_all(TRAIT_SEPARATOR, ",d_sid=", literal=True)
-    items = [pl.format(f'"{name}"="{{}}"', pl.col(name)) for name in workload.signals]
+    values = {name: pl.col(name) for name in workload.signals}
+    for name in workload.quoted:
+        values[name] = values[name].str.replace_all('"', "'", literal=True)
+    items = [pl.format(f'"{name}"="{{}}"', value) for name, value in values.items()]
     joined = pl.concat_str(*items, pl.format("d_sid={}", traits), separator=",", ignore_nulls=True)
     rejected = id_.str.contains(":", literal=True) | id_.str.contains("@", literal=True)
     lines = scan.filter(~rejected).select(pl.format("{}\t{}", id_, joined))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, cast
 
 import typer
 
-from converter._version import __version__
 from converter.cli.convert import convert
 from converter.cli.doctor import doctor
 from converter.cli.match import match
@@ -16,6 +16,7 @@ from converter.cli.outcome import Messages, Outcome, Work
 from converter.cli.schema import schema
 from converter.cli.send import send
 from converter.cli.sync_urls import sync_urls
+from converter.cli.version import version
 from converter.errors import JobError
 
 _UsageError = cast("type[Exception]", typer.BadParameter.__base__)  # of click, or of the copy inside typer
@@ -73,16 +74,19 @@ def _usage_error(error: Exception) -> JobError:
     return JobError("E-USAGE", f"{message}.", f"See: {path} --help.")
 
 
-def _version(value: bool) -> None:
-    if value:
-        print(f"aam-inbound {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    context: typer.Context,
+    *,
+    version_: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="With --version: also that of Python and libraries, and the loops in use.")
     ] = False,
-) -> None:
+    json_: Annotated[bool, typer.Option("--json", help="With --version: print all of it as one JSON object.")] = False,
+) -> Work | None:
     """Convert CRM tables to the inbound files of Adobe Audience Manager."""
+    if context.invoked_subcommand and not (version_ or verbose or json_):
+        return None
+    if version_ and not context.invoked_subcommand:
+        return partial(version, verbose=verbose)
+    raise _UsageError("--verbose and --json before a command belong to --version, which takes no command.", context)

@@ -93,7 +93,7 @@ def _first_lines(plan: Plan) -> list[tuple[int | None, str, str]]:
         return []
     ids = len(plan.records.id_types)
     fields = pl.col("line").str.strip_suffix("\n").str.split("\t")
-    masked_ids = [mask(fields.list.get(place, null_on_oob=True)) for place in range(ids)]
+    masked_ids = [mask(fields.list.get(index, null_on_oob=True)) for index in range(ids)]
     return rows.select(
         "reason",
         pl.concat_str(masked_ids, separator="\t").alias("id"),

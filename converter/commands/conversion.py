@@ -33,7 +33,9 @@ from converter.delivery.publication import Artifact, ArtifactFile, publish_run
 from converter.errors import EmptyInputError, Finding, LedgerError, Reported, TooManyRejectsError, note_visible
 from converter.jobs.run_files import rejects_path, report_path
 from converter.ledger import Ledger
-from converter.parts.packer import Buffer, Cutter, Filter, Packer, Part, PartWriter, PlannedPart
+from converter.parts.blocks import Cutter
+from converter.parts.packer import Packer, PlannedPart
+from converter.parts.writing import Encrypt, Part, PartWriter
 from converter.report import Outcome, Report, report_file
 from converter.report.rejects import RejectsFile
 from converter.rows.pipeline import Converted
@@ -312,7 +314,7 @@ def _compressor(plan: Plan) -> str:
     return f"{encrypted}{level}: {library} {importlib.metadata.version(library)}"
 
 
-def _encryption(key: Key) -> Callable[[Callable[[Buffer], None]], Filter]:
+def _encryption(key: Key) -> Encrypt:
     """Return what makes the filter of a part."""
     from converter.parts.pgp import Encryption  # here, since few jobs need it
 

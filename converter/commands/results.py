@@ -11,7 +11,7 @@ from converter.jobs.job import Job
 from converter.jobs.run_files import rejects_path, report_path
 from converter.jobs.sections.output import Output
 from converter.ledger import Ledger, most_frequent
-from converter.parts.packer import Part
+from converter.parts.writing import Part
 from converter.report import Outcome, Report, ids_of, records_of, rule_warnings, signals_of
 from converter.rows.stages import StageResults
 from converter.spec.ids import ID_TYPES, RECOGNIZED

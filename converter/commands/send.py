@@ -30,7 +30,7 @@ from converter.delivery.threads import close_connections
 from converter.errors import Finding, InputError, JobError, Reported, note_visible
 from converter.jobs.job import DIGITS, Transfer, identity
 from converter.jobs.paths import identity_of_path
-from converter.parts.packer import Part
+from converter.parts.writing import Part
 from converter.report import SendReport, report_file
 from converter.sources.origins.local import LocalFile
 from converter.spec.names import FileName

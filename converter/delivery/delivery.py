@@ -10,12 +10,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import asdict
-from functools import partial
 from typing import Any, TypeVar
 
 from converter.delivery import stops
@@ -27,7 +27,7 @@ from converter.delivery.threads import RunEndedError, close_connections, run_in_
 from converter.delivery.throttle import Throttle
 from converter.errors import LOST, DestinationError, Reported, StoppedError, TransientError
 from converter.jobs.job import Job, Transfer
-from converter.parts.packer import Part, PartWriter
+from converter.parts.writing import Part, PartWriter
 from converter.spec.names import FileName
 
 # A process manager that sends SIGTERM usually sends SIGKILL half a minute later: a run has to end before that.
@@ -138,16 +138,21 @@ class Delivery:
             self.retrying(self.destination.sweep, FileName.parse(name), list(self.arrived.values()))
 
     def create(self, number: int, name: str) -> PartWriter:
-        """Begin a part. Blocks until another one has arrived where too many are under way."""
+        """Return the writer of a part, which begins the part. Blocks while too many other ones are under way."""
+        if not self.destination.direct:
+            self._slots.acquire()
+            self.raise_failure()
+        return _PartWriter(self, number, name)
+
+    def begin(self, number: int, name: str) -> PartUpload | Spool:
+        """Begin a part: where it stays, or in a spool, from which it is sent meanwhile."""
         if self.destination.direct:
             self._in_place[number] = self._begin(number, name)
-            return _InPlace(self, number, self._in_place[number])
-        self._slots.acquire()
-        self.raise_failure()
+            return self._in_place[number]
         spool = Spool(self._folder)
         self._spools.add(spool)
         self._submit(spool, number, name)
-        return _Spooled(self, number, spool)
+        return spool
 
     def send(self, replay: Replay, number: int, part: Part) -> None:
         """Send a part that exists already. Blocks until another one has arrived where too many are under way."""
@@ -178,6 +183,11 @@ class Delivery:
         if self._failure:
             raise self._failure
 
+    def fail(self, error: BaseException) -> None:
+        """Raise an error of a part that cannot be made in the next call, and in one that waits."""
+        self._failure = self._failure or error
+        self._slots.release()
+
     def wait(self, seconds: float) -> bool:
         """Wait for at most `seconds` until all parts have arrived; return whether they have."""
         waiting = wait(self._tasks, seconds, FIRST_EXCEPTION).not_done
@@ -203,7 +213,9 @@ class Delivery:
         self._publish_in_threads([others[first::count] for first in range(min(count, len(others)))])
 
     def _publish_in_threads(self, turns: Sequence[Sequence[int]]) -> None:
-        tasks = [run_in_thread(partial(self._publish_turn, numbers), self._tasks) for numbers in turns if numbers]
+        tasks = [
+            run_in_thread(functools.partial(self._publish_turn, numbers), self._tasks) for numbers in turns if numbers
+        ]
         while wait(tasks, _POLL_SECONDS, FIRST_EXCEPTION).not_done:
             self.raise_failure()
             if number := stops.asked():
@@ -403,32 +415,26 @@ def _stem_of(name: str) -> str:
         return name
 
 
-class _InPlace:
-    """The writer of a part that is written where it stays."""
+class _PartWriter:
+    """Writes a part, which begins with its first bytes."""
 
-    def __init__(self, delivery: Delivery, number: int, upload: PartUpload) -> None:
+    def __init__(self, delivery: Delivery, number: int, name: str) -> None:
         self._delivery = delivery
         self._number = number
-        self._upload = upload
-        self.write = upload.write
+        self._name = name
 
-    def finish(self, part: Part, text_crc32: int) -> None:
-        self._delivery.note_made(self._number, part, text_crc32)
-        self._delivery.note_arrived(self._number, self._upload.finish())
-
-
-class _Spooled:
-    """The writer of a part that is sent from a spool."""
-
-    def __init__(self, delivery: Delivery, number: int, spool: Spool) -> None:
-        self._delivery = delivery
-        self._number = number
-        self._spool = spool
+    @functools.cached_property
+    def _target(self) -> PartUpload | Spool:
+        return self._delivery.begin(self._number, self._name)
 
     def write(self, data: bytes | memoryview) -> None:
         self._delivery.raise_failure()
-        self._spool.write(data)
+        self._target.write(data)
 
     def finish(self, part: Part, text_crc32: int) -> None:
         self._delivery.note_made(self._number, part, text_crc32)
-        self._spool.finish()
+        if arrived := self._target.finish():
+            self._delivery.note_arrived(self._number, arrived)
+
+    def fail(self, error: BaseException) -> None:
+        self._delivery.fail(error)

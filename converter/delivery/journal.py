@@ -31,7 +31,8 @@ import orjson
 from converter.delivery.atomic import AtomicFile
 from converter.delivery.destinations.base import Arrived
 from converter.errors import DestinationError, JobError
-from converter.parts.packer import Part, PlannedPart
+from converter.parts.packer import PlannedPart
+from converter.parts.writing import Part
 
 VERSION = 2
 _NEW = ".new"

@@ -9,7 +9,7 @@ slower. To add a loop, add a source and its entry to `calls.ENTRIES`, and a twin
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from converter.kernel.calls import Loops
@@ -29,11 +29,25 @@ def load() -> Loops | None:
     return Loops(library)
 
 
-def status() -> str:
-    """Return which variant of the loops is used, or why there is none."""
+class Status(NamedTuple):
+    """Which variant of the loops is used (`base`, `v3`), or the reason why none is: one of both. As text a sentence."""
+
+    variant: str | None
+    reason: str | None
+
+    def __str__(self) -> str:
+        if self.variant is None:
+            return f"not used: {self.reason}. Everything works without the compiled loops, slower."
+        from converter.kernel.library import processors_of
+
+        return f"used, in the variant {self.variant}, for {processors_of(self.variant)}."
+
+
+def status() -> Status:
+    """Return whether the loops are used."""
     from converter.kernel.library import KernelError, open_library
 
     try:
-        return f"used, in the variant {open_library().variant}."
+        return Status(open_library().variant, None)
     except KernelError as error:
-        return f"not used: {error}. Everything works without the compiled loops, slower."
+        return Status(None, str(error))

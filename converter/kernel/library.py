@@ -12,6 +12,8 @@ from typing import Any
 FOLDER = Path(__file__).parent
 NAME = "libaam_kernel.so"
 """One name on all systems: only this module loads it."""
+DIGEST = "libaam_kernel.sha256"
+"""What `digest_of` gave when the library was built, where the sources are not installed."""
 _VARIABLE = "AAM_KERNEL"  # `off`, or the path of another library, such as one with sanitizers
 
 
@@ -24,14 +26,14 @@ class Library:
 
     def __init__(self, path: Path) -> None:
         if not path.exists():
-            raise KernelError("they were not built")
+            raise KernelError(f"there is no {path}")
         try:
             self._library = ctypes.CDLL(os.fspath(path))
             digest = (ctypes.c_char * 64).in_dll(self._library, "aam_digest").value.decode()
         except (OSError, ValueError) as error:  # of another machine, or no library
-            raise KernelError("they could not be loaded") from error
-        if digest != digest_of(FOLDER):
-            raise KernelError("they were built from other sources")
+            raise KernelError(f"{path} cannot be loaded on this machine") from error
+        if digest != _expected_digest():
+            raise KernelError(f"{path} was built from other sources, so install the package again")
         choose = self._library.aam_choose_variant
         choose.restype = ctypes.c_char_p
         self.variant = choose().decode()
@@ -51,6 +53,17 @@ def open_library() -> Library:
     if given == "off":
         raise KernelError(f"{_VARIABLE}=off")
     return Library(Path(given) if given else FOLDER / NAME)
+
+
+def processors_of(variant: str) -> str:
+    """Return the processors that a variant is for, in words."""
+    machine = os.uname().machine
+    return f"{machine} processors " + ("with AVX2 and BMI2 (x86-64-v3)" if variant == "v3" else "of any kind")
+
+
+def _expected_digest() -> str:
+    recorded = FOLDER / DIGEST
+    return recorded.read_text().strip() if recorded.exists() else digest_of(FOLDER)
 
 
 def digest_of(folder: Path) -> str:

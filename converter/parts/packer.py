@@ -1,57 +1,60 @@
-"""Lines become text, text becomes blocks, blocks become compressed parts of bounded size.
+"""Blocks of text become compressed parts of bounded size.
 
 1. The text of a batch of lines is the memory of its column as it is: nothing is joined or copied.
-2. The text is cut into blocks: each has as many whole lines as fit into `block_bytes`. So the cuts depend on the text
-   and the job alone, never on batches, threads or the machine.
+2. The text is cut into blocks (`blocks`): each has as many whole lines as fit into `block_bytes`. So the cuts depend on
+   the text and the job alone, never on batches, threads or the machine.
 3. Blocks are compressed in threads, as raw deflate that ends at a byte boundary. Each may refer to the end of the block
    before it, as if both were compressed at once. The same two blocks always give the same bytes.
 4. A part is a gzip header without time or name, blocks, and a trailer with the combined CRC. A block's
    compressed size is known before it is added to a part, so a part never exceeds its limits. The first block of a
    part has nothing to refer to: it is compressed again, by itself.
-5. A part that is encrypted is an OpenPGP packet of compressed data (RFC 4880, 5.6), made of the same blocks, which a
+5. A thread of each part writes it (`writing`). So this one only compares sizes, and the next part need not wait.
+6. A part that is encrypted is an OpenPGP packet of compressed data (RFC 4880, 5.6), made of the same blocks, which a
    filter encrypts. What that adds is bounded, so the limits hold for what is sent.
 """
 
 from __future__ import annotations
 
 import bisect
-import hashlib
 import itertools
 import struct
-import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
+from queue import SimpleQueue
 from types import TracebackType
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple
 
-import numpy as np
 from isal import isal_zlib
 
-from converter.columns.buffers import Text
 from converter.errors import EncryptionError, ResumeError
+from converter.parts import blocks
+from converter.parts.blocks import (
+    STORED_BYTES,
+    STORED_HEAD,
+    Buffer,
+    CompressedBlock,
+    Level,
+    Pieces,
+    checksum_only,
+    joined,
+    uncompressed,
+    window_of,
+)
+from converter.parts.writing import Encrypt, News, Part, PartThread, PartWriter, Summary
 from converter.spec.limits import LINE_BYTES
 
 _BLOCK_BYTES = 1 << 20
 _END = b"\x03\x00"  # an empty last deflate block
-_STORED_BYTES = 65_535  # the most that a stored deflate block holds
-_STORED_HEAD = 5
 _CHUNK_BYTES = 512
 """Encrypted data is in chunks of this size at least, with a byte before each that is its length."""
 _ENVELOPE_BYTES = 5_000
 """The most that encryption adds beside that: mostly the key of the message, encrypted, which takes 2 KB for
 the longest RSA keys that GnuPG reads (16,384 bits), and twice as much for those of ElGamal."""
-
-
-Buffer = bytes | memoryview
-Level = Literal["fast", "balanced", "small"]
-ISAL_LEVELS: dict[Level, int] = {"fast": 1, "balanced": 2}
-"""Level 0 gives a quarter more bytes than 1, and is hardly faster; 3 takes three times as long as 2 for another 1 %."""
-_ISAL_MEMORY = 9  # the maximum: as fast, and a little smaller
-WINDOW_BYTES = 1 << 15
-"""How far back deflate refers."""
+_WRITERS = 3  # parts that are written at once: one is filled, the others are flushed to the disk
+_QUEUED_BYTES = 16 << 20  # the most that waits to be written
 
 
 class Container(NamedTuple):
@@ -106,8 +109,8 @@ class Limits(NamedTuple):
         if not self.compressed:
             return min(self.part_bytes, self.part_raw_bytes)
         room = self.packed_bytes - len(self.container.head) - len(self.container.tail())
-        whole, rest = divmod(room, _STORED_BYTES + _STORED_HEAD)
-        return min(self.part_raw_bytes, whole * _STORED_BYTES + max(0, rest - _STORED_HEAD))
+        whole, rest = divmod(room, STORED_BYTES + STORED_HEAD)
+        return min(self.part_raw_bytes, whole * STORED_BYTES + max(0, rest - STORED_HEAD))
 
     @property
     def line_bytes(self) -> int:
@@ -120,138 +123,6 @@ class Limits(NamedTuple):
         return max(min(_BLOCK_BYTES, self.part_text // 16), self.line_bytes)
 
 
-class Cutter:
-    """Cuts text into blocks of whole lines."""
-
-    def __init__(self, block_bytes: int) -> None:
-        self._size = block_bytes
-        self._pending: list[memoryview] = []
-        self._bytes = 0
-        self._lines = 0
-
-    def feed(self, texts: Iterable[Text]) -> Iterator[tuple[Buffer, int]]:
-        """Take the next texts, and yield the blocks that they complete, each with its number of lines."""
-        for text in texts:
-            start = line = 0
-            while line < len(text.ends):
-                fits = int(np.searchsorted(text.ends, start + self._size - self._bytes, side="right"))
-                if fits > line:
-                    end = int(text.ends[fits - 1])
-                    self._pending += text.between(start, end)
-                    self._bytes += end - start
-                    self._lines += fits - line
-                    start, line = end, fits
-                if line < len(text.ends):
-                    yield self._take()
-
-    def finish(self) -> Iterator[tuple[Buffer, int]]:
-        """Yield the last block, if there is one."""
-        if self._lines:
-            yield self._take()
-
-    def _take(self) -> tuple[Buffer, int]:
-        # Nearly all blocks are contiguous in memory already.
-        block = self._pending[0] if len(self._pending) == 1 else b"".join(self._pending), self._lines
-        self._pending, self._bytes, self._lines = [], 0, 0
-        return block
-
-
-class CompressedBlock(NamedTuple):
-    """A block as it is added to a part: `data`, and the CRC-32, the size and the lines of its text."""
-
-    data: Buffer
-    crc32: int
-    raw_bytes: int
-    lines: int
-
-
-def compress(text: Buffer, lines: int, before: bytes = b"", level: Level = "balanced") -> CompressedBlock:
-    """Compress a block as raw deflate that ends at a byte boundary and does not end its stream.
-
-    `before` is the end of the text before it in the part, of which at most `WINDOW_BYTES` are used.
-    """
-    compressor = _compressor(level, before)
-    data = compressor.compress(text) + compressor.flush(zlib.Z_SYNC_FLUSH)
-    if len(data) > len(text) + _STORED_HEAD * -(-len(text) // _STORED_BYTES):
-        data = _stored(text)
-    return CompressedBlock(data, isal_zlib.crc32(text), len(text), lines)
-
-
-class _Compressor(Protocol):
-    def compress(self, data: Buffer, /) -> bytes: ...
-    def flush(self, mode: int, /) -> bytes: ...
-
-
-def _compressor(level: Level, before: bytes) -> _Compressor:
-    """Return the compressor of a level: by measurement, the fastest for its size and the smallest for its speed."""
-    if level == "small":
-        from zlib_ng import zlib_ng  # here, since few jobs need it
-
-        return zlib_ng.compressobj(6, zlib_ng.DEFLATED, -zlib_ng.MAX_WBITS, zdict=before)
-    return isal_zlib.compressobj(
-        ISAL_LEVELS[level], isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS, _ISAL_MEMORY, zdict=before
-    )
-
-
-def _stored(text: Buffer) -> bytes:
-    """Return the text as stored deflate blocks: the size that `Limits.part_text` is computed from."""
-    stored = (text[start : start + _STORED_BYTES] for start in range(0, len(text), _STORED_BYTES))
-    return b"".join(struct.pack("<BHH", 0, len(each), len(each) ^ 0xFFFF) + each for each in stored)
-
-
-def checksum_only(text: Buffer, lines: int, before: bytes = b"") -> CompressedBlock:
-    """Return a block of a part that is not made again: only its checksum and sizes."""
-    del before
-    return CompressedBlock(b"", isal_zlib.crc32(text), len(text), lines)
-
-
-def uncompressed(text: Buffer, lines: int, before: bytes = b"") -> CompressedBlock:
-    """Return a block of a part that is not compressed."""
-    del before
-    return CompressedBlock(text, isal_zlib.crc32(text), len(text), lines)
-
-
-class Filter(Protocol):
-    """What the bytes of one part go through before they are sent. It passes them on in a thread of its own."""
-
-    def write(self, data: Buffer) -> None:
-        """Take the next bytes. Raises the error of earlier ones."""
-        ...
-
-    def finish(self) -> None:
-        """Return when all bytes have been passed on."""
-        ...
-
-    def abort(self) -> None:
-        """Stop: nothing more is passed on. Never raises, and does nothing after `finish`."""
-        ...
-
-
-class PartWriter(Protocol):
-    """What the bytes of one part are written to."""
-
-    def write(self, data: Buffer) -> None:
-        """Write the next bytes."""
-        ...
-
-    def finish(self, part: Part, text_crc32: int) -> None:
-        """Complete the part: `part` is what was written, and `text_crc32` the CRC-32 of its text."""
-        ...
-
-
-@dataclass(frozen=True)
-class Part:
-    """A finished part. `bytes`, `crc32` and `sha256` are of the part as sent, `raw_bytes` is the size of its text."""
-
-    name: str
-    url: str
-    lines: int
-    raw_bytes: int
-    bytes: int
-    crc32: str
-    sha256: str
-
-
 class PlannedPart(NamedTuple):
     """A part that an earlier run has made, and the CRC-32 of its text; if it has `arrived`, it is not made again."""
 
@@ -262,43 +133,14 @@ class PlannedPart(NamedTuple):
 
 @dataclass
 class _OpenPart:
-    """A part while it grows. Without a writer, its text is only compared with that of an earlier run.
-
-    `packed_bytes` were written to it, `bytes` have come out of its filter, if it has one, and were sent.
-    """
+    """A part while it grows. Without a thread, its text is only compared with that of an earlier run."""
 
     number: int
-    writer: PartWriter | None
-    filter: Filter | None = None
+    thread: PartThread | None
     lines: int = 0
     raw_bytes: int = 0
     text_crc32: int = 0
     packed_bytes: int = 0
-    bytes: int = 0
-    crc32: int = 0
-    sha256: hashlib._Hash = field(default_factory=hashlib.sha256)
-
-    def write(self, data: Buffer) -> None:
-        if self.writer is None:
-            return
-        self.packed_bytes += len(data)
-        if self.filter:
-            self.filter.write(data)
-        else:
-            self.send(data)
-
-    def send(self, data: Buffer) -> None:
-        assert self.writer is not None  # noqa: S101 - for the type checker: only what is written is sent
-        self.writer.write(data)
-        self.sha256.update(data)
-        self.crc32 = isal_zlib.crc32(data, self.crc32)
-        self.bytes += len(data)
-
-    def add(self, block: CompressedBlock) -> None:
-        self.write(block.data)
-        self.text_crc32 = isal_zlib.crc32_combine(self.text_crc32, block.crc32, block.raw_bytes)
-        self.lines += block.lines
-        self.raw_bytes += block.raw_bytes
 
 
 class _PendingBlock(NamedTuple):
@@ -309,12 +151,14 @@ class _PendingBlock(NamedTuple):
 
 
 class Packer:
-    """Compresses blocks in `threads` threads and fills parts with them, in order.
+    """Compresses blocks in `threads` threads and fills parts with them, in order, each written by a thread of its own.
 
-    `create(number)` opens the writer of a part, counted from 1; `describe(number)` returns its name and URL; `level` is
-    that of the compression. `encrypt(send)` returns the filter of a part, which passes its output to `send`; the limits
-    are those of encrypted parts then. At most a few blocks for each thread are pending at once, so memory stays bounded
-    and a slow destination slows everything down. Used as a context manager; after an exception nothing more is written.
+    `create(number)` returns the writer of a part, counted from 1, and may wait until one is free; `describe(number)`
+    returns its name and URL; `level` is that of the compression. `encrypt(send)` returns the filter of a part, which
+    passes its output to `send`; the limits are those of encrypted parts then. At most a few blocks for each thread, and
+    some megabytes to be written, are pending at once: so memory stays bounded, and a slow destination slows everything
+    down. Used as a context manager, which joins all threads; after an exception nothing more is written. An error of a
+    thread is raised by the next call.
 
     The first parts are cut as in an earlier run, which `planned` them, and those that have arrived are not made again.
     Raises `ResumeError` where the text is not that of the earlier run, or does not fit.
@@ -328,7 +172,7 @@ class Packer:
         describe: Callable[[int], tuple[str, str]],
         level: Level = "balanced",
         planned: Sequence[PlannedPart] = (),
-        encrypt: Callable[[Callable[[Buffer], None]], Filter] | None = None,
+        encrypt: Encrypt | None = None,
     ) -> None:
         self._limits = limits
         self._container = limits.container
@@ -338,14 +182,20 @@ class Packer:
         self._taken = 0
         self._create = create
         self._describe = describe
-        self._make = partial(compress, level=level) if limits.compressed else uncompressed
+        self._make = partial(blocks.compress, level=level) if limits.compressed else uncompressed
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="compress")
         self._blocks: deque[_PendingBlock] = deque()
         self._before = b""
         self._max_pending = 2 * threads + 2
+        self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="write")
+        self._unfinished: deque[PartThread] = deque()
+        self._news: SimpleQueue[News] = SimpleQueue()
+        self._queued_bytes = 0
         self._part: _OpenPart | None = None
+        self._closed = 0  # parts to which nothing more is added
         self.parts: list[Part] = []
-        self._closed_bytes = 0  # of these parts
+        """The finished parts, in order."""
+        self._finished_bytes = 0
 
     def __enter__(self) -> Packer:
         return self
@@ -353,52 +203,89 @@ class Packer:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._part and self._part.filter:
-            self._part.filter.abort()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        for thread in self._unfinished:
+            thread.abort()
+        for pool in (self._pool, self._writers):
+            pool.shutdown(wait=True, cancel_futures=True)
 
     @property
     def bytes(self) -> int:
         """How many bytes have been sent so far."""
-        return self._closed_bytes + (self._part.bytes if self._part else 0)
+        return self._finished_bytes + sum(thread.bytes for thread in self._unfinished)
 
-    def add(self, text: Buffer, lines: int) -> None:
+    def add(self, pieces: Pieces, lines: int) -> None:
         """Take the next block of text."""
         index = bisect.bisect(self._edges, self._taken)
         make = checksum_only if index < len(self._planned) and self._planned[index].arrived else self._make
-        self._taken += len(text)
-        block = self._pool.submit(make, text, lines, self._before)
+        self._taken += sum(map(len, pieces))
+        block = self._pool.submit(lambda before: make(joined(pieces), lines, before), self._before)
         self._blocks.append(_PendingBlock(block, self._before))
-        self._before = bytes(text[-WINDOW_BYTES:])
+        self._before = window_of(pieces) if self._limits.compressed else b""
         while len(self._blocks) > self._max_pending or (self._blocks and self._blocks[0].block.done()):
-            self._add_block(self._blocks.popleft())
+            self._place_block()
+        while self._queued_bytes > _QUEUED_BYTES or not self._news.empty():
+            self._hear()
 
     def finish(self) -> list[Part]:
-        """Write the pending blocks, finish the last part, and return all parts."""
+        """Return all parts, once the pending blocks and the last part are written."""
         while self._blocks:
-            self._add_block(self._blocks.popleft())
+            self._place_block()
         self._close_part()
+        while self._unfinished:
+            self._hear()
         if len(self.parts) < len(self._planned):
             raise _text_differs()
         return self.parts
 
-    def _add_block(self, pending: _PendingBlock) -> None:
-        block, before = pending.block.result(), pending.before
-        part = self._part
-        if part and self._is_full(part, block):
+    def _place_block(self) -> None:
+        """Add the first pending block to the part that it belongs to."""
+        pending = self._blocks[0]
+        block = pending.block.result()
+        if self._part and self._part.lines and self._is_full(self._part, block):
             self._close_part()
         if self._part is None:
-            number = len(self.parts) + 1
-            arrived = number <= len(self._planned) and self._planned[number - 1].arrived
-            self._part = part = _OpenPart(number, None if arrived else self._create(number))
-            if self._encrypt and not arrived:
-                part.filter = self._encrypt(part.send)
-            part.write(self._container.head)
-            if before and self._limits.compressed and not arrived:
-                # Its text is not kept for this, since it would keep a much larger block of memory.
-                text = isal_zlib.decompressobj(-isal_zlib.MAX_WBITS, before).decompress(block.data)
-                block = self._make(text, block.lines)
-        self._part.add(block)
+            self._part = self._open_part()
+            if pending.before and self._part.thread and self._limits.compressed:
+                again = self._pool.submit(_compress_again, block, pending.before, self._make)
+                self._blocks[0] = _PendingBlock(again, b"")
+                return
+        self._blocks.popleft()
+        self._write(self._part, block.data)
+        self._part.text_crc32 = isal_zlib.crc32_combine(self._part.text_crc32, block.crc32, block.raw_bytes)
+        self._part.lines += block.lines
+        self._part.raw_bytes += block.raw_bytes
+
+    def _open_part(self) -> _OpenPart:
+        number = self._closed + 1
+        if number <= len(self._planned) and self._planned[number - 1].arrived:
+            return _OpenPart(number, None)
+        before = self._unfinished[-1] if self._unfinished else None
+        thread = PartThread(self._create(number), self._encrypt, before, self._news, self._check_size)
+        self._unfinished.append(thread)  # first, so that it is aborted whenever a signal comes
+        self._writers.submit(thread.run)
+        part = _OpenPart(number, thread)
+        self._write(part, self._container.head)
+        return part
+
+    def _write(self, part: _OpenPart, data: Buffer) -> None:
+        if part.thread:
+            part.packed_bytes += len(data)
+            self._queued_bytes += len(data)
+            part.thread.put(data)
+
+    def _hear(self) -> None:
+        """Wait for news of a part. Raises its error."""
+        written, part, error = self._news.get()
+        if error:
+            raise error
+        self._queued_bytes -= written
+        if part:
+            self._unfinished.popleft()
+            self._add_finished(part)
+
+    def _add_finished(self, part: Part) -> None:
+        self._finished_bytes += part.bytes
+        self.parts.append(part)
 
     def _is_full(self, part: _OpenPart, block: CompressedBlock) -> bool:
         """Return whether a block belongs into the next part."""
@@ -426,30 +313,35 @@ class Packer:
             planned, text_crc32, _ = self._planned[part.number - 1]
             if (part.raw_bytes, part.lines, part.text_crc32) != (planned.raw_bytes, planned.lines, text_crc32):
                 raise _text_differs()
-        if part.writer is None:
-            made = self._planned[part.number - 1].part
-        else:
-            part.write(self._container.tail(part.text_crc32, part.raw_bytes))
-            if part.filter:
-                part.filter.finish()
-                self._check_encrypted(part)
+        if part.thread:
+            self._write(part, self._container.tail(part.text_crc32, part.raw_bytes))
             name, url = self._describe(part.number)
-            digest = part.sha256.hexdigest()
-            made = Part(name, url, part.lines, part.raw_bytes, part.bytes, f"{part.crc32:08x}", digest)
-            part.writer.finish(made, part.text_crc32)
-        self.parts.append(made)
-        self._closed_bytes += made.bytes
+            part.thread.finish(Summary(name, url, part.lines, part.raw_bytes, part.text_crc32, part.packed_bytes))
+        else:
+            while self._unfinished:
+                self._hear()
+            self._add_finished(self._planned[part.number - 1].part)
+        self._closed += 1
         self._part = None
 
-    def _check_encrypted(self, part: _OpenPart) -> None:
+    def _check_size(self, part: Summary, sent: int) -> None:
         """Raise `EncryptionError` where the size of a part is not one that it can have after encryption."""
-        if not part.packed_bytes < part.bytes <= self._limits.part_bytes:
+        if self._encrypt and not part.packed_bytes < sent <= self._limits.part_bytes:
             raise EncryptionError(
                 "E-PGP-SIZE",
-                f"Encryption made {part.bytes:,} bytes of the {part.packed_bytes:,} of a part, which may have "
+                f"Encryption made {sent:,} bytes of the {part.packed_bytes:,} of a part, which may have "
                 f"{self._limits.part_bytes:,}.",
                 "Nothing of this part is visible. Is 'gpg' on your PATH GnuPG itself?",
             )
+
+
+def _compress_again(
+    block: CompressedBlock, before: bytes, make: Callable[[Buffer, int], CompressedBlock]
+) -> CompressedBlock:
+    """Compress a block that was compressed with reference to the text `before` it, by itself."""
+    # Its text is not kept for this, since it would keep a much larger block of memory.
+    text = isal_zlib.decompressobj(-isal_zlib.MAX_WBITS, before).decompress(block.data)
+    return make(text, block.lines)
 
 
 def _text_differs() -> ResumeError:

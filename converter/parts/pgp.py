@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from converter.errors import EncryptionError
-from converter.parts.packer import Buffer
+from converter.parts.blocks import Buffer
 
 PROGRAM = "gpg"
 LEAST_VERSION = (2, 2, 8)
@@ -231,6 +231,10 @@ class Encryption:
         self._pumped.result()
         if self._process.wait():
             raise self._failure()
+
+    def interrupt(self) -> None:
+        """Kill GnuPG, so that calls by another thread raise. Never raises."""
+        self._process.kill()
 
     def abort(self) -> None:
         """End GnuPG; nothing more is sent then. Never raises."""

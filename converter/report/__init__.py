@@ -13,7 +13,7 @@ from converter._version import __version__
 from converter.delivery.publication import ArtifactFile
 from converter.errors import Finding
 from converter.ledger import Ledger
-from converter.parts.packer import Part
+from converter.parts.writing import Part
 from converter.rows.stages import StageResults
 
 SCHEMA_VERSION = 1

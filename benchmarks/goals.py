@@ -1,0 +1,123 @@
+"""`goals`: what the kept results come to, beside what we want."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks import BenchmarkError, cores, install, start
+from benchmarks.contenders import CONTENDERS, OURS
+from benchmarks.options import OPTIONS
+from benchmarks.results import (
+    Comparison,
+    Cores,
+    Installation,
+    Measured,
+    OptionCosts,
+    Scaling,
+    Start,
+    comparison_path,
+    cores_path,
+    install_path,
+    options_path,
+    read,
+    scaling_path,
+    start_path,
+)
+from benchmarks.table import table
+from benchmarks.workloads import WORKLOADS
+
+_ADVANTAGE = {"wide-csv": 2.4, "wide-parquet": 2.0, "typed-parquet": 2.0, "long-csv": 2.8, "ndjson": 1.5}
+"""How many times as long as ours the fastest other tool takes, at least."""
+_ABOVE_FLOOR = {"wide-csv": 1.8, "wide-parquet": 2.1, "typed-parquet": 2.6}
+"""How many times as long as the floor ours takes, at most."""
+_ABOVE_PLAIN = {"csv-gz": 1.25, "many-files": 1.25}
+_ABOVE_NO_RULES = 1.12
+_PEAK_MB = 512
+
+
+class Goal(NamedTuple):
+    """A figure, and the least or the most that it should be."""
+
+    name: str
+    value: float
+    wanted: float
+    is_least: bool = False
+
+    @property
+    def sign(self) -> str:
+        """On which side of `wanted` the figure should be."""
+        return "≥" if self.is_least else "≤"
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the figure is as good as wanted, or better."""
+        return self.value >= self.wanted if self.is_least else self.value <= self.wanted
+
+
+def goals(folder: Path) -> None:
+    """Print a table of the goals about which `folder` has results. Raises `BenchmarkError` if there are none."""
+    found = list(_goals(folder))
+    if not found:
+        raise BenchmarkError(f"There are no results in '{folder}': python -m benchmarks all --help.")
+    rows = [
+        [
+            each.name,
+            f"{each.value:.2f}",
+            f"{'≥' if each.is_least else '≤'} {each.wanted:g}",
+            "" if each.is_met else "missed",
+        ]
+        for each in found
+    ]
+    print(table(["figure", "measured", "goal", ""], rows))
+
+
+def _goals(folder: Path) -> Iterator[Goal]:
+    peaks: dict[str, list[Measured]] = {}
+    for name in WORKLOADS:
+        if (path := comparison_path(folder, name)).exists():
+            comparison = read(Comparison, path)
+            peaks[name] = [comparison.of_base]
+            yield from _of_comparison(comparison)
+    if (path := options_path(folder)).exists():
+        costs = read(OptionCosts, path)
+        peaks["options"] = costs.options
+        for each in costs.options:
+            if wanted := OPTIONS[each.name].goal:
+                yield Goal(f"{each.name} / {costs.base}, CPU", each.cpu_ratio(costs.of_base), wanted)
+    if (path := cores_path(folder)).exists():
+        uses = read(Cores, path).uses
+        for use in (use for use in uses if use.threads == max(each.threads for each in uses)):
+            name = f"{use.workload}, {use.threads} threads: share of {use.limit.name}"
+            yield Goal(name, use.limit.cpu_seconds / use.cpu_seconds, cores.GOAL)
+    if (path := scaling_path(folder)).exists():
+        peaks["scale"] = read(Scaling, path).sizes
+    for name, measured in peaks.items():
+        yield Goal(f"{name}: peak memory, MB", max(max(each.peaks) for each in measured) / 1e6, _PEAK_MB)
+    if (path := start_path(folder)).exists():
+        result = read(Start, path)
+        yield Goal(f"{start.OURS} / {start.BASE}", result.of(start.OURS).ratio(result.of(start.BASE)), start.GOAL)
+    if (path := install_path(folder)).exists():
+        installed = read(Installation, path)
+        yield Goal("installed, MB", installed.bytes / 1e6, install.GOAL_BYTES / 1e6)
+        yield Goal("first run / second run", installed.first_ratio, install.GOAL_RATIO)
+
+
+def _of_comparison(comparison: Comparison) -> Iterator[Goal]:
+    """Yield the goals of one workload; ratios are medians of those within each turn."""
+    name = comparison.workload
+    found = {each.name: each for each in comparison.contenders}
+    ours = found[OURS]
+    peers = [each for each in found.values() if CONTENDERS[each.name].is_peer]
+    if peers and name in _ADVANTAGE:
+        fastest = min(peers, key=lambda each: each.wall)
+        yield Goal(f"{name}: {fastest.name} / {OURS}", fastest.ratio(ours), _ADVANTAGE[name], is_least=True)
+    wanted = {
+        "floor": _ABOVE_FLOOR.get(name),
+        "ours-on-plain": _ABOVE_PLAIN.get(name),
+        "ours-no-rules": _ABOVE_NO_RULES,
+    }
+    for other, most in wanted.items():
+        if most and other in found:
+            yield Goal(f"{name}: {OURS} / {other}", ours.ratio(found[other]), most)
