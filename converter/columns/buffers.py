@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _VIEW = 16  # bytes
 _INLINE = 12  # bytes: texts up to this length are in the view itself
+_FEW = 1 << 14  # texts: to import pyarrow takes longer than to decode them
 _SHORT = 1 << 20  # bytes: less text is copied, which takes less time than to import pyarrow
 _LEAST_LINES = 16  # on average in a buffer: where these are fewer, the text is copied
 
@@ -82,18 +84,41 @@ def chunks_of(frame: pl.DataFrame) -> list[Chunk]:
 
 
 def frame_of(chunks: Sequence[Chunk], names: Sequence[str]) -> pl.DataFrame:
-    """Return chunks as a frame whose columns have these names. It refers to the same memory."""
+    """Return chunks as a frame whose columns have these names. It refers to the same memory, unless they are short."""
+    schema = dict.fromkeys(names, pl.String)
+    if not chunks:
+        return pl.DataFrame(schema=schema)
+    if sum(chunk.rows for chunk in chunks) * len(names) < _FEW:
+        columns = zip(*([_strings(column) for column in chunk.columns] for chunk in chunks), strict=True)
+        data = {name: list(chain(*column)) for name, column in zip(names, columns, strict=True)}
+        return pl.DataFrame(data, schema=schema)
     import pyarrow as pa  # here, since it takes a while
 
-    def series(name: str, column: Views, rows: int) -> pl.Series:
+    def array(column: Views, rows: int) -> pa.Array:
         buffers = [pa.py_buffer(each) for each in (column.views, *column.buffers)]
-        return pl.Series(name, pa.Array.from_buffers(pa.string_view(), rows, [None, *buffers]))
+        return pa.Array.from_buffers(pa.string_view(), rows, [None, *buffers])
 
-    frames = [
-        pl.DataFrame([series(name, column, chunk.rows) for name, column in zip(names, chunk.columns, strict=True)])
-        for chunk in chunks
-    ]
-    return pl.concat(frames) if frames else pl.DataFrame(schema=dict.fromkeys(names, pl.String))
+    arrays = [[array(column, chunk.rows) for column in chunk.columns] for chunk in chunks]
+    return pl.DataFrame(_Stream(pa.Table.from_batches([pa.RecordBatch.from_arrays(each, names) for each in arrays])))
+
+
+class _Stream:
+    """A table as an Arrow stream: Polars would import more of pyarrow for a table, which takes a while."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self._table.__arrow_c_stream__(requested_schema)
+
+
+def _strings(column: Views) -> Iterator[str]:
+    """Yield the texts of a few views."""
+    memory = column.views.data
+    for row, (length, _, number, offset) in enumerate(column.views.view(np.uint32).reshape(-1, 4).tolist()):
+        start = row * _VIEW + 4
+        text = memory[start : start + length] if length <= _INLINE else column.buffers[number][offset:][:length].data
+        yield str(text, "utf-8")
 
 
 def texts_of(lines: pl.Series) -> list[Text]:
