@@ -41,7 +41,7 @@ enum aam_scan { AAM_SCAN_NOTHING, AAM_SCAN_NUMBERS, AAM_SCAN_CARDS };
 struct aam_part {
     const uint8_t *prefix; /* what stands before the value, or before each item, and AAM_SLACK bytes more */
     int64_t prefix_bytes;
-    int64_t special; /* special bytes (see lines.h) around each value or item */
+    int64_t special; /* special bytes (see lines.c) around each value or item */
     int32_t kind;    /* enum aam_kind */
     int32_t column;
     uint8_t separator; /* between items of a list */

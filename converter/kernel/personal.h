@@ -19,8 +19,6 @@ enum {
     SSN_SHAPE = 0b11110110111, /* where digits are in a social security number, the first one lowest */
 };
 
-AAM_INLINE bool is_digit(uint8_t byte) { return (uint8_t)(byte - '0') <= 9; }
-
 /* Whether the digits of a text have the check digit of a card's number (ISO/IEC 7812-1). */
 static bool has_check_digit(const uint8_t *start, int64_t length) {
     int total = 0, digits = 0;

@@ -86,6 +86,8 @@ AAM_INLINE uint64_t lowest(int64_t count) { return count < AAM_WINDOW ? (UINT64_
 AAM_INLINE int64_t first_bit(uint64_t bits) { return __builtin_ctzll(bits); } /* there must be one */
 AAM_INLINE int64_t count_bits(uint64_t bits) { return __builtin_popcountll(bits); }
 
+AAM_INLINE bool is_digit(uint8_t byte) { return (uint8_t)(byte - '0') <= 9; }
+
 AAM_INLINE void copy_short(uint8_t *target, const uint8_t *source) { memcpy(target, source, AAM_SHORT); }
 
 /* Copy a value of which `readable` bytes may be read. Up to 15 bytes behind it are written to. Returns its end. */

@@ -1,0 +1,250 @@
+/* The line of one row: compiled once, for all loops that make lines. */
+#include "lines.h"
+#include "personal.h"
+
+/* Count the special bytes of a line: control characters, double quotes, at signs, and one other. */
+AAM_INLINE int64_t special_bytes(const uint8_t *start, const uint8_t *end, uint8_t other) {
+    int64_t found = 0;
+    for (; start < end; start += AAM_WINDOW) {
+        aam_bytes text = load(start);
+        aam_truths special = (aam_truths)((text < ' ') | (text == '"') | (text == '@') | (text == other));
+        found += count_bits(bits_of(special) & lowest(end - start));
+    }
+    return found;
+}
+
+/* Write a list, with the prefix before each item but the first, which has one already.
+
+   Returns where it ends; `items` becomes how many there are, and `is_right` false where one is empty or malformed. */
+AAM_INLINE uint8_t *copy_items(uint8_t *target, struct aam_field list, const struct aam_part *part, bool digits,
+                               int64_t *items, bool *is_right) {
+    uint8_t copied[AAM_WINDOW + AAM_SHORT];
+    uint64_t wrong = 0;
+    bool is_empty = true; /* the item under way, so far */
+    *items = 1;
+    while (list.length > 0) {
+        int64_t here = list.length < AAM_WINDOW ? list.length : AAM_WINDOW;
+        const uint8_t *text = list.start;
+        int64_t readable = list.readable;
+        if (AAM_UNLIKELY(readable < (int64_t)sizeof copied)) {
+            memcpy(copied, list.start, (size_t)here);
+            memset(copied + here, 0, sizeof copied - (size_t)here);
+            text = copied, readable = sizeof copied;
+        }
+        uint64_t separators = equal(text, part->separator) & lowest(here);
+#if AAM_JUDGE
+        wrong |= (digits ? ~within(text, '0', '9') : not_in_codes(text)) & ~separators & lowest(here);
+#endif
+        int64_t start = 0;
+        while (separators != 0) {
+            int64_t stop = first_bit(separators);
+            separators &= separators - 1;
+            if (stop == start && is_empty) { /* no room is kept for empty items */
+                *is_right = false;
+                return target;
+            }
+            target = copy(target, text + start, stop - start, readable - start);
+            *target++ = ',';
+            target = copy(target, part->prefix, part->prefix_bytes, part->prefix_bytes + AAM_SLACK);
+            ++*items;
+            is_empty = true;
+            start = stop + 1;
+        }
+        if (start < here) {
+            target = copy(target, text + start, here - start, readable - start);
+            is_empty = false;
+        }
+        list.start += here, list.length -= here, list.readable -= here;
+    }
+    *is_right = wrong == 0 && !is_empty;
+    return target;
+}
+
+/* Whether an ID that has been written is one of zeros alone. */
+AAM_INLINE bool is_zero(const uint8_t *id, int64_t length) {
+    bool zeros = true;
+    for (int64_t at = 0; at < length; at++)
+        zeros &= id[at] == '0' || id[at] == '-';
+    return zeros;
+}
+
+AAM_INLINE bool has_shape(const uint8_t *id, int64_t length, const struct aam_id *form) {
+    if (length != form->length)
+        return false;
+    for (int64_t at = 0; at < length; at++)
+        if ((id[at] == '-') != (form->shape[at] == '-'))
+            return false;
+    return true;
+}
+
+/* Write the IDs of a line, with a tab behind each of them. */
+AAM_INLINE enum made write_ids(const struct aam_form *form, const struct aam_field *fields, uint8_t **target,
+                               const uint8_t *limit, struct line *line) {
+    uint8_t *at = *target;
+    for (const struct aam_id *id = form->ids; id < form->ids + form->id_count; id++) {
+        struct aam_field value = fields[id->column];
+        if (value.length == 0)
+            return IRREGULAR;
+        if (value.length + 1 > limit - at)
+            return NO_ROOM;
+        uint8_t changed = 0;
+        for (int64_t byte = 0; byte < value.length; byte++) {
+            uint8_t mapped = id->bytes[value.start[byte]];
+            changed |= value.start[byte] ^ mapped;
+            at[byte] = mapped;
+        }
+#if AAM_JUDGE
+        if (id->scan != AAM_SCAN_NOTHING && value.length >= LEAST_PERSONAL &&
+            may_be_personal(at, value.length, id->scan == AAM_SCAN_CARDS))
+            return IRREGULAR;
+        if (id->not_zero && is_zero(at, value.length))
+            return IRREGULAR;
+        if (id->length != 0 && !has_shape(at, value.length, id))
+            return IRREGULAR;
+#endif
+        line->changed += changed != 0;
+        at += value.length;
+        *at++ = '\t';
+    }
+    *target = at;
+    return MADE_LINE;
+}
+
+enum { OUT_OF_RANGE = 0x1A }; /* what begins a value that cannot be written, whatever is done with bad ones */
+
+/* Do what the form says with a value that has been written, where it is bad or has commas. `end` is where it ends, and
+   becomes where it ends then; where it is dropped, that is its start. */
+static enum made change_value(const struct aam_form *form, uint8_t *value, uint8_t **end, const uint8_t *limit,
+                              struct line *line) {
+    int64_t length = *end - value, bad = 0, commas = 0;
+    for (int64_t at = 0; at < length; at += AAM_WINDOW) {
+        aam_bytes text = load(value + at);
+        bad += count_bits(bits_of((aam_truths)((text < ' ') | (text == '"'))) & lowest(length - at));
+        commas += count_bits(bits_of((aam_truths)(text == ',')) & lowest(length - at));
+    }
+    if (form->comma_bytes < 0)
+        commas = 0;
+    if (bad != 0) {
+        if (form->on_bad == AAM_REJECT || value[0] == OUT_OF_RANGE)
+            return IRREGULAR;
+        if (form->on_bad == AAM_DROP) {
+            line->dropped++;
+            *end = value;
+            return MADE_LINE;
+        }
+        line->cleaned++;
+    }
+    if (bad == 0 && commas == 0)
+        return MADE_LINE;
+    line->commas += commas != 0;
+    const uint8_t *from = value;
+    if (form->comma_bytes > 1) { /* it may grow: what is left is moved behind its end */
+        int64_t growth = commas * (form->comma_bytes - 1);
+        if (growth > limit - *end)
+            return length + growth > form->longest_line ? IRREGULAR : NO_ROOM;
+        memmove(value + growth, value, (size_t)length);
+        from = value + growth;
+    }
+    uint8_t *at = value;
+    bool is_control = false;
+    for (const uint8_t *stop = from + length; from < stop; from++) {
+        bool was_control = is_control;
+        is_control = *from < ' ';
+        if (is_control) {
+            if (!was_control)
+                *at++ = ' ';
+        } else if (*from == ',' && form->comma_bytes >= 0) {
+            for (int64_t byte = 0; byte < form->comma_bytes; byte++)
+                *at++ = form->comma[byte];
+        } else {
+            *at++ = *from == '"' ? '\'' : *from;
+        }
+    }
+    *end = at;
+    return MADE_LINE;
+}
+
+/* Write the line of a row from `target` on. `with_changes`: values are changed where they are bad or have commas; else
+   the row is DIRTY then. */
+AAM_INLINE enum made write_parts(const struct aam_form *form, const struct aam_field *fields, uint8_t *target,
+                                 const uint8_t *limit, bool with_changes, struct line *made_line) {
+    struct line line = {0};
+    uint8_t *at = target;
+    enum made made = write_ids(form, fields, &at, limit, &line);
+    if (AAM_UNLIKELY(made != MADE_LINE))
+        return made;
+    int64_t special = form->id_count; /* the tabs */
+    bool all_right = true;
+    for (const struct aam_part *part = form->parts; part < form->parts + form->part_count; part++) {
+        struct aam_field value = fields[part->column];
+        if (part->kind == AAM_CONSTANT) {
+            value.length = 0;
+        } else if (value.length == 0) {
+            line.missing += part->kind == AAM_PAIR;
+            continue;
+        }
+        /* Every second byte of a list may separate items; what is left of a longer line is no matter. */
+        int64_t items_room = part->kind == AAM_PAIR ? 1 : value.length / 2 + 1;
+        if (AAM_UNLIKELY(value.length + (items_room + 1) * (part->prefix_bytes + 2) > limit - at)) {
+            if (AAM_JUDGE && value.length + (at - target) > form->longest_line)
+                return IRREGULAR;
+            return NO_ROOM;
+        }
+        uint8_t *start = at;
+        at = copy(at, part->prefix, part->prefix_bytes, part->prefix_bytes + AAM_SLACK);
+        int64_t items = 1;
+        if (part->kind == AAM_PAIR) {
+            uint8_t *written = at;
+            at = copy(at, value.start, value.length, value.readable);
+#if AAM_JUDGE
+            if (value.length >= LEAST_PERSONAL && part->scans && may_be_personal(written, value.length, true))
+                return IRREGULAR;
+#endif
+            if (with_changes) {
+                made = change_value(form, written, &at, limit - part->prefix_bytes - 2, &line);
+                if (made != MADE_LINE)
+                    return made;
+                if (at == written) { /* nothing is left of it */
+                    at = start;
+                    continue;
+                }
+            }
+            *at++ = '"';
+        } else if (part->kind != AAM_CONSTANT) {
+            bool is_right;
+            /* A loop for each kind: in one, the compiler would choose between their tests window by window. */
+            at = part->kind == AAM_TRAITS ? copy_items(at, value, part, true, &items, &is_right)
+                                          : copy_items(at, value, part, false, &items, &is_right);
+            all_right &= is_right;
+        }
+        line.signals += items;
+        special += items * part->special;
+        *at++ = ','; /* the last one gives way to the newline */
+    }
+    if (line.signals == 0 && form->part_count != 0)
+        return IRREGULAR;
+#if AAM_JUDGE
+    if (!all_right || at - target > form->longest_line)
+        return IRREGULAR;
+    /* A special byte more than there are around the values is in one of them, or in the ID, where a NUL stands for what
+       no regular ID holds. */
+    if (AAM_UNLIKELY(special_bytes(target, at, form->bad_byte) != special))
+        return DIRTY;
+#endif
+    at[-1] = '\n';
+    line.end = at;
+    *made_line = line;
+    return MADE_LINE;
+}
+
+enum made write_line(const struct aam_form *form, const struct aam_field *fields, uint8_t *target, const uint8_t *limit,
+                     struct line *line) {
+    enum made made = DIRTY;
+    if (AAM_LIKELY(form->comma_bytes < 0)) {
+        made = write_parts(form, fields, target, limit, false, line);
+        if (AAM_LIKELY(made != DIRTY) || form->on_bad == AAM_REJECT)
+            return made == DIRTY ? IRREGULAR : made;
+    }
+    made = write_parts(form, fields, target, limit, true, line);
+    return made == DIRTY ? IRREGULAR : made;
+}
