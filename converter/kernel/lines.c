@@ -32,9 +32,8 @@ AAM_INLINE uint8_t *copy_items(uint8_t *target, struct aam_field list, const str
             text = copied, readable = sizeof copied;
         }
         uint64_t separators = equal(text, part->separator) & lowest(here);
-#if AAM_JUDGE
-        wrong |= (digits ? ~within(text, '0', '9') : not_in_codes(text)) & ~separators & lowest(here);
-#endif
+        if (AAM_JUDGE)
+            wrong |= (digits ? ~within(text, '0', '9') : not_in_codes(text)) & ~separators & lowest(here);
         int64_t start = 0;
         while (separators != 0) {
             int64_t stop = first_bit(separators);
@@ -93,15 +92,11 @@ AAM_INLINE enum made write_ids(const struct aam_form *form, const struct aam_fie
             changed |= value.start[byte] ^ mapped;
             at[byte] = mapped;
         }
-#if AAM_JUDGE
-        if (id->scan != AAM_SCAN_NOTHING && value.length >= LEAST_PERSONAL &&
-            may_be_personal(at, value.length, id->scan == AAM_SCAN_CARDS))
+        bool is_scanned = id->scan != AAM_SCAN_NOTHING && value.length >= LEAST_PERSONAL;
+        if (AAM_JUDGE && ((is_scanned && may_be_personal(at, value.length, id->scan == AAM_SCAN_CARDS)) ||
+                          (id->not_zero && is_zero(at, value.length)) ||
+                          (id->length != 0 && !has_shape(at, value.length, id))))
             return IRREGULAR;
-        if (id->not_zero && is_zero(at, value.length))
-            return IRREGULAR;
-        if (id->length != 0 && !has_shape(at, value.length, id))
-            return IRREGULAR;
-#endif
         line->changed += changed != 0;
         at += value.length;
         *at++ = '\t';
@@ -196,10 +191,9 @@ AAM_INLINE enum made write_parts(const struct aam_form *form, const struct aam_f
         if (part->kind == AAM_PAIR) {
             uint8_t *written = at;
             at = copy(at, value.start, value.length, value.readable);
-#if AAM_JUDGE
-            if (value.length >= LEAST_PERSONAL && part->scans && may_be_personal(written, value.length, true))
+            bool is_scanned = part->scans && value.length >= LEAST_PERSONAL;
+            if (AAM_JUDGE && is_scanned && may_be_personal(written, value.length, true))
                 return IRREGULAR;
-#endif
             if (with_changes) {
                 made = change_value(form, written, &at, limit - part->prefix_bytes - 2, &line);
                 if (made != MADE_LINE)
@@ -223,14 +217,12 @@ AAM_INLINE enum made write_parts(const struct aam_form *form, const struct aam_f
     }
     if (line.signals == 0 && form->part_count != 0)
         return IRREGULAR;
-#if AAM_JUDGE
-    if (!all_right || at - target > form->longest_line)
+    if (AAM_JUDGE && (!all_right || at - target > form->longest_line))
         return IRREGULAR;
     /* A special byte more than there are around the values is in one of them, or in the ID, where a NUL stands for what
        no regular ID holds. */
-    if (AAM_UNLIKELY(special_bytes(target, at, form->bad_byte) != special))
+    if (AAM_JUDGE && AAM_UNLIKELY(special_bytes(target, at, form->bad_byte) != special))
         return DIRTY;
-#endif
     at[-1] = '\n';
     line.end = at;
     *made_line = line;
