@@ -199,16 +199,11 @@ class _LoopsParser(_Parser):
         parsed = self._loops.delimited(texts, self._layout, form, last=last)
         found = parsed.malformed
         views = [text.data for text, _ in texts]
-        places = zip(found.texts.tolist(), found.starts.tolist(), found.lengths.tolist(), strict=True)
-        malformed = list(
-            map(
-                MalformedRow,
-                found.numbers.tolist(),
-                map(_RULES.__getitem__, found.rules.tolist()),
-                found.lengths.tolist(),
-                [bytes(views[text][start : start + length]) for text, start, length in places],
-            )
-        )
+        lengths = found.lengths.tolist()
+        places = zip(found.texts.tolist(), found.starts.tolist(), lengths, strict=True)
+        rows = [bytes(views[text][start : start + length]) for text, start, length in places]
+        rules = [_RULES[rule] for rule in found.rules.tolist()]
+        malformed = list(map(MalformedRow._make, zip(found.numbers.tolist(), rules, lengths, rows, strict=True)))
         rest = Rest.of_chunks([parsed.chunk] if parsed.chunk.rows else [], self._columns)
         newlines, consumed = parsed.newlines, parsed.consumed
         return Rows(parsed.rows, rest, parsed.numbers, malformed, parsed.blank, newlines, consumed, parsed.lines)

@@ -68,7 +68,7 @@ class Structure:
         unquoted = rb'[^"' + mark + rb"\n][^" + mark + rb"\n]*+"
         field = rb'(?:"(?:[^"]++|"")*+"|' + unquoted + rb"|)"
         fields = rb"(?:" + field + mark + rb")*+"
-        self._field = re.compile(field)
+        self._field = re.compile(rb"(" + field + rb")" + mark)
         self._row = re.compile(fields + field + rb"\r?\n")
         self._begun = re.compile(fields + rb'(?:"(?:[^"]++|"")*+"?+\r?|' + unquoted + rb"|)\Z")
 
@@ -119,8 +119,8 @@ class Structure:
         """
         text = text.removesuffix(b"\r")
         if b'"' in text or b"\r" in text:
-            fields = [_quoted(field) for field in self._fields(text)]
-            count, text = len(fields), self._separator.join(fields)
+            fields = self._fields(text)
+            count, text = len(fields), self._separator.join(map(_quoted, fields))
         else:
             count = text.count(self._separator) + 1
         if count != self._columns:
@@ -129,14 +129,7 @@ class Structure:
 
     def _fields(self, text: bytes) -> list[bytes]:
         """Split a row that matches `_row`, without its line end."""
-        fields, position = [], 0
-        while True:
-            match = self._field.match(text, position)
-            assert match is not None  # noqa: S101 - the pattern matches the empty text
-            fields.append(match[0])
-            if match.end() == len(text):
-                return fields
-            position = match.end() + 1
+        return self._field.findall(text + self._separator)
 
 
 def _unquoted(field: bytes) -> bytes:
