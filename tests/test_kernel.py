@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from converter import kernel
 from converter.columns.buffers import Chunk, Text, Views
 from converter.jobs.job import Job
-from converter.kernel import calls, form, sink
+from converter.kernel import calls, form, sink, texts
 from converter.kernel.calls import Loops
 from converter.kernel.library import FOLDER, NAME
 from converter.rows.fast_path import FastPath
@@ -110,7 +110,8 @@ def test_structures_have_the_sizes_that_the_loops_know() -> None:
     library = ctypes.CDLL(str(os.environ.get("AAM_KERNEL") or FOLDER / NAME))
     structures = [form._Part, form._Id, form.FormStructure, form.LayoutStructure, calls._Views]
     sizes = [*map(ctypes.sizeof, structures), 4 * 8, ctypes.sizeof(sink.Structure), 6 * 8, 3 * 8]
-    assert [*(ctypes.c_int64 * 9).in_dll(library, "aam_sizes")] == sizes
+    sizes += [ctypes.sizeof(texts._Column), ctypes.sizeof(texts._Texts)]
+    assert [*(ctypes.c_int64 * 11).in_dll(library, "aam_sizes")] == sizes
 
 
 def test_plain_rows_are_not_irregular() -> None:

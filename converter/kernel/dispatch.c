@@ -1,5 +1,5 @@
 /* Which variant of the loops suits the processor, and which sources the library was built from. */
-#include "kernel.h"
+#include "texts.h"
 
 #define AAM_TEXT_(name) #name
 #define AAM_TEXT(name) AAM_TEXT_(name)
@@ -8,11 +8,12 @@ AAM_EXPORT extern const char aam_digest[];
 const char aam_digest[] = AAM_TEXT(AAM_DIGEST);
 
 /* The sizes of all structures that callers make, for a test to compare with theirs. */
-AAM_EXPORT extern const int64_t aam_sizes[9];
-const int64_t aam_sizes[9] = {
+AAM_EXPORT extern const int64_t aam_sizes[11];
+const int64_t aam_sizes[11] = {
     sizeof(struct aam_part),   sizeof(struct aam_id),        sizeof(struct aam_form),
     sizeof(struct aam_layout), sizeof(struct aam_views),     sizeof(struct aam_text),
     sizeof(struct aam_sink),   sizeof(struct aam_malformed), sizeof(struct aam_field),
+    sizeof(struct aam_column), sizeof(struct aam_texts),
 };
 
 #if defined(AAM_HAS_V3) && (defined(__GNUC__) || defined(__clang__))
