@@ -58,7 +58,6 @@ _COUNTED_IN_FULL = 3  # candidates
 _PLAIN, _AS_IT_IS = 0, 1  # the candidate with default settings, and the one that changes nothing
 _MOST_EXAMPLES = 5
 _MOST_COLLIDING = 4  # IDs in an example
-_MOST_WORKERS = 8
 _OFTEN = 0.9  # the share of distinct IDs in a piece from which removing duplicates does not pay
 _SURVEYED = 1_000  # rows, as in `rows.survey`
 _FORM_LENGTHS = (36, 38, 64)  # the lengths of `FORMS`, in characters
@@ -154,7 +153,7 @@ def _open(options: Input | str, column: str | None) -> _Side:
 
 def _read(side: _Side, spill: Spill, table: str, run: RunOptions) -> Iterator[Finding]:
     """Add the IDs of one side to a table, in the order of the files; yield warnings."""
-    workers = min(run.threads or os.cpu_count() or 1, _MOST_WORKERS)
+    workers = run.threads or os.cpu_count() or 1
     malformed: Counter[str] = Counter()
     with ThreadPoolExecutor(workers, thread_name_prefix="match") as pool:
         under_way: deque[Future[_Ids]] = deque()

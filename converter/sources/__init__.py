@@ -1,10 +1,11 @@
 """Where rows come from: origins (where bytes are) and formats (what they mean).
 
-`find_origins` turns `input.path` into origins (`origins`), and `open_source` opens one as a source of its format. A
-source gives tasks; workers run them, and each gives a block of rows (`base`).
+`find_origins` turns `input.path` into origins (`origins`), and `open_sources` opens each as a source of its format.
+`tasks_of` gives the tasks of all sources; workers run them, and each gives a block of rows (`base`).
 
 To add a format, write a module with a class that satisfies the protocol `Source`, and list it in `FORMATS` with the
-suffixes of its names.
+suffixes of its names. One of text derives it from `TextSource` and brings a `Parser` (`texts`): it is read in workers,
+unpacked, cut into blocks, and small files are gathered.
 """
 
 from __future__ import annotations
