@@ -176,8 +176,8 @@ def test_the_loops_leave_personal_data_to_the_query(texts: list[str], tmp_path: 
     frame = pl.DataFrame({"c0": texts, "c1": texts})
     personal = frame.select(privacy.personal_kind(pl.col("c0")).is_not_null())["c0"].to_numpy()
     for values in (frame.with_columns(c0=pl.lit("u1")), frame.with_columns(c1=pl.lit("x"))):
-        made = FastPath(Records(run.make_job(), 1000), loops).of_frame(values)
-        assert set(np.flatnonzero(personal)) <= set(made.irregular.tolist())
+        _, left = FastPath(Records(run.make_job(), 1000), loops).of_texts(values)
+        assert set(np.flatnonzero(personal)) <= set(left.tolist())
 
 
 def test_no_output_holds_what_must_not_be_known(run: Run, capfd: pytest.CaptureFixture[str]) -> None:

@@ -21,11 +21,12 @@ from converter import kernel
 from converter.columns.buffers import Chunk, Text, Views
 from converter.jobs.job import Job
 from converter.kernel import calls, form, sink, texts
-from converter.kernel.calls import Loops
+from converter.kernel.calls import Lines, Loops
 from converter.kernel.library import FOLDER, NAME
+from converter.rows.blocks import Converter
 from converter.rows.fast_path import FastPath
-from converter.rows.pipeline import _Converter
 from converter.rows.records import Records
+from converter.rows.stages import Stage, StageResults
 from converter.sources import Block
 from converter.sources.base import Budget, Piece, Rest, Task
 from converter.sources.origins.local import LocalFile
@@ -41,19 +42,51 @@ ITEMS = st.lists(
 ROWS = st.lists(st.tuples(IDS, VALUES, VALUES, ITEMS, ITEMS), max_size=12)
 
 
+STEPS: list[dict[str, Any]] = [
+    {"pad": 6},
+    {"remove": "-0 "},
+    {"cut_prefix": "a", "cut_suffix": "B"},
+    {"strip_zeros": True},
+    {"prefix": "p-", "suffix": "S"},
+    {"decode": True},
+    {"unicode": "nfc"},
+    {"hash": "sha256"},
+    {"decode": True, "cut_prefix": " ", "remove": ".", "strip_zeros": True, "pad": 4, "prefix": "x", "unicode": "nfc"},
+]
+
+
+@st.composite
+def ids(draw: st.DrawFn) -> dict[str, Any]:
+    id_: dict[str, Any] = {
+        "type": draw(st.sampled_from(["crm", "crm", "vizio", "maid", "uuid", "gaid", "auto"])),
+        "case": draw(st.sampled_from(["preserve", "lower", "upper"])),
+        "trim": draw(st.booleans()),
+    }
+    steps = draw(st.sampled_from([{}, *STEPS]))
+    if id_["type"] == "auto":
+        steps = {name: steps[name] for name in ("decode", "unicode") if name in steps}
+    elif id_["type"] == "gaid":
+        id_["case"] = "preserve"
+    if "hash" in steps:
+        id_["type"] = draw(st.sampled_from(["crm", "hashed_email"]))
+        id_["case"] = "preserve"
+    return id_ | steps
+
+
 @st.composite
 def jobs(draw: st.DrawFn) -> Job:
     signals: list[Any] = draw(st.lists(st.sampled_from(["a", "b", {"column": "a", "key": "again" * 5}]), max_size=3))
     if draw(st.booleans()):
         signals.insert(draw(st.integers(0, len(signals))), {"key": "k", "value": "one, two"})
+    id_ = draw(ids())
+    output: dict[str, Any] = {"to": "out"}
+    if id_["type"] == "auto" and draw(st.booleans()):
+        output["route"] = {"gaid": {"target": 2}, "crm": {"dpid": 1}, "uuid": {"dpid": 3}}
+    else:
+        output |= {"dpid": 1234} | ({"target": 2} if id_["type"] == "gaid" else {})
     return Job(
-        input={"path": "in.csv", "null_values": draw(st.sampled_from([[], [], ["a"]]))},
-        id={
-            "column": "id",
-            "type": draw(st.sampled_from(["crm", "crm", "vizio", "maid", "uuid"])),
-            "case": draw(st.sampled_from(["preserve", "lower", "upper"])),
-            "trim": draw(st.booleans()),
-        },
+        input={"path": "in.csv", "null_values": draw(st.sampled_from([[], [], ["a"], ["NULL", "-", "1"]]))},
+        id={"column": "id", **id_},
         record={
             "signals": signals,
             "traits": draw(st.sampled_from([["t"], ["t", 7], []])) if signals else ["t"],
@@ -63,7 +96,23 @@ def jobs(draw: st.DrawFn) -> Job:
             "comma": draw(st.sampled_from(["keep", "", ";"])),
             "on_bad_value": draw(st.sampled_from(["clean", "drop", "reject"])),
         },
-        output={"to": "out", "dpid": 1234},
+        privacy={"signals": draw(st.sampled_from(["block", "drop", "allow"]))},
+        output=output,
+    )
+
+
+@st.composite
+def sync_jobs(draw: st.DrawFn) -> Job:
+    steps = draw(st.lists(st.sampled_from([{}, {}, *STEPS[:7]]), min_size=3, max_size=3))
+    columns = [
+        {"column": "id", "type": "gaid"},
+        {"column": "a", "type": "crm", "dpid": 1, "case": draw(st.sampled_from(["preserve", "upper"])), **steps[1]},
+        {"column": "b", "type": draw(st.sampled_from(["crm", "maid"])), "dpid": 2, **steps[2]},
+    ]
+    return Job(
+        input={"path": "in.csv", "null_values": draw(st.sampled_from([[], ["a"]]))},
+        sync={"columns": columns},
+        output={"to": "out", "kind": "id-sync"},
     )
 
 
@@ -80,23 +129,57 @@ class Given(TableSource):
         yield Task(self, lambda form: block)
 
 
-@settings(max_examples=500, deadline=None)
-@given(ROWS, jobs(), st.sampled_from([10_000, 60]))
+class Sees(Stage):
+    """Sees the IDs of all lines."""
+
+    def __init__(self, job: Job, records: Records, results: StageResults) -> None:
+        pass
+
+
+def results(records: Records, source: Given, loops: Loops | None) -> list[Any]:
+    """Return what becomes of rows: the lines of each set, the rejected rows, the counts, and the IDs of all lines."""
+    sees = Sees(records.job, records, StageResults())
+    converter = Converter(records, loops, [sees], judges_only=False)
+    (task,) = source.blocks(records.columns, loops, Budget())
+    parsed = converter.parse(task)
+    (each,) = converter.convert([parsed])
+    lines = [[bytes(buffer) for text in texts for buffer in text.buffers] for texts in each.texts]
+    ends = [[int(end) for text in texts for end in text.ends] for texts in each.texts]
+    rejected = each.rejected["reason", "c0"].rows()
+    return [
+        [b"".join(texts) for texts in lines],
+        [len(each) for each in ends],
+        each.rows.tolist(),
+        rejected,
+        each.ledger,
+        sorted(each.seen[0].rows()),
+    ]
+
+
+@settings(max_examples=700, deadline=None)
+@given(ROWS, jobs() | sync_jobs(), st.sampled_from([10_000, 60]))
 def test_lines_rejects_and_counts_are_those_of_the_query(rows: list[tuple[str, ...]], job: Job, most: int) -> None:
     records = Records(job, most)
     frame = pl.DataFrame(rows, schema=dict.fromkeys(["id", "a", "b", "t", "c"], pl.String), orient="row")
     source = Given(pl.concat([frame.head(3), frame.slice(3)], rechunk=False))  # in two chunks
-    results = []
-    for loops in (None, LOOPS):
-        converter = _Converter(records, loops)
-        for task in source.blocks(records.columns, loops, Budget()):
-            _, each = converter.convert(task)
-            (texts,) = each.texts
-            text = b"".join(bytes(buffer) for text in texts for buffer in text.buffers)
-            ends = [int(end) for text in texts for end in text.ends]
-            rejected = each.rejected["reason", "c0"].rows() if each.rejected.height else []
-            results.append((text, len(ends), each.rows.tolist(), rejected, each.ledger))
-    assert results[: len(results) // 2] == results[len(results) // 2 :]
+    assert results(records, source, None) == results(records, source, LOOPS)
+
+
+def test_the_road_leaves_only_rows_to_the_query_that_are_irregular() -> None:
+    plain = ["38400000-8cf0-11bd-b23e-10b96e40000d", "A" * 8, "0007", "x" * 64]
+    frame = pl.DataFrame({"id": [*plain, "u:", " u"], "a": "x", "b": "y,", "t": "1", "c": "2"})
+    for steps in ({}, *STEPS[:-1], {"type": "auto"}):
+        job = Job(
+            input={"path": "in", "null_values": ["NULL"]},
+            id={"column": "id", **steps},
+            record={"signals": ["a", "b"], "traits": ["t"], "comma": " "},
+            output={"to": "out", "dpid": 1234} if "type" not in steps else {"to": "out", "route": {"crm": {"dpid": 1}, "gaid": {"target": 2}}},
+        )  # fmt: skip
+        source = Given(frame)
+        (task,) = source.blocks(job.columns, LOOPS, Budget())
+        parsed = Converter(Records(job, 10_000), LOOPS, [], judges_only=False).parse(task)
+        assert parsed.left.height <= 2, steps
+        assert parsed.made is not None
 
 
 def compiled(**record: Any) -> FastPath:
@@ -114,9 +197,16 @@ def test_structures_have_the_sizes_that_the_loops_know() -> None:
     assert [*(ctypes.c_int64 * 11).in_dll(library, "aam_sizes")] == sizes
 
 
+def lines_of(form: FastPath, frame: pl.DataFrame) -> Lines:
+    made, left = form.of_texts(frame.rename({name: f"c{index}" for index, name in enumerate(frame.columns)}))
+    (lines,) = made.lines
+    assert left.tolist() == lines.irregular.tolist()
+    return lines
+
+
 def test_plain_rows_are_not_irregular() -> None:
     frame = pl.DataFrame({"id": ["U1", "U2"], "a": ["x", ""], "b": ["1,5", "é" * 30], "t": ["1|2", "3" * 200]})
-    made = compiled(signals=["a", "b"], traits=["t"]).of_frame(frame)
+    made = lines_of(compiled(signals=["a", "b"], traits=["t"]), frame)
     assert not len(made.irregular)
     assert (made.signals, made.missing) == (6, 1)
 
@@ -133,7 +223,7 @@ def test_plain_rows_are_not_irregular() -> None:
 )
 def test_values_are_changed_by_the_loops(record: dict[str, Any], line: str, counts: tuple[int, ...]) -> None:
     frame = pl.DataFrame({"id": ["U"], "a": ['x\r\n"y" z'], "b": [","]})
-    made = compiled(signals=["a", "b"], **record).of_frame(frame)
+    made = lines_of(compiled(signals=["a", "b"], **record), frame)
     assert b"".join(made.memory[:end].tobytes() for end in made.ends) == (f"U\t{line}\n" if line else "").encode()
     assert not line or (made.signals, made.dropped, made.cleaned, made.commas) == counts
 
@@ -143,7 +233,7 @@ def test_a_frame_in_chunks_gives_the_same_lines_as_in_one() -> None:
     whole = pl.DataFrame(texts)
     chunked = pl.concat([whole[:7], whole[7:8], whole[:0], whole[8:31], whole[31:]], rechunk=False)
     form = compiled(signals=["a"])
-    (one, other) = (form.of_frame(frame) for frame in (whole, chunked))
+    (one, other) = (lines_of(form, frame) for frame in (whole, chunked))
     assert chunked.n_chunks() > 3
     assert len(one.irregular) == 12
     assert one.memory[: one.ends[-1]].tobytes() == other.memory[: other.ends[-1]].tobytes()
@@ -157,7 +247,7 @@ def test_a_frame_in_chunks_gives_the_same_lines_as_in_one() -> None:
 def test_a_value_that_ends_with_its_page_is_read_to_its_end_and_no_further(length: int, bad: bytes) -> None:
     page = np.frombuffer(mmap.mmap(-1, mmap.PAGESIZE), np.uint8)
     good = (b"0123456789" * 20)[:length]
-    form = compiled(signals=["a"], traits=["t"])._form
+    form = compiled(signals=["a"], traits=["t"]).form
     for value, made_lines in ((good, 1), (good[:-1] + bad, 0)):
         page[-length:] = np.frombuffer(value, np.uint8)
         inline = Views(np.frombuffer((1).to_bytes(4, "little") + b"u" + bytes(11), np.uint8), ())
@@ -166,6 +256,7 @@ def test_a_value_that_ends_with_its_page_is_read_to_its_end_and_no_further(lengt
             view = length.to_bytes(4, "little") + value + bytes(12 - length)
         column = Views(np.frombuffer(view, np.uint8), (page,))
         assert LOOPS
+        assert form
         made = LOOPS.frame_lines([Chunk((inline, column, column), 1)], form)
         assert len(made.ends) == made_lines
         if made_lines:
@@ -174,7 +265,7 @@ def test_a_value_that_ends_with_its_page_is_read_to_its_end_and_no_further(lengt
 
 def test_lists_of_short_items_get_the_room_that_they_need() -> None:
     frame = pl.DataFrame({"id": ["u1", "u2", "u3"], "t": ["1", "|".join("1" * 900), "2"]})
-    made = compiled(traits=["t"]).of_frame(frame)
+    made = lines_of(compiled(traits=["t"]), frame)
     assert not len(made.irregular)
     lines = made.memory[: made.ends[-1]].tobytes().splitlines()
     assert lines[1] == b"u2\t" + b",".join([b"d_sid=1"] * 900)
@@ -192,7 +283,7 @@ def test_lines_are_put_among_others(most: int) -> None:
         lines = [
             next(left) if each else b'U\t"a"="%b"\n' % value.encode() for each, value in zip(odd, values, strict=True)
         ]
-        made = form.of_frame(pl.DataFrame({"id": ["U:" if each else "U" for each in odd], "a": values}))
+        made = lines_of(form, pl.DataFrame({"id": ["U:" if each else "U" for each in odd], "a": values}))
         text = Text((np.frombuffer(b"".join(others), np.uint8),), np.cumsum([*map(len, others)], dtype=np.int64))
         (text,) = form.text_of(made, [text] if others else [], made.positions)
         assert text.buffers[0].tobytes() == b"".join(lines)

@@ -417,7 +417,7 @@ def test_c12_ids_that_are_one_in_the_case_of_the_job_do_not_collide(run: Run) ->
 def test_more_collisions_than_memory_holds_are_an_error_that_says_what_to_do(run: Run) -> None:
     from converter.errors import TooManyRejectsError
 
-    rows = "".join(f"user{n:030},x\nUSER{n:030},x\n" for n in range(9000))
+    rows = "".join(f"user{n:030},x\nUSER{n:030},x\n" for n in range(20_000))
     with raises(TooManyRejectsError, "E-COLLISIONS-MEMORY", "run.memory"):
         run.convert("id,a\n" + rows, id={"case_collisions": "reject"}, run={"memory": "1MB"})
     assert run.files == []

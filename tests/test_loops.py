@@ -116,13 +116,11 @@ def test_every_character_is_utf8_and_none_with_a_byte_changed_or_left_out() -> N
 def converted(path: Path, job: Job, block: int, most: int) -> tuple[bytes, list[Any], Ledger]:
     source = DelimitedSource(LocalFile.at(path), job.input, block=block, longest_row=1 << 20)
     text, rejects, ledger = b"", [], Ledger()
-    for each in convert_all(Records(job, most), [source], 1):
+    for each in convert_all(Records(job, most), [source]):
         text += b"".join(bytes(buffer) for texts in each.texts for part in texts for buffer in part.buffers)
-        if each.rejected.height:
-            rejects += [
-                (int(row), *rest) for row, rest in zip(each.rows, each.rejected["reason", "c0"].rows(), strict=True)
-            ]
-        rejects += [(bad.row, bad.rule.name, bad.text) for bad in each.malformed]
+        for _, rows, rejected, malformed in each.rejects():
+            rejects += [(int(row), *rest) for row, rest in zip(rows, rejected["reason", "c0"].rows(), strict=True)]
+            rejects += [(bad.row, bad.rule.name, bad.text) for bad in malformed]
         ledger += each.ledger
     return text, sorted(rejects, key=str), ledger
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -11,10 +11,13 @@ import pytest
 
 from converter.errors import ColumnError
 from converter.jobs.job import Job
+from converter.ledger import Ledger
 from converter.rows import stages
-from converter.rows.pipeline import Converted
+from converter.rows.batches import Judged
+from converter.rows.formatting import folded_hashes
 from converter.rows.records import Records
 from converter.rows.stages.base import Stage, StageResults
+from converter.spec.rules import CASE_COLLISION, REASON
 
 from .conftest import Run
 from .errors import raises
@@ -34,11 +37,13 @@ class Count(Stage):
     def applies(cls, job: Job) -> bool:
         return True
 
-    def feed(self, batch: Converted) -> Iterator[Converted]:
-        self._rows += batch.accepted.height
-        yield batch
+    def prepare(self, ids: pl.DataFrame) -> pl.DataFrame:
+        return ids.select(pl.len())
 
-    def finish(self) -> Iterator[Converted]:
+    def see(self, prepared: pl.DataFrame) -> None:
+        self._rows += prepared.item()
+
+    def finish(self) -> Iterator[Judged]:
         calls.append(self._rows)
         yield from ()
 
@@ -47,20 +52,33 @@ class Count(Stage):
 
 
 class HoldBack(Count):
-    """Holds all lines back until the input is read."""
+    """Holds all rows back until the input is read, and rejects that of the ID `u5`."""
+
+    takes_rows = True
 
     def __init__(self, job: Job, records: Records, results: StageResults) -> None:
         calls.append("hold back")
-        self._held: list[Converted] = []
+        self._held: list[Judged] = []
+        self._reason = records.index_of(CASE_COLLISION)
 
-    def feed(self, batch: Converted) -> Iterator[Converted]:
-        self._held.append(batch)
-        yield batch._replace(texts=[[]], accepted=batch.accepted.clear(), ledger=replace(batch.ledger, lines=0))
+    def feed(self, batch: Judged) -> Iterator[Judged]:
+        self._held.append(batch._replace(malformed=(), ledger=Ledger()))
+        yield batch._replace(frame=batch.frame.clear(), rows=batch.rows[:0])
 
-    def finish(self) -> Iterator[Converted]:
+    def finish(self) -> Iterator[Judged]:
         for batch in self._held:
-            ledger = replace(batch.ledger, read=0, written=0, signals_written=0)
-            yield batch._replace(rejected=pl.DataFrame(), ledger=ledger)
+            reason = pl.when(pl.col("id0") == "u5").then(pl.lit(self._reason, REASON)).otherwise("reason")
+            yield batch._replace(frame=batch.frame.with_columns(reason=reason))
+
+
+class Twice(Count):
+    """Makes one row of two that have the same ID."""
+
+    takes_rows = True
+
+    def feed(self, batch: Judged) -> Iterator[Judged]:
+        frame = batch.frame.with_columns(rows=pl.len().over("id0")).with_row_index().unique("id0", maintain_order=True)
+        yield batch._replace(frame=frame, rows=batch.rows[frame["index"].to_numpy()])
 
 
 class Known(Count):
@@ -69,7 +87,7 @@ class Known(Count):
     needs_first_pass = True
 
     def refine(self, records: Records) -> Records:
-        return records.replace(colliding=pl.Series(["u3"]))
+        return records.rejecting(pl.DataFrame({"id": ["u3"]}).select(folded_hashes(pl.col("id"))))
 
 
 @pytest.fixture
@@ -83,9 +101,23 @@ def with_stages(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_stages_compose_in_their_order_whatever_they_hold_back(run: Run, with_stages: Any) -> None:
     with_stages(Count, HoldBack, Count)
-    run.convert(ROWS)
-    assert run.lines == [f'u{number}\t"a"="x{number}"' for number in range(9)]
-    assert calls == ["count", "hold back", "count", 9, 9, "closed", "closed", "closed"]
+    report = run.convert(ROWS + "too,many,fields\nu:,bad\n")
+    assert run.lines == [f'u{number}\t"a"="x{number}"' for number in range(9) if number != 5]
+    assert calls == ["count", "hold back", "count", 8, 8, "closed", "closed", "closed"]
+    assert report.records["read"] == 11
+    assert sorted((row["row"], row["rule"]) for row in run.rejects) == [
+        (7, "id_case_collision"),
+        (11, "row_too_long"),
+        (12, "id_forbidden_character"),
+    ]
+
+
+def test_a_row_may_stand_for_several_of_the_input(run: Run, with_stages: Any) -> None:
+    with_stages(Twice, Count)
+    report = run.convert("id,a\nu1,x\nu2,y\nu1,z\n")
+    assert run.lines == ['u1\t"a"="x"', 'u2\t"a"="y"']
+    assert report.records["written"] == 3
+    assert calls == ["count", "count", 0, 2, "closed", "closed"]
 
 
 def test_a_stage_may_need_all_rows_first(run: Run, with_stages: Any) -> None:
@@ -98,9 +130,8 @@ def test_a_stage_may_need_all_rows_first(run: Run, with_stages: Any) -> None:
 
 def test_stages_are_closed_also_where_a_run_fails(run: Run, with_stages: Any) -> None:
     class Fails(Count):
-        def feed(self, batch: Converted) -> Iterator[Converted]:
+        def see(self, prepared: pl.DataFrame) -> None:
             raise ColumnError("E-COLUMN-TYPE", "The stage failed.")
-            yield batch
 
     with_stages(Count, Fails)
     with raises(ColumnError, "E-COLUMN-TYPE", "The stage failed."):
@@ -126,6 +157,6 @@ def test_rows_can_be_judged_first_and_formatted_later(run: Run, name: str) -> No
     records = Records(run.make_job(**JOBS[name]), 300)
     ids = ["u1", "a:b", "", "x" * 301, "38400000-8cf0-11bd-b23e-10b96e40000d", "Ü"]
     table = pl.DataFrame({"id": ids, "a": ["x", "y,", "", "z", 'q"', "a@b.com"], "t": ["1|2", "", "x", "3", "", "4|"]})
-    texts = records.texts(table.lazy(), table.schema, json_lists=False)
+    texts = records.texts(table, SimpleNamespace(json_lists=False, schema=table.schema))  # type: ignore[arg-type]
     judged = records.judge(texts).collect()
     assert records.format(judged.lazy()).collect().equals(records.lines(texts).collect())

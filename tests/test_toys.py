@@ -23,7 +23,7 @@ from converter.jobs.job import Job
 from converter.jobs.sections.table import Input
 from converter.kernel.calls import Loops
 from converter.rows import stages
-from converter.rows.pipeline import Converted
+from converter.rows.batches import Judged
 from converter.rows.stages import Stage
 from converter.sources import Block, FileFormat, Origin, origins
 from converter.sources.base import Budget, Piece, Rest, Task
@@ -145,20 +145,22 @@ def test_a_destination(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class HoldsBack(Stage):
-    """Holds all lines back until the input is read."""
+    """Holds all rows back until the input is read."""
+
+    takes_rows = True
 
     def __init__(self, *_: object) -> None:
-        self._held: list[Converted] = []
+        self._held: list[Judged] = []
 
     @classmethod
     def applies(cls, job: Job) -> bool:
         return job.run.memory == 10**6
 
-    def feed(self, batch: Converted) -> Iterator[Converted]:
+    def feed(self, batch: Judged) -> Iterator[Judged]:
         self._held.append(batch)
         yield from ()
 
-    def finish(self) -> Iterator[Converted]:
+    def finish(self) -> Iterator[Judged]:
         yield from reversed(self._held)
 
 

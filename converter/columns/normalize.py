@@ -23,7 +23,7 @@ import polars as pl
 from converter.columns.percent import percent_decode
 from converter.errors import ConverterError
 from converter.jobs.sections.ids import Id
-from converter.spec.ids import AUTO, FORMS, ID_TYPES, RECOGNIZED, TRIMMED, type_of
+from converter.spec.ids import AUTO, FORM_LENGTHS, FORMS, ID_TYPES, RECOGNIZED, TRIMMED, type_of
 
 _HASH = "^[0-9A-Fa-f]{64}$"
 _ADDRESS = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
@@ -31,7 +31,7 @@ _EXAMPLE = "johndoe@example.com", "55e79200c1635b37ad31a378c39feb12f120f11662509
 """An address and its hash, from Adobe's page on hashing (`limits.HASHING_PAGE`)."""
 
 BYTE_STEPS = frozenset({"trim", "case"})
-"""Steps that keep or replace each byte of a plain ID: those that the kernel can do."""
+"""Steps that keep or replace each byte of a plain ID: the kernel can do them, where no other step comes before."""
 
 
 class Step(NamedTuple):
@@ -76,9 +76,9 @@ def _steps(id_: Id) -> Iterator[Step]:
     if id_.decode:
         yield Step("decode", "percent-decoded", percent_decode)
     if id_.trim:
-        yield Step("trim", "trimmed", lambda text: text.str.strip_chars(TRIMMED))
+        yield Step("trim", "trimmed", _trim)
     if id_.unicode == "nfc":
-        yield Step("unicode", "in Unicode's form NFC", lambda text: text.str.normalize("NFC"))
+        yield Step("unicode", "in Unicode's form NFC", _compose)
     if id_.cut_prefix:
         yield Step(
             "cut_prefix", f"'{id_.cut_prefix}' cut from its start", lambda text: text.str.strip_prefix(id_.cut_prefix)
@@ -92,7 +92,7 @@ def _steps(id_: Id) -> Iterator[Step]:
         empty = [""] * len(removed)
         yield Step("remove", f"without any of '{id_.remove}'", lambda text: text.str.replace_many(removed, empty))
     if id_.strip_zeros:
-        yield Step("strip_zeros", "without zeros before it", lambda text: text.str.replace("^0+(.)", "${1}"))
+        yield Step("strip_zeros", "without zeros before it", _strip_zeros)
     if (width := id_.pad) is not None:
         yield Step("pad", f"zeros before it up to {width}", lambda text: null_if_empty(text).str.pad_start(width, "0"))
     match type_of(id_.type).case or id_.case:
@@ -111,6 +111,27 @@ def _steps(id_: Id) -> Iterator[Step]:
         yield Step("hash", "hashed by SHA-256", lambda text: _hash(text, of_address=of_address))
 
 
+def not_ascii(text: pl.Expr) -> pl.Expr:
+    """Return a text that has a character beyond ASCII, null for others: most texts need no more than a simple step."""
+    return pl.when(text.str.len_bytes() != text.str.len_chars()).then(text)
+
+
+def _trim(text: pl.Expr) -> pl.Expr:
+    # Of ASCII, `TRIMMED` has what Polars takes for white space.
+    return pl.coalesce(not_ascii(text).str.strip_chars(TRIMMED), text.str.strip_chars())
+
+
+def _compose(text: pl.Expr) -> pl.Expr:
+    """Return a text in Unicode's form NFC. ASCII is in that form."""
+    return pl.coalesce(not_ascii(text).str.normalize("NFC"), text)
+
+
+def _strip_zeros(text: pl.Expr) -> pl.Expr:
+    """Return a text without leading zeros, except for its last character."""
+    stripped = text.str.strip_chars_start("0")
+    return pl.when((stripped == "") & (text != "")).then(pl.lit("0")).otherwise(stripped)
+
+
 def _in_case_of_type(text: pl.Expr, id_: Id) -> pl.Expr:
     """Return an ID of any type in the case that Adobe requires, or that the job says for the customer's own IDs."""
     own = {"lower": text.str.to_lowercase(), "upper": text.str.to_uppercase(), "preserve": text}[id_.case]
@@ -126,12 +147,12 @@ def _in_case_of_type(text: pl.Expr, id_: Id) -> pl.Expr:
 
 def recognize_type(text: pl.Expr) -> pl.Expr:
     """Return the type of an ID (String) by its form: an index in `RECOGNIZED` (UInt8), null where there is no ID."""
-    is_device = text.str.contains(FORMS["gaid"])
-    forms = {name: text.str.contains(form) for name, form in FORMS.items()}
-    forms["idfa"] &= is_device
-    forms["gaid"] &= ~forms["idfa"]
+    # Regular expressions see only what can match.
+    candidates = {name: pl.when(text.str.len_bytes() == size).then(text) for name, size in FORM_LENGTHS.items()}
+    forms = {name: candidate.str.contains(FORMS[name]) for name, candidate in candidates.items()}
+    forms["idfa"] = pl.when(forms["gaid"]).then(candidates["idfa"]).str.contains(FORMS["idfa"])
     type_: pl.Expr = pl.when(text.is_not_null()).then(pl.lit(RECOGNIZED.index("crm"), pl.UInt8))
-    for name, has_form in forms.items():
+    for name, has_form in forms.items():  # Apple's after Google's, whose form they have as well
         type_ = pl.when(has_form).then(pl.lit(RECOGNIZED.index(name), pl.UInt8)).otherwise(type_)
     return type_
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import importlib.metadata
-import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,8 +37,9 @@ from converter.parts.packer import Packer, PlannedPart
 from converter.parts.writing import Encrypt, Part, PartWriter
 from converter.report import Outcome, Report, report_file
 from converter.report.rejects import RejectsFile
-from converter.rows.pipeline import Converted
-from converter.rows.stages import StageResults, convert_sources
+from converter.rows.batches import Converted
+from converter.rows.pipeline import convert_sources
+from converter.rows.stages import StageResults
 from converter.sources import Origin
 from converter.sources.origins.base import total_size
 
@@ -81,9 +81,7 @@ class Conversion:
         self._ledger = Ledger()
         self._results = StageResults()
         self._bytes_total = total_size(plan.origins)
-        sizes = itertools.accumulate((origin.size or 0 for origin in plan.origins), initial=0)
-        self._starts = dict(zip((origin.label for origin in plan.origins), sizes, strict=False))
-        self._sizes_read = {origin.label: 0 for origin in plan.origins if origin.size is None}
+        self._bytes_read = dict.fromkeys((origin.label for origin in plan.origins), 0)
         self._planned: Sequence[list[PlannedPart]] = [[] for _ in plan.names]
         self._warnings = warnings
         self._publishing = self._begun = False
@@ -173,7 +171,6 @@ class Conversion:
         with contextlib.ExitStack() as stack:
             packers = [stack.enter_context(self._packer(index)) for index in range(len(plan.names))]
             cutters = [Cutter(plan.limits.block_bytes) for _ in packers]
-            position = 0
             blocks = stack.enter_context(
                 contextlib.closing(convert_sources(plan.job, plan.records, plan.sources, self._results))
             )
@@ -182,14 +179,13 @@ class Conversion:
                     for block in cutter.feed(texts):
                         packer.add(*block)
                 self._count(converted)
-                position = self._position(converted)
-                progress(self._progress(position, packers))
+                progress(self._progress(packers))
             for cutter, packer in zip(cutters, packers, strict=True):
                 for block in cutter.finish():
                     packer.add(*block)
                 packer.finish()
             while not self._delivery.wait(1.0):
-                progress(self._progress(position, packers))
+                progress(self._progress(packers))
         return {
             plan.number_of(index, split): part
             for index, packer in enumerate(packers)
@@ -217,26 +213,21 @@ class Conversion:
         name = self._plan.part_name(number)
         return name, self._plan.job.conceal_path(self._plan.destination.url(name))
 
-    def _position(self, converted: Converted) -> int:
-        """Return how many bytes of the input are read."""
-        label, position = converted.origin.label, converted.position
-        if label in self._sizes_read:
-            self._sizes_read[label], position = position, 0
-        return self._starts[label] + position + sum(self._sizes_read.values())
-
     def _bytes_of(self, origin: Origin) -> int:
         """Return the size of an origin or, where that was not known, how many of its bytes were read."""
-        return self._sizes_read[origin.label] if origin.size is None else origin.size
+        return self._bytes_read[origin.label] if origin.size is None else origin.size
 
     def _count(self, converted: Converted) -> None:
         """Add a block's counts to the ledger, and its rejects to their file."""
         self._ledger += converted.ledger
-        label = self._plan.job.conceal_path(converted.origin.label)
-        self._rejects.add(label, converted.rows, converted.rejected, converted.malformed)
+        for piece in converted.block.pieces:
+            self._bytes_read[piece.origin.label] += piece.size
+        for origin, rows, rejected, malformed in converted.rejects():
+            self._rejects.add(self._plan.job.conceal_path(origin.label), rows, rejected, malformed)
 
-    def _progress(self, position: int, packers: Sequence[Packer]) -> Progress:
+    def _progress(self, packers: Sequence[Packer]) -> Progress:
         return Progress(
-            position,
+            sum(self._bytes_read.values()),
             self._bytes_total,
             self._ledger.accounted,
             self._ledger.rejects,

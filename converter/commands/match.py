@@ -43,7 +43,7 @@ from converter.sources.base import Budget, Task, first_rows
 from converter.sources.engine import collect, start
 from converter.sources.origins.base import check_rereadable
 from converter.spec import rules
-from converter.spec.ids import FORMS, ID_TYPES, RECOGNIZED, TRIMMED
+from converter.spec.ids import FORM_LENGTHS, FORMS, ID_TYPES, RECOGNIZED, TRIMMED
 
 Counts = npt.NDArray[np.int64]
 
@@ -60,7 +60,6 @@ _MOST_EXAMPLES = 5
 _MOST_COLLIDING = 4  # IDs in an example
 _OFTEN = 0.9  # the share of distinct IDs in a piece from which removing duplicates does not pay
 _SURVEYED = 1_000  # rows, as in `rows.survey`
-_FORM_LENGTHS = (36, 38, 64)  # the lengths of `FORMS`, in characters
 
 
 def match(
@@ -393,7 +392,7 @@ class _Trial:
     def _count_types(self, ids: pl.DataFrame) -> None:
         """Count distinct IDs that have the form of another type."""
         trimmed = ids.select(pl.col("id").str.strip_chars(TRIMMED))
-        trimmed = trimmed.filter(pl.col("id").str.len_chars().is_in(_FORM_LENGTHS))
+        trimmed = trimmed.filter(pl.col("id").str.len_chars().is_in(list(FORM_LENGTHS.values())))
         types = trimmed.select(recognize_type(pl.col("id")).alias("type"))["type"]
         counts = Counter({index: int((types == index).sum()) for index in range(len(FORMS))})
         own = {name for name in FORMS if ID_TYPES[name].groups == ID_TYPES[self._ids[_PLAIN].type].groups}

@@ -198,7 +198,7 @@ def _open_sources(job: Job, records: Records) -> list[Source]:
         check_rereadable(origins, "id.case_collisions = 'reject' reads it twice", advice)
     sources = open_sources(origins, job.input, records.columns)
     for source in {layout_of(source): source for source in reversed(sources)}.values():
-        records.texts(pl.LazyFrame(), source.schema, json_lists=source.json_lists, nullable=source.nullable)
+        records.check_columns(source.schema, json_lists=source.json_lists)
     return sources
 
 

@@ -28,8 +28,9 @@ from converter.delivery.destinations.folder import FolderDestination
 from converter.errors import DestinationError, EmptyInputError, JobError
 from converter.jobs.job import UrlJob
 from converter.ledger import Ledger
+from converter.rows.pipeline import convert_sources
 from converter.rows.records import Records
-from converter.rows.stages import StageResults, convert_sources
+from converter.rows.stages import StageResults
 from converter.sources import Source
 from converter.spec.addresses import SyncAddress
 from converter.spec.kinds import FileKind, FormattedSignal

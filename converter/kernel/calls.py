@@ -87,6 +87,7 @@ ENTRIES: dict[str, tuple[type[Any], ...]] = {
     "delimited": (c_void_p, c_int64, POINTER(LayoutStructure), POINTER(FormStructure), c_int32, POINTER(Structure)),
     "objects": (c_void_p, c_int64, c_char_p, c_void_p, c_int64, POINTER(FormStructure), POINTER(Structure)),
     "view_lines": (POINTER(_Views), c_int64, c_int64, POINTER(FormStructure), POINTER(Structure)),
+    "line_fields": (c_void_p, c_int64, c_void_p, c_int64, c_int64, c_int64, c_void_p, c_int64),
     "merge_lines": (c_void_p, c_int64, c_void_p, c_int64, c_int64, c_void_p, c_void_p, c_void_p, c_int64),
     **TEXT_ENTRIES,
 }
@@ -182,6 +183,13 @@ class Loops:
         on, and those of indices to what the views in it refer to.
         """
         return fill_views(self._entries["column_texts"], self._pools["texts"], views, values, buffer)
+
+    def fields(self, lines: Bytes, ends: Positions, columns: int, skipped: int = 0) -> Chunk:
+        """Return string views of fields of lines: `columns` of them after `skipped` ones, all of which end at tabs."""
+        views = np.empty((columns, len(ends) * _VIEW_BYTES), np.uint8)
+        given = (lines, len(lines), np.ascontiguousarray(ends), len(ends), skipped, columns, views, views.size)
+        _check(self._entries["line_fields"](*(each if isinstance(each, int) else each.ctypes.data for each in given)))
+        return Chunk(tuple(Views(column, (lines,)) for column in views), len(ends))
 
     def merge(self, made: Lines, others: Bytes, other_ends: Positions, positions: Positions) -> tuple[Bytes, Positions]:
         """Put the lines of `others` among those of `made`, other i before line `positions[i]`.

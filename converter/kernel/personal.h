@@ -15,9 +15,15 @@ enum {
     LEAST_CARD = 13,         /* digits */
     MOST_CARD = 19,
     LEAST_IBAN = 15,         /* bytes */
+    MOST_IBAN = 34,          /* letters and digits */
     SSN_DIGITS = 9,
     SSN_SHAPE = 0b11110110111, /* where digits are in a social security number, the first one lowest */
 };
+
+/* Whether a byte of ASCII may stand between the digits of a phone number. */
+AAM_INLINE bool is_gap(uint8_t byte) {
+    return byte == ' ' || byte == '.' || byte == '/' || byte == '(' || byte == ')' || byte == '-';
+}
 
 /* Whether the digits of a text have the check digit of a card's number (ISO/IEC 7812-1). */
 static bool has_check_digit(const uint8_t *start, int64_t length) {
@@ -81,8 +87,9 @@ static bool has_personal_form(const uint8_t *start, int64_t length, bool cards) 
         if (signs != 0 || (colons != 0 && letters != 0)) /* also as in `tel:` */
             return true;
         int64_t first = first_bit(digits);
-        bool zeros = start[first] == '0' && start[first + 1] == '0'; /* 00 49 30 ... */
-        if (zeros && count < length && (blanks & lowest(first)) == lowest(first))
+        bool zeros = start[first] == '0' && start[first + 1] == '0' && start[first + 2] != '0'; /* 00 49 30 ... */
+        uint64_t after = own & ~digits & ~lowest(first + 2);
+        if (zeros && (blanks & lowest(first)) == lowest(first) && after != 0 && is_gap(start[first_bit(after)]))
             return true;
     }
     if ((digits | blanks | hyphens) == own) {
@@ -94,9 +101,11 @@ static bool has_personal_form(const uint8_t *start, int64_t length, bool cards) 
     uint64_t dots = equal(start, '.') & own;
     if ((digits | blanks | dots) == own && count_bits(dots) == 3) /* an IPv4 address */
         return true;
-    if (length >= LEAST_IBAN && letters != 0 && (digits | blanks | letters) == own)
-        return begins_account(start + first_bit(letters));
-    return false;
+    if (length < LEAST_IBAN || letters == 0 || (digits | blanks | letters) != own)
+        return false;
+    int64_t letter = first_bit(letters);
+    return count_bits(digits | letters) <= MOST_IBAN && (blanks & lowest(letter)) == lowest(letter) &&
+           begins_account(start + letter);
 }
 
 /* Digits, colons, percent signs, and the byte that at signs of other widths begin with. */

@@ -46,27 +46,33 @@ def tally(judged: pl.DataFrame, all_rules: Sequence[rules.Rule]) -> Ledger:
     for rule, count in zip(all_rules, reasons.tolist(), strict=True):
         if count:
             (ledger.skipped if rule.skips else ledger.rejected)[rule.name] += count
-    accepted = judged["reason"].is_null()
+    accepted = judged.filter(pl.col("reason").is_null())
     if "type" in judged.columns:
-        types = np.bincount(judged["type"].filter(accepted).to_numpy(), minlength=len(RECOGNIZED))
-        ledger.id_types += Counter(dict(zip(RECOGNIZED, types.tolist(), strict=True)))
-    for column in judged.columns if accepted.any() else ():
-        counter, is_counter, _ = column.partition("#")
-        count = int(judged[column].filter(accepted).sum()) if is_counter else 0
+        ledger.id_types += count_types(accepted["type"])
+    return ledger + tally_counters(accepted)
+
+
+def tally_counters(rows: pl.DataFrame) -> Ledger:
+    """Count what the counters of rows say, all of which are written."""
+    ledger = Ledger()
+    counters = [column for column in rows.columns if "#" in column] if rows.height else []
+    for column, count in (
+        rows.select(pl.col(counters).cast(pl.Int64).sum()).row(0, named=True).items() if counters else ()
+    ):
+        counter = column.partition("#")[0]
+        if not count:
+            continue
         if counter == "signals":
             ledger.signals_written += count
-        elif counter.startswith(_CHANGED) and count:
+        elif counter.startswith(_CHANGED):
             ledger.ids_changed[counter.removeprefix(_CHANGED)] += count
-        elif count:
+        else:
             counts, rule = _COUNTERS[counter]
             getattr(ledger, counts)[rule.name] += count
     return ledger
 
 
-def tally_changed_ids(texts: pl.DataFrame) -> Ledger:
-    """Count the IDs that each step changed, of rows that `Records.texts` gave with these counters."""
-    ledger = Ledger()
-    for column in texts.columns:
-        if column.startswith(_CHANGED) and (count := int(texts[column].sum())):
-            ledger.ids_changed[column.partition("#")[0].removeprefix(_CHANGED)] += count
-    return ledger
+def count_types(types: pl.Series) -> Counter[str]:
+    """Count IDs by their type, which is an index in `RECOGNIZED` (without nulls)."""
+    counts = np.bincount(types.to_numpy(), minlength=len(RECOGNIZED))
+    return Counter({name: count for name, count in zip(RECOGNIZED, counts.tolist(), strict=True) if count})

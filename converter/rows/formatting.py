@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from converter.columns.normalize import not_ascii
 from converter.rows.judging import Judging
 from converter.spec import rules
 from converter.spec.ids import ODC_TYPES
@@ -14,11 +15,11 @@ class Formatting:
 
     `steps` are the columns that a query adds to those of `Judging.steps`, one list after the other: `line` (String),
     and `reason` with the remaining rules. `rules` are those of judging, then these; the reasons to skip a row come
-    last, from `first_skip`, since a row that breaks a rule is rejected. `colliding` are IDs (String, by `fold_case`)
-    whose rows are rejected.
+    last, from `first_skip`, since a row that breaks a rule is rejected. `colliding` are the IDs whose rows are rejected
+    (`folded_hashes`).
     """
 
-    def __init__(self, judging: Judging, most_line_bytes: int, colliding: pl.Series | None) -> None:
+    def __init__(self, judging: Judging, most_line_bytes: int, colliding: pl.DataFrame | None) -> None:
         kind, id0 = judging.kind, judging.ids[0]
         line_rules = kind.line_rules(most_line_bytes)
         breakable = (*judging.rules, *line_rules, *kind.late_rules)
@@ -28,9 +29,13 @@ class Formatting:
         if kind.name == "odc":
             ids = [judging.job.output.odc_type or ODC_TYPES[judging.id_types[0].name], *ids]
         reasons = [rules.first_reason(line_rules, len(judging.rules))]
-        if colliding is not None and len(colliding):
-            collides = fold_case(id0).is_in(pl.lit(colliding).implode())
-            reasons.append(pl.when(collides).then(pl.lit(self.index_of(rules.CASE_COLLISION), rules.REASON)))
+        if colliding is not None and colliding.height:
+            # Both hashes of another ID are among those of the colliding ones about once in 2**128 / height**2 times.
+            collides = [
+                hash_.is_in(pl.lit(colliding[hash_.meta.output_name()]).implode()) for hash_ in folded_hashes(id0)
+            ]
+            reason = pl.lit(self.index_of(rules.CASE_COLLISION), rules.REASON)
+            reasons.append(pl.when(pl.all_horizontal(collides)).then(reason))
         if kind.skips:
             reasons.append(rules.first_reason(kind.skips, self.first_skip))
         self.steps = [
@@ -45,4 +50,15 @@ class Formatting:
 
 def fold_case(id_: pl.Expr) -> pl.Expr:
     """Fold the case of an ID (String): IDs that differ only by case become equal."""
-    return id_.str.to_uppercase().str.to_lowercase()
+    # A letter beyond ASCII may have several lower-case forms, but one upper-case form.
+    return pl.coalesce(not_ascii(id_).str.to_uppercase(), id_).str.to_lowercase()
+
+
+def folded_hashes(id_: pl.Expr) -> list[pl.Expr]:
+    """Return two hashes of an ID (String) whose case is folded (UInt64): `fold0` and `fold1`.
+
+    Together they stand for the text: two of a billion texts have equal ones with a probability of 1e-21. Processes of
+    other versions give other hashes.
+    """
+    folded = fold_case(id_)
+    return [folded.hash(seed).alias(f"fold{seed}") for seed in range(2)]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
 from converter.columns import privacy
-from converter.columns.normalize import BYTE_STEPS, null_if_empty, recognize_type, steps_of
+from converter.columns.normalize import BYTE_STEPS, Step, null_if_empty, recognize_type, steps_of
 from converter.jobs.job import Job
+from converter.jobs.sections.ids import Id
 from converter.rows.counters import changed_by
 from converter.rows.signals import Signals
 from converter.spec import rules
-from converter.spec.ids import AUTO, RECOGNIZED, type_of
+from converter.spec.ids import AUTO, RECOGNIZED, TRIMMED, type_of
 from converter.spec.kinds import FileKind
 
 
@@ -21,8 +22,9 @@ class Judging:
 
     `steps` are the columns that a query adds, one list after the other: the IDs (`id0` …), the columns that signals
     refer to (`Signals`), and `reason` (`rules.REASON`, an index in `rules`, null where the row breaks none).
-    `normalizing` are those of the IDs alone. `aliases` are the names that the job's columns have in the query; `cards`
-    says whether a bare number that could be a payment card's counts as one.
+    `counters` are the names of those that are counters (`converter.rows.counters`). `normalizing` are the steps of the
+    IDs alone. `aliases` are the names that the job's columns have in the query; `cards` says whether a bare number that
+    could be a payment card's counts as one.
     """
 
     def __init__(self, job: Job, kind: FileKind, aliases: Mapping[str, str], *, cards: bool) -> None:
@@ -42,34 +44,51 @@ class Judging:
             *kind.row_rules,
         )
         self.id_steps = tuple(steps_of(id_) for id_ in job.ids)
-        self.by_bytes = not self.is_mixed and all(step.name in BYTE_STEPS for each in self.id_steps for step in each)
-        """Whether IDs are normalized byte by byte, which the kernel does by itself."""
-        self.changed = [
-            pl.col(changed_by(step.name, number)) for number, each in enumerate(self.id_steps) for step in each
+        self._columns = [aliases[id_.column] for id_ in job.ids]
+        self.normalizing = self._normalizing(self.id_steps)
+        doubtful = [
+            self.signals.count("doubtful", id_.str.contains(type_.doubtful, literal=True))
+            for type_, id_ in zip(self.id_types, self.ids, strict=True)
+            if type_.doubtful
         ]
-        """Whether each step changed an ID (Boolean), once they are normalized."""
-        self.normalizing = [
-            [null_if_empty(pl.col(aliases[id_.column])).alias(f"id{n}") for n, id_ in enumerate(job.ids)]
+        self.steps = [*self.normalizing, *self._judging(doubtful, cards=cards)]
+        changed = [changed_by(step.name, number) for number, each in enumerate(self.id_steps) for step in each]
+        self.counters = (*self.signals.counters, *changed)
+        fast = [fast_steps(id_) for id_ in job.ids]
+        self.fast_normalizing = self._normalizing(fast)
+        """The steps that the kernel cannot do; they add the IDs that have any."""
+        self.fast_ids = [f"id{number}" if each else self._columns[number] for number, each in enumerate(fast)]
+        """The names of the columns that the kernel takes as IDs: after these steps, or as they are."""
+        self.keeps_case = [any(step.name == "case" for step in each) for each in fast]
+        """Whether the kernel keeps the case of each ID, since it was changed before."""
+        self.typing = [recognize_type(null_if_empty(pl.col(self.fast_ids[0]))).alias("type")] if self.is_mixed else []
+        """The type of the ID by its form, where there are several: an ID that this does not recognize is irregular."""
+
+    def _normalizing(self, steps: Sequence[Sequence[Step]]) -> list[list[pl.Expr]]:
+        """Return the columns that normalize IDs by these steps, with counters of those changed; none without steps."""
+        columns = [
+            [
+                null_if_empty(pl.col(column)).alias(f"id{number}")
+                for number, column in enumerate(self._columns)
+                if steps[number] or steps is self.id_steps
+            ]
         ]
-        for number, each in enumerate(self.id_steps):
+        for number, each in enumerate(steps):
             for step in each:
                 before, after = self.ids[number], step.apply(self.ids[number])
                 changed = (after != before).fill_null(value=False).alias(changed_by(step.name, number))
-                self.normalizing.append([after.alias(f"id{number}"), changed])
-        self.steps = self._steps(cards=cards)
+                columns.append([after.alias(f"id{number}"), changed])
+        return columns if columns[0] else []
 
-    def _steps(self, *, cards: bool) -> list[list[pl.Expr]]:
+    def _judging(self, doubtful: Sequence[pl.Expr], *, cards: bool) -> list[list[pl.Expr]]:
         signals = self.signals
-        mixed = [recognize_type(self.ids[0]).alias("type"), self._route().alias("route")] if self.is_mixed else []
-        for type_, id_ in zip(self.id_types, self.ids, strict=True):
-            if type_.doubtful:
-                signals.count("doubtful", id_.str.contains(type_.doubtful, literal=True))
+        mixed = [recognize_type(self.ids[0]).alias("type"), self.route.alias("route")] if self.is_mixed else []
         return [
-            *(self.normalizing if self.by_bytes else []),
             *([[privacy.are_personal(signals.scanned).struct.unnest()]] if signals.scanned else []),
             [*signals.columns, *(null_if_empty(id_).alias(f"id{number}") for number, id_ in enumerate(self.ids))],
             [
                 *signals.derived,
+                *doubtful,
                 *(
                     privacy.personal_kind(id_, cards=cards).alias(f"personal{number}")
                     for number, id_ in enumerate(self.ids)
@@ -85,9 +104,23 @@ class Judging:
             [rules.first_reason(self.rules).alias("reason")],
         ]
 
-    def _route(self) -> pl.Expr:
-        """Return the set of files that a line goes to, by the `type` of its ID (UInt8); null where there is none."""
+    @property
+    def route(self) -> pl.Expr:
+        """The set of files that a line goes to, by the `type` of its ID (UInt8); null where there is none."""
         if not self.job.output.route:
             return pl.when(pl.col("type").is_not_null()).then(pl.lit(0, pl.UInt8))
         sets = {RECOGNIZED.index(name): number for number, name in enumerate(self.job.output.route)}
         return pl.col("type").replace_strict(sets, default=None, return_dtype=pl.UInt8)
+
+
+def fast_steps(id_: Id) -> tuple[Step, ...]:
+    """Return the steps that come before those that the kernel can do by itself; none where it can do all of them.
+
+    An ID with white space around it is irregular for the kernel: it need not be trimmed, unless it could be hidden.
+    """
+    steps = steps_of(id_)
+    last = len(steps) - bool(steps and steps[-1].name == "case")
+    if BYTE_STEPS.issuperset(step.name for step in steps[:last]):
+        return ()
+    hides = id_.hash or set(TRIMMED).intersection(id_.remove + id_.cut_prefix + id_.cut_suffix)
+    return tuple(step for step in steps[:last] if hides or step.name != "trim")

@@ -1,201 +1,174 @@
-"""Converts sources to lines: in a few workers, in order, with bounded memory.
+"""Converts sources to lines: in workers, in order, with bounded memory.
 
-1. A source gives tasks. A worker runs each: it parses a block of the input and converts its rows.
-2. Rows are formatted by compiled loops (`fast_path`).
-3. Irregular rows, and all rows where there are no loops, go through the query of `records`.
-4. The rows that come out are counted against the rows that the source counted in the input, so that no row is lost
-   unnoticed.
+1. A source gives tasks. A worker runs each: it parses a block of the input, and the kernel makes the lines of its
+   regular rows (`blocks`, `fast_path`).
+2. Irregular rows of some blocks together, and all rows where there is no kernel, go through the query of `records`, in
+   a worker as well.
+3. A stage that takes rows stands between judging and formatting: then all rows are judged by the query, go through the
+   stages in a thread of their own, and are formatted in workers. Other stages see the IDs of what was written.
+4. Blocks come out in the order of the input. Only then it is known how many rows were before them: the main thread adds
+   that up, and does nothing else. The rows that come out are counted against those that the source counted in the
+   input, so that no row is lost unnoticed.
 
-Frames are in one chunk before expressions see them: Polars 2.1 panics where it formats a column with an empty chunk.
+Tasks are started in order, and may wait for earlier ones; nothing else that workers run waits for anything.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
-
-import numpy as np
-import polars as pl
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import TypeVar
 
 from converter import kernel
-from converter.columns.buffers import Text, texts_of
-from converter.kernel.calls import Lines, Loops
-from converter.ledger import Ledger
-from converter.rows.counters import tally_changed_ids
-from converter.rows.fast_path import FastPath, counts_of
+from converter.jobs.job import Job
+from converter.rows import stages
+from converter.rows.batches import Converted, Judged, Numbered
+from converter.rows.blocks import FEW, Converter, Parsed
 from converter.rows.records import Records
-from converter.sources import Block, MalformedRow, Origin, RowNumbers, Source, rows_lost, tasks_of
-from converter.sources.base import Budget, Task
-from converter.sources.engine import collect
+from converter.rows.stages.base import Stage, StageResults
+from converter.sources import Origin, Source, tasks_of
+from converter.sources.base import Budget, Piece
 
-_MOST_WORKERS = 8
+_FULL = 4  # batches that wait for a stage
+_Result = TypeVar("_Result")
+_Batch = TypeVar("_Batch", Converted, Judged)
 
 
-class Converted(NamedTuple):
-    """A block of the input, converted.
+def convert_sources(
+    job: Job, records: Records, sources: Sequence[Source], results: StageResults
+) -> Generator[Converted]:
+    """Convert the sources, through the stages that the job needs, and yield their blocks in order.
 
-    `texts` is the text of the lines written, for each set of files. `rejected` are the rows that break a rule, as
-    `Records.lines` returns them, and `rows` their row numbers in the input; `malformed` are the rows that cannot be
-    parsed. `position` is how many bytes of the input are read. `accepted` is what `Records.accepted` returns for the
-    rows written, if there are stages.
+    `results` are complete at the end. The sources are read twice if a stage must see all rows before any can be
+    written. Closing the iterator stops the workers. Raises `InputError` where an input is damaged, `LedgerError` where
+    rows are lost, and what the stages raise.
     """
+    with contextlib.ExitStack() as opened:
+        used: list[Stage] = []
+        for kind in stages.STAGES:
+            if kind.applies(job):
+                used.append(kind(job, records, results))
+                opened.callback(used[-1].close)
+        first = [stage for stage in used if stage.needs_first_pass]
+        if first:
+            for _ in convert_all(records, sources, first):
+                pass
+            for stage in first:
+                records = stage.refine(records)
+        others = [stage for stage in used if stage not in first]
+        with contextlib.closing(convert_all(records, sources, others)) as batches:
+            yield from batches
 
-    origin: Origin
-    texts: Sequence[Sequence[Text]]
-    rejected: pl.DataFrame
-    rows: RowNumbers
-    malformed: Sequence[MalformedRow]
-    ledger: Ledger
-    position: int
-    accepted: pl.DataFrame
 
-
-def convert_all(records: Records, sources: Sequence[Source], threads: int) -> Generator[Converted]:
-    """Convert the sources with as many `threads`, and yield their blocks in order.
-
-    Raises `InputError` where an input is damaged and `LedgerError` where rows are lost. Closing the iterator stops the
-    workers.
-    """
-    # One more than there are threads, so that Polars has work while a result is used.
-    workers = min(threads, _MOST_WORKERS) + 1
-    budget = Budget(workers - 1, records.job.run.memory)
+def convert_all(records: Records, sources: Sequence[Source], used: Sequence[Stage] = ()) -> Generator[Converted]:
+    """Convert the sources once, through the stages that are `used`. Raises what `convert_sources` raises."""
+    threads = records.job.threads
+    budget = Budget(threads, records.job.run.memory)
+    taking = [stage for stage in used if stage.takes_rows]
+    seeing = [stage for stage in used if not stage.takes_rows]
     loops = kernel.load()
-    with ThreadPoolExecutor(workers, thread_name_prefix="convert") as pool:
+    with (
+        # One more than there are threads, so that there is work while one waits for another.
+        ThreadPoolExecutor(threads + 1, thread_name_prefix="convert") as pool,
+        ThreadPoolExecutor(1, thread_name_prefix="stages") as aside,
+        contextlib.closing(tasks_of(sources, records.columns, loops, budget)) as tasks,
+    ):
         try:
-            converter = _Converter(records, loops)
-            with contextlib.closing(tasks_of(sources, records.columns, loops, budget)) as tasks:
-                yield from _numbered(_in_order((pool.submit(converter.convert, task) for task in tasks), budget.ahead))
+            converter = Converter(records, loops, seeing, judges_only=bool(taking))
+            parsed = _in_order((pool.submit(converter.parse, task) for task in tasks), budget.ahead, at_once=False)
+            if taking:
+                judged = _in_order((pool.submit(converter.judge, block) for block in parsed), budget.ahead)
+                staged = _staged(_numbered(judged), taking, aside)
+                converted = _in_order((pool.submit(converter.format, batch) for batch in staged), budget.ahead)
+            else:
+                converted = _numbered(_converted(converter, parsed, pool, budget.ahead))
+            yield from _seen(converted, seeing, aside)
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            for executor in (pool, aside):
+                executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _in_order(tasks: Iterator[Future[tuple[Block, Converted]]], ahead: int) -> Iterator[tuple[Block, Converted]]:
-    """Yield the results of tasks in order; `ahead` of them are started before the first one is awaited."""
-    running: deque[Future[tuple[Block, Converted]]] = deque()
-    for started in tasks:
-        running.append(started)
-        if len(running) == ahead:
+def _in_order(started: Iterable[Future[_Result]], most: int, *, at_once: bool = True) -> Iterator[_Result]:
+    """Yield the results of calls in order. Up to `most` of them are started before the first one is awaited.
+
+    With `at_once`, a result is yielded once it is there; else so many calls are always under way.
+    """
+    running: deque[Future[_Result]] = deque()
+    for future in started:
+        running.append(future)
+        while running and (len(running) >= most or (at_once and running[0].done())):
             yield running.popleft().result()
     while running:
         yield running.popleft().result()
 
 
-def _numbered(results: Iterator[tuple[Block, Converted]]) -> Iterator[Converted]:
-    """Turn row numbers of blocks, from 0, into those of inputs, from 1."""
-    first = position = 0
-    origin = None
-    for block, converted in results:
-        start = 0
-        for piece in block.pieces:
-            if piece.origin is not origin:
-                origin, first, position = piece.origin, 1, 0
-            position += piece.size
-            end = start + piece.numbers
-            yield _part_of(converted, start, end, first - start)._replace(origin=piece.origin, position=position)
-            first += piece.numbers
-            converted, start = converted._replace(texts=[[]] * len(converted.texts), ledger=Ledger()), end
+def _converted(converter: Converter, parsed: Iterator[Parsed], pool: Executor, most: int) -> Iterator[Converted]:
+    """Convert blocks, some together: to plan a query takes longer than to judge a few rows."""
+
+    def groups() -> Iterator[Future[list[Converted]]]:
+        group: list[Parsed] = []
+        for block in parsed:
+            if group and not block.is_like(group[0]):
+                yield pool.submit(converter.convert, group)
+                group = []
+            group.append(block)
+            rows = sum(each.left.height for each in group)
+            if len(group) == most or rows >= FEW or not rows:
+                yield pool.submit(converter.convert, group)
+                group = []
+        if group:
+            yield pool.submit(converter.convert, group)
+
+    for group in _in_order(groups(), most):
+        yield from group
 
 
-def _part_of(converted: Converted, start: int, end: int, shift: int) -> Converted:
-    """Return the rows from a number up to another, with all lines."""
-    rows, accepted = converted.rows, converted.accepted
-    inside = (rows >= start) & (rows < end)
-    if accepted.width:
-        accepted = accepted.filter(pl.col("row").is_between(start, end, "left")).with_columns(pl.col("row") + shift)
-    return converted._replace(
-        rows=rows[inside] + shift,
-        rejected=converted.rejected.filter(inside) if len(inside) else converted.rejected,
-        malformed=[row._replace(row=row.row + shift) for row in converted.malformed if start <= row.row < end],
-        accepted=accepted,
-    )
+def _numbered(batches: Iterator[_Batch]) -> Iterator[_Batch]:
+    """Add to blocks which row number of each input they begin with."""
+    origin: Origin | None = None
+    following = 1
+
+    def first_of(piece: Piece) -> int:
+        nonlocal origin, following
+        if piece.origin is not origin:
+            origin, following = piece.origin, 1
+        first, following = following, following + piece.numbers
+        return first
+
+    for batch in batches:
+        pieces = batch.block.pieces
+        yield batch._replace(block=Numbered(pieces, [first_of(piece) for piece in pieces]))
 
 
-class _Judged(NamedTuple):
-    """Irregular rows of a block, after the query of `records`, and the row numbers of those that are rejected."""
-
-    frame: pl.DataFrame
-    rows: RowNumbers
-
-
-_NONE_JUDGED = _Judged(pl.DataFrame(), np.zeros(0, np.int64))
+def _staged(judged: Iterator[Judged], taking: Sequence[Stage], aside: Executor) -> Iterator[Judged]:
+    """Send batches through stages that take rows, one after the other."""
+    batches = judged
+    for stage in taking:
+        batches = _through(batches, stage, aside)
+    yield from batches
 
 
-class _Converter:
-    """Converts blocks."""
+def _through(batches: Iterator[Judged], stage: Stage, aside: Executor) -> Iterator[Judged]:
+    """Send batches through a stage, which runs aside."""
+    for fed in _in_order((aside.submit(lambda each: list(stage.feed(each)), batch) for batch in batches), _FULL):
+        yield from fed
+    finished = stage.finish()
+    while (batch := aside.submit(next, finished, None).result()) is not None:
+        yield batch
 
-    def __init__(self, records: Records, loops: Loops | None) -> None:
-        self._records = records
-        self._frame_path = FastPath(records, loops) if loops and records.compiled else None
 
-    def convert(self, task: Task) -> tuple[Block, Converted]:
-        """Parse and convert a block."""
-        source, block = task.source, task.parse(None)
-        origin = block.pieces[0].origin
-        parsed = block.rest.frame()
-        texts = self._records.texts(
-            parsed.lazy(), parsed.schema, json_lists=source.json_lists, nullable=source.nullable
-        )
-        query = texts if self._frame_path else self._records.lines(texts)
-        frame = collect(origin, query)
-        if frame.height != block.rows:
-            raise rows_lost(origin, block.rows, frame.height)
-        if self._frame_path:
-            return block, self._format(self._frame_path, frame, block)
-        rejected = np.flatnonzero(frame.select(self._records.rejects).to_series().to_numpy())
-        accepted = pl.DataFrame()
-        if self._records.for_stages:
-            rows = block.numbers[np.flatnonzero(frame["reason"].is_null().to_numpy())]
-            accepted = self._records.accepted(frame).with_columns(row=pl.Series(rows, dtype=pl.Int64))
-        lines = [texts_of(each) for each in self._records.by_set(frame)]
-        judged = _Judged(frame, block.numbers[rejected])
-        return block, self._converted(block, lines, judged, Ledger(), accepted)
-
-    def _format(self, fast_path: FastPath, frame: pl.DataFrame, block: Block) -> Converted:
-        """Format the frame of a block by the loops, except for irregular rows."""
-        made = fast_path.of_frame(frame)
-        irregular = frame[made.irregular]
-        ledger = counts_of(made) + tally_changed_ids(frame)
-        del frame  # it is large
-        if not irregular.height:
-            return self._converted(block, [fast_path.text_of(made, [], made.positions)], _NONE_JUDGED, ledger)
-        judged = self._judge(block.pieces[0].origin, irregular.rechunk())
-        ledger.ids_changed -= tally_changed_ids(irregular).ids_changed  # they are counted where they are judged
-        return self._merge(fast_path, made, judged, ledger, block)
-
-    def _judge(self, origin: Origin, texts: pl.DataFrame) -> pl.DataFrame:
-        """Judge rows by the query."""
-        judged = collect(origin, self._records.lines(texts.lazy()), texts.height)
-        if judged.height != texts.height:
-            raise rows_lost(origin, texts.height, judged.height)
-        return judged
-
-    def _merge(self, fast_path: FastPath, made: Lines, judged: pl.DataFrame, ledger: Ledger, block: Block) -> Converted:
-        """Insert the lines of irregular rows among the others."""
-        is_rejected = judged.select(self._records.rejects).to_series().to_numpy()
-        is_written = judged["reason"].is_null().to_numpy()
-        others = texts_of(judged["line"].drop_nulls())
-        texts = fast_path.text_of(made, others, made.positions[is_written])
-        return self._converted(block, [texts], _Judged(judged, block.numbers[made.irregular[is_rejected]]), ledger)
-
-    def _converted(
-        self,
-        block: Block,
-        texts: Sequence[Sequence[Text]],
-        judged: _Judged,
-        ledger: Ledger,
-        accepted: pl.DataFrame | None = None,
-    ) -> Converted:
-        """Return the result of a block: its lines, and what was judged."""
-        frame = judged.frame
-        if frame.height:
-            ledger += self._records.tally(frame)
-            frame = frame.filter(self._records.rejects).rechunk()
-        ledger.read = block.rows + len(block.malformed)
-        ledger.written = ledger.lines = sum(len(text.ends) for each in texts for text in each)
-        for row in block.malformed:
-            ledger.rejected[row.rule.name] += 1
-        accepted = pl.DataFrame() if accepted is None else accepted
-        return Converted(block.pieces[0].origin, texts, frame, judged.rows, block.malformed, ledger, 0, accepted)
+def _seen(batches: Iterator[Converted], seeing: Sequence[Stage], aside: Executor) -> Iterator[Converted]:
+    """Show batches to stages that see IDs, which run aside."""
+    waiting: deque[Future[None]] = deque()
+    for batch in batches:
+        for stage, prepared in zip(seeing, batch.seen, strict=True):
+            waiting.append(aside.submit(stage.see, prepared))
+        while len(waiting) > _FULL * len(seeing):
+            waiting.popleft().result()
+        yield batch._replace(seen=())
+    for each in waiting:
+        each.result()
+    for stage in seeing:
+        aside.submit(lambda each: list(each.finish()), stage).result()

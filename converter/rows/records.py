@@ -13,7 +13,8 @@ This is right for every row, and slow. Most rows of large files need only be for
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
@@ -27,6 +28,9 @@ from converter.rows.formatting import Formatting
 from converter.rows.judging import Judging
 from converter.rows.signals import lists_of
 from converter.rows.validation import check_signals
+from converter.sources import Source
+from converter.spec import rules
+from converter.spec.ids import Case, IdType
 from converter.spec.kinds import FILE_KINDS, FileKind
 
 
@@ -34,9 +38,8 @@ class Records:
     """How a job converts rows. `most_line_bytes` is the length of the longest line that a part can hold, in bytes.
 
     `cards` says whether a bare number that could be a payment card's counts as one; `kind` is the kind of lines, by
-    default that of `output.kind`; `colliding` are IDs (String, by `fold_case`) whose rows are rejected; `for_stages`
-    says whether stages see the rows that are accepted (`accepted`). Raises `JobError` where a signal is personal data
-    by its name or by its constant value.
+    default that of `output.kind`; `colliding` are IDs whose rows are rejected (`formatting.folded_hashes`). Raises
+    `JobError` where a signal is personal data by its name or by its constant value.
     """
 
     def __init__(
@@ -46,14 +49,12 @@ class Records:
         *,
         cards: bool = True,
         kind: FileKind | None = None,
-        colliding: pl.Series | None = None,
-        for_stages: bool = False,
+        colliding: pl.DataFrame | None = None,
     ) -> None:
         self.job = job
         self.most_line_bytes = most_line_bytes
         self.cards = cards
         self.kind = kind or FILE_KINDS[job.output.kind]
-        self.for_stages = for_stages
         self.columns = job.columns
         self.aliases = {name: f"c{number}" for number, name in enumerate(self.columns)}
         """The names of the job's columns in queries."""
@@ -64,93 +65,70 @@ class Records:
         # Made once: each of many blocks asks for them, and making them takes longer than judging a few rows.
         self._judging = judging = Judging(job, self.kind, self.aliases, cards=cards)
         self._formatting = Formatting(judging, most_line_bytes, colliding)
-        self._colliding = colliding
         self.id_types = judging.id_types
         self.id_steps = judging.id_steps
-        self.by_bytes = judging.by_bytes
+        self.is_mixed = judging.is_mixed
+        """Whether IDs of several types are in one column."""
         self.rules = self._formatting.rules
         self.index_of = self._formatting.index_of
+        self.sets = len(job.routes) if self.is_mixed and job.output.route else 1
+        """How many sets of files there are: one for each route."""
+        self.compiled = self.kind.compiled and not (colliding is not None and colliding.height)
+        """Whether the kernel can make the lines: each depends on its row alone."""
 
-    def replace(self, *, colliding: pl.Series | None = None, for_stages: bool = False) -> Records:
-        """Return the same records with colliding IDs (by default the present ones), for stages or not."""
-        return Records(
-            self.job,
-            self.most_line_bytes,
-            cards=self.cards,
-            kind=self.kind,
-            colliding=self._colliding if colliding is None else colliding,
-            for_stages=for_stages,
-        )
+    def rejecting(self, colliding: pl.DataFrame) -> Records:
+        """Return the same records with IDs whose rows are rejected."""
+        return Records(self.job, self.most_line_bytes, cards=self.cards, kind=self.kind, colliding=colliding)
 
-    @property
-    def text_columns(self) -> tuple[str, ...]:
-        """The columns of text in what `texts` gives."""
-        ids = () if self.by_bytes else (f"id{number}" for number in range(len(self.id_types)))
-        return (*self.aliases.values(), *ids)
-
-    @property
-    def compiled(self) -> bool:
-        """Whether the kernel can make the lines: they have one ID and one set of files, and depend on one row."""
-        collide = self._colliding is not None and len(self._colliding)
-        return self.kind.compiled and not (self._judging.is_mixed or self.for_stages or collide)
-
-    def texts(
-        self, frame: pl.LazyFrame, schema: Mapping[str, pl.DataType], *, json_lists: bool, nullable: bool = True
-    ) -> pl.LazyFrame:
-        """Select the job's columns as text, empty where a value is missing: step 1; and 2, unless `by_bytes`.
-
-        `json_lists` and `nullable` are those of the source. Raises `ColumnError` for types that cannot be used.
-        """
+    def check_columns(self, schema: Mapping[str, pl.DataType], *, json_lists: bool) -> None:
+        """Raise `ColumnError` unless columns of these types can be used as the job uses them."""
         for id_ in self.job.ids:
             check_id_type(id_.column, schema[id_.column])
-        separators = {each.tokens.column: each.tokens.separator for each in self.lists if each.tokens.column}
-        missing = list(self.job.input.null_values)
+        for name in self.columns:
+            self._as_text(name, schema[name], json_lists=json_lists)
+
+    def texts(self, frame: pl.DataFrame, source: Source) -> pl.LazyFrame:
+        """Select the job's columns as text, empty where a value is missing: step 1.
+
+        The frame has rows of the source, whose types may have become text before.
+        """
+        missing, types = list(self.job.input.null_values), source.schema
         selected = []
         for name, alias in self.aliases.items():
-            text = as_text(pl.col(name), name, schema[name], separators.get(name))
-            if json_lists and name in separators:
-                text = _from_json_list(text, separators[name])
-            if missing and schema[name] == pl.String:
+            column = frame[name]
+            text = self._as_text(name, column.dtype, json_lists=source.json_lists)
+            if is_missing := bool(missing) and types[name] == pl.String:
                 text = pl.when(~text.is_in(missing)).then(text)
-            if missing or nullable:
+            if is_missing or column.dtype != pl.String or column.null_count():
                 text = text.fill_null("")
             selected.append(text.alias(alias))
-        frame = frame.select(selected)
-        if self.by_bytes:
-            return frame
-        return self._normalize(frame).with_columns(id_.fill_null("") for id_ in self._judging.ids)
+        return frame.lazy().select(selected)
+
+    def _as_text(self, name: str, type_: pl.DataType, *, json_lists: bool) -> pl.Expr:
+        separator = next((each.tokens.separator for each in reversed(self.lists) if each.tokens.column == name), None)
+        text = as_text(pl.col(name), name, type_, separator)
+        return _from_json_list(text, separator) if json_lists and separator else text
 
     def with_ids(self, texts: pl.LazyFrame) -> pl.LazyFrame:
-        """Add the normalized IDs to what `texts` gives, if they are not there yet: step 2."""
-        return self._normalize(texts) if self.by_bytes else texts
-
-    def _normalize(self, texts: pl.LazyFrame) -> pl.LazyFrame:
-        for columns in self._judging.normalizing:
-            texts = texts.with_columns(columns)
-        return texts
+        """Add the normalized IDs to what `texts` gives: step 2."""
+        return _with(texts, self._judging.normalizing)
 
     def judge(self, texts: pl.LazyFrame) -> pl.LazyFrame:
         """Judge what `texts` gives: steps 2 to 4. `format` takes the result, in the same query or later."""
-        for columns in self._judging.steps:
-            texts = texts.with_columns(columns)
-        return texts
+        return _with(texts, self._judging.steps)
 
     def format(self, judged: pl.LazyFrame) -> pl.LazyFrame:
         """Format what `judge` gives: step 5.
 
         The result has `line` (String, null where the row is not written), `reason` (`rules.REASON`, an index in
-        `rules`, null where it is), the texts, and counters (`converter.rows.counters`).
+        `rules`, null where it is), the IDs and the texts, and counters (`converter.rows.counters`) where they are
+        given.
         """
-        for columns in self._formatting.steps:
-            judged = judged.with_columns(columns)
-        return judged.select(
+        kept = ("type", "route", "rows", *self._judging.counters, *self.id_names, *self.aliases.values())
+        return _with(judged, self._formatting.steps).select(
             pl.when(pl.col("reason").is_null()).then(pl.col("line")).alias("line"),
             pl.col("reason"),
-            *((pl.col("type"), pl.col("route")) if self._judging.is_mixed else ()),
-            *(self._judging.ids if self.for_stages else ()),
-            *self._judging.signals.counters(),
-            *self._judging.changed,
-            *map(pl.col, self.aliases.values()),
+            pl.selectors.by_name(*kept, require_all=False),
         )
 
     def lines(self, texts: pl.LazyFrame) -> pl.LazyFrame:
@@ -158,29 +136,81 @@ class Records:
         return self.format(self.judge(texts))
 
     @property
+    def fast_ids(self) -> list[str]:
+        """The columns that hold the IDs in what `fast_texts` gives."""
+        return self._judging.fast_ids
+
+    def fast_case(self, number: int, type_: IdType) -> Case:
+        """Return the case that the kernel gives to an ID of a type, by the index of the ID in the line."""
+        return "preserve" if self._judging.keeps_case[number] else type_.case or self.job.ids[number].case
+
+    @property
+    def takes_steps(self) -> bool:
+        """Whether texts need steps that the kernel cannot do: where they do not, it can take them from the input."""
+        return bool(self._judging.fast_normalizing or self.is_mixed or self.job.input.null_values)
+
+    def fast_texts(self, texts: pl.LazyFrame) -> pl.LazyFrame:
+        """Add what the kernel needs and cannot do to what `texts` gives.
+
+        These are the IDs (`fast_ids`, empty where there is none) with the counters of their steps, and the `type` and
+        `route` of each, where there are several.
+        """
+        judging = self._judging
+        texts = _with(texts, judging.fast_normalizing)
+        if judging.fast_normalizing:
+            added = set(judging.fast_ids) - set(self.aliases.values())
+            texts = texts.with_columns(pl.col(added).fill_null(""))
+        return _with(texts, [judging.typing, [judging.route.alias("route")]]) if self.is_mixed else texts
+
+    @property
     def rejects(self) -> pl.Expr:
         """Whether a row that `lines` gave is rejected: it has a reason, and is not only skipped."""
         return (pl.col("reason") < self._formatting.first_skip).fill_null(value=False)
 
-    def accepted(self, judged: pl.DataFrame) -> pl.DataFrame:
-        """Return what stages see of the accepted rows among those that `lines` gave: the IDs, and `when` (Int64).
+    @property
+    def date(self) -> pl.Expr:
+        """The date of a row in microseconds (Int64); null where no column holds it, or it cannot be parsed."""
+        column = self.job.sync.date if self.job.sync else None
+        return microseconds(pl.col(self.aliases[column])) if column else pl.lit(None, pl.Int64)
 
-        `when` is the date of the row in microseconds; null where no column holds it, or it cannot be parsed.
-        """
-        date = self.job.sync.date if self.job.sync else None
-        when = microseconds(pl.col(self.aliases[date])) if date else pl.lit(None, pl.Int64)
-        return judged.filter(pl.col("reason").is_null()).select(*self._judging.ids, when.alias("when"))
+    def accepted(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return the IDs of the rows that are accepted, among those that `judge` or `lines` gave."""
+        return rows.filter(pl.col("reason").is_null()).select(self.id_names)
+
+    @property
+    def id_names(self) -> list[str]:
+        """The names of the IDs in queries."""
+        return [f"id{number}" for number in range(len(self.id_types))]
+
+    @functools.cached_property
+    def no_lines(self) -> pl.DataFrame:
+        """What `judge` and `lines` return where there are no rows, without counters."""
+        names = (*self.id_names, *self.aliases.values())
+        types = {"type": pl.UInt8, "route": pl.UInt8} if self.is_mixed else {}
+        return pl.DataFrame(
+            schema={"line": pl.String, "reason": rules.REASON, **types, **dict.fromkeys(names, pl.String)}
+        )
+
+    def written(self, judged: pl.DataFrame) -> list[pl.Series]:
+        """Return which of the rows that `lines` gave are written (Boolean), for each set of files."""
+        accepted = pl.col("reason").is_null()
+        routes = [accepted & pl.col("route").eq_missing(number) for number in range(self.sets)]
+        return [judged.select(each).to_series() for each in (routes if self.sets > 1 else [accepted])]
 
     def by_set(self, judged: pl.DataFrame) -> list[pl.Series]:
-        """Return the lines that `lines` gave, for each set of files; there is one set for each route."""
-        if not self._judging.is_mixed:
-            return [judged["line"].drop_nulls()]
-        sets = len(self.job.routes) if self.job.output.route else 1
-        return [judged["line"].filter(judged["route"] == number).drop_nulls() for number in range(sets)]
+        """Return the lines that `lines` gave, for each set of files."""
+        return [judged["line"].filter(rows) for rows in self.written(judged)]
 
     def tally(self, judged: pl.DataFrame) -> Ledger:
         """Count the results of rows that `lines` gave (`converter.rows.counters`)."""
         return tally(judged, self.rules)
+
+
+def _with(frame: pl.LazyFrame, steps: Iterable[Sequence[pl.Expr]]) -> pl.LazyFrame:
+    """Add columns, one list after the other."""
+    for columns in steps:
+        frame = frame.with_columns(columns)
+    return frame
 
 
 def _from_json_list(text: pl.Expr, separator: str) -> pl.Expr:

@@ -50,8 +50,9 @@ class Signals:
     """The signals of a job in the order of the line: pairs, traits, removed traits, codes.
 
     A query adds columns in this order: whether the values `scanned` are personal data, under their names; then
-    `columns`; then `derived`, which refer to `columns`. `formatted` and the counters refer to all of these. `aliases`
-    are the names that the job's columns have in the query.
+    `columns`; then `derived`, which refer to `columns`. `formatted` refer to all of these. `counters` are the names of
+    those that are counters (`converter.rows.counters`). `aliases` are the names that the job's columns have in the
+    query.
     """
 
     def __init__(self, job: Job, kind: FileKind, aliases: Mapping[str, str]) -> None:
@@ -59,7 +60,7 @@ class Signals:
         self.columns: list[pl.Expr] = []
         self.derived: list[pl.Expr] = []
         self.formatted: list[kinds.FormattedSignal] = []
-        self._counters: dict[str, list[pl.Expr]] = {}
+        self.counters: list[str] = []
         self._job = job
         for number, signal in enumerate(job.record.signals):
             if signal.column is None:
@@ -72,17 +73,11 @@ class Signals:
             else:
                 self._add_list(number, each, pl.col(aliases[each.tokens.column]))
 
-    def count(self, name: str, of_row: pl.Expr) -> None:
-        """Add a column to the counter `name`: a number or a Boolean for each row."""
-        self._counters.setdefault(name, []).append(of_row)
-
-    def counters(self) -> list[pl.Expr]:
-        """Return the counters as columns (`converter.rows.counters`)."""
-        return [
-            term.alias(f"{name}#{number}")
-            for name, terms in self._counters.items()
-            for number, term in enumerate(terms)
-        ]
+    def count(self, name: str, of_row: pl.Expr) -> pl.Expr:
+        """Return a column of the counter `name`: a number or a Boolean for each row."""
+        alias = f"{name}#{sum(each.startswith(f'{name}#') for each in self.counters)}"
+        self.counters.append(alias)
+        return of_row.alias(alias)
 
     def any_signal(self) -> pl.Expr:
         """Whether the row has a signal (Boolean)."""
@@ -92,7 +87,7 @@ class Signals:
 
     def bad_value(self) -> pl.Expr:
         """Whether a value cannot be written, and the row is rejected for that (Boolean)."""
-        dropped, out_of_range = (self._counters.get(name, []) for name in ("dropped", "out_of_range"))
+        dropped, out_of_range = self._counted("dropped"), self._counted("out_of_range")
         if self._job.record.on_bad_value == "reject":
             return _any([*dropped, *out_of_range])
         # Such a row is not skipped: it has a value to send, which cannot be written.
@@ -100,35 +95,40 @@ class Signals:
 
     def personal_value(self) -> pl.Expr:
         """Whether a value is personal data, and the row is rejected for that (Boolean)."""
-        return _any(self._counters.get("personal", []) if self._job.privacy.signals == "block" else [])
+        return _any(self._counted("personal") if self._job.privacy.signals == "block" else [])
+
+    def _counted(self, name: str) -> list[pl.Expr]:
+        return [pl.col(each) for each in self.counters if each.startswith(f"{name}#")]
 
     def _add(self, signal: kinds.FormattedSignal, *, counted: bool = True) -> None:
         """Add a signal to the line; `counted` as one, where the row has it."""
         self.formatted.append(signal)
         if counted:
-            self.count("signals", signal.present if isinstance(signal.present, pl.Expr) else pl.lit(1))
+            present = signal.present if isinstance(signal.present, pl.Expr) else pl.lit(1, pl.UInt8)
+            self.derived.append(self.count("signals", present))
 
     def _add_pair(self, number: int, key: str, value: pl.Expr, column: str) -> None:
         record = self._job.record
-        self.count("missing", value == "")
+        counts = [self.count("missing", value == "")]
         if is_scanned(self._job, column):
             personal = f"personal_value{number}"
             self.scanned.append(value.alias(personal))
-            self.count("personal", pl.col(personal))
+            counts.append(self.count("personal", pl.col(personal)))
             value = pl.when(pl.col(personal)).then(pl.lit("")).otherwise(value)
         out, bad = value == OUT_OF_RANGE, value.str.contains(_BAD_IN_VALUE)
-        self.count("out_of_range", out)
+        counts.append(self.count("out_of_range", out))
         if record.on_bad_value == "clean":
-            self.count("cleaned", bad & ~out)
+            counts.append(self.count("cleaned", bad & ~out))
             cleaned = _clean(pl.when(bad).then(value))
             value = pl.when(out).then(pl.lit("")).when(bad).then(cleaned).otherwise(value)
         else:
-            self.count("dropped", bad & ~out)
+            counts.append(self.count("dropped", bad & ~out))
             value = pl.when(bad).then(pl.lit("")).otherwise(value)
         if record.comma != "keep":
-            self.count("commas", value.str.contains(",", literal=True))
+            counts.append(self.count("commas", value.str.contains(",", literal=True)))
             value = value.str.replace_all(",", record.comma, literal=True)
-        self.columns.append(value.alias(f"v{number}"))
+        # The counters are beside the value, so that Polars computes only once what they have in common.
+        self.columns += [value.alias(f"v{number}"), *counts]
         value = pl.col(f"v{number}")
         self._add(kinds.pair(key, value, value != ""))
 
@@ -139,9 +139,11 @@ class Signals:
         items = items.list.eval(pl.element().filter(pl.element() != ""))
         good, kept = items.list.eval(pl.element().filter(fits)), pl.col(f"kept{number}")
         self.columns += [items.list.len().alias(f"all{number}"), good.alias(f"kept{number}")]
-        self.derived.append(kept.list.join(f",{each.prefix}").alias(f"t{number}"))
-        self.count("signals", kept.list.len())
-        self.count(each.counter, pl.col(f"all{number}") - kept.list.len())
+        self.derived += [
+            kept.list.join(f",{each.prefix}").alias(f"t{number}"),
+            self.count("signals", kept.list.len()),
+            self.count(each.counter, pl.col(f"all{number}") - kept.list.len()),
+        ]
         self._add(kinds.FormattedSignal(each.prefix, pl.col(f"t{number}"), "", kept.list.len() > 0), counted=False)
 
 

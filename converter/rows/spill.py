@@ -76,9 +76,9 @@ def _hash(texts: pl.Series) -> Hashes:
 class Spill:
     """Tables of rows, partitioned by the hash of a key.
 
-    `key` is an expression (String) over the columns of all tables. `memory` is the budget in bytes: a partition takes
-    at most a quarter of it, unless a single key has more rows, which leaves the rest to the caller. `folder` is where
-    the file is, by default the system's folder for temporary files.
+    `key` is an expression over the columns of all tables: String, or UInt64 where it is a hash already. `memory` is the
+    budget in bytes: a partition takes at most a quarter of it, unless a single key has more rows, which leaves the rest
+    to the caller. `folder` is where the file is, by default the system's folder for temporary files.
 
     Use it as a context, or close it: it leaves nothing on disk. Raises `DestinationError` where the disk is full or
     would be.
@@ -236,7 +236,8 @@ class _Level:
         return frame[np.argsort(self._hashes_of(frame), kind="stable")]
 
     def _hashes_of(self, frame: pl.DataFrame) -> Hashes:
-        return hashes_of(frame.select(self._key.alias("key"))["key"])
+        key = frame.select(self._key.alias("key"))["key"]
+        return key.to_numpy() if key.dtype == pl.UInt64 else hashes_of(key)
 
     def _write(self, table: str, frame: pl.DataFrame) -> None:
         """Partition rows, and append a block for each partition to the file."""

@@ -22,7 +22,7 @@ def first_texts(records: Records, sources: Sequence[Source], rows: int) -> tuple
     if first is None:
         return None
     source, frame = first
-    return source, records.texts(frame, frame.collect_schema(), json_lists=source.json_lists, nullable=source.nullable)
+    return source, records.texts(frame.collect(), source)
 
 
 def numbers_are_ids(records: Records, sources: Sequence[Source]) -> bool:

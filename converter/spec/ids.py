@@ -112,6 +112,8 @@ FORMS = {
     "hashed_email": "^[0-9A-Fa-f]{64}$",
 }
 """Regular expressions for `RECOGNIZED`; that of Apple's IDs applies only to IDs of the form of Google's."""
+FORM_LENGTHS = {"uuid": 38, "gaid": 36, "idfa": 36, "hashed_email": 64}
+"""How many bytes an ID of each of these forms has."""
 
 
 def type_of(name: str) -> IdType:

@@ -179,6 +179,7 @@ FILE_KINDS: dict[Kind, FileKind] = {
             (),
             line_rules,
             SYNC_ID_RULES,
+            compiled=True,
         ),
         FileKind(
             "c2c-id-sync",

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+import polars as pl
+
 from converter.jobs.job import Job
-from converter.rows.pipeline import Converted
+from converter.rows.batches import Judged
 from converter.rows.records import Records
 
 
@@ -30,13 +32,15 @@ class StageResults:
 class Stage(Protocol):
     """A stage of a run. Subclasses override the methods that they need.
 
-    Batches come in the order of the input. Their `accepted` has the rows that are to be written, as
-    `Records.accepted` gives them, with `row`, their number in the file. A stage that delays lines or removes rows
-    changes the texts and the ledgers of the batches accordingly: the sum of all ledgers must be that of the run.
+    A stage either sees the IDs of the rows that are written (`prepare` and `see`), which costs little, or stands
+    between judging and formatting (`takes_rows` and `feed`), where it may delay, change or reject rows. Beside
+    `prepare`, its methods run in one thread, apart from the workers, in the order of the input.
     """
 
+    takes_rows: bool = False
+    """Whether the stage takes rows that are judged, and gives those that are formatted."""
     needs_first_pass: bool = False
-    """Whether the stage must see all rows before any can be written. Batches of the first pass are dropped."""
+    """Whether the stage must see all rows before any can be written. What comes of the first pass is dropped."""
 
     def __init__(self, job: Job, records: Records, results: StageResults) -> None: ...
 
@@ -45,12 +49,22 @@ class Stage(Protocol):
         """Return whether a job needs the stage."""
         raise NotImplementedError
 
-    def feed(self, batch: Converted) -> Iterator[Converted]:
-        """Take a batch in, and yield batches for the next stage."""
+    def prepare(self, ids: pl.DataFrame) -> pl.DataFrame:
+        """Return what `see` is to get of the IDs (`id0`, `id1` …) of rows written. Runs in workers, several at once."""
+        return ids
+
+    def see(self, prepared: pl.DataFrame) -> None:
+        """Take in what `prepare` returned for a batch."""
+
+    def feed(self, batch: Judged) -> Iterator[Judged]:
+        """Take a batch in, and yield batches for the next stage, or for formatting.
+
+        Rows that a stage rejects have a `reason`. The sum of all ledgers and of all rows must stay that of the run.
+        """
         yield batch
 
-    def finish(self) -> Iterator[Converted]:
-        """Yield the batches that were delayed, once all were fed, and set the results."""
+    def finish(self) -> Iterator[Judged]:
+        """Yield the batches that were delayed, once all rows were seen, and set the results."""
         yield from ()
 
     def refine(self, records: Records) -> Records:

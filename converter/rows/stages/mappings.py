@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from converter.jobs.job import Job
-from converter.rows.pipeline import Converted
+from converter.rows.batches import Judged
 from converter.rows.records import Records
 from converter.rows.spill import Spill
 from converter.rows.stages.base import Stage, StageResults
@@ -18,45 +18,53 @@ class Mappings(Stage):
     """Counts the device IDs of each customer ID, and the customer IDs of each device ID.
 
     Device IDs are device advertising IDs; customer IDs are those that belong to a data source of the customer's own.
+    Hashes stand for IDs, two of them for the ID whose others are counted: a billion IDs have different ones.
     """
 
     def __init__(self, job: Job, records: Records, results: StageResults) -> None:
         devices = [number for number, type_ in enumerate(records.id_types) if type_.device]
         customers = [number for number, type_ in enumerate(records.id_types) if type_.dpid is None]
-        self._pairs = [(device, customer) for device in devices for customer in customers]
+        pairs = [(device, customer) for device in devices for customer in customers]
+        self._ids = sorted({number for pair in pairs for number in pair})
+        self._tables = {
+            **{f"{customer} has {device}": (customer, device, True) for device, customer in pairs},
+            **{f"{device} has {customer}": (device, customer, False) for device, customer in pairs},
+        }
         self._results = results
         self._spill = Spill(pl.col("key"), job.run.memory, job.run.spill_dir)
-        schema = {"key": pl.String, "value": pl.String, "pair": pl.UInt32, "of_customer": pl.Boolean}
-        self._spill.add(pl.DataFrame(schema=schema))
+        for table in self._tables:
+            self._spill.add(pl.DataFrame(schema=dict.fromkeys(("key", "more", "value"), pl.UInt64)), table)
 
     @classmethod
     def applies(cls, job: Job) -> bool:
         """Return whether lines are IDs of a user in several data sources."""
         return job.output.kind == "id-sync"
 
-    def feed(self, batch: Converted) -> Iterator[Converted]:
-        """Store the pairs of IDs of the rows that are to be written."""
-        for number, (device, customer) in enumerate(self._pairs):
-            for key, value, of_customer in ((customer, device, True), (device, customer, False)):
-                self._spill.add(
-                    batch.accepted.select(
-                        key=f"id{key}",
-                        value=f"id{value}",
-                        pair=pl.lit(number, pl.UInt32),
-                        of_customer=pl.lit(of_customer),
-                    ).unique()
-                )
-        yield batch
+    def prepare(self, ids: pl.DataFrame) -> pl.DataFrame:
+        """Return two hashes of each ID that is counted."""
+        return ids.select(
+            pl.col(f"id{number}").hash(seed).alias(f"{name}{number}")
+            for number in self._ids
+            for seed, name in enumerate(("hash", "more"))
+        )
 
-    def finish(self) -> Iterator[Converted]:
+    def see(self, prepared: pl.DataFrame) -> None:
+        """Store the pairs of IDs."""
+        for table, (key, value, _) in self._tables.items():
+            self._spill.add(prepared.select(key=f"hash{key}", more=f"more{key}", value=f"hash{value}"), table)
+
+    def finish(self) -> Iterator[Judged]:
         """Count the IDs that have too many others."""
         over = dict.fromkeys((rules.CUSTOMER_OVER_LIMIT.name, rules.DEVICE_OVER_LIMIT.name), 0)
-        for (frame,) in self._spill.partitions("rows"):
-            counts = frame.group_by("pair", "of_customer", "key").agg(pl.col("value").n_unique())
-            customers = counts.filter("of_customer")
-            over[rules.CUSTOMER_OVER_LIMIT.name] += int((customers["value"] > rules.DEVICES_OF_CUSTOMER).sum())
-            devices = counts.filter(~pl.col("of_customer"))
-            over[rules.DEVICE_OVER_LIMIT.name] += int((devices["value"] > rules.CUSTOMERS_OF_DEVICE).sum())
+        for table, (_, _, of_customer) in self._tables.items():
+            rule = rules.CUSTOMER_OVER_LIMIT if of_customer else rules.DEVICE_OVER_LIMIT
+            most = rules.DEVICES_OF_CUSTOMER if of_customer else rules.CUSTOMERS_OF_DEVICE
+            for (frame,) in self._spill.partitions(table):
+                # Few IDs have so many rows that they could have too many others.
+                often = frame.group_by("key").len().filter(pl.col("len") > most)
+                rows = frame.join(often, on="key", how="semi") if often.height else frame.clear()
+                counts = rows.group_by("key", "more").agg(pl.col("value").n_unique())
+                over[rule.name] += int((counts["value"] > most).sum())
         self._results.over_limit = {name: count for name, count in over.items() if count}
         yield from ()
 

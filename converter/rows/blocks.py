@@ -1,0 +1,156 @@
+"""What workers make of blocks of the input: lines, by the kernel where it can, else by the query of `records`."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import polars as pl
+
+from converter.columns.buffers import Text, texts_of
+from converter.kernel.calls import Loops
+from converter.ledger import Ledger
+from converter.rows.batches import Converted, Judged, Numbered
+from converter.rows.fast_path import FastPath, Made
+from converter.rows.records import Records
+from converter.rows.stages.base import Stage
+from converter.sources import MalformedRow, RowNumbers, Source, rows_lost
+from converter.sources.base import Task
+from converter.sources.engine import collect
+
+FEW = 2048
+"""How many rows are better judged together with those of other blocks: planning the query takes longer."""
+
+
+class Parsed(NamedTuple):
+    """A block after the kernel: what it `made`, if it can, and the rows that are `left` to judge.
+
+    `left` has the columns of the job, and `numbers` are the row numbers of its rows in the block, of `rows` whole rows.
+    """
+
+    block: Numbered
+    made: Made | None
+    left: pl.DataFrame
+    numbers: RowNumbers
+    rows: int
+    malformed: Sequence[MalformedRow]
+    source: Source
+
+    def is_like(self, other: Parsed) -> bool:
+        """Whether rows of both can be judged together."""
+        if self.source is other.source:
+            return True
+        types = [(each.source.json_lists, *map(each.source.schema.get, each.left.columns)) for each in (self, other)]
+        return self.left.schema == other.left.schema and types[0] == types[1]
+
+
+class Converter:
+    """Converts blocks. Its methods run in workers, several at once.
+
+    `seeing` are the stages that see IDs. With `judges_only`, all rows are left to judge.
+    """
+
+    def __init__(self, records: Records, loops: Loops | None, seeing: Sequence[Stage], *, judges_only: bool) -> None:
+        self._records = records
+        self._seeing = seeing
+        self._fast_path = FastPath(records, loops) if loops and records.compiled and not judges_only else None
+
+    def parse(self, task: Task) -> Parsed:
+        """Parse a block, and make the lines of its regular rows. Raises `InputError`, and `LedgerError`."""
+        fast_path = self._fast_path
+        block = task.parse(fast_path.form if fast_path else None)
+        where, left, numbers = Numbered(block.pieces), block.rest.frame(), block.numbers
+        counted = left.height + (len(block.lines.ends) if block.lines else 0)
+        if counted != block.rows:
+            raise rows_lost(where.origin, block.rows, counted)
+        made = fast_path.made(block.lines) if fast_path and block.lines else None
+        if fast_path and not made and left.height:
+            texts = self._records.texts(left, task.source)
+            made, rows = fast_path.of_texts(_collect(where, self._records.fast_texts(texts), left.height))
+            left, numbers = left[rows], numbers[rows]
+        if made and left.height < FEW:
+            left = _copied(left)
+        return Parsed(where, made, left, numbers, block.rows, block.malformed, task.source)
+
+    def convert(self, blocks: Sequence[Parsed]) -> list[Converted]:
+        """Judge and format the rows that are left of blocks that are alike, and put their lines among the others."""
+        edges = [0, *itertools.accumulate(block.left.height for block in blocks)]
+        left = pl.concat([block.left for block in blocks]) if len(blocks) > 1 else blocks[0].left
+        frame = self._query(self._records.lines, blocks[0], left)
+        frames = [frame[start:end] for start, end in itertools.pairwise(edges)]
+        return [self._merged(*each) for each in zip(blocks, frames, strict=True)]
+
+    def judge(self, block: Parsed) -> Judged:
+        """Judge the rows of a block."""
+        frame = self._query(self._records.judge, block, block.left)
+        return Judged(block.block, frame, block.numbers, block.malformed, _ledger_of(block))
+
+    def format(self, batch: Judged) -> Converted:
+        """Format rows that were judged, and have gone through stages."""
+        frame = batch.frame.rechunk()
+        if frame.height:
+            frame = _collect(batch.block, self._records.format(frame.lazy()), frame.height)
+        else:
+            frame = self._records.no_lines
+        return self._converted(batch, frame, [texts_of(lines) for lines in self._records.by_set(frame)])
+
+    def _query(self, query: Callable[[pl.LazyFrame], pl.LazyFrame], block: Parsed, left: pl.DataFrame) -> pl.DataFrame:
+        if not left.height:
+            return self._records.no_lines
+        texts = self._records.texts(left.rechunk(), block.source)
+        return _collect(block.block, query(texts), left.height)
+
+    def _merged(self, block: Parsed, frame: pl.DataFrame) -> Converted:
+        """Put the lines of rows that were left among those that the kernel has made."""
+        batch = Judged(block.block, frame, block.numbers, block.malformed, _ledger_of(block))
+        texts = [texts_of(lines) for lines in self._records.by_set(frame)]
+        made, fast_path = block.made, self._fast_path
+        if not (made and fast_path):
+            return self._converted(batch, frame, texts)
+        written = [rows.to_numpy() for rows in self._records.written(frame)]
+        each = zip(made.lines, texts, made.positions, written, strict=True)
+        texts = [fast_path.text_of(lines, others, positions[rows]) for lines, others, positions, rows in each]
+        batch = batch._replace(ledger=batch.ledger + made.ledger)
+        return self._converted(batch, frame, texts, fast_path.ids_of(texts) if self._seeing else None)
+
+    def _converted(
+        self, batch: Judged, frame: pl.DataFrame, texts: Sequence[Sequence[Text]], ids: pl.DataFrame | None = None
+    ) -> Converted:
+        """Return what was made of a batch.
+
+        `frame` is what `Records.lines` gave for it, beside lines that the kernel made; `ids` are those of all lines, by
+        default those of the frame.
+        """
+        lines = written = sum(len(text.ends) for each in texts for text in each)
+        if "rows" in frame.columns:
+            written = int(frame["rows"].filter(frame["reason"].is_null()).sum())
+        are_rejected = frame.select(self._records.rejects).to_series()
+        rejected, rows = frame.filter(are_rejected).rechunk(), batch.rows[are_rejected.to_numpy()]
+        ledger = batch.ledger + self._records.tally(frame) + Ledger(written=written, lines=lines)
+        if self._seeing and ids is None:
+            ids = self._records.accepted(frame)
+        seen = [stage.prepare(ids) for stage in self._seeing] if ids is not None else []
+        return Converted(batch.block, texts, rejected, rows, batch.malformed, ledger, seen)
+
+
+def _collect(block: Numbered, query: pl.LazyFrame, rows: int) -> pl.DataFrame:
+    """Run a query that has to give so many rows. Raises `LedgerError`."""
+    frame = collect(block.origin, query, rows)
+    if frame.height != rows:
+        raise rows_lost(block.origin, rows, frame.height)
+    return frame.rechunk()
+
+
+def _ledger_of(block: Parsed) -> Ledger:
+    """Count the rows of a block that were read, and which of them cannot be parsed."""
+    ledger = Ledger(read=block.rows + len(block.malformed))
+    for row in block.malformed:
+        ledger.rejected[row.rule.name] += 1
+    return ledger
+
+
+def _copied(rows: pl.DataFrame) -> pl.DataFrame:
+    """Copy the texts of a few rows, which refer to the memory of a whole block."""
+    texts = rows.select(pl.selectors.string()).to_arrow(compat_level=pl.CompatLevel.oldest())
+    return rows.with_columns(pl.DataFrame(texts)) if rows.height else rows
