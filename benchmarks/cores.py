@@ -19,7 +19,7 @@ from benchmarks import BenchmarkError
 from benchmarks.contenders import OURS
 from benchmarks.machine import describe
 from benchmarks.measure import generated, run_fresh, warm
-from benchmarks.results import Cores, CoreUse, Role
+from benchmarks.results import LEAST_SECONDS, Cores, CoreUse, Role
 from benchmarks.table import table
 from benchmarks.threads import LIBRARIES, NONE, POLARS, Sampler, Threads
 from benchmarks.workloads import DATA, Input
@@ -60,7 +60,7 @@ def _uses(source: Input, threads: Sequence[int], runs: int) -> list[CoreUse]:
                 workload=source.workload.name,
                 rows=source.rows,
                 threads=count,
-                wall_seconds=wall - start_wall,
+                wall_seconds=max(LEAST_SECONDS, wall - start_wall),
                 start_cpu_seconds=sum(each.cpu_seconds for each in start.values()),
                 roles=[_role(name, roles[name], start.get(name), grows=name in growing) for name in sorted(roles)],
             )
@@ -158,4 +158,6 @@ def _model(use: CoreUse) -> str:
     if held := use.lock_seconds:
         text += f"\nthe interpreter lock is held for {held / use.wall_seconds:.1%} of the time, {held:.2f} s: "
         text += f"it alone would allow {use.cpu_seconds / held:.1f} times or more"
+    if use.cpu_seconds < use.start_cpu_seconds:
+        text += f"\ntoo few rows: the start, which is subtracted, took {use.start_cpu_seconds:.2f} CPU s"
     return text + "\n"

@@ -5,7 +5,6 @@ Light, as `workloads`: processes that are measured import this.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -40,6 +39,12 @@ def _of_values(change: Callable[[str], str]) -> Callable[[Row], Row]:
     return lambda row: {name: text if name == "crm_id" else change(text) for name, text in row.items()}
 
 
+def _sha256(text: str) -> str:
+    import hashlib  # here: no other option needs it
+
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _all(row: Row) -> Row:
     row = _DROP.change(_NULLS.change(_COMMA.change(row)))
     text = row["crm_id"].removeprefix("U").removesuffix("7").replace("0", "").replace("3", "")
@@ -54,9 +59,7 @@ _NULLS = Option(
 _DROP = Option(
     {"record": {"on_bad_value": "drop"}}, "quoted", change=_of_values(lambda text: "" if '"' in text else text)
 )
-_HASH = Option(
-    {"id": {"hash": "sha256"}}, goal=1.8, change=_of_ids(lambda text: hashlib.sha256(text.encode()).hexdigest())
-)
+_HASH = Option({"id": {"hash": "sha256"}}, goal=1.8, change=_of_ids(_sha256))
 _ID: dict[str, object] = {
     "pad": PAD,
     "remove": "03",

@@ -51,12 +51,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not kernel.load():
         # Those of the fixture `way` run without the loops as well, whenever they run.
-        _keep(config, items, lambda item: "way" not in item.fixturenames and _module(item) not in _KERNEL_ONLY)
+        kept = (item for item in items if "way" not in item.fixturenames and not item.get_closest_marker("loops"))
+        _keep(config, items, {item for item in kept if _module(item) not in _KERNEL_ONLY})
     if config.option.share:
         modules = sorted(set(map(_module, items)))
         generator = random.Random(config.option.share_seed)
         drawn = {module for module in modules if generator.random() < config.option.share}
-        _keep(config, items, lambda item: _module(item) in drawn)
+        _keep(config, items, {item for item in items if _module(item) in drawn})
     if not config.option.slow:
         for item in items:
             if "slow" in item.keywords:
@@ -67,9 +68,9 @@ def _module(item: pytest.Item) -> str:
     return item.nodeid.partition("::")[0]
 
 
-def _keep(config: pytest.Config, items: list[pytest.Item], wanted: Callable[[pytest.Item], bool]) -> None:
-    config.hook.pytest_deselected(items=[item for item in items if not wanted(item)])
-    items[:] = filter(wanted, items)
+def _keep(config: pytest.Config, items: list[pytest.Item], wanted: set[pytest.Item]) -> None:
+    config.hook.pytest_deselected(items=[item for item in items if item not in wanted])
+    items[:] = [item for item in items if item in wanted]
 
 
 settings.register_profile("tests", deadline=None)  # machines are busy at times

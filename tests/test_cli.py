@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import typer
@@ -20,7 +21,7 @@ import typer
 import converter
 from converter import Job, kernel
 from converter.cli import progress
-from converter.cli.app import app
+from converter.cli.app import _app_for, app
 from converter.cli.command import _resources
 from converter.cli.command import run as run_command
 from converter.cli.outcome import Messages
@@ -206,6 +207,24 @@ def test_missing_threads_and_memory_are_errors_of_resources(fault: Exception) ->
     told = "E-MEMORY" if isinstance(fault, MemoryError) else "E-THREADS"
     with raises(ResourcesError, told, "ulimit"), _resources():
         raise fault
+
+
+@pytest.mark.parametrize("command", app.registered_commands, ids=lambda each: each.callback.__name__)
+def test_only_the_command_that_is_named_is_built(command: Any) -> None:
+    name = command.callback.__name__.replace("_", "-")
+    assert _app_for([name, "--help"]).registered_commands == [command]
+    assert _app_for([name[:-1]]).registered_commands == app.registered_commands, "an error names what is near"
+
+
+def test_no_plugin_of_another_package_is_looked_for(folder: Path) -> None:
+    shown = python(
+        "from converter.cli.command import command\n"
+        "command(['schema', '--json'])\n"
+        "from pydantic.plugin import _loader\n"
+        "print(_loader._plugins)\n",
+        folder,
+    )
+    assert shown.splitlines()[-1] == "None"
 
 
 def test_another_error_at_run_time_is_not_taken_for_missing_threads() -> None:

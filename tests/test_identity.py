@@ -167,6 +167,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
+@pytest.mark.loops
 @settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(st.lists(PIECES, min_size=1, max_size=9).map("".join), min_size=1, max_size=8))
 def test_the_loops_leave_personal_data_to_the_query(texts: list[str], tmp_path: Path) -> None:

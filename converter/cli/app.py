@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -42,7 +43,7 @@ app.command()(schema)
 def parsed(args: Sequence[str]) -> Work:
     """Return the work of a command line. Raises `JobError` where the command line is wrong."""
     try:
-        result = typer.main.get_command(app).main(list(args), "aam-inbound", standalone_mode=False)
+        result = typer.main.get_command(_app_for(args)).main(list(args), "aam-inbound", standalone_mode=False)
     except SystemExit as end:  # shell completion
         result = end.code or 0
     except _UsageError as error:
@@ -54,6 +55,18 @@ def parsed(args: Sequence[str]) -> Work:
     if callable(result):
         return cast("Work", result)
     return _Printed(result if isinstance(result, int) else 0)
+
+
+def _app_for(args: Sequence[str]) -> typer.Typer:
+    """Return the app with only the command that is named first, if one is: to build the others takes a while."""
+    named = [
+        each
+        for each in app.registered_commands
+        if args and each.callback and typer.main.get_command_name(each.callback.__name__) == args[0]
+    ]
+    one = copy.copy(app)
+    one.registered_commands = named or app.registered_commands
+    return one
 
 
 class _Printed:

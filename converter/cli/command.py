@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import sys
 import threading
 import warnings
@@ -20,6 +21,7 @@ def command(args: Sequence[str]) -> int:
     messages = Messages.of(args)
     streams.secure()
     gc.disable()  # until all is loaded: almost all of it stays, and collecting takes a tenth of the start
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for them reads what each package says
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # warnings of libraries are for programmers
     sys.unraisablehook = lambda lost: _lost(lost.exc_value, messages)
