@@ -84,16 +84,14 @@ def test_each_kind_of_line_is_judged_alike(line: bytes) -> None:
     assert rows_of(kernel.load(), texts) == rows_of(None, texts)
 
 
-def converted(path: Path, job: Job, block: int, threads: int) -> tuple[bytes, list[Any], Ledger]:
+def converted(path: Path, job: Job, block: int) -> tuple[bytes, list[Any], Ledger]:
     source = NdjsonSource(LocalFile.at(path), job.input, block=block)
     text, rejects, ledger = b"", [], Ledger()
-    for each in convert_all(Records(job, 1000), [source], threads):
+    for each in convert_all(Records(job, 1000), [source]):
         text += b"".join(bytes(buffer) for texts in each.texts for part in texts for buffer in part.buffers)
-        if each.rejected.height:
-            rejects += [
-                (int(row), *rest) for row, rest in zip(each.rows, each.rejected["reason", "c0"].rows(), strict=True)
-            ]
-        rejects += [(bad.row, bad.rule.name, bad.text) for bad in each.malformed]
+        for _, rows, rejected, malformed in each.rejects():
+            rejects += [(int(row), *rest) for row, rest in zip(rows, rejected["reason", "c0"].rows(), strict=True)]
+            rejects += [(bad.row, bad.rule.name, bad.text) for bad in malformed]
         ledger += each.ledger
     return text, sorted(rejects, key=str), ledger
 
@@ -117,9 +115,10 @@ def test_lines_rejects_and_counts_are_those_of_polars(tmp_path: Path, lines: lis
             "on_bad_value": data.draw(st.sampled_from(["clean", "drop", "reject"])),
         },
         output={"to": str(tmp_path / "out"), "dpid": 1234},
+        run={"threads": data.draw(st.sampled_from([1, 3]))},
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kernel, "load", without_loops)
-        expected = converted(path, job, 1 << 20, 1)
-    for block, threads in ((1 << 20, 1), data.draw(st.sampled_from([(97, 1), (300, 3), (13, 2)]))):
-        assert converted(path, job, block, threads) == expected
+        expected = converted(path, job, 1 << 20)
+    for block in (1 << 20, data.draw(st.sampled_from([97, 300, 13]))):
+        assert converted(path, job, block) == expected
