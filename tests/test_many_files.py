@@ -67,7 +67,9 @@ def test_files_that_hold_the_same_are_not_one(run: Run) -> None:
 
 def test_progress_goes_through_all_files_to_their_end(run: Run) -> None:
     (run.folder / "data").mkdir()
-    sizes = [run.write(f"id,a\nu{number},{'x' * number}\n", f"data/{number}.csv").stat().st_size for number in range(9)]
+    # Files with one header would be read together.
+    texts = [f"id,a\nu{number},x\n" if number % 2 else f"a,id\n{'x' * number},u{number}\n" for number in range(9)]
+    sizes = [run.write(text, f"data/{number}.csv").stat().st_size for number, text in enumerate(texts)]
     seen: list[Progress] = []
     convert(run.make_job(input={"path": str(run.folder / "data")}), progress=seen.append)
     assert [progress.bytes_read for progress in seen] == [sum(sizes[: number + 1]) for number in range(9)]
