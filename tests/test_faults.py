@@ -918,7 +918,7 @@ def test_f33_a_panic_at_rows_that_are_not_damaged_is_no_fault_of_the_file(
 
     run = Run(tmp_path)
     typed(run.folder / name, STREAM_TABLE)
-    monkeypatch.setattr(tables, "series_of", panic)
+    monkeypatch.setattr(tables, "validate", panic)
     with raises(EngineError, "E-ENGINE", f"{name}'", "(PanicException)") as raised:
         run.convert(input={"path": str(run.folder / name)})
     assert raised.value.exit_code == 1
@@ -935,7 +935,7 @@ def test_f33_what_is_not_read_of_a_format_is_told_with_the_file(
 
     run = Run(tmp_path)
     typed(run.folder / name, STREAM_TABLE)
-    monkeypatch.setattr(tables, "series_of", unknown)
+    monkeypatch.setattr(tables, "validate", unknown)
     with raises(InputError, "E-INPUT-UNSUPPORTED", f"{name}'") as raised:
         run.convert(input={"path": str(run.folder / name)})
     assert "john" not in str(raised.value)
@@ -973,7 +973,7 @@ def test_f33_what_libraries_print_when_they_panic_is_not_shown(tmp_path: Path) -
         "def panic(*_, **__):\n"
         "    os.write(2, b'thread panicked at john.doe@example.com')\n"
         "    raise pl.exceptions.PanicException('panicked')\n"
-        "tables.series_of = panic\n"
+        "tables.validate = panic\n"
         "sys.argv = ['aam-inbound', 'convert', 'in.parquet', *sys.argv[1:]]\n"
         "main()\n"
     )
