@@ -2,12 +2,14 @@
 
 `file`, `row` (counted from 1: the physical line of text formats, otherwise the row), `rule`, `code`, and `columns`, the
 columns of the job, masked. Malformed rows have `length` in bytes instead of columns, and `text` only with
-`report.show_rows`.
+`report.show_rows`. A thread of its own describes and writes them.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from converter.spec.rules import Rule
 _MOST_WAITING = 16  # batches
 _FEW = 1000  # rows, up to which a list is faster than an array
 _MOST_ROWS_WAITING = 4096
+_MOST_WRITING = 4  # groups of batches
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class RejectsFile(ArtifactFile):
         self._compressor = isal_zlib.compressobj(2, isal_zlib.DEFLATED, 16 + isal_zlib.MAX_WBITS)
         self._waiting: list[_RejectedRows] = []
         self._rows_waiting = 0
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="rejects")
+        self._writing: deque[Future[None]] = deque()
 
     def begin(self) -> None:
         """Create the file under its partial name, in place of that of an interrupted run."""
@@ -58,7 +63,7 @@ class RejectsFile(ArtifactFile):
             raise self._error(error) from error
 
     def add(self, file: str, rows: RowNumbers, rejected: pl.DataFrame, bad: Sequence[MalformedRow]) -> None:
-        """Write the rejected rows of a batch of a file, in the order of the file.
+        """Take the rejected rows of a batch of a file, in the order of the file. Raises what writing earlier ones did.
 
         `rows` are the numbers of those in `rejected`, which has `reason` and the columns as text; `bad` are malformed
         rows.
@@ -72,12 +77,19 @@ class RejectsFile(ArtifactFile):
         self._rows_waiting += rejected.height + len(bad)
         # Describing a few rows takes as long as describing many, and large files have many batches.
         if len(self._waiting) >= _MOST_WAITING or self._rows_waiting >= _MOST_ROWS_WAITING:
-            self._describe()
+            self._start_writing()
+        while len(self._writing) > _MOST_WRITING:
+            self._writing.popleft().result()
 
-    def _describe(self) -> None:
-        """Write the waiting rows as objects."""
+    def _start_writing(self) -> None:
+        """Let the thread write the waiting rows."""
+        self._writing.append(self._thread.submit(self._describe, self._waiting))
+        self._waiting, self._rows_waiting = [], 0
+
+    def _describe(self, batches: Sequence[_RejectedRows]) -> None:
+        """Write rows as objects."""
         described = []
-        rejected = [(batch, each) for batch, each in enumerate(self._waiting) if each.rejected.height]
+        rejected = [(batch, each) for batch, each in enumerate(batches) if each.rejected.height]
         if rejected:
             counts = [each.rejected.height for _, each in rejected]
             frame = pl.concat([each.rejected for _, each in rejected])
@@ -96,7 +108,7 @@ class RejectsFile(ArtifactFile):
                     ),
                 )
             )
-        bad = [(batch, each.file, row) for batch, each in enumerate(self._waiting) for row in each.bad]
+        bad = [(batch, each.file, row) for batch, each in enumerate(batches) for row in each.bad]
         if bad:
             columns = {
                 "batch": [batch for batch, _, _ in bad],
@@ -109,7 +121,6 @@ class RejectsFile(ArtifactFile):
             if self._show_rows:
                 columns["text"] = [row.text.decode("utf-8", "backslashreplace") for _, _, row in bad]
             described.append(pl.DataFrame(columns))
-        self._waiting, self._rows_waiting = [], 0
         order = ("batch", "row")
         objects = [
             each.select(*order, object=pl.struct(pl.exclude("batch")).struct.json_encode()) for each in described
@@ -125,12 +136,20 @@ class RejectsFile(ArtifactFile):
 
     def prepare(self) -> None:
         """Complete the file, still under its partial name."""
-        self._describe()
+        self._start_writing()
+        for each in self._writing:
+            each.result()
+        self._thread.shutdown()
         try:
             self._file.write(self._compressor.flush())
             self._file.finish()
         except OSError as error:
             raise self._error(error) from error
+
+    def discard(self) -> None:
+        """Stop writing, and remove the file unless it is published."""
+        self._thread.shutdown(cancel_futures=True)
+        super().discard()
 
 
 def _series(numbers: RowNumbers) -> pl.Series:
