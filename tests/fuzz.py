@@ -429,6 +429,16 @@ def fuzz_merge(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
     assert merged[:size].tobytes() == expected
 
 
+def fuzz_fields(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
+    """Where fields of lines are, some of which have fewer than are asked for."""
+    skipped, columns = drawn.randrange(2), drawn.randrange(1, 4)
+    lines = [[text_of(drawn, ID, 40) for _ in range(drawn.randrange(1, 6))] for _ in range(drawn.randrange(20))]
+    text = [b"\t".join(fields) + b"\n" for fields in lines]
+    ends = np.cumsum([len(line) for line in text], dtype=np.int64)
+    chunk = loops.fields(memory.of(b"".join(text)), ends, columns, skipped)
+    assert texts_of(chunk) == [[*fields[skipped:], *[b""] * columns][:columns] for fields in lines]
+
+
 def texts_of(chunk: Chunk) -> list[list[bytes]]:
     """The rows of columns of string views."""
     columns = []
@@ -526,6 +536,7 @@ def fuzz_objects(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
 ENTRIES: tuple[Callable[[Loops, random.Random, Guarded], None], ...] = (
     fuzz_utf8,
     fuzz_cut,
+    fuzz_fields,
     fuzz_text,
     fuzz_blocks,
     fuzz_lines,

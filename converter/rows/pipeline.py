@@ -31,6 +31,7 @@ from converter.rows.stages.base import Stage, StageResults
 from converter.sources import Origin, Source, tasks_of
 from converter.sources.base import Budget, Piece
 
+_GROUPS = 2  # of blocks that are judged at the same time: each block holds memory
 _FULL = 4  # batches that wait for a stage
 _Result = TypeVar("_Result")
 _Batch = TypeVar("_Batch", Converted, Judged)
@@ -121,7 +122,7 @@ def _converted(converter: Converter, parsed: Iterator[Parsed], pool: Executor, m
         if group:
             yield pool.submit(converter.convert, group)
 
-    for group in _in_order(groups(), most):
+    for group in _in_order(groups(), _GROUPS):
         yield from group
 
 
