@@ -306,7 +306,7 @@ def test_goals_compare_ours_with_other_tools_and_options_with_none(results: Path
     assert found["pad / plain, CPU"].value == pytest.approx(1.25)
     assert found["aam-inbound convert / import polars"].value == pytest.approx(2)
     assert found["wide-csv, 16 threads: share of main"].value == pytest.approx(2 / 12)
-    with pytest.raises(BenchmarkError, match="no results"):
+    with pytest.raises(BenchmarkError):
         goals(tmp_path / "empty")
 
 

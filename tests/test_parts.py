@@ -206,7 +206,7 @@ def test_an_error_of_a_writer_is_raised_soon_and_ends_all_threads() -> None:
                 packer.add([b"a line\n"], 1)
                 time.sleep(0.01)
 
-    with pytest.raises(OSError, match="No space left") as raised:
+    with pytest.raises(OSError) as raised:
         pack_lines()
     assert full.failure is raised.value
     assert threading.active_count() == before

@@ -37,7 +37,8 @@ MACHINES = {
 _GLIBC = (2, 17)
 _MACOS = 11 << 16
 _NLIST, _DEFINED = struct.Struct("<IBBHQ"), 0x0E  # a symbol of Mach-O (nlist_64), bits of its type (N_TYPE)
-_FUNCTIONS = {"memcpy", "memmove", "memset", "memcmp"}  # that compilers call; every process has them
+_FUNCTIONS = {"memcpy", "memmove", "memset", "memcmp", "memchr", "bcmp"}
+"""What the loops and their compilers call; every process has them."""
 _OF_MACOS = {"bzero", "dyld_stub_binder", *(f"__{name}_chk" for name in ("memcpy", "memmove", "memset"))}
 
 

@@ -152,5 +152,5 @@ def _ledger_of(block: Parsed) -> Ledger:
 
 def _copied(rows: pl.DataFrame) -> pl.DataFrame:
     """Copy the texts of a few rows, which refer to the memory of a whole block."""
-    texts = rows.select(pl.selectors.string()).to_arrow(compat_level=pl.CompatLevel.oldest())
-    return rows.with_columns(pl.DataFrame(texts)) if rows.height else rows
+    texts = (each for each in rows if each.dtype == pl.String)
+    return rows.with_columns(pl.Series(each.name, each.to_list(), pl.String) for each in texts)
