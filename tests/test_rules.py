@@ -176,6 +176,14 @@ def test_c6_bad_values_are_dropped_where_asked(run: Run) -> None:
     assert report.signals["written"] == 6
 
 
+def test_i3_a_value_that_would_be_dropped_is_scanned_before(run: Run) -> None:
+    rows = 'id,a,b\n1,"""John"" j@example.com",x\n2,"a ""b""",y\n'
+    report = run.convert(rows, record={"signals": ["a", "b"], "on_bad_value": "drop"})
+    assert report.records["rejected"] == {"value_personal": 1}
+    assert report.signals["dropped"] == {"value_dropped": 1}
+    assert run.lines == ['2\t"b"="y"']
+
+
 def test_c6_rows_with_bad_values_are_rejected_where_asked(run: Run) -> None:
     report = run.convert(BAD_VALUES, record={"signals": ["a"], "on_bad_value": "reject"})
     assert report.records["rejected"] == {"bad_value": 4}

@@ -111,12 +111,15 @@ enum { OUT_OF_RANGE = 0x1A }; /* what begins a value that cannot be written, wha
    becomes where it ends then; where it is dropped, that is its start. */
 static enum made change_value(const struct aam_form *form, uint8_t *value, uint8_t **end, const uint8_t *limit,
                               struct line *line) {
-    int64_t length = *end - value, bad = 0, commas = 0;
+    int64_t length = *end - value, bad = 0, commas = 0, at_signs = 0;
     for (int64_t at = 0; at < length; at += AAM_WINDOW) {
         aam_bytes text = load(value + at);
         bad += count_bits(bits_of((aam_truths)((text < ' ') | (text == '"'))) & lowest(length - at));
         commas += count_bits(bits_of((aam_truths)(text == ',')) & lowest(length - at));
+        at_signs += count_bits(bits_of((aam_truths)(text == '@')) & lowest(length - at));
     }
+    if (at_signs != 0) /* an address, perhaps, which is judged before it is dropped */
+        return IRREGULAR;
     if (form->comma_bytes < 0)
         commas = 0;
     if (bad != 0) {
