@@ -131,7 +131,7 @@ AAM_INLINE enum outcome read_quoted(struct delimiters *left, const struct aam_la
         int64_t room = sink->scratch_room - row->scratch;
         if (room < stop - start + AAM_SLACK)
             return NO_SCRATCH;
-        uint8_t *copied = sink->scratch + row->scratch;
+        uint8_t *copied = scratch_at(sink, row->scratch);
         *value = (struct aam_field){copied, unescape(copied, start, stop), room};
         row->scratch += value->length;
     }

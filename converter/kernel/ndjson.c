@@ -394,7 +394,7 @@ AAM_ENTRY(objects)
     if (sink.text < 0 || sink.at < 0)
         return AAM_MALFORMED;
     struct parser parser = {.form = form, .keys = keys, .key_ends = key_ends, .key_count = key_count, .first = NO_JOINT,
-                            .spare_end = sink.scratch + sink.scratch_room};
+                            .spare_end = scratch_at(&sink, sink.scratch_room)};
     int64_t consumed = 0;
     for (; sink.text < text_count; sink.text++, sink.at = 0) {
         struct aam_text *text = &texts[sink.text];
@@ -411,7 +411,7 @@ AAM_ENTRY(objects)
         while (sink.at < consumed) {
             const uint8_t *line = start + sink.at;
             bool has_room = true;
-            parser.spare = sink.scratch + sink.scratch_bytes;
+            parser.spare = scratch_at(&sink, sink.scratch_bytes);
             parser.no_room = false;
             const uint8_t *at = line + (*line == '\r');
             if (AAM_UNLIKELY(*at == '\n')) {

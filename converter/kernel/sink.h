@@ -21,6 +21,11 @@ struct origin {
     uint32_t scratch;
 };
 
+/* A place in scratch memory, of which there may be none: an offset to NULL has no meaning, not even 0. */
+AAM_INLINE uint8_t *scratch_at(const struct aam_sink *sink, int64_t offset) {
+    return sink->scratch == NULL ? NULL : sink->scratch + offset;
+}
+
 AAM_INLINE bool is_full(struct aam_sink *sink, enum aam_room room) {
     sink->full = room;
     return false;
