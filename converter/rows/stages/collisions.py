@@ -30,7 +30,8 @@ class CaseCollisions(Stage):
         self.needs_first_pass = job.id.case_collisions == "reject"
         self._memory = job.run.memory
         self._results = results
-        self._spill = Spill(pl.col("fold0"), job.run.memory, job.run.spill_dir)
+        # Half, since blocks of rows are in memory at the same time.
+        self._spill = Spill(pl.col("fold0"), job.run.memory // 2, job.run.spill_dir)
         self._spill.add(pl.DataFrame(schema=_HASHES))
         (type_,) = records.id_types
         in_one_case = job.id.hash or (type_.characters and (type_.case or job.id.case != "preserve"))
