@@ -39,8 +39,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         assert kernel.load() or os.environ.get("AAM_KERNEL") == "off", kernel.status()
-        if config.option.share_seed is None:
-            config.option.share_seed = date.today().toordinal()  # workers are given it
+    if config.option.share_seed is None:
+        config.option.share_seed = date.today().toordinal()  # in each worker by itself
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
