@@ -58,7 +58,7 @@ class Profile:
         for name, function in list(vars(Loops).items()):
             if inspect.isfunction(function) and not name.startswith("_"):
                 setattr(Loops, name, self._wrapped(function, f"loops: {name}"))
-        pl.LazyFrame.collect = self._wrapped(pl.LazyFrame.collect, "Polars: collect")  # type: ignore[method-assign]
+        pl.LazyFrame.collect = self._wrapped(pl.LazyFrame.collect, "Polars: collect")  # type: ignore[method-assign] # measured in place
         blocks.compress = self._wrapped(blocks.compress, "compress")
         original = threading.Thread.run
 
@@ -66,7 +66,7 @@ class Profile:
             with self.stage(_others(role_of(thread.name))):
                 original(thread)
 
-        threading.Thread.run = run  # type: ignore[method-assign, assignment]
+        threading.Thread.run = run  # type: ignore[method-assign, assignment] # every thread begins here
 
     def _wrapped(self, function: Callable[..., Any], stage: str) -> Callable[..., Any]:
         @functools.wraps(function)

@@ -48,7 +48,7 @@ def parsed(args: Sequence[str]) -> Work:
         result = end.code or 0
     except _UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":
-            error.show(sys.stderr)  # type: ignore[attr-defined]
+            error.show(sys.stderr)  # type: ignore[attr-defined] # of click
             result = 2
         else:
             raise _usage_error(error) from error
