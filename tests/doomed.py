@@ -86,7 +86,7 @@ def _run(arguments: list[str], said: str, moment: Moment | None, environment: Ma
 
 def doom(moment: Moment) -> None:
     """Have the journal kill this process, at the moment of an event."""
-    from converter.delivery.journal import Journal  # here, since it loads Polars
+    from converter.delivery.journal import Journal, _line  # here, since it loads Polars
 
     note, resume, left = Journal.note, Journal.resume, moment.times
 
@@ -96,11 +96,13 @@ def doom(moment: Moment) -> None:
         due = event == moment.event and left == 0
         if due and moment.how == "before":
             _die(moment, moment.seconds)
-        note(journal, event, **facts)
-        if due and moment.how == "torn":
-            with journal._lock:  # a line that is torn is the last one: nobody adds another
+        if not due or moment.how == "before" or (moment.how == "after" and moment.seconds):
+            note(journal, event, **facts)
+        else:
+            with journal._lock:  # its line is the last one: no other thread adds one before the end
                 if journal._descriptor is not None:
-                    os.ftruncate(journal._descriptor, os.fstat(journal._descriptor).st_size - 7)
+                    line = _line(event, **facts)
+                    os.write(journal._descriptor, line[:-7] if moment.how == "torn" else line)
                 _die(moment, 0)
         if due:
             _die(moment, moment.seconds)
