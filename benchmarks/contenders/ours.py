@@ -27,7 +27,10 @@ def convert_to_s3(task: Task) -> None:
 
 
 def _convert(task: Task, output: Mapping[str, object], **sections: object) -> None:
-    from converter import Job, convert
+    from converter.cli.preamble import loading
+
+    with loading(task.threads):
+        from converter import Job, convert
 
     reports = task.folder.with_name(task.folder.name + "-report")  # beside the output, which holds lines only
     reports.mkdir(exist_ok=True)

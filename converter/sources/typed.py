@@ -37,8 +37,11 @@ class Types(Mapping[str, pl.DataType]):
         self._label = label
         self._types: dict[str, pa.DataType] = {field.name: field.type for field in reversed(schema)}
         self._names = tuple(dict.fromkeys(schema.names))
+        self._found: dict[str, pl.DataType] = {}
 
     def __getitem__(self, name: str) -> pl.DataType:
+        if found := self._found.get(name):  # asked for with every block
+            return found
         arrow = self._types[name]
         type_ = type_of(arrow)
         if type_ is None:
@@ -47,6 +50,7 @@ class Types(Mapping[str, pl.DataType]):
                 f"The column '{redact(name)}' of '{self._label}' is of type {_name_of(arrow)}, which has no text form.",
                 "Turn it into text, numbers or dates first; lists of these can be used in record.traits.",
             )
+        self._found[name] = type_
         return type_
 
     def __contains__(self, name: object) -> bool:
@@ -78,7 +82,8 @@ def type_of(type_: pa.DataType) -> pl.DataType | None:
         return pl.Datetime(unit, "UTC" if has_zone(type_) else None)
     if _is.is_decimal(type_):
         return pl.Decimal(type_.precision, max(type_.scale, 0)) if abs(type_.scale) <= _MOST_SCALE else None
-    return pl.Series(pa.array([], type_)).dtype if _is_simple(type_) else None
+    # `pa.array` imports pandas where that is installed.
+    return pl.Series(pa.nulls(0, type_)).dtype if _is_simple(type_) else None
 
 
 def validate(array: pa.Array) -> None:
