@@ -17,7 +17,7 @@ TEXTS = ["", "a", "twelve bytes", "é" * 6, "more than twelve bytes", "😀" * 2
 @pytest.mark.parametrize("few", [0, 1 << 20], ids=["by arrow", "decoded"])
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_a_frame_has_the_texts_of_its_chunks(few: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(buffers, "_FEW", few)
+    monkeypatch.setattr(buffers, "FEW_ROWS", few)
     frame = pl.DataFrame({"a": TEXTS, "b": TEXTS[::-1]})
     chunks = [chunk for _ in range(count) for chunk in chunks_of(frame)]
     found = frame_of(chunks, ("b", "c"))
@@ -27,7 +27,7 @@ def test_a_frame_has_the_texts_of_its_chunks(few: int, count: int, monkeypatch: 
 
 
 def test_a_frame_keeps_the_memory_that_it_refers_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(buffers, "_FEW", 0)
+    monkeypatch.setattr(buffers, "FEW_ROWS", 0)
     (chunk,) = chunks_of(pl.DataFrame({"a": TEXTS}))
     copied = Chunk(
         tuple(column._replace(buffers=tuple(map(np.copy, column.buffers))) for column in chunk.columns), chunk.rows

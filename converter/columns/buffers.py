@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _VIEW = 16  # bytes
 _INLINE = 12  # bytes: texts up to this length are in the view itself
-_FEW = 1 << 14  # texts: to import pyarrow takes longer than to decode them
+FEW_ROWS = 1 << 11
+"""Fewer rows are copied into a frame, so that they do not keep the memory of a block, and do not need pyarrow."""
 _SHORT = 1 << 20  # bytes: less text is copied, which takes less time than to import pyarrow
 _LEAST_LINES = 16  # on average in a buffer: where these are fewer, the text is copied
 
@@ -84,11 +85,11 @@ def chunks_of(frame: pl.DataFrame) -> list[Chunk]:
 
 
 def frame_of(chunks: Sequence[Chunk], names: Sequence[str]) -> pl.DataFrame:
-    """Return chunks as a frame whose columns have these names. It refers to the same memory, unless they are short."""
+    """Return chunks as a frame whose columns have these names. Unless they are few, it refers to the same memory."""
     schema = dict.fromkeys(names, pl.String)
     if not chunks:
         return pl.DataFrame(schema=schema)
-    if sum(chunk.rows for chunk in chunks) * len(names) < _FEW:
+    if sum(chunk.rows for chunk in chunks) < FEW_ROWS:
         columns = zip(*([_strings(column) for column in chunk.columns] for chunk in chunks), strict=True)
         data = {name: list(chain(*column)) for name, column in zip(names, columns, strict=True)}
         return pl.DataFrame(data, schema=schema)

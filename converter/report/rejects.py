@@ -65,15 +65,12 @@ class RejectsFile(ArtifactFile):
     def add(self, file: str, rows: RowNumbers, rejected: pl.DataFrame, bad: Sequence[MalformedRow]) -> None:
         """Take the rejected rows of a batch of a file, in the order of the file. Raises what writing earlier ones did.
 
-        `rows` are the numbers of those in `rejected`, which has `reason` and the columns as text; `bad` are malformed
-        rows.
+        `rows` are the numbers of those in `rejected`, which has `reason` and the columns as text (`c0`, `c1` …); `bad`
+        are malformed rows.
         """
         if not rejected.height and not bad:
             return
-        columns = [f"c{index}" for index in range(len(self._columns))]
-        self._waiting.append(
-            _RejectedRows(file, rows, rejected.select("reason", *columns) if len(rows) else rejected, bad)
-        )
+        self._waiting.append(_RejectedRows(file, rows, rejected, bad))
         self._rows_waiting += rejected.height + len(bad)
         # Describing a few rows takes as long as describing many, and large files have many batches.
         if len(self._waiting) >= _MOST_WAITING or self._rows_waiting >= _MOST_ROWS_WAITING:

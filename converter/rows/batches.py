@@ -58,7 +58,7 @@ class Converted(NamedTuple):
     """Rows of the input, converted.
 
     `texts` is the text of the lines written, for each set of files. `rejected` are the rows that break a rule, as
-    `Records.lines` returns them, and `rows` their row numbers in the block; `malformed` are the rows that cannot be
+    `Records.described` returns them, and `rows` their row numbers in the block; `malformed` are the rows that cannot be
     parsed. `seen` is what each stage that sees IDs has prepared of those of the rows written (`Stage.prepare`).
     """
 

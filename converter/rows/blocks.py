@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import polars as pl
 
-from converter.columns.buffers import Text, texts_of
-from converter.kernel.calls import Loops
+from converter.columns.buffers import FEW_ROWS, Text, texts_of
+from converter.kernel.calls import Loops, Positions
 from converter.ledger import Ledger
 from converter.rows.batches import Converted, Judged, Numbered
 from converter.rows.fast_path import FastPath, Made
@@ -18,9 +18,6 @@ from converter.rows.stages.base import Stage
 from converter.sources import MalformedRow, RowNumbers, Source, rows_lost
 from converter.sources.base import Task
 from converter.sources.engine import collect
-
-FEW = 2048
-"""How many rows are better judged together with those of other blocks: planning the query takes longer."""
 
 
 class Parsed(NamedTuple):
@@ -68,9 +65,7 @@ class Converter:
         if fast_path and not made and left.height:
             texts = self._records.texts(left, task.source)
             made, rows = fast_path.of_texts(_collect(where, self._records.fast_texts(texts), left.height))
-            left, numbers = left[rows], numbers[rows]
-        if made and left.height < FEW:
-            left = _copied(left)
+            left, numbers = _taken(left, rows), numbers[rows]
         return Parsed(where, made, left, numbers, block.rows, block.malformed, task.source)
 
     def convert(self, blocks: Sequence[Parsed]) -> list[Converted]:
@@ -93,7 +88,7 @@ class Converter:
             frame = _collect(batch.block, self._records.format(frame.lazy()), frame.height)
         else:
             frame = self._records.no_lines
-        return self._converted(batch, frame, [texts_of(lines) for lines in self._records.by_set(frame)])
+        return self._converted(batch, frame, _texts_of(frame, self._records.written(frame)))
 
     def _query(self, query: Callable[[pl.LazyFrame], pl.LazyFrame], block: Parsed, left: pl.DataFrame) -> pl.DataFrame:
         if not left.height:
@@ -104,13 +99,13 @@ class Converter:
     def _merged(self, block: Parsed, frame: pl.DataFrame) -> Converted:
         """Put the lines of rows that were left among those that the kernel has made."""
         batch = Judged(block.block, frame, block.numbers, block.malformed, _ledger_of(block))
-        texts = [texts_of(lines) for lines in self._records.by_set(frame)]
+        written = self._records.written(frame)
+        texts = _texts_of(frame, written)
         made, fast_path = block.made, self._fast_path
         if not (made and fast_path):
             return self._converted(batch, frame, texts)
-        written = [rows.to_numpy() for rows in self._records.written(frame)]
         each = zip(made.lines, texts, made.positions, written, strict=True)
-        texts = [fast_path.text_of(lines, others, positions[rows]) for lines, others, positions, rows in each]
+        texts = [fast_path.text_of(lines, others, at[rows.to_numpy()]) for lines, others, at, rows in each]
         batch = batch._replace(ledger=batch.ledger + made.ledger)
         return self._converted(batch, frame, texts, fast_path.ids_of(texts) if self._seeing else None)
 
@@ -125,13 +120,18 @@ class Converter:
         lines = written = sum(len(text.ends) for each in texts for text in each)
         if "rows" in frame.columns:
             written = int(frame["rows"].filter(frame["reason"].is_null()).sum())
-        are_rejected = frame.select(self._records.rejects).to_series()
-        rejected, rows = frame.filter(are_rejected).rechunk(), batch.rows[are_rejected.to_numpy()]
+        are_rejected = self._records.are_rejected(frame)
+        rejected = self._records.described(frame).filter(pl.Series(are_rejected)).rechunk()
         ledger = batch.ledger + self._records.tally(frame) + Ledger(written=written, lines=lines)
         if self._seeing and ids is None:
             ids = self._records.accepted(frame)
         seen = [stage.prepare(ids) for stage in self._seeing] if ids is not None else []
-        return Converted(batch.block, texts, rejected, rows, batch.malformed, ledger, seen)
+        return Converted(batch.block, texts, rejected, batch.rows[are_rejected], batch.malformed, ledger, seen)
+
+
+def _texts_of(frame: pl.DataFrame, written: Sequence[pl.Series]) -> list[list[Text]]:
+    """Return the lines of each set of files, in which these rows are `written`."""
+    return [texts_of(frame["line"].filter(rows)) for rows in written]
 
 
 def _collect(block: Numbered, query: pl.LazyFrame, rows: int) -> pl.DataFrame:
@@ -150,7 +150,10 @@ def _ledger_of(block: Parsed) -> Ledger:
     return ledger
 
 
-def _copied(rows: pl.DataFrame) -> pl.DataFrame:
-    """Copy the texts of a few rows, which refer to the memory of a whole block."""
-    texts = (each for each in rows if each.dtype == pl.String)
-    return rows.with_columns(pl.Series(each.name, each.to_list(), pl.String) for each in texts)
+def _taken(frame: pl.DataFrame, rows: Positions) -> pl.DataFrame:
+    """Return some rows of a frame; a few are copied, so that their texts do not keep the memory of all of them."""
+    taken = frame[rows]
+    if taken.height >= FEW_ROWS:
+        return taken
+    texts = (each for each in taken if each.dtype == pl.String)
+    return taken.with_columns(pl.Series(each.name, each.to_list(), pl.String) for each in texts)

@@ -22,10 +22,11 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from converter import kernel
+from converter.columns.buffers import FEW_ROWS
 from converter.jobs.job import Job
 from converter.rows import stages
 from converter.rows.batches import Converted, Judged, Numbered
-from converter.rows.blocks import FEW, Converter, Parsed
+from converter.rows.blocks import Converter, Parsed
 from converter.rows.records import Records
 from converter.rows.stages.base import Stage, StageResults
 from converter.sources import Origin, Source, tasks_of
@@ -116,7 +117,7 @@ def _converted(converter: Converter, parsed: Iterator[Parsed], pool: Executor, m
                 group = []
             group.append(block)
             rows = sum(each.left.height for each in group)
-            if len(group) == most or rows >= FEW or not rows:
+            if len(group) == most or rows >= FEW_ROWS or not rows:
                 yield pool.submit(converter.convert, group)
                 group = []
         if group:

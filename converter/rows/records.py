@@ -15,7 +15,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from converter.columns.normalize import check_hashing
@@ -162,10 +165,14 @@ class Records:
             texts = texts.with_columns(pl.col(added).fill_null(""))
         return _with(texts, [judging.typing, [judging.route.alias("route")]]) if self.is_mixed else texts
 
-    @property
-    def rejects(self) -> pl.Expr:
-        """Whether a row that `lines` gave is rejected: it has a reason, and is not only skipped."""
-        return (pl.col("reason") < self._formatting.first_skip).fill_null(value=False)
+    def are_rejected(self, rows: pl.DataFrame) -> npt.NDArray[np.bool_]:
+        """Return which of the rows that `lines` gave are rejected: they have a reason, and are not only skipped."""
+        reasons: npt.NDArray[np.number[Any]] = rows["reason"].to_numpy()  # not a number where there is none
+        return reasons < self._formatting.first_skip
+
+    def described(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return what is reported of rejected rows: `reason` and the texts."""
+        return rows[["reason", *self.aliases.values()]]
 
     @property
     def date(self) -> pl.Expr:
@@ -196,10 +203,6 @@ class Records:
         accepted = pl.col("reason").is_null()
         routes = [accepted & pl.col("route").eq_missing(number) for number in range(self.sets)]
         return [judged.select(each).to_series() for each in (routes if self.sets > 1 else [accepted])]
-
-    def by_set(self, judged: pl.DataFrame) -> list[pl.Series]:
-        """Return the lines that `lines` gave, for each set of files."""
-        return [judged["line"].filter(rows) for rows in self.written(judged)]
 
     def tally(self, judged: pl.DataFrame) -> Ledger:
         """Count the results of rows that `lines` gave (`converter.rows.counters`)."""
