@@ -57,6 +57,8 @@ def run_command(
     Linux counts the peak of this process as the minimum of the child's. So callers import nothing heavy: their dozen
     MB are then less than any contender needs.
     """
+    if environment is None:  # installed packages have byte code, so what is measured may write it as well
+        environment = {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     begin = time.perf_counter()
     # The process is waited for with wait4, which returns what it used.
     process = subprocess.Popen(command, cwd=folder, stdout=output, env=environment)
