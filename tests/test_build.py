@@ -83,7 +83,7 @@ def test_a_wheel_promises_nothing_that_is_not_certain(given: dict[str, str], sou
 
 
 def test_an_error_of_the_compiler_fails_the_build_and_is_shown(sources: Path, tmp_path: Path) -> None:
-    with (sources / "converter" / "kernel" / "utf8.c").open("a") as file:
+    with (sources / "converter" / "kernel" / "cut.c").open("a") as file:
         file.write("\nint wrong(void) { return nothing; }\n")
     with pytest.raises(RuntimeError) as failed:
         build_wheel(sources, tmp_path / "dist")

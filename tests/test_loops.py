@@ -39,11 +39,13 @@ IRREGULAR = [b" u7 ,x,1\n", b",x,1\n", b"a@b.cd,x,1\n", b"u:8,x,1\n", b'u9,"a""b
        b"DE89370400440532013000,x,1\n", b"123-45-6789,x,1\n", b"u33,joe%40example.com,1\n", b"u34,2001:db8::1,1\n", b"u35,2024-01-31 13:05:00,1\n", b"+u36,(x),1\n"]  # fmt: skip
 
 
-def parsed(data: bytes, columns: int) -> tuple[list[tuple[int, list[str]]], list[tuple[int, str, bytes]], int]:
+def parsed(
+    data: bytes, columns: int, beyond: bytes = b'"\n"'
+) -> tuple[list[tuple[int, list[str]]], list[tuple[int, str, bytes]], int]:
     """Parse a text by the loops, as `test_structure.parse` does by numpy and Polars."""
     loops = kernel.load()
     assert loops
-    memory = np.frombuffer(data + b'"\n"' * SLACK, np.uint8)  # what follows must not count
+    memory = np.frombuffer(data + beyond * SLACK, np.uint8)  # what follows must not count
     found = loops.delimited([(memory, len(data))], Layout(",", range(columns), columns, 1 << 24), None, last=True)
     assert (found.consumed, found.newlines) == (len(data), [data.count(b"\n")])
     fields = [[text.decode() for text in strings_of(column)] for column in found.chunk.columns]
@@ -87,30 +89,44 @@ BYTES = [bytes([byte]) for byte in (0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0x
     st.sampled_from([b"\x80", b"\xbf", b"a", b"\xff"]),
 )
 def test_text_is_utf8_where_python_can_decode_it(before: int, text: bytes, after: bytes, beyond: bytes) -> None:
-    loops = kernel.load()
-    assert loops
-    whole = b"a" * before + text + after
-    try:
-        whole.decode()
-        is_text = True
-    except UnicodeDecodeError:
-        is_text = False
-    assert loops.is_utf8(np.frombuffer(whole + beyond * SLACK, np.uint8), len(whole)) is is_text
+    row = b"a" * before + text + after
+    for data in (row + b"\n", row + b"\n\xff\n"):  # judged as a whole, and row by row where that is not UTF-8
+        assert rows_not_text(data, beyond) == undecodable(data)
+
+
+def rows_not_text(data: bytes, beyond: bytes = b"\x80") -> list[bytes]:
+    """Return the rows that are not UTF-8 as the loops judge them."""
+    return [text for _, rule, text in parsed(data, 1, beyond)[1] if rule == "row_not_text"]
+
+
+def undecodable(data: bytes) -> list[bytes]:
+    """Return the lines that Python cannot decode."""
+    return [line for line in data.split(b"\n") if line.decode(errors="replace").encode() != line]
 
 
 def test_every_character_is_utf8_and_none_with_a_byte_changed_or_left_out() -> None:
-    loops = kernel.load()
-    assert loops
+    assert (
+        rows_not_text("".join(chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000).encode() + b"\n")
+        == []
+    )
+    data = b"".join(
+        bytes([first, second]) + rest + b"\n"
+        for first in range(0x80, 0x100)
+        for second in range(0x100)
+        for rest in (b"", b"\x80", b"\xbf\xbf")
+    )
+    assert rows_not_text(data) == undecodable(data)
 
-    def is_text(text: bytes) -> bool:
-        return loops.is_utf8(np.frombuffer(text + bytes(SLACK), np.uint8), len(text))
 
-    assert is_text("".join(chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000).encode())
-    for first in range(0x80, 0x100):
-        for second in range(0x100):
-            for rest in (b"", b"\x80", b"\xbf\xbf"):
-                text = bytes([first, second]) + rest
-                assert is_text(text) is (text.decode(errors="replace").encode() == text), text
+@pytest.mark.parametrize("character", ["é", "€", "😀"])
+def test_a_character_is_judged_alike_wherever_it_is_in_a_window(character: str) -> None:
+    rows = [
+        b"a" * before + character.encode()[:size] + b"\n"
+        for before in range(140)
+        for size in range(1, len(character.encode()) + 1)
+    ]
+    for data in [*rows, b"".join(rows)]:
+        assert rows_not_text(data) == undecodable(data)
 
 
 def converted(path: Path, job: Job, block: int, most: int) -> tuple[bytes, list[Any], Ledger]:

@@ -81,7 +81,6 @@ class _Views(ctypes.Structure):
 _VIEW_BYTES = 16
 _SAMPLED = 4096  # texts
 ENTRIES: dict[str, tuple[type[Any], ...]] = {
-    "is_utf8": (c_void_p, c_int64, POINTER(c_int64)),
     "count_quotes": (c_void_p, c_int64, POINTER(c_int64)),
     "cut": (c_void_p, c_int64, c_int64, POINTER(c_int64), POINTER(c_int64)),
     "delimited": (c_void_p, c_int64, POINTER(LayoutStructure), POINTER(FormStructure), c_int32, POINTER(Structure)),
@@ -100,12 +99,6 @@ class Loops:
     def __init__(self, library: Library) -> None:
         self._entries = {name: library.entry(name, arguments) for name, arguments in ENTRIES.items()}
         self._pools = {name: Pool() for name in (*MEMORY, "texts")}
-
-    def is_utf8(self, text: Bytes, size: int) -> bool:
-        """Say whether the first `size` bytes of `text` are UTF-8."""
-        found = c_int64()
-        _check(self._entries["is_utf8"](text.ctypes.data, min(size, len(text)), found))
-        return bool(found.value)
 
     def count_quotes(self, text: Bytes) -> int:
         """Count the double quotes of a text."""

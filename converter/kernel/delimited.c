@@ -194,7 +194,7 @@ AAM_INLINE bool put_whole(struct aam_sink *sink, const struct reading *text, con
         sink->blank++;
         return true;
     }
-    bool is_sound = text->is_utf8 || is_utf8(row->start, length);
+    bool is_sound = text->is_utf8 || is_utf8(row->start, row->start + length);
     if (AAM_LIKELY(is_sound && row->fields == layout->fields))
         return put_row(sink, form, layout->columns, text->origin, sink->newlines, row->scratch);
     enum aam_rule rule = !is_sound ? AAM_NOT_UTF8 : row->fields < layout->fields ? AAM_TOO_SHORT : AAM_TOO_LONG;
@@ -212,7 +212,7 @@ AAM_INLINE bool put_misquoted(struct aam_sink *sink, const struct reading *text,
         return true;
     }
     int64_t length = line_end - row->start;
-    enum aam_rule rule = text->is_utf8 || is_utf8(row->start, length) ? AAM_MISQUOTED : AAM_NOT_UTF8;
+    enum aam_rule rule = text->is_utf8 || is_utf8(row->start, row->start + length) ? AAM_MISQUOTED : AAM_NOT_UTF8;
     row->next = line_end + 1;
     row->newlines = 0;
     return put_malformed(sink, text->origin, sink->newlines, row->start, length, rule);
@@ -271,9 +271,9 @@ AAM_INLINE int32_t parse_all(struct aam_text *texts, int64_t count, const struct
             .origin = {text->start, (uint32_t)sink->text, (uint32_t)count},
             .end = text->start + text->size,
             .readable = text->start + text->room,
-            .is_utf8 = sink->state & IS_BEGUN ? (sink->state & IS_UTF8) != 0 : is_utf8(text->start, text->size),
             .is_ended = is_ended,
         };
+        reading.is_utf8 = sink->state & IS_BEGUN ? (sink->state & IS_UTF8) != 0 : is_utf8(text->start, reading.end);
         int64_t newlines = sink->newlines;
         int32_t status = parse(&reading, layout, form, sink);
         text->newlines += sink->newlines - newlines;

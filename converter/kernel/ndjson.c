@@ -136,7 +136,7 @@ AAM_INLINE const uint8_t *parse_string(struct parser *parser, const uint8_t *sta
     *string = (struct aam_field){start, at - start, parser->readable - start};
     if (AAM_UNLIKELY(*at != '"') && (at = parse_escaped(parser, start, at, &is_ascii, string)) == NULL)
         return NULL;
-    return AAM_LIKELY(is_ascii) || is_part_utf8(start, at) ? at + 1 : NULL;
+    return AAM_LIKELY(is_ascii) || is_utf8(start, at) ? at + 1 : NULL;
 }
 
 /* A number, which may begin with zeros. */

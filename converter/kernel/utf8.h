@@ -30,25 +30,13 @@ AAM_INLINE bool is_window_utf8(const uint8_t *window, uint64_t own, uint64_t *pe
     return wrong == 0;
 }
 
-/* Whether a part of a text is UTF-8, behind which AAM_SLACK bytes may be read, and one more. */
-__attribute__((noinline, unused)) static bool is_part_utf8(const uint8_t *start, const uint8_t *end) {
+/* Whether a text, or a part of one, is UTF-8. Behind it, AAM_SLACK bytes may be read. */
+static __attribute__((noinline)) bool is_utf8(const uint8_t *start, const uint8_t *end) {
     uint64_t pending = 0;
-    for (; start < end; start += AAM_WINDOW)
-        if (!is_window_utf8(start, lowest(end - start), &pending))
+    for (; end - start > AAM_WINDOW; start += AAM_WINDOW)
+        if (!is_window_utf8(start, ~UINT64_C(0), &pending))
             return false;
-    return pending == 0;
-}
-
-/* Whether the first `size` bytes of a text are UTF-8. No more of it is read. */
-__attribute__((unused)) static bool is_utf8(const uint8_t *text, int64_t size) {
-    uint64_t pending = 0;
-    for (; size > AAM_WINDOW; text += AAM_WINDOW, size -= AAM_WINDOW)
-        if (!is_window_utf8(text, ~UINT64_C(0), &pending))
-            return false;
-    uint8_t rest[AAM_WINDOW + 1] = {0};
-    if (size > 0)
-        memcpy(rest, text, (size_t)size);
-    return is_window_utf8(rest, lowest(size), &pending) && pending == 0;
+    return is_window_utf8(start, lowest(end - start), &pending) && pending == 0;
 }
 
 #endif
