@@ -18,7 +18,13 @@ from hypothesis import settings
 from converter import Job, convert, kernel
 from converter.columns import buffers, utf8
 from converter.jobs.document import merge
+from converter.ledger import Ledger
 from converter.report import Report
+from converter.rows.pipeline import convert_all
+from converter.rows.records import Records
+from converter.sources.delimited import DelimitedSource
+from converter.sources.ndjson import NdjsonSource
+from converter.sources.origins.local import LocalFile
 
 from .installed import SUITE
 from .servers.process import stop_all
@@ -151,6 +157,21 @@ class Run:
         report = json.loads(path.read_bytes())
         assert isinstance(report, dict)
         return report
+
+
+def converted(
+    kind: type[DelimitedSource | NdjsonSource], path: Path, job: Job, block: int = 1 << 20, most_line_bytes: int = 1000
+) -> tuple[bytes, list[Any], Ledger]:
+    """Convert one text, read `block` bytes at a time; return its lines, its rejects and the counts."""
+    source = kind(LocalFile.at(path), job.input, block=block)
+    text, rejects, ledger = b"", [], Ledger()
+    for each in convert_all(Records(job, most_line_bytes), [source]):
+        text += b"".join(bytes(buffer) for texts in each.texts for part in texts for buffer in part.buffers)
+        for _, rows, rejected, malformed in each.rejects():
+            rejects += [(int(row), *rest) for row, rest in zip(rows, rejected["reason", "c0"].rows(), strict=True)]
+            rejects += [(bad.row, bad.rule.name, bad.text) for bad in malformed]
+        ledger += each.ledger
+    return text, sorted(rejects, key=str), ledger
 
 
 def without_loops() -> None:

@@ -31,10 +31,9 @@ from converter.sources.ndjson import NdjsonSource
 from converter.sources.origins.local import LocalFile
 
 from . import reference
-from .conftest import Run
+from .conftest import Run, converted
 from .errors import check_named, check_told, raises
 from .scanner import scan
-from .test_loops import converted
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -208,7 +207,9 @@ def test_f28_a_polluted_row_is_found_wherever_a_block_ends_in_it(run: Run, kind:
     before = b"".join(GOOD)
     path = run.write(b"id,a,b\n" + before + polluted + b"".join(GOOD) * 2)
     for inside in {len(polluted) // 2, len(polluted) - 1}:
-        text, rejects, ledger = converted(path, run.make_job(record=CONSTANT), len(before) + inside + 1, 1000)
+        text, rejects, ledger = converted(
+            DelimitedSource, path, run.make_job(record=CONSTANT), len(before) + inside + 1
+        )
         assert text.count(b"\n") == 18
         assert rejects == [(8, rule, polluted[:-1])]
         assert (ledger.read, ledger.written) == (19, 18)

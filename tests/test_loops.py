@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,13 +13,9 @@ from hypothesis import strategies as st
 from converter import kernel
 from converter.jobs.job import Job
 from converter.kernel.calls import SLACK, Layout
-from converter.ledger import Ledger
-from converter.rows.pipeline import convert_all
-from converter.rows.records import Records
 from converter.sources.delimited import DelimitedSource
-from converter.sources.origins.local import LocalFile
 
-from .conftest import Run, without_loops
+from .conftest import Run, converted, without_loops
 from .fuzz import RULES, strings_of
 from .test_structure import PIECES, parse
 
@@ -129,18 +124,6 @@ def test_a_character_is_judged_alike_wherever_it_is_in_a_window(character: str) 
         assert rows_not_text(data) == undecodable(data)
 
 
-def converted(path: Path, job: Job, block: int, most: int) -> tuple[bytes, list[Any], Ledger]:
-    source = DelimitedSource(LocalFile.at(path), job.input, block=block, longest_row=1 << 20)
-    text, rejects, ledger = b"", [], Ledger()
-    for each in convert_all(Records(job, most), [source]):
-        text += b"".join(bytes(buffer) for texts in each.texts for part in texts for buffer in part.buffers)
-        for _, rows, rejected, malformed in each.rejects():
-            rejects += [(int(row), *rest) for row, rest in zip(rows, rejected["reason", "c0"].rows(), strict=True)]
-            rejects += [(bad.row, bad.rule.name, bad.text) for bad in malformed]
-        ledger += each.ledger
-    return text, sorted(rejects, key=str), ledger
-
-
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_lines_rejects_and_counts_are_those_of_frames(
@@ -178,8 +161,8 @@ def test_lines_rejects_and_counts_are_those_of_frames(
     most = data.draw(st.sampled_from([1000, 60]))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kernel, "load", without_loops)
-        expected = converted(path, job, 1 << 20, most)
-    assert converted(path, job, data.draw(st.sampled_from([1 << 20, 300, 97])), most) == expected
+        expected = converted(DelimitedSource, path, job, most_line_bytes=most)
+    assert converted(DelimitedSource, path, job, data.draw(st.sampled_from([1 << 20, 300, 97])), most) == expected
 
 
 UUIDS = ["0123abcd-0000-4000-8000-0123456789ab", "0123ABCD-0000-4000-8000-0123456789AB", "00000000-0000-0000-0000-000000000000",
@@ -202,7 +185,7 @@ def test_ids_of_a_type_are_judged_as_in_frames(tmp_path: Path, monkeypatch: pyte
     results = []
     for load in (kernel.load, without_loops):
         monkeypatch.setattr(kernel, "load", load)
-        results.append(converted(path, job, 1 << 20, 1000))
+        results.append(converted(DelimitedSource, path, job))
     assert results[0] == results[1]
     assert results[0][2].written > 100
 
@@ -228,6 +211,6 @@ def test_a_blank_line_is_no_row_where_there_is_one_column(tmp_path: Path, monkey
     results = []
     for load in (kernel.load, without_loops):
         monkeypatch.setattr(kernel, "load", load)
-        results.append(converted(path, job, 1 << 20, 1000))
+        results.append(converted(DelimitedSource, path, job))
     assert results[0] == results[1]
     assert (results[0][2].read, results[0][2].written, results[0][2].rejected) == (61, 60, {"id_missing": 1})

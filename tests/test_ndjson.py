@@ -16,15 +16,12 @@ from hypothesis import strategies as st
 from converter import kernel
 from converter.jobs.job import Job
 from converter.kernel.calls import SLACK, Loops
-from converter.ledger import Ledger
-from converter.rows.pipeline import convert_all
-from converter.rows.records import Records
 from converter.sources.ndjson import NdjsonSource
 from converter.sources.origins.local import LocalFile
 from converter.sources.texts import Rows
 
 from . import objects
-from .conftest import without_loops
+from .conftest import converted, without_loops
 from .test_faults import SOUND, WRONG_LINES
 
 COLUMNS = ["id", "a", "t"]
@@ -84,18 +81,6 @@ def test_each_kind_of_line_is_judged_alike(line: bytes) -> None:
     assert rows_of(kernel.load(), texts) == rows_of(None, texts)
 
 
-def converted(path: Path, job: Job, block: int) -> tuple[bytes, list[Any], Ledger]:
-    source = NdjsonSource(LocalFile.at(path), job.input, block=block)
-    text, rejects, ledger = b"", [], Ledger()
-    for each in convert_all(Records(job, 1000), [source]):
-        text += b"".join(bytes(buffer) for texts in each.texts for part in texts for buffer in part.buffers)
-        for _, rows, rejected, malformed in each.rejects():
-            rejects += [(int(row), *rest) for row, rest in zip(rows, rejected["reason", "c0"].rows(), strict=True)]
-            rejects += [(bad.row, bad.rule.name, bad.text) for bad in malformed]
-        ledger += each.ledger
-    return text, sorted(rejects, key=str), ledger
-
-
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines_of(), st.data())
 def test_lines_rejects_and_counts_are_those_of_polars(tmp_path: Path, lines: list[bytes], data: st.DataObject) -> None:
@@ -119,6 +104,6 @@ def test_lines_rejects_and_counts_are_those_of_polars(tmp_path: Path, lines: lis
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kernel, "load", without_loops)
-        expected = converted(path, job, 1 << 20)
+        expected = converted(NdjsonSource, path, job)
     for block in (1 << 20, data.draw(st.sampled_from([97, 300, 13]))):
-        assert converted(path, job, block) == expected
+        assert converted(NdjsonSource, path, job, block) == expected
