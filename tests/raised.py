@@ -33,10 +33,8 @@ ELSEWHERE = {
     "delivery/atomic.py:rename_exclusively",
     "delivery/delivery.py:publish",
     "delivery/stops.py:within",
-    "sources/engine.py:start",
     "sources/origins/local.py:expand",
     "sources/parquet.py:_wrong_row_count",
-    "sources/tables.py:mapped_errors",
 }
 """Functions whose errors are made in processes of their own: by command lines, signals, other users, and sweeps."""
 

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pytest
 
 from converter.errors import ColumnError, ConverterError, InputError, JobError
-from converter.sources import ndjson, tables
+from converter.jobs.sections.table import Input
+from converter.sources import ndjson, open_source, tables
 from converter.sources.base import Budget
 from converter.sources.delimited import DelimitedSource
 from converter.sources.origins.local import LocalFile
@@ -380,6 +381,12 @@ def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path, path: str, why
         TextStream(LocalFile(tmp_path / path, 1, 1))
     with raises(InputError, "E-INPUT-READ", "gone.csv'", "No such file"):
         LocalFile.at(tmp_path / "gone.csv")
+
+
+@pytest.mark.parametrize("name", ["gone.parquet", "gone.arrow"])
+def test_a_table_that_cannot_be_opened_is_an_error(tmp_path: Path, name: str) -> None:
+    with raises(InputError, "E-INPUT-READ", name, "No such file"):
+        open_source(LocalFile(tmp_path / name, 1, 1), Input(path=(name,)), ())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="such a file is at hand on Linux only")
