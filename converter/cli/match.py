@@ -55,11 +55,7 @@ def match(
     if id_type is not None:
         changes = {"id_type": id_type, **changes}
     return partial(
-        _compare,
-        changes,
-        {"column": id_, "site_column": site_id},
-        html,
-        headless=(no_header, site_no_header),
+        _compare, changes, {"column": id_, "site_column": site_id}, html, headless=(no_header, site_no_header)
     )
 
 

@@ -7,8 +7,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 Input: TypeAlias = Annotated[
-    list[str] | None,
-    typer.Option("--input", "-i", metavar="PATH", help="A file, glob or folder to read; repeatable."),
+    list[str] | None, typer.Option("--input", "-i", metavar="PATH", help="A file, glob or folder to read; repeatable.")
 ]
 To: TypeAlias = Annotated[
     str | None, typer.Option("--to", metavar="URL", help="Destination: a folder, s3://, ftp://, ftps:// or sftp://.")

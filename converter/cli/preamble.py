@@ -15,10 +15,7 @@ def changes_from(flags: Mapping[str, Any], settings: Iterable[str]) -> dict[str,
 
     `flags` are values by the key of the job that they set, such as `output.to`; `None` where a flag is not given.
     """
-    from converter.jobs.document import (
-        merge,
-        parse_settings,
-    )
+    from converter.jobs.document import merge, parse_settings
 
     changes: dict[str, Any] = {}
     for key, value in flags.items():

@@ -10,11 +10,7 @@ from converter.cli import options
 from converter.cli.outcome import Messages, Outcome, Work
 
 
-def schema(
-    *,
-    json_: options.Json = False,
-    debug: options.Debug = False,
-) -> Work:
+def schema(*, json_: options.Json = False, debug: options.Debug = False) -> Work:
     """Print the JSON schema of the job file."""
     del json_, debug  # `Messages.of` reads them
     return _print_schema

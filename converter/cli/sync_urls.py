@@ -66,12 +66,7 @@ def sync_urls(
         raise JobError(
             "E-USAGE", "With --json, addresses cannot be written to standard output.", "Set a file: --output FILE."
         )
-    flags = {
-        "id.column": id_,
-        "id.type": id_type,
-        "output.dpid": dpid,
-        "report.max_rejects": max_rejects,
-    }
+    flags = {"id.column": id_, "id.type": id_type, "output.dpid": dpid, "report.max_rejects": max_rejects}
     given = [*(tables or ()), *(input_ or ())]
     how = {"redirect": redirect, "gdpr": gdpr, "gdpr_consent": gdpr_consent, "form": format_, "image": image}
     return partial(_write, given, job_file, flags, set_ or [], output, how)

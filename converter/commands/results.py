@@ -125,7 +125,6 @@ def _collision_warnings(results: StageResults) -> list[Finding]:
     ids, users = results.collisions
     return [
         Finding(
-            "W-ID-CASE-COLLISION",
-            f"{CASE_COLLISION.name}: {ids:,} IDs, which would be {users:,} if case did not count",
+            "W-ID-CASE-COLLISION", f"{CASE_COLLISION.name}: {ids:,} IDs, which would be {users:,} if case did not count"
         )
     ]

@@ -236,13 +236,7 @@ class _Sending:
     """One run: checked files, on their way to a destination."""
 
     def __init__(
-        self,
-        files: list[_CheckedFile],
-        transfer: Transfer,
-        journal: Journal,
-        hold: Hold,
-        run: RunRecord,
-        digest: str,
+        self, files: list[_CheckedFile], transfer: Transfer, journal: Journal, hold: Hold, run: RunRecord, digest: str
     ) -> None:
         self._files, self._transfer, self._journal, self._hold = files, transfer, journal, hold
         self._run, self._digest = run, digest

@@ -61,13 +61,7 @@ def sync_urls(
         name = "image" if image else "url"
         line = _line(form, name, _address(job, redirect, gdpr, gdpr_consent))
         kind = FileKind(
-            "data",
-            "addresses of IDs",
-            ID_SYNC_HTTP_PAGE,
-            line,
-            (),
-            lambda _: (),
-            late_rules=(CASE_COLLISION,),
+            "data", "addresses of IDs", ID_SYNC_HTTP_PAGE, line, (), lambda _: (), late_rules=(CASE_COLLISION,)
         )
         records, sources = open_input(job, kind)
         fate = "No file was written." if isinstance(to, str | Path) else "The other addresses have been written."

@@ -124,11 +124,7 @@ class Match(NamedTuple):
     def write_html(self, path: Path) -> None:
         """Write the page, in place of an older one. Raises `DestinationError`."""
         page = ArtifactFile(
-            path,
-            self.to_html().encode(),
-            code="E-PAGE-WRITE",
-            what="page",
-            hint="Choose another file with --html.",
+            path, self.to_html().encode(), code="E-PAGE-WRITE", what="page", hint="Choose another file with --html."
         )
         try:
             page.prepare()

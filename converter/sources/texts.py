@@ -202,14 +202,7 @@ class TextTasks:
     """
 
     def __init__(
-        self,
-        source: TextSource,
-        parser: Parser,
-        loops: Loops | None,
-        block: int,
-        pool: Pool,
-        *,
-        ahead: bool = False,
+        self, source: TextSource, parser: Parser, loops: Loops | None, block: int, pool: Pool, *, ahead: bool = False
     ) -> None:
         self._source = source
         self._parser = parser

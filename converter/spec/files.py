@@ -158,10 +158,7 @@ ENDS_IN_SPACE = FileRule(
     "C14", "ends_in_space", "The line ends in a space, so Audience Manager would not process it.", ID_SYNC_PAGE
 )
 ENDS_IN_TAB = FileRule(
-    "C14",
-    "ends_in_tab",
-    "The line ends in a tab, so Audience Manager would not process it.",
-    ID_SYNC_PAGE,
+    "C14", "ends_in_tab", "The line ends in a tab, so Audience Manager would not process it.", ID_SYNC_PAGE
 )
 HASHES_END_IN_TAB = FileRule(
     "C14", "hashes_end_in_tab", "The line ends in a tab, which only Adobe's own sample does.", COMBINED_PAGE, "warning"

@@ -9,16 +9,7 @@ import polars as pl
 
 from converter.spec.limits import COMBINED_PAGE, CONTENTS_PAGE, ID_SYNC_PAGE, ODC_PAGE
 from converter.spec.names import Kind
-from converter.spec.rules import (
-    CASE_COLLISION,
-    HASH_TOO_OLD,
-    ROW_RULES,
-    SKIPS,
-    SYNC_ID_RULES,
-    IdRule,
-    Rule,
-    line_rules,
-)
+from converter.spec.rules import CASE_COLLISION, HASH_TOO_OLD, ROW_RULES, SKIPS, SYNC_ID_RULES, IdRule, Rule, line_rules
 
 
 class FormattedSignal(NamedTuple):

@@ -268,10 +268,7 @@ CODE_NOT_CLEAN = Rule(
 
 # IDs that are accepted with a warning in the report.
 ID_DOUBTFUL = Rule(
-    "I7",
-    "id_with_hyphen",
-    "The ID contains a hyphen, but Adobe documents letters and digits only.",
-    OURS,
+    "I7", "id_with_hyphen", "The ID contains a hyphen, but Adobe documents letters and digits only.", OURS
 )
 
 # IDs that are mapped to more others than Audience Manager keeps, with a warning in the report.

@@ -48,13 +48,7 @@ class S3Destination:
     direct = False
 
     def __init__(
-        self,
-        url: str,
-        settings: S3,
-        partner: str,
-        sent: datetime.date,
-        most_bytes: int,
-        owner: Owner | None = None,
+        self, url: str, settings: S3, partner: str, sent: datetime.date, most_bytes: int, owner: Owner | None = None
     ) -> None:
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
         if not _BUCKET.fullmatch(bucket) or not prefix.isprintable():
