@@ -14,7 +14,6 @@ import sys
 import weakref
 import zlib
 from collections.abc import Iterator
-from types import TracebackType
 from typing import IO, BinaryIO
 
 from isal import igzip, isal_zlib
@@ -67,9 +66,7 @@ class TextStream:
     def __enter__(self) -> TextStream:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
