@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import weakref
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 from converter.sources.origins.base import Origin, once_error
@@ -23,24 +23,10 @@ class ReadOnce:
 
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
+        self.label, self.size, self.identity = origin.label, origin.size, origin.identity
         self._stream: BinaryIO | None = None
         self._start: bytearray | None = bytearray()
         self._position = 0
-
-    @property
-    def label(self) -> str:
-        """The label of the origin."""
-        return self._origin.label
-
-    @property
-    def size(self) -> int | None:
-        """The size of the origin in bytes, if it is known."""
-        return self._origin.size
-
-    @property
-    def identity(self) -> Hashable:
-        """The identity of the origin."""
-        return self._origin.identity
 
     def open(self) -> BinaryIO:
         """Return its bytes from the start. Raises `InputError` once that is not kept any more, and `OSError`."""
