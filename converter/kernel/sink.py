@@ -99,6 +99,12 @@ class Malformed:
     def __len__(self) -> int:
         return len(self.numbers)
 
+    def rows_of(self, texts: Sequence[tuple[Bytes, int]]) -> list[bytes]:
+        """Return the rows, without their newlines, of the texts that were parsed."""
+        memory = [text.data for text, _ in texts]
+        places = zip(self.texts.tolist(), self.starts.tolist(), self.lengths.tolist(), strict=True)
+        return [bytes(memory[text][start : start + length]) for text, start, length in places]
+
 
 @dataclass(frozen=True)
 class Parsed:

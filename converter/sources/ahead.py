@@ -1,4 +1,4 @@
-"""Iterators that a thread runs, some items ahead."""
+"""Iterators that a thread runs, one item ahead."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ _PATIENCE = 1.0  # seconds that closing waits for the thread, which may be readi
 
 
 class ReadAhead(Generic[Item], Iterator[Item]):
-    """The items of a generator, run in a thread of its own, which stays up to `depth` items ahead.
+    """The items of a generator, run in a thread of its own, which stays one item ahead.
 
-    What the generator raises is raised behind its last item. `close` ends the thread, which closes the generator.
+    What the generator raises is raised after its last item. `close` ends the thread, which closes the generator.
     """
 
-    def __init__(self, items: Generator[Item], name: str, depth: int = 1) -> None:
+    def __init__(self, items: Generator[Item]) -> None:
         self._items = items
-        self._depth = depth
         self._ready: deque[Item] = deque()
         self._changed = threading.Condition()
         self._ended = self._closed = False
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread = threading.Thread(target=self._run, name="read", daemon=True)
         self._thread.start()
 
     def __next__(self) -> Item:
@@ -52,7 +51,7 @@ class ReadAhead(Generic[Item], Iterator[Item]):
                     self._ready.append(item)
                     del item  # it is large, and the next one is made now
                     self._changed.notify_all()
-                    self._changed.wait_for(lambda: len(self._ready) < self._depth or self._closed)
+                    self._changed.wait_for(lambda: not self._ready or self._closed)
                     if self._closed:
                         break
         except BaseException as error:

@@ -44,7 +44,7 @@ def _shares(
     """Share out the batches of an input, which a thread reads, and unpacks if they are compressed, one share ahead."""
     used = pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index(name) for name in columns])
     batches = (_of_file if is_file else _of_stream)(origin, used)
-    with contextlib.closing(ReadAhead(_combined(batches, bounds), "read")) as groups:
+    with contextlib.closing(ReadAhead(_combined(batches, bounds))) as groups:
         for group in groups:
             rows = [batch.rows for batch in group]
             size = round(sum(batch.size for batch in group))

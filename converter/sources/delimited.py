@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -65,23 +65,10 @@ class DelimitedSource(TextSource):
         skipped = b"" if not options.header else head.text
         start = None if offset is None else offset + len(skipped)
         self.body = Body(origin, options.encoding, len(skipped), skipped.count(b"\n"), start)
-        self._column_names = self._names(head.fields)
-        self._start = _BOM[: offset or 0] + skipped if start is not None and skipped.endswith(b"\n") else b""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of all columns, in order; a name may be there more than once."""
-        return self._column_names
-
-    @property
-    def layout(self) -> Hashable:
-        """What is equal for sources whose rows have the same columns and are parsed alike."""
-        return DelimitedSource, self._separator, self._column_names
-
-    @property
-    def start(self) -> bytes:
-        """The header of a plain text, with all that precedes it."""
-        return self._start
+        self.names = self._names(head.fields)
+        self.layout = DelimitedSource, head.separator, self.names
+        # The header of a plain text, with all that precedes it.
+        self.start = _BOM[: offset or 0] + skipped if start is not None and skipped.endswith(b"\n") else b""
 
     def parser(self, columns: Sequence[str], loops: Loops | None) -> Parser:
         """Return what parses its rows."""
@@ -198,12 +185,9 @@ class _LoopsParser(_Parser):
             return self._nothing()
         parsed = self._loops.delimited(texts, self._layout, form, last=last)
         found = parsed.malformed
-        views = [text.data for text, _ in texts]
-        lengths = found.lengths.tolist()
-        places = zip(found.texts.tolist(), found.starts.tolist(), lengths, strict=True)
-        rows = [bytes(views[text][start : start + length]) for text, start, length in places]
+        rows = found.rows_of(texts)
         rules = [_RULES[rule] for rule in found.rules.tolist()]
-        malformed = list(map(MalformedRow._make, zip(found.numbers.tolist(), rules, lengths, rows, strict=True)))
+        malformed = list(map(MalformedRow, found.numbers.tolist(), rules, map(len, rows), rows))
         rest = Rest.of_chunks([parsed.chunk] if parsed.chunk.rows else [], self._columns)
         newlines, consumed = parsed.newlines, parsed.consumed
         return Rows(parsed.rows, rest, parsed.numbers, malformed, parsed.blank, newlines, consumed, parsed.lines)

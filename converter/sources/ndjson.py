@@ -12,7 +12,7 @@ import contextlib
 import dataclasses
 import re
 import sys
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -59,17 +59,8 @@ class NdjsonSource(TextSource):
             with contextlib.suppress(orjson.JSONDecodeError):
                 value = orjson.loads(line)
                 names.update(dict.fromkeys(value if isinstance(value, dict) else ()))
-        self._names = tuple(names)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The keys."""
-        return self._names
-
-    @property
-    def layout(self) -> Hashable:
-        """All inputs are parsed alike."""
-        return NdjsonSource
+        self.names = tuple(names)
+        self.layout = NdjsonSource  # all inputs are parsed alike
 
     def parser(self, columns: Sequence[str], loops: Loops | None) -> Parser:
         """Return what parses its lines."""
@@ -117,8 +108,7 @@ class _Parser:
         others = parsed.malformed
         if not len(others):
             return rows
-        places = zip(others.texts.tolist(), others.starts.tolist(), others.lengths.tolist(), strict=True)
-        judged = [texts[text][0][start : start + length].tobytes() for text, start, length in places]
+        judged = others.rows_of(texts)
         frame, is_object = self._judge(judged)
         rows = rows._replace(malformed=_malformed(judged, others.numbers, is_object))
         if not frame.height:

@@ -94,25 +94,20 @@ class Body(NamedTuple):
 
 
 class TextSource:
-    """A source of text. Subclasses set `origin` and `body`."""
+    """A source of text. Subclasses set the attributes without a value."""
 
     has_header = False
     json_lists = False
     nullable = False
     origin: Origin
     body: Body
+    names: Sequence[str]
+    layout: Hashable
+    """What is equal for sources whose rows have the same columns and are parsed alike."""
+    start = b""
+    """What an input begins with that has the same layout for certain; empty where the start does not show it."""
     most = sys.maxsize
     """How many bytes are read at a time, at most."""
-
-    @property
-    def names(self) -> Sequence[str]:
-        """The names of all columns, in order."""
-        raise NotImplementedError
-
-    @property
-    def layout(self) -> Hashable:
-        """What is equal for sources whose rows have the same columns and are parsed alike."""
-        raise NotImplementedError
 
     def parser(self, columns: Sequence[str], loops: Loops | None) -> Parser:
         """Return what parses its rows."""
@@ -122,11 +117,6 @@ class TextSource:
     def schema(self) -> Mapping[str, pl.DataType]:
         """The columns, all of String. Columns that share a name are one here; a job cannot use them."""
         return {name: pl.String() for name in self.names}
-
-    @property
-    def start(self) -> bytes:
-        """What an input begins with that has the same layout for certain; empty where the start does not show it."""
-        return b""
 
     def like(self, origin: Origin) -> Self:
         """Return the source of another input, which begins with `start`."""
@@ -212,7 +202,7 @@ class TextTasks:
         self._parts: Generator[_Part] | ReadAhead[_Part] | None = None
         if source.body.size is None:
             parts = self._read_stream()
-            self._parts = ReadAhead(parts, "read") if ahead else parts
+            self._parts = ReadAhead(parts) if ahead else parts
 
     def close(self) -> None:
         """Stop reading."""
@@ -361,8 +351,7 @@ def parse_whole(parser: Parser, text: Bytes, size: int, form: Form | None, *, la
 def parse_gathered(sources: Sequence[TextSource], parser: Parser, pool: Pool, form: Form | None) -> Block:
     """Read and parse small files that have the same layout, in a worker."""
     memory = pool.lease(sum((source.body.size or 0) + 1 for source in sources) + SLACK)
-    texts, pieces = [], []
-    at = 0
+    texts, at = [], 0
     for source in sources:
         body = source.body
         size = Ranges(body.origin).read(memory[at : at + (body.size or 0)], body.start or 0)
