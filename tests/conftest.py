@@ -23,6 +23,7 @@ from converter.report import Report
 from converter.rows.pipeline import convert_all
 from converter.rows.records import Records
 from converter.sources.delimited import DelimitedSource
+from converter.sources.malformed import RULES, MalformedRows
 from converter.sources.ndjson import NdjsonSource
 from converter.sources.origins.local import LocalFile
 
@@ -159,17 +160,24 @@ class Run:
         return report
 
 
+def malformed_rows(malformed: MalformedRows) -> list[tuple[int, str, bytes]]:
+    """Return malformed rows: their row number, the name of their rule, and their text."""
+    names = [RULES[rule].name for rule in malformed.rules.tolist()]
+    return list(zip(malformed.numbers.tolist(), names, malformed.texts(), strict=True))
+
+
 def converted(
     kind: type[DelimitedSource | NdjsonSource], path: Path, job: Job, block: int = 1 << 20, most_line_bytes: int = 1000
 ) -> tuple[bytes, list[Any], Ledger]:
     """Convert one text, read `block` bytes at a time; return its lines, its rejects and the counts."""
     source = kind(LocalFile.at(path), job.input, block=block)
+    job = job.model_copy(update={"report": job.report.model_copy(update={"show_rows": True})})
     text, rejects, ledger = b"", [], Ledger()
     for each in convert_all(Records(job, most_line_bytes), [source]):
         text += b"".join(bytes(buffer) for texts in each.texts for part in texts for buffer in part.buffers)
         for _, rows, rejected, malformed in each.rejects():
             rejects += [(int(row), *rest) for row, rest in zip(rows, rejected["reason", "c0"].rows(), strict=True)]
-            rejects += [(bad.row, bad.rule.name, bad.text) for bad in malformed]
+            rejects += malformed_rows(malformed)
         ledger += each.ledger
     return text, sorted(rejects, key=str), ledger
 

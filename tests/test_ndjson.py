@@ -21,7 +21,7 @@ from converter.sources.origins.local import LocalFile
 from converter.sources.texts import Rows
 
 from . import objects
-from .conftest import converted, without_loops
+from .conftest import converted, malformed_rows, without_loops
 from .test_faults import SOUND, WRONG_LINES
 
 COLUMNS = ["id", "a", "t"]
@@ -61,7 +61,7 @@ def rows_of(loops: Loops | None, texts: Sequence[bytes]) -> tuple[Any, ...]:
     assert (frame.height, rows.rest.count, len(rows.numbers)) == (rows.rows,) * 3
     assert frame.columns == COLUMNS
     places = rows.newlines, rows.consumed, rows.blank, rows.numbers.tolist()
-    return frame.rows(), list(rows.malformed), *places
+    return frame.rows(), malformed_rows(rows.malformed), *places
 
 
 @settings(max_examples=400, deadline=None)

@@ -22,7 +22,7 @@ from converter.sources.delimited import DelimitedSource
 from converter.sources.origins.local import LocalFile
 from converter.sources.streams import TextStream
 
-from .conftest import Run
+from .conftest import Run, malformed_rows
 from .errors import raises
 
 if sys.version_info >= (3, 14):
@@ -333,7 +333,7 @@ def test_a_row_may_be_longer_than_a_block_and_one_without_end_is_rejected(run: R
     assert rows == [("1", long), ("2", "x")] + [("4", "x")] * 2000
     before = itertools.accumulate((piece.numbers for block in blocks for piece in block.pieces), initial=0)
     pairs = zip(before, blocks, strict=False)
-    malformed = [(start + row.row, row.rule.name) for start, block in pairs for row in block.malformed]
+    malformed = [(start + row, rule) for start, block in pairs for row, rule, _ in malformed_rows(block.malformed)]
     assert malformed == [(3, "row_misquoted")]
 
 

@@ -17,6 +17,7 @@ from converter.rows.batches import Judged
 from converter.rows.formatting import folded_hashes
 from converter.rows.records import Records
 from converter.rows.stages.base import Stage, StageResults
+from converter.sources.malformed import NONE
 from converter.spec.rules import CASE_COLLISION, REASON
 
 from .conftest import Run
@@ -62,7 +63,7 @@ class HoldBack(Count):
         self._reason = records.index_of(CASE_COLLISION)
 
     def feed(self, batch: Judged) -> Iterator[Judged]:
-        self._held.append(batch._replace(malformed=(), ledger=Ledger()))
+        self._held.append(batch._replace(malformed=NONE, ledger=Ledger()))
         yield batch._replace(frame=batch.frame.clear(), rows=batch.rows[:0])
 
     def finish(self) -> Iterator[Judged]:

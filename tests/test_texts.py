@@ -27,6 +27,7 @@ from converter.sources.delimited import DelimitedSource
 from converter.sources.origins.base import Origin
 from converter.sources.tasks import tasks_of
 
+from .conftest import malformed_rows
 from .errors import raises
 from .scanner import scan
 from .test_structure import FINE, GOOD, PIECES, POLLUTED
@@ -88,8 +89,7 @@ def collected(blocks: Sequence[Block]) -> Found:
         if block.rest.chunks is not None:
             assert sum(chunk.rows for chunk in block.rest.chunks) == block.rows
         found.rows.extend((line + int(n), list(row)) for n, row in zip(block.numbers, frame.rows(), strict=True))
-        found.malformed.extend((line + row.row, row.rule.name, row.text) for row in block.malformed)
-        assert all(row.length == len(row.text) for row in block.malformed)
+        found.malformed.extend((line + row, rule, text) for row, rule, text in malformed_rows(block.malformed))
         found = found._replace(blank=found.blank + block.blank)
         line += sum(piece.numbers for piece in block.pieces)
     return found
@@ -197,7 +197,7 @@ def by_origin(blocks: Sequence[Block]) -> dict[str, list[Any]]:
     lines: dict[str, int] = {}
     for block in blocks:
         rows: list[Any] = list(zip(block.numbers.tolist(), block.rest.frame().rows(), strict=True))
-        rows += [(row.row, row.rule.name) for row in block.malformed]
+        rows += [(row, rule) for row, rule, _ in malformed_rows(block.malformed)]
         start = 0
         for piece in block.pieces:
             label, end = piece.origin.label, start + piece.numbers

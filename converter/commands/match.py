@@ -173,7 +173,7 @@ def _read(side: _Side, spill: Spill, table: str, run: RunOptions) -> Iterator[Fi
             pool.shutdown(wait=True, cancel_futures=True)
     for source in side.sources:
         source.origin.check_unchanged()
-    for path, count in malformed.items():
+    for path, count in (+malformed).items():
         rows = "1 row" if count == 1 else f"{count:,} rows"
         message = f"{rows} of '{path}' cannot be parsed: they are omitted here, and `convert` rejects them."
         yield Finding("W-MATCH-ROWS", message)
@@ -183,14 +183,16 @@ class _Ids(NamedTuple):
     """The IDs of a block, and the labels of the inputs that its malformed rows are in."""
 
     ids: pl.DataFrame
-    malformed: list[str]
+    malformed: Counter[str]
 
 
 def _ids_of(task: Task, side: _Side) -> _Ids:
     """Return the IDs of a block."""
     block = task.parse(None)
     ids = collect(block.pieces[0].origin, side.ids(block.rest.frame().lazy()))
-    malformed = [block.piece_of(row.row).origin.label for row in block.malformed]
+    malformed: Counter[str] = Counter()
+    for piece, count in zip(block.pieces, block.malformed_by_piece(), strict=True):
+        malformed[piece.origin.label] += count
     return _Ids(_with_few_duplicates(ids.drop_nulls()), malformed)
 
 

@@ -20,7 +20,7 @@ from isal import isal_zlib
 from converter.columns.privacy import mask
 from converter.delivery.atomic import make_folder
 from converter.delivery.publication import ArtifactFile
-from converter.sources.base import MalformedRow, RowNumbers
+from converter.sources.malformed import RULES, MalformedRows, RowNumbers
 from converter.spec.rules import Rule
 
 _MOST_WAITING = 16  # batches
@@ -36,7 +36,7 @@ class _RejectedRows:
     file: str
     rows: RowNumbers
     rejected: pl.DataFrame
-    bad: Sequence[MalformedRow]
+    bad: MalformedRows
 
 
 class RejectsFile(ArtifactFile):
@@ -62,13 +62,13 @@ class RejectsFile(ArtifactFile):
         except OSError as error:
             raise self._error(error) from error
 
-    def add(self, file: str, rows: RowNumbers, rejected: pl.DataFrame, bad: Sequence[MalformedRow]) -> None:
+    def add(self, file: str, rows: RowNumbers, rejected: pl.DataFrame, bad: MalformedRows) -> None:
         """Take the rejected rows of a batch of a file, in the order of the file. Raises what writing earlier ones did.
 
         `rows` are the numbers of those in `rejected`, which has `reason` and the columns as text (`c0`, `c1` …); `bad`
         are malformed rows.
         """
-        if not rejected.height and not bad:
+        if not rejected.height and not len(bad):
             return
         self._waiting.append(_RejectedRows(file, rows, rejected, bad))
         self._rows_waiting += rejected.height + len(bad)
@@ -105,18 +105,21 @@ class RejectsFile(ArtifactFile):
                     ),
                 )
             )
-        bad = [(batch, each.file, row) for batch, each in enumerate(batches) for row in each.bad]
-        if bad:
+        bad = [each.bad for each in batches]
+        if any(map(len, bad)):
+            batch = np.repeat(np.arange(len(bad)), [len(each) for each in bad])
+            rules = _series(np.concatenate([each.rules for each in bad]))
             columns = {
-                "batch": [batch for batch, _, _ in bad],
-                "file": [file for _, file, _ in bad],
-                "row": [row.row for _, _, row in bad],
-                "rule": [row.rule.name for _, _, row in bad],
-                "code": [row.rule.code for _, _, row in bad],
-                "length": [row.length for _, _, row in bad],
+                "batch": _series(batch),
+                "file": pl.Series([each.file for each in batches]).gather(_series(batch)),
+                "row": _series(np.concatenate([each.numbers for each in bad])),
+                "rule": pl.Series([rule.name for rule in RULES]).gather(rules),
+                "code": pl.Series([rule.code for rule in RULES]).gather(rules),
+                "length": _series(np.concatenate([each.lengths for each in bad])),
             }
             if self._show_rows:
-                columns["text"] = [row.text.decode("utf-8", "backslashreplace") for _, _, row in bad]
+                texts = [text.decode("utf-8", "backslashreplace") for each in bad for text in each.texts()]
+                columns["text"] = pl.Series(texts, dtype=pl.String)
             described.append(pl.DataFrame(columns))
         order = ("batch", "row")
         objects = [

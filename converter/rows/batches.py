@@ -11,7 +11,7 @@ import polars as pl
 
 from converter.columns.buffers import Text
 from converter.ledger import Ledger
-from converter.sources import MalformedRow, Origin, RowNumbers
+from converter.sources import MalformedRows, Origin, RowNumbers
 from converter.sources.base import Piece
 
 
@@ -50,7 +50,7 @@ class Judged(NamedTuple):
     block: Numbered
     frame: pl.DataFrame
     rows: RowNumbers
-    malformed: Sequence[MalformedRow]
+    malformed: MalformedRows
     ledger: Ledger
 
 
@@ -66,19 +66,18 @@ class Converted(NamedTuple):
     texts: Sequence[Sequence[Text]]
     rejected: pl.DataFrame
     rows: RowNumbers
-    malformed: Sequence[MalformedRow]
+    malformed: MalformedRows
     ledger: Ledger
     seen: Sequence[pl.DataFrame] = ()
 
-    def rejects(self) -> Iterator[tuple[Origin, RowNumbers, pl.DataFrame, Sequence[MalformedRow]]]:
+    def rejects(self) -> Iterator[tuple[Origin, RowNumbers, pl.DataFrame, MalformedRows]]:
         """Yield for each input its rejected rows, with their row numbers in it, and its malformed rows."""
-        bad = np.array([row.row for row in self.malformed], np.int64)
         rejected = {index: (part, shift) for index, part, shift in self.block.by_piece(self.rows)}
-        malformed = {index: (part, shift) for index, part, shift in self.block.by_piece(bad)}
+        malformed = {index: (part, shift) for index, part, shift in self.block.by_piece(self.malformed.numbers)}
         nothing: tuple[slice, int] = (slice(0), 0)
         for index in sorted({*rejected, *malformed}):
             bad_part, bad_shift = malformed.get(index, nothing)
-            some: Sequence[MalformedRow] = self.malformed[bad_part]
-            rows = [row._replace(row=row.row + bad_shift) for row in some]
+            bad = self.malformed.take(bad_part)
+            bad = bad.moved(bad.numbers + bad_shift)
             part, shift = rejected.get(index, nothing)
-            yield self.block.pieces[index].origin, self.rows[part] + shift, self.rejected[part], rows
+            yield self.block.pieces[index].origin, self.rows[part] + shift, self.rejected[part], bad

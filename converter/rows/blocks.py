@@ -15,7 +15,7 @@ from converter.rows.batches import Converted, Judged, Numbered
 from converter.rows.fast_path import FastPath, Made
 from converter.rows.records import Records
 from converter.rows.stages.base import Stage
-from converter.sources import MalformedRow, RowNumbers, Source, rows_lost
+from converter.sources import MalformedRows, RowNumbers, Source, rows_lost
 from converter.sources.base import Task
 from converter.sources.engine import collect
 
@@ -31,7 +31,7 @@ class Parsed(NamedTuple):
     left: pl.DataFrame
     numbers: RowNumbers
     rows: int
-    malformed: Sequence[MalformedRow]
+    malformed: MalformedRows
     source: Source
 
     def is_like(self, other: Parsed) -> bool:
@@ -66,7 +66,8 @@ class Converter:
             texts = self._records.texts(left, task.source)
             made, rows = fast_path.of_texts(_collect(where, self._records.fast_texts(texts), left.height))
             left, numbers = _taken(left, rows), numbers[rows]
-        return Parsed(where, made, left, numbers, block.rows, block.malformed, task.source)
+        malformed = block.malformed.detached(with_texts=self._records.job.report.show_rows)
+        return Parsed(where, made, left, numbers, block.rows, malformed, task.source)
 
     def convert(self, blocks: Sequence[Parsed]) -> list[Converted]:
         """Judge and format the rows that are left of blocks that are alike, and put their lines among the others."""
@@ -145,8 +146,7 @@ def _collect(block: Numbered, query: pl.LazyFrame, rows: int) -> pl.DataFrame:
 def _ledger_of(block: Parsed) -> Ledger:
     """Count the rows of a block that were read, and which of them cannot be parsed."""
     ledger = Ledger(read=block.rows + len(block.malformed))
-    for row in block.malformed:
-        ledger.rejected[row.rule.name] += 1
+    ledger.rejected += block.malformed.counts()
     return ledger
 
 

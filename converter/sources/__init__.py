@@ -20,8 +20,9 @@ import numpy as np
 
 from converter.errors import ColumnError, InputError, nearest, redact
 from converter.jobs.sections.table import Format, Input
-from converter.sources.base import Block, MalformedRow, RowNumbers, Source, damaged, rows_lost
+from converter.sources.base import Block, Source, damaged, rows_lost
 from converter.sources.delimited import DelimitedSource
+from converter.sources.malformed import MalformedRows, RowNumbers
 from converter.sources.ndjson import NdjsonSource
 from converter.sources.origins import expand
 from converter.sources.origins.base import Origin, check_rereadable
@@ -32,7 +33,7 @@ from converter.sources.texts import TextSource
 __all__ = [
     "FORMATS",
     "Block",
-    "MalformedRow",
+    "MalformedRows",
     "Origin",
     "RowNumbers",
     "Source",

@@ -2,44 +2,30 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from converter import kernel
 from converter.columns.buffers import Chunk, frame_of
 from converter.errors import EngineError, InputError, LedgerError
 from converter.kernel.calls import Form, Lines, Loops
+from converter.sources.malformed import NONE, MalformedRows, RowNumbers
 from converter.sources.origins.base import Origin
-from converter.spec.rules import Rule
 
-RowNumbers = npt.NDArray[np.int64]
 PANICS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 """What Polars raises; a panic is not even an `Exception`."""
 
 FIRST_BYTES = 1 << 17
 """How much of a text is read for its first rows: some thousand of them."""
 
+_MOST_MALFORMED = 1 << 14  # rows, after which the first one that is whole is not looked for any more
 _MOST_BLOCK = 6 << 20  # measured: of twice the size they take as long and more memory, of a quarter longer
 _LEAST_BLOCK = 1 << 18
 _SHARE = 14  # the lines of a block take three times the memory of its text; a writer and compressors hold some more
-
-
-class MalformedRow(NamedTuple):
-    """A row that cannot be parsed: its row number from 0 at the block's start, the rule that it breaks, its text.
-
-    `length` is that of the text in bytes.
-    """
-
-    row: int
-    rule: Rule
-    length: int
-    text: bytes
 
 
 class Piece(NamedTuple):
@@ -103,14 +89,16 @@ class Block(NamedTuple):
     rows: int
     rest: Rest
     numbers: RowNumbers
-    malformed: tuple[MalformedRow, ...] = ()
+    malformed: MalformedRows = NONE
     blank: int = 0
     lines: Lines | None = None
 
-    def piece_of(self, number: int) -> Piece:
-        """Return the piece that has a row number."""
-        ends = itertools.accumulate(piece.numbers for piece in self.pieces)
-        return next(piece for piece, end in zip(self.pieces, ends, strict=True) if number < end)
+    def malformed_by_piece(self) -> list[int]:
+        """Return how many malformed rows are in each piece."""
+        ends = np.cumsum([piece.numbers for piece in self.pieces])
+        pieces = np.searchsorted(ends, self.malformed.numbers, side="right")
+        counts: list[int] = np.bincount(pieces, minlength=len(self.pieces)).tolist()
+        return counts
 
 
 class Task(NamedTuple):
@@ -177,13 +165,19 @@ class Source(Protocol):
 def first_rows(sources: Sequence[Source], columns: Sequence[str], rows: int) -> tuple[Source, pl.LazyFrame] | None:
     """Return the first rows of the first source that has any, up to `rows`, and that source.
 
-    The frame has `columns`. `None` if there are no rows. Raises `InputError` where a source is damaged.
+    The frame has `columns`. `None` if there are no rows, or all of the first thousands are malformed: this takes no
+    longer the longer the input is. Raises `InputError` where a source is damaged.
     """
-    for source in sources:
-        for task in source.beginning().blocks(columns, kernel.load(), Budget()):
-            block = task.parse(None)
-            if block.rows:
-                return source, block.rest.frame().head(rows).lazy()
+    loops = kernel.load()
+    tasks = ((source, task) for source in sources for task in source.beginning().blocks(columns, loops, Budget()))
+    malformed = 0
+    for source, task in tasks:
+        block = task.parse(None)
+        if block.rows:
+            return source, block.rest.frame().head(rows).lazy()
+        malformed += len(block.malformed)
+        if malformed > _MOST_MALFORMED:
+            break
     return None
 
 

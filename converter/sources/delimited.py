@@ -17,8 +17,9 @@ from converter.errors import InputError
 from converter.jobs.sections.table import Input
 from converter.kernel.calls import Form, Layout, Loops
 from converter.kernel.sink import MISQUOTED, NOT_UTF8, TOO_LONG, TOO_SHORT
-from converter.sources.base import MalformedRow, Rest
+from converter.sources.base import Rest
 from converter.sources.engine import collect
+from converter.sources.malformed import NONE, RULES, MalformedRows
 from converter.sources.origins.base import Origin
 from converter.sources.streams import TextStream
 from converter.sources.structure import ParsedRow, Structure
@@ -30,7 +31,9 @@ _LONGEST_ROW = 16 << 20
 _LONGEST_HEAD = 1 << 20  # bytes, even where rows must be shorter
 _GUESSED = ",;\t|"
 _BOM = b"\xef\xbb\xbf"
-_RULES = {TOO_SHORT: ROW_TOO_SHORT, TOO_LONG: ROW_TOO_LONG, MISQUOTED: ROW_MISQUOTED, NOT_UTF8: ROW_NOT_TEXT}
+_RULE_OF = {TOO_SHORT: ROW_TOO_SHORT, TOO_LONG: ROW_TOO_LONG, MISQUOTED: ROW_MISQUOTED, NOT_UTF8: ROW_NOT_TEXT}
+_INDEX_OF = np.array([RULES.index(_RULE_OF.get(reason, ROW_NOT_TEXT)) for reason in range(max(_RULE_OF) + 1)])
+"""The index in `RULES` of the rule that each reason of the kernel stands for."""
 
 
 class _Head(NamedTuple):
@@ -160,12 +163,12 @@ class _Parser:
                 f"The input '{self._origin.label}' has a line of more than {self.longest >> 20} MiB without an end.",
                 "Is it a delimited text file, with lines that end in a newline?",
             )
-        malformed = [MalformedRow(0, ROW_MISQUOTED, end, text[:end])]
+        malformed = MalformedRows.of_rows([(0, ROW_MISQUOTED, text[:end])])
         return self._nothing()._replace(malformed=malformed, newlines=[1], consumed=end + 1)
 
     def _nothing(self) -> Rows:
         """Return what there is where there is no text."""
-        return Rows(0, Rest.of_chunks([], self._columns), np.empty(0, np.int64), [], 0, [], 0)
+        return Rows(0, Rest.of_chunks([], self._columns), np.empty(0, np.int64), NONE, 0, [], 0)
 
 
 class _LoopsParser(_Parser):
@@ -185,9 +188,10 @@ class _LoopsParser(_Parser):
             return self._nothing()
         parsed = self._loops.delimited(texts, self._layout, form, last=last)
         found = parsed.malformed
-        rows = found.rows_of(texts)
-        rules = [_RULES[rule] for rule in found.rules.tolist()]
-        malformed = list(map(MalformedRow, found.numbers.tolist(), rules, map(len, rows), rows))
+        buffers = tuple(text for text, _ in texts)
+        malformed = MalformedRows(
+            found.numbers, _INDEX_OF[found.rules], buffers, found.texts, found.starts, found.lengths
+        )
         rest = Rest.of_chunks([parsed.chunk] if parsed.chunk.rows else [], self._columns)
         newlines, consumed = parsed.newlines, parsed.consumed
         return Rows(parsed.rows, rest, parsed.numbers, malformed, parsed.blank, newlines, consumed, parsed.lines)
@@ -215,7 +219,7 @@ class _PythonParser(_Parser):
 
     def _parsed(self, text: bytes, *, last: bool) -> Rows:
         parsed = self._structure.parse(text, last=last)
-        malformed = [MalformedRow(row.line, row.rule, len(row.text), row.text) for row in parsed.malformed]
+        malformed = MalformedRows.of_rows(parsed.malformed)
         rest = Rest.of_frame(self._frame(parsed.text))
         numbers = np.array(parsed.lines, np.int64)
         return Rows(len(numbers), rest, numbers, malformed, parsed.blank, [parsed.newlines], parsed.consumed)

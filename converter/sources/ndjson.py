@@ -23,8 +23,9 @@ from converter.columns.utf8 import is_utf8
 from converter.errors import EngineError, InputError
 from converter.jobs.sections.table import Input
 from converter.kernel.calls import Bytes, Form, Loops
-from converter.sources.base import MalformedRow, Rest, RowNumbers, rows_lost
+from converter.sources.base import Rest, rows_lost
 from converter.sources.engine import collect
+from converter.sources.malformed import NONE, MalformedRows, RowNumbers
 from converter.sources.origins.base import Origin
 from converter.sources.streams import TextStream
 from converter.sources.texts import Body, Parser, Rows, TextSource
@@ -104,7 +105,7 @@ class _Parser:
         parsed = self._loops.objects(texts, [name.encode() for name in self._columns], form)
         numbers, rest = parsed.numbers, Rest.of_chunks([parsed.chunk], self._columns)
         blank, newlines, consumed, lines = parsed.blank, parsed.newlines, parsed.consumed, parsed.lines
-        rows = Rows(parsed.rows, rest, numbers, (), blank, newlines, consumed, lines)
+        rows = Rows(parsed.rows, rest, numbers, NONE, blank, newlines, consumed, lines)
         others = parsed.malformed
         if not len(others):
             return rows
@@ -163,12 +164,12 @@ def _is_object(line: bytes) -> bool:
         return False
 
 
-def _malformed(
-    lines: Sequence[bytes], numbers: RowNumbers, is_object: npt.NDArray[np.bool_]
-) -> tuple[MalformedRow, ...]:
+def _malformed(lines: Sequence[bytes], numbers: RowNumbers, is_object: npt.NDArray[np.bool_]) -> MalformedRows:
     """Return the lines that are no objects."""
-    return tuple(
-        MalformedRow(number, ROW_NOT_JSON if is_utf8(line) else ROW_NOT_TEXT, len(line), line)
-        for line, number, is_sound in zip(lines, numbers.tolist(), is_object.tolist(), strict=True)
-        if not is_sound
+    return MalformedRows.of_rows(
+        [
+            (number, ROW_NOT_JSON if is_utf8(line) else ROW_NOT_TEXT, line)
+            for line, number, is_sound in zip(lines, numbers.tolist(), is_object.tolist(), strict=True)
+            if not is_sound
+        ]
     )

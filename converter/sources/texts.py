@@ -26,7 +26,8 @@ import polars as pl
 from converter.columns.pool import Bytes, Pool
 from converter.kernel.calls import SLACK, Form, Lines, Loops
 from converter.sources.ahead import ReadAhead
-from converter.sources.base import FIRST_BYTES, Block, Budget, MalformedRow, Piece, Rest, RowNumbers, Task
+from converter.sources.base import FIRST_BYTES, Block, Budget, Piece, Rest, Task
+from converter.sources.malformed import MalformedRows, RowNumbers
 from converter.sources.origins.base import Origin
 from converter.sources.streams import Ranges, TextStream
 
@@ -46,7 +47,7 @@ class Rows(NamedTuple):
     rows: int
     rest: Rest
     numbers: RowNumbers
-    malformed: Sequence[MalformedRow]
+    malformed: MalformedRows
     blank: int
     newlines: Sequence[int]
     consumed: int
@@ -380,10 +381,8 @@ def block_of(rows: Rows, pieces: Sequence[Piece], lines: Sequence[int]) -> Block
             return shifted
 
         numbers = shifted(numbers)
-        if malformed:
-            moved = shifted(np.array([row.row for row in malformed])).tolist()
-            malformed = [row._replace(row=number) for row, number in zip(malformed, moved, strict=True)]
-    return Block(tuple(pieces), rows.rows, rows.rest, numbers, tuple(malformed), rows.blank, rows.lines)
+        malformed = malformed.moved(shifted(malformed.numbers))
+    return Block(tuple(pieces), rows.rows, rows.rest, numbers, malformed, rows.blank, rows.lines)
 
 
 def joined(parts: Sequence[Rows]) -> Rows:
@@ -394,7 +393,7 @@ def joined(parts: Sequence[Rows]) -> Rows:
         sum(part.rows for part in parts),
         Rest.joined([part.rest for part in parts]),
         np.concatenate([part.numbers + start for part, start in moved]),
-        [row._replace(row=row.row + start) for part, start in moved for row in part.malformed],
+        MalformedRows.joined([part.malformed.moved(part.malformed.numbers + start) for part, start in moved]),
         sum(part.blank for part in parts),
         [newlines for part in parts for newlines in part.newlines],
         parts[-1].consumed,

@@ -15,6 +15,7 @@ from converter.rows.spill import Spill
 from converter.rows.stages.base import Stage, StageResults
 from converter.sources import Origin
 from converter.sources.base import Piece
+from converter.sources.malformed import NONE
 from converter.spec import rules
 from converter.spec.files import MOST_HASHES
 
@@ -116,4 +117,4 @@ class GatheredAddresses(Stage):
         rows = rows.with_columns(*columns, pl.col("reason").cast(rules.REASON))
         for (number,), of_file in rows.group_by("file", maintain_order=True):
             file = Numbered([Piece(self._origins[int(str(number))], 0, 0)], [0])
-            yield Judged(file, of_file.drop("file", "row"), of_file["row"].to_numpy(), (), Ledger())
+            yield Judged(file, of_file.drop("file", "row"), of_file["row"].to_numpy(), NONE, Ledger())

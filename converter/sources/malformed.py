@@ -1,0 +1,103 @@
+"""Rows that cannot be parsed, in columns: there may be as many of them as there are rows."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from converter.columns.pool import Bytes
+from converter.spec.rules import SOURCE_RULES, Rule
+
+RowNumbers = npt.NDArray[np.int64]
+RULES = tuple(SOURCE_RULES.values())
+
+
+@dataclass(frozen=True, slots=True)
+class MalformedRows:
+    """Rows that cannot be parsed, in order.
+
+    For each of them: its row number, counted from 0 at the start of the block; the rule that it breaks, as its index in
+    `RULES`; and its text, which has so many bytes from `starts` on in one of the `buffers`.
+    """
+
+    numbers: RowNumbers
+    rules: RowNumbers
+    buffers: tuple[Bytes, ...]
+    of_buffer: RowNumbers
+    starts: RowNumbers
+    lengths: RowNumbers
+
+    @classmethod
+    def of_rows(cls, rows: Sequence[tuple[int, Rule, bytes]]) -> MalformedRows:
+        """Return rows, given with their row numbers, rules and texts."""
+        lengths = _array([len(text) for _, _, text in rows])
+        return cls(
+            _array([number for number, _, _ in rows]),
+            _array([RULES.index(rule) for _, rule, _ in rows]),
+            (np.frombuffer(b"".join(text for _, _, text in rows), np.uint8),),
+            np.zeros_like(lengths),
+            np.cumsum(lengths) - lengths,
+            lengths,
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[MalformedRows]) -> MalformedRows:
+        """Return the rows of several parts, one after the other."""
+        firsts = itertools.accumulate((len(part.buffers) for part in parts), initial=0)
+        return cls(
+            np.concatenate([part.numbers for part in parts]),
+            np.concatenate([part.rules for part in parts]),
+            tuple(buffer for part in parts for buffer in part.buffers),
+            np.concatenate([part.of_buffer + first for part, first in zip(parts, firsts, strict=False)]),
+            np.concatenate([part.starts for part in parts]),
+            np.concatenate([part.lengths for part in parts]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def take(self, rows: slice) -> MalformedRows:
+        """Return some of the rows."""
+        return MalformedRows(
+            self.numbers[rows],
+            self.rules[rows],
+            self.buffers,
+            self.of_buffer[rows],
+            self.starts[rows],
+            self.lengths[rows],
+        )
+
+    def moved(self, numbers: RowNumbers) -> MalformedRows:
+        """Return the same rows with other row numbers."""
+        return replace(self, numbers=numbers)
+
+    def texts(self) -> list[bytes]:
+        """Return the texts of the rows."""
+        places = zip(self.of_buffer.tolist(), self.starts.tolist(), self.lengths.tolist(), strict=True)
+        return [self.buffers[buffer][start : start + length].tobytes() for buffer, start, length in places]
+
+    def detached(self, *, with_texts: bool) -> MalformedRows:
+        """Return the rows with copies of their texts, or without: then they do not keep the memory of a block."""
+        if not len(self) or not with_texts:
+            return replace(self, buffers=())
+        texts = self.texts()
+        lengths = self.lengths
+        buffers = (np.frombuffer(b"".join(texts), np.uint8),)
+        return replace(self, buffers=buffers, of_buffer=np.zeros_like(lengths), starts=np.cumsum(lengths) - lengths)
+
+    def counts(self) -> Counter[str]:
+        """Count the rows by the names of their rules."""
+        counts = np.bincount(self.rules, minlength=len(RULES)).tolist()
+        return Counter({rule.name: count for rule, count in zip(RULES, counts, strict=True) if count})
+
+
+def _array(numbers: Sequence[int]) -> RowNumbers:
+    return np.array(numbers, np.int64)
+
+
+NONE = MalformedRows.of_rows([])
