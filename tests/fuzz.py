@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import ctypes
 import itertools
+import json
 import mmap
 import random
 import re
@@ -44,6 +45,7 @@ from converter.kernel.calls import (
     Parsed,
 )
 from converter.kernel.form import MOST_COMMA
+from converter.kernel.sink import NOT_JSON, NOT_UTF8, UNCERTAIN
 from tests.fuzz_columns import fuzz_columns
 
 from . import objects
@@ -483,6 +485,21 @@ def json_line(drawn: random.Random, fields: list[bytes]) -> tuple[bytes, bool]:
     return objects.object_of(drawn, members), is_plain
 
 
+def check_reason(line: bytes, rule: int) -> None:
+    """Fail unless it is true why a line was not parsed."""
+    if rule == UNCERTAIN:
+        return
+    assert rule in (NOT_JSON, NOT_UTF8)
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        assert rule == NOT_UTF8, line
+        return
+    assert rule == NOT_JSON, line
+    with contextlib.suppress(json.JSONDecodeError):
+        assert not isinstance(json.loads(text), dict), line
+
+
 def fuzz_objects(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
     """Lines of NDJSON, sound or damaged."""
     twin = form_of(drawn)
@@ -507,11 +524,13 @@ def fuzz_objects(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
     assert made.consumed == len(last)
     assert made.blank == sum(line in (b"", b"\r") for line in lines)
     doubtful = made.malformed.numbers.tolist()
-    for number, text, start, length in zip(
-        doubtful, made.malformed.texts, made.malformed.starts, made.malformed.lengths, strict=True
+    found = made.malformed
+    for number, text, start, length, rule in zip(
+        doubtful, found.texts, found.starts, found.lengths, found.rules, strict=True
     ):
         assert texts[text][start : start + length] == lines[number]
         assert not plain[number], lines[number]
+        check_reason(lines[number], rule)
     rows = {}
     for number, line in enumerate(lines):
         if line not in (b"", b"\r") and number not in doubtful:

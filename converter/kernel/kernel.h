@@ -118,7 +118,7 @@ struct aam_layout {
     uint8_t unused[7];
 };
 
-enum aam_rule { AAM_TOO_SHORT, AAM_TOO_LONG, AAM_MISQUOTED, AAM_NOT_UTF8, AAM_UNCERTAIN };
+enum aam_rule { AAM_TOO_SHORT, AAM_TOO_LONG, AAM_MISQUOTED, AAM_NOT_UTF8, AAM_NOT_JSON, AAM_UNCERTAIN };
 
 /* A row that could not be parsed. */
 struct aam_malformed {

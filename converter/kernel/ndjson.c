@@ -382,9 +382,19 @@ AAM_INLINE const uint8_t *parse_object(struct parser *parser, const uint8_t *at,
     }
 }
 
+/* The rule of a line that is not parsed. One that does not begin and end like an object is none, whatever is inside. */
+static enum aam_rule rule_of(const uint8_t *line, const uint8_t *end) {
+    const uint8_t *start = skip_spaces(line), *stop = end;
+    while (stop > start && (stop[-1] == ' ' || stop[-1] == '\t' || stop[-1] == '\r'))
+        stop--;
+    if (*start == '{' && stop[-1] == '}')
+        return AAM_UNCERTAIN;
+    return is_utf8(line, end) ? AAM_NOT_JSON : AAM_NOT_UTF8;
+}
+
 /* Parse texts of lines. What follows the last newline of the last text is the start of a line, and is not parsed; other
-   texts end with a newline. `keys` are those of the columns, one behind the other, up to `key_ends`. What is not parsed
-   beyond doubt is malformed by the rule AAM_UNCERTAIN, for the caller to judge. */
+   texts end with a newline. `keys` are those of the columns, one behind the other, up to `key_ends`. What may be an
+   object, but is not parsed beyond doubt, is malformed by the rule AAM_UNCERTAIN, for the caller to judge. */
 AAM_ENTRY(objects)
 (struct aam_text *texts, int64_t text_count, const uint8_t *keys, const int64_t *key_ends, int64_t key_count,
  const struct aam_form *form, struct aam_sink *given) {
@@ -422,7 +432,7 @@ AAM_ENTRY(objects)
                 has_room = is_full(&sink, AAM_ROOM_SCRATCH);
             } else {
                 at = memchr(line, '\n', (size_t)(end - line));
-                has_room = put_malformed(&sink, origin, sink.newlines, line, at - line, AAM_UNCERTAIN);
+                has_room = put_malformed(&sink, origin, sink.newlines, line, at - line, rule_of(line, at));
             }
             if (!has_room) {
                 *given = sink;

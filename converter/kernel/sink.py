@@ -16,7 +16,7 @@ from converter.columns.pool import Pool
 Bytes = npt.NDArray[np.uint8]
 Positions = npt.NDArray[np.int64]
 
-TOO_SHORT, TOO_LONG, MISQUOTED, NOT_UTF8, UNCERTAIN = range(5)
+TOO_SHORT, TOO_LONG, MISQUOTED, NOT_UTF8, NOT_JSON, UNCERTAIN = range(6)
 """Why a row could not be parsed: what `Malformed.rules` holds. `UNCERTAIN`: another parser has to say."""
 
 _OK, _FULL = 0, 1
@@ -98,12 +98,6 @@ class Malformed:
 
     def __len__(self) -> int:
         return len(self.numbers)
-
-    def rows_of(self, texts: Sequence[tuple[Bytes, int]]) -> list[bytes]:
-        """Return the rows, without their newlines, of the texts that were parsed."""
-        memory = [text.data for text, _ in texts]
-        places = zip(self.texts.tolist(), self.starts.tolist(), self.lengths.tolist(), strict=True)
-        return [bytes(memory[text][start : start + length]) for text, start, length in places]
 
 
 @dataclass(frozen=True)

@@ -16,24 +16,20 @@ from converter.columns.pool import Bytes
 from converter.errors import InputError
 from converter.jobs.sections.table import Input
 from converter.kernel.calls import Form, Layout, Loops
-from converter.kernel.sink import MISQUOTED, NOT_UTF8, TOO_LONG, TOO_SHORT
 from converter.sources.base import Rest
 from converter.sources.engine import collect
-from converter.sources.malformed import NONE, RULES, MalformedRows
+from converter.sources.malformed import NONE, MalformedRows
 from converter.sources.origins.base import Origin
 from converter.sources.streams import TextStream
 from converter.sources.structure import ParsedRow, Structure
 from converter.sources.texts import Body, Parser, Rows, TextSource, joined
-from converter.spec.rules import ROW_MISQUOTED, ROW_NOT_TEXT, ROW_TOO_LONG, ROW_TOO_SHORT
+from converter.spec.rules import ROW_MISQUOTED
 
 _HEAD = 1 << 16  # bytes that are read for the header, at first
 _LONGEST_ROW = 16 << 20
 _LONGEST_HEAD = 1 << 20  # bytes, even where rows must be shorter
 _GUESSED = ",;\t|"
 _BOM = b"\xef\xbb\xbf"
-_RULE_OF = {TOO_SHORT: ROW_TOO_SHORT, TOO_LONG: ROW_TOO_LONG, MISQUOTED: ROW_MISQUOTED, NOT_UTF8: ROW_NOT_TEXT}
-_INDEX_OF = np.array([RULES.index(_RULE_OF.get(reason, ROW_NOT_TEXT)) for reason in range(max(_RULE_OF) + 1)])
-"""The index in `RULES` of the rule that each reason of the kernel stands for."""
 
 
 class _Head(NamedTuple):
@@ -187,11 +183,7 @@ class _LoopsParser(_Parser):
         if not texts:
             return self._nothing()
         parsed = self._loops.delimited(texts, self._layout, form, last=last)
-        found = parsed.malformed
-        buffers = tuple(text for text, _ in texts)
-        malformed = MalformedRows(
-            found.numbers, _INDEX_OF[found.rules], buffers, found.texts, found.starts, found.lengths
-        )
+        malformed = MalformedRows.of_loops(parsed.malformed, texts)
         rest = Rest.of_chunks([parsed.chunk] if parsed.chunk.rows else [], self._columns)
         newlines, consumed = parsed.newlines, parsed.consumed
         return Rows(parsed.rows, rest, parsed.numbers, malformed, parsed.blank, newlines, consumed, parsed.lines)

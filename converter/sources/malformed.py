@@ -11,10 +11,21 @@ import numpy as np
 import numpy.typing as npt
 
 from converter.columns.pool import Bytes
+from converter.kernel import sink
+from converter.spec import rules
 from converter.spec.rules import SOURCE_RULES, Rule
 
 RowNumbers = npt.NDArray[np.int64]
 RULES = tuple(SOURCE_RULES.values())
+_RULE_OF = {
+    sink.TOO_SHORT: rules.ROW_TOO_SHORT,
+    sink.TOO_LONG: rules.ROW_TOO_LONG,
+    sink.MISQUOTED: rules.ROW_MISQUOTED,
+    sink.NOT_UTF8: rules.ROW_NOT_TEXT,
+    sink.NOT_JSON: rules.ROW_NOT_JSON,
+    sink.UNCERTAIN: rules.ROW_NOT_JSON,  # unless another parser says something else
+}
+_INDEX_OF = np.array([RULES.index(_RULE_OF[reason]) for reason in range(len(_RULE_OF))])
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +42,12 @@ class MalformedRows:
     of_buffer: RowNumbers
     starts: RowNumbers
     lengths: RowNumbers
+
+    @classmethod
+    def of_loops(cls, found: sink.Malformed, texts: Sequence[tuple[Bytes, int]]) -> MalformedRows:
+        """Return the rows that the loops found in these texts, whose memory they refer to."""
+        buffers = tuple(text for text, _ in texts)
+        return cls(found.numbers, _INDEX_OF[found.rules], buffers, found.texts, found.starts, found.lengths)
 
     @classmethod
     def of_rows(cls, rows: Sequence[tuple[int, Rule, bytes]]) -> MalformedRows:
@@ -61,7 +78,7 @@ class MalformedRows:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def take(self, rows: slice) -> MalformedRows:
+    def take(self, rows: slice | RowNumbers) -> MalformedRows:
         """Return some of the rows."""
         return MalformedRows(
             self.numbers[rows],

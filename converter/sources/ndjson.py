@@ -23,6 +23,7 @@ from converter.columns.utf8 import is_utf8
 from converter.errors import EngineError, InputError
 from converter.jobs.sections.table import Input
 from converter.kernel.calls import Bytes, Form, Loops
+from converter.kernel.sink import UNCERTAIN
 from converter.sources.base import Rest, rows_lost
 from converter.sources.engine import collect
 from converter.sources.malformed import NONE, MalformedRows, RowNumbers
@@ -109,15 +110,20 @@ class _Parser:
         others = parsed.malformed
         if not len(others):
             return rows
-        judged = others.rows_of(texts)
+        uncertain = np.flatnonzero(others.rules == UNCERTAIN)
+        malformed = MalformedRows.of_loops(others, texts)
+        judged = malformed.take(uncertain).texts()
         frame, is_object = self._judge(judged)
-        rows = rows._replace(malformed=_malformed(judged, others.numbers, is_object))
+        sound = uncertain[is_object]
+        malformed = malformed.take(np.delete(np.arange(len(others)), uncertain))
+        malformed = malformed.joined([malformed, _malformed(judged, others.numbers[uncertain], is_object)])
+        rows = rows._replace(malformed=malformed.take(np.argsort(malformed.numbers)))
         if not frame.height:
             return rows
-        numbers = np.concatenate([numbers, others.numbers[is_object]])
+        numbers = np.concatenate([numbers, others.numbers[sound]])
         order = np.argsort(numbers)
         if lines:
-            positions = np.concatenate([parsed.positions, others.positions[is_object]])[order]
+            positions = np.concatenate([parsed.positions, others.positions[sound]])[order]
             total = lines.rows + frame.height
             lines = dataclasses.replace(lines, irregular=numbers[order], positions=positions, rows=total)
         rest = Rest.of_frame(pl.concat([rest.frame(), frame], rechunk=True)[order])
