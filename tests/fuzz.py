@@ -112,6 +112,7 @@ class FormTwin(NamedTuple):
     parts: list[LinePart]
     on_bad: int
     comma: bytes | None
+    lead: bytes
 
     def line(self, fields: list[bytes]) -> tuple[bytes, bool, Counter[str]]:
         """The line of a row, whether it must be left out, and what is counted if it is not."""
@@ -138,7 +139,7 @@ class FormTwin(NamedTuple):
                 wrong |= part.kind == TRAITS and not all(item.isdigit() for item in items)
                 wrong |= any(byte <= 32 or byte > 126 or byte in b'",@' for byte in value)
         counts["signals"] = len(signals)
-        line = b"\t".join(ids) + b"\t" * bool(self.parts) + b",".join(signals) + b"\n"
+        line = self.lead + b"\t".join(ids) + b"\t" * bool(self.parts) + b",".join(signals) + b"\n"
         return line, wrong or (bool(self.parts) and not signals), counts
 
     def _changed(self, value: bytes, counts: Counter[str]) -> bytes | None:
@@ -171,8 +172,9 @@ def form_of(drawn: random.Random) -> FormTwin:
     tables = drawn.choice([[own], [own], [own, upper]])
     on_bad, comma = drawn.randrange(3), drawn.choice([None, None, b"", b";", b" and ", b"x" * 16, b"x" * 17, b"@"])
     ids = [LineId(0, table, scan=drawn.randrange(3)) for table in tables]
-    form = Form(ids, parts, drawn.choice([30, 200, 10**6]), on_bad=on_bad, comma=comma)
-    return FormTwin(form, tables, parts, on_bad, comma)
+    lead = drawn.choice([b"", b"", b"gaid\t", b'"@\t,' * drawn.randrange(20)])
+    form = Form(ids, parts, drawn.choice([30, 200, 10**6]), lead=lead, on_bad=on_bad, comma=comma)
+    return FormTwin(form, tables, parts, on_bad, comma, lead)
 
 
 def row_of(drawn: random.Random) -> list[bytes]:

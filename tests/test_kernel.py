@@ -82,6 +82,8 @@ def jobs(draw: st.DrawFn) -> Job:
     output: dict[str, Any] = {"to": "out"}
     if id_["type"] == "auto" and draw(st.booleans()):
         output["route"] = {"gaid": {"target": 2}, "crm": {"dpid": 1}, "uuid": {"dpid": 3}}
+    elif id_["type"] == "gaid" and draw(st.booleans()):
+        output |= {"kind": "odc", "dpid": 20914, "target": 2, "odc_type": draw(st.sampled_from(["", "android"]))}
     else:
         output |= {"dpid": 1234} | ({"target": 2} if id_["type"] == "gaid" else {})
     return Job(

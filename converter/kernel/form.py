@@ -52,6 +52,9 @@ class FormStructure(ctypes.Structure):
     """`struct aam_form`."""
 
     _fields_ = [
+        ("lead", c_void_p),
+        ("lead_bytes", c_int64),
+        ("lead_special", c_int64),
         ("ids", POINTER(_Id)),
         ("id_count", c_int64),
         ("parts", POINTER(_Part)),
@@ -98,9 +101,10 @@ class LinePart:
 class Form:
     """The form of a line, for columns by their number: its IDs, with tabs between them, and its parts, if it has any.
 
-    `longest_line` is in bytes. `on_bad` says what becomes of values with control characters or double quotes: their
-    rows are irregular (`REJECT`), or lines are without them (`DROP`), or each run of control characters becomes a space
-    and each double quote a single one (`CLEAN`). `comma` is written for each comma in a value; `None` keeps it.
+    `lead` is what all lines begin with; `longest_line` is in bytes. `on_bad` says what becomes of values with control
+    characters or double quotes: their rows are irregular (`REJECT`), or lines are without them (`DROP`), or each run of
+    control characters becomes a space and each double quote a single one (`CLEAN`). `comma` is written for each comma
+    in a value; `None` keeps it.
     """
 
     def __init__(
@@ -109,11 +113,13 @@ class Form:
         parts: Sequence[LinePart],
         longest_line: int,
         *,
+        lead: bytes = b"",
         on_bad: int = REJECT,
         comma: bytes | None = None,
     ) -> None:
-        self.extra = 2 + len(ids) + sum(len(part.prefix) + 2 for part in parts)
+        self.extra = 2 + len(lead) + len(ids) + sum(len(part.prefix) + 2 for part in parts)
         """The most bytes of a line, beside its values and the further items of its lists."""
+        self._lead = ctypes.create_string_buffer(lead, len(lead) + SLACK)
         self._texts = [ctypes.create_string_buffer(part.prefix, len(part.prefix) + SLACK) for part in parts]
         self._ids = [(np.ascontiguousarray(id_.table), ctypes.create_string_buffer(id_.shape)) for id_ in ids]
         # A comma is a bad byte where it is replaced by more than there is room for, or by what no value may hold.
@@ -130,6 +136,9 @@ class Form:
             entry.special = sum(_is_special(byte) or byte == bad_byte for byte in around)
             entry.kind, entry.column, entry.separator, entry.scans = part.kind, part.column, part.separator, part.scans
         self.structure = FormStructure(
+            lead=ctypes.addressof(self._lead),
+            lead_bytes=len(lead),
+            lead_special=sum(_is_special(byte) or byte == bad_byte for byte in lead),
             ids=id_table,
             id_count=len(ids),
             parts=part_table,

@@ -66,9 +66,12 @@ enum aam_on_bad { AAM_REJECT, AAM_DROP, AAM_CLEAN };
 
 #define AAM_MOST_COMMA 16
 
-/* The form of a line: its IDs, with a tab between them, then a tab and its parts, with commas between them. A line of
-   IDs alone has no parts; else a row without a value is irregular. */
+/* The form of a line: a constant lead, its IDs, with a tab between them, then a tab and its parts, with commas between
+   them. A line of IDs alone has no parts; else a row without a value is irregular. */
 struct aam_form {
+    const uint8_t *lead; /* with AAM_SLACK bytes behind it */
+    int64_t lead_bytes;
+    int64_t lead_special; /* special bytes (see lines.c) in it */
     const struct aam_id *ids;
     int64_t id_count;
     const struct aam_part *parts;

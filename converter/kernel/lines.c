@@ -167,11 +167,13 @@ static enum made change_value(const struct aam_form *form, uint8_t *value, uint8
 AAM_INLINE enum made write_parts(const struct aam_form *form, const struct aam_field *fields, uint8_t *target,
                                  const uint8_t *limit, bool with_changes, struct line *made_line) {
     struct line line = {0};
-    uint8_t *at = target;
+    if (AAM_UNLIKELY(form->lead_bytes > limit - target))
+        return NO_ROOM;
+    uint8_t *at = copy(target, form->lead, form->lead_bytes, form->lead_bytes + AAM_SLACK);
     enum made made = write_ids(form, fields, &at, limit, &line);
     if (AAM_UNLIKELY(made != MADE_LINE))
         return made;
-    int64_t special = form->id_count; /* the tabs */
+    int64_t special = form->lead_special + form->id_count; /* the tabs */
     bool all_right = true;
     for (const struct aam_part *part = form->parts; part < form->parts + form->part_count; part++) {
         struct aam_field value = fields[part->column];

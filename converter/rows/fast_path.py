@@ -110,7 +110,7 @@ class FastPath:
         """Return the IDs of lines, as `Records.accepted` does. They refer to the memory of the lines."""
         names = self._records.id_names
         lines = [(text.buffers[0], text.ends) for each in texts for text in each]
-        return frame_of([self._loops.fields(*each, len(names)) for each in lines], names)
+        return frame_of([self._loops.fields(*each, len(names), len(self._records.leads)) for each in lines], names)
 
 
 def _counts_of(made: Lines) -> Ledger:
@@ -158,6 +158,7 @@ def _form(records: Records, columns: Sequence[str], types: Sequence[IdType]) -> 
         ids,
         signals,
         records.most_line_bytes,
+        lead="".join(f"{each}\t" for each in records.leads).encode(),
         on_bad={"reject": calls.REJECT, "drop": calls.DROP, "clean": calls.CLEAN}[record.on_bad_value],
         comma=None if record.comma == "keep" else record.comma.encode(),
     )

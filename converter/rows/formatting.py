@@ -25,9 +25,12 @@ class Formatting:
         breakable = (*judging.rules, *line_rules, *kind.late_rules)
         self.rules = (*breakable, *kind.skips)
         self.first_skip = len(breakable)
-        ids: list[pl.Expr | str] = [pl.when(pl.col("reason").is_null()).then(id_) for id_ in judging.ids]
+        self.leads: list[str] = []
+        """What stands before the IDs: for Oracle Data Cloud, their type (C13)."""
         if kind.name == "odc":
-            ids = [judging.job.output.odc_type or ODC_TYPES[judging.id_types[0].name], *ids]
+            self.leads.append(judging.job.output.odc_type or ODC_TYPES[judging.id_types[0].name])
+        ids: list[pl.Expr | str] = [*self.leads]
+        ids += (pl.when(pl.col("reason").is_null()).then(id_) for id_ in judging.ids)
         reasons = [rules.first_reason(line_rules, len(judging.rules))]
         if colliding is not None and colliding.height:
             # Both hashes of another ID are among those of the colliding ones about once in 2**128 / height**2 times.

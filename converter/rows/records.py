@@ -72,6 +72,7 @@ class Records:
         self.id_steps = judging.id_steps
         self.is_mixed = judging.is_mixed
         """Whether IDs of several types are in one column."""
+        self.leads = self._formatting.leads
         self.rules = self._formatting.rules
         self.index_of = self._formatting.index_of
         self.sets = len(job.routes) if self.is_mixed and job.output.route else 1

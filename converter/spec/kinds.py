@@ -159,6 +159,7 @@ FILE_KINDS: dict[Kind, FileKind] = {
             ROW_RULES,
             line_rules,
             trait="",
+            compiled=True,
             late_rules=(CASE_COLLISION,),
             skips=SKIPS,
         ),
