@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from converter.errors import LedgerError
 
@@ -32,19 +32,7 @@ class Ledger:
     id_types: Counter[str] = field(default_factory=Counter)
 
     def __add__(self, other: Ledger) -> Ledger:
-        return Ledger(
-            self.read + other.read,
-            self.written + other.written,
-            self.lines + other.lines,
-            self.rejected + other.rejected,
-            self.skipped + other.skipped,
-            self.signals_written + other.signals_written,
-            self.signals_dropped + other.signals_dropped,
-            self.signals_changed + other.signals_changed,
-            self.warnings + other.warnings,
-            self.ids_changed + other.ids_changed,
-            self.id_types + other.id_types,
-        )
+        return Ledger(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
 
     @property
     def rejects(self) -> int:
