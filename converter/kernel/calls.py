@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from converter.columns.buffers import Chunk, Views
-from converter.columns.pool import Pool
+from converter.columns.pool import Bytes, Pool
 from converter.kernel.form import (
     CLEAN,
     CODES,
@@ -34,9 +34,9 @@ from converter.kernel.form import (
     LinePart,
 )
 from converter.kernel.library import Library
-from converter.kernel.sink import MEMORY, Bytes, Lines, Malformed, Parsed, Positions, Sink, Structure, Texts
+from converter.kernel.sink import MEMORY, Lines, Malformed, Parsed, Positions, Sink, Structure, Texts
 from converter.kernel.texts import ENTRIES as TEXT_ENTRIES
-from converter.kernel.texts import Values, fill_views
+from converter.kernel.texts import VIEW_BYTES, Values, fill_views
 
 __all__ = [
     "CLEAN",
@@ -62,8 +62,6 @@ __all__ = [
     "Positions",
 ]
 
-_OK = 0
-
 
 class _Views(ctypes.Structure):
     _fields_ = [
@@ -78,7 +76,6 @@ class _Views(ctypes.Structure):
     ]
 
 
-_VIEW_BYTES = 16
 _SAMPLED = 4096  # texts
 ENTRIES: dict[str, tuple[type[Any], ...]] = {
     "count_quotes": (c_void_p, c_int64, POINTER(c_int64)),
@@ -86,7 +83,7 @@ ENTRIES: dict[str, tuple[type[Any], ...]] = {
     "delimited": (c_void_p, c_int64, POINTER(LayoutStructure), POINTER(FormStructure), c_int32, POINTER(Structure)),
     "objects": (c_void_p, c_int64, c_char_p, c_void_p, c_int64, POINTER(FormStructure), POINTER(Structure)),
     "view_lines": (POINTER(_Views), c_int64, c_int64, POINTER(FormStructure), POINTER(Structure)),
-    "line_fields": (c_void_p, c_int64, c_void_p, c_int64, c_int64, c_int64, c_void_p, c_int64),
+    "line_fields": (c_void_p, c_int64, c_void_p, c_int64, c_int64, c_void_p, c_int64),
     "merge_lines": (c_void_p, c_int64, c_void_p, c_int64, c_int64, c_void_p, c_void_p, c_void_p, c_int64),
     **TEXT_ENTRIES,
 }
@@ -103,7 +100,7 @@ class Loops:
     def count_quotes(self, text: Bytes) -> int:
         """Count the double quotes of a text."""
         found = c_int64()
-        _check(self._entries["count_quotes"](text.ctypes.data, len(text), found))
+        self._call("count_quotes", text, len(text), found)
         return found.value
 
     def cut(self, text: Bytes, quotes: int) -> tuple[int, int]:
@@ -112,7 +109,7 @@ class Loops:
         Both are offsets, 0 where there is none; `quotes` double quotes are before the text.
         """
         first, last = c_int64(), c_int64()
-        _check(self._entries["cut"](text.ctypes.data, len(text), quotes, first, last))
+        self._call("cut", text, len(text), quotes, first, last)
         return first.value, last.value
 
     def delimited(self, texts: Sequence[tuple[Bytes, int]], layout: Layout, form: Form | None, *, last: bool) -> Parsed:
@@ -177,11 +174,11 @@ class Loops:
         """
         return fill_views(self._entries["column_texts"], self._pools["texts"], views, values, buffer)
 
-    def fields(self, lines: Bytes, ends: Positions, columns: int, skipped: int = 0) -> Chunk:
-        """Return string views of fields of lines: `columns` of them after `skipped` ones, all of which end at tabs."""
-        views = np.empty((columns, len(ends) * _VIEW_BYTES), np.uint8)
-        given = (lines, len(lines), np.ascontiguousarray(ends), len(ends), skipped, columns, views, views.size)
-        _check(self._entries["line_fields"](*(each if isinstance(each, int) else each.ctypes.data for each in given)))
+    def fields(self, lines: Bytes, ends: Positions, columns: int) -> Chunk:
+        """Return string views of the first `columns` fields of lines; those that a line does not have are empty."""
+        views = np.empty((columns, len(ends) * VIEW_BYTES), np.uint8)
+        ends = np.ascontiguousarray(ends)
+        self._call("line_fields", lines, len(lines), ends, len(ends), columns, views, views.size)
         return Chunk(tuple(Views(column, (lines,)) for column in views), len(ends))
 
     def merge(self, made: Lines, others: Bytes, other_ends: Positions, positions: Positions) -> tuple[Bytes, Positions]:
@@ -200,14 +197,14 @@ class Loops:
             ends = np.empty(count + other_count, np.int64)
             ends[:count] = made.ends
         other_ends, positions = np.ascontiguousarray(other_ends), np.ascontiguousarray(positions)
-        given = (lines, len(lines), ends, len(ends), count, others, other_ends, positions, other_count)
-        _check(self._entries["merge_lines"](*(each if isinstance(each, int) else each.ctypes.data for each in given)))
+        self._call("merge_lines", lines, len(lines), ends, len(ends), count, others, other_ends, positions, other_count)
         return lines, ends[: count + other_count]
 
-
-def _check(status: int) -> None:
-    if status != _OK:
-        raise SystemError(f"A compiled loop was called in a wrong way ({status}).")
+    def _call(self, name: str, *given: Any) -> None:
+        """Call an entry that needs no more room. Raises `SystemError` where it refuses its arguments."""
+        addresses = (each.ctypes.data if isinstance(each, np.ndarray) else each for each in given)
+        if status := self._entries[name](*addresses):
+            raise SystemError(f"A compiled loop was called in a wrong way ({status}).")
 
 
 def _expected_bytes(column: Views) -> int:
@@ -217,7 +214,7 @@ def _expected_bytes(column: Views) -> int:
     expected = int(lengths[::every].sum(dtype=np.int64)) * every
     if column.valid is None:
         return expected
-    return min(expected, sum(map(len, column.buffers)) + _VIEW_BYTES * len(lengths))
+    return min(expected, sum(map(len, column.buffers)) + VIEW_BYTES * len(lengths))
 
 
 def _views_of(chunk: Chunk) -> tuple[ctypes.Array[_Views], list[Any]]:
@@ -228,7 +225,7 @@ def _views_of(chunk: Chunk) -> tuple[ctypes.Array[_Views], list[Any]]:
         addresses = np.array([buffer.ctypes.data for buffer in column.buffers], np.int64)
         sizes = np.array([len(buffer) for buffer in column.buffers], np.int64)
         kept += [addresses, sizes]
-        entry.views, entry.rows = column.views.ctypes.data, len(column.views) // _VIEW_BYTES
+        entry.views, entry.rows = column.views.ctypes.data, len(column.views) // VIEW_BYTES
         entry.buffers, entry.sizes, entry.buffer_count = addresses.ctypes.data, sizes.ctypes.data, len(sizes)
         if column.valid is not None:
             entry.valid, entry.valid_bytes = column.valid.ctypes.data, len(column.valid)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from converter.kernel.sink import Bytes
+from converter.columns.pool import Bytes
 
 SLACK = 64
 """How many bytes must be readable behind a text."""

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from converter.columns.buffers import Chunk, Views
-from converter.columns.pool import Pool
+from converter.columns.pool import Bytes, Pool
+from converter.kernel.texts import VIEW_BYTES
 
-Bytes = npt.NDArray[np.uint8]
 Positions = npt.NDArray[np.int64]
 
 TOO_SHORT, TOO_LONG, MISQUOTED, NOT_UTF8, NOT_JSON, UNCERTAIN = range(6)
@@ -27,7 +27,6 @@ _SAMPLE = 1 << 16  # bytes
 _NEWLINE = 10
 _GROWTH = 3
 _STEP_BITS = 3
-_VIEW_BYTES = 16
 _INTEGER = 8
 _FIELD_INTEGERS = 3
 _MALFORMED_INTEGERS = 6
@@ -205,7 +204,7 @@ class Sink:
         """Return the rows without a line; `buffers` hold what their views refer to, before the scratch memory."""
         filled, kept = self.structure, self.structure.kept
         buffers = (*buffers, self._arrays["scratch"][: filled.scratch_bytes])
-        columns = self._arrays["views"].reshape(self._columns, filled.views_room * _VIEW_BYTES)[:, : kept * _VIEW_BYTES]
+        columns = self._arrays["views"].reshape(self._columns, filled.views_room * VIEW_BYTES)[:, : kept * VIEW_BYTES]
         return Chunk(tuple(Views(column, buffers) for column in columns), kept)
 
     def _malformed(self) -> Malformed:
@@ -219,7 +218,7 @@ class Sink:
         used, entry = {
             "lines": (filled.lines_bytes, 1),
             "ends": (filled.made, _INTEGER),
-            "views": (filled.kept, _VIEW_BYTES),
+            "views": (filled.kept, VIEW_BYTES),
             "malformed": (filled.malformed_rows, _MALFORMED_INTEGERS * _INTEGER),
             "scratch": (filled.scratch_bytes, 1),
         }[name]
