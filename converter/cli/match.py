@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from converter.cli import options
+from converter.cli.lines import print_numbers
 from converter.cli.outcome import Messages, Outcome, Work
 from converter.cli.preamble import changes_from, loading
 from converter.errors import Finding
@@ -101,9 +102,7 @@ def _show(result: Match, warnings: list[Finding], messages: Messages) -> None:
     if sys.stdout.isatty():
         _draw(result)
         return
-    width = max(len(number) for number, _ in result.summary())
-    for number, words in result.summary():
-        print(f"{number:>{width}}  {words}")
+    print_numbers(result.summary())
     print()
     widths = [max(len(line[column]) for line in result.table()) for column in range(2)]
     for matched, rate, words in result.table():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from converter.cli.lines import warning_line
+from converter.cli.lines import print_numbers, warning_line
 from converter.report import Report
 from converter.report.terminal import summary
 
@@ -16,9 +16,7 @@ def show(report: Report) -> None:
     if sys.stdout.isatty():
         _draw(lines, warnings)
         return
-    width = max(len(number) for number, _ in lines)
-    for number, words in lines:
-        print(f"{number:>{width}}  {words}")
+    print_numbers(lines)
     for warning in warnings:
         print(warning)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 import typer
 
 from converter.cli import options
+from converter.cli.lines import print_numbers
 from converter.cli.outcome import Messages, Outcome, Work
 from converter.cli.preamble import changes_from, loading
 from converter.cli.streams import failure_of
@@ -125,7 +126,5 @@ def _show(ledger: Ledger, warnings: list[Finding], messages: Messages) -> None:
         *((f"{count:,}", f"rejected: {name}") for name, count in sorted(ledger.rejected.items())),
         *((f"{count:,}", f"skipped: {name}") for name, count in sorted(ledger.skipped.items())),
     ]
-    width = max(len(number) for number, _ in lines)
-    for number, words in lines:
-        print(f"{number:>{width}}  {words}", file=sys.stderr)
+    print_numbers(lines, sys.stderr)
     messages.warn(warnings)
