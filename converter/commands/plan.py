@@ -81,7 +81,7 @@ class Plan(NamedTuple):
 
     def next_second(self) -> Plan:
         """Return the same plan with the timestamp of the next second."""
-        names = next_second(self.names)
+        names = tuple(replace(name, timestamp=name.timestamp + 1) for name in self.names)
         return self._replace(
             moment=self.moment._replace(timestamp=names[0].timestamp),
             names=names,
@@ -216,11 +216,6 @@ def _check_destination(plan: Plan) -> Plan:
         close_connections(plan.destination)
         raise
     return plan
-
-
-def next_second(names: Sequence[FileName]) -> tuple[FileName, ...]:
-    """Return the names with the timestamp of the next second."""
-    return tuple(replace(name, timestamp=name.timestamp + 1) for name in names)
 
 
 def check_names(destination: Destination, names: Sequence[FileName], patience: Patience) -> list[Finding]:

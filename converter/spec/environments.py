@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime
 from typing import Literal, NamedTuple
 
+from converter.spec.limits import NAMES_PAGE
+
 Environment = Literal["production", "beta"]
 
-S3_NAMES_PAGE = "integration/sending-audience-data/batch-data-transfer-explained/inbound-s3-filenames.md"
 FTP_NAMES_PAGE = "integration/sending-audience-data/batch-data-transfer-explained/inbound-ftp-filenames.md"
 BETA_PAGE = "reference/beta-environment.md"
 COLLECTION_PAGE = "faq/faq-data-collection.md"
@@ -27,11 +28,9 @@ PICKUPS: dict[Environment, Pickup] = {
         "demdex-s2s-clients",
         "ftp-in.demdex.com",
         "ftp-in-gtw.demdex.com",
-        (S3_NAMES_PAGE, FTP_NAMES_PAGE, COLLECTION_PAGE),
+        (NAMES_PAGE, FTP_NAMES_PAGE, COLLECTION_PAGE),
     ),
-    "beta": Pickup(
-        "demdex-s2s-clients-sandbox-us-east-1", "sandbox-ftp-in.demdex.com", None, (S3_NAMES_PAGE, BETA_PAGE)
-    ),
+    "beta": Pickup("demdex-s2s-clients-sandbox-us-east-1", "sandbox-ftp-in.demdex.com", None, (NAMES_PAGE, BETA_PAGE)),
 }
 
 BETA_WARNING = (

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from converter.spec.environments import S3_NAMES_PAGE
 from converter.spec.limits import (
     COMBINED_PAGE,
     COMPRESSION_PAGE,
@@ -54,7 +53,7 @@ def _of(rule: Rule | IdRule, text: str = "") -> FileRule:
 
 
 # Rules on the file.
-NAME_WRONG = FileRule("N1", "name_wrong", "The name is not a name of an inbound file.", S3_NAMES_PAGE)
+NAME_WRONG = FileRule("N1", "name_wrong", "The name is not a name of an inbound file.", NAMES_PAGE)
 TARGET_MISSING = FileRule(
     "N4",
     "target_missing",

@@ -7,7 +7,6 @@ from typing import NamedTuple
 NAMES_PAGE = "integration/sending-audience-data/batch-data-transfer-explained/inbound-s3-filenames.md"
 CONTENTS_PAGE = "integration/sending-audience-data/batch-data-transfer-explained/inbound-file-contents.md"
 COMPRESSION_PAGE = "integration/sending-audience-data/batch-data-transfer-explained/inbound-file-compression.md"
-ENCRYPTION_PAGE = "integration/sending-audience-data/batch-data-transfer-explained/inbound-file-encryption.md"
 ID_SYNC_PAGE = "integration/sending-audience-data/batch-data-transfer-explained/id-sync-file-based.md"
 ID_SYNC_HTTP_PAGE = "integration/sending-audience-data/batch-data-transfer-explained/id-sync-http.md"
 IDS_PAGE = "reference/ids-in-aam.md"
