@@ -271,7 +271,7 @@ class NamedDestination:
         return any(files.status(name).there for name in processed_names(part.name))
 
     def publish(self, part: Arrived) -> None:
-        """FileStatus whether the name is free, rename the part, and look again."""
+        """Check that the name is free, rename the part, and check again."""
         partial = _partial_of(part)
         with self._control() as files:
             if partial == part.name:
