@@ -1,9 +1,9 @@
 """Compiled loops over bytes: they parse text, make the lines of rows that are plain, and merge them with others.
 
 Rows of text go to a sink (`sink.h`): to lines by a form, else to string views, or to the malformed ones. The loops are
-C (`*.c`), built with the package; `calls` gives them a Python face. They know nothing of jobs and rules: a form says
-what to write, and every row that is not certain to be regular is left to their caller. Everything works without them,
-slower. To add a loop, add a source and its entry to `calls.ENTRIES`, and a twin to `tests.fuzz`.
+C (`*.c`), built with the package; `calls` is their interface in Python. They know nothing of jobs and rules: a form
+says what to write, and every row that is not certain to be regular is left to their caller. Everything works without
+them, slower. To add a loop, add a source and its entry to `calls.ENTRIES`, and a twin to `tests.fuzz`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How the loops are called: with arrays, of which they get addresses and sizes. The structures are those of `kernel.h`.
+"""How the loops are called: with the addresses and sizes of arrays. The structures are those of `kernel.h`.
 
 Arrays live as long as a call. What is returned are views of memory that a pool leases.
 """
@@ -115,10 +115,10 @@ class Loops:
     def delimited(self, texts: Sequence[tuple[Bytes, int]], layout: Layout, form: Form | None, *, last: bool) -> Parsed:
         """Parse delimited texts, each with its size in bytes, which `SLACK` bytes must follow.
 
-        Each text begins with a row, and ends with the newline of one; the last text does so only where `last` says it.
-        Where nothing of a last text was parsed, call with more of it: with twice the longest row, there is no row in
-        the start of it only where the text is one line without an end. Raises `SystemError` where a text has no newline
-        at its end, or not enough memory behind it.
+        Each text begins with a row, and ends with the newline of one; the last text need not, unless `last`. Where
+        nothing of the last text was parsed, call again with more of it; if that is twice the longest row and nothing
+        was parsed again, it is one line without an end. Raises `SystemError` where a text has no newline at its end, or
+        not enough memory behind it.
         """
         given = Texts(texts)
         rows = given.count_rows()
@@ -135,9 +135,9 @@ class Loops:
         return sink.parsed(given, with_lines=form is not None)
 
     def objects(self, texts: Sequence[tuple[Bytes, int]], keys: Sequence[bytes], form: Form | None) -> Parsed:
-        """Parse NDJSON: so many bytes of each of `texts`, lines of one object each.
+        """Parse NDJSON texts, each with its size in bytes, which `SLACK` bytes must follow: lines of one object each.
 
-        A line of the last text that does not end is not consumed; other texts must end with a newline.
+        A line of the last text that has no end is not consumed; other texts must end with a newline.
         `keys` are those of the columns. A value is a string without its escapes, or the text of a number, `true` or
         `false`; it is empty for null and where there is none. A list of such values is the text that Polars gives of
         it, `["1", "x", null]`; where `form` has a list in its column, it is the items with the separator between them.

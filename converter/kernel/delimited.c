@@ -265,7 +265,9 @@ AAM_INLINE int32_t parse_all(struct aam_text *texts, int64_t count, const struct
         struct aam_text *text = &texts[sink->text];
         bool is_ended = is_last || sink->text + 1 < count;
         if (text->size < 0 || text->size > INT32_MAX || text->room < text->size + AAM_SLACK || sink->at < 0 ||
-            sink->at > text->size || sink->state >> FAILURE_SHIFT > text->size || (is_ended && text->size > 0 && text->start[text->size - 1] != '\n'))
+            sink->at > text->size || sink->state >> FAILURE_SHIFT > text->size)
+            return AAM_MALFORMED;
+        if (is_ended && text->size > 0 && text->start[text->size - 1] != '\n')
             return AAM_MALFORMED;
         struct reading reading = {
             .origin = {text->start, (uint32_t)sink->text, (uint32_t)count},

@@ -1,8 +1,8 @@
 /* Where the fields of lines are. */
 #include "sink.h"
 
-/* Write string views of the first `columns` fields of lines, which are `size` bytes of memory and end at `ends`. A field
-   ends at a tab or at the newline. The views of each column are one after the other. */
+/* Write string views of the first `columns` fields of lines, which are `size` bytes of memory and end at `ends`. Fields
+   end at a tab or at the newline. The views of each column are one after the other. */
 AAM_ENTRY(line_fields)
 (const uint8_t *lines, int64_t size, const int64_t *ends, int64_t count, int64_t columns, uint8_t *views,
  int64_t views_room) {

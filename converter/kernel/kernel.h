@@ -1,7 +1,7 @@
 /* What the loops and their callers pass to each other. form.py, sink.py and calls.py have the same structures.
 
-   All memory belongs to the caller and stays his. Every buffer comes with its size in bytes (or in entries, where it
-   has a type of its own), and nothing outside of it is read or written. */
+   All memory belongs to the caller. Every buffer comes with its size in bytes, or in entries where it has a type of its
+   own, and nothing outside of it is read or written. */
 #ifndef AAM_KERNEL_H
 #define AAM_KERNEL_H
 

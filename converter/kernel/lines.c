@@ -183,7 +183,7 @@ AAM_INLINE enum made write_parts(const struct aam_form *form, const struct aam_f
             line.missing += part->kind == AAM_PAIR;
             continue;
         }
-        /* Every second byte of a list may separate items; what is left of a longer line is no matter. */
+        /* Every second byte of a list may be a separator. A line that would be too long needs no room. */
         int64_t items_room = part->kind == AAM_PAIR ? 1 : value.length / 2 + 1;
         if (AAM_UNLIKELY(value.length + (items_room + 1) * (part->prefix_bytes + 2) > limit - at)) {
             if (AAM_JUDGE && value.length + (at - target) > form->longest_line)

@@ -1,7 +1,7 @@
-/* Lines come between others, in place. */
+/* Insert lines between others, in place. */
 #include "kernel.h"
 
-/* Put `other_count` lines among `count` lines, other i before line `before[i]`, from the last one on.
+/* Insert `other_count` lines, other i before line `before[i]`, beginning with the last one.
 
    `room` and `ends_room` are those of `lines` and `ends`: bytes, and entries. `before` does not decrease. */
 AAM_ENTRY(merge_lines)

@@ -333,9 +333,11 @@ static int64_t find_joint(struct parser *parser, const uint8_t *start, bool is_f
 /* Return what separates the items of a list in a column; 0 where it has none. */
 static uint8_t separator_of(const struct aam_form *form, int64_t column) {
     uint8_t separator = 0;
-    for (int64_t part = 0; form != NULL && part < form->part_count; part++)
-        if (form->parts[part].column == column && (form->parts[part].kind == AAM_TRAITS || form->parts[part].kind == AAM_CODES))
-            separator = form->parts[part].separator;
+    for (int64_t number = 0; form != NULL && number < form->part_count; number++) {
+        const struct aam_part *part = &form->parts[number];
+        if (part->column == column && (part->kind == AAM_TRAITS || part->kind == AAM_CODES))
+            separator = part->separator;
+    }
     return separator;
 }
 

@@ -47,7 +47,7 @@ static bool begins_account(const uint8_t *start) {
     return is_digit(start[2]) || (start[2] == ' ' && is_digit(start[3]));
 }
 
-/* The same question about a text longer than a window: an address anywhere inside, or something written very widely. */
+/* The same question about a text longer than a window: an address anywhere inside, or digits far apart. */
 static bool may_be_long_personal(const uint8_t *start, int64_t length) {
     uint8_t first = start[0], last = start[length - 1];
     if (first <= ' ' || last <= ' ' || first > 127 || last > 127) /* with spaces around it */

@@ -164,8 +164,8 @@ AAM_INLINE uint8_t *put_value(uint8_t *text, const struct aam_column *column, in
     }
 }
 
-/* Set a view to the text of a number of few digits, which no other number has: `scale`, a power of ten, times its size is
-   the whole number `scaled`, of at most eight digits, the last `places` of them behind the point. */
+/* Set a view to the text of a number of few digits, which no other number has: those of `scaled`, at most eight, with
+   the last `places` of them behind the point. */
 AAM_INLINE void set_fraction(uint8_t *view, uint32_t scaled, int32_t places, bool is_negative) {
     uint64_t digits = eight_digits(scaled);
     int32_t whole = 8 - places; /* at least one digit is on either side */
@@ -180,8 +180,8 @@ AAM_INLINE void set_fraction(uint8_t *view, uint32_t scaled, int32_t places, boo
               is_negative ? last << 8 | first >> 56 : last);
 }
 
-/* Do so if possible. Two decimals of at most 15 digits are never the same 64-bit number, nor two of 6 the same one of 32
-   bits: so there are no shorter digits. */
+/* Set a view to the text of a number if it has few digits, and return whether it has. Two decimals of at most 15 digits
+   are never the same 64-bit number, nor two of 6 the same one of 32 bits: so there are no shorter digits. */
 AAM_INLINE bool set_double(uint8_t *view, double number) {
     double size = __builtin_fabs(number), scale = size < 1e4 ? 1e4 : 1e2;
     if (!(size < 1e6))
