@@ -92,8 +92,7 @@ def build(output: Path, target: str, *flags: str) -> None:
         _run([subprocess.Popen(each, env=os.environ | cache, stderr=subprocess.PIPE, text=True) for each in commands])
         library = Path(folder, NAME)
         # clang of ziglang would build a C library first. Its functions are found at load: every process has them.
-        alone = ["-nostdlib", *(["-Wl,-undefined,dynamic_lookup"] if target.endswith("macos") else [])]
-        # Without debug information and a name, which would be paths of this machine.
+        # Debug information, and a name that is not given, would be paths of this machine.
         of_macos = ["-Wl,-undefined,dynamic_lookup", f"-Wl,-install_name,@rpath/{NAME}"]
         alone = ["-s", "-nostdlib", *(of_macos if target.endswith("macos") else [])]
         linking = flags if os.environ.get("CC") else alone
