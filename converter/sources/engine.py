@@ -63,12 +63,12 @@ def _start() -> None:
 
     def ask() -> None:
         # A scan of text uses more threads than a frame.
-        with contextlib.suppress(*PANICS, OSError):
+        with contextlib.suppress(*PANICS, OSError):  # `done` stays unset, which is reported below
             pl.scan_csv(b"column\nvalue\n").collect(engine="streaming")
             done.set()
 
     thread = threading.Thread(target=ask, name="engine", daemon=True)
-    with contextlib.suppress(RuntimeError):
+    with contextlib.suppress(RuntimeError):  # no thread could be started: likewise
         thread.start()
         thread.join(_START_TIMEOUT)
     if not done.is_set():

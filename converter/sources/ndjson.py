@@ -58,7 +58,7 @@ class NdjsonSource(TextSource):
             self.body = Body(origin, options.encoding, 0, 0, stream.offset)
             head = _head_of(stream)
         for line in head.split(b"\n")[:_SAMPLE]:
-            with contextlib.suppress(orjson.JSONDecodeError):
+            with contextlib.suppress(orjson.JSONDecodeError):  # no object: the row is rejected when it is read
                 value = orjson.loads(line)
                 names.update(dict.fromkeys(value if isinstance(value, dict) else ()))
         self.names = tuple(names)
@@ -146,7 +146,7 @@ class _Parser:
         text = b"".join(line + b"\n" for line in lines)
         text = _NUMBER_OR_END.sub(rb'\1"\2"', text).replace(b'"\n"', b"\n")
         if not ((b"\\ud" in text or b"\\uD" in text) and _HALF_PAIR.search(text)):
-            with contextlib.suppress(InputError, EngineError):
+            with contextlib.suppress(InputError, EngineError):  # then lines are judged one by one, below
                 frame = self._frame(text)
                 if frame.height == len(lines):
                     return frame, np.ones(len(lines), np.bool_)

@@ -10,7 +10,7 @@ and is what they are tested against. It goes row by row:
 - Where a row is not of this form, its first line is malformed, and parsing continues behind it. So is a row with too
   few or too many fields, or one that is not UTF-8. A blank line is not a row.
 
-The CSV reader of Polars is given whole rows alone: it would pad short ones and cut long ones without a word.
+The CSV reader of Polars is given whole rows alone: it would pad short ones and truncate long ones silently.
 """
 
 from __future__ import annotations

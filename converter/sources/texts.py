@@ -172,9 +172,9 @@ class _Link:
 
 
 class _Part(NamedTuple):
-    """The text of a block: the `size` bytes at the start of `memory`, which one more and `SLACK` bytes follow.
+    """The text of a block: the `size` bytes at the start of `memory`, followed by one more and `SLACK` bytes.
 
-    So many bytes of the input were `read` for it. `last`: the text ends with it.
+    `read` is how many bytes of the input were read for it, and `last` whether the text ends with it.
     """
 
     memory: Bytes

@@ -35,7 +35,7 @@ class CaseCollisions(Stage):
         self._spill.add(pl.DataFrame(schema=_HASHES))
         (type_,) = records.id_types
         in_one_case = job.id.hash or (type_.characters and (type_.case or job.id.case != "preserve"))
-        # The lower-case letters beyond ASCII may collide with others in lower case.
+        # A lower-case letter beyond ASCII may collide with another one in lower case.
         self._may_collide = pl.lit(value=False) if in_one_case else pl.col("id0").str.contains(_LETTER)
 
     @classmethod
