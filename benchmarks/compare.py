@@ -110,12 +110,11 @@ def _prepared(entries: Sequence[_Entry], source: Input, folder: Path) -> tuple[d
 
     Return its lines' digests by the input's rows, and a file that has the lines as text where one is needed.
     """
-    text = folder / "lines.txt"
+    text, output = folder / "lines.txt", folder / "prepared"
     wanted: dict[int, Digest] = {}
     for part in [source, *(entry.source for entry in entries)]:
         if part.rows in wanted:
             continue
-        output = folder / "prepared"
         measure(OURS, part.workload, generated(part), output)
         wanted[part.rows] = digest(output)
         if part == source and any(CONTENDERS[entry.name].reads == "lines" for entry in entries):
@@ -126,7 +125,7 @@ def _prepared(entries: Sequence[_Entry], source: Input, folder: Path) -> tuple[d
         shutil.rmtree(output)
     for entry in entries:
         if CONTENDERS[entry.name].other_lines:  # it compiles loops of its own
-            measure(entry.name, entry.source.workload, generated(entry.source), output := folder / "prepared")
+            measure(entry.name, entry.source.workload, generated(entry.source), output)
             shutil.rmtree(output)
     return wanted, text
 

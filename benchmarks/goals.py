@@ -65,7 +65,7 @@ def goals(folder: Path) -> None:
         [
             each.name,
             f"{each.value:.2f}",
-            f"{'≥' if each.is_least else '≤'} {each.wanted:g}",
+            f"{each.sign} {each.wanted:g}",
             "" if each.is_met else "missed",
         ]
         for each in found

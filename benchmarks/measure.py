@@ -123,10 +123,15 @@ def _make_room(table: Input) -> None:
         if excess <= 0:
             return
         excess -= size_of(path)
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+        remove(path)
+
+
+def remove(path: Path) -> None:
+    """Remove an input: a file, or a folder of files."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def warm(path: Path) -> None:

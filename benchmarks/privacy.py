@@ -144,7 +144,7 @@ def kinds(texts: Iterable[str]) -> list[str | None]:
 def recalled() -> list[Finding]:
     """Look for published examples; what is found as another kind does not count."""
     groups: dict[str, tuple[str, list[str]]] = {
-        "phone numbers, written and dialled": ("phone", published.phones()),
+        "phone numbers, written and dialed": ("phone", published.phones()),
         "cards": ("card", published.cards()),
         "cards, in fours": ("card", [_in_fours(number, " ") for number in published.cards()]),
         "cards, in fours with hyphens": ("card", [_in_fours(number, "-") for number in published.cards()]),

@@ -88,7 +88,7 @@ def ibans() -> list[str]:
 
 
 def phones() -> list[str]:
-    """Return the example of each service in each country, as it is written (`+49 30 123456`) and dialled (E.164)."""
+    """Return the example of each service in each country, as it is written (`+49 30 123456`) and dialed (E.164)."""
     import phonenumbers  # here: what measures IDs alone needs none
 
     examples = [

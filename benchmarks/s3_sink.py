@@ -1,4 +1,4 @@
-"""A server on this machine that takes uploads as S3 does, tells the checksums that it was told, and keeps nothing.
+"""A server on this machine that takes uploads as S3 does, returns the checksums that it is given, and keeps nothing.
 
 `python -m benchmarks.s3_sink` prints its port, and goes on until it is stopped.
 """
@@ -15,7 +15,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def do_GET(self) -> None:
         """Answer a listing: there is nothing."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.contenders import OURS
 from benchmarks.machine import describe
-from benchmarks.measure import generated, measure, size_of
+from benchmarks.measure import generated, measure, remove, size_of
 from benchmarks.results import Measured, Scaling
 from benchmarks.table import spread, table
 from benchmarks.workloads import DATA, Input
@@ -52,7 +52,7 @@ def _measured(source: Input, runs: int, threads: int = 0) -> Measured:
         return Measured(OURS, source.rows, found, threads=threads, input_bytes=size_of(path))
     finally:
         if not kept:
-            path.unlink()
+            remove(path)
 
 
 def _sizes_table(sizes: Sequence[Measured]) -> str:

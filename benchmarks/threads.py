@@ -4,7 +4,7 @@ All is read from outside, by the process that measures, until the end; the measu
 
 - CPU times of threads come from `/proc/PID/task/TID/schedstat`, in nanoseconds, every few hundredths of a second. What
   a thread uses after it was last seen is known as a sum only.
-- The interpreter lock is a flag in the memory of the process, which stands behind the address of the thread that had it
+- The interpreter lock is a flag in the memory of the process, which follows the address of the thread that had it
   last. Both are read from `/proc/PID/mem` every millisecond: the share of times at which the flag is set is the share
   of time for which some thread holds the lock.
 - The measured process writes to a file where the flag is, and the names of its threads: the system knows only its own
@@ -74,10 +74,10 @@ def tell(path: Path) -> None:
 
 
 def _lock_address(state: int) -> int:
-    """Return the address of the state of the thread that had the lock last, behind which is the flag; 0 if not found.
+    """Return where the address of the thread that had the lock last is, which the flag follows; 0 if it is not found.
 
-    Of a state of the interpreter in which this thread has the lock, and one in which it has not, these bytes are
-    those that are the address of this thread's `state` in both, and then 1 and 0.
+    The memory of the interpreter is compared while this thread has the lock and while it has not: the address of this
+    thread's `state` stands there both times, followed by 1 and by 0.
     """
     import ctypes
 

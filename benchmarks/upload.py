@@ -40,9 +40,7 @@ def upload(source: Input, runs: int) -> None:
         where = "folder" if name == OURS else "S3"
         rows.append([where, spread(walls), spread(cpus), spread(ratios), spread(peaks, _MIB, 0)])
     print(table(["to", "wall s", "CPU s", "CPU / folder", "peak MiB"], rows))
-    print(
-        "median [least-most]; the server, a process of its own on the same cores, is not counted but in the wall time"
-    )
+    print("median [least-most]; the server, a process of its own on the same cores, counts in the wall time alone")
 
 
 @contextlib.contextmanager

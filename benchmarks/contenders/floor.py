@@ -34,7 +34,7 @@ def compress_lines(task: Task) -> None:
         task.target.open("wb", buffering=0) as file,
     ):
         file.write(_HEADER)
-        while under_way or text:
+        while True:
             block = text.read(BLOCK_BYTES)
             if block:
                 under_way.append(pool.submit(_compress, block, before))
