@@ -568,7 +568,7 @@ ENTRIES: tuple[Callable[[Loops, random.Random, Guarded], None], ...] = (
 
 
 def fuzz(seconds: float, seed: int) -> int:
-    """Play cases for so long; return how many there were."""
+    """Run cases for so many seconds; return how many there were."""
     loops = kernel.load()
     assert loops, kernel.status()
     until, cases = time.monotonic() + seconds, 0
