@@ -168,7 +168,7 @@ def test_how_long_a_row_may_be_does_not_depend_on_blocks(loops: Loops | None, ki
     results = []
     for block in (1, 7, 50, 99, 100):
         source = source_of(Memory(GOOD + fits + too_long + GOOD + never, rereadable=kind == "ranges"))
-        source._longest = 100
+        source.longest = 100
         results.append(collected(in_turn(source, block, loops)))
     assert all(result == results[0] for result in results)
     assert [line for line, _ in results[0].rows] == [0, 1, 98]
@@ -181,7 +181,7 @@ def test_how_long_a_row_may_be_does_not_depend_on_blocks(loops: Loops | None, ki
 @pytest.mark.parametrize("block", [1, 50, 100])
 def test_a_line_without_end_is_an_error_for_every_block_that_needs_it(kind: str, block: int) -> None:
     source = source_of(Memory(GOOD + b"2," + b"y" * 300 + b",z\n" + GOOD * 100, rereadable=kind == "ranges"))
-    source._longest = 100
+    source.longest = 100
     with raises(InputError, "E-LINE-ENDLESS", "in.csv"):
         in_turn(source, block, None)
     with raises(InputError, "E-LINE-ENDLESS", "in.csv"):

@@ -56,28 +56,26 @@ class DelimitedSource(TextSource):
         self._options = options
         self.has_header = options.header
         self.most = min(block, longest_row)
-        self._longest = longest_row
+        self.longest = longest_row
         with TextStream(origin, options.encoding) as stream:
             head = self._head(stream, options.separator or ("\t" if tabs else _GUESSED))
             offset = stream.offset
-        self._separator = head.separator
+        self.separator = head.separator
         skipped = b"" if not options.header else head.text
         start = None if offset is None else offset + len(skipped)
         self.body = Body(origin, options.encoding, len(skipped), skipped.count(b"\n"), start)
         self.names = self._names(head.fields)
-        self.layout = DelimitedSource, head.separator, self.names
+        self.layout = DelimitedSource, self.separator, self.names
         # The header of a plain text, with all that precedes it.
         self.start = _BOM[: offset or 0] + skipped if start is not None and skipped.endswith(b"\n") else b""
 
     def parser(self, columns: Sequence[str], loops: Loops | None) -> Parser:
         """Return what parses its rows."""
-        if loops:
-            return _LoopsParser(self, columns, self._separator, self._longest, loops)
-        return _PythonParser(self, columns, self._separator, self._longest)
+        return _LoopsParser(self, columns, loops) if loops else _PythonParser(self, columns)
 
     def _head(self, stream: TextStream, separators: str) -> _Head:
         """Parse the first row, by the same rules as all others."""
-        text, ended, most = b"", False, max(self._longest, _LONGEST_HEAD)
+        text, ended, most = b"", False, max(self.longest, _LONGEST_HEAD)
         while not ended and len(text) < most and not _ends_a_row(text):  # a header is short: only the start is read
             block = bytearray(min(max(_HEAD, len(text)), most - len(text)))
             read = stream.readinto(memoryview(block))
@@ -145,8 +143,8 @@ class _Parser:
 
     quoted = True
 
-    def __init__(self, source: DelimitedSource, columns: Sequence[str], longest: int) -> None:
-        self.longest = longest
+    def __init__(self, source: DelimitedSource, columns: Sequence[str]) -> None:
+        self.longest = source.longest
         self._origin = source.origin
         self._columns = columns
 
@@ -170,13 +168,12 @@ class _Parser:
 class _LoopsParser(_Parser):
     """Parses delimited text by the compiled loops."""
 
-    def __init__(
-        self, source: DelimitedSource, columns: Sequence[str], separator: str, longest: int, loops: Loops
-    ) -> None:
-        super().__init__(source, columns, longest)
+    def __init__(self, source: DelimitedSource, columns: Sequence[str], loops: Loops) -> None:
+        super().__init__(source, columns)
         index = {name: number for number, name in enumerate(columns)}
         self._loops = loops
-        self._layout = Layout(separator, [index.get(name, -1) for name in source.names], len(columns), longest)
+        slots = [index.get(name, -1) for name in source.names]
+        self._layout = Layout(source.separator, slots, len(columns), source.longest)
 
     def parse(self, texts: Sequence[tuple[Bytes, int]], form: Form | None, *, last: bool) -> Rows:
         """Parse texts; see `Parser`."""
@@ -192,10 +189,10 @@ class _LoopsParser(_Parser):
 class _PythonParser(_Parser):
     """Parses delimited text by `Structure`, and its whole rows by Polars."""
 
-    def __init__(self, source: DelimitedSource, columns: Sequence[str], separator: str, longest: int) -> None:
-        super().__init__(source, columns, longest)
-        self._separator = separator
-        self._structure = Structure(separator, len(source.names))
+    def __init__(self, source: DelimitedSource, columns: Sequence[str]) -> None:
+        super().__init__(source, columns)
+        self._separator = source.separator
+        self._structure = Structure(source.separator, len(source.names))
         # Columns that share a name are renamed to their index; no job can use them.
         counts = Counter(source.names)
         names = (name if counts[name] == 1 else f"\0{index}" for index, name in enumerate(source.names))
