@@ -54,7 +54,7 @@ def parsed(args: Sequence[str]) -> Work:
             raise _usage_error(error) from error
     if callable(result):
         return cast("Work", result)
-    return _Printed(result if isinstance(result, int) else 0)
+    return partial(_printed, result if isinstance(result, int) else 0)
 
 
 def _app_for(args: Sequence[str]) -> typer.Typer:
@@ -69,15 +69,10 @@ def _app_for(args: Sequence[str]) -> typer.Typer:
     return one
 
 
-class _Printed:
-    """The work of a command line that typer has handled itself: help, version, completion."""
-
-    def __init__(self, exit_code: int) -> None:
-        self._exit_code = exit_code
-
-    def __call__(self, messages: Messages) -> Outcome:
-        del messages
-        return Outcome(exit_code=self._exit_code, prints_only=True)
+def _printed(exit_code: int, messages: Messages) -> Outcome:
+    """Return the outcome of a command line that typer has handled itself: help, completion."""
+    del messages
+    return Outcome(exit_code=exit_code, prints_only=True)
 
 
 def _usage_error(error: Exception) -> JobError:

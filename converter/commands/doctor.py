@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from converter import kernel
-from converter.commands.plan import check_input, check_names, encryption_key, output_plan
+from converter.commands.plan import check_input, check_names, encryption_key, moment_of, output_plan, owner_of
 from converter.delivery.disk_space import check_disk_space
 from converter.delivery.retry import Patience
 from converter.delivery.threads import close_connections, run_in_thread
@@ -56,7 +56,7 @@ def _check_key(job: Job) -> Iterator[Finding]:
 
 
 def _check_destination(job: Job, now: float | None) -> list[Finding]:
-    names, limits, destination = output_plan(job, now)
+    names, limits, destination = output_plan(job, moment_of(job, now), owner_of(job))
     findings = list(job.warnings)
     patience = Patience(min(job.output.retry_seconds, _PATIENCE))
     try:

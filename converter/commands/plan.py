@@ -113,11 +113,6 @@ def plan(job: Job, *, now: float | None = None) -> Plan:
         return _check_destination(make_plan(job, moment_of(job, now)))
 
 
-def output_plan(job: Job, now: float | None = None) -> OutputPlan:
-    """Return the names, limits and destination of a job, without a connection. Raises `JobError`."""
-    return _output_plan(job, moment_of(job, now), owner_of(job))
-
-
 def check_input(job: Job) -> list[Origin]:
     """Check the input of a job and return its origins. Raises `JobError` and `InputError`."""
     start()
@@ -144,7 +139,7 @@ def make_plan(job: Job, moment: Moment) -> Plan:
     records, sources = open_input(job)
     key = encryption_key(job)
     owner = owner_of(job)
-    names, limits, destination = _output_plan(job, moment, owner)
+    names, limits, destination = output_plan(job, moment, owner)
     return Plan(
         job,
         moment,
@@ -185,7 +180,8 @@ def _limits(job: Job) -> Limits:
     )
 
 
-def _output_plan(job: Job, moment: Moment, owner: Owner) -> OutputPlan:
+def output_plan(job: Job, moment: Moment, owner: Owner) -> OutputPlan:
+    """Return the names, limits and destination of a job, without a connection. Raises `JobError`."""
     limits = _limits(job)
     return OutputPlan(job.names(moment.timestamp), limits, destination_of(job, moment.sent, limits.part_bytes, owner))
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from converter.report import Report
 
-_UNITS = ("bytes", "KB", "MB", "GB", "TB")
+_UNITS = ("KB", "MB", "GB", "TB")
 
 
 def size(count: float) -> str:
     """Return a number of bytes as text, in powers of 1,000."""
-    for unit in _UNITS:
-        if count < 1000 or unit == _UNITS[-1]:
-            return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:,.1f} {unit}"
-        count /= 1000
-    raise AssertionError(count)
+    if count < 1000:
+        return f"{count:,.0f} bytes"
+    power = sum(count >= 1000**each for each in range(1, len(_UNITS) + 1))
+    return f"{count / 1000**power:,.1f} {_UNITS[power - 1]}"
 
 
 def summary(report: Report) -> list[tuple[str, str]]:
