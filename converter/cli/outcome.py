@@ -24,10 +24,6 @@ from converter.errors import ConverterError, Finding, Reported, StoppedError, no
 _MOST_VISIBLE = 5  # URLs in a message; JSON has all
 
 
-def _nothing() -> None:
-    pass
-
-
 @dataclass(frozen=True)
 class Outcome:
     """The result of a command.
@@ -39,7 +35,7 @@ class Outcome:
     name: str = "done"
     exit_code: int = 0
     fields: Mapping[str, Any] = field(default_factory=dict)
-    show: Callable[[], None] = _nothing
+    show: Callable[[], None] = lambda: None
     warnings: Sequence[Finding] = ()
     error: Finding | None = None
     cause: Reported | None = None
