@@ -677,7 +677,7 @@ def test_a_terminal_gets_tables(tmp_path: Path, capsys: pytest.CaptureFixture[st
     for line in [*found.summary(), *found.table(), *([line] for line in found.block().splitlines())]:
         for part in line:
             assert part in shown
-    assert "Recommended, for the job file:" in shown
+    assert f"\n\nRecommended, for the job file:\n\n{found.block()}\n" in shown
 
 
 # --- small parts -----------------------------------------------------------------------------------------------------

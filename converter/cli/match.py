@@ -128,4 +128,5 @@ def _draw(result: Match) -> None:
     for line in result.table():
         tried.add_row(*map(Text, line))
     screen = console()
-    screen.print(facts, "", tried, "", "Recommended, for the job file:", "", Text(result.block(), style="bold"))
+    block = Text(result.block(), style="bold")
+    screen.print(facts, "", tried, "", "Recommended, for the job file:", "", block, sep="\n")
