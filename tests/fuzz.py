@@ -433,12 +433,12 @@ def fuzz_merge(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
 
 def fuzz_fields(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
     """Where fields of lines are, some of which have fewer than are asked for."""
-    columns = drawn.randrange(1, 4)
+    skipped, columns = drawn.randrange(2), drawn.randrange(1, 4)
     lines = [[text_of(drawn, ID, 40) for _ in range(drawn.randrange(1, 6))] for _ in range(drawn.randrange(20))]
     text = [b"\t".join(fields) + b"\n" for fields in lines]
     ends = np.cumsum([len(line) for line in text], dtype=np.int64)
-    chunk = loops.fields(memory.of(b"".join(text)), ends, columns)
-    assert texts_of(chunk) == [[*fields, *[b""] * columns][:columns] for fields in lines]
+    chunk = loops.fields(memory.of(b"".join(text)), ends, columns, skipped)
+    assert texts_of(chunk) == [[*fields[skipped:], *[b""] * columns][:columns] for fields in lines]
 
 
 def texts_of(chunk: Chunk) -> list[list[bytes]]:

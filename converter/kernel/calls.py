@@ -83,7 +83,7 @@ ENTRIES: dict[str, tuple[type[Any], ...]] = {
     "delimited": (c_void_p, c_int64, POINTER(LayoutStructure), POINTER(FormStructure), c_int32, POINTER(Structure)),
     "objects": (c_void_p, c_int64, c_char_p, c_void_p, c_int64, POINTER(FormStructure), POINTER(Structure)),
     "view_lines": (POINTER(_Views), c_int64, c_int64, POINTER(FormStructure), POINTER(Structure)),
-    "line_fields": (c_void_p, c_int64, c_void_p, c_int64, c_int64, c_void_p, c_int64),
+    "line_fields": (c_void_p, c_int64, c_void_p, c_int64, c_int64, c_int64, c_void_p, c_int64),
     "merge_lines": (c_void_p, c_int64, c_void_p, c_int64, c_int64, c_void_p, c_void_p, c_void_p, c_int64),
     **TEXT_ENTRIES,
 }
@@ -174,11 +174,11 @@ class Loops:
         """
         return fill_views(self._entries["column_texts"], self._pools["texts"], views, values, buffer)
 
-    def fields(self, lines: Bytes, ends: Positions, columns: int) -> Chunk:
-        """Return string views of the first `columns` fields of lines; those that a line does not have are empty."""
+    def fields(self, lines: Bytes, ends: Positions, columns: int, skipped: int) -> Chunk:
+        """Return string views of fields of lines: `columns` of them behind `skipped` ones; missing ones are empty."""
         views = np.empty((columns, len(ends) * VIEW_BYTES), np.uint8)
         ends = np.ascontiguousarray(ends)
-        self._call("line_fields", lines, len(lines), ends, len(ends), columns, views, views.size)
+        self._call("line_fields", lines, len(lines), ends, len(ends), skipped, columns, views, views.size)
         return Chunk(tuple(Views(column, (lines,)) for column in views), len(ends))
 
     def merge(self, made: Lines, others: Bytes, other_ends: Positions, positions: Positions) -> tuple[Bytes, Positions]:
