@@ -103,6 +103,12 @@ def frame_of(chunks: Sequence[Chunk], names: Sequence[str]) -> pl.DataFrame:
     return pl.DataFrame(_Stream(pa.Table.from_batches([pa.RecordBatch.from_arrays(each, names) for each in arrays])))
 
 
+def series_of(values: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> pl.Series:
+    """Return an array as a series; of null, where it is empty."""
+    # For an array Polars loads `numpy.ma`, which takes longer than everything else that a small file needs here.
+    return pl.Series(values.tolist() if len(values) < FEW_ROWS else values)
+
+
 class _Stream:
     """A table as an Arrow stream: Polars would import more of pyarrow for a table, which takes a while."""
 

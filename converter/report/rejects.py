@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 from isal import isal_zlib
 
+from converter.columns.buffers import series_of
 from converter.columns.privacy import mask
 from converter.delivery.atomic import make_folder
 from converter.delivery.publication import ArtifactFile
@@ -24,7 +25,6 @@ from converter.sources.malformed import RULES, MalformedRows, RowNumbers
 from converter.spec.rules import Rule
 
 _MOST_WAITING = 16  # batches
-_FEW = 1000  # rows, up to which a list is faster than an array
 _MOST_ROWS_WAITING = 4096
 _MOST_WRITING = 4  # groups of batches
 
@@ -93,11 +93,11 @@ class RejectsFile(ArtifactFile):
             reasons = frame["reason"]
             described.append(
                 frame.select(
-                    batch=_series(np.repeat([batch for batch, _ in rejected], counts)),
+                    batch=series_of(np.repeat([batch for batch, _ in rejected], counts)),
                     file=pl.Series([each.file for _, each in rejected]).gather(
-                        _series(np.repeat(np.arange(len(counts)), counts))
+                        series_of(np.repeat(np.arange(len(counts)), counts))
                     ),
-                    row=_series(np.concatenate([each.rows for _, each in rejected])),
+                    row=series_of(np.concatenate([each.rows for _, each in rejected])),
                     rule=self._names.gather(reasons),
                     code=self._codes.gather(reasons),
                     columns=pl.struct(
@@ -108,14 +108,14 @@ class RejectsFile(ArtifactFile):
         bad = [each.bad for each in batches]
         if any(map(len, bad)):
             batch = np.repeat(np.arange(len(bad)), [len(each) for each in bad])
-            rules = _series(np.concatenate([each.rules for each in bad]))
+            rules = series_of(np.concatenate([each.rules for each in bad]))
             columns = {
-                "batch": _series(batch),
-                "file": pl.Series([each.file for each in batches]).gather(_series(batch)),
-                "row": _series(np.concatenate([each.numbers for each in bad])),
+                "batch": series_of(batch),
+                "file": pl.Series([each.file for each in batches]).gather(series_of(batch)),
+                "row": series_of(np.concatenate([each.numbers for each in bad])),
                 "rule": pl.Series([rule.name for rule in RULES]).gather(rules),
                 "code": pl.Series([rule.code for rule in RULES]).gather(rules),
-                "length": _series(np.concatenate([each.lengths for each in bad])),
+                "length": series_of(np.concatenate([each.lengths for each in bad])),
             }
             if self._show_rows:
                 texts = [text.decode("utf-8", "backslashreplace") for each in bad for text in each.texts()]
@@ -150,9 +150,3 @@ class RejectsFile(ArtifactFile):
         """Stop writing, and remove the file unless it is published."""
         self._thread.shutdown(cancel_futures=True)
         super().discard()
-
-
-def _series(numbers: RowNumbers) -> pl.Series:
-    """Return numbers as a series."""
-    # For an array Polars loads `numpy.ma`, which takes longer than everything else that a small file needs here.
-    return pl.Series(numbers.tolist() if len(numbers) < _FEW else numbers)

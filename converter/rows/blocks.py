@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from converter.columns.buffers import FEW_ROWS, Text, texts_of
+from converter.columns.buffers import FEW_ROWS, Text, series_of, texts_of
 from converter.kernel.calls import Loops, Positions
 from converter.ledger import Ledger
 from converter.rows.batches import Converted, Judged, Numbered
@@ -122,7 +122,8 @@ class Converter:
         if "rows" in frame.columns:
             written = int(frame["rows"].filter(frame["reason"].is_null()).sum())
         are_rejected = self._records.are_rejected(frame)
-        rejected = self._records.described(frame).filter(pl.Series(are_rejected)).rechunk()
+        rejected = self._records.described(frame)
+        rejected = rejected.filter(series_of(are_rejected)).rechunk() if are_rejected.any() else rejected.clear()
         ledger = batch.ledger + self._records.tally(frame) + Ledger(written=written, lines=lines)
         if self._seeing and ids is None:
             ids = self._records.accepted(frame)
