@@ -28,10 +28,12 @@ import numpy.typing as npt
 from converter import kernel
 from converter.columns.buffers import Chunk, Views
 from converter.kernel import sink
-from converter.kernel.calls import (
+from converter.kernel.calls import Loops
+from converter.kernel.form import (
     CODES,
     CONSTANT,
     DROP,
+    MOST_COMMA,
     PAIR,
     REJECT,
     SLACK,
@@ -40,12 +42,8 @@ from converter.kernel.calls import (
     Layout,
     LineId,
     LinePart,
-    Lines,
-    Loops,
-    Parsed,
 )
-from converter.kernel.form import MOST_COMMA
-from converter.kernel.sink import NOT_JSON, NOT_UTF8, UNCERTAIN
+from converter.kernel.sink import NOT_JSON, NOT_UTF8, UNCERTAIN, Lines, Parsed
 from tests.fuzz_columns import fuzz_columns
 
 from . import objects

@@ -27,7 +27,7 @@ from converter.errors import (
     TooManyRejectsError,
 )
 from converter.jobs.run_files import report_path
-from converter.kernel.calls import Form
+from converter.kernel.form import Form
 from converter.ledger import Ledger
 from converter.rows import blocks, pipeline
 from converter.rows.fast_path import FastPath

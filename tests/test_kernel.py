@@ -21,8 +21,9 @@ from converter import kernel
 from converter.columns.buffers import Chunk, Text, Views
 from converter.jobs.job import Job
 from converter.kernel import calls, form, sink, texts
-from converter.kernel.calls import Lines, Loops
+from converter.kernel.calls import Loops
 from converter.kernel.library import FOLDER, NAME
+from converter.kernel.sink import Lines
 from converter.rows.blocks import Converter
 from converter.rows.fast_path import FastPath
 from converter.rows.records import Records

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from converter import kernel
 from converter.jobs.job import Job
-from converter.kernel.calls import SLACK, Layout
+from converter.kernel.form import SLACK, Layout
 from converter.sources.delimited import DelimitedSource
 
 from .conftest import Run, converted, without_loops

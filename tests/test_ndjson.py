@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from converter import kernel
 from converter.jobs.job import Job
-from converter.kernel.calls import SLACK, Loops
+from converter.kernel.calls import Loops
+from converter.kernel.form import SLACK
 from converter.sources.ndjson import NdjsonSource
 from converter.sources.origins.local import LocalFile
 from converter.sources.texts import Rows

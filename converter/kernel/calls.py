@@ -14,53 +14,11 @@ import numpy as np
 
 from converter.columns.buffers import Chunk, Views
 from converter.columns.pool import Bytes, Pool
-from converter.kernel.form import (
-    CLEAN,
-    CODES,
-    CONSTANT,
-    DROP,
-    PAIR,
-    REJECT,
-    SCAN_CARDS,
-    SCAN_NOTHING,
-    SCAN_NUMBERS,
-    SLACK,
-    TRAITS,
-    Form,
-    FormStructure,
-    Layout,
-    LayoutStructure,
-    LineId,
-    LinePart,
-)
+from converter.kernel.form import SLACK, Form, FormStructure, Layout, LayoutStructure
 from converter.kernel.library import Library
-from converter.kernel.sink import MEMORY, Lines, Malformed, Parsed, Positions, Sink, Structure, Texts
+from converter.kernel.sink import MEMORY, Lines, Parsed, Positions, Sink, Structure, Texts
 from converter.kernel.texts import ENTRIES as TEXT_ENTRIES
 from converter.kernel.texts import VIEW_BYTES, Values, fill_views
-
-__all__ = [
-    "CLEAN",
-    "CODES",
-    "CONSTANT",
-    "DROP",
-    "PAIR",
-    "REJECT",
-    "SCAN_CARDS",
-    "SCAN_NOTHING",
-    "SCAN_NUMBERS",
-    "SLACK",
-    "TRAITS",
-    "Bytes",
-    "Form",
-    "Layout",
-    "LineId",
-    "LinePart",
-    "Lines",
-    "Loops",
-    "Malformed",
-    "Parsed",
-    "Positions",
-]
 
 
 class _Views(ctypes.Structure):

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import polars as pl
 
 from converter.columns.buffers import FEW_ROWS, Text, series_of, texts_of
-from converter.kernel.calls import Loops, Positions
+from converter.kernel.calls import Loops
+from converter.kernel.sink import Positions
 from converter.ledger import Ledger
 from converter.rows.batches import Converted, Judged, Numbered
 from converter.rows.fast_path import FastPath, Made

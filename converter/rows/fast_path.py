@@ -15,8 +15,24 @@ import numpy as np
 import polars as pl
 
 from converter.columns.buffers import Text, chunks_of, frame_of
-from converter.kernel import calls
-from converter.kernel.calls import Bytes, Form, LineId, LinePart, Lines, Loops, Positions
+from converter.columns.pool import Bytes
+from converter.kernel.calls import Loops
+from converter.kernel.form import (
+    CLEAN,
+    CODES,
+    CONSTANT,
+    DROP,
+    PAIR,
+    REJECT,
+    SCAN_CARDS,
+    SCAN_NOTHING,
+    SCAN_NUMBERS,
+    TRAITS,
+    Form,
+    LineId,
+    LinePart,
+)
+from converter.kernel.sink import Lines, Positions
 from converter.ledger import Ledger
 from converter.rows.counters import tally_counters
 from converter.rows.records import Records
@@ -136,21 +152,21 @@ def _form(records: Records, columns: Sequence[str], types: Sequence[IdType]) -> 
         start = f'"{signal.key}"="'
         if signal.column is None:
             text = f'{start}{constant_value(records.job, signal.value or "")}"'
-            signals.append(LinePart(calls.CONSTANT, 0, 0, text.encode()))
+            signals.append(LinePart(CONSTANT, 0, 0, text.encode()))
         else:
             scan = is_scanned(records.job, signal.column)
-            signals.append(LinePart(calls.PAIR, numbers[signal.column], 0, start.encode(), scan))
+            signals.append(LinePart(PAIR, numbers[signal.column], 0, start.encode(), scan))
     for each in records.lists:
         tokens = each.tokens
         if tokens.column is None:
-            signals.append(LinePart(calls.CONSTANT, 0, 0, f"{each.prefix}{tokens.value}".encode()))
+            signals.append(LinePart(CONSTANT, 0, 0, f"{each.prefix}{tokens.value}".encode()))
         else:
-            kind = calls.TRAITS if each.counter == "not_digits" else calls.CODES
+            kind = TRAITS if each.counter == "not_digits" else CODES
             signals.append(LinePart(kind, numbers[tokens.column], ord(tokens.separator), each.prefix.encode()))
     ids = []
     for number, (name, type_) in enumerate(zip(records.fast_ids, types, strict=True)):
         shape = _HYPHEN.join(b"x" * count for count in type_.groups)
-        id_scan = calls.SCAN_NOTHING if type_.groups else calls.SCAN_CARDS if records.cards else calls.SCAN_NUMBERS
+        id_scan = SCAN_NOTHING if type_.groups else SCAN_CARDS if records.cards else SCAN_NUMBERS
         id_bytes = _id_bytes(type_, records.fast_case(number, type_))
         ids.append(LineId(columns.index(name), id_bytes, shape, type_.device, id_scan))
     record = records.job.record
@@ -159,7 +175,7 @@ def _form(records: Records, columns: Sequence[str], types: Sequence[IdType]) -> 
         signals,
         records.most_line_bytes,
         lead="".join(f"{each}\t" for each in records.leads).encode(),
-        on_bad={"reject": calls.REJECT, "drop": calls.DROP, "clean": calls.CLEAN}[record.on_bad_value],
+        on_bad={"reject": REJECT, "drop": DROP, "clean": CLEAN}[record.on_bad_value],
         comma=None if record.comma == "keep" else record.comma.encode(),
     )
 

@@ -12,7 +12,9 @@ import polars as pl
 from converter import kernel
 from converter.columns.buffers import Chunk, frame_of
 from converter.errors import EngineError, InputError, LedgerError
-from converter.kernel.calls import Form, Lines, Loops
+from converter.kernel.calls import Loops
+from converter.kernel.form import Form
+from converter.kernel.sink import Lines
 from converter.sources.malformed import NONE, MalformedRows, RowNumbers
 from converter.sources.origins.base import Origin
 

@@ -15,7 +15,8 @@ import polars as pl
 from converter.columns.pool import Bytes
 from converter.errors import InputError
 from converter.jobs.sections.table import Input
-from converter.kernel.calls import Form, Layout, Loops
+from converter.kernel.calls import Loops
+from converter.kernel.form import Form, Layout
 from converter.sources.base import Rest
 from converter.sources.engine import collect
 from converter.sources.malformed import NONE, MalformedRows

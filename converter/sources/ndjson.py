@@ -19,10 +19,12 @@ import numpy.typing as npt
 import orjson
 import polars as pl
 
+from converter.columns.pool import Bytes
 from converter.columns.utf8 import is_utf8
 from converter.errors import EngineError, InputError
 from converter.jobs.sections.table import Input
-from converter.kernel.calls import Bytes, Form, Loops
+from converter.kernel.calls import Loops
+from converter.kernel.form import Form
 from converter.kernel.sink import UNCERTAIN
 from converter.sources.base import Rest, rows_lost
 from converter.sources.engine import collect

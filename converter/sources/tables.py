@@ -24,7 +24,8 @@ from converter.columns.buffers import Chunk, Views, frame_of
 from converter.columns.pool import Pool
 from converter.columns.text import as_text
 from converter.errors import InputError
-from converter.kernel.calls import Form, Loops
+from converter.kernel.calls import Loops
+from converter.kernel.form import Form
 from converter.kernel.texts import VIEW_BYTES
 from converter.sources.base import PANICS, Block, Budget, Piece, Rest, Task, damaged, engine_failed
 from converter.sources.columns import views_of

@@ -24,7 +24,9 @@ import numpy as np
 import polars as pl
 
 from converter.columns.pool import Bytes, Pool
-from converter.kernel.calls import SLACK, Form, Lines, Loops
+from converter.kernel.calls import Loops
+from converter.kernel.form import SLACK, Form
+from converter.kernel.sink import Lines
 from converter.sources.ahead import ReadAhead
 from converter.sources.base import FIRST_BYTES, Block, Budget, Piece, Rest, Task
 from converter.sources.malformed import MalformedRows, RowNumbers
