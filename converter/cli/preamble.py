@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -35,8 +34,7 @@ def loading(threads: int | None) -> Iterator[None]:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy would start idle threads
     if threads:
         os.environ.setdefault("POLARS_MAX_THREADS", str(threads))
-    if sys.platform == "linux":  # elsewhere Arrow may be built without it
-        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")  # as fast as its default, which keeps more
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # as fast as its own, which keeps 90 MB more
     yield
     gc.freeze()
     gc.enable()
