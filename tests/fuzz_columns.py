@@ -10,7 +10,7 @@ import struct
 from decimal import Context, Decimal
 from typing import TYPE_CHECKING
 
-from converter.columns.buffers import Views
+from converter.columns.buffers import VIEW_BYTES, Views
 from converter.columns.pool import Bytes
 from converter.kernel.calls import Loops
 from converter.kernel.texts import (
@@ -24,7 +24,6 @@ from converter.kernel.texts import (
     TIME,
     UNSIGNED,
     UTC,
-    VIEW_BYTES,
     Values,
 )
 

@@ -15,10 +15,11 @@ from converter.columns.pool import Bytes
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_VIEW = 16  # bytes
+VIEW_BYTES = 16
+"""The bytes of a string view of Arrow."""
 _INLINE = 12  # bytes: texts up to this length are in the view itself
 FEW_ROWS = 1 << 11
-"""Fewer rows are copied into a frame, so that they do not keep the memory of a block, and do not need pyarrow."""
+"""Fewer rows are copied, so that they do not keep the memory of a block, by ways that load no further library."""
 _SHORT = 1 << 20  # bytes: less text is copied, which takes less time than to import pyarrow
 _LEAST_LINES = 16  # on average in a buffer: where these are fewer, the text is copied
 
@@ -66,14 +67,14 @@ class Chunk(NamedTuple):
 
     def take(self, rows: npt.NDArray[np.int64]) -> Chunk:
         """Return some of the rows, by their indices. Their views refer to the same buffers."""
-        views = [column.views.reshape(-1, _VIEW)[rows].reshape(-1) for column in self.columns]
+        views = [column.views.reshape(-1, VIEW_BYTES)[rows].reshape(-1) for column in self.columns]
         return Chunk(tuple(map(Views, views, (column.buffers for column in self.columns))), len(rows))
 
 
 def views_of(chunk: pa.Array) -> Views:
     """Return the views of an array of texts."""
     valid, views, *buffers = chunk.buffers()
-    memory = np.frombuffer(views, np.uint8)[chunk.offset * _VIEW : (chunk.offset + len(chunk)) * _VIEW]
+    memory = np.frombuffer(views, np.uint8)[chunk.offset * VIEW_BYTES : (chunk.offset + len(chunk)) * VIEW_BYTES]
     bits = np.frombuffer(valid, np.uint8) if valid and chunk.null_count else None
     return Views(memory, tuple(np.frombuffer(buffer, np.uint8) for buffer in buffers), bits, chunk.offset)
 
@@ -123,7 +124,7 @@ def _strings(column: Views) -> Iterator[str]:
     """Yield the texts of a few views."""
     memory = column.views.data
     for row, (length, _, number, offset) in enumerate(column.views.view(np.uint32).reshape(-1, 4).tolist()):
-        start = row * _VIEW + 4
+        start = row * VIEW_BYTES + 4
         text = memory[start : start + length] if length <= _INLINE else column.buffers[number][offset:][:length].data
         yield str(text, "utf-8")
 

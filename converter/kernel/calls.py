@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from converter.columns.buffers import Chunk, Views
+from converter.columns.buffers import VIEW_BYTES, Chunk, Views
 from converter.columns.pool import Bytes, Pool
 from converter.kernel.form import SLACK, Form, FormStructure, Layout, LayoutStructure
 from converter.kernel.library import Library
 from converter.kernel.sink import MEMORY, Lines, Parsed, Positions, Sink, Structure, Texts
 from converter.kernel.texts import ENTRIES as TEXT_ENTRIES
-from converter.kernel.texts import VIEW_BYTES, Values, fill_views
+from converter.kernel.texts import Values, fill_views
 
 
 class _Views(ctypes.Structure):

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from converter.columns.buffers import Chunk, Views
+from converter.columns.buffers import VIEW_BYTES, Chunk, Views
 from converter.columns.pool import Bytes, Pool
-from converter.kernel.texts import VIEW_BYTES
 
 Positions = npt.NDArray[np.int64]
 

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from converter.columns.buffers import VIEW_BYTES
 from converter.columns.pool import Bytes, Pool
 
 TEXT, INDEX, BOOLEAN, SIGNED, UNSIGNED, FLOAT, DECIMAL, DATE, TIME, MOMENT, UTC = range(11)
 """Types of values; `texts.h` says how each is stored."""
-VIEW_BYTES = 16
 MOST_BYTES = (1 << 31) - 1
 """Of texts that views can refer to in one buffer."""
 

@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from converter.columns.buffers import VIEW_BYTES
 from converter.errors import DestinationError
 
 Hashes = npt.NDArray[np.uint64]
@@ -37,7 +38,6 @@ _SHARE = 4  # a partition takes at most this part of the budget
 _BATCH_BYTES = 1 << 16, 32 << 20  # partitioned at once: at least, and at most
 _RESERVE = 16 << 20  # bytes of free disk space that are left to others
 
-_VIEW = 16  # bytes
 _WORD = 8  # bytes
 _HASHED_ROWS = 1 << 19
 _MASKS = np.array([(1 << 8 * count) - 1 for count in range(_WORD + 1)], np.uint64)
@@ -289,7 +289,7 @@ class _Level:
 
 def _size_of(frame: pl.DataFrame) -> int:
     """Return how many bytes of memory rows take, with the views of texts, which Polars does not count."""
-    return int(frame.estimated_size()) + _VIEW * frame.height * frame.dtypes.count(pl.String())
+    return int(frame.estimated_size()) + VIEW_BYTES * frame.height * frame.dtypes.count(pl.String())
 
 
 def _bytes_of(texts: pl.Series) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:

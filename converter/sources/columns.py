@@ -12,12 +12,12 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from converter.columns.buffers import Views
+from converter.columns.buffers import VIEW_BYTES, Views
 from converter.columns.pool import Bytes
 from converter.columns.text import as_text
 from converter.kernel import texts
 from converter.kernel.calls import Loops
-from converter.kernel.texts import MOST_BYTES, VIEW_BYTES, Values
+from converter.kernel.texts import MOST_BYTES, Values
 from converter.sources.typed import has_zone, is_text, series_of
 
 _UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}

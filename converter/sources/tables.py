@@ -20,13 +20,12 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from converter.columns.buffers import Chunk, Views, frame_of
+from converter.columns.buffers import VIEW_BYTES, Chunk, Views, frame_of
 from converter.columns.pool import Pool
 from converter.columns.text import as_text
 from converter.errors import InputError
 from converter.kernel.calls import Loops
 from converter.kernel.form import Form
-from converter.kernel.texts import VIEW_BYTES
 from converter.sources.base import PANICS, Block, Budget, Piece, Rest, Task, damaged, engine_failed
 from converter.sources.columns import views_of
 from converter.sources.origins.base import Origin
