@@ -13,9 +13,8 @@ import pytest
 
 from converter import kernel
 from converter.columns import text
-from converter.columns.buffers import Chunk, frame_of
+from converter.columns.buffers import VIEW_BYTES, Chunk, frame_of
 from converter.columns.text import as_text
-from converter.kernel import texts
 from converter.kernel.calls import Loops
 from converter.sources import columns
 from converter.sources.columns import views_of
@@ -35,7 +34,7 @@ def loops() -> Loops:
 def made(arrays: Sequence[pa.Array]) -> pl.Series:
     """The texts that the kernel makes of arrays."""
     rows = sum(map(len, arrays))
-    views = views_of(loops(), arrays, np.full(texts.VIEW_BYTES * rows, 0xA5, np.uint8))
+    views = views_of(loops(), arrays, np.full(VIEW_BYTES * rows, 0xA5, np.uint8))
     return frame_of([Chunk((views,), rows)], ["a"])["a"]
 
 
