@@ -69,11 +69,11 @@ def test_the_report_says_what_was_read_written_and_rejected(run: Run) -> None:
 def test_rejects_name_file_line_rule_and_the_columns_of_the_job_masked(run: Run) -> None:
     content = 'id,a,secret\njohn.doe@example.com,"two\nlines",s\nu1,x,s\nUser:123,value,s\n,v,s\n'
     run.convert(content)
-    file = str(run.folder / "in.csv")
+    at = {"file": str(run.folder / "in.csv"), "unit": "line"}
     assert run.rejects == [
-        {"file": file, "row": 2, "rule": "id_is_email", "code": "I3", "columns": {"id": "jo…@…", "a": "tw…es"}},
-        {"file": file, "row": 5, "rule": "id_forbidden_character", "code": "I6", "columns": {"id": "Us…23", "a": "v…"}},
-        {"file": file, "row": 6, "rule": "id_missing", "code": "C1", "columns": {"id": "", "a": "…"}},
+        {**at, "row": 2, "rule": "id_is_email", "code": "I3", "columns": {"id": "jo…@…", "a": "tw…es"}},
+        {**at, "row": 5, "rule": "id_forbidden_character", "code": "I6", "columns": {"id": "Us…23", "a": "v…"}},
+        {**at, "row": 6, "rule": "id_missing", "code": "C1", "columns": {"id": "", "a": "…"}},
     ]
 
 
@@ -86,6 +86,7 @@ def test_rejects_of_several_typed_files_name_file_and_row(run: Run) -> None:
     report = run.convert(input={"path": str(run.folder / "*.parquet")})
     rejected = {"id_forbidden_character": 4}
     assert report.records == {"read": 200_000, "written": 199_996, "rejected": rejected, "skipped": {}}
+    assert {row["unit"] for row in run.rejects} == {"row"}
     assert [(Path(row["file"]).stem, row["row"]) for row in run.rejects] == [
         ("one", 40_000), ("one", 80_000), ("two", 40_000), ("two", 80_000),
     ]  # fmt: skip
@@ -268,6 +269,22 @@ def test_a_destination_of_a_scheme_that_is_not_known_is_an_error(run: Run) -> No
         run.convert(ROWS, output={"to": "gopher://somewhere/a"})
     with raises(JobError, "E-TO-SCHEME", "'file'?"):
         run.convert(ROWS, output={"to": "fil://somewhere/a"})
+
+
+@pytest.mark.parametrize(
+    "url, meant",
+    [
+        ("https://bucket.s3.eu-west-1.amazonaws.com/in/aam/", "'s3://bucket/in/aam'?"),
+        ("https://s3-eu-west-1.amazonaws.com/bucket/in", "'s3://bucket/in'?"),
+        ("https://my.bucket.s3.amazonaws.com", "'s3://my.bucket'?"),
+        ("https://minio.example.com/bucket", "s3.endpoint_url"),
+        ("s3a://bucket/in", "'s3'?"),
+        ("scp://host/in", "'sftp'?"),
+    ],
+)
+def test_urls_that_are_no_destinations_name_the_one_that_is_meant(run: Run, url: str, meant: str) -> None:
+    with raises(JobError, "E-TO-SCHEME", f"'{url}'", meant):
+        run.convert(ROWS, output={"to": url})
 
 
 @pytest.mark.parametrize(

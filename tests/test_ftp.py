@@ -577,9 +577,38 @@ def test_a_file_without_certificates_is_an_error_of_the_job(tmp_path: Path, cont
 
 
 def test_a_server_without_tls_gets_no_password(server: FtpServer) -> None:
-    with raises(DestinationError, "E-SERVER-ANSWER", "AUTH"):
+    with raises(DestinationError, "E-SERVER-TLS", "AUTH", "use ftp://"):
         ftp_destination(server.url().replace("ftp:", "ftps:"), Ftp()).create(FIRST)
     assert not any(line.startswith(("PASS", "USER")) for line in server.seen)
+
+
+@pytest.mark.parametrize(
+    "answer", ["530 SSL/TLS required on the control channel", "421 Use FTPS", "550 Only encrypted logins"]
+)
+def test_a_server_that_needs_tls_names_ftps(server: FtpServer, answer: str) -> None:
+    server.answers["USER"] = answer
+    with raises(DestinationError, "E-SERVER-TLS", answer[4:], "ftps://"):
+        ftp_destination(server.url(), Ftp()).create(FIRST)
+
+
+@pytest.mark.parametrize("said, hint", [(b"SSH-2.0-OpenSSH_9.2\r\n", "sftp://"), (b"", "port for explicit TLS")])
+def test_the_port_of_another_service_is_named(said: bytes, hint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        monkeypatch.setattr(ftp, "_IMPLICIT_TLS", port)
+
+        def serve() -> None:
+            with listener.accept()[0] as client, contextlib.suppress(ConnectionError):
+                client.sendall(said)
+                if said:
+                    client.recv(1)  # such a server waits
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with raises(DestinationError, "E-SERVER-MALFORMED" if said else "E-SERVER-TLS", hint) as raised:
+            ftp_destination(f"ftps://127.0.0.1:{port}/", Ftp()).create(FIRST)
+        assert not isinstance(raised.value, TransientError)
+        thread.join()
 
 
 def test_something_else_than_tls_is_an_error() -> None:

@@ -21,7 +21,7 @@ from converter.jobs.sections.report import ReportOptions
 from converter.jobs.sections.table import Input
 from converter.spec.ids import GLOBAL_DATA_SOURCES
 
-from .errors import check_named, raises
+from .errors import check_named, raises, told
 
 RIGHT: dict[str, Any] = {
     "input": {"path": "in.csv"},
@@ -221,7 +221,7 @@ def test_n2_a_timestamp_has_ten_digits(timestamp: int) -> None:
         ("max_part_bytes", 99, "1,000,000,000", COMPRESSION_PAGE),
         ("max_part_raw_bytes", 5_000_000_001, "5,000,000,000", NAMES_PAGE),
         ("max_part_raw_bytes", "6GB", "5,000,000,000", NAMES_PAGE),
-        ("max_part_raw_bytes", "99", "5,000,000,000", NAMES_PAGE),
+        ("max_part_raw_bytes", "99B", "5,000,000,000", NAMES_PAGE),
     ],
 )
 def test_z1_a_part_is_neither_too_large_nor_too_small(key: str, value: object, most: str, page: str) -> None:
@@ -352,13 +352,95 @@ def test_what_is_allowed_but_most_likely_not_meant_is_a_warning() -> None:
     check_named(warning.message, "20915", "idfa", "id.type", "crm")
 
 
+# --- what was most likely meant ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "key, value, meant",
+    [
+        ("id.type", "ios", "idfa"),
+        ("id.type", "Android", "gaid"),
+        ("id.type", "email", "hashed_email"),
+        ("input.format", "json", "ndjson"),
+        ("output.mode", "replace", "overwrite"),
+        ("output.compression", "gz", "gzip"),
+    ],
+)
+def test_other_words_for_a_value_name_the_one_that_is_meant(key: str, value: str, meant: str) -> None:
+    check_refused(at(key, value), key, f"'{value}'", f"did you mean '{meant}'?")
+
+
+def test_what_another_key_means_is_not_suggested() -> None:
+    with raises(JobError, "E-JOB-INVALID") as raised:
+        job(at("output.mode", "ios"))
+    assert "did you mean" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "key, items, named",
+    [
+        ("signals", ["a", "b", "a"], "the column 'a' twice (items 1 and 3)"),
+        ("signals", [{"column": "a", "key": "k"}, {"column": "a", "key": "k"}], "the column 'a' twice"),
+        ("signals", [{"key": "k", "value": "v"}] * 2, "the constant 'v' twice"),
+        ("traits", ["t", "t"], "the column 't' twice"),
+        ("removed_traits", [1, 1], "the constant '1' twice"),
+        ("integration_codes", ["t", "t"], "the column 't' twice"),
+    ],
+)
+def test_what_a_row_says_is_named_once(key: str, items: list[Any], named: str) -> None:
+    check_refused({"record": {key: items}}, f"record.{key}", named)
+
+
+def test_a_column_may_be_sent_under_several_keys() -> None:
+    assert job({"record": {"signals": ["a", {"column": "a", "key": "b"}]}}).columns == ("id", "a")
+
+
+def test_several_columns_in_one_signal_are_given_one_by_one() -> None:
+    said = ("'City, Country'", "--signal City --signal Country")
+    check_refused({"record": {"signals": ["City, Country"]}}, "record.signals[0]", *said)
+
+
+def test_a_size_as_text_needs_a_unit() -> None:
+    check_refused(at("output.max_part_bytes", "250"), "output.max_part_bytes", '"250MB"', '"250B"')
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"ftp://me:{PASSWORD}/x@host/in",
+        f"ftp://me:12/{PASSWORD}@host/in",
+        f"ftps://me:a@{PASSWORD}/x@host/in",
+        f"sftp://me:{PASSWORD}#x@host/in",
+        f"sftp://me:{PASSWORD}?x@host",
+        f"sftp://me:{PASSWORD}[x@host",
+        "sftp://host:22/in@home",
+    ],
+)
+def test_characters_that_separate_the_parts_of_a_url_are_named(url: str) -> None:
+    with raises(JobError, "E-TO-MALFORMED", "'@' as %40", "'/' as %2F") as raised:
+        job(at("output.to", url))
+    assert PASSWORD not in told(raised.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://me:a@b:c@host/in", "sftp://me@host:22/in%40home", "sftp://me@host/in@home", "s3://bucket/a@b"]
+)
+def test_urls_of_which_the_parts_are_clear_are_accepted(url: str) -> None:
+    assert job(at("output.to", url)).output.to == url
+
+
+def test_a_login_in_a_url_of_s3_names_the_variables() -> None:
+    with raises(JobError, "E-TO-MALFORMED", "AWS_SECRET_ACCESS_KEY") as raised:
+        job(at("output.to", f"s3://KEY:{PASSWORD}/x@bucket/in"))
+    assert PASSWORD not in told(raised.value)
+
+
 # --- sizes and rejects ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "text, size",
     [
-        ("500", 500),
         ("500B", 500),
         ("250KB", 250_000),
         ("250MB", 250_000_000),
@@ -544,11 +626,11 @@ def test_a_secret_is_taken_out_of_paths_again(monkeypatch: pytest.MonkeyPatch) -
     "url, shown",
     [
         (f"ftp://me:{PASSWORD}@host/x", "ftp://me:***@host/x"),
-        (f"s3://key:{PASSWORD}@bucket", "s3://key:***@bucket"),
+        (f"sftp://key:{PASSWORD}@host", "sftp://key:***@host"),
         (f"ftp://:{PASSWORD}@host", "ftp://:***@host"),
         (f"ftp://me:a:{PASSWORD}@host", "ftp://me:***@host"),
         (f"ftp://me:a@{PASSWORD}@host", "ftp://me:***@host"),
-        (f"s3://key:a/{PASSWORD}@bucket", "s3://key:***@bucket"),
+        (f"sftp://key:a%2F{PASSWORD}@host", "sftp://key:***@host"),
         ("ftp://me@host:21/x", "ftp://me@host:21/x"),
         ("out/a:b/c", "out/a:b/c"),
     ],

@@ -712,7 +712,7 @@ def test_f12_a_role_that_may_not_be_taken_on_is_found_before_converting(
 @pytest.mark.parametrize(
     ("variables", "settings", "code", "named"),
     [
-        ({"AWS_PROFILE": "nobody"}, {}, "E-S3-SETTINGS", "AWS_PROFILE"),
+        ({"AWS_PROFILE": "nobody"}, {}, "E-S3-PROFILE", "aws configure --profile nobody"),
         ({}, {"endpoint_url": "127.0.0.1"}, "E-S3-OTHER", "s3.endpoint_url"),
         ({}, {"endpoint_url": "http://127.0.0.1:1"}, "E-S3-UNREACHABLE", "s3.endpoint_url"),
         ({}, {"region": "no region"}, "E-S3-OTHER", "s3.region"),

@@ -233,7 +233,7 @@ DAMAGED = {
     "broken UTF-16": ("in.csv", b"\xff\xfei\0d\0,\0a\0\n\0\x00\xd8", "E-INPUT-ENCODING"),
     "no Parquet": ("in.parquet", b"PAR1 but not really", "E-INPUT-DAMAGED"),
     "no Arrow": ("in.arrow", b"ARROW1 but not really", "E-INPUT-DAMAGED"),
-    "no Arrow stream": ("in.arrow", b"not at all", "E-INPUT-DAMAGED"),
+    "no Arrow stream": ("in.arrow", b"\xff\xff\xff\xff not at all", "E-INPUT-DAMAGED"),
     "an unknown suffix": ("in.xlsx", b"?", "E-FORMAT-UNKNOWN"),
     "Parquet in gzip": ("in.parquet.gz", gzip.compress(b"?"), "E-INPUT-PACKED"),
 }
@@ -308,11 +308,46 @@ def test_f28_rows_that_cannot_be_taken_apart_are_rejected_without_their_text(run
     assert run.lines == ['1\t"a"="x"', '6\t"a"="two lines"']
     assert report.records["rejected"] == {"row_misquoted": 1, "row_not_text": 1, "row_too_long": 1, "row_too_short": 2}
     assert run.rejects == [
-        {"file": str(run.folder / "in.csv"), "row": 3, "rule": "row_too_short", "code": "F1", "length": 1},
-        {"file": str(run.folder / "in.csv"), "row": 4, "rule": "row_too_long", "code": "F2", "length": 5},
-        {"file": str(run.folder / "in.csv"), "row": 5, "rule": "row_misquoted", "code": "F3", "length": 4},
-        {"file": str(run.folder / "in.csv"), "row": 6, "rule": "row_not_text", "code": "C9", "length": 3},
-        {"file": str(run.folder / "in.csv"), "row": 9, "rule": "row_too_short", "code": "F1", "length": 1},
+        {
+            "file": str(run.folder / "in.csv"),
+            "row": 3,
+            "unit": "line",
+            "rule": "row_too_short",
+            "code": "F1",
+            "length": 1,
+        },
+        {
+            "file": str(run.folder / "in.csv"),
+            "row": 4,
+            "unit": "line",
+            "rule": "row_too_long",
+            "code": "F2",
+            "length": 5,
+        },
+        {
+            "file": str(run.folder / "in.csv"),
+            "row": 5,
+            "unit": "line",
+            "rule": "row_misquoted",
+            "code": "F3",
+            "length": 4,
+        },
+        {
+            "file": str(run.folder / "in.csv"),
+            "row": 6,
+            "unit": "line",
+            "rule": "row_not_text",
+            "code": "C9",
+            "length": 3,
+        },
+        {
+            "file": str(run.folder / "in.csv"),
+            "row": 9,
+            "unit": "line",
+            "rule": "row_too_short",
+            "code": "F1",
+            "length": 1,
+        },
     ]
 
 

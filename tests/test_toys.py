@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, BinaryIO, ClassVar, Literal
 
 import numpy as np
 import polars as pl
@@ -80,6 +80,7 @@ class WordsSource:
     """A file of pairs of words, an ID and a value, without a header."""
 
     has_header = json_lists = nullable = False
+    unit: Literal["line", "row"] = "row"
     names = ("id", "a")
     schema: ClassVar = {"id": pl.String(), "a": pl.String()}
 

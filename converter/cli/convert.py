@@ -130,9 +130,9 @@ def _job(job_file: str | None, flags: dict[str, Any], settings: Iterable[str]) -
     return Job(**changes)
 
 
-def _signal(text: str) -> dict[str, str]:
+def _signal(text: str) -> dict[str, str] | str:
     column, equals, key = text.rpartition("=")
-    return {"column": column, "key": key} if equals else {"column": text}
+    return {"column": column, "key": key} if equals else text
 
 
 def _trait(text: str) -> dict[str, str] | int:

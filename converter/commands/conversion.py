@@ -81,6 +81,7 @@ class Conversion:
         self._ledger = Ledger()
         self._results = StageResults()
         self._bytes_total = total_size(plan.origins)
+        self._units = {source.origin.label: source.unit for source in plan.sources}
         self._bytes_read = dict.fromkeys((origin.label for origin in plan.origins), 0)
         self._planned: Sequence[list[PlannedPart]] = [[] for _ in plan.names]
         self._warnings = warnings
@@ -223,7 +224,8 @@ class Conversion:
         for piece in converted.block.pieces:
             self._bytes_read[piece.origin.label] += piece.size
         for origin, rows, rejected, malformed in converted.rejects():
-            self._rejects.add(self._plan.job.conceal_path(origin.label), rows, rejected, malformed)
+            label = self._plan.job.conceal_path(origin.label)
+            self._rejects.add(label, self._units[origin.label], rows, rejected, malformed)
 
     def _progress(self, packers: Sequence[Packer]) -> Progress:
         return Progress(

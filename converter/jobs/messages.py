@@ -11,6 +11,44 @@ from pydantic import BaseModel, ValidationError
 from converter.errors import nearest
 from converter.jobs.secrets import VARIABLE, mask_password
 
+_MEANT = {
+    "ios": "idfa",
+    "apple": "idfa",
+    "iphone": "idfa",
+    "android": "gaid",
+    "google": "gaid",
+    "aaid": "gaid",
+    "adid": "gaid",
+    "roku": "rida",
+    "microsoft": "maid",
+    "windows": "maid",
+    "samsung": "tifa",
+    "amazon": "fire",
+    "lg": "lgudid",
+    "email": "hashed_email",
+    "e-mail": "hashed_email",
+    "customer": "crm",
+    "dpuuid": "crm",
+    "cookie": "uuid",
+    "json": "ndjson",
+    "jsonl": "ndjson",
+    "txt": "csv",
+    "tab": "tsv",
+    "pq": "parquet",
+    "feather": "arrow",
+    "add": "sync",
+    "append": "sync",
+    "incremental": "sync",
+    "replace": "overwrite",
+    "full": "overwrite",
+    "gz": "gzip",
+    "gpg": "pgp",
+    "sha-256": "sha256",
+    "lowercase": "lower",
+    "uppercase": "upper",
+}
+"""What people write for values of keys, and what they mean where that is allowed."""
+
 
 def describe(error: ValidationError, given: Mapping[str, Any], document: type[BaseModel]) -> Iterator[str]:
     """Yield one sentence for each error that pydantic reports, with the text that the user wrote, never its expansion.
@@ -50,7 +88,10 @@ def describe(error: ValidationError, given: Mapping[str, Any], document: type[Ba
 
 def _nearest_allowed(written: str, found: object, allowed: list[str]) -> str:
     """Name the nearest allowed text; none for a text from the environment, whose value it would reveal."""
-    return "." if VARIABLE.search(written) else nearest(str(found), allowed) or "."
+    if VARIABLE.search(written):
+        return "."
+    meant = _MEANT.get(str(found).strip().casefold(), "")
+    return f", did you mean '{meant}'?" if meant in allowed else nearest(str(found), allowed) or "."
 
 
 def _complete(message: str, key: str, written: str) -> str:

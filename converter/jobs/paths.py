@@ -62,6 +62,8 @@ def why_malformed(text: str) -> str:
         scheme, _, rest = text.partition("://")
         if scheme.lower() == "file":
             return "" if rest.startswith("/") else "has no absolute path, such as file:///data/out"
+        if why := _malformed_login(scheme.lower(), rest):
+            return why
         return _unexpanded(rest.partition("/")[0].rpartition("@")[2])
     if match := _SCHEME.match(text):
         return f"looks like a URL without its slashes: {match[1].lower()}://"
@@ -70,6 +72,24 @@ def why_malformed(text: str) -> str:
     if _HOST.match(text):
         return "looks like an scp address, or like a URL without its slashes: write sftp://HOST/FOLDER"
     return _unexpanded(text)
+
+
+def _malformed_login(scheme: str, rest: str) -> str:
+    """Return what is wrong with user and password of a URL, given without its scheme, as `why_malformed` does."""
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if "@" not in rest or ":" not in authority:
+        return ""
+    if scheme.startswith("s3"):
+        return (
+            "has a user and a password, which S3 takes from the settings of AWS: set AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+        )
+    if "@" in rest[len(authority) :] or re.search(r"[\[\]].*@", authority):
+        return (
+            "has characters in its password or its folder that separate the parts of a URL: write '@' as %40, ':' as "
+            "%3A, '/' as %2F, '?' as %3F, '#' as %23 and '[' as %5B"
+        )
+    return ""
 
 
 def _unexpanded(text: str) -> str:

@@ -21,11 +21,16 @@ PathText = Annotated[str, AfterValidator(expand_home)]
 
 
 def parse_size(size: object) -> object:
-    """Return bytes for a text such as `"250MB"`; KB, MB, GB are powers of 1,000, KiB, MiB, GiB of 1,024."""
+    """Return bytes for a text such as `"250MB"`; KB, MB, GB are powers of 1,000, KiB, MiB, GiB of 1,024.
+
+    A text needs a unit: `"250"` most likely means 250 of another one than bytes.
+    """
     if isinstance(size, str):
         match = _SIZE.fullmatch(size)
         if not match or match[2].upper() not in _UNITS:
             raise ValueError('a size is a number with a unit, such as "250MB" or "1GiB"')
+        if not match[2]:
+            raise ValueError(f'a size needs a unit: "{match[1]}MB", or "{match[1]}B" for bytes')
         return int(Decimal(match[1]) * _UNITS[match[2].upper()])
     return size
 

@@ -13,6 +13,7 @@ import fcntl
 import ftplib
 import netrc
 import os
+import re
 import socket
 import ssl
 import sys
@@ -31,8 +32,13 @@ _SLICE_BYTES = 64 << 10  # the timeout is for each slice: large blocks may take 
 _GOODBYE_SECONDS = 5.0  # how long to wait for answers that are optional
 _KEEPALIVE_SECONDS = 60
 _POLL_SECONDS = 0.002
+_IMPLICIT_TLS = 990  # a port
+_NEEDS_TLS = re.compile(r"^[45][0-9]{2}.*\b(tls|ssl|ftps|encrypt)", re.IGNORECASE | re.DOTALL)
 _TRANSIENT = True, "It is tried again."
-_LOGIN = False, "Check user and password in output.to or ~/.netrc."
+_LOGIN = (
+    False,
+    "Check user and password in output.to or ~/.netrc. In a URL, '%' and '@' of a password are written as %25 and %40.",
+)
 _SPACE = False, SPACE_HINT
 _UNSUPPORTED = False, "The server does not support a command that is needed."
 _ANSWERS: dict[str, tuple[bool, str]] = {
@@ -121,6 +127,13 @@ class _Utf8Ftp(ftplib.FTP):
         """Send a line as UTF-8."""
         super().putline(line.encode().decode(self.encoding))
 
+    def getline(self) -> str:
+        """Receive a line. The greeting of an SFTP server looks like the start of an answer that never ends."""
+        line = super().getline()
+        if line.startswith("SSH-"):
+            raise ftplib.error_proto(line)  # noqa: S321 - an error, no call
+        return line
+
 
 class _Secure(_Utf8Ftp, ftplib.FTP_TLS):
     """FTP with explicit TLS; data connections resume the session of the control connection."""
@@ -153,7 +166,7 @@ class _FtpFiles:
                 self._ftp.connect(address.host, address.port or 0)
                 self._keep_alive()
                 if isinstance(self._ftp, _Secure):
-                    self._ftp.auth()
+                    self._start_tls(self._ftp)
                 self._ftp.login(user, password)
                 if isinstance(self._ftp, _Secure):
                     self._ftp.prot_p()
@@ -161,6 +174,20 @@ class _FtpFiles:
         except BaseException:
             self._ftp.close()
             raise
+
+    def _start_tls(self, ftp: _Secure) -> None:
+        """Send AUTH TLS. Raises `DestinationError` where the server does not know it."""
+        try:
+            ftp.auth()
+        except ftplib.error_perm as error:
+            raise cannot(
+                "E-SERVER-TLS",
+                "log in to",
+                self._address,
+                f"the server offers no TLS: it answers AUTH with {self._address.quoted(str(error))}",
+                "If it is a server of plain FTP, use ftp://, which sends passwords and data unencrypted; "
+                "if it has SFTP, use sftp://.",
+            ) from error
 
     def _keep_alive(self) -> None:
         """Turn on keep-alive on the control connection: firewalls drop it while a long file is sent."""
@@ -393,8 +420,15 @@ def _map_error(doing: str, address: Address, timeout: float, error: Exception) -
         return cannot(
             "E-SERVER-TLS", doing, address, f"TLS failed ({error.reason})", "Is it an FTPS server?", TransientError
         )
+    if address.scheme == "ftps" and address.port == _IMPLICIT_TLS and isinstance(error, TimeoutError | EOFError):
+        why = f"port {_IMPLICIT_TLS} is for implicit TLS, which is not supported"
+        return cannot("E-SERVER-TLS", doing, address, why, "Use the port for explicit TLS, most often 21.")
     if isinstance(error, ftplib.Error):
         answer = str(error).encode("latin-1", "replace").decode(errors="replace")  # see _Utf8Ftp
+        if answer.startswith("SSH-"):
+            return cannot("E-SERVER-MALFORMED", doing, address, "it is an SFTP server", "Use sftp://.")
+        if address.scheme == "ftp" and _NEEDS_TLS.search(answer):
+            return cannot("E-SERVER-TLS", doing, address, address.quoted(answer), "Use ftps://.")
         code = _CODES.get(answer[:3], "E-SERVER-ANSWER")
         is_transient, hint = _ANSWERS.get(answer[:3], (not answer.startswith("5"), "Nothing of it is visible."))
         return cannot(

@@ -6,11 +6,13 @@ shown: it may name accounts, users and keys.
 
 from __future__ import annotations
 
+import contextlib
 from typing import NamedTuple
 
 from botocore import exceptions as boto
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
+from botocore.session import Session
 
 from converter.errors import DestinationError, TransientError, redact
 from converter.jobs.sections.servers import S3
@@ -125,7 +127,7 @@ _CLASSES: list[tuple[tuple[type[Exception], ...], _Fault]] = [
         ),
     ),
     (
-        (boto.ProfileNotFound, boto.ConfigParseError, boto.ConfigNotFound, boto.InvalidConfigError),
+        (boto.ConfigParseError, boto.ConfigNotFound, boto.InvalidConfigError),
         _Fault("E-S3-SETTINGS", "the settings of AWS are wrong", "Look at AWS_PROFILE and ~/.aws/config."),
     ),
     (
@@ -172,7 +174,10 @@ def is_unseen(error: ClientError) -> bool:
 
 def map_error(error: Exception, what: str, url: str, settings: S3) -> DestinationError:
     """Map an error of boto3: what could not be done with which URL, and why."""
-    fault = _fault_of_answer(error, settings) if isinstance(error, ClientError) else _fault_of_class(error)
+    if isinstance(error, ClientError):
+        fault = _fault_of_answer(error, settings)
+    else:
+        fault = _no_profile(error) if isinstance(error, boto.ProfileNotFound) else _fault_of_class(error)
     answer = f" ({redact(code_of(error))})" if code_of(error) else ""
     kind = TransientError if fault.transient else DestinationError
     return kind(fault.code, f"Cannot {what} '{url}': {fault.why}{answer}.", fault.hint)
@@ -206,6 +211,19 @@ def _permission(operation: str, settings: S3) -> str:
     if needed.startswith("s3:PutObject") and settings.kms_key_id:
         needed += "; for s3.kms_key_id also for kms:GenerateDataKey and kms:Decrypt"
     return needed
+
+
+def _no_profile(error: boto.ProfileNotFound) -> _Fault:
+    """Return the fault that a profile is missing, with those that there are."""
+    name, known = str(error.kwargs.get("profile", "")), []
+    with contextlib.suppress(BotoCoreError):
+        known = Session().available_profiles
+    use = f"Set AWS_PROFILE to one that there is ({', '.join(map(redact, known))})" if known else "Unset AWS_PROFILE"
+    return _Fault(
+        "E-S3-PROFILE",
+        f"there is no AWS profile '{redact(name)}', which AWS_PROFILE names",
+        f"{use}, or add this one: aws configure --profile {redact(name)}.",
+    )
 
 
 def _fault_of_class(error: Exception) -> _Fault:

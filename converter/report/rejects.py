@@ -1,8 +1,9 @@
 """The rejected rows: one JSON object for each row, gzipped, without personal data.
 
-`file`, `row` (counted from 1: the physical line of text formats, otherwise the row), `rule`, `code`, and `columns`, the
-columns of the job, masked. Malformed rows have `length` in bytes instead of columns, and `text` only with
-`report.show_rows`. A thread of its own describes and writes them.
+`file`, `row`, `unit`, `rule`, `code`, and `columns`, the columns of the job, masked. `row` is counted from 1 in what
+`unit` says: the `line` of a text, with its header and blank lines, or the `row` of a table. Malformed rows have
+`length` in bytes instead of columns, and `text` only with `report.show_rows`. A thread of its own describes and writes
+them.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class _RejectedRows:
     """The rejected rows of a batch, as `RejectsFile.add` takes them."""
 
     file: str
+    unit: str
     rows: RowNumbers
     rejected: pl.DataFrame
     bad: MalformedRows
@@ -62,15 +64,15 @@ class RejectsFile(ArtifactFile):
         except OSError as error:
             raise self._error(error) from error
 
-    def add(self, file: str, rows: RowNumbers, rejected: pl.DataFrame, bad: MalformedRows) -> None:
+    def add(self, file: str, unit: str, rows: RowNumbers, rejected: pl.DataFrame, bad: MalformedRows) -> None:
         """Take the rejected rows of a batch of a file, in the order of the file. Raises what writing earlier ones did.
 
         `rows` are the numbers of those in `rejected`, which has `reason` and the columns as text (`c0`, `c1` …); `bad`
-        are malformed rows.
+        are malformed rows. `unit` is what the numbers count: see `Source`.
         """
         if not rejected.height and not len(bad):
             return
-        self._waiting.append(_RejectedRows(file, rows, rejected, bad))
+        self._waiting.append(_RejectedRows(file, unit, rows, rejected, bad))
         self._rows_waiting += rejected.height + len(bad)
         # Describing a few rows takes as long as describing many, and large files have many batches.
         if len(self._waiting) >= _MOST_WAITING or self._rows_waiting >= _MOST_ROWS_WAITING:
@@ -89,15 +91,15 @@ class RejectsFile(ArtifactFile):
         rejected = [(batch, each) for batch, each in enumerate(batches) if each.rejected.height]
         if rejected:
             counts = [each.rejected.height for _, each in rejected]
+            index = series_of(np.repeat(np.arange(len(counts)), counts))
             frame = pl.concat([each.rejected for _, each in rejected])
             reasons = frame["reason"]
             described.append(
                 frame.select(
                     batch=series_of(np.repeat([batch for batch, _ in rejected], counts)),
-                    file=pl.Series([each.file for _, each in rejected]).gather(
-                        series_of(np.repeat(np.arange(len(counts)), counts))
-                    ),
+                    file=pl.Series([each.file for _, each in rejected]).gather(index),
                     row=series_of(np.concatenate([each.rows for _, each in rejected])),
+                    unit=pl.Series([each.unit for _, each in rejected]).gather(index),
                     rule=self._names.gather(reasons),
                     code=self._codes.gather(reasons),
                     columns=pl.struct(
@@ -113,6 +115,7 @@ class RejectsFile(ArtifactFile):
                 "batch": series_of(batch),
                 "file": pl.Series([each.file for each in batches]).gather(series_of(batch)),
                 "row": series_of(np.concatenate([each.numbers for each in bad])),
+                "unit": pl.Series([each.unit for each in batches]).gather(series_of(batch)),
                 "rule": pl.Series([rule.name for rule in RULES]).gather(rules),
                 "code": pl.Series([rule.code for rule in RULES]).gather(rules),
                 "length": series_of(np.concatenate([each.lengths for each in bad])),

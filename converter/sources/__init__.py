@@ -10,7 +10,7 @@ unpacked, cut into blocks, and small files are gathered.
 
 from __future__ import annotations
 
-from collections import Counter
+import contextlib
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from pathlib import PurePath
@@ -18,15 +18,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from converter.errors import ColumnError, InputError, nearest, redact
+from converter.errors import ColumnError, InputError
 from converter.jobs.sections.table import Format, Input
-from converter.sources.base import Block, Source, damaged, rows_lost
+from converter.sources.base import FIRST_BYTES, Block, Source, damaged, rows_lost
+from converter.sources.contents import Content, content_of, wrong_content
 from converter.sources.delimited import DelimitedSource
+from converter.sources.header import check_columns
 from converter.sources.malformed import MalformedRows, RowNumbers
 from converter.sources.ndjson import NdjsonSource
 from converter.sources.origins import expand
 from converter.sources.origins.base import Origin, check_rereadable
-from converter.sources.streams import Ranges
+from converter.sources.streams import Ranges, TextStream
 from converter.sources.tasks import tasks_of
 from converter.sources.texts import TextSource
 
@@ -74,6 +76,7 @@ FORMATS: dict[Format, FileFormat] = {
     "parquet": FileFormat((".parquet", ".pq"), _open_parquet, compressible=False),
     "arrow": FileFormat((".arrow", ".feather", ".ipc", ".arrows"), _open_arrow, compressible=False),
 }
+_DELIMITED = {"csv", "tsv"}
 _COMPRESSED = (".gz", ".zst", ".zstd")
 _MOST_HEADERS = 16  # of different ones that are kept, to recognize them
 
@@ -121,49 +124,62 @@ def open_source(origin: Origin, options: Input, columns: tuple[str, ...]) -> Sou
     """Open an input and check that it has the columns.
 
     Raises `InputError` where it is empty, damaged or of no known format, and `ColumnError` where a column is missing or
-    there is more than one of its name.
+    there is more than one of its name. Where what it holds is of another format, the error says so.
     """
     format_ = options.format or _format_of(origin.label)
-    if format_ is None:
-        raise InputError(
-            "E-FORMAT-UNKNOWN",
-            f"The format of the input '{origin.label}' is not known from its name.",
-            f"Set input.format (--set input.format=csv): {', '.join(FORMATS)}.",
-        )
-    if origin.size == 0:
-        raise InputError(
-            "E-INPUT-EMPTY",
-            f"The input '{origin.label}' is empty.",
-            "A file without rows is an error: is the export complete?",
-        )
+    if format_ is None or origin.size == 0:
+        raise _empty(origin) if origin.size == 0 else _unknown_format(origin)
+    try:
+        source = _opened(origin, options, format_)
+        check_columns(source, columns)
+    except (InputError, ColumnError) as error:
+        content = _content_of(origin)
+        if content and content.format != format_ and not {content.format, format_} <= _DELIMITED:
+            raise wrong_content(origin.label, content, format_, named=not options.format) from error
+        raise
+    return source
+
+
+def _opened(origin: Origin, options: Input, format_: Format) -> Source:
     if not FORMATS[format_].compressible:
         check_rereadable(
             [origin], f"files of the format {format_} are not read from start to end", "Copy it to a file first."
         )
     source = FORMATS[format_].open(origin, options)
     if not source.schema:
-        raise InputError(
-            "E-INPUT-EMPTY",
-            f"The input '{origin.label}' has no columns: it is empty, or not of the format {format_}.",
-            "A file without rows is an error: is the export complete?",
-        )
-    missing = [name for name in columns if name not in source.schema]
-    if missing:
-        known = list(source.schema)
-        names = ", ".join(f"'{redact(name)}'" for name in known[:20]) + (", …" if len(known) > 20 else "")
-        raise ColumnError(
-            "E-COLUMN-MISSING",
-            f"The input '{origin.label}' has no column '{missing[0]}'{nearest(missing[0], known) or '.'}",
-            f"Its columns are {names}.",
-        )
-    counts = Counter(source.names)
-    if repeated := [name for name in columns if counts[name] > 1]:
-        raise ColumnError(
-            "E-COLUMN-REPEATED",
-            f"The input '{origin.label}' has more than one column '{repeated[0]}'.",
-            "Give them different names.",
-        )
+        raise _empty(origin, f"has no columns: it is empty, or not of the format {format_}")
     return source
+
+
+def _empty(origin: Origin, why: str = "is empty") -> InputError:
+    return InputError(
+        "E-INPUT-EMPTY",
+        f"The input '{origin.label}' {why}.",
+        "A file without rows is an error: is the export complete?",
+    )
+
+
+def _unknown_format(origin: Origin) -> InputError:
+    """Return the error that a name does not show the format, with what the content looks like."""
+    if content := _content_of(origin):
+        return wrong_content(origin.label, content)
+    return InputError(
+        "E-FORMAT-UNKNOWN",
+        f"The format of the input '{origin.label}' is not known from its name.",
+        f"Set input.format (--set input.format=csv): {', '.join(FORMATS)}.",
+    )
+
+
+def _content_of(origin: Origin) -> Content | None:
+    """Return what an input holds, as far as its first bytes show it."""
+    with contextlib.suppress(InputError, OSError):
+        with origin.open() as stream:
+            start = stream.read(FIRST_BYTES)
+        text = np.empty(FIRST_BYTES, np.uint8)
+        with contextlib.suppress(InputError), TextStream(origin) as decoded:
+            return content_of(start, text[: decoded.readinto(text.data)].tobytes(), origin)
+        return content_of(start, b"", origin)
+    return None
 
 
 def layout_of(source: Source) -> Hashable:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import polars as pl
@@ -144,6 +144,8 @@ class Source(Protocol):
     """Whether a list stands in a column as the text of a JSON list."""
     nullable: bool
     """Whether a value may be null: in delimited text a missing one is empty."""
+    unit: Literal["line", "row"]
+    """What row numbers count: physical lines of text, a header included, or rows of a table."""
 
     @property
     def names(self) -> Sequence[str]:

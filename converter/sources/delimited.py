@@ -136,6 +136,12 @@ class DelimitedSource(TextSource):
                 f"{len(self._options.columns)}.",
                 "Name every column, in order.",
             )
+        if fields and [name.strip().casefold() for name in fields] == [*map(str.casefold, self._options.columns)]:
+            raise InputError(
+                "E-HEADER-UNEXPECTED",
+                f"The first row of '{self.origin.label}' has the names of input.columns, but input.header is false.",
+                "Remove input.header and input.columns: otherwise the header would be sent as a row.",
+            )
         return self._options.columns
 
 

@@ -20,6 +20,7 @@ from isal import igzip, isal_zlib
 
 from converter.columns.pool import Bytes
 from converter.errors import InputError
+from converter.sources.contents import MOST_MAGIC, packed_content, wrong_content
 from converter.sources.origins.base import Origin
 
 if sys.version_info >= (3, 14):
@@ -36,6 +37,7 @@ _BOMS = (
 )
 _DAMAGED: tuple[type[Exception], ...] = (EOFError, gzip.BadGzipFile, zlib.error, isal_zlib.error, zstd.ZstdError)  # type: ignore[assignment]
 _BLOCK = 1 << 20
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
 class TextStream:
@@ -116,18 +118,14 @@ class TextStream:
             raise _unreadable(self.origin, error) from error
 
     def _decompress(self) -> IO[bytes]:
-        magic = self._raw.read(4)
+        start = self._raw.read(MOST_MAGIC)
         self._raw.seek(0)
-        if magic.startswith(b"\x1f\x8b"):
+        if start.startswith(_GZIP):
             return igzip.IGzipFile(fileobj=self._raw, mode="rb")  # type: ignore[no-untyped-call, return-value]
-        if magic == b"\x28\xb5\x2f\xfd":
+        if start.startswith(_ZSTD):
             return zstd.ZstdFile(self._raw, "rb")  # type: ignore[return-value]
-        if magic[:3] == b"BZh" or magic == b"PK\x03\x04" or magic == b"\xfd7zX":
-            raise InputError(
-                "E-INPUT-PACKED",
-                f"The input '{self.origin.label}' is compressed as bzip2, zip or xz.",
-                "Decompress it, or compress it as gzip or zstd.",
-            )
+        if content := packed_content(start):
+            raise wrong_content(self.origin.label, content)
         return self._raw
 
     def _damaged(self, error: BaseException) -> InputError:

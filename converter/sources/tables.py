@@ -14,7 +14,7 @@ import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -78,6 +78,7 @@ class TableSource:
     has_header = False
     json_lists = False
     nullable = True
+    unit: Literal["line", "row"] = "row"
 
     def __init__(
         self, origin: Origin, schema: pa.Schema, read: Reader, *, only_texts: bool = False, most_rows: int | None = None

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
-from typing import NamedTuple, Protocol, Self
+from typing import Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 import polars as pl
@@ -102,6 +102,7 @@ class TextSource:
     has_header = False
     json_lists = False
     nullable = False
+    unit: Literal["line", "row"] = "line"
     origin: Origin
     body: Body
     names: Sequence[str]

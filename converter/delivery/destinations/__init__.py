@@ -5,7 +5,9 @@ To add a destination, write a module with a class that keeps the protocol `Desti
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -72,6 +74,17 @@ SCHEMES: dict[str, Callable[[str, Settings], Destination]] = {
     "sftp": _sftp,
 }
 
+_MEANT = {
+    "http": ".",
+    "https": ".",
+    "s3a": ", did you mean 's3'?",
+    "s3n": ", did you mean 's3'?",
+    "ssh": ", did you mean 'sftp'?",
+    "scp": ", did you mean 'sftp'?",
+    "ftpes": ", did you mean 'ftps'?",
+}
+_S3_HOST = re.compile(r"(?:(.+)\.)?s3[.-][a-z0-9.-]*amazonaws\.com")
+
 
 def destination_of(document: Job | Transfer, sent: datetime.date, most_bytes: int, owner: Owner) -> Destination:
     """Return the destination of a job. `sent` is the day of sending in UTC; no part has more than `most_bytes`."""
@@ -87,12 +100,7 @@ def open_destination(url: str, settings: Settings) -> Destination:
     if not separator:
         return _folder(url, settings)
     if scheme.lower() not in SCHEMES:
-        raise JobError(
-            "E-TO-SCHEME",
-            f"output.to is '{mask_password(url)}', but {scheme}:// is not a destination"
-            f"{nearest(scheme, filter(None, SCHEMES)) or '.'}",
-            "Destinations are folders, s3://, ftp://, ftps:// and sftp://.",
-        )
+        raise _unknown_scheme(url, scheme)
     if scheme.lower() != "file" and not _has_host(f"{scheme.lower()}://{rest}"):
         raise JobError(
             "E-TO-MALFORMED",
@@ -100,6 +108,28 @@ def open_destination(url: str, settings: Settings) -> Destination:
             "For example: s3://BUCKET/PREFIX or sftp://USER@HOST/FOLDER.",
         )
     return SCHEMES[scheme.lower()](f"{scheme.lower()}://{rest}", settings)
+
+
+def _unknown_scheme(url: str, scheme: str) -> JobError:
+    """Return the error that a URL is of no known scheme, with the destination that was most likely meant."""
+    hint = "Destinations are folders, s3://, ftp://, ftps:// and sftp://."
+    meant = _MEANT.get(scheme.lower()) or nearest(scheme, filter(None, SCHEMES)) or "."
+    if (bucket := _bucket_of(url)) and scheme.lower() in ("http", "https"):
+        meant, hint = f", did you mean '{bucket}'?", ""
+    elif scheme.lower() in ("http", "https"):
+        hint += " For a service with the API of S3, give s3://BUCKET and set s3.endpoint_url."
+    return JobError(
+        "E-TO-SCHEME", f"output.to is '{mask_password(url)}', but {scheme}:// is not a destination{meant}", hint
+    )
+
+
+def _bucket_of(url: str) -> str:
+    """Return the URL of the bucket whose address by HTTP this is, with the bucket in the host or the path; else ""."""
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(url)
+        if host := _S3_HOST.fullmatch(parts.hostname or ""):
+            return f"s3://{'/'.join(filter(None, (host[1], parts.path.strip('/'))))}"
+    return ""
 
 
 def _has_host(url: str) -> bool:

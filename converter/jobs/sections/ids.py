@@ -25,7 +25,7 @@ class Id(Section):
 
     column: Name
     """The column with the user IDs."""
-    type: IdTypeName | Literal["auto"] = "crm"
+    type: Literal[IdTypeName, "auto"] = "crm"
     """The type of the ID, whose form is checked: `crm`, `uuid`, `gaid`, `idfa`, `rida`, `maid`, `tifa`, `fire`,
     `lgudid`, `vizio` or `hashed_email`. Device IDs are written in the case that Adobe requires. `auto` detects the
     type of each row; `output.route` says where each type goes."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, GetJsonSchemaHandler, field_validator, model_validator
+from pydantic import BeforeValidator, GetJsonSchemaHandler, ValidationInfo, field_validator, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -57,6 +57,12 @@ class Signal(Section):
             raise ValueError(f"the key of a signal is empty (C2): {instead}")
         if self.key.lstrip().startswith("-"):
             raise ValueError(f"the key '{self.key}' starts with a dash, which Audience Manager ignores (C5): {instead}")
+        if self.column == self.key and "," in self.key:
+            one_by_one = [name.strip() for name in self.key.split(",")]
+            instead = (
+                f"give several columns one by one ({' '.join(f'--signal {name}' for name in one_by_one)}, or "
+                f"a list in a job file); for one column with a comma in its name, {instead}"
+            )
         if re.search(r'["=,\x00-\x1f\x7f]', self.key):
             raise ValueError(
                 f"the key {self.key!r} contains a double quote, '=', a comma, a tab or a newline (C2, C6): {instead}"
@@ -150,6 +156,18 @@ class Record(Section):
     characters and a single quote for each double quote, `drop` omits the pair, `reject` rejects the row."""
     comma: str = "keep"
     """`keep` keeps commas inside values, within their quotes; any other text replaces them."""
+
+    @field_validator("signals", "traits", "removed_traits", "integration_codes")
+    @classmethod
+    def _each_once(cls, items: tuple[Signal | Tokens, ...], info: ValidationInfo) -> tuple[Signal | Tokens, ...]:
+        for number, item in enumerate(items):
+            if item in items[:number]:
+                what = f"the column '{item.column}'" if item.column else f"the constant '{item.value}'"
+                raise ValueError(
+                    f"record.{info.field_name} has {what} twice (items {items.index(item) + 1} and {number + 1}): "
+                    "remove one of them."
+                )
+        return items
 
     @field_validator("comma")
     @classmethod

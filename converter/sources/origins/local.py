@@ -103,12 +103,20 @@ def _paths(text: str, accepts: Callable[[str], bool]) -> list[Path]:
             if file.is_file() and not file.name.startswith((".", "_")) and accepts(str(file))
         )
         if not files:
+            others = sorted(f"'{file.name}'" for file in path.iterdir() if not file.name.startswith("."))
+            found = f", but {', '.join(others[:3])}{', …' * (len(others) > 3)}" if others else ""
             raise InputError(
                 "E-INPUT-MISSING",
-                f"The folder '{text}' holds no file of a known format.",
-                "Set input.path to a glob and input.format.",
+                f"The folder '{text}' holds no file of a known format{found}.",
+                f"If it holds tables, set input.path to a glob, such as '{text}/*', and input.format.",
             )
         return files
+    if path.exists():
+        raise InputError(
+            "E-INPUT-SPECIAL",
+            f"The input '{text}' is {_special(path)}, which cannot be read yet.",
+            "Write what it gives to a file, and give that file.",
+        )
     # Path.glob takes no absolute patterns, here and in `_check_folders`.
     matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True) if Path(match).is_file())  # noqa: PTH207
     if glob.has_magic(text):
@@ -120,6 +128,11 @@ def _paths(text: str, accepts: Callable[[str], bool]) -> list[Path]:
         raise InputError("E-INPUT-MISSING", f"No file matches the input '{text}'.", advice)
     near = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
     raise InputError("E-INPUT-MISSING", f"There is no input file '{text}'{nearest(path.name, near) or '.'}", advice)
+
+
+def _special(path: Path) -> str:
+    """Return what a path is that is neither a file nor a folder."""
+    return "a pipe" if path.is_fifo() else "a socket" if path.is_socket() else "a device"
 
 
 def _check_folders(pattern: Path) -> None:
