@@ -4,8 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, fields
+from typing import NamedTuple, TypeVar
 
-from converter.errors import LedgerError
+from converter.errors import LedgerError, redact
+
+_MOST_CAUSES = 4  # in a message
+_Key = TypeVar("_Key", str, "Cause")
+
+
+class Cause(NamedTuple):
+    """Why rows were rejected: the rule, the column of the input, and the kind of personal data, if it is any.
+
+    Each row counts for the first rule that it breaks, in the first column that breaks it.
+    """
+
+    rule: str
+    column: str
+    kind: str = ""
 
 
 @dataclass
@@ -16,7 +31,8 @@ class Ledger:
     so that a lost row is noticed. `rejected` are rows that break a rule, `skipped` those that break none and have
     nothing to send. The keys of the counters are names of rules in `converter.spec.rules`, those of `ids_changed` names
     of steps in `converter.columns.normalize`, those of `id_types` types of IDs, where the job recognizes them.
-    `written` counts rows, `lines` the lines of these: fewer, where rows are gathered.
+    `causes` counts the rejected rows whose rule is on a column. `written` counts rows, `lines` the lines of these:
+    fewer, where rows are gathered.
     """
 
     read: int = 0
@@ -30,6 +46,7 @@ class Ledger:
     warnings: Counter[str] = field(default_factory=Counter)
     ids_changed: Counter[str] = field(default_factory=Counter)
     id_types: Counter[str] = field(default_factory=Counter)
+    causes: Counter[Cause] = field(default_factory=Counter)
 
     def __add__(self, other: Ledger) -> Ledger:
         return Ledger(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
@@ -52,11 +69,27 @@ class Ledger:
     def summary(self) -> str:
         """Return how many rows were read, rejected and skipped in words, the most frequent rules first."""
         parts = [
-            f"{counts.total():,} {verb} ({', '.join(f'{name}: {count:,}' for name, count in _by_count(counts))})"
+            f"{counts.total():,} {verb} ({', '.join(self._described(*each) for each in _by_count(counts))})"
             for verb, counts in (("rejected", self.rejected), ("skipped", self.skipped))
             if counts
         ]
         return f"{self.read:,} rows were read, {' and '.join(parts)}"
+
+    def causes_of(self, rule: str) -> list[tuple[Cause, int]]:
+        """Return the causes that name a rule with their counts, the most frequent ones first."""
+        return _by_count(Counter({cause: count for cause, count in self.causes.items() if cause.rule == rule}))
+
+    def _described(self, rule: str, count: int) -> str:
+        """Return how many rows a rule applied to, and in which columns."""
+        causes = self.causes_of(rule)
+        shown = [
+            f"{each:,} in column '{redact(cause.column)}'"
+            + (f" ({cause.kind})" if cause.kind and not rule.endswith(cause.kind) else "")
+            for cause, each in causes[:_MOST_CAUSES]
+        ]
+        if others := sum(each for _, each in causes[_MOST_CAUSES:]):
+            shown.append(f"{others:,} in others")
+        return f"{rule}: {' and '.join(shown) or f'{count:,}'}"
 
     def check(self) -> None:
         """Raise `LedgerError` unless every row read was written, rejected or skipped."""
@@ -74,6 +107,6 @@ def most_frequent(counts: Counter[str]) -> str:
     return _by_count(counts)[0][0]
 
 
-def _by_count(counts: Counter[str]) -> list[tuple[str, int]]:
+def _by_count(counts: Counter[_Key]) -> list[tuple[_Key, int]]:
     """Return counts in descending order, equal ones by name."""
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))

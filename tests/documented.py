@@ -60,7 +60,7 @@ def _keys(sections: Iterable[str]) -> str:
     return _table(
         "key | default | meaning",
         (
-            (f"`{section}.{name}`", _default(of_key.get("default")), of_key["description"])
+            (f"`{section}.{name}`", _default(name, of_key.get("default")), of_key["description"])
             for section in sections
             for name, of_key in _properties(section).items()
         ),
@@ -75,11 +75,13 @@ def _properties(section: str) -> dict[str, Any]:
     return found
 
 
-def _default(value: Any) -> str:
+def _default(name: str, value: Any) -> str:
     if value in (None, "", [], {}):
         return ""
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
+    if name.endswith("_rows") and isinstance(value, int):
+        return f"`{value:_}`"
     if isinstance(value, int):
         for unit, size in (("GB", 10**9), ("MB", 10**6), ("MiB", 2**20)):
             if value % size == 0:

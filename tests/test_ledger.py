@@ -97,7 +97,7 @@ def test_no_row_that_is_left_is_an_error_that_counts_what_became_of_them(run: Ru
     with pytest.raises(EmptyInputError) as raised:
         run.convert("id,a\nu1,\nu:2,\nu3,\n")
     assert (raised.value.code, raised.value.exit_code) == ("E-NO-ROW-LEFT", 1)
-    assert "1 rejected (id_forbidden_character: 1) and 2 skipped (no_signal: 2)" in raised.value.message
+    assert "1 rejected (id_forbidden_character: 1 in column 'id') and 2 skipped (no_signal: 2)" in raised.value.message
     assert run.files == []
     assert run.report["outcome"] == "failed"
     assert fates(run) == ({"id_forbidden_character": 1}, {"no_signal": 2})

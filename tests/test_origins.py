@@ -22,7 +22,7 @@ from converter.commands.failure import explain_kept
 from converter.commands.match import without_header
 from converter.commands.plan import plan
 from converter.delivery.journal import Journal
-from converter.errors import DestinationError, InputError, JobError, ResumeError
+from converter.errors import DestinationError, InputError, JobError, ResumeError, TooManyRejectsError
 from converter.jobs.sections.table import Input
 from converter.sources import find_origins
 from converter.sources.origins import SCHEMES, once
@@ -120,6 +120,19 @@ def test_an_empty_pipe_is_an_error(run: Run, pipes: dict[str, bytes], content: b
     with raises(InputError, code):
         convert(run.make_job(input={"path": "pipe://in.csv"}))
     assert run.files == []
+
+
+def test_a_percentage_of_a_pipe_is_judged_at_its_end_and_a_number_of_rejects_at_once(
+    run: Run, pipes: dict[str, bytes]
+) -> None:
+    bad = b"u:1," + b"x" * 100 + b"\n"
+    pipes["in.csv"] = CSV[:5] + bad * 10_000 + CSV[5:] * 5
+    for most, complete in (("9%", True), (9999, False)):
+        with raises(TooManyRejectsError, "E-TOO-MANY-REJECTS"):
+            convert(run.make_job(input={"path": "pipe://in.csv"}, report={"max_rejects": most}))
+        assert run.report["complete"] is complete
+    job = run.make_job(input={"path": "pipe://in.csv"}, report={"max_rejects": "10%"})
+    assert convert(job).outcome == "done"
 
 
 def test_what_reads_twice_says_so_before_it_begins(run: Run, pipes: dict[str, bytes]) -> None:

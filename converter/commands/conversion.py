@@ -14,14 +14,15 @@ import contextlib
 import datetime
 import importlib.metadata
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from converter.commands.failure import FailedRun, explain_kept, visible_parts
 from converter.commands.plan import Plan
-from converter.commands.results import mixed_types, report_of, too_few_rows
+from converter.commands.rejections import RejectsGuard, too_few_rows
+from converter.commands.results import mixed_types, report_of
 from converter.commands.resume import changed_input, check_key, fingerprints, unseen_parts
 from converter.delivery import stops
 from converter.delivery.delivery import delivery_of
@@ -75,8 +76,13 @@ class Conversion:
         job = plan.job
         self._delivery = delivery_of(job, plan.destination, journal, len(plan.names))
         self._rejects = RejectsFile(
-            plan.rejects_path, plan.records.rules, plan.records.columns, show_rows=job.report.show_rows
+            plan.rejects_path,
+            plan.records.rules,
+            plan.records.columns,
+            show_rows=job.report.show_rows,
+            most=job.report.rejects_file_rows,
         )
+        self._guard = RejectsGuard(job.report, plan.sources)
         self._started = time.monotonic()
         self._ledger = Ledger()
         self._results = StageResults()
@@ -84,6 +90,8 @@ class Conversion:
         self._units = {source.origin.label: source.unit for source in plan.sources}
         self._bytes_read = dict.fromkeys((origin.label for origin in plan.origins), 0)
         self._planned: Sequence[list[PlannedPart]] = [[] for _ in plan.names]
+        self._parts: dict[int, Part] = {}
+        """The parts by number, once all rows are converted: they have arrived, but are not visible yet."""
         self._warnings = warnings
         self._publishing = self._begun = False
         self._run: RunRecord
@@ -150,10 +158,9 @@ class Conversion:
         try:
             start()
             self._rejects.begin()
-            parts = self._convert(progress)
-            self._rejects.prepare()
-            self._prove(parts)
-            report = self._publish(parts)
+            self._convert(progress)
+            self._prove()
+            report = self._publish()
         except BaseException as error:
             stops.hold()
             if self._begun:
@@ -166,9 +173,10 @@ class Conversion:
         self._delivery.close()
         return report
 
-    def _convert(self, progress: Callable[[Progress], None]) -> dict[int, Part]:
-        """Convert all rows, and return the parts by number; they have arrived, but are not visible yet."""
+    def _convert(self, progress: Callable[[Progress], None]) -> None:
+        """Convert all rows into parts; where too many are rejected, stop as soon as that is certain, and raise."""
         plan = self._plan
+        stopped = False
         with contextlib.ExitStack() as stack:
             packers = [stack.enter_context(self._packer(index)) for index in range(len(plan.names))]
             cutters = [Cutter(plan.limits.block_bytes) for _ in packers]
@@ -181,17 +189,22 @@ class Conversion:
                         packer.add(*block)
                 self._count(converted)
                 progress(self._progress(packers))
-            for cutter, packer in zip(cutters, packers, strict=True):
-                for block in cutter.finish():
-                    packer.add(*block)
-                packer.finish()
-            while not self._delivery.wait(1.0):
-                progress(self._progress(packers))
-        return {
+                if stopped := self._guard.is_exceeded(self._ledger, self._bytes_read):
+                    break
+            else:
+                for cutter, packer in zip(cutters, packers, strict=True):
+                    for block in cutter.finish():
+                        packer.add(*block)
+                    packer.finish()
+                while not self._delivery.wait(1.0):
+                    progress(self._progress(packers))
+        self._parts = {
             plan.number_of(index, split): part
             for index, packer in enumerate(packers)
             for split, part in enumerate(packer.parts, 1)
         }
+        if stopped:
+            self._refuse(stopped=True)
 
     def _packer(self, index: int) -> Packer:
         """Return what makes the parts of a set."""
@@ -240,10 +253,10 @@ class Conversion:
             time.monotonic() - self._started,
         )
 
-    def _prove(self, parts: Mapping[int, Part]) -> None:
+    def _prove(self) -> None:
         """Prove that no row was lost, that the input has not changed, and that each set has IDs of one type."""
         self._ledger.check()
-        lines = sum(part.lines for part in parts.values())
+        lines = sum(part.lines for part in self._parts.values())
         if lines != self._ledger.lines:
             raise LedgerError(
                 "E-LEDGER",
@@ -260,26 +273,39 @@ class Conversion:
         if len(types) > 1 and not self._plan.job.output.route:
             raise mixed_types(self._plan.job, types)
 
-    def _publish(self, parts: Mapping[int, Part]) -> Report:
+    def _publish(self) -> Report:
         """Publish the parts, then rejects and report; where too few rows are left, only these two, and raise."""
         stops.hold()  # from here on a message says what is visible
         plan, ledger = self._plan, self._ledger
+        parts = list(self._parts.values())
         if not (parts and plan.job.report.allows(ledger.rejects, ledger.read)):
-            rejects = f"; the rejects are in '{plan.rejects_path}'" if ledger.rejects else ""
-            error = too_few_rows(plan.job, ledger, plan.records.rules, f"Nothing was published{rejects}.")
-            # Where each part is published at once, some are visible.
-            visible = [part for number, part in parts.items() if number in self._delivery.published]
-            report = self._report(visible, "refused" if isinstance(error, TooManyRejectsError) else "failed")
-            for artifact in self._prepare(report):
-                artifact.publish()
-            raise error
-        report = self._report(list(parts.values()), "done")
+            self._refuse()
+        report = self._report(parts, "done")
         artifacts = self._prepare(report)
         self._publishing = True  # from here on what has arrived is kept, even where nothing can be noted any more
         publish_run(self._run, self._delivery, self._journal, self._hold, artifacts, report=report.as_dict())
         return report
 
-    def _report(self, parts: list[Part], outcome: Outcome) -> Report:
+    def _refuse(self, *, stopped: bool = False) -> NoReturn:
+        """Leave rejects and report, and raise that too many rows were rejected, or that no row is left."""
+        stops.hold()
+        plan, ledger = self._plan, self._ledger
+        most_rows = self._guard.most_rows(ledger, self._bytes_read) if stopped else None
+        if stopped:  # stages may still hold rows
+            self._ledger = replace(ledger, read=ledger.accounted)
+        # Where each part is published at once, some are visible.
+        visible = [part for number, part in self._parts.items() if number in self._delivery.published]
+        fate = f"{len(visible):,} parts are visible already" if visible else "Nothing was published"
+        files = f"the report is '{plan.report_path}'"
+        if ledger.rejects:
+            files += f", the rejects are in '{plan.rejects_path}'"
+        error = too_few_rows(plan.job, ledger, plan.records.rules, f"{fate}; {files}.", most_rows=most_rows)
+        outcome: Outcome = "refused" if isinstance(error, TooManyRejectsError) else "failed"
+        for artifact in self._prepare(self._report(visible, outcome, complete=not stopped)):
+            artifact.publish()
+        raise error
+
+    def _report(self, parts: list[Part], outcome: Outcome, *, complete: bool = True) -> Report:
         seconds = time.monotonic() - self._started
         return report_of(
             self._plan,
@@ -289,13 +315,16 @@ class Conversion:
             outcome,
             seconds,
             sizes=[self._bytes_of(origin) for origin in self._plan.origins],
+            bytes_read=sum(self._bytes_read.values()),
             warnings=self._warnings,
+            complete=complete,
         )
 
     def _prepare(self, report: Report) -> list[Artifact]:
         """Return the artifacts of the run, all of them prepared, in the order in which they are published."""
         file = report_file(self._plan.report_path, report)
-        file.prepare()
+        for artifact in (self._rejects, file):
+            artifact.prepare()
         return [self._rejects, file]
 
 

@@ -1,4 +1,4 @@
-"""What a conversion came to: its report, and the errors that keep it from being published."""
+"""What a conversion came to: its report, and the error that a column has IDs of several types."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 
 from converter.commands.plan import Plan
 from converter.delivery.journal import RunRecord
-from converter.errors import ColumnError, EmptyInputError, Finding, TooManyRejectsError, redact
+from converter.errors import ColumnError, Finding, redact
 from converter.jobs.job import Job
 from converter.jobs.run_files import rejects_path, report_path
 from converter.jobs.sections.output import Output
-from converter.ledger import Ledger, most_frequent
+from converter.ledger import Ledger
 from converter.parts.writing import Part
 from converter.report import Outcome, Report, ids_of, records_of, rule_warnings, signals_of
 from converter.rows.stages import StageResults
 from converter.spec.ids import ID_TYPES, RECOGNIZED
-from converter.spec.rules import CASE_COLLISION, Rule, hint_of
+from converter.spec.rules import CASE_COLLISION
 
 
 def report_of(
@@ -27,9 +27,14 @@ def report_of(
     seconds: float,
     *,
     sizes: Sequence[int],
+    bytes_read: int,
     warnings: Sequence[Finding],
+    complete: bool = True,
 ) -> Report:
-    """Return the report of a run, which took `seconds`; `sizes` has the bytes of each origin of its input."""
+    """Return the report of a run, which took `seconds`; `sizes` has the bytes of each origin of its input.
+
+    `bytes_read` were read, all of them where the run is `complete`: it came to the end of its input.
+    """
     job = plan.job
     return Report(
         name=plan.name.stem,
@@ -43,11 +48,12 @@ def report_of(
         signals=signals_of(ledger),
         parts=parts,
         seconds=round(seconds, 3),
-        bytes_per_second=round(sum(sizes) / max(seconds, 1e-3)),
+        bytes_per_second=round((sum(sizes) if complete else bytes_read) / max(seconds, 1e-3)),
         outcome=outcome,
         report_path=job.conceal_path(str(plan.report_path)),
         rejects_path=job.conceal_path(str(plan.rejects_path)),
         encrypted_for=plan.key.fingerprint if plan.key else None,
+        complete=complete,
         warnings=[
             *job.warnings,
             *warnings,
@@ -74,24 +80,6 @@ def nothing_done(job: Job, run: RunRecord) -> Report:
         report_path=job.conceal_path(str(report_path(job, run.name))),
         rejects_path=job.conceal_path(str(rejects_path(job, run.name))),
         encrypted_for=run.key,
-    )
-
-
-def too_few_rows(
-    job: Job, ledger: Ledger, rules: Sequence[Rule], consequence: str
-) -> EmptyInputError | TooManyRejectsError:
-    """Return the error that too many rows were rejected or, where that is allowed, that no row is left.
-
-    `consequence` is a sentence about what was published.
-    """
-    if job.report.allows(ledger.rejects, ledger.read):
-        hint = hint_of(most_frequent(ledger.rejected + ledger.skipped), rules)
-        return EmptyInputError("E-NO-ROW-LEFT", f"No row is left (C10): {ledger.summary()}.", f"{hint} {consequence}")
-    return TooManyRejectsError(
-        "E-TOO-MANY-REJECTS",
-        f"{ledger.summary()}; at most {job.report.max_rejects} may be rejected (--max-rejects). "
-        "Most likely a column is the wrong one.",
-        f"{hint_of(most_frequent(ledger.rejected), rules)} {consequence}",
     )
 
 

@@ -14,6 +14,7 @@ import html
 import itertools
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -22,7 +23,7 @@ import polars as pl
 
 from converter.columns.percent import percent_encode
 from converter.commands.plan import open_input
-from converter.commands.results import too_few_rows
+from converter.commands.rejections import RejectsGuard, too_few_rows
 from converter.delivery.atomic import PARTIAL
 from converter.delivery.destinations.folder import FolderDestination
 from converter.errors import DestinationError, EmptyInputError, JobError
@@ -68,7 +69,7 @@ def sync_urls(
         with _open_output(to) as write:
             if form == "csv":
                 write(f"id,{name}\n".encode())
-            ledger = _write_addresses(job, records, sources, write)
+            ledger = _write_addresses(job, records, sources, write, fate)
             for source in sources:
                 source.origin.check_unchanged()
             _check_rejects(job, ledger, records.rules, fate)
@@ -76,16 +77,24 @@ def sync_urls(
 
 
 def _write_addresses(
-    job: UrlJob, records: Records, sources: Sequence[Source], write: Callable[[bytes | memoryview], object]
+    job: UrlJob, records: Records, sources: Sequence[Source], write: Callable[[bytes | memoryview], object], fate: str
 ) -> Ledger:
-    """Write the line of each accepted row; return the counts of rows, which add up. Raises `LedgerError`."""
+    """Write the line of each accepted row; return the counts of rows, which add up.
+
+    Raises `LedgerError`, and `TooManyRejectsError` as soon as too many rows are rejected.
+    """
     ledger, results = Ledger(), StageResults()
+    guard, read = RejectsGuard(job.report, sources), Counter({source.origin.label: 0 for source in sources})
     with contextlib.closing(convert_sources(job, records, sources, results)) as batches:
         for converted in batches:
             for text in itertools.chain.from_iterable(converted.texts):
                 for memory in text.between(0, int(text.ends[-1])):
                     write(memory)
             ledger += converted.ledger
+            for piece in converted.block.pieces:
+                read[piece.origin.label] += piece.size
+            if guard.is_exceeded(ledger, read):
+                raise too_few_rows(job, ledger, records.rules, fate, most_rows=guard.most_rows(ledger, read))
     if results.collisions and results.collisions.ids:
         ledger.warnings[CASE_COLLISION.name] = results.collisions.ids
     ledger.check()

@@ -68,7 +68,8 @@ class Report(SendReport):
     by the name of the step that changed them, and where types are recognized how many there are of each of the `types`.
     `signals` says how many were `written`, and how many `dropped` or `changed` by the name of the rule. `rejects_path`
     is where the rejects are. `encrypted_for` is the fingerprint of the key that parts are encrypted for, if any.
-    `outcome` may also be `refused` where more rows were rejected than allowed, and `failed` where none was left.
+    `outcome` may also be `refused` where more rows were rejected than allowed, and `failed` where none was left. A run
+    that is not `complete` was refused before the end of its input.
     Always `read = written + sum(rejected) + sum(skipped)`.
     """
 
@@ -77,6 +78,7 @@ class Report(SendReport):
     signals: Mapping[str, Any]
     rejects_path: str
     encrypted_for: str | None = None
+    complete: bool = True
 
 
 def records_of(ledger: Ledger) -> dict[str, Any]:

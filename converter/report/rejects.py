@@ -4,11 +4,15 @@
 `unit` says: the `line` of a text, with its header and blank lines, or the `row` of a table. Malformed rows have
 `length` in bytes instead of columns, and `text` only with `report.show_rows`. A thread of its own describes and writes
 them.
+
+There are at most `report.rejects_file_rows` of them, the first ones. Where there are more, the last object says so:
+`left_out` has the number of the others by rule, and `kept` the number of those in the file.
 """
 
 from __future__ import annotations
 
-from collections import deque
+import json
+from collections import Counter, deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -44,12 +48,16 @@ class _RejectedRows:
 class RejectsFile(ArtifactFile):
     """The file of rejects, an artifact that grows while the run reads. Raises `DestinationError`."""
 
-    def __init__(self, path: Path, rules: Sequence[Rule], columns: Sequence[str], *, show_rows: bool) -> None:
+    def __init__(
+        self, path: Path, rules: Sequence[Rule], columns: Sequence[str], *, show_rows: bool, most: int
+    ) -> None:
         super().__init__(path, mode=0o600 if show_rows else 0o666)
         self._show_rows = show_rows
         self._codes = pl.Series([rule.code for rule in rules], dtype=pl.String)
         self._names = pl.Series([rule.name for rule in rules], dtype=pl.String)
         self._columns = tuple(columns)
+        self._most = self._room = most
+        self._left_out: Counter[str] = Counter()
         self._compressor = isal_zlib.compressobj(2, isal_zlib.DEFLATED, 16 + isal_zlib.MAX_WBITS)
         self._waiting: list[_RejectedRows] = []
         self._rows_waiting = 0
@@ -70,8 +78,11 @@ class RejectsFile(ArtifactFile):
         `rows` are the numbers of those in `rejected`, which has `reason` and the columns as text (`c0`, `c1` …); `bad`
         are malformed rows. `unit` is what the numbers count: see `Source`.
         """
+        if len(rows) + len(bad) > self._room:
+            rows, rejected, bad = self._first(rows, rejected, bad)
         if not rejected.height and not len(bad):
             return
+        self._room -= rejected.height + len(bad)
         self._waiting.append(_RejectedRows(file, unit, rows, rejected, bad))
         self._rows_waiting += rejected.height + len(bad)
         # Describing a few rows takes as long as describing many, and large files have many batches.
@@ -79,6 +90,18 @@ class RejectsFile(ArtifactFile):
             self._start_writing()
         while len(self._writing) > _MOST_WRITING:
             self._writing.popleft().result()
+
+    def _first(
+        self, rows: RowNumbers, rejected: pl.DataFrame, bad: MalformedRows
+    ) -> tuple[RowNumbers, pl.DataFrame, MalformedRows]:
+        """Return the first rows, as many as there is room for, and count the others."""
+        kept = np.zeros(len(rows) + len(bad), bool)
+        kept[np.argsort(np.concatenate([rows, bad.numbers]), kind="stable")[: self._room]] = True
+        of_rejected, of_bad = kept[: len(rows)], kept[len(rows) :]
+        left_out = self._names.gather(rejected["reason"].filter(series_of(~of_rejected)))
+        self._left_out.update(dict(left_out.value_counts().rows()))
+        self._left_out.update(bad.take(np.flatnonzero(~of_bad)).counts())
+        return rows[of_rejected], rejected.filter(series_of(of_rejected)), bad.take(np.flatnonzero(of_bad))
 
     def _start_writing(self) -> None:
         """Let the thread write the waiting rows."""
@@ -129,11 +152,11 @@ class RejectsFile(ArtifactFile):
             each.select(*order, object=pl.struct(pl.exclude("batch")).struct.json_encode()) for each in described
         ]
         if objects:
-            self._write(pl.concat(objects).sort(order, maintain_order=True)["object"])
+            self._write(pl.concat(objects).sort(order, maintain_order=True)["object"].str.join("\n").item())
 
-    def _write(self, objects: pl.Series) -> None:
+    def _write(self, lines: str) -> None:
         try:
-            self._file.write(self._compressor.compress((objects.str.join("\n").item() + "\n").encode()))
+            self._file.write(self._compressor.compress(f"{lines}\n".encode()))
         except OSError as error:
             raise self._error(error) from error
 
@@ -143,6 +166,8 @@ class RejectsFile(ArtifactFile):
         for each in self._writing:
             each.result()
         self._thread.shutdown()
+        if self._left_out:
+            self._write(json.dumps({"left_out": dict(sorted(self._left_out.items())), "kept": self._most}))
         try:
             self._file.write(self._compressor.flush())
             self._file.finish()

@@ -7,12 +7,14 @@ counter, one for each signal or step.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
-from converter.ledger import Ledger
+from converter.columns import privacy
+from converter.ledger import Cause, Ledger
 from converter.spec import rules
 from converter.spec.ids import RECOGNIZED
 
@@ -29,6 +31,9 @@ _COUNTERS = {
 }
 """The counters by name: the counts of the ledger that each is added to, and its rule."""
 _CHANGED = "changed:"
+_OF_VALUES = {rules.VALUE_PERSONAL.name: ("personal",), rules.BAD_VALUE.name: ("dropped", "out_of_range")}
+"""The counters of the values that break a rule, by its name."""
+_KIND_OF = {f"id_is_{kind}": kind for kind in rules.PERSONAL}
 
 
 def changed_by(step: str, number: int) -> str:
@@ -36,20 +41,60 @@ def changed_by(step: str, number: int) -> str:
     return f"{_CHANGED}{step}#{number}"
 
 
-def tally(judged: pl.DataFrame, all_rules: Sequence[rules.Rule]) -> Ledger:
+class Columns(NamedTuple):
+    """The columns of the input that rules can be on: of each ID in the line, and of each counter of a signal.
+
+    `aliases` are their names in the query.
+    """
+
+    ids: Sequence[str]
+    counters: Mapping[str, str]
+    aliases: Mapping[str, str]
+
+
+def tally(judged: pl.DataFrame, all_rules: Sequence[rules.Rule], columns: Columns) -> Ledger:
     """Count the results of rows that `Records.lines` gave; `reason` is an index in `all_rules`.
 
     `read` and `written` stay 0: these are counted in the input itself and in the lines.
     """
     ledger = Ledger()
     reasons = np.bincount(judged["reason"].drop_nulls().to_numpy(), minlength=len(all_rules))
-    for rule, count in zip(all_rules, reasons.tolist(), strict=True):
-        if count:
-            (ledger.skipped if rule.skips else ledger.rejected)[rule.name] += count
+    for index, (rule, count) in enumerate(zip(all_rules, reasons.tolist(), strict=True)):
+        if not count:
+            continue
+        (ledger.skipped if rule.skips else ledger.rejected)[rule.name] += count
+        if rule.id_ is not None:
+            ledger.causes[Cause(rule.name, columns.ids[rule.id_], _KIND_OF.get(rule.name, ""))] += count
+        elif rule.name in _OF_VALUES:
+            ledger.causes += _causes_of(judged.filter(pl.col("reason") == index), rule, columns)
     accepted = judged.filter(pl.col("reason").is_null())
     if "type" in judged.columns:
         ledger.id_types += count_types(accepted["type"])
     return ledger + tally_counters(accepted)
+
+
+def _causes_of(rows: pl.DataFrame, rule: rules.Rule, columns: Columns) -> Counter[Cause]:
+    """Count rows that a rule on values rejects by the first column that breaks it, and the kind of personal data."""
+    causes: Counter[Cause] = Counter()
+    for counter, column in columns.counters.items():
+        if counter.partition("#")[0] not in _OF_VALUES[rule.name] or counter not in rows.columns:
+            continue
+        breaks = pl.col(counter) > 0
+        text = rows.filter(breaks).select(pl.col(columns.aliases[column])).to_series()
+        rows = rows.filter(~breaks)
+        if rule is rules.VALUE_PERSONAL and len(text):
+            kinds = text.to_frame("text").select(privacy.personal_kind(pl.col("text"))).to_series()
+            found = np.bincount(kinds.fill_null(len(rules.PERSONAL)).to_numpy(), minlength=len(rules.PERSONAL) + 1)
+            causes.update(
+                {
+                    Cause(rule.name, column, kind): count
+                    for kind, count in zip((*rules.PERSONAL, ""), found.tolist(), strict=True)
+                    if count
+                }
+            )
+        elif len(text):
+            causes[Cause(rule.name, column)] += len(text)
+    return causes
 
 
 def tally_counters(rows: pl.DataFrame) -> Ledger:

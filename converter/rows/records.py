@@ -25,7 +25,7 @@ from converter.columns.normalize import check_hashing
 from converter.columns.text import as_text, check_id_type
 from converter.jobs.job import Job
 from converter.ledger import Ledger
-from converter.rows.counters import tally
+from converter.rows.counters import Columns, tally
 from converter.rows.dates import microseconds
 from converter.rows.formatting import Formatting
 from converter.rows.judging import Judging
@@ -68,6 +68,7 @@ class Records:
         # Made once: each of many blocks asks for them, and making them takes longer than judging a few rows.
         self._judging = judging = Judging(job, self.kind, self.aliases, cards=cards)
         self._formatting = Formatting(judging, most_line_bytes, colliding)
+        self._columns = Columns([id_.column for id_ in job.ids], judging.signals.columns_of, self.aliases)
         self.id_types = judging.id_types
         self.id_steps = judging.id_steps
         self.is_mixed = judging.is_mixed
@@ -207,7 +208,7 @@ class Records:
 
     def tally(self, judged: pl.DataFrame) -> Ledger:
         """Count the results of rows that `lines` gave (`converter.rows.counters`)."""
-        return tally(judged, self.rules)
+        return tally(judged, self.rules, self._columns)
 
 
 def _with(frame: pl.LazyFrame, steps: Iterable[Sequence[pl.Expr]]) -> pl.LazyFrame:

@@ -61,6 +61,8 @@ class Signals:
         self.derived: list[pl.Expr] = []
         self.formatted: list[kinds.FormattedSignal] = []
         self.counters: list[str] = []
+        self.columns_of: dict[str, str] = {}
+        """The columns of the input that counters of values are of."""
         self._job = job
         for number, signal in enumerate(job.record.signals):
             if signal.column is None:
@@ -73,10 +75,12 @@ class Signals:
             else:
                 self._add_list(number, each, pl.col(aliases[each.tokens.column]))
 
-    def count(self, name: str, of_row: pl.Expr) -> pl.Expr:
-        """Return a column of the counter `name`: a number or a Boolean for each row."""
+    def count(self, name: str, of_row: pl.Expr, column: str | None = None) -> pl.Expr:
+        """Return a column of the counter `name`: a number or a Boolean for each row, of a `column` of the input."""
         alias = f"{name}#{sum(each.startswith(f'{name}#') for each in self.counters)}"
         self.counters.append(alias)
+        if column is not None:
+            self.columns_of[alias] = column
         return of_row.alias(alias)
 
     def any_signal(self) -> pl.Expr:
@@ -113,16 +117,16 @@ class Signals:
         if is_scanned(self._job, column):
             personal = f"personal_value{number}"
             self.scanned.append(value.alias(personal))
-            counts.append(self.count("personal", pl.col(personal)))
+            counts.append(self.count("personal", pl.col(personal), column))
             value = pl.when(pl.col(personal)).then(pl.lit("")).otherwise(value)
         out, bad = value == OUT_OF_RANGE, value.str.contains(_BAD_IN_VALUE)
-        counts.append(self.count("out_of_range", out))
+        counts.append(self.count("out_of_range", out, column))
         if record.on_bad_value == "clean":
             counts.append(self.count("cleaned", bad & ~out))
             cleaned = _clean(pl.when(bad).then(value))
             value = pl.when(out).then(pl.lit("")).when(bad).then(cleaned).otherwise(value)
         else:
-            counts.append(self.count("dropped", bad & ~out))
+            counts.append(self.count("dropped", bad & ~out, column))
             value = pl.when(bad).then(pl.lit("")).otherwise(value)
         if record.comma != "keep":
             counts.append(self.count("commas", value.str.contains(",", literal=True)))

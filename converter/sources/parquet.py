@@ -41,7 +41,8 @@ def open_parquet(origin: Origin, options: Input) -> TableSource:
         file = _File(origin, parquet.schema_arrow, parquet.metadata)
         if sum(_sizes(file.footer)) != file.footer.num_rows:
             raise _wrong_row_count(origin)
-        return TableSource(origin, file.schema, partial(_shares, file), only_texts=bool(options.null_values))
+        only_texts, rows = bool(options.null_values), file.footer.num_rows
+        return TableSource(origin, file.schema, partial(_shares, file), rows=rows, only_texts=only_texts)
 
 
 def _sizes(footer: pq.FileMetaData) -> list[int]:

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -81,9 +82,17 @@ class TableSource:
     unit: Literal["line", "row"] = "row"
 
     def __init__(
-        self, origin: Origin, schema: pa.Schema, read: Reader, *, only_texts: bool = False, most_rows: int | None = None
+        self,
+        origin: Origin,
+        schema: pa.Schema,
+        read: Reader,
+        *,
+        rows: int | None = None,
+        only_texts: bool = False,
+        most_rows: int | None = None,
     ) -> None:
         self.origin = origin
+        self.rows = rows
         self._arrow = schema
         self._read = read
         self._only_texts = only_texts
@@ -99,7 +108,9 @@ class TableSource:
 
     def beginning(self) -> TableSource:
         """Return the same source, in small blocks."""
-        return TableSource(self.origin, self._arrow, self._read, only_texts=self._only_texts, most_rows=_FIRST_ROWS)
+        other = copy.copy(self)
+        other._most_rows = _FIRST_ROWS
+        return other
 
     def blocks(self, columns: Sequence[str], loops: Loops | None, budget: Budget) -> Iterator[Task]:
         """Yield the input in blocks; workers read them."""

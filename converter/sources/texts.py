@@ -103,6 +103,7 @@ class TextSource:
     json_lists = False
     nullable = False
     unit: Literal["line", "row"] = "line"
+    rows: int | None = None
     origin: Origin
     body: Body
     names: Sequence[str]

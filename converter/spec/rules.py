@@ -43,7 +43,8 @@ class Rule(NamedTuple):
     """A rule on rows or signals: its code, its name, a hint on what to do, and the page it comes from.
 
     `applies` is a Boolean expression over a row, true where the row breaks the rule; null counts as false. A rule with
-    `skips` cannot be broken: it is a reason not to write a row that breaks no rule.
+    `skips` cannot be broken: it is a reason not to write a row that breaks no rule. `id_` is the index of the ID in the
+    line that the rule is on, `None` where it is on something else.
     """
 
     code: str
@@ -52,6 +53,7 @@ class Rule(NamedTuple):
     page: str
     applies: pl.Expr | None = None
     skips: bool = False
+    id_: int | None = None
 
 
 class IdRule(NamedTuple):
@@ -65,9 +67,8 @@ class IdRule(NamedTuple):
 
     def of(self, number: int) -> Rule:
         """Return the rule on one ID of a line, by its index."""
-        return Rule(
-            self.code, self.name, self.hint, self.page, self.rejects(pl.col(f"id{number}"), pl.col(f"personal{number}"))
-        )
+        applies = self.rejects(pl.col(f"id{number}"), pl.col(f"personal{number}"))
+        return Rule(self.code, self.name, self.hint, self.page, applies, id_=number)
 
 
 PERSONAL = ("email", "phone", "card", "iban", "ip", "ssn")

@@ -6,11 +6,11 @@ import re
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from converter.jobs.document import Section
 from converter.jobs.paths import PathKey, is_url
-from converter.jobs.values import PathText
+from converter.jobs.values import Number, PathText
 
 
 class ReportOptions(Section):
@@ -19,8 +19,11 @@ class ReportOptions(Section):
     dir: Annotated[PathText, PathKey(stays=is_url)] = "reports"
     """The folder for the report, the rejects, the journal and its lock; by default beside the job file."""
     max_rejects: str = "10%"
-    """The maximum number or percentage of rejected rows. If more are rejected, nothing is published: most likely a
-    column is the wrong one. Skipped rows do not count."""
+    """The maximum number or percentage of rejected rows. If more are rejected, nothing is published. A run stops as
+    soon as it is certain that more will be: with a percentage, on an estimate of all rows that is rather too high.
+    Skipped rows do not count."""
+    rejects_file_rows: Annotated[Number, Field(ge=0)] = 1_000_000
+    """The maximum number of rows in the rejects file. Further ones are counted by rule in its last line."""
     show_rows: bool = False
     """Whether the rejects contain the text of malformed rows; the file is then private (mode 0600)."""
 
@@ -40,8 +43,13 @@ class ReportOptions(Section):
             raise ValueError('a number of rows, such as 1000, or a percentage, such as "10%"')
         return text
 
+    @property
+    def is_share(self) -> bool:
+        """Whether `max_rejects` is a percentage."""
+        return self.max_rejects.endswith("%")
+
     def allows(self, rejected: int, read: int) -> bool:
         """Whether a run may be published with `rejected` of `read` rows rejected."""
-        if self.max_rejects.endswith("%"):
+        if self.is_share:
             return rejected * 100 <= Decimal(self.max_rejects[:-1]) * read
         return rejected <= int(self.max_rejects)
