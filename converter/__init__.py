@@ -2,6 +2,7 @@
 
 from converter import Job, convert
 
+report = convert("job.toml")
 report = convert(Job(input={"path": "crm.csv"}, id={"column": "crm_id"},
                      record={"signals": ["gender"]}, output={"to": "out", "dpid": 1234}))
 """
@@ -20,17 +21,21 @@ if TYPE_CHECKING:
     from converter.commands.match import match
     from converter.commands.send import send
     from converter.commands.sync_urls import sync_urls
-    from converter.errors import ConverterError
+    from converter.errors import ConverterError, DestinationError, InputError, JobError, TooManyRejectsError
     from converter.jobs.job import Job, Transfer, UrlJob
     from converter.report import Report
     from converter.report.matches import Match
 
 __all__ = [
     "ConverterError",
+    "DestinationError",
+    "InputError",
     "Job",
+    "JobError",
     "Match",
     "Progress",
     "Report",
+    "TooManyRejectsError",
     "Transfer",
     "UrlJob",
     "__version__",
@@ -43,10 +48,14 @@ __all__ = [
 
 _MODULES = {
     "ConverterError": "errors",
+    "DestinationError": "errors",
+    "InputError": "errors",
     "Job": "jobs.job",
+    "JobError": "errors",
     "Match": "report.matches",
     "Progress": "commands.conversion",
     "Report": "report",
+    "TooManyRejectsError": "errors",
     "UrlJob": "jobs.job",
     "Transfer": "jobs.job",
     "convert": "commands.convert",
@@ -62,3 +71,8 @@ def __getattr__(name: str) -> object:
     if name not in _MODULES:
         raise AttributeError(f"module 'converter' has no attribute '{name}'")
     return getattr(importlib.import_module(f"converter.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """Return the public names, though they are not imported yet, for `dir`, `help` and completion."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

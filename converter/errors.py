@@ -7,9 +7,10 @@ secrets, but files, lines, names of columns, rules and counts.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 CODES: dict[str, str] = {
+    "E-ARGUMENT": "An argument of a function in Python has a wrong type, such as a frame instead of a path.",
     "E-COLLISIONS-MEMORY": "More IDs differ from each other only by case than fit into `run.memory`.",
     "E-COLUMN-MISSING": "The input lacks a column that the job uses.",
     "E-COLUMN-REPEATED": "The input has two columns with the name of a column that the job uses.",
@@ -271,7 +272,9 @@ class Reported(BaseException):
 
 
 class ConverterError(Reported, Exception):
-    """The base class of the errors of this package."""
+    """The base class of the errors of this package. `report` is the `Report` of the run, where it wrote one."""
+
+    report: Any = None
 
 
 class JobError(ConverterError):
@@ -325,7 +328,7 @@ class LedgerError(ConverterError):
 
 
 class TooManyRejectsError(ConverterError):
-    """More rows were rejected than `report.max_rejects` allows. Nothing was published."""
+    """More rows were rejected than `report.max_rejects` allows. Nothing was published; `report` says what was wrong."""
 
     exit_code = 3
 

@@ -1,7 +1,7 @@
 """Holds that every option, job key, rule and error code is documented once: in tables that are made from the code.
 
 `python -m tests.documented` fails where a table in the documentation is not the one that the code gives, or is missing;
-with `--write` it replaces the tables. In a page a table stands between `<!-- table: NAME … -->` and `<!-- end -->`.
+with `--write` it replaces the tables, and the types of the keys of jobs (`keywords`). In a page a table stands between `<!-- table: NAME … -->` and `<!-- end -->`.
 That every public function and class has a docstring is checked by ruff (D).
 """
 
@@ -22,6 +22,8 @@ from converter.errors import CODES
 from converter.jobs.messages import all_keys
 from converter.spec import files, kinds, rules
 from converter.spec.ids import ID_TYPES
+
+from . import keywords
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -176,6 +178,10 @@ def main(arguments: list[str]) -> int:
             path.write_text(expected)
         elif text != expected:
             wrong.append(f"{path.relative_to(ROOT)}: tables differ from the code; run `make tables`")
+    if keywords.PATH.read_text() != (module := keywords.text()) and arguments == ["--write"]:
+        keywords.PATH.write_text(module)
+    elif keywords.PATH.read_text() != module:
+        wrong.append(f"{keywords.PATH.relative_to(ROOT)}: differs from the sections of jobs; run `make tables`")
     print("\n".join(wrong), end="\n" * bool(wrong))
     return 1 if wrong else 0
 

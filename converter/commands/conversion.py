@@ -301,7 +301,8 @@ class Conversion:
             files += f", the rejects are in '{plan.rejects_path}'"
         error = too_few_rows(plan.job, ledger, plan.records.rules, f"{fate}; {files}.", most_rows=most_rows)
         outcome: Outcome = "refused" if isinstance(error, TooManyRejectsError) else "failed"
-        for artifact in self._prepare(self._report(visible, outcome, complete=not stopped)):
+        error.report = self._report(visible, outcome, complete=not stopped)
+        for artifact in self._prepare(error.report):
             artifact.publish()
         raise error
 

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 from collections.abc import Callable
 from functools import partial
 
@@ -32,21 +33,22 @@ from converter.spec.names import FileName
 
 
 def convert(
-    job: Job,
+    job: Job | str | os.PathLike[str],
     *,
     progress: Callable[[Progress], None] | None = None,
     notify: Callable[[str], None] | None = None,
     now: float | None = None,
     resume: bool = False,
 ) -> Report:
-    """Convert as the job says and return the report, which is also written to `report.dir`.
+    """Convert as a job or a job file says and return the report, which is also written to `report.dir`.
 
     `resume` finishes a run of the same job that died; where the last run is finished and the input has not changed
     since, nothing is done, and `outcome` says so. `progress` is called from time to time, in this thread, and `notify`
     with sentences about what is resumed. `now` is UNIX seconds, the clock's if None. Raises a `ConverterError`; nothing
-    is published then, or the error says what is. The report and the rejects are written as well where too many rows
-    were rejected.
+    is published then, or the error says what is. Where too many rows were rejected, the report and the rejects are
+    written as well, and the report is the error's `report`.
     """
+    job = Job.of(job)
     journal = Journal(journal_path(job))
     with job.concealing(), lock_job(journal.path), Hold(job.output.retry_seconds) as hold:
         progress, notify = progress or (lambda _: None), notify or (lambda _: None)

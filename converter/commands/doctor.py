@@ -21,12 +21,13 @@ from converter.sources.origins.base import total_size
 _PATIENCE = 10.0  # seconds: the user is waiting
 
 
-def doctor(job: Job, *, now: float | None = None) -> list[Finding]:
-    """Check the input, the key, the destination and the report folder of a job, and leave nothing behind.
+def doctor(job: Job | str | os.PathLike[str], *, now: float | None = None) -> list[Finding]:
+    """Check the input, the key, the destination and the report folder of a job or a job file; leave nothing behind.
 
     All checks are made, even if one fails. `now` is in UNIX seconds, by default the current time. Errors are findings:
-    no `ConverterError` is raised.
+    no `ConverterError` is raised, unless the job itself is wrong.
     """
+    job = Job.of(job)
     findings: list[Finding] = []
     checks = (_check_input, _check_key, partial(_check_destination, now=now), _check_report_folder, _check_kernel)
     for check in checks:

@@ -32,6 +32,7 @@ from converter.columns.privacy import mask, numbers_are_ids, personal_kind
 from converter.columns.text import as_text, check_id_type
 from converter.commands.candidates import as_it_is, candidates, settings_of
 from converter.errors import ColumnError, ConverterError, EmptyInputError, Finding
+from converter.jobs.job import Comparison
 from converter.jobs.sections.ids import Id, IdTypeName
 from converter.jobs.sections.run import RunOptions
 from converter.jobs.sections.table import Input
@@ -63,8 +64,8 @@ _SURVEYED = 1_000  # rows, as in `rows.survey`
 
 
 def match(
-    crm: Input | str,
-    site: Input | str,
+    crm: Input | str | os.PathLike[str],
+    site: Input | str | os.PathLike[str],
     *,
     column: str | None = None,
     site_column: str | None = None,
@@ -74,10 +75,10 @@ def match(
 ) -> Match:
     """Compare the IDs of a CRM with those that a web site sends, and recommend the settings that match most.
 
-    `crm` and `site` are inputs as in a job; `column` and `site_column` are the columns with the IDs, by default the
-    first ones. All candidates have the type `type_`; e-mail addresses may also become `hashed_email`. `notify` is
-    called with sentences about the progress. Raises `InputError`, `ColumnError`, and `DestinationError` if the disk is
-    full.
+    `crm` and `site` are paths, or inputs as in a job; `column` and `site_column` are the columns with the IDs, by
+    default the first ones. All candidates have the type `type_`; e-mail addresses may also become `hashed_email`.
+    `notify` is called with sentences about the progress. Raises `InputError`, `ColumnError`, and `DestinationError` if
+    the disk is full.
     """
     run, notify = run or RunOptions(), notify or (lambda _: None)
     ours, theirs = _open(crm, column), _open(site, site_column)
@@ -103,7 +104,7 @@ def match(
         return trial.match(warnings)
 
 
-def without_header(options: Input | str) -> Input:
+def without_header(options: Input | str | os.PathLike[str]) -> Input:
     """Return the same input without a header, so that its first row is one like the others.
 
     Its columns are named `column_1`, `column_2` and so on. Formats that always name their columns are not changed.
@@ -135,11 +136,14 @@ class _Side(NamedTuple):
         return rows.select(null_if_empty(text).alias("id"))
 
 
-def _input(options: Input | str) -> Input:
-    return Input(path=(options,)) if isinstance(options, str) else options
+def _input(options: Input | str | os.PathLike[str]) -> Input:
+    """Return the input of a path. Raises `JobError` where it is none."""
+    if isinstance(options, Input):
+        return options
+    return Comparison(input={"path": options}, site={"path": options}).input
 
 
-def _open(options: Input | str, column: str | None) -> _Side:
+def _open(options: Input | str | os.PathLike[str], column: str | None) -> _Side:
     options = _input(options)
     start()
     files = find_origins(options)

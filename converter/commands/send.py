@@ -11,6 +11,7 @@ import contextlib
 import datetime
 import glob
 import hashlib
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from io import BufferedReader
@@ -28,7 +29,7 @@ from converter.delivery.locks import lock_job
 from converter.delivery.publication import ArtifactFile, publish_run
 from converter.delivery.threads import close_connections
 from converter.errors import Finding, InputError, JobError, Reported, note_visible
-from converter.jobs.job import DIGITS, Transfer, identity
+from converter.jobs.job import DIGITS, Job, Transfer, identity
 from converter.jobs.paths import identity_of_path
 from converter.parts.writing import Part
 from converter.report import SendReport, report_file
@@ -71,8 +72,8 @@ class _CheckedFile(NamedTuple):
 
 
 def send(
-    files: Sequence[str | Path],
-    transfer: Transfer,
+    files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    transfer: Transfer | Job | str | os.PathLike[str],
     *,
     check: bool = True,
     resume: bool = False,
@@ -81,15 +82,16 @@ def send(
 ) -> SendReport:
     """Send files and return the report, which is also written to `report.dir`.
 
-    `files` are paths of files, globs, and folders, of which the inbound files are sent. Without `check`, names and
-    contents may break the rules. `resume` finishes an earlier call with the same files that died; where that call is
-    finished and the files have not changed since, nothing is done, and `outcome` says so. `notify` is called with
-    sentences about progress. `now` is UNIX seconds, the clock's if None. Raises a `ConverterError`; nothing is
-    published then, or the error says what is.
+    `files` are paths of files, globs, and folders, of which inbound files are sent. `transfer` may also be a job, or
+    the path of a job file. Without `check`, names and contents may break the rules. `resume` finishes an earlier call
+    with the same files that died; where that call is finished and the files have not changed since, nothing is done,
+    and `outcome` says so. `notify` is called with sentences about progress. `now` is UNIX seconds, the clock's if None.
+    Raises a `ConverterError`; nothing is published then, or the error says what is.
     """
     notify = notify or (lambda _: None)
+    transfer = Transfer.of(transfer)
     with transfer.concealing():
-        inputs = [LocalFile.at(path) for path in _expand(files)]
+        inputs = [LocalFile.at(path) for path in _expand([files] if isinstance(files, str | os.PathLike) else files)]
         _check_names(inputs)
         digest = _digest(inputs, transfer)
         journal = Journal(Path(transfer.report.dir) / f"send.{digest}.journal")
@@ -115,7 +117,7 @@ def send(
                 journal.close()
 
 
-def _expand(files: Iterable[str | Path]) -> list[Path]:
+def _expand(files: Iterable[str | os.PathLike[str]]) -> list[Path]:
     """Return the paths of files: those given, matches of globs, and inbound files in folders; each one once.
 
     Raises `InputError` where one cannot be read.

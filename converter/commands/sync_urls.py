@@ -27,7 +27,7 @@ from converter.commands.rejections import RejectsGuard, too_few_rows
 from converter.delivery.atomic import PARTIAL
 from converter.delivery.destinations.folder import FolderDestination
 from converter.errors import DestinationError, EmptyInputError, JobError
-from converter.jobs.job import UrlJob
+from converter.jobs.job import Job, UrlJob
 from converter.ledger import Ledger
 from converter.rows.pipeline import convert_sources
 from converter.rows.records import Records
@@ -43,7 +43,7 @@ Line = Callable[[Sequence[pl.Expr | str], Sequence[FormattedSignal]], pl.Expr]
 
 
 def sync_urls(
-    job: UrlJob,
+    job: UrlJob | Job | str | os.PathLike[str],
     to: str | Path | BinaryIO,
     *,
     redirect: str = "",
@@ -52,12 +52,13 @@ def sync_urls(
     form: Form = "csv",
     image: bool = False,
 ) -> Ledger:
-    """Write the address of each ID (`converter.spec.addresses`); return the counts of rows.
+    """Write the address of each ID of a job or a job file (`converter.spec.addresses`); return the counts of rows.
 
     `to` is a file, which appears complete or not at all and never replaces another, or a stream of bytes. `form` is
     `csv` (a header and the columns `id` and `url`) or `ndjson`; the ID is the normalized one. With `image`, the column
     `image` has an HTML image of the address instead. Raises a `ConverterError`.
     """
+    job = UrlJob.of(job)
     with job.concealing():
         name = "image" if image else "url"
         line = _line(form, name, _address(job, redirect, gdpr, gdpr_consent))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import inspect
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,6 +22,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from converter.errors import JobError, Reported
+from converter.jobs.arguments import plain, wrong_argument
 from converter.jobs.messages import describe, model_in
 from converter.jobs.paths import PathKey
 from converter.jobs.secrets import VARIABLE, conceal, expand, mask_password, public, variables_in
@@ -65,11 +67,24 @@ class Document(Section):
 
     _given: dict[str, Any] = PrivateAttr(default_factory=dict)
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Show the sections as the parameters that they are, in `help` and notebooks."""
+        super().__pydantic_init_subclass__(**kwargs)
+        cls.__signature__ = inspect.Signature(
+            [
+                inspect.Parameter(
+                    name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=inspect.Parameter.empty if field.is_required() else None,
+                    annotation=f"{section.__name__} | dict" if (section := model_in(field.annotation)) else str,
+                )
+                for name, field in cls.model_fields.items()
+            ]
+        )
+
     def __init__(self, /, **data: Any) -> None:
-        given = {
-            key: value.model_dump(exclude_unset=True) if isinstance(value, Section) else value
-            for key, value in data.items()
-        }
+        given = plain(data)
         try:
             super().__init__(**expand(given, ()))
         except ValidationError as error:
@@ -95,7 +110,21 @@ class Document(Section):
         return hash(self.model_dump_json())
 
     @classmethod
-    def load(cls, path: str | Path, changes: Mapping[str, Any] | None = None) -> Self:
+    def of(cls, given: Document | str | os.PathLike[str]) -> Self:
+        """Return the document that a function is given: itself, made of another one's sections, or from a job file.
+
+        Raises `JobError`.
+        """
+        if isinstance(given, cls):
+            return given
+        if isinstance(given, Document):
+            return cls(**cls._select(given._given))
+        if isinstance(given, str | os.PathLike):
+            return cls.load(given)
+        raise wrong_argument("The first argument", given, f"a {cls.__name__} or the path of a job file")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], changes: Mapping[str, Any] | None = None) -> Self:
         """Read a job file (TOML); `changes`, nested by section, take precedence.
 
         Relative paths in the file are relative to its folder, those in `changes` to the working folder. Raises
@@ -114,7 +143,8 @@ class Document(Section):
         try:
             data = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            raise JobError("E-JOB-TOML", f"The job file '{path}' is not valid TOML: {error}.") from error
+            hint = "" if str(path).endswith(".toml") else "If it is a table and no job file, name it in input.path."
+            raise JobError("E-JOB-TOML", f"The job file '{path}' is not valid TOML: {error}.", hint) from error
         data = _resolve_paths(data, cls, Path(path).parent.resolve())
         return cls(**cls._select(merge(data, changes or {})))
 

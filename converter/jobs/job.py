@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from pydantic import Field, model_validator
 
@@ -26,6 +26,9 @@ from converter.jobs.sections.table import Input
 from converter.spec.environments import BETA_WARNING, FTP_WARNING
 from converter.spec.ids import GLOBAL_DATA_SOURCES, ID_TYPES, ODC_TYPES
 from converter.spec.names import MOST_STEM_BYTES, Extension, FileName
+
+if TYPE_CHECKING:
+    from converter.jobs.keywords import JobKeys, TransferKeys
 
 _EXTENSIONS: dict[str, Extension] = {"gzip": ".gz", "none": "", "pgp": ".gpg"}
 IDENTITY_VERSION = 1
@@ -57,7 +60,7 @@ class Job(Document):
     report: ReportOptions = Field(default_factory=ReportOptions)
     run: RunOptions = Field(default_factory=RunOptions)
 
-    def __init__(self, /, **data: Any) -> None:  # repeated for type checkers, which otherwise derive it from the fields
+    def __init__(self, /, **data: Unpack[JobKeys]) -> None:
         super().__init__(**data)
 
     @model_validator(mode="after")
@@ -332,7 +335,7 @@ class Transfer(Document):
     report: ReportOptions = Field(default_factory=ReportOptions)
     run: RunOptions = Field(default_factory=RunOptions)
 
-    def __init__(self, /, **data: Any) -> None:  # repeated for type checkers, as above
+    def __init__(self, /, **data: Unpack[TransferKeys]) -> None:
         super().__init__(**data)
 
     @property
@@ -359,8 +362,10 @@ class UrlJob(Job):
     Other sections are ignored, so that the job file of a conversion can be used.
     """
 
-    def __init__(self, /, **data: Any) -> None:
-        known = {key: value for key, value in data.items() if key in _OF_IDS or key not in Job.model_fields}
+    def __init__(self, /, **data: Unpack[JobKeys]) -> None:
+        known: dict[str, Any] = {
+            key: value for key, value in data.items() if key in _OF_IDS or key not in Job.model_fields
+        }
         output = known.get("output", {})
         if isinstance(output, Output):
             output = output.model_dump(include={"dpid"})
@@ -380,5 +385,5 @@ class Comparison(Document):
     id_type: IdTypeName = "crm"
     run: RunOptions = Field(default_factory=RunOptions)
 
-    def __init__(self, /, **data: Any) -> None:  # repeated for type checkers, as above
+    def __init__(self, /, **data: Any) -> None:  # for type checkers, which otherwise derive it from the fields
         super().__init__(**data)

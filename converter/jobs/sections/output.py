@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, GetJsonSchemaHandler, field_validator, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from converter.errors import JobError
 from converter.jobs.document import Section
@@ -117,6 +119,11 @@ class Route(Section):
     """The data source of these IDs; by default that of the type."""
     target: Dpid | None = None
     """The data source that the traits belong to; needed where `dpid` is a global data source (N4)."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        described = super().__get_pydantic_json_schema__(core, handler)
+        return {"anyOf": [{"type": "integer"}, handler.resolve_ref_schema(described)]}
 
     @model_validator(mode="before")
     @classmethod

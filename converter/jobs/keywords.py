@@ -1,0 +1,251 @@
+"""The keys of jobs as dictionaries, for type checkers and editors: `Job(input={"path": "crm.csv"}, …)`.
+
+Made from the sections of the job file: `make tables` writes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import Literal, Required, TypedDict
+
+from converter.jobs.sections.ids import Sync, SyncColumn, UserId
+from converter.jobs.sections.output import Output, Pgp, Route
+from converter.jobs.sections.privacy import Privacy
+from converter.jobs.sections.record import Codes, Record, Signal, Traits
+from converter.jobs.sections.report import ReportOptions
+from converter.jobs.sections.run import RunOptions
+from converter.jobs.sections.servers import S3, Ftp, Sftp
+from converter.jobs.sections.table import Input
+
+
+class CodesKeys(TypedDict, total=False):
+    """The keys of `Codes`."""
+
+    column: str | None
+    separator: str
+    value: str | None
+
+
+class FtpKeys(TypedDict, total=False):
+    """The keys of `Ftp`."""
+
+    timeout: float
+    partial_suffix: str
+    passive: bool
+    tls_ca_file: str | PathLike[str] | None
+    read_back: bool
+
+
+class InputKeys(TypedDict, total=False):
+    """The keys of `Input`."""
+
+    path: Required[str | PathLike[str] | Sequence[str | PathLike[str]]]
+    format: Literal["csv", "tsv", "parquet", "ndjson", "arrow"] | None
+    separator: str | None
+    header: bool
+    columns: Sequence[str]
+    encoding: str
+    null_values: str | Sequence[str]
+
+
+class OutputKeys(TypedDict, total=False):
+    """The keys of `Output`."""
+
+    to: str | PathLike[str]
+    environment: Literal["production", "beta"] | None
+    partner: str
+    uploads: int
+    bandwidth: int | str | None
+    retry_seconds: float
+    publish: Literal["end", "each"]
+    dpid: int | None
+    kind: Literal["data", "id-sync", "c2c-id-sync", "odc"]
+    odc_type: str
+    mode: Literal["sync", "overwrite"]
+    target: int | None
+    route: Mapping[str, int | Route | RouteKeys]
+    timestamp: int | None
+    compression: Literal["gzip", "none", "pgp"]
+    compression_level: Literal["fast", "balanced", "small"]
+    max_part_bytes: int | str
+    max_part_raw_bytes: int | str
+
+
+class PgpKeys(TypedDict, total=False):
+    """The keys of `Pgp`."""
+
+    key: str | PathLike[str] | None
+
+
+class PrivacyKeys(TypedDict, total=False):
+    """The keys of `Privacy`."""
+
+    signals: Literal["block", "drop", "allow"]
+    allow: str | Sequence[str]
+
+
+class RecordKeys(TypedDict, total=False):
+    """The keys of `Record`."""
+
+    signals: Sequence[str | Signal | SignalKeys]
+    traits: str | int | Traits | TraitsKeys | Sequence[str | int | Traits | TraitsKeys]
+    removed_traits: str | int | Traits | TraitsKeys | Sequence[str | int | Traits | TraitsKeys]
+    integration_codes: str | int | Codes | CodesKeys | Sequence[str | int | Codes | CodesKeys]
+    rows: Literal["user"]
+    on_bad_value: Literal["clean", "drop", "reject"]
+    comma: str
+
+
+class ReportOptionsKeys(TypedDict, total=False):
+    """The keys of `ReportOptions`."""
+
+    dir: str | PathLike[str]
+    max_rejects: int | str
+    show_rows: bool
+
+
+class RouteKeys(TypedDict, total=False):
+    """The keys of `Route`."""
+
+    dpid: int | None
+    target: int | None
+
+
+class RunOptionsKeys(TypedDict, total=False):
+    """The keys of `RunOptions`."""
+
+    threads: int | None
+    spill_dir: str | PathLike[str] | None
+    memory: int | str
+
+
+class S3Keys(TypedDict, total=False):
+    """The keys of `S3`."""
+
+    acl: (
+        Literal[
+            "bucket-owner-full-control",
+            "bucket-owner-read",
+            "private",
+            "authenticated-read",
+            "aws-exec-read",
+            "public-read",
+            "public-read-write",
+        ]
+        | None
+    )
+    sse: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None
+    kms_key_id: str | None
+    storage_class: str | None
+    endpoint_url: str | None
+    region: str | None
+    addressing_style: Literal["auto", "path", "virtual"]
+    role_arn: str | None
+    part_size: int | str
+    timeout: float
+
+
+class SftpKeys(TypedDict, total=False):
+    """The keys of `Sftp`."""
+
+    timeout: float
+    partial_suffix: str
+    key_file: str | PathLike[str] | None
+    key_passphrase: str | None
+    known_hosts: str | PathLike[str] | None
+    host_key_fingerprint: str | None
+
+
+class SignalKeys(TypedDict, total=False):
+    """The keys of `Signal`."""
+
+    column: str | None
+    key: str
+    value: str | None
+
+
+class SyncKeys(TypedDict, total=False):
+    """The keys of `Sync`."""
+
+    columns: Required[Sequence[SyncColumn | SyncColumnKeys]]
+    date: str | None
+    allow_customer_master: bool
+
+
+class SyncColumnKeys(TypedDict, total=False):
+    """The keys of `SyncColumn`."""
+
+    column: Required[str]
+    type: Literal["crm", "uuid", "gaid", "idfa", "rida", "maid", "tifa", "fire", "lgudid", "vizio", "hashed_email"]
+    decode: bool
+    trim: bool
+    unicode: Literal["preserve", "nfc"]
+    cut_prefix: str
+    cut_suffix: str
+    remove: str
+    strip_zeros: bool
+    pad: int | None
+    case: Literal["preserve", "lower", "upper"]
+    prefix: str
+    suffix: str
+    hash: Literal["sha256"] | None
+    dpid: int | None
+
+
+class TraitsKeys(TypedDict, total=False):
+    """The keys of `Traits`."""
+
+    column: str | None
+    separator: str
+    value: str | None
+
+
+class UserIdKeys(TypedDict, total=False):
+    """The keys of `UserId`."""
+
+    column: Required[str]
+    type: Literal[
+        "crm", "uuid", "gaid", "idfa", "rida", "maid", "tifa", "fire", "lgudid", "vizio", "hashed_email", "auto"
+    ]
+    decode: bool
+    trim: bool
+    unicode: Literal["preserve", "nfc"]
+    cut_prefix: str
+    cut_suffix: str
+    remove: str
+    strip_zeros: bool
+    pad: int | None
+    case: Literal["preserve", "lower", "upper"]
+    prefix: str
+    suffix: str
+    hash: Literal["sha256"] | None
+    case_collisions: Literal["off", "report", "reject"]
+
+
+class JobKeys(TypedDict, total=False):
+    """The keys of `Job`."""
+
+    input: Required[Input | InputKeys]
+    id: UserId | UserIdKeys | None
+    record: Record | RecordKeys
+    sync: Sync | SyncKeys | None
+    output: Required[Output | OutputKeys]
+    privacy: Privacy | PrivacyKeys
+    s3: S3 | S3Keys
+    ftp: Ftp | FtpKeys
+    sftp: Sftp | SftpKeys
+    pgp: Pgp | PgpKeys
+    report: ReportOptions | ReportOptionsKeys
+    run: RunOptions | RunOptionsKeys
+
+
+class TransferKeys(TypedDict, total=False):
+    """The keys of `Transfer`."""
+
+    output: Required[Output | OutputKeys]
+    s3: S3 | S3Keys
+    ftp: Ftp | FtpKeys
+    sftp: Sftp | SftpKeys
+    report: ReportOptions | ReportOptionsKeys
+    run: RunOptions | RunOptionsKeys
