@@ -80,7 +80,8 @@ def test_a_job_file_is_given_by_its_path(folder: Path) -> None:
         assert convert(path).records["written"] == 2
     assert sync_urls(Path("job.toml"), "urls.csv").written == 2
     (part, *_) = (folder / "out").iterdir()
-    assert [each.name for each in send(part, Path("job.toml")).parts] == [part.name]
+    Path("send.toml").write_text('[output]\nto = "sent"\n')
+    assert [each.name for each in send(part, Path("send.toml")).parts] == [part.name]
 
 
 def test_a_job_is_taken_where_a_part_of_it_is_needed(folder: Path) -> None:

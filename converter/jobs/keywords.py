@@ -102,6 +102,7 @@ class ReportOptionsKeys(TypedDict, total=False):
 
     dir: str | PathLike[str]
     max_rejects: int | str
+    rejects_file_rows: int
     show_rows: bool
 
 
