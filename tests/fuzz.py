@@ -20,6 +20,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -33,15 +34,20 @@ from converter.kernel.form import (
     CODES,
     CONSTANT,
     DROP,
+    KEPT,
     MOST_COMMA,
+    NO_NULLS,
+    NULLS_IRREGULAR,
     PAIR,
     REJECT,
+    REMOVED,
     SLACK,
     TRAITS,
     Form,
     Layout,
     LineId,
     LinePart,
+    LineSteps,
 )
 from converter.kernel.sink import NOT_JSON, NOT_UTF8, UNCERTAIN, Lines, Parsed
 from tests.fuzz_columns import fuzz_columns
@@ -106,21 +112,24 @@ class FormTwin(NamedTuple):
     """A form for rows of an ID, two values, a list of digits and a list of codes, and what it is made of."""
 
     form: Form
-    ids: list[Bytes]
+    ids: list[LineId]
     parts: list[LinePart]
     on_bad: int
     comma: bytes | None
     lead: bytes
+    nulls: list[bytes]
 
     def line(self, fields: list[bytes]) -> tuple[bytes, bool, Counter[str]]:
         """The line of a row, whether it must be left out, and what is counted if it is not."""
         counts: Counter[str] = Counter()
-        ids = [fields[0].translate(table.tobytes()) for table in self.ids]
+        ids = [self._id(id_, fields[0], counts) for id_ in self.ids]
         wrong = any(0 in id_ for id_ in ids)
-        counts["changed"] = sum(id_ != fields[0] for id_ in ids)
         signals = []
         for part in self.parts:
             value = fields[part.column]
+            if value and value in self.nulls and part.nulls != NO_NULLS and part.kind != CONSTANT:
+                wrong |= part.nulls == NULLS_IRREGULAR
+                value = b""
             if part.kind == CONSTANT:
                 signals.append(part.prefix)
             elif not value:
@@ -139,6 +148,30 @@ class FormTwin(NamedTuple):
         counts["signals"] = len(signals)
         line = self.lead + b"\t".join(ids) + b"\t" * bool(self.parts) + b",".join(signals) + b"\n"
         return line, wrong or (bool(self.parts) and not signals), counts
+
+    def _id(self, id_: LineId, text: bytes, counts: Counter[str]) -> bytes:
+        """An ID after its steps, with a NUL where it is irregular."""
+        if not text or (text in self.nulls and id_.nulls):
+            return b"\0"
+        if steps := id_.steps:
+            if not all(0x20 < text[at] < 0x7F for at in (0, -1)):
+                return b"\0"
+            changes = {
+                "cut_prefix": lambda text: text.removeprefix(steps.cut_prefix),
+                "cut_suffix": lambda text: text.removesuffix(steps.cut_suffix),
+                "remove": lambda text: bytes(byte for byte in text if steps.kept[byte] != REMOVED),
+                "strip_zeros": lambda text: (text.lstrip(b"0") or text[-1:]) if steps.strip_zeros else text,
+                "pad": lambda text: text.rjust(steps.pad, b"0") if text else b"\0",
+            }
+            for name, change in changes.items():
+                changed = change(text)
+                counts[name] += changed != text
+                text = changed
+                if name == "cut_suffix" and any(not steps.kept[byte] for byte in text):
+                    return b"\0"
+        mapped = text.translate(id_.table.tobytes())
+        counts["case"] += mapped != text
+        return id_.prefix + mapped + id_.suffix
 
     def _changed(self, value: bytes, counts: Counter[str]) -> bytes | None:
         if re.search(rb'["\x00-\x1f]', value):
@@ -163,16 +196,31 @@ def form_of(drawn: random.Random) -> FormTwin:
         LinePart(CODES, 4, ord("|"), prefixes[3]),
         LinePart(CONSTANT, 0, 0, b'"c"="x"'),
     ]
+    parts = [replace(part, nulls=drawn.randrange(3)) for part in parts]
     parts = drawn.sample(parts, drawn.randrange(drawn.random() < 0.9, 6))
     own, upper = np.zeros(256, np.uint8), np.zeros(256, np.uint8)
     for byte in ID:
         own[byte], upper[byte] = byte, bytes([byte]).upper()[0]
     tables = drawn.choice([[own], [own], [own, upper]])
     on_bad, comma = drawn.randrange(3), drawn.choice([None, None, b"", b";", b" and ", b"x" * 16, b"x" * 17, b"@"])
-    ids = [LineId(0, table, scan=drawn.randrange(3)) for table in tables]
+    ids = [id_of(drawn, table) for table in tables]
+    nulls = drawn.choice([[], [], [b"id", b"a"], [b"7", b"a" * 63, b"a" * 64, b"b" * 130, b""]])
     lead = drawn.choice([b"", b"", b"gaid\t", b'"@\t,' * drawn.randrange(20)])
-    form = Form(ids, parts, drawn.choice([30, 200, 10**6]), lead=lead, on_bad=on_bad, comma=comma)
-    return FormTwin(form, tables, parts, on_bad, comma, lead)
+    form = Form(ids, parts, drawn.choice([30, 200, 10**6]), lead=lead, on_bad=on_bad, comma=comma, nulls=nulls)
+    return FormTwin(form, ids, parts, on_bad, comma, lead, nulls)
+
+
+def id_of(drawn: random.Random, table: Bytes) -> LineId:
+    """An ID with any steps."""
+    steps = None
+    if drawn.random() < 0.5:
+        kept = np.zeros(256, np.uint8)
+        kept[0x21:0x7F] = KEPT
+        kept[[*drawn.choice([b"", b"a0", b"-X "])]] = REMOVED
+        cuts = (drawn.choice([b"", b"id", b"a", b"0", b"b" * 70]) for _ in range(2))
+        steps = LineSteps(kept, *cuts, drawn.random() < 0.3, drawn.choice([0, 0, 1, 20, 200]))
+    around = (drawn.choice([b"", b"", b"p", b"0" * 70]) for _ in range(2))
+    return LineId(0, table, b"", False, drawn.randrange(3), steps, *around, nulls=drawn.randrange(2))
 
 
 def row_of(drawn: random.Random) -> list[bytes]:
@@ -199,8 +247,9 @@ def check_lines(made: Lines, rows: list[list[bytes]], twin: FormTwin, indices: l
         assert not wrong, row
         assert next(written) == line, row
         all_counts += counts
-    for name in ("signals", "missing", "changed", "dropped", "cleaned", "commas"):
+    for name in ("signals", "missing", "dropped", "cleaned", "commas"):
         assert getattr(made, name) == all_counts[name], name
+    assert made.changed == {name: all_counts[name] for name in sink.STEPS}
 
 
 def fuzz_cut(loops: Loops, drawn: random.Random, memory: Guarded) -> None:

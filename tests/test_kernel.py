@@ -196,8 +196,8 @@ def test_structures_have_the_sizes_that_the_loops_know() -> None:
     library = ctypes.CDLL(str(os.environ.get("AAM_KERNEL") or FOLDER / NAME))
     structures = [form._Part, form._Id, form.FormStructure, form.LayoutStructure, calls._Views]
     sizes = [*map(ctypes.sizeof, structures), 4 * 8, ctypes.sizeof(sink.Structure), 6 * 8, 3 * 8]
-    sizes += [ctypes.sizeof(texts._Column), ctypes.sizeof(texts._Texts)]
-    assert [*(ctypes.c_int64 * 11).in_dll(library, "aam_sizes")] == sizes
+    sizes += [ctypes.sizeof(texts._Column), ctypes.sizeof(texts._Texts), ctypes.sizeof(form._Steps)]
+    assert [*(ctypes.c_int64 * 12).in_dll(library, "aam_sizes")] == sizes
 
 
 def lines_of(form: FastPath, frame: pl.DataFrame) -> Lines:
@@ -250,7 +250,7 @@ def test_a_frame_in_chunks_gives_the_same_lines_as_in_one() -> None:
 def test_a_value_that_ends_with_its_page_is_read_to_its_end_and_no_further(length: int, bad: bytes) -> None:
     page = np.frombuffer(mmap.mmap(-1, mmap.PAGESIZE), np.uint8)
     good = (b"0123456789" * 20)[:length]
-    form = compiled(signals=["a"], traits=["t"]).form
+    form = compiled(signals=["a"], traits=["t"]).form_of(Given(pl.DataFrame()))
     for value, made_lines in ((good, 1), (good[:-1] + bad, 0)):
         page[-length:] = np.frombuffer(value, np.uint8)
         inline = Views(np.frombuffer((1).to_bytes(4, "little") + b"u" + bytes(11), np.uint8), ())

@@ -29,9 +29,26 @@ GOOD = [
 ]
 IRREGULAR = [b" u7 ,x,1\n", b",x,1\n", b"a@b.cd,x,1\n", b"u:8,x,1\n", b'u9,"a""b",1\n', b"u10,x,1||2\n", b"u11,x,|1\n", b"u12,x,1|\n",
        b"u13,x,1x\n", b"u14,x, 1\n", b'u15,"a\nb",1\n', b"u16,x\ty,1\n", b"0000,x,1\n", b"u17,,\n", "é,x,1\n".encode(),
-       b"u18," + b"x" * 70 + b",1\n", b"u19,x,12345678|9\n", b"u20,x,123456789:\n", b"short\n", b"u21,x\n", b"u22,x,1,2\n", b"u23,x,1,2,3,4\n", b'u24,"x",1,"y\nz"\n', b"\n", b"\r\n", b"u25,x\r,1\n", b"u\r26,x,1\n", b"-,x,1\n", b"u-1,a,-1\n", b'"u""27",x,1\n',
+       b"u18," + b"x" * 70 + b",1\n", b"u19,x,12345678|9\n", b"u20,x,123456789:\n", b"u%3A,x,1\n", b"%75%20,x,1\n", b"u,x,1\n", b"u3,x,1\n", b"00u10,x,1\n", b"000,x,1\n", b"u1u1,x,1\n", b"--,x,1\n", b"u-3 0,x,1\n", "ue\u0301,x,1\n".encode(), b"short\n", b"u21,x\n", b"u22,x,1,2\n", b"u23,x,1,2,3,4\n", b'u24,"x",1,"y\nz"\n', b"\n", b"\r\n", b"u25,x\r,1\n", b"u\r26,x,1\n", b"-,x,1\n", b"u-1,a,-1\n", b'"u""27",x,1\n',
        b"u28,joe@example.com,1\n", b"u29,4111111111111111,1\n", b"u30,4111111111111112,1\n", b"4111 1111 1111 1111,x,1\n", b"u31,+49 30 123456,1\n", b"u32,192.168.0.1,1\n",
        b"DE89370400440532013000,x,1\n", b"123-45-6789,x,1\n", b"u33,joe%40example.com,1\n", b"u34,2001:db8::1,1\n", b"u35,2024-01-31 13:05:00,1\n", b"+u36,(x),1\n"]  # fmt: skip
+
+
+STEPS = st.fixed_dictionaries(
+    {},
+    optional={
+        "decode": st.just(True),
+        "trim": st.booleans(),
+        "unicode": st.just("nfc"),
+        "cut_prefix": st.sampled_from(["u", "U", "3-", "u1", " ", "%75", "é"]),
+        "cut_suffix": st.sampled_from(["3", "1", "-3", "u1", "\t", "é"]),
+        "remove": st.sampled_from(["u-", "3", "0 ", "-.:", '"', "é", "\r\n"]),
+        "strip_zeros": st.just(True),
+        "pad": st.sampled_from([1, 3, 4, 30, 70]),
+        "prefix": st.sampled_from(["p-", "0", '"', "4111", "é", "'", "+49"]),
+        "suffix": st.sampled_from(["z", "00", "@b.cd", "11111111111", "é"]),
+    },
+)
 
 
 def parsed(
@@ -142,12 +159,12 @@ def test_lines_rejects_and_counts_are_those_of_frames(
         st.sampled_from([["a"], ["a", {"key": "k", "value": "v"}], [{"column": "a", "key": "x"}, "a"], []])
     )
     job = Job(
-        input={"path": str(path), "null_values": data.draw(st.sampled_from([[], [], ["a b"]]))},
+        input={"path": str(path), "null_values": data.draw(st.sampled_from([[], [], ["a b", "x", "1", "u3"]]))},
         id={
             "column": "id",
             "type": id_type,
             "case": data.draw(st.sampled_from(["preserve", "lower", "upper"])),
-            **data.draw(st.sampled_from([{}, {}, {}, {"pad": 4}, {"remove": "u-", "suffix": "z"}])),
+            **data.draw(STEPS),
         },
         privacy=data.draw(st.sampled_from([{}, {"signals": "drop"}, {"signals": "allow"}, {"allow": ["a"]}])),
         record={

@@ -6,7 +6,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import Any
 
 import polars as pl
 import pytest
@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converter.columns import normalize
-from converter.columns.normalize import BYTE_STEPS, check_hashing, normalize_id, null_if_empty, steps_of
+from converter.columns.normalize import check_hashing, normalize_id, null_if_empty, steps_of
 from converter.errors import ConverterError
 from converter.jobs.sections.ids import Id
-from converter.spec.ids import ID_TYPES, PLAIN_IN_ID, TRIMMED
+from converter.spec.ids import ID_TYPES, TRIMMED
 
 from .errors import raises
 from .test_percent import plainly_decoded
@@ -219,17 +219,6 @@ def test_the_case_is_that_of_the_type(type_: str) -> None:
 def test_the_case_of_a_customers_own_id_is_as_asked(case: str) -> None:
     wanted = {"preserve": "aBÜß", "lower": "abüß", "upper": "ABÜSS"}[case]
     assert normalize_all(["aBÜß"], Id(column="id", case=case)) == [wanted]  # type: ignore[arg-type]
-
-
-def test_what_loops_over_bytes_can_take_changes_no_byte_of_a_plain_id_but_for_another() -> None:
-    assert set(PLAIN) >= BYTE_STEPS
-    plain = [chr(byte) for byte in PLAIN_IN_ID]
-    for case in get_args(Id.model_fields["case"].annotation):
-        id_ = Id(column="id", case=case)
-        assert {step.name for step in steps_of(id_)} <= BYTE_STEPS
-        made = normalize_all(plain, id_)
-        assert normalize_all(["".join(plain)], id_) == ["".join(map(str, made))]
-        assert [len(str(text).encode()) for text in made] == [1] * len(plain)
 
 
 # --- hashing ----------------------------------------------------------------------------------------------------

@@ -30,9 +30,6 @@ _ADDRESS = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
 _EXAMPLE = "johndoe@example.com", "55e79200c1635b37ad31a378c39feb12f120f116625093a19bc32fff15041149"
 """An address and its hash, from Adobe's page on hashing (`limits.HASHING_PAGE`)."""
 
-BYTE_STEPS = frozenset({"trim", "case"})
-"""Steps that keep or replace each byte of a plain ID: the kernel can do them, where no other step comes before."""
-
 
 class Step(NamedTuple):
     """One step: its name, which is also the key in the job; a description; and the change of an ID (String)."""
@@ -45,6 +42,12 @@ class Step(NamedTuple):
 def steps_of(id_: Id) -> tuple[Step, ...]:
     """Return the steps of an ID, in their order."""
     return tuple(_steps(id_))
+
+
+def is_bytewise(id_: Id) -> bool:
+    """Return whether steps over bytes give the same as those of an ID of visible ASCII, with no percent sign in it."""
+    texts = id_.cut_prefix, id_.cut_suffix, id_.remove, id_.prefix, id_.suffix
+    return not id_.hash and "".join(texts).isascii() and not (id_.decode and "%" in "".join(texts[:2]))
 
 
 def normalize_id(id_: Id, text: pl.Expr) -> pl.Expr:

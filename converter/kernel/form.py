@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from ctypes import POINTER, c_int32, c_int64, c_uint8, c_void_p
+from ctypes import POINTER, c_int32, c_int64, c_uint8, c_uint64, c_void_p
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,26 @@ MOST_COMMA = 16
 """Bytes of the longest text that the loops write for a comma."""
 SCAN_NOTHING, SCAN_NUMBERS, SCAN_CARDS = range(3)
 """How closely IDs are scanned for personal data: numbers that could be those of cards are plain, or irregular."""
+KEPT, REMOVED = 1, 2
+"""What becomes of a byte of an ID."""
+NO_NULLS, NULLS, NULLS_IRREGULAR = range(3)
+"""Whether the words for missing values are missing ones in a column, or make the row irregular."""
+_LONGEST_NULL = 63  # bytes, for which there is a bit of its own
+
+
+class _Constant(ctypes.Structure):
+    _fields_ = [("start", c_void_p), ("length", c_int64)]
+
+
+class _Steps(ctypes.Structure):
+    _fields_ = [
+        ("cut_prefix", _Constant),
+        ("cut_suffix", _Constant),
+        ("kept", c_void_p),
+        ("pad", c_int64),
+        ("strip_zeros", c_uint8),
+        ("unused", c_uint8 * 7),
+    ]
 
 
 class _Part(ctypes.Structure):
@@ -32,19 +52,24 @@ class _Part(ctypes.Structure):
         ("column", c_int32),
         ("separator", c_uint8),
         ("scans", c_uint8),
-        ("unused", c_uint8 * 6),
+        ("nulls", c_uint8),
+        ("unused", c_uint8 * 5),
     ]
 
 
 class _Id(ctypes.Structure):
     _fields_ = [
         ("bytes", c_void_p),
+        ("steps", POINTER(_Steps)),
+        ("prefix", _Constant),
+        ("suffix", _Constant),
         ("shape", c_void_p),
         ("length", c_int64),
         ("column", c_int32),
         ("scan", c_int32),
         ("not_zero", c_uint8),
-        ("unused", c_uint8 * 7),
+        ("nulls", c_uint8),
+        ("unused", c_uint8 * 6),
     ]
 
 
@@ -59,6 +84,9 @@ class FormStructure(ctypes.Structure):
         ("id_count", c_int64),
         ("parts", POINTER(_Part)),
         ("part_count", c_int64),
+        ("nulls", POINTER(_Constant)),
+        ("null_count", c_int64),
+        ("null_lengths", c_uint64),
         ("longest_line", c_int64),
         ("comma_bytes", c_int64),
         ("comma", c_uint8 * MOST_COMMA),
@@ -69,12 +97,28 @@ class FormStructure(ctypes.Structure):
 
 
 @dataclass(frozen=True)
+class LineSteps:
+    """What changes an ID before its bytes are mapped, in this order.
+
+    A text is cut from its start, and one from its end. Then `kept` says of each byte whether it stays (`KEPT`), is
+    `REMOVED`, or makes the ID irregular (0). Zeros before it are removed, and added up to `pad` bytes.
+    """
+
+    kept: Bytes
+    cut_prefix: bytes = b""
+    cut_suffix: bytes = b""
+    strip_zeros: bool = False
+    pad: int = 0
+
+
+@dataclass(frozen=True)
 class LineId:
     """An ID of a line, in a column.
 
-    `table` maps each byte of it to that to write, 0 where the ID is irregular. `shape` is empty, or as long as an ID
-    must be, with a hyphen where one must stand; `not_zero` says that not all of it may be zeros, and `scan` (`SCAN_…`)
-    whether it may be personal data.
+    Behind its `steps`, `table` maps each byte of it to that to write, 0 where the ID is irregular; `prefix` and
+    `suffix` stand around that. `shape` is empty, or as long as all of this must be, with a hyphen where one must stand;
+    `not_zero` says that not all of it may be zeros, and `scan` (`SCAN_…`) whether it may be personal data. `nulls`
+    (`NULLS` …) says what the words for missing values mean.
     """
 
     column: int
@@ -82,13 +126,18 @@ class LineId:
     shape: bytes = b""
     not_zero: bool = False
     scan: int = SCAN_NOTHING
+    steps: LineSteps | None = None
+    prefix: bytes = b""
+    suffix: bytes = b""
+    nulls: int = NO_NULLS
 
 
 @dataclass(frozen=True)
 class LinePart:
     """One part of a line: its `kind`, its column, the byte between its items, and what stands before each of them.
 
-    `scans` says whether a value that may be personal data makes the row irregular.
+    `scans` says whether a value that may be personal data makes the row irregular, and `nulls` what the words for
+    missing values mean.
     """
 
     kind: int
@@ -96,6 +145,7 @@ class LinePart:
     separator: int
     prefix: bytes
     scans: bool = False
+    nulls: int = NO_NULLS
 
 
 class Form:
@@ -104,7 +154,7 @@ class Form:
     `lead` is what all lines begin with; `longest_line` is in bytes. `on_bad` says what becomes of values with control
     characters or double quotes: their rows are irregular (`REJECT`), or lines are without them (`DROP`), or each run of
     control characters becomes a space and each double quote a single one (`CLEAN`). `comma` is written for each comma
-    in a value; `None` keeps it.
+    in a value; `None` keeps it. `nulls` are the words for missing values.
     """
 
     def __init__(
@@ -116,9 +166,12 @@ class Form:
         lead: bytes = b"",
         on_bad: int = REJECT,
         comma: bytes | None = None,
+        nulls: Sequence[bytes] = (),
     ) -> None:
-        self.extra = 2 + len(lead) + len(ids) + sum(len(part.prefix) + 2 for part in parts)
+        beside = sum(1 + len(id_.prefix) + len(id_.suffix) + (id_.steps.pad if id_.steps else 0) for id_ in ids)
+        self.extra = 2 + len(lead) + beside + sum(len(part.prefix) + 2 for part in parts)
         """The most bytes of a line, beside its values and the further items of its lists."""
+        self._constants: list[object] = []  # which live as long
         self._lead = ctypes.create_string_buffer(lead, len(lead) + SLACK)
         self._texts = [ctypes.create_string_buffer(part.prefix, len(part.prefix) + SLACK) for part in parts]
         self._ids = [(np.ascontiguousarray(id_.table), ctypes.create_string_buffer(id_.shape)) for id_ in ids]
@@ -128,13 +181,17 @@ class Form:
         id_table = (_Id * len(ids))()
         for entry, id_, (table, shape) in zip(id_table, ids, self._ids, strict=True):
             entry.bytes, entry.shape, entry.length = table.ctypes.data, ctypes.addressof(shape), len(id_.shape)
-            entry.column, entry.scan, entry.not_zero = id_.column, id_.scan, id_.not_zero
+            entry.column, entry.scan, entry.not_zero, entry.nulls = id_.column, id_.scan, id_.not_zero, id_.nulls
+            entry.prefix, entry.suffix = self._constant(id_.prefix), self._constant(id_.suffix)
+            if id_.steps:
+                entry.steps = ctypes.pointer(self._steps(id_.steps))
         part_table = (_Part * len(parts))()
         for entry, part, text in zip(part_table, parts, self._texts, strict=True):
             around = part.prefix + (b'",' if part.kind == PAIR else b",")
             entry.prefix, entry.prefix_bytes = ctypes.addressof(text), len(part.prefix)
             entry.special = sum(_is_special(byte) or byte == bad_byte for byte in around)
-            entry.kind, entry.column, entry.separator, entry.scans = part.kind, part.column, part.separator, part.scans
+            entry.kind, entry.column, entry.separator = part.kind, part.column, part.separator
+            entry.scans, entry.nulls = part.scans, part.nulls
         self.structure = FormStructure(
             lead=ctypes.addressof(self._lead),
             lead_bytes=len(lead),
@@ -143,12 +200,24 @@ class Form:
             id_count=len(ids),
             parts=part_table,
             part_count=len(parts),
+            nulls=(_Constant * len(nulls))(*map(self._constant, nulls)),
+            null_count=len(nulls),
+            null_lengths=sum({1 << min(len(word), _LONGEST_NULL) for word in nulls}),
             longest_line=longest_line,
             comma_bytes=len(comma) if comma is not None and is_replaced else -1,
             comma=(c_uint8 * MOST_COMMA)(*(comma if comma is not None and is_replaced else b"")),
             on_bad=on_bad,
             bad_byte=bad_byte,
         )
+
+    def _constant(self, text: bytes) -> _Constant:
+        self._constants.append(buffer := ctypes.create_string_buffer(text))
+        return _Constant(ctypes.addressof(buffer), len(text))
+
+    def _steps(self, steps: LineSteps) -> _Steps:
+        self._constants.append(kept := np.ascontiguousarray(steps.kept))
+        cuts = self._constant(steps.cut_prefix), self._constant(steps.cut_suffix)
+        return _Steps(*cuts, kept.ctypes.data, steps.pad, steps.strip_zeros)
 
 
 def _is_special(byte: int) -> bool:

@@ -37,6 +37,9 @@ enum aam_kind { AAM_PAIR, AAM_TRAITS, AAM_CODES, AAM_CONSTANT };
 /* How closely IDs are scanned for personal data. */
 enum aam_scan { AAM_SCAN_NOTHING, AAM_SCAN_NUMBERS, AAM_SCAN_CARDS };
 
+/* Whether the words for missing values are missing ones in a column, or make the row irregular. */
+enum aam_nulls { AAM_NO_NULLS, AAM_NULLS, AAM_NULLS_IRREGULAR };
+
 /* One part of a line, behind the ID: a value in quotes, a list, or a constant text. */
 struct aam_part {
     const uint8_t *prefix; /* what stands before the value, or before each item, and AAM_SLACK bytes more */
@@ -46,18 +49,44 @@ struct aam_part {
     int32_t column;
     uint8_t separator; /* between items of a list */
     uint8_t scans;     /* whether a value that may be personal data makes the row irregular */
-    uint8_t unused[6];
+    uint8_t nulls;     /* enum aam_nulls */
+    uint8_t unused[5];
 };
+
+/* A constant text. */
+struct aam_constant {
+    const uint8_t *start;
+    int64_t length;
+};
+
+/* What changes an ID before its bytes are mapped, in this order. */
+struct aam_steps {
+    struct aam_constant cut_prefix;
+    struct aam_constant cut_suffix;
+    const uint8_t *kept; /* 256: AAM_KEPT, AAM_REMOVED, or 0 for a byte that makes the ID irregular */
+    int64_t pad;         /* the least number of bytes, reached by zeros before it */
+    uint8_t strip_zeros;
+    uint8_t unused[7];
+};
+
+enum { AAM_KEPT = 1, AAM_REMOVED = 2 };
+
+/* What is counted of the steps, in the order of the counts. The case is that of the map. */
+enum aam_step { AAM_CUT_PREFIX, AAM_CUT_SUFFIX, AAM_REMOVE, AAM_STRIP_ZEROS, AAM_PAD, AAM_CASE, AAM_STEP_COUNT };
 
 /* An ID of a line. */
 struct aam_id {
     const uint8_t *bytes; /* 256: what to write for each byte of it, 0 where that makes it irregular */
+    const struct aam_steps *steps; /* NULL where there are none */
+    struct aam_constant prefix;    /* what is written before and behind it */
+    struct aam_constant suffix;
     const uint8_t *shape; /* `length` bytes: a hyphen where the ID must have one */
     int64_t length;       /* that it must have; 0 for any */
     int32_t column;
     int32_t scan;     /* enum aam_scan */
     uint8_t not_zero; /* whether an ID of zeros alone is irregular */
-    uint8_t unused[7];
+    uint8_t nulls;    /* enum aam_nulls */
+    uint8_t unused[6];
 };
 
 /* What becomes of a value with control characters or double quotes: its row is irregular, or the line is without it, or
@@ -76,7 +105,10 @@ struct aam_form {
     int64_t id_count;
     const struct aam_part *parts;
     int64_t part_count;
-    int64_t longest_line; /* bytes */
+    const struct aam_constant *nulls; /* words for missing values */
+    int64_t null_count;
+    uint64_t null_lengths; /* a bit for each length of these words, the highest for all from 63 on */
+    int64_t longest_line;  /* bytes */
     int64_t comma_bytes;  /* of what is written for a comma in a value; -1: it stays */
     uint8_t comma[AAM_MOST_COMMA];
     int32_t on_bad;    /* enum aam_on_bad */
@@ -168,10 +200,10 @@ struct aam_sink {
     int64_t scratch_bytes; /* of the rows without a line */
     int64_t signals;
     int64_t missing; /* values */
-    int64_t changed; /* IDs written with another byte than they have */
     int64_t dropped; /* values that hold what none may */
     int64_t cleaned; /* values from which that was removed */
     int64_t commas;  /* values in which commas were replaced */
+    int64_t changed[AAM_STEP_COUNT]; /* IDs that a step has changed */
 };
 
 #endif

@@ -76,29 +76,94 @@ AAM_INLINE bool has_shape(const uint8_t *id, int64_t length, const struct aam_id
     return true;
 }
 
+/* Whether a value is one of the words for missing ones. */
+AAM_INLINE bool is_null(const struct aam_form *form, struct aam_field value) {
+    if (AAM_LIKELY((form->null_lengths >> (value.length < 63 ? value.length : 63) & 1) == 0))
+        return false;
+    for (const struct aam_constant *word = form->nulls; word < form->nulls + form->null_count; word++)
+        if (word->length == value.length && memcmp(word->start, value.start, (size_t)value.length) == 0)
+            return true;
+    return false;
+}
+
+AAM_INLINE bool is_visible(uint8_t byte) { return byte > ' ' && byte < 0x7F; }
+
+AAM_INLINE bool begins_with(const uint8_t *start, const uint8_t *stop, struct aam_constant text) {
+    return text.length != 0 && stop - start >= text.length && memcmp(start, text.start, (size_t)text.length) == 0;
+}
+
+AAM_INLINE bool ends_with(const uint8_t *start, const uint8_t *stop, struct aam_constant text) {
+    return stop - start >= text.length && begins_with(stop - text.length, stop, text);
+}
+
+/* Write an ID to `target` as its steps make it; there is room for it, and for the zeros before it. It becomes what was
+   written. Returns whether it is regular: what might be trimmed, say, is not. */
+static bool take_steps(const struct aam_steps *steps, struct aam_field *id, uint8_t *target, uint64_t *changed) {
+    const uint8_t *start = id->start, *stop = start + id->length;
+    bool is_changed[AAM_CASE] = {false};
+    if (!is_visible(start[0]) || !is_visible(stop[-1]))
+        return false;
+    if ((is_changed[AAM_CUT_PREFIX] = begins_with(start, stop, steps->cut_prefix)))
+        start += steps->cut_prefix.length;
+    if ((is_changed[AAM_CUT_SUFFIX] = ends_with(start, stop, steps->cut_suffix)))
+        stop -= steps->cut_suffix.length;
+    uint8_t *end = target, all = AAM_KEPT;
+    for (int64_t length = stop - start, at = 0; at < length; at++) {
+        uint8_t kept = steps->kept[start[at]];
+        all |= kept == 0 ? UINT8_MAX : kept;
+        *end = start[at];
+        end += kept & AAM_KEPT;
+    }
+    if (all > (AAM_KEPT | AAM_REMOVED) || end == target)
+        return false;
+    is_changed[AAM_REMOVE] = (all & AAM_REMOVED) != 0;
+    int64_t zeros = 0, length = end - target;
+    while (steps->strip_zeros && zeros < length - 1 && target[zeros] == '0')
+        zeros++;
+    length -= zeros;
+    int64_t missing = length < steps->pad ? steps->pad - length : 0;
+    if (zeros != 0 || missing != 0)
+        memmove(target + missing, target + zeros, (size_t)length);
+    if (missing != 0)
+        memset(target, '0', (size_t)missing);
+    is_changed[AAM_STRIP_ZEROS] = zeros != 0, is_changed[AAM_PAD] = missing != 0;
+    for (int step = 0; step < AAM_CASE; step++)
+        *changed += (uint64_t)is_changed[step] << STEP_BITS * step;
+    *id = (struct aam_field){target, length + missing, AAM_SLACK};
+    return true;
+}
+
 /* Write the IDs of a line, with a tab behind each of them. */
 AAM_INLINE enum made write_ids(const struct aam_form *form, const struct aam_field *fields, uint8_t **target,
                                const uint8_t *limit, struct line *line) {
     uint8_t *at = *target;
     for (const struct aam_id *id = form->ids; id < form->ids + form->id_count; id++) {
         struct aam_field value = fields[id->column];
-        if (value.length == 0)
+        if (value.length == 0 || (id->nulls != AAM_NO_NULLS && is_null(form, value)))
             return IRREGULAR;
-        if (value.length + 1 > limit - at)
+        int64_t around = id->prefix.length + id->suffix.length + (id->steps != NULL ? id->steps->pad : 0);
+        if (value.length + around + 1 > limit - at)
             return NO_ROOM;
-        uint8_t changed = 0;
-        for (int64_t byte = 0; byte < value.length; byte++) {
-            uint8_t mapped = id->bytes[value.start[byte]];
-            changed |= value.start[byte] ^ mapped;
-            at[byte] = mapped;
-        }
-        bool is_scanned = id->scan != AAM_SCAN_NOTHING && value.length >= LEAST_PERSONAL;
-        if (AAM_JUDGE && ((is_scanned && may_be_personal(at, value.length, id->scan == AAM_SCAN_CARDS)) ||
-                          (id->not_zero && is_zero(at, value.length)) ||
-                          (id->length != 0 && !has_shape(at, value.length, id))))
+        uint8_t *start = at + id->prefix.length, changed = 0;
+        if (id->steps != NULL && !take_steps(id->steps, &value, start, &line->changed))
             return IRREGULAR;
-        line->changed += changed != 0;
-        at += value.length;
+        for (int64_t byte = 0; byte < value.length; byte++) {
+            uint8_t given = value.start[byte], mapped = id->bytes[given];
+            changed |= given ^ mapped;
+            start[byte] = mapped;
+        }
+        int64_t length = value.length;
+        if (AAM_UNLIKELY(around != 0)) {
+            memcpy(at, id->prefix.start, (size_t)id->prefix.length);
+            memcpy(start + length, id->suffix.start, (size_t)id->suffix.length);
+            length += id->prefix.length + id->suffix.length;
+        }
+        bool is_scanned = id->scan != AAM_SCAN_NOTHING && length >= LEAST_PERSONAL;
+        if (AAM_JUDGE && ((is_scanned && may_be_personal(at, length, id->scan == AAM_SCAN_CARDS)) ||
+                          (id->not_zero && is_zero(at, length)) || (id->length != 0 && !has_shape(at, length, id))))
+            return IRREGULAR;
+        line->changed += (uint64_t)(changed != 0) << STEP_BITS * AAM_CASE;
+        at += length;
         *at++ = '\t';
     }
     *target = at;
@@ -179,7 +244,9 @@ AAM_INLINE enum made write_parts(const struct aam_form *form, const struct aam_f
         struct aam_field value = fields[part->column];
         if (part->kind == AAM_CONSTANT) {
             value.length = 0;
-        } else if (value.length == 0) {
+        } else if (value.length == 0 || (part->nulls != AAM_NO_NULLS && is_null(form, value))) {
+            if (AAM_UNLIKELY(value.length != 0 && part->nulls == AAM_NULLS_IRREGULAR))
+                return IRREGULAR;
             line.missing += part->kind == AAM_PAIR;
             continue;
         }

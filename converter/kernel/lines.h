@@ -11,11 +11,13 @@ struct line {
     uint8_t *end;
     int64_t signals;
     int64_t missing;
-    int64_t changed; /* IDs written with another byte than they have */
-    int64_t dropped; /* values */
+    uint64_t changed; /* STEP_BITS for each step: how many IDs it has changed */
+    int64_t dropped;  /* values */
     int64_t cleaned;
     int64_t commas;
 };
+
+enum { STEP_BITS = 8, MOST_IDS = 255 };
 
 /* What an item of a list of codes must not hold: all but visible ASCII, double quotes and commas. */
 AAM_INLINE uint64_t not_in_codes(const uint8_t *start) {

@@ -41,7 +41,7 @@ AAM_INLINE bool is_sound_sink(const struct aam_sink *sink, int64_t columns, int6
 
 /* Whether the columns that a form names are there. */
 AAM_INLINE bool is_sound_form(const struct aam_form *form, int64_t columns, const struct aam_sink *sink) {
-    if (form->id_count < 1 || form->comma_bytes > AAM_MOST_COMMA)
+    if (form->id_count < 1 || form->id_count > MOST_IDS || form->comma_bytes > AAM_MOST_COMMA)
         return false;
     for (const struct aam_id *id = form->ids; id < form->ids + form->id_count; id++)
         if (id->column < 0 || id->column >= columns)
@@ -120,7 +120,8 @@ AAM_INLINE bool put_row(struct aam_sink *sink, const struct aam_form *form, int6
     sink->ends[sink->made++] = sink->lines_bytes;
     sink->signals += line.signals;
     sink->missing += line.missing;
-    sink->changed += line.changed;
+    for (int64_t *step = sink->changed; line.changed != 0; step++, line.changed >>= STEP_BITS)
+        *step += (int64_t)(line.changed & MOST_IDS);
     sink->dropped += line.dropped;
     sink->cleaned += line.cleaned;
     sink->commas += line.commas;

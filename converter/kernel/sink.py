@@ -31,7 +31,8 @@ _FIELD_INTEGERS = 3
 _MALFORMED_INTEGERS = 6
 MEMORY = (*_ROOMS, "numbers", "positions")
 """What a sink leases memory for, from a pool each, since sizes differ."""
-COUNTS = ("signals", "missing", "changed", "dropped", "cleaned", "commas")
+COUNTS = ("signals", "missing", "dropped", "cleaned", "commas")
+STEPS = ("cut_prefix", "cut_suffix", "remove", "strip_zeros", "pad", "case")  # enum aam_step
 
 
 class Structure(ctypes.Structure):
@@ -51,6 +52,7 @@ class Structure(ctypes.Structure):
         ("fields_room", c_int64),
         *((name, c_int64) for name in ("text", "at", "newlines", "state", "full", "made", "lines_bytes", "kept")),
         *((name, c_int64) for name in ("malformed_rows", "blank", "scratch_bytes", *COUNTS)),
+        ("changed", c_int64 * len(STEPS)),
     ]
 
 
@@ -60,9 +62,9 @@ class Lines:
 
     `memory` holds the lines, which end at `ends`; `ends_room` is the memory of `ends`. `irregular` are the numbers of
     newlines before the irregular rows in the texts, or their indices in the frame; the line of an irregular row belongs
-    before the line `positions`. `rows` is the number of rows. `signals` and the following count the rows with a line:
-    the signals in them, values missing, IDs whose case was changed, values that were dropped or cleaned, and values in
-    which commas were replaced.
+    before the line `positions`. `rows` is the number of rows, and `changed`
+    how many IDs each step has changed. `signals` and the following count the rows with a line:
+    the signals in them, values missing, values that were dropped or cleaned, and values in which commas were replaced.
     """
 
     memory: Bytes
@@ -71,9 +73,9 @@ class Lines:
     irregular: Positions
     positions: Positions
     rows: int
+    changed: Mapping[str, int]
     signals: int
     missing: int
-    changed: int
     dropped: int
     cleaned: int
     commas: int
@@ -181,6 +183,7 @@ class Sink:
             numbers[: filled.kept],
             positions[: filled.kept],
             filled.made + filled.kept,
+            dict(zip(STEPS, filled.changed, strict=True)),
             *(getattr(filled, name) for name in COUNTS),
         )
 

@@ -57,7 +57,7 @@ class Converter:
     def parse(self, task: Task) -> Parsed:
         """Parse a block, and make the lines of its regular rows. Raises `InputError`, and `LedgerError`."""
         fast_path = self._fast_path
-        block = task.parse(fast_path.form if fast_path else None)
+        block = task.parse(fast_path.form_of(task.source) if fast_path else None)
         where, left, numbers = Numbered(block.pieces), block.rest.frame(), block.numbers
         counted = left.height + (len(block.lines.ends) if block.lines else 0)
         if counted != block.rows:

@@ -7,6 +7,7 @@ affects the speed which rows are irregular.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -16,14 +17,20 @@ import polars as pl
 
 from converter.columns.buffers import Text, chunks_of, frame_of
 from converter.columns.pool import Bytes
+from converter.jobs.sections.ids import Id
 from converter.kernel.calls import Loops
 from converter.kernel.form import (
     CLEAN,
     CODES,
     CONSTANT,
     DROP,
+    KEPT,
+    NO_NULLS,
+    NULLS,
+    NULLS_IRREGULAR,
     PAIR,
     REJECT,
+    REMOVED,
     SCAN_CARDS,
     SCAN_NOTHING,
     SCAN_NUMBERS,
@@ -31,12 +38,14 @@ from converter.kernel.form import (
     Form,
     LineId,
     LinePart,
+    LineSteps,
 )
 from converter.kernel.sink import Lines, Positions
 from converter.ledger import Ledger
 from converter.rows.counters import tally_counters
 from converter.rows.records import Records
 from converter.rows.signals import constant_value, is_scanned
+from converter.sources import Source
 from converter.spec import rules
 from converter.spec.ids import ID_TYPES, RECOGNIZED, IdType
 
@@ -66,17 +75,39 @@ class FastPath:
         self._columns = [*columns, *(name for name in records.fast_ids if name not in columns)]
         names = tuple(records.job.output.route) or RECOGNIZED if records.is_mixed else ()
         self._types = [RECOGNIZED.index(name) for name in names]
-        forms: Sequence[Sequence[IdType]] = [(ID_TYPES[name],) for name in names] or [records.id_types]
-        self._forms = [_form(records, self._columns, types) for types in forms]
+        types: Sequence[Sequence[IdType]] = [(ID_TYPES[name],) for name in names] or [records.id_types]
+        self._forms = [_form(records, self._columns, each) for each in types]
+        bytewise = [id_ for id_, is_bytewise in zip(records.job.ids, records.is_bytewise, strict=True) if is_bytewise]
+        self._around = Counter(name for id_ in bytewise for name in ("prefix", "suffix") if getattr(id_, name))
+        self._forms_of_inputs = {(NO_NULLS,) * len(columns): self._forms[0]}
 
-    @property
-    def form(self) -> Form | None:
-        """The form of lines made of values as they stand in the input; `None` where other steps come before."""
-        return None if self._records.takes_steps else self._forms[0]
+    def form_of(self, source: Source) -> Form | None:
+        """Return the form of lines made of values as they stand in an input; `None` where other steps come before."""
+        if self._records.takes_steps:
+            return None
+        nulls = self._nulls_of(source)
+        if nulls not in self._forms_of_inputs:
+            self._forms_of_inputs[nulls] = _form(self._records, self._columns, self._records.id_types, nulls)
+        return self._forms_of_inputs[nulls]
+
+    def _nulls_of(self, source: Source) -> tuple[int, ...]:
+        """Return what the words for missing values mean in each of the job's columns."""
+        columns = self._records.columns
+        if not self._records.job.input.null_values:
+            return (NO_NULLS,) * len(columns)
+        lists = {each.tokens.column for each in self._records.lists} if source.json_lists else ()
+        types = source.schema
+        # Such a word may be the only item of a JSON list, which is a missing value only where it stands alone.
+        return tuple(
+            NO_NULLS if types[name] != pl.String else NULLS_IRREGULAR if name in lists else NULLS for name in columns
+        )
 
     def made(self, lines: Lines) -> Made:
-        """Return lines that were made with `form`."""
-        return Made((lines,), (lines.positions,), _counts_of(lines))
+        """Return lines that were made with a form of the job."""
+        ledger = _counts_of(lines)
+        if len(lines.ends):
+            ledger.ids_changed += Counter({name: count * len(lines.ends) for name, count in self._around.items()})
+        return Made((lines,), (lines.positions,), ledger)
 
     def of_texts(self, texts: pl.DataFrame) -> tuple[Made, Positions]:
         """Format what `Records.fast_texts` gave; return also the indices of the rows that are left."""
@@ -130,10 +161,9 @@ class FastPath:
 
 
 def _counts_of(made: Lines) -> Ledger:
-    """Count the signals of the lines, the values that were changed or left out, and the IDs whose case was changed."""
-    ledger = Ledger(signals_written=made.signals)
+    """Count the signals of the lines, the values that were changed or left out, and the IDs that steps have changed."""
+    ledger = Ledger(signals_written=made.signals, ids_changed=+Counter(made.changed))
     for counts, name, count in (
-        (ledger.ids_changed, "case", made.changed),
         (ledger.signals_dropped, rules.VALUE_MISSING.name, made.missing),
         (ledger.signals_dropped, rules.VALUE_DROPPED.name, made.dropped),
         (ledger.signals_changed, rules.VALUE_CLEANED.name, made.cleaned),
@@ -144,9 +174,13 @@ def _counts_of(made: Lines) -> Ledger:
     return ledger
 
 
-def _form(records: Records, columns: Sequence[str], types: Sequence[IdType]) -> Form:
-    """Return the form of the job's lines whose IDs are of these types, for columns with these names in queries."""
+def _form(records: Records, columns: Sequence[str], types: Sequence[IdType], nulls: Sequence[int] = ()) -> Form:
+    """Return the form of the job's lines whose IDs are of these types, for columns with these names in queries.
+
+    `nulls` says what the words for missing values mean in each column; by default, they are values like others.
+    """
     numbers = {name: columns.index(alias) for name, alias in records.aliases.items()}
+    nulls = nulls or [NO_NULLS] * len(columns)
     signals = []
     for signal in records.job.record.signals:
         start = f'"{signal.key}"="'
@@ -155,20 +189,26 @@ def _form(records: Records, columns: Sequence[str], types: Sequence[IdType]) -> 
             signals.append(LinePart(CONSTANT, 0, 0, text.encode()))
         else:
             scan = is_scanned(records.job, signal.column)
-            signals.append(LinePart(PAIR, numbers[signal.column], 0, start.encode(), scan))
+            column = numbers[signal.column]
+            signals.append(LinePart(PAIR, column, 0, start.encode(), scan, nulls[column]))
     for each in records.lists:
         tokens = each.tokens
         if tokens.column is None:
             signals.append(LinePart(CONSTANT, 0, 0, f"{each.prefix}{tokens.value}".encode()))
         else:
             kind = TRAITS if each.counter == "not_digits" else CODES
-            signals.append(LinePart(kind, numbers[tokens.column], ord(tokens.separator), each.prefix.encode()))
+            column = numbers[tokens.column]
+            prefix = each.prefix.encode()
+            signals.append(LinePart(kind, column, ord(tokens.separator), prefix, nulls=nulls[column]))
+    each_id = zip(records.fast_ids, records.job.ids, types, records.is_bytewise, strict=True)
     ids = []
-    for number, (name, type_) in enumerate(zip(records.fast_ids, types, strict=True)):
+    for name, id_, type_, is_bytewise in each_id:
+        column = columns.index(name)
         shape = _HYPHEN.join(b"x" * count for count in type_.groups)
         id_scan = SCAN_NOTHING if type_.groups else SCAN_CARDS if records.cards else SCAN_NUMBERS
-        id_bytes = _id_bytes(type_, records.fast_case(number, type_))
-        ids.append(LineId(columns.index(name), id_bytes, shape, type_.device, id_scan))
+        id_bytes = _id_bytes(type_, type_.case or id_.case if is_bytewise else "preserve")
+        line_id = LineId(column, id_bytes, shape, type_.device, id_scan, nulls=nulls[column])
+        ids.append(_with_steps(line_id, id_, type_) if is_bytewise else line_id)
     record = records.job.record
     return Form(
         ids,
@@ -177,7 +217,24 @@ def _form(records: Records, columns: Sequence[str], types: Sequence[IdType]) -> 
         lead="".join(f"{each}\t" for each in records.leads).encode(),
         on_bad={"reject": REJECT, "drop": DROP, "clean": CLEAN}[record.on_bad_value],
         comma=None if record.comma == "keep" else record.comma.encode(),
+        nulls=[word.encode() for word in records.job.input.null_values],
     )
+
+
+def _with_steps(line_id: LineId, id_: Id, type_: IdType) -> LineId:
+    """Return an ID of a line with the steps of the job, those of `_id_bytes` aside."""
+    prefix, suffix, removed = id_.prefix.encode(), id_.suffix.encode(), id_.remove.encode()
+    if not set(prefix + suffix) <= {*type_.plain, *(_HYPHEN if type_.groups else b"")}:
+        return dataclasses.replace(line_id, table=np.zeros(256, np.uint8))  # all IDs are irregular
+    steps = None
+    if id_.cut_prefix or id_.cut_suffix or removed or id_.strip_zeros or id_.pad:
+        kept = np.zeros(256, np.uint8)
+        kept[0x21:0x7F] = KEPT
+        kept[np.frombuffer(removed, np.uint8)] = REMOVED
+        if id_.decode:
+            kept[ord("%")] = 0
+        steps = LineSteps(kept, id_.cut_prefix.encode(), id_.cut_suffix.encode(), id_.strip_zeros, id_.pad or 0)
+    return dataclasses.replace(line_id, steps=steps, prefix=prefix, suffix=suffix)
 
 
 def _id_bytes(type_: IdType, case: str) -> Bytes:

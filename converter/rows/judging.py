@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from converter.columns import privacy
-from converter.columns.normalize import BYTE_STEPS, Step, null_if_empty, recognize_type, steps_of
+from converter.columns.normalize import Step, is_bytewise, null_if_empty, recognize_type, steps_of
 from converter.jobs.job import Job
-from converter.jobs.sections.ids import Id
 from converter.rows.counters import changed_by
 from converter.rows.signals import Signals
 from converter.spec import rules
-from converter.spec.ids import AUTO, RECOGNIZED, TRIMMED, type_of
+from converter.spec.ids import AUTO, RECOGNIZED, type_of
 from converter.spec.kinds import FileKind
 
 
@@ -54,13 +53,13 @@ class Judging:
         self.steps = [*self.normalizing, *self._judging(doubtful, cards=cards)]
         changed = [changed_by(step.name, number) for number, each in enumerate(self.id_steps) for step in each]
         self.counters = (*self.signals.counters, *changed)
-        fast = [fast_steps(id_) for id_ in job.ids]
+        fast = [() if is_bytewise(id_) else steps for id_, steps in zip(job.ids, self.id_steps, strict=True)]
         self.fast_normalizing = self._normalizing(fast)
-        """The steps that the kernel cannot do; they add the IDs that have any."""
+        """The steps of the IDs that the kernel cannot do."""
         self.fast_ids = [f"id{number}" if each else self._columns[number] for number, each in enumerate(fast)]
         """The names of the columns that the kernel takes as IDs: after these steps, or as they are."""
-        self.keeps_case = [any(step.name == "case" for step in each) for each in fast]
-        """Whether the kernel keeps the case of each ID, since it was changed before."""
+        self.is_bytewise = [not each for each in fast]
+        """Whether the kernel does the steps of each ID."""
         self.typing = [recognize_type(null_if_empty(pl.col(self.fast_ids[0]))).alias("type")] if self.is_mixed else []
         """The type of the ID by its form, where there are several: an ID that this does not recognize is irregular."""
 
@@ -111,16 +110,3 @@ class Judging:
             return pl.when(pl.col("type").is_not_null()).then(pl.lit(0, pl.UInt8))
         sets = {RECOGNIZED.index(name): number for number, name in enumerate(self.job.output.route)}
         return pl.col("type").replace_strict(sets, default=None, return_dtype=pl.UInt8)
-
-
-def fast_steps(id_: Id) -> tuple[Step, ...]:
-    """Return the steps that come before those that the kernel can do by itself; none where it can do all of them.
-
-    An ID with white space around it is irregular for the kernel: it need not be trimmed, unless it could be hidden.
-    """
-    steps = steps_of(id_)
-    last = len(steps) - bool(steps and steps[-1].name == "case")
-    if BYTE_STEPS.issuperset(step.name for step in steps[:last]):
-        return ()
-    hides = id_.hash or set(TRIMMED).intersection(id_.remove + id_.cut_prefix + id_.cut_suffix)
-    return tuple(step for step in steps[:last] if hides or step.name != "trim")

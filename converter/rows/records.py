@@ -33,7 +33,6 @@ from converter.rows.signals import lists_of
 from converter.rows.validation import check_signals
 from converter.sources import Source
 from converter.spec import rules
-from converter.spec.ids import Case, IdType
 from converter.spec.kinds import FILE_KINDS, FileKind
 
 
@@ -145,14 +144,15 @@ class Records:
         """The columns that hold the IDs in what `fast_texts` gives."""
         return self._judging.fast_ids
 
-    def fast_case(self, number: int, type_: IdType) -> Case:
-        """Return the case that the kernel gives to an ID of a type, by the index of the ID in the line."""
-        return "preserve" if self._judging.keeps_case[number] else type_.case or self.job.ids[number].case
+    @property
+    def is_bytewise(self) -> list[bool]:
+        """Whether the kernel does the steps of each ID of the line."""
+        return self._judging.is_bytewise
 
     @property
     def takes_steps(self) -> bool:
         """Whether texts need steps that the kernel cannot do: where they do not, it can take them from the input."""
-        return bool(self._judging.fast_normalizing or self.is_mixed or self.job.input.null_values)
+        return bool(self._judging.fast_normalizing or self.is_mixed)
 
     def fast_texts(self, texts: pl.LazyFrame) -> pl.LazyFrame:
         """Add what the kernel needs and cannot do to what `texts` gives.
