@@ -67,7 +67,8 @@ def convert_sources(
 def convert_all(records: Records, sources: Sequence[Source], used: Sequence[Stage] = ()) -> Generator[Converted]:
     """Convert the sources once, through the stages that are `used`. Raises what `convert_sources` raises."""
     threads = records.job.threads
-    budget = Budget(threads, records.job.run.memory)
+    # A block whose texts need steps is there twice: as views of all columns, and as lines.
+    budget = Budget(threads, records.job.run.memory // (2 if records.takes_steps else 1))
     taking = [stage for stage in used if stage.takes_rows]
     seeing = [stage for stage in used if not stage.takes_rows]
     loops = kernel.load()
