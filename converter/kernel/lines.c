@@ -77,11 +77,11 @@ AAM_INLINE bool has_shape(const uint8_t *id, int64_t length, const struct aam_id
 }
 
 /* Whether a value is one of the words for missing ones. */
-AAM_INLINE bool is_null(const struct aam_form *form, struct aam_field value) {
-    if (AAM_LIKELY((form->null_lengths >> (value.length < 63 ? value.length : 63) & 1) == 0))
+AAM_INLINE bool is_null(const struct aam_form *form, const uint8_t *start, int64_t length) {
+    if (AAM_LIKELY((form->null_lengths >> (length < 63 ? length : 63) & 1) == 0))
         return false;
     for (const struct aam_constant *word = form->nulls; word < form->nulls + form->null_count; word++)
-        if (word->length == value.length && memcmp(word->start, value.start, (size_t)value.length) == 0)
+        if (word->length == length && memcmp(word->start, start, (size_t)length) == 0)
             return true;
     return false;
 }
@@ -96,28 +96,30 @@ AAM_INLINE bool ends_with(const uint8_t *start, const uint8_t *stop, struct aam_
     return stop - start >= text.length && begins_with(stop - text.length, stop, text);
 }
 
-/* Write an ID to `target` as its steps make it; there is room for it, and for the zeros before it. It becomes what was
-   written. Returns whether it is regular: what might be trimmed, say, is not. */
-static bool take_steps(const struct aam_steps *steps, struct aam_field *id, uint8_t *target, uint64_t *changed) {
-    const uint8_t *start = id->start, *stop = start + id->length;
+/* Write an ID to `target` as its steps make it; there is room for it, and for the zeros before it. Returns its length
+   then, or 0 where it is irregular: what might be trimmed, say, is. */
+static int64_t take_steps(const struct aam_steps *steps, const uint8_t *start, int64_t length, uint8_t *target,
+                          struct line *line) {
+    const uint8_t *stop = start + length;
     bool is_changed[AAM_CASE] = {false};
     if (!is_visible(start[0]) || !is_visible(stop[-1]))
-        return false;
+        return 0;
     if ((is_changed[AAM_CUT_PREFIX] = begins_with(start, stop, steps->cut_prefix)))
         start += steps->cut_prefix.length;
     if ((is_changed[AAM_CUT_SUFFIX] = ends_with(start, stop, steps->cut_suffix)))
         stop -= steps->cut_suffix.length;
     uint8_t *end = target, all = AAM_KEPT;
-    for (int64_t length = stop - start, at = 0; at < length; at++) {
-        uint8_t kept = steps->kept[start[at]];
+    for (; start < stop; start++) {
+        uint8_t kept = steps->kept[*start];
         all |= kept == 0 ? UINT8_MAX : kept;
-        *end = start[at];
+        *end = *start;
         end += kept & AAM_KEPT;
     }
     if (all > (AAM_KEPT | AAM_REMOVED) || end == target)
-        return false;
+        return 0;
     is_changed[AAM_REMOVE] = (all & AAM_REMOVED) != 0;
-    int64_t zeros = 0, length = end - target;
+    int64_t zeros = 0;
+    length = end - target;
     while (steps->strip_zeros && zeros < length - 1 && target[zeros] == '0')
         zeros++;
     length -= zeros;
@@ -128,9 +130,13 @@ static bool take_steps(const struct aam_steps *steps, struct aam_field *id, uint
         memset(target, '0', (size_t)missing);
     is_changed[AAM_STRIP_ZEROS] = zeros != 0, is_changed[AAM_PAD] = missing != 0;
     for (int step = 0; step < AAM_CASE; step++)
-        *changed += (uint64_t)is_changed[step] << STEP_BITS * step;
-    *id = (struct aam_field){target, length + missing, AAM_SLACK};
-    return true;
+        line->changed += (uint64_t)is_changed[step] << STEP_BITS * step;
+    return length + missing;
+}
+
+/* Return where a text is read that has been written as it is. Memory that was written just now is slow to read. */
+AAM_INLINE const uint8_t *readable_at(const struct aam_field *text, const uint8_t *written) {
+    return AAM_LIKELY(text->readable >= text->length + AAM_SLACK) ? text->start : written;
 }
 
 /* Write the IDs of a line, with a tab behind each of them. */
@@ -138,31 +144,42 @@ AAM_INLINE enum made write_ids(const struct aam_form *form, const struct aam_fie
                                const uint8_t *limit, struct line *line) {
     uint8_t *at = *target;
     for (const struct aam_id *id = form->ids; id < form->ids + form->id_count; id++) {
-        struct aam_field value = fields[id->column];
-        if (value.length == 0 || (id->nulls != AAM_NO_NULLS && is_null(form, value)))
+        const struct aam_field *field = &fields[id->column];
+        const uint8_t *source = field->start, *bytes = id->bytes;
+        int64_t length = field->length;
+        if (length == 0 || (id->nulls != AAM_NO_NULLS && is_null(form, source, length)))
             return IRREGULAR;
         int64_t around = id->prefix.length + id->suffix.length + (id->steps != NULL ? id->steps->pad : 0);
-        if (value.length + around + 1 > limit - at)
+        if (length + around + 1 > limit - at)
             return NO_ROOM;
         uint8_t *start = at + id->prefix.length, changed = 0;
-        if (id->steps != NULL && !take_steps(id->steps, &value, start, &line->changed))
-            return IRREGULAR;
-        for (int64_t byte = 0; byte < value.length; byte++) {
-            uint8_t given = value.start[byte], mapped = id->bytes[given];
+        const uint8_t *scanned = around != 0 ? at : readable_at(field, at);
+        if (id->steps != NULL) {
+            length = take_steps(id->steps, source, length, start, line);
+            if (length == 0)
+                return IRREGULAR;
+            source = start, scanned = at;
+        }
+        bool is_plain = true;
+        for (int64_t byte = 0; byte < length; byte++) {
+            uint8_t given = source[byte], mapped = bytes[given];
             changed |= given ^ mapped;
+            is_plain &= mapped != 0;
             start[byte] = mapped;
         }
-        int64_t length = value.length;
+        if (AAM_JUDGE && !is_plain)
+            return IRREGULAR;
         if (AAM_UNLIKELY(around != 0)) {
             memcpy(at, id->prefix.start, (size_t)id->prefix.length);
             memcpy(start + length, id->suffix.start, (size_t)id->suffix.length);
             length += id->prefix.length + id->suffix.length;
         }
         bool is_scanned = id->scan != AAM_SCAN_NOTHING && length >= LEAST_PERSONAL;
-        if (AAM_JUDGE && ((is_scanned && may_be_personal(at, length, id->scan == AAM_SCAN_CARDS)) ||
+        if (AAM_JUDGE && ((is_scanned && may_be_personal(scanned, length, id->scan == AAM_SCAN_CARDS)) ||
                           (id->not_zero && is_zero(at, length)) || (id->length != 0 && !has_shape(at, length, id))))
             return IRREGULAR;
-        line->changed += (uint64_t)(changed != 0) << STEP_BITS * AAM_CASE;
+        if (changed != 0)
+            line->changed += (uint64_t)1 << STEP_BITS * AAM_CASE;
         at += length;
         *at++ = '\t';
     }
@@ -230,24 +247,25 @@ static enum made change_value(const struct aam_form *form, uint8_t *value, uint8
 /* Write the line of a row from `target` on. `with_changes`: values are changed where they are bad or have commas; else
    the row is DIRTY then. */
 AAM_INLINE enum made write_parts(const struct aam_form *form, const struct aam_field *fields, uint8_t *target,
-                                 const uint8_t *limit, bool with_changes, struct line *made_line) {
-    struct line line = {0};
+                                 const uint8_t *limit, bool with_changes, struct line *line) {
+    *line = (struct line){0};
     if (AAM_UNLIKELY(form->lead_bytes > limit - target))
         return NO_ROOM;
     uint8_t *at = copy(target, form->lead, form->lead_bytes, form->lead_bytes + AAM_SLACK);
-    enum made made = write_ids(form, fields, &at, limit, &line);
+    enum made made = write_ids(form, fields, &at, limit, line);
     if (AAM_UNLIKELY(made != MADE_LINE))
         return made;
     int64_t special = form->lead_special + form->id_count; /* the tabs */
-    bool all_right = true;
+    int64_t signals = 0, missing = 0;
+    bool all_right = true, has_values = false;
     for (const struct aam_part *part = form->parts; part < form->parts + form->part_count; part++) {
         struct aam_field value = fields[part->column];
         if (part->kind == AAM_CONSTANT) {
             value.length = 0;
-        } else if (value.length == 0 || (part->nulls != AAM_NO_NULLS && is_null(form, value))) {
+        } else if (value.length == 0 || (part->nulls != AAM_NO_NULLS && is_null(form, value.start, value.length))) {
             if (AAM_UNLIKELY(value.length != 0 && part->nulls == AAM_NULLS_IRREGULAR))
                 return IRREGULAR;
-            line.missing += part->kind == AAM_PAIR;
+            missing += part->kind == AAM_PAIR;
             continue;
         }
         /* Every second byte of a list may be a separator. A line that would be too long needs no room. */
@@ -262,12 +280,13 @@ AAM_INLINE enum made write_parts(const struct aam_form *form, const struct aam_f
         int64_t items = 1;
         if (part->kind == AAM_PAIR) {
             uint8_t *written = at;
+            has_values = true;
             at = copy(at, value.start, value.length, value.readable);
             bool is_scanned = part->scans && value.length >= LEAST_PERSONAL;
             if (AAM_JUDGE && is_scanned && may_be_personal(written, value.length, true))
                 return IRREGULAR;
             if (with_changes) {
-                made = change_value(form, written, &at, limit - part->prefix_bytes - 2, &line);
+                made = change_value(form, written, &at, limit - part->prefix_bytes - 2, line);
                 if (made != MADE_LINE)
                     return made;
                 if (at == written) { /* nothing is left of it */
@@ -283,21 +302,19 @@ AAM_INLINE enum made write_parts(const struct aam_form *form, const struct aam_f
                                           : copy_items(at, value, part, false, &items, &is_right);
             all_right &= is_right;
         }
-        line.signals += items;
+        signals += items;
         special += items * part->special;
         *at++ = ','; /* the last one gives way to the newline */
     }
-    if (line.signals == 0 && form->part_count != 0)
+    if (signals == 0 && form->part_count != 0)
         return IRREGULAR;
     if (AAM_JUDGE && (!all_right || at - target > form->longest_line))
         return IRREGULAR;
-    /* A special byte more than there are around the values is in one of them, or in the ID, where a NUL stands for what
-       no regular ID holds. */
-    if (AAM_JUDGE && AAM_UNLIKELY(special_bytes(target, at, form->bad_byte) != special))
+    /* A special byte more than there are around the values is in one of them: IDs and lists are judged already. */
+    if (AAM_JUDGE && has_values && AAM_UNLIKELY(special_bytes(target, at, form->bad_byte) != special))
         return DIRTY;
     at[-1] = '\n';
-    line.end = at;
-    *made_line = line;
+    line->end = at, line->signals = signals, line->missing = missing;
     return MADE_LINE;
 }
 
