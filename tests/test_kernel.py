@@ -76,7 +76,9 @@ def ids(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def jobs(draw: st.DrawFn) -> Job:
-    signals: list[Any] = draw(st.lists(st.sampled_from(["a", "b", {"column": "a", "key": "again" * 5}]), max_size=3))
+    signals: list[Any] = draw(
+        st.lists(st.sampled_from(["a", "b", {"column": "a", "key": "again" * 5}]), max_size=3, unique_by=str)
+    )
     if draw(st.booleans()):
         signals.insert(draw(st.integers(0, len(signals))), {"key": "k", "value": "one, two"})
     id_ = draw(ids())
