@@ -57,6 +57,7 @@ CODES: dict[str, str] = {
     "E-LINE-ENDLESS": "A line is longer than any line of a table.",
     "E-LINE-ENDS": "Lines end in carriage returns without newlines.",
     "E-LOCKED": "Another process runs this job.",
+    "E-LOG-FILE": "The log file cannot be written.",
     "E-MATCH-HEADER": "The first row of a list of IDs was read as its header, but looks like an ID.",
     "E-MATCH-NO-IDS": "The column to compare contains no IDs.",
     "E-MEMORY": "The process is out of memory.",
@@ -169,6 +170,7 @@ CODES: dict[str, str] = {
     "W-ID-CASE-COLLISION": "IDs differ from each other only by case (C12).",
     "W-ID-TYPE-SOURCE": "The type of the IDs belongs to another data source.",
     "W-ID-WITH-HYPHEN": "IDs contain hyphens, but Adobe specifies letters and digits (I7).",
+    "W-LOG-LOST": "Lines of the log could not be written.",
     "W-MATCH-NONE": "No IDs match.",
     "W-MATCH-ROWS": "Malformed rows were omitted from a comparison.",
     "W-MATCH-TYPE": "Most IDs look like IDs of another type.",
@@ -180,6 +182,7 @@ CODES: dict[str, str] = {
     "W-REMOVE-REFUSED": "The destination does not allow files to be removed.",
     "W-RUN-GIVEN-UP": "An earlier run of the job, some parts of which are visible, was abandoned.",
     "W-RUN-UNFINISHED": "The destination contains unpublished parts of another run of the job, which has no journal.",
+    "W-REPORT-KEPT": "Old reports cannot be removed.",
     "W-SEND-RULES": "Files to send contain what Audience Manager accepts but was most likely not intended.",
     "W-SIZES-UNSEEN": "The destination does not report file sizes.",
     "W-SOURCE-ID-TYPE": "The data source is for IDs of another type.",
@@ -236,14 +239,20 @@ def has_errors(findings: Iterable[Finding]) -> bool:
     return any(finding.level == "error" for finding in findings)
 
 
+EndName = Literal["done", "nothing to do", "refused", "failed", "stopped"]
+"""How a command or a run ended; `refused` by a guard."""
+
+
 class Reported(BaseException):
     """An error or a signal that ends a command, with a code of `CODES`, a message and a hint what to do next.
 
-    `exit_code` is that of the command. `visible` are the URLs of the parts of the run that are published.
+    `exit_code` is that of the command. `visible` are the URLs of the parts of the run that are published. `report` is
+    the `Report` or `SendReport` of the run, if one had begun.
     """
 
     exit_code = 1
     visible: tuple[str, ...] = ()
+    report: Any = None
 
     def __init__(self, code: str, message: str, hint: str = "") -> None:
         super().__init__(code, message, hint)
@@ -263,6 +272,11 @@ class Reported(BaseException):
         """What to do next."""
         return str(self.args[2])
 
+    @property
+    def outcome(self) -> EndName:
+        """How the command ended."""
+        return "refused" if self.exit_code == 3 else "failed"
+
     def reword(self, change: Callable[[str], str]) -> None:
         """Change the message and the hint, but not the code."""
         self.args = (self.code, change(self.message), change(self.hint))
@@ -272,9 +286,7 @@ class Reported(BaseException):
 
 
 class ConverterError(Reported, Exception):
-    """The base class of the errors of this package. `report` is the `Report` of the run, where it wrote one."""
-
-    report: Any = None
+    """The base class of the errors of this package."""
 
 
 class JobError(ConverterError):
@@ -339,6 +351,11 @@ class StoppedError(Reported):
     def __init__(self, signal_number: int, message: str = "Stopped: nothing was published.") -> None:
         super().__init__("E-STOPPED", message)
         self.exit_code = 128 + signal_number
+
+    @property
+    def outcome(self) -> EndName:
+        """How the command ended."""
+        return "stopped"
 
     def __reduce__(self) -> tuple[type[StoppedError], tuple[int, str]]:
         return type(self), (self.exit_code - 128, self.message)

@@ -153,8 +153,10 @@ class Run:
 
     @property
     def report(self) -> dict[str, Any]:
-        """The report as it was written."""
-        (path,) = (self.folder / "reports").glob("*.report.json")
+        """The report as it was written: that of the run that is done, or else that of the last one that failed."""
+        paths = list((self.folder / "reports").glob("*.report.json"))
+        done = [path for path in paths if ".failed-" not in path.name]
+        path = done[0] if done else max(paths, key=lambda path: path.stat().st_mtime_ns)
         report = json.loads(path.read_bytes())
         assert isinstance(report, dict)
         return report

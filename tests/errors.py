@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
@@ -36,6 +38,16 @@ def codes_of(found: Iterable[Finding]) -> list[str]:
 def told(error: BaseException) -> str:
     """Return all that the command line tells of an error, with `--debug`."""
     return "".join(traced(error)) + str(error)
+
+
+def only_report(folder: Path) -> dict[str, Any]:
+    """Return the report of a run that failed, which has to be all that is in the folder of reports."""
+    (path,) = folder.iterdir()
+    assert ".failed-1.report.json" in path.name
+    report = json.loads(path.read_bytes())
+    assert isinstance(report, dict)
+    assert report["exit_code"] > 0
+    return report
 
 
 def check_told(text: str, code: str, *named: str) -> None:

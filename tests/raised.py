@@ -25,7 +25,7 @@ _VARIABLE = "AAM_TESTS_REACHED"
 
 ELSEWHERE = {
     "cli/app.py:_usage_error",
-    "cli/command.py:_internal",
+    "delivery/unexpected.py:reported",
     "cli/outcome.py:_exit_code",
     "cli/sync_urls.py:sync_urls",
     "cli/sync_urls.py:_destination",

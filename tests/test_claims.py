@@ -25,7 +25,7 @@ from converter.jobs.document import merge
 from converter.remote import ftp
 
 from .conftest import TIMESTAMP
-from .errors import codes_of, raises
+from .errors import codes_of, only_report, raises
 from .servers.ftp import FTPHandler, FtpServer, ftp_server
 from .servers.place import OWNER, PARTIAL, FolderPlace, Place
 from .servers.proxy import proxy
@@ -348,7 +348,7 @@ def test_who_loses_at_publishing_leaves_nothing_and_is_not_told_to_resume(
             convert(job(output={"timestamp": TIMESTAMP}))
     assert "--resume" not in str(raised.value)
     assert files(server) == {name: b"theirs"}
-    assert not list((tmp_path / "reports").glob("*"))
+    assert only_report(tmp_path / "reports")["error"]["code"] == "E-NAME-TAKEN"
 
 
 def test_who_loses_a_later_part_is_told_what_is_visible(

@@ -22,14 +22,14 @@ import converter
 from converter import Job, kernel
 from converter.cli import progress
 from converter.cli.app import _app_for, app
-from converter.cli.command import _resources
 from converter.cli.command import run as run_command
 from converter.cli.outcome import Messages
 from converter.commands.conversion import Progress
+from converter.delivery.unexpected import reported
 from converter.errors import ResourcesError
 
 from .conftest import Run
-from .errors import check_named, check_told, raises
+from .errors import check_named, check_told, only_report
 
 JOB = """
 [input]
@@ -45,7 +45,7 @@ timestamp = 1366545717
 """
 STEM = "ftp_dpm_1234_1366545717.sync"
 NAMED = f"{STEM}.1"
-STOPPED = "Error [E-STOPPED]: Stopped: nothing was published.\n"
+STOPPED = "Error [E-STOPPED]: Stopped: nothing was published."
 ENVIRONMENT = {
     key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR")
 } | {"TERM": "xterm", "PYTHONIOENCODING": "utf-8"}
@@ -199,14 +199,16 @@ def test_missing_threads_and_memory_are_told_in_a_sentence(folder: Path, thread:
     )
     assert (done.returncode, done.stdout) == (1, "")
     check_told(done.stderr, told, "ulimit")
-    assert files(folder) == {"job.toml", "in.csv"}
+    assert only_report(folder / "reports")["error"]["code"] == told
+    assert {path.name for path in folder.iterdir()} - {"out"} == {"job.toml", "in.csv", "reports"}
 
 
 @pytest.mark.parametrize("fault", [RuntimeError("can't start new thread"), MemoryError()])
 def test_missing_threads_and_memory_are_errors_of_resources(fault: Exception) -> None:
-    told = "E-MEMORY" if isinstance(fault, MemoryError) else "E-THREADS"
-    with raises(ResourcesError, told, "ulimit"), _resources():
-        raise fault
+    error = reported(fault)
+    assert isinstance(error, ResourcesError)
+    assert error.code == ("E-MEMORY" if isinstance(fault, MemoryError) else "E-THREADS")
+    check_named(str(error), "ulimit")
 
 
 @pytest.mark.parametrize("command", app.registered_commands, ids=lambda each: each.callback.__name__)
@@ -228,8 +230,7 @@ def test_no_plugin_of_another_package_is_looked_for(folder: Path) -> None:
 
 
 def test_another_error_at_run_time_is_not_taken_for_missing_threads() -> None:
-    with pytest.raises(RuntimeError, match="odd"), _resources():
-        raise RuntimeError("odd")
+    assert reported(RuntimeError("odd")).code == "E-INTERNAL"
 
 
 def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
@@ -344,8 +345,10 @@ def test_a_wrong_command_line_ends_with_2_and_names_what_is_wrong(args: list[str
 def test_a_missing_input_ends_with_1(folder: Path) -> None:
     code, out, error = command(folder, "convert", "job.toml", "--input", "inn.csv")
     assert (code, out) == (1, "")
-    check_told(error, "E-INPUT-MISSING", "'inn.csv'", "'in.csv'?")
-    assert files(folder) == {"in.csv", "job.toml"}
+    check_told(error, "E-INPUT-MISSING", "'inn.csv'", "'in.csv'?", ".failed-1.report.json'.")
+    report = only_report(folder / "reports")
+    assert (report["outcome"], report["exit_code"], report["error"]["code"]) == ("failed", 1, "E-INPUT-MISSING")
+    assert files(folder) == {"in.csv", "job.toml"} | {f"reports/{Path(report['report_path']).name}"}
 
 
 def test_debug_shows_a_traceback_and_ends_the_same(folder: Path) -> None:
@@ -364,9 +367,9 @@ def test_too_many_rejects_end_with_3_and_publish_nothing(folder: Path) -> None:
     assert (code, out) == (3, "")
     check_told(error, "E-TOO-MANY-REJECTS", "2 rows", "1 rejected", "id_forbidden_character: 1", "10%")
     name = f"{STEM}.{Job.load(folder / 'job.toml').digest[:12]}"
-    reports = {f"reports/{name}.report.json", f"reports/{name}.rejects.ndjson.gz"}
+    reports = {f"reports/{name}.failed-1.report.json", f"reports/{name}.rejects.ndjson.gz"}
     assert files(folder) == {"in.csv", "job.toml"} | reports
-    report = json.loads((folder / f"reports/{name}.report.json").read_bytes())
+    report = json.loads((folder / f"reports/{name}.failed-1.report.json").read_bytes())
     assert (report["outcome"], report["parts"], report["records"]["rejected"]) == (
         "refused",
         [],
@@ -378,7 +381,8 @@ def test_too_many_rejects_end_with_3_and_publish_nothing(folder: Path) -> None:
 
     assert command(folder, "convert", "job.toml", "--max-rejects", "100%")[0] == 0
     (journal,) = (folder / "reports").glob("*.journal")
-    assert files(folder) == {"in.csv", "job.toml", f"out/{STEM}.1.gz", f"reports/{journal.name}"} | reports
+    done = {f"out/{STEM}.1.gz", f"reports/{journal.name}", f"reports/{name}.report.json"}
+    assert files(folder) == {"in.csv", "job.toml"} | done | reports
 
 
 # --- what is shown ----------------------------------------------------------------------------------------------
@@ -556,5 +560,8 @@ def test_a_signal_ends_a_run_with_nothing_left(number: int, code: int, begun: st
         out, error = process.communicate(timeout=30)
     finally:
         process.kill()
-    assert (process.returncode, out, error) == (code, "", STOPPED)
-    assert files(folder) == {"in.csv", "job.toml"}
+    assert (process.returncode, out) == (code, "")
+    assert error.startswith(STOPPED)
+    report = only_report(folder / "reports")
+    assert (report["outcome"], report["exit_code"], report["error"]["code"]) == ("stopped", code, "E-STOPPED")
+    assert not list(folder.rglob("*.partial"))

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from converter import convert
+from converter.commands import account
 from converter.commands.plan import plan
 from converter.delivery.delivery import Delivery
 from converter.delivery.journal import Journal
@@ -71,6 +72,7 @@ def die_at(patch: pytest.MonkeyPatch, event: str, at: int = 1) -> None:
                 patch.setattr(Delivery, name, let_go)
             patch.setattr(Journal, "remove", lambda _: None)
             patch.setattr(Journal, "note", lambda *_, **__: None)
+            patch.setattr(account, "write_failed", lambda _path, report, _conceal: report)
             raise KilledError
 
     patch.setattr(Journal, "note", noted)

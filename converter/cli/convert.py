@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from converter.cli import options
+from converter.cli.log_file import logged
 from converter.cli.outcome import Messages, Outcome, Work
 from converter.cli.preamble import changes_from, loading
 from converter.cli.progress import Mode, showing
@@ -40,6 +41,7 @@ def convert(
     set_: options.Settings = None,
     max_rejects: options.MaxRejects = None,
     report_dir: options.ReportDir = None,
+    log_file: options.LogFile = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything and show what would be done; write nothing.")
     ] = False,
@@ -74,7 +76,8 @@ def convert(
         "report.max_rejects": max_rejects,
         "report.dir": report_dir,
     }
-    return partial(_convert, job_file, flags, set_ or (), progress, dry_run=dry_run, resume=resume)
+    work = partial(_convert, job_file, flags, set_ or (), progress, dry_run=dry_run, resume=resume)
+    return logged(log_file, work)
 
 
 def _convert(

@@ -45,6 +45,14 @@ MaxRejects: TypeAlias = Annotated[
     str | None,
     typer.Option("--max-rejects", metavar="N|P%", help="Most rows that may be rejected before the run fails. [10%]"),
 ]
+LogFile: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--log-file",
+        metavar="PATH",
+        help="Append what happens, with times: text, or JSON lines for *.jsonl and *.json.",
+    ),
+]
 Resume: TypeAlias = Annotated[
     bool, typer.Option("--resume", help="Finish an interrupted run of the same job; start a new one if there is none.")
 ]

@@ -19,7 +19,7 @@ from converter.cli.lines import error_line, warning_line
 from converter.cli.streams import failure_of
 from converter.cli.trace import traced
 from converter.delivery import stops
-from converter.errors import ConverterError, Finding, Reported, StoppedError, noted_visible
+from converter.errors import ConverterError, Finding, Reported, noted_visible
 
 _MOST_VISIBLE = 5  # URLs in a message; JSON has all
 
@@ -44,10 +44,10 @@ class Outcome:
     @classmethod
     def of(cls, error: Reported) -> Outcome:
         """Return the outcome of a command that raised an error."""
-        name = "stopped" if isinstance(error, StoppedError) else "refused" if error.exit_code == 3 else "failed"
         error.visible = noted_visible(error)
         finding = Finding(error.code, error.message, error.hint)
-        return cls(name, error.exit_code, error=finding, cause=error)
+        fields = error.report.as_dict() if error.report else {}
+        return cls(error.outcome, error.exit_code, fields, error=finding, cause=error)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the outcome as plain data."""
@@ -56,7 +56,7 @@ class Outcome:
             "outcome": self.name,
             "exit_code": self.exit_code,
             "error": self._error(),
-            "warnings": [warning.as_dict() for warning in self.warnings],
+            "warnings": self.fields.get("warnings") or [warning.as_dict() for warning in self.warnings],
         }
 
     def _error(self) -> dict[str, Any] | None:
@@ -136,7 +136,9 @@ class Messages:
         return 0
 
     def _fail(self, error: Reported) -> None:
-        facts = {"message": error.message, "hint": error.hint, "visible": list(error.visible)}
+        facts: dict[str, Any] = {"message": error.message, "hint": error.hint, "visible": list(error.visible)}
+        if error.report:
+            facts["report_path"] = error.report.report_path
         self._print("error", f"{error_line(error)}{_visible(error.visible)}", code=error.code, **facts)
 
     def _print(self, event: str, text: str, **facts: Any) -> None:

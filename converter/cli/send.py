@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from converter.cli import options
+from converter.cli.log_file import logged
 from converter.cli.outcome import Messages, Outcome, Work
 from converter.cli.preamble import changes_from, loading
 
@@ -24,6 +25,7 @@ def send(
     no_check: Annotated[
         bool, typer.Option("--no-check", help="Send files even if their names or contents break the rules.")
     ] = False,
+    log_file: options.LogFile = None,
     resume: options.Resume = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
     json_: options.Json = False,
@@ -38,7 +40,8 @@ def send(
     """  # noqa: D301 - \b keeps the lines that follow as they are
     del json_, debug  # `Messages.of` reads them
     changes = {"output": {}, **changes_from({"output.to": to or None}, set_ or ())}
-    return partial(_send, files, job_file, changes, check=not no_check, resume=resume, quiet=quiet)
+    work = partial(_send, files, job_file, changes, check=not no_check, resume=resume, quiet=quiet)
+    return logged(log_file, work)
 
 
 def _send(

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
+from converter.commands.account import Account, end_report, tell_start
 from converter.commands.failure import FailedRun, explain_kept, visible_parts
 from converter.commands.plan import Plan
 from converter.commands.rejections import RejectsGuard, too_few_rows
@@ -30,13 +31,13 @@ from converter.delivery.destinations import destination_of
 from converter.delivery.hold import Hold
 from converter.delivery.journal import Journal, PastRun, RunRecord
 from converter.delivery.publication import Artifact, ArtifactFile, publish_run
-from converter.errors import EmptyInputError, Finding, LedgerError, Reported, TooManyRejectsError, note_visible
+from converter.errors import EmptyInputError, Finding, LedgerError, Reported, note_visible
 from converter.jobs.run_files import rejects_path, report_path
 from converter.ledger import Ledger
 from converter.parts.blocks import Cutter
 from converter.parts.packer import Packer, PlannedPart
 from converter.parts.writing import Encrypt, Part, PartWriter
-from converter.report import Outcome, Report, report_file
+from converter.report import Report, report_file
 from converter.report.rejects import RejectsFile
 from converter.rows.batches import Converted
 from converter.rows.pipeline import convert_sources
@@ -69,12 +70,12 @@ class Progress:
 class Conversion:
     """One run of a job, as a plan whose names are held. `warnings` are what was found so far."""
 
-    def __init__(self, journal: Journal, hold: Hold, plan: Plan, warnings: list[Finding]) -> None:
+    def __init__(self, journal: Journal, hold: Hold, plan: Plan, warnings: list[Finding], account: Account) -> None:
         self._plan = plan
         self._journal = journal
         self._hold = hold
         job = plan.job
-        self._delivery = delivery_of(job, plan.destination, journal, len(plan.names))
+        self._delivery = delivery_of(job, plan.destination, journal, account.retries, sets=len(plan.names))
         self._rejects = RejectsFile(
             plan.rejects_path,
             plan.records.rules,
@@ -93,7 +94,12 @@ class Conversion:
         self._parts: dict[int, Part] = {}
         """The parts by number, once all rows are converted: they have arrived, but are not visible yet."""
         self._warnings = warnings
-        self._publishing = self._begun = False
+        self._publishing = self._begun = self._has_rejects = self._complete = False
+        self._account = account
+        account.path, account.describe, account.delivery, account.has_begun = (
+            plan.report_path, self._report, self._delivery, True
+        )  # fmt: skip
+        tell_start(job, plan.name.stem, plan.origins)
         self._run: RunRecord
 
     def begin(self, past: PastRun | None) -> None:
@@ -117,7 +123,7 @@ class Conversion:
         plan, job = self._plan, self._plan.job
         sent = datetime.date.fromisoformat(past.run.sent)
         old = destination_of(job, sent, plan.limits.part_bytes, plan.owner)
-        delivery_of(job, old, self._journal).abandon(past)
+        delivery_of(job, old, self._journal, self._account.retries).abandon(past)
         for path in (rejects_path(job, past.run.name), report_path(job, past.run.name)):
             ArtifactFile(path).discard()
         if past.published:
@@ -171,7 +177,7 @@ class Conversion:
             note_visible(error, visible_parts(self._delivery, self._plan.job.conceal_path))
             raise
         self._delivery.close()
-        return report
+        return end_report(self._account, report)
 
     def _convert(self, progress: Callable[[Progress], None]) -> None:
         """Convert all rows into parts; where too many are rejected, stop as soon as that is certain, and raise."""
@@ -203,6 +209,7 @@ class Conversion:
             for index, packer in enumerate(packers)
             for split, part in enumerate(packer.parts, 1)
         }
+        self._complete = not stopped
         if stopped:
             self._refuse(stopped=True)
 
@@ -277,48 +284,44 @@ class Conversion:
         """Publish the parts, then rejects and report; where too few rows are left, only these two, and raise."""
         stops.hold()  # from here on a message says what is visible
         plan, ledger = self._plan, self._ledger
-        parts = list(self._parts.values())
-        if not (parts and plan.job.report.allows(ledger.rejects, ledger.read)):
+        if not (self._parts and plan.job.report.allows(ledger.rejects, ledger.read)):
             self._refuse()
-        report = self._report(parts, "done")
+        report = self._report()
         artifacts = self._prepare(report)
         self._publishing = True  # from here on what has arrived is kept, even where nothing can be noted any more
         publish_run(self._run, self._delivery, self._journal, self._hold, artifacts, report=report.as_dict())
-        return report
+        return self._report()
 
     def _refuse(self, *, stopped: bool = False) -> NoReturn:
-        """Leave rejects and report, and raise that too many rows were rejected, or that no row is left."""
+        """Leave the rejects, and raise that too many rows were rejected, or that no row is left."""
         stops.hold()
         plan, ledger = self._plan, self._ledger
         most_rows = self._guard.most_rows(ledger, self._bytes_read) if stopped else None
         if stopped:  # stages may still hold rows
             self._ledger = replace(ledger, read=ledger.accounted)
         # Where each part is published at once, some are visible.
-        visible = [part for number, part in self._parts.items() if number in self._delivery.published]
-        fate = f"{len(visible):,} parts are visible already" if visible else "Nothing was published"
-        files = f"the report is '{plan.report_path}'"
-        if ledger.rejects:
-            files += f", the rejects are in '{plan.rejects_path}'"
-        error = too_few_rows(plan.job, ledger, plan.records.rules, f"{fate}; {files}.", most_rows=most_rows)
-        outcome: Outcome = "refused" if isinstance(error, TooManyRejectsError) else "failed"
-        error.report = self._report(visible, outcome, complete=not stopped)
-        for artifact in self._prepare(error.report):
-            artifact.publish()
-        raise error
+        visible = len(self._delivery.published)
+        fate = f"{visible:,} parts are visible already" if visible else "Nothing was published"
+        files = f"; the rejects are in '{plan.rejects_path}'" if ledger.rejects else ""
+        self._rejects.prepare()
+        self._rejects.publish()
+        self._has_rejects = True
+        raise too_few_rows(plan.job, ledger, plan.records.rules, f"{fate}{files}.", most_rows=most_rows)
 
-    def _report(self, parts: list[Part], outcome: Outcome, *, complete: bool = True) -> Report:
-        seconds = time.monotonic() - self._started
+    def _report(self, error: Reported | None = None) -> Report:
+        """Return the report of the run so far, with the parts that are visible; or, without an error, of all of it."""
+        origins = self._plan.origins
         return report_of(
             self._plan,
             self._ledger,
             self._results,
-            parts,
-            outcome,
-            seconds,
-            sizes=[self._bytes_of(origin) for origin in self._plan.origins],
-            bytes_read=sum(self._bytes_read.values()),
+            self._account,
+            sizes=[self._bytes_read[each.label] if error else self._bytes_of(each) for each in origins],
+            parts=self._delivery.visible_parts() if error else list(self._parts.values()),
             warnings=self._warnings,
-            complete=complete,
+            error=error,
+            has_rejects=error is None or self._has_rejects,
+            complete=self._complete,
         )
 
     def _prepare(self, report: Report) -> list[Artifact]:

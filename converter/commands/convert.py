@@ -7,25 +7,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
+from converter.commands.account import Account, end_report, noticing
 from converter.commands.conversion import Conversion, Progress
 from converter.commands.failure import FailedRun, visible_parts
 from converter.commands.naming import hold_free_names
 from converter.commands.plan import Moment, make_plan, moment_of, owner_of
-from converter.commands.results import nothing_done
+from converter.commands.results import early_report, nothing_done
 from converter.commands.resume import fingerprints, next_step, unseen_parts
+from converter.commands.retention import remove_old
 from converter.delivery.delivery import delivery_of
 from converter.delivery.destinations import destination_of
 from converter.delivery.hold import Hold, hold_names
 from converter.delivery.journal import Journal, PastRun
 from converter.delivery.locks import lock_job
 from converter.delivery.publication import ArtifactFile, publish_run
-from converter.errors import InputError, note_visible
-from converter.jobs.job import Job
+from converter.errors import InputError, Reported, note_visible
+from converter.jobs.job import DIGITS, Job
 from converter.jobs.run_files import journal_path, report_path
 from converter.report import Report, report_file
 from converter.sources import find_origins
@@ -44,30 +48,45 @@ def convert(
 
     `resume` finishes a run of the same job that died; where the last run is finished and the input has not changed
     since, nothing is done, and `outcome` says so. `progress` is called from time to time, in this thread, and `notify`
-    with sentences about what is resumed. `now` is UNIX seconds, the clock's if None. Raises a `ConverterError`; nothing
-    is published then, or the error says what is. Where too many rows were rejected, the report and the rejects are
-    written as well, and the report is the error's `report`.
+    with sentences about what is resumed. `now` is UNIX seconds, the clock's if None. Raises a `ConverterError`, whose
+    `report` is written too; nothing is published then, or the error says what is. The rejects are written as well where
+    too many rows were rejected.
     """
     job = Job.of(job)
     journal = Journal(journal_path(job))
-    with job.concealing(), lock_job(journal.path), Hold(job.output.retry_seconds) as hold:
-        progress, notify = progress or (lambda _: None), notify or (lambda _: None)
-        try:
-            past = journal.read(resume=resume)
-            step = next_step(past, resume=resume, is_same=lambda past: _has_same_input(job, past))
-            if past is None or step == "begin":
-                died = past is not None and not past.is_done
-                run = Conversion(journal, hold, *hold_free_names(make_plan(job, moment_of(job, now)), hold, own=died))
-                return run.run(partial(run.begin, past), progress)
-            if step == "nothing":
-                notify(f"The run {past.run.name} is finished, and its input has not changed since: nothing was done.")
-                return nothing_done(job, past.run)
-            if past.report and (report := _finish(job, journal, past, hold, notify)):
-                return report
-            run = Conversion(journal, hold, *hold_free_names(make_plan(job, _moment_of(past)), hold, resumed=True))
-            return run.run(partial(run.resume, past, notify), progress)
-        finally:
-            journal.close()
+    moment = moment_of(job, now)
+    account = Account(job)
+    _name_run(account, job, job.names(moment.timestamp)[0].stem)
+    with (
+        job.concealing(),
+        lock_job(journal.path),
+        account.ending(),
+        Hold(job.output.retry_seconds, account.retries) as hold,
+        contextlib.closing(journal),
+    ):
+        progress, tell_notice = progress or (lambda _: None), noticing(notify)
+        account.warnings += remove_old(job, job.digest[:DIGITS])
+        past = journal.read(resume=resume)
+        step = next_step(past, resume=resume, is_same=lambda past: _has_same_input(job, past))
+        if past is None or step == "begin":
+            died = past is not None and not past.is_done
+            named = hold_free_names(make_plan(job, moment), hold, own=died)
+            run = Conversion(journal, hold, *named, account)
+            return run.run(partial(run.begin, past), progress)
+        if step == "nothing":
+            tell_notice(f"The run {past.run.name} is finished, and its input has not changed since: nothing was done.")
+            return nothing_done(job, past.run, account)
+        _name_run(account, job, past.run.name)
+        if past.report and (report := _finish(job, journal, past, hold, account, tell_notice)):
+            return report
+        run = Conversion(journal, hold, *hold_free_names(make_plan(job, _moment_of(past)), hold, resumed=True), account)
+        return run.run(partial(run.resume, past, tell_notice), progress)
+
+
+def _name_run(account: Account, job: Job, name: str) -> None:
+    """Let the report be that of the run of this name."""
+    account.path = report_path(job, name)
+    account.describe = lambda error: early_report(job, name, account, error)
 
 
 def _moment_of(past: PastRun) -> Moment:
@@ -86,15 +105,24 @@ def _has_same_input(job: Job, past: PastRun) -> bool:
     return has_arrived if current is None else current == past.run.input
 
 
-def _finish(job: Job, journal: Journal, past: PastRun, hold: Hold, notify: Callable[[str], None]) -> Report | None:
+def _finish(
+    job: Job, journal: Journal, past: PastRun, hold: Hold, account: Account, notify: Callable[[str], None]
+) -> Report | None:
     """Finish a run that died while it published, and return its report.
 
     Returns None where some of its parts have disappeared: those have to be made again.
     """
     report = Report.from_dict(past.report or {})
+    size = sum(each["bytes"] for each in report.input)
     destination = destination_of(job, _moment_of(past).sent, job.output.max_part_bytes, owner_of(job))
-    delivery = delivery_of(job, destination, journal)
+    account.delivery = delivery = delivery_of(job, destination, journal, account.retries)
     is_resumed = False
+
+    def describe(error: Reported | None) -> Report:
+        parts = delivery.visible_parts() if error else report.parts
+        return replace(report, parts=parts, **account.facts(size, error))
+
+    account.describe = describe
     try:
         hold_names(destination, [FileName.parse(name) for name in past.run.names], hold, own=True, visible=True)
         delivery.resume(past)
@@ -106,15 +134,16 @@ def _finish(job: Job, journal: Journal, past: PastRun, hold: Hold, notify: Calla
         notify(f"Resuming {past.run.name}: {len(past.published)} of {len(past.arrived)} parts are visible already.")
         report.warnings.extend(unseen_parts(delivery))
         journal.resume()
-        renewed = report_file(report_path(job, past.run.name), report)
+        renewed = report_file(account.path, describe(None))
         renewed.prepare()
         artifacts = [ArtifactFile(journal.path.with_name(name)) for name in past.artifacts]
         publish_run(past.run, delivery, journal, hold, artifacts)
     except BaseException as error:
         if not is_resumed:  # what was visible is visible still
             delivery.arrived, delivery.published = dict(past.arrived), set(past.published)
+            delivery.made = {number: part for number, (part, _) in past.made.items()}
         FailedRun(delivery, journal, hold).end(error, publishing=True)
         note_visible(error, visible_parts(delivery, job.conceal_path))
         raise
     delivery.close()
-    return report
+    return end_report(account, describe(None))

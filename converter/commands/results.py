@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from converter.commands.account import Account
 from converter.commands.plan import Plan
 from converter.delivery.journal import RunRecord
-from converter.errors import ColumnError, Finding, redact
+from converter.errors import ColumnError, Finding, Reported, redact
 from converter.jobs.job import Job
 from converter.jobs.run_files import rejects_path, report_path
 from converter.jobs.sections.output import Output
 from converter.ledger import Ledger
 from converter.parts.writing import Part
-from converter.report import Outcome, Report, ids_of, records_of, rule_warnings, signals_of
+from converter.report import Report, ids_of, records_of, rule_warnings, signals_of
 from converter.rows.stages import StageResults
 from converter.spec.ids import ID_TYPES, RECOGNIZED
 from converter.spec.rules import CASE_COLLISION
@@ -22,23 +24,22 @@ def report_of(
     plan: Plan,
     ledger: Ledger,
     results: StageResults,
-    parts: list[Part],
-    outcome: Outcome,
-    seconds: float,
+    account: Account,
     *,
     sizes: Sequence[int],
-    bytes_read: int,
+    parts: Sequence[Part],
     warnings: Sequence[Finding],
+    error: Reported | None = None,
+    has_rejects: bool = True,
     complete: bool = True,
 ) -> Report:
-    """Return the report of a run, which took `seconds`; `sizes` has the bytes of each origin of its input.
+    """Return the report of a run; `sizes` has the bytes of each origin of its input that were read.
 
-    `bytes_read` were read, all of them where the run is `complete`: it came to the end of its input.
+    A run is `complete` that came to the end of its input.
     """
     job = plan.job
     return Report(
         name=plan.name.stem,
-        job=job.public(),
         input=[
             {"path": job.conceal_path(origin.label), "bytes": size}
             for origin, size in zip(plan.origins, sizes, strict=True)
@@ -46,40 +47,51 @@ def report_of(
         records=records_of(ledger),
         ids=ids_of(ledger, results),
         signals=signals_of(ledger),
-        parts=parts,
-        seconds=round(seconds, 3),
-        bytes_per_second=round((sum(sizes) if complete else bytes_read) / max(seconds, 1e-3)),
-        outcome=outcome,
+        parts=list(parts),
         report_path=job.conceal_path(str(plan.report_path)),
-        rejects_path=job.conceal_path(str(plan.rejects_path)),
+        rejects_path=job.conceal_path(str(plan.rejects_path)) if has_rejects else None,
         encrypted_for=plan.key.fingerprint if plan.key else None,
         complete=complete,
         warnings=[
             *job.warnings,
+            *account.warnings,
             *warnings,
             *rule_warnings(ledger.warnings),
             *rule_warnings(results.over_limit, "IDs"),
             *_collision_warnings(results),
         ],
+        **account.facts(sum(sizes), error),
     )
 
 
-def nothing_done(job: Job, run: RunRecord) -> Report:
-    """Return the report where an earlier run is finished, and there is nothing to do."""
+def early_report(job: Job, name: str, account: Account, error: Reported | None) -> Report:
+    """Return the report of a run that has failed before anything of its input was read."""
     return Report(
-        name=run.name,
-        job=job.public(),
-        input=[{"path": file["path"], "bytes": file["size"]} for file in run.input],
+        name=name,
+        input=[],
         records=records_of(Ledger()),
         ids=ids_of(Ledger(), StageResults()),
         signals=signals_of(Ledger()),
-        parts=[],
-        seconds=0.0,
-        bytes_per_second=0,
+        parts=account.delivery.visible_parts() if account.delivery else [],
+        report_path=None,
+        rejects_path=None,
+        complete=False,
+        warnings=[*job.warnings, *account.warnings],
+        **account.facts(0, error),
+    )
+
+
+def nothing_done(job: Job, run: RunRecord, account: Account) -> Report:
+    """Return the report where an earlier run is finished, and there is nothing to do."""
+    return replace(
+        early_report(job, run.name, account, None),
         outcome="nothing to do",
+        input=[{"path": file["path"], "bytes": file["size"]} for file in run.input],
         report_path=job.conceal_path(str(report_path(job, run.name))),
         rejects_path=job.conceal_path(str(rejects_path(job, run.name))),
         encrypted_for=run.key,
+        complete=True,
+        warnings=[],
     )
 
 

@@ -14,13 +14,16 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from converter.commands.account import Account, end_report, noticing, tell_start
 from converter.commands.check import Checked, check_file
 from converter.commands.failure import FailedRun, explain_kept, visible_parts
 from converter.commands.resume import fingerprints, next_step, unseen_parts
+from converter.commands.retention import remove_old
 from converter.delivery.delivery import delivery_of
 from converter.delivery.destinations import Destination, Owner, destination_of
 from converter.delivery.hold import Hold, hold_names
@@ -88,33 +91,41 @@ def send(
     and `outcome` says so. `notify` is called with sentences about progress. `now` is UNIX seconds, the clock's if None.
     Raises a `ConverterError`; nothing is published then, or the error says what is.
     """
-    notify = notify or (lambda _: None)
+    notify = noticing(notify)
     transfer = Transfer.of(transfer)
     with transfer.concealing():
         inputs = [LocalFile.at(path) for path in _expand([files] if isinstance(files, str | os.PathLike) else files)]
         _check_names(inputs)
         digest = _digest(inputs, transfer)
         journal = Journal(Path(transfer.report.dir) / f"send.{digest}.journal")
-        with lock_job(journal.path), Hold(transfer.output.retry_seconds) as hold:
-            try:
-                past = journal.read(resume=resume)
-                fingerprint = fingerprints(inputs, transfer.conceal_path) or []
-                step = next_step(past, resume=resume, is_same=lambda past: past.run.input == fingerprint)
-                if past and step == "nothing":
-                    notify("These files were sent already, and have not changed since: nothing was done.")
-                    return _report(past.run, transfer, _report_path(past.run, transfer, digest))
-                if past and step == "resume":
-                    run = past.run
-                else:
-                    now = time.time() if now is None else now
-                    day = datetime.datetime.fromtimestamp(now, datetime.UTC).date()
-                    run = RunRecord([], int(now), day.isoformat(), "", fingerprint)
-                checked, warnings = _check_files(inputs, check=check, notify=notify)
-                sending = _Sending(checked, transfer, journal, hold, run, digest)
-                warnings += sending.start(past, resumed=step == "resume", check=check, notify=notify)
-                return sending.run(warnings)
-            finally:
-                journal.close()
+        now = time.time() if now is None else now
+        day = datetime.datetime.fromtimestamp(now, datetime.UTC).date()
+        run = RunRecord([], int(now), day.isoformat(), "", fingerprints(inputs, transfer.conceal_path) or [])
+        account = Account(transfer)
+        _name_run(account, transfer, run, digest)
+        with (
+            lock_job(journal.path),
+            account.ending(),
+            Hold(transfer.output.retry_seconds, account.retries) as hold,
+            contextlib.closing(journal),
+        ):
+            account.warnings += remove_old(transfer, digest)
+            past = journal.read(resume=resume)
+            step = next_step(past, resume=resume, is_same=lambda past: past.run.input == run.input)
+            if past and step == "nothing":
+                notify("These files were sent already, and have not changed since: nothing was done.")
+                done = _report(past.run, account, parts=[])
+                path = transfer.conceal_path(str(_report_path(past.run, transfer, digest)))
+                return replace(done, outcome="nothing to do", report_path=path, warnings=[])
+            if past and step == "resume":
+                run = past.run
+                _name_run(account, transfer, run, digest)
+            checked, warnings = _check_files(inputs, check=check, notify=notify)
+            account.warnings += warnings
+            tell_start(transfer, _name_of(run), inputs)
+            sending = _Sending(checked, account, journal, hold, run, digest)
+            sending.start(past, resumed=step == "resume", check=check, notify=notify)
+            return sending.run()
 
 
 def _expand(files: Iterable[str | os.PathLike[str]]) -> list[Path]:
@@ -202,27 +213,26 @@ def _check_files(
     return checked_files, warnings
 
 
+def _name_run(account: Account, transfer: Transfer, run: RunRecord, digest: str) -> None:
+    """Let the report be that of this run."""
+    account.path = _report_path(run, transfer, digest)
+    account.describe = lambda error: _report(run, account, error=error)
+
+
 def _report(
-    run: RunRecord,
-    transfer: Transfer,
-    path: Path,
-    *,
-    parts: Sequence[Part] = (),
-    warnings: Sequence[Finding] = (),
-    seconds: float | None = None,
+    run: RunRecord, account: Account, *, parts: Sequence[Part] | None = None, error: Reported | None = None
 ) -> SendReport:
-    """Return the report, which is written to `path`, of a run that took `seconds`; or, without, of nothing done."""
+    """Return the report of a run; without `parts`, of those that are visible."""
     files: list[Mapping[str, Any]] = [{"path": file["path"], "bytes": file["size"]} for file in run.input]
+    if parts is None:
+        parts = account.delivery.visible_parts() if account.delivery else []
     return SendReport(
         name=_name_of(run),
-        job=transfer.public(),
         input=files,
         parts=list(parts),
-        seconds=round(seconds or 0.0, 3),
-        bytes_per_second=round(sum(file["bytes"] for file in files) / max(seconds, 1e-3)) if seconds else 0,
-        outcome="nothing to do" if seconds is None else "done",
-        report_path=transfer.conceal_path(str(path)),
-        warnings=list(warnings),
+        report_path=account.document.conceal_path(str(account.path)),
+        warnings=list(account.warnings),
+        **account.facts(sum(file["bytes"] for file in files), error),
     )
 
 
@@ -238,25 +248,26 @@ class _Sending:
     """One run: checked files, on their way to a destination."""
 
     def __init__(
-        self, files: list[_CheckedFile], transfer: Transfer, journal: Journal, hold: Hold, run: RunRecord, digest: str
+        self, files: list[_CheckedFile], account: Account, journal: Journal, hold: Hold, run: RunRecord, digest: str
     ) -> None:
-        self._files, self._transfer, self._journal, self._hold = files, transfer, journal, hold
+        self._files, self._account, self._journal, self._hold = files, account, journal, hold
+        self._transfer = account.document
         self._run, self._digest = run, digest
-        self._started = time.monotonic()
         self._destination = self._destination_of(run, max(each.file.size for each in files))
-        self._delivery = delivery_of(transfer, self._destination, journal)
+        self._delivery = delivery_of(self._transfer, self._destination, journal, account.retries)
+        account.delivery, account.has_begun = self._delivery, True
 
     def _destination_of(self, run: RunRecord, most_bytes: int) -> Destination:
         return destination_of(self._transfer, datetime.date.fromisoformat(run.sent), most_bytes, Owner(self._digest))
 
-    def start(
-        self, past: PastRun | None, *, resumed: bool, check: bool, notify: Callable[[str], None]
-    ) -> list[Finding]:
-        """Hold the names, then begin the run, or resume `past`; return warnings."""
+    def start(self, past: PastRun | None, *, resumed: bool, check: bool, notify: Callable[[str], None]) -> None:
+        """Hold the names, then begin the run, or resume `past`."""
         names = {name.stem: name for each in self._files if check and (name := each.checked.name)}
         died = past is not None and not past.is_done
         try:
-            warnings = hold_names(self._destination, list(names.values()), self._hold, own=died, visible=resumed)
+            self._account.warnings += hold_names(
+                self._destination, list(names.values()), self._hold, own=died, visible=resumed
+            )
         except BaseException:
             close_connections(self._destination)
             raise
@@ -269,20 +280,20 @@ class _Sending:
                 raise
             arrived = len(self._delivery.arrived)
             notify(f"Resuming: {arrived} of {len(self._files)} files are there already, and not sent again.")
-            return [*warnings, *unseen_parts(self._delivery)]
+            self._account.warnings += unseen_parts(self._delivery)
+            return
         if past and died:
-            delivery_of(self._transfer, self._destination_of(past.run, 0), self._journal).abandon(past)
+            old = self._destination_of(past.run, 0)
+            delivery_of(self._transfer, old, self._journal, self._account.retries).abandon(past)
         self._journal.begin(self._run)
-        return warnings
 
-    def run(self, warnings: list[Finding]) -> SendReport:
+    def run(self) -> SendReport:
         """Send all files, publish them, and return the report."""
         is_publishing = False
-        path = _report_path(self._run, self._transfer, self._digest)
+        path = self._account.path
         try:
             parts = self._send()
-            seconds = time.monotonic() - self._started
-            report = _report(self._run, self._transfer, path, parts=parts, warnings=warnings, seconds=seconds)
+            report = _report(self._run, self._account, parts=parts)
             artifact = report_file(path, report)
             artifact.prepare()
             is_publishing = True
@@ -294,7 +305,7 @@ class _Sending:
             note_visible(error, visible_parts(self._delivery, self._transfer.conceal_path))
             raise
         self._delivery.close()
-        return report
+        return end_report(self._account, _report(self._run, self._account, parts=parts))
 
     def _send(self) -> list[Part]:
         """Send the files that have not arrived yet; return all files as parts once they have, and have not changed."""

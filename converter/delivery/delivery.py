@@ -21,11 +21,12 @@ from typing import Any, TypeVar
 from converter.delivery import stops
 from converter.delivery.destinations.base import Arrived, Destination, PartUpload
 from converter.delivery.journal import Attempt, Journal, PastRun
-from converter.delivery.retry import Patience
+from converter.delivery.retry import Patience, Retries
 from converter.delivery.spool import Replay, Spool
 from converter.delivery.threads import RunEndedError, close_connections, run_in_thread
 from converter.delivery.throttle import Throttle
 from converter.errors import LOST, DestinationError, Reported, StoppedError, TransientError
+from converter.jobs.events import tell
 from converter.jobs.job import Job, Transfer
 from converter.parts.writing import Part, PartWriter
 from converter.spec.names import FileName
@@ -37,7 +38,9 @@ _POLL_SECONDS = 0.1  # how soon a signal is noticed that was only noted
 _T = TypeVar("_T")
 
 
-def delivery_of(document: Job | Transfer, destination: Destination, journal: Journal, sets: int = 1) -> Delivery:
+def delivery_of(
+    document: Job | Transfer, destination: Destination, journal: Journal, retries: Retries, *, sets: int = 1
+) -> Delivery:
     """Return the delivery that a job asks for. A part of each of `sets` sets of files may be under way all the time."""
     output = document.output
     return Delivery(
@@ -48,6 +51,7 @@ def delivery_of(document: Job | Transfer, destination: Destination, journal: Jou
         bandwidth=output.bandwidth,
         each=output.publish == "each",
         folder=document.run.spill_dir,
+        retries=retries,
     )
 
 
@@ -70,11 +74,12 @@ class Delivery:
         bandwidth: int | None = None,
         each: bool = False,
         folder: str | None = None,
+        retries: Retries | None = None,
     ) -> None:
         self.destination = destination
         self._journal = journal
         self._uploads = uploads
-        self._patience = Patience(retry_seconds, self._sleep)
+        self._patience = Patience(retry_seconds, self._sleep, retries)
         self._each = each
         self._folder = folder
         self._ended = threading.Event()
@@ -91,6 +96,8 @@ class Delivery:
         self.arrived: dict[int, Arrived] = {}
         """Parts that have arrived whole, by number."""
         self.published: set[int] = set()
+        self.made: dict[int, Part] = {}
+        """Parts all bytes of which are known, by number."""
         self.unseen: list[str] = []
         """Parts of an earlier run that count as arrived, since the destination does not show whether they are there."""
         self._won: set[str] = set()  # the stems of which a part is visible: no other run has them
@@ -107,6 +114,7 @@ class Delivery:
 
     def _resume(self, past: PastRun) -> None:
         self._attempts = past.attempts
+        self.made = {number: part for number, (part, _) in past.made.items()}
         for number, part in past.arrived.items():
             is_there = self.retrying(self.destination.holds, part)
             if is_there is None:
@@ -164,6 +172,7 @@ class Delivery:
     def note_made(self, number: int, part: Part, text_crc32: int) -> None:
         """Note that all bytes of a part are known; `text_crc32` is the CRC-32 of its text."""
         self._expected[number] = part.bytes, int(part.crc32, 16)
+        self.made[number] = part
         self._journal.note("made", number=number, text_crc32=text_crc32, **asdict(part))
 
     def note_arrived(self, number: int, arrived: Arrived) -> None:
@@ -171,6 +180,7 @@ class Delivery:
         self._in_place.pop(number, None)
         self._journal.note("arrived", number=number, **asdict(arrived))
         self.arrived[number] = arrived
+        tell("part_arrived", f"'{arrived.name}' has arrived: {arrived.bytes:,} bytes.", bytes=arrived.bytes)
         if self._each:
             self._publish(number)
 
@@ -238,7 +248,14 @@ class Delivery:
     def discard(self) -> bool:
         """End the delivery and remove all that is not published; return whether that succeeded."""
         has_stopped = self._stop()
-        return self._clean_up(self.published) and has_stopped
+        is_clean = self._clean_up(self.published) and has_stopped
+        if is_clean:
+            self.arrived = {number: part for number, part in self.arrived.items() if number in self.published}
+        return is_clean
+
+    def visible_parts(self) -> list[Part]:
+        """Return the parts that are published, in order."""
+        return [self.made[number] for number in sorted(self.published) if number in self.made]
 
     def retrying(self, call: Callable[..., _T], *arguments: object) -> _T:
         """Call, and retry on transient errors. Raises `DestinationError`."""
@@ -283,6 +300,7 @@ class Delivery:
             self._won.add(stem)
         self.published.add(number)
         self._journal.note("published", number=number)
+        tell("part_published", f"'{self.destination.url(part.name)}' is visible.")
 
     def _submit(self, replay: Replay, number: int, name: str) -> None:
         run_in_thread(lambda: self._send(replay, number, name), self._tasks)  # `_slots` bounds the number of threads
@@ -342,6 +360,7 @@ class Delivery:
         except BaseException:
             upload.abort()
             raise
+        tell("part_begun", f"'{name}' is begun, attempt {len(attempts):,}.", attempt=len(attempts))
         return upload
 
     def _leftovers(self, kept: Collection[int]) -> Iterator[Attempt]:

@@ -17,7 +17,7 @@ from typing import Any
 from converter.delivery.destinations import Destination
 from converter.delivery.destinations.base import warnings_of
 from converter.delivery.locks import NameLock
-from converter.delivery.retry import Patience
+from converter.delivery.retry import Patience, Retries
 from converter.delivery.threads import RunEndedError, run_in_thread
 from converter.errors import DestinationError, Finding, StoppedError, codes_of, has_errors
 from converter.spec.names import FileName
@@ -30,9 +30,9 @@ _RELEASE_SECONDS = 4.0
 class Hold:
     """Names that this process holds. As a context manager, it releases them at the end, unless they are to be kept."""
 
-    def __init__(self, retry_seconds: float) -> None:
+    def __init__(self, retry_seconds: float, retries: Retries | None = None) -> None:
         self._ended = threading.Event()
-        self._patience = Patience(retry_seconds, self._sleep)
+        self._patience = Patience(retry_seconds, self._sleep, retries)
         self._locks: list[NameLock] = []
         self._claimed: tuple[Destination, Sequence[FileName]] | None = None
 

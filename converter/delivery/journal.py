@@ -34,7 +34,7 @@ from converter.errors import DestinationError, JobError
 from converter.parts.packer import PlannedPart
 from converter.parts.writing import Part
 
-VERSION = 2
+VERSION = 3
 _NEW = ".new"
 
 Attempt: TypeAlias = "tuple[str, Mapping[str, Any]]"

@@ -23,6 +23,7 @@ from pydantic_core import CoreSchema
 
 from converter.errors import JobError, Reported
 from converter.jobs.arguments import plain, wrong_argument
+from converter.jobs.events import concealed_events
 from converter.jobs.messages import describe, model_in
 from converter.jobs.paths import PathKey
 from converter.jobs.secrets import VARIABLE, conceal, expand, mask_password, public, variables_in
@@ -66,6 +67,7 @@ class Document(Section):
     """A whole document, from a file, flags or arguments. Values from the environment are never shown."""
 
     _given: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _path: str | None = PrivateAttr(default=None)
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -146,7 +148,14 @@ class Document(Section):
             hint = "" if str(path).endswith(".toml") else "If it is a table and no job file, name it in input.path."
             raise JobError("E-JOB-TOML", f"The job file '{path}' is not valid TOML: {error}.", hint) from error
         data = _resolve_paths(data, cls, Path(path).parent.resolve())
-        return cls(**cls._select(merge(data, changes or {})))
+        document = cls(**cls._select(merge(data, changes or {})))
+        document._path = str(Path(path).resolve())
+        return document
+
+    @property
+    def path(self) -> str | None:
+        """The absolute path of the job file, if it is from one."""
+        return self._path
 
     @classmethod
     def _select(cls, data: dict[str, Any]) -> dict[str, Any]:
@@ -167,9 +176,10 @@ class Document(Section):
 
     @contextlib.contextmanager
     def concealing(self) -> Iterator[None]:
-        """Conceal values from the environment in errors that are raised inside."""
+        """Conceal values from the environment in errors that are raised inside, and in what is logged."""
         try:
-            yield
+            with concealed_events(self.conceal, self.conceal_path):
+                yield
         except Reported as error:
             error.reword(self.conceal)
             raise

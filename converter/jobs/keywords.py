@@ -104,6 +104,7 @@ class ReportOptionsKeys(TypedDict, total=False):
     max_rejects: int | str
     rejects_file_rows: int
     show_rows: bool
+    keep: str | None
 
 
 class RouteKeys(TypedDict, total=False):

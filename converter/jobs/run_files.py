@@ -6,6 +6,9 @@ from pathlib import Path
 
 from converter.jobs.job import DIGITS, Job
 
+REPORT_SUFFIX = ".report.json"
+REJECTS_SUFFIX = ".rejects.ndjson.gz"
+
 
 def report_path(job: Job, stem: str) -> Path:
     """Return the path of a run's report.
@@ -13,12 +16,12 @@ def report_path(job: Job, stem: str) -> Path:
     `stem` is the stem of the run's file names. The digest of the job stands behind it, since a run of another job may
     have the same stem.
     """
-    return Path(job.report.dir) / f"{stem}.{job.digest[:DIGITS]}.report.json"
+    return Path(job.report.dir) / f"{stem}.{job.digest[:DIGITS]}{REPORT_SUFFIX}"
 
 
 def rejects_path(job: Job, stem: str) -> Path:
     """Return the path of a run's rejects file; see `report_path`."""
-    return Path(job.report.dir) / f"{stem}.{job.digest[:DIGITS]}.rejects.ndjson.gz"
+    return Path(job.report.dir) / f"{stem}.{job.digest[:DIGITS]}{REJECTS_SUFFIX}"
 
 
 def journal_path(job: Job) -> Path:

@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from isal import isal_zlib
 
 from converter.errors import DestinationError, JobError, TransientError
+from converter.jobs.events import tell
 from converter.jobs.sections.servers import Ftp
 from converter.remote.files import Files, FileStatus
 from converter.remote.server import RIGHTS_HINT, SPACE_HINT, Address, cannot, network_error
@@ -174,6 +175,7 @@ class _FtpFiles:
         except BaseException:
             self._ftp.close()
             raise
+        tell("connect", f"Logged in to '{address.url}'.")
 
     def _start_tls(self, ftp: _Secure) -> None:
         """Send AUTH TLS. Raises `DestinationError` where the server does not know it."""

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from isal import isal_zlib
 
 from converter.errors import TransientError
+from converter.jobs.events import tell
 from converter.jobs.sections.servers import S3
 from converter.remote.s3_client import Client, open_client
 from converter.remote.s3_errors import FOREIGN, NO_UPLOAD, NOT_THERE, code_of, is_unseen, map_error
@@ -192,6 +193,7 @@ class Bucket:
         with self._lock:
             if self._open_client is None:
                 self._open_client = open_client(self._settings)
+                tell("connect", f"Opened a client for the bucket '{self.name}'.")
             return self._open_client
 
     def _of(self, upload: MultipartUpload) -> dict[str, str]:

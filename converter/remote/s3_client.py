@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from typing import Any, TypeAlias
 
 import boto3
@@ -12,6 +13,7 @@ from botocore.exceptions import InvalidEndpointConfigurationError, NoCredentials
 from botocore.session import Session
 
 from converter._version import __version__
+from converter.jobs.events import tell
 from converter.jobs.sections.servers import S3
 
 Client: TypeAlias = Any
@@ -40,9 +42,20 @@ def open_client(settings: S3) -> Client:
         provider = _Role(_session(settings), settings.role_arn, config)
         session.register_component("credential_provider", CredentialResolver([provider]))
     try:
-        return boto3.Session(botocore_session=session).client("s3", endpoint_url=settings.endpoint_url, config=config)
+        client = boto3.Session(botocore_session=session).client("s3", endpoint_url=settings.endpoint_url, config=config)
     except ValueError as error:
         raise InvalidEndpointConfigurationError(msg="no URL") from error
+    client.meta.events.register("request-created.s3", _tell_retry)
+    return client
+
+
+def _tell_retry(request: Any, operation_name: str, **_: Any) -> None:
+    """Log that boto3 sends a request again."""
+    attempt = request.context.get("retries", {}).get("attempt", 1)
+    if attempt > 1:
+        tell(
+            "retry", f"S3: {operation_name} is tried again, attempt {attempt}.", level=logging.WARNING, attempt=attempt
+        )
 
 
 def _session(settings: S3) -> Session:

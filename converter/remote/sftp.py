@@ -27,6 +27,7 @@ from paramiko.sftp import CMD_CLOSE
 from paramiko.ssh_exception import IncompatiblePeer
 
 from converter.errors import DestinationError, JobError, TransientError
+from converter.jobs.events import tell
 from converter.jobs.sections.servers import Sftp
 from converter.remote.files import Files, FileStatus
 from converter.remote.server import RIGHTS_HINT, SPACE_HINT, Address, cannot, network_error
@@ -187,6 +188,7 @@ class _SftpFiles:
         except BaseException:
             self.close()
             raise
+        tell("connect", f"Logged in to '{address.url}'.")
 
     def _log_in(self, key: paramiko.PKey | None) -> None:
         address, port, timeout = self._address, self._address.port or _PORT, self._timeout

@@ -2,43 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+import itertools
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self, TypeVar
 
 import orjson
 
 from converter._version import __version__
+from converter.delivery.atomic import make_folder
 from converter.delivery.publication import ArtifactFile
-from converter.errors import Finding
+from converter.errors import DestinationError, EndName, Finding
+from converter.jobs.run_files import REPORT_SUFFIX
 from converter.ledger import Ledger
 from converter.parts.writing import Part
 from converter.rows.stages import StageResults
 
-SCHEMA_VERSION = 1
-Outcome = Literal["done", "nothing to do", "refused", "failed"]
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class SendReport:
-    """What a run that sends files did.
+    """What a run that sends files did, however it ended.
 
-    `name` is that of the run; `job` the job without secrets; `input` the files with their sizes in bytes; `parts` are
-    the files that were sent. `seconds` is how long it took, `bytes_per_second` of the input. `report_path` is where
-    this report is. `outcome` is `nothing to do` where an earlier run is finished: `name` and the path are of that run
-    then, and there are no parts.
+    `name` is that of the run; `job` the job without secrets, and `job_path` its file, if it has one; `host` the name of
+    the machine; `input` the files with their sizes in bytes. `outcome` is `done`, `refused` by a guard, `failed` or
+    `stopped` by a signal, `exit_code` that of the command, and `error` the error if it is not 0. `parts` are those that
+    are visible, and `hidden_parts` is how many have arrived and are kept for `resume`. `started` and `ended` are in ISO
+    8601 with the time zone, `seconds` is what is between them, and `bytes_per_second` is of the input. `retries` is how
+    often something was retried, by the code of the error. `report_path` is where this report is, None where it could
+    not be written.
+
+    `outcome` is `nothing to do` where an earlier run is finished: `name` and the path are of that run then, and there
+    are no parts.
     """
 
     name: str
     job: Mapping[str, Any]
+    job_path: str | None
+    host: str
     input: list[Mapping[str, Any]]
+    outcome: EndName
+    exit_code: int = 0
+    error: Mapping[str, str] | None = None
     parts: list[Part]
+    hidden_parts: int = 0
+    started: str
+    ended: str
     seconds: float
     bytes_per_second: int
-    outcome: Outcome
+    retries: Mapping[str, int] = field(default_factory=dict)
     version: str = __version__
-    report_path: str
+    report_path: str | None
     warnings: list[Finding] = field(default_factory=list)
     schema_version: int = SCHEMA_VERSION
 
@@ -67,16 +84,15 @@ class Report(SendReport):
     rule: rejected rows break it, skipped ones break none and have nothing to send. `ids` says how many were `changed`
     by the name of the step that changed them, and where types are recognized how many there are of each of the `types`.
     `signals` says how many were `written`, and how many `dropped` or `changed` by the name of the rule. `rejects_path`
-    is where the rejects are. `encrypted_for` is the fingerprint of the key that parts are encrypted for, if any.
-    `outcome` may also be `refused` where more rows were rejected than allowed, and `failed` where none was left. A run
-    that is not `complete` was refused before the end of its input.
-    Always `read = written + sum(rejected) + sum(skipped)`.
+    is where the rejects are, None where the run ended before they were complete. `encrypted_for` is the fingerprint of
+    the key that parts are encrypted for, if any. Always `read = written + sum(rejected) + sum(skipped)`; a run that is
+    not `complete` ended before the end of its input, and the counts are those until then.
     """
 
     records: Mapping[str, Any]
     ids: Mapping[str, Any]
     signals: Mapping[str, Any]
-    rejects_path: str
+    rejects_path: str | None
     encrypted_for: str | None = None
     complete: bool = True
 
@@ -123,6 +139,30 @@ def signals_of(ledger: Ledger) -> dict[str, Any]:
     }
 
 
+_Kind = TypeVar("_Kind", bound=SendReport)
+
+
 def report_file(path: Path, report: SendReport) -> ArtifactFile:
     """Return the file of a report, to be prepared and published."""
     return ArtifactFile(path, report.to_json())
+
+
+def write_failed(path: Path, report: _Kind, conceal_path: Callable[[str], str]) -> _Kind:
+    """Write the report of a run that has delivered nothing, or not all; return it with its path.
+
+    `path` is that of the report of the run when it is done. No report is replaced: the first name that is free is used.
+    """
+    stem = path.name.removesuffix(REPORT_SUFFIX)
+    names = (f"{stem}.failed-{number}{REPORT_SUFFIX}" for number in itertools.count(1))
+    free = next(each for name in names if not os.path.lexists(each := path.with_name(name)))
+    report = replace(report, report_path=conceal_path(str(free)))
+    file = report_file(free, report)
+    try:
+        make_folder(free.parent)
+        file.prepare()
+        file.publish()
+    except (DestinationError, OSError):
+        return replace(report, report_path=None)
+    finally:
+        file.discard()
+    return report

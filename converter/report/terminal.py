@@ -17,7 +17,8 @@ def size(count: float) -> str:
 
 def summary(report: Report) -> list[tuple[str, str]]:
     """Return the summary of a run: lines of a number and its meaning, then the paths of the report and the rejects."""
-    where = [("report", report.report_path), ("rejects", report.rejects_path)]
+    paths = {"report": report.report_path, "rejects": report.rejects_path}
+    where = [(name, path) for name, path in paths.items() if path]
     if report.outcome == "nothing to do":
         return [("nothing", f"to do: the run {report.name} is finished, and its input has not changed since"), *where]
     return [*_figures(report), *where]

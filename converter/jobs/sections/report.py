@@ -26,6 +26,9 @@ class ReportOptions(Section):
     """The maximum number of rows in the rejects file. Further ones are counted by rule in its last line."""
     show_rows: bool = False
     """Whether the rejects contain the text of malformed rows; the file is then private (mode 0600)."""
+    keep: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}d$")] | None = None
+    """The age in days, such as `"90d"`, after which reports and rejects of the job are removed when it runs; by default
+    they stay. Those of the six newest runs that were delivered stay, and those of a run that is not finished."""
 
     @field_validator("dir")
     @classmethod
@@ -42,6 +45,11 @@ class ReportOptions(Section):
         if not match or (match[1] and float(match[1]) > 100):
             raise ValueError('a number of rows, such as 1000, or a percentage, such as "10%"')
         return text
+
+    @property
+    def keep_days(self) -> int:
+        """The number of days of `keep`."""
+        return int((self.keep or "0d")[:-1])
 
     @property
     def is_share(self) -> bool:

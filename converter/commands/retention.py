@@ -1,0 +1,122 @@
+"""Which reports and rejects of earlier runs are removed (`report.keep`)."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from converter.delivery.journal import Journal
+from converter.errors import ConverterError, Finding
+from converter.jobs.job import Job, Transfer
+from converter.jobs.run_files import REJECTS_SUFFIX, REPORT_SUFFIX
+
+_DELIVERED_KEPT = 6
+_DAY = 24 * 3600
+_FILE = re.compile(
+    rf"(?P<name>.+)\.(?P<digest>[0-9a-f]{{12}})(\.failed-[0-9]+)?({re.escape(REPORT_SUFFIX)}|{re.escape(REJECTS_SUFFIX)})"
+)
+
+
+class _Run(NamedTuple):
+    """The report of an earlier run, or else an empty one; its files, and when the last one was written (UNIX seconds).
+
+    `digest` identifies its job.
+    """
+
+    name: str
+    digest: str
+    files: list[Path]
+    written: float
+    report: Mapping[str, Any]
+
+    @property
+    def is_delivered(self) -> bool:
+        """Whether all of its parts became visible."""
+        return self.report.get("outcome") == "done"
+
+    def is_of(self, document: Job | Transfer, digest: str) -> bool:
+        """Return whether it was a run of this job, or of an earlier state of its file."""
+        converts = "records" in self.report
+        same_file = document.path is not None and self.report.get("job_path") == document.conceal_path(document.path)
+        return self.digest == digest or (same_file and converts == isinstance(document, Job))
+
+
+def remove_old(document: Job | Transfer, digest: str, now: float | None = None) -> list[Finding]:
+    """Remove reports and rejects of a job that are older than `report.keep`, and return warnings.
+
+    The six newest runs that were delivered stay, and those that are not finished. `digest` is that of the job, as in
+    the names of files; `now` is UNIX seconds, the clock's if None.
+    """
+    if document.report.keep is None:
+        return []
+    folder = Path(document.report.dir)
+    oldest = (time.time() if now is None else now) - document.report.keep_days * _DAY
+    delivered = 0
+    refused: list[Path] = []
+    try:
+        unfinished = set(_unfinished(folder))
+        for run in sorted(_runs_in(folder), key=lambda run: -run.written):
+            if not run.is_of(document, digest):
+                continue
+            delivered += run.is_delivered
+            is_newest = run.is_delivered and delivered <= _DELIVERED_KEPT
+            if run.written < oldest and not is_newest and not unfinished & {(run.name, run.digest), ("", run.digest)}:
+                refused += _remove(run.files)
+    except OSError as error:
+        return [_not_removed(f"The folder '{folder}' cannot be read: {error.strerror or error}.")]
+    return [_not_removed(f"'{refused[0]}' cannot be removed, nor can {len(refused) - 1:,} others.")] if refused else []
+
+
+def _runs_in(folder: Path) -> Iterator[_Run]:
+    """Yield the runs that have left reports or rejects in a folder."""
+    files: dict[tuple[str, str], list[Path]] = {}
+    for path in folder.iterdir():
+        if match := _FILE.fullmatch(path.name):
+            files.setdefault((match["name"], match["digest"]), []).append(path)
+    for (name, digest), paths in files.items():
+        written = max(path.stat().st_mtime for path in paths)
+        yield _Run(name, digest, paths, written, _report_among(paths))
+
+
+def _report_among(paths: list[Path]) -> Mapping[str, Any]:
+    """Return the report of the end of a run, or else one of a failure."""
+    reports = sorted(path for path in paths if path.name.endswith(REPORT_SUFFIX))
+    for path in sorted(reports, key=lambda path: ".failed-" in path.name):
+        try:
+            found = orjson.loads(path.read_bytes())
+        except (OSError, ValueError):
+            continue
+        if isinstance(found, dict):
+            return found
+    return {}
+
+
+def _unfinished(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield name and digest of runs that are not finished; without a name, all runs of the job may be needed."""
+    for path in folder.glob("*.journal"):
+        digest = path.name.split(".")[-2]
+        try:
+            past = Journal(path).read()
+        except ConverterError:
+            yield "", digest
+            continue
+        if past and not past.is_done:
+            yield past.run.name or f"send_{past.run.timestamp}", digest
+
+
+def _remove(paths: list[Path]) -> Iterator[Path]:
+    """Remove files; yield those that cannot be removed."""
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError:
+            yield path
+
+
+def _not_removed(message: str) -> Finding:
+    return Finding("W-REPORT-KEPT", message, "Check the permissions of this user in report.dir, or remove report.keep.")
