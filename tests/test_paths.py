@@ -24,7 +24,9 @@ KEYS = {
     "report.dir",
     "run.spill_dir",
     "pgp.key",
+    "ftp.password_file",
     "ftp.tls_ca_file",
+    "sftp.password_file",
     "sftp.key_file",
     "sftp.known_hosts",
 }

@@ -36,6 +36,7 @@ from converter.parts.writing import Part
 
 VERSION = 3
 _NEW = ".new"
+_PRIVATE = 0o600
 
 Attempt: TypeAlias = "tuple[str, Mapping[str, Any]]"
 """The name of a part that was begun, and the state by which the destination finds what is there of it."""
@@ -189,13 +190,14 @@ class Journal:
             file.discard()
 
     def _new_file(self) -> AtomicFile:
-        return AtomicFile(self.path, self.path.with_name(self.path.name + _NEW), mode=0o600)
+        return AtomicFile(self.path, self.path.with_name(self.path.name + _NEW), mode=_PRIVATE)
 
     def resume(self) -> None:
         """Open the journal to append to it, and remove a line that is torn."""
         try:
             whole = self.path.read_bytes().rfind(b"\n") + 1
             self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
+            os.fchmod(self._descriptor, _PRIVATE)  # whatever an older one had
             os.ftruncate(self._descriptor, whole)
         except OSError as error:
             raise self._error("write", error) from error

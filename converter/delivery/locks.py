@@ -71,6 +71,7 @@ def _lock_job(path: Path) -> int:
             ) from error
         if is_at(descriptor, path):
             with contextlib.suppress(OSError):  # a full disk; the number is for messages alone
+                os.fchmod(descriptor, 0o600)
                 os.ftruncate(descriptor, 0)
                 os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
             return descriptor

@@ -26,9 +26,17 @@ from converter.jobs.arguments import plain, wrong_argument
 from converter.jobs.events import concealed_events
 from converter.jobs.messages import describe, model_in
 from converter.jobs.paths import PathKey
-from converter.jobs.secrets import VARIABLE, conceal, expand, mask_password, public, variables_in
+from converter.jobs.secrets import (
+    SECRET_KEYS,
+    VARIABLE,
+    conceal,
+    expand,
+    mask_password,
+    passwords_in,
+    public,
+    variables_in,
+)
 
-_SECRETS = (("sftp", "key_passphrase"),)
 _PATHS = (("input", "path"), ("output", "to"), ("report", "dir"))
 
 
@@ -90,13 +98,15 @@ class Document(Section):
         try:
             super().__init__(**expand(given, ()))
         except ValidationError as error:
-            variables = variables_in(given)
+            variables, passwords = _secrets_in(given)
             raise JobError(
                 "E-JOB-INVALID",
-                "\n".join(_printable(conceal(text, variables)) for text in describe(error, given, type(self))),
+                "\n".join(
+                    _printable(conceal(text, variables, passwords)) for text in describe(error, given, type(self))
+                ),
             ) from error
         except JobError as error:
-            error.reword(lambda text: _printable(conceal(text, variables_in(given))))
+            error.reword(lambda text: _printable(conceal(text, *_secrets_in(given))))
             raise
         self._given = given
 
@@ -163,8 +173,8 @@ class Document(Section):
         return data
 
     def conceal(self, text: str) -> str:
-        """Return a text, such as an error, with values from the environment replaced by `${VAR}`."""
-        return conceal(text, variables_in(self._given))
+        """Return a text, such as an error, with values from the environment and passwords replaced."""
+        return conceal(text, *_secrets_in(self._given))
 
     def conceal_path(self, path: str) -> str:
         """Return a path with values from the environment replaced by `${VAR}` where the user wrote them in paths.
@@ -172,7 +182,7 @@ class Document(Section):
         Other values, such as a data source ID, stay: file names contain them.
         """
         paths = [self._given.get(section, {}).get(key) for section, key in _PATHS]
-        return conceal(path, variables_in(paths))
+        return mask_password(conceal(path, variables_in(paths)))
 
     @contextlib.contextmanager
     def concealing(self) -> Iterator[None]:
@@ -187,11 +197,20 @@ class Document(Section):
     def public(self) -> dict[str, Any]:
         """Return the document as plain data without secrets: variables not expanded, passwords masked."""
         data = public(self.model_dump(mode="json"), self._given, variables_in(self._given))
-        for section, key in _SECRETS:
-            if section in data and data[section][key] and not VARIABLE.fullmatch(data[section][key]):
-                data[section][key] = "***"
+        for section in filter(None, data.values()):
+            for key in SECRET_KEYS & section.keys() if isinstance(section, dict) else ():
+                if section[key] and not VARIABLE.fullmatch(section[key]):
+                    section[key] = "***"
         assert isinstance(data, dict)  # noqa: S101 - for the type checker: a model dumps to a mapping
         return data
+
+
+def _secrets_in(given: Mapping[str, Any]) -> tuple[dict[str, str], set[str]]:
+    """Return the variables and the passwords in nested data, as `conceal` takes them."""
+    passwords: set[str] = set()
+    with contextlib.suppress(JobError):  # a variable that is not set
+        passwords.update(passwords_in(expand(given, ())))
+    return variables_in(given), passwords | set(passwords_in(given))
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -210,7 +229,7 @@ def parse_setting(text: str) -> dict[str, Any]:
     if not equals or not all(names):
         raise JobError(
             "E-SET-MALFORMED",
-            f"--set '{mask_password(text)}' is not of the form KEY=VALUE.",
+            f"--set '{_shown_setting(text)}' is not of the form KEY=VALUE.",
             "For example: --set output.mode=overwrite.",
         )
     try:
@@ -223,6 +242,11 @@ def parse_setting(text: str) -> dict[str, Any]:
         parsed = {name: parsed}
     assert isinstance(parsed, dict)  # noqa: S101 - for the type checker: there is at least one name
     return parsed
+
+
+def _shown_setting(text: str) -> str:
+    """Return a malformed setting without its secrets."""
+    return re.sub(rf"({'|'.join(SECRET_KEYS)})\b.+", r"\1…", mask_password(text), flags=re.DOTALL)
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
@@ -15,6 +14,7 @@ from converter.errors import Finding
 from converter.jobs.document import Document, Section, path_keys
 from converter.jobs.messages import flag_for
 from converter.jobs.paths import identity_of_path, is_url
+from converter.jobs.secrets import without_password
 from converter.jobs.sections.ids import Id, IdTypeName, Sync, UserId
 from converter.jobs.sections.output import Output, Pgp, Target
 from converter.jobs.sections.privacy import Privacy
@@ -35,7 +35,6 @@ IDENTITY_VERSION = 1
 """Part of the identity of runs. A new number means that runs of earlier versions are not found."""
 DIGITS = 12
 """The number of digits of a job's digest in the names of journals, reports and partial files."""
-_PASSWORD = re.compile(r"(://[^/:@]*):[^/]*@")
 _NOT_IN_DIGEST = {"s3", "ftp", "sftp", "report", "run"}  # sections that do not change what is written, or where
 _SMALLEST_ENCRYPTED = 10_000  # including the key of the message
 
@@ -294,7 +293,7 @@ def _destination(target: Target, s3: S3) -> list[str | None]:
     """Return the identity of a destination, without passwords."""
     scheme, _, rest = target.url.partition("://")
     local = rest if scheme.lower() == "file" else "" if is_url(target.url) else target.url
-    url = identity_of_path(local) if local else _PASSWORD.sub(r"\1@", target.url)
+    url = identity_of_path(local) if local else without_password(target.url)
     return [url, target.partner, s3.endpoint_url]
 
 

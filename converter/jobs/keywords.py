@@ -31,6 +31,9 @@ class FtpKeys(TypedDict, total=False):
     """The keys of `Ftp`."""
 
     timeout: float
+    password: str | None
+    password_file: str | PathLike[str] | None
+    password_command: str | Sequence[str]
     partial_suffix: str
     passive: bool
     tls_ca_file: str | PathLike[str] | None
@@ -152,6 +155,9 @@ class SftpKeys(TypedDict, total=False):
     """The keys of `Sftp`."""
 
     timeout: float
+    password: str | None
+    password_file: str | PathLike[str] | None
+    password_command: str | Sequence[str]
     partial_suffix: str
     key_file: str | PathLike[str] | None
     key_passphrase: str | None

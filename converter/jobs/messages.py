@@ -9,7 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from converter.errors import nearest
-from converter.jobs.secrets import VARIABLE, mask_password
+from converter.jobs.secrets import SECRET_KEYS, VARIABLE, mask_password
 
 _MEANT = {
     "ios": "idfa",
@@ -172,5 +172,7 @@ def _written(given: Any, where: list[Any]) -> str:
             given = given[part]
     if isinstance(given, Mapping):
         return "a table"
+    if SECRET_KEYS & set(where):
+        return "'***'"
     text = mask_password(str(given))
     return f"'{text[:60]}…'" if len(text) > 60 else f"'{text}'"

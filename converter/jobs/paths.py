@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -47,6 +48,19 @@ def expand_home(text: str) -> str:
     if expanded.startswith("~"):
         raise ValueError(f"there is no user '{text[1:].partition('/')[0]}', whose home folder that would be")
     return expanded
+
+
+def safe_path() -> str:
+    """Return the `PATH` without its relative folders: no program is taken from the working folder."""
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return os.pathsep.join(folder for folder in folders if os.path.isabs(folder))  # noqa: PTH117 - texts
+
+
+def find_program(name: str) -> str | None:
+    """Return the absolute path of a program on the `PATH`, or with an absolute path; None where there is none."""
+    if "/" in name and not os.path.isabs(name):  # noqa: PTH117 - a text
+        return None
+    return shutil.which(name, path=safe_path())
 
 
 def is_url(text: str) -> bool:

@@ -1,18 +1,25 @@
-"""Secrets in what users write: environment variables (`${VAR}`) and passwords in URLs, which no message shows."""
+"""Secrets in what users write: environment variables (`${VAR}`) and passwords, which no message shows."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from converter.errors import JobError
 
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 """A reference to an environment variable."""
 
-_PASSWORD = re.compile(r"(://[^/:@\s]*):(?!\$\{\w+\}@)[^\s'\"]*@")
+SECRET_KEYS = {"password", "key_passphrase"}
+"""Keys of sections whose values are secrets."""
+
+# As `urlsplit` parses the URL that a client connects to: the authority ends at the first of `/?#`, the password is what
+# is between the first colon and the last `@`. A malformed URL with an `@` behind its authority is masked up to that.
+_PASSWORD = re.compile(r"(://[^/?#:]*):(?!\$\{\w+\}@)(.*)@", re.DOTALL)
+_IN_AUTHORITY = re.compile(r"(://[^/?#:]*):[^/?#]*@")
 _SHORTEST = 3  # characters of a value that is concealed: a shorter one is anywhere by chance
 
 
@@ -49,16 +56,41 @@ def variables_in(given: Any) -> dict[str, str]:
     return {name: os.environ.get(name, "") for name in VARIABLE.findall(given)} if isinstance(given, str) else {}
 
 
-def conceal(text: str, variables: Mapping[str, str]) -> str:
-    """Replace the values of variables, longest first, by `${VAR}`, and passwords by stars."""
+def passwords_in(given: Any) -> Iterator[str]:
+    """Yield the passwords in nested data with its variables expanded: values of `SECRET_KEYS`, and those of URLs."""
+    if isinstance(given, Mapping):
+        for key, item in given.items():
+            yield from _texts_in(item) if key in SECRET_KEYS else passwords_in(item)
+    elif isinstance(given, list | tuple):
+        for item in given:
+            yield from passwords_in(item)
+    elif isinstance(given, str) and (match := _PASSWORD.search(given)):
+        yield from (match[2], unquote(match[2]))
+
+
+def _texts_in(given: Any) -> Iterator[str]:
+    """Yield all values in nested data, as texts."""
+    if isinstance(given, Mapping | list | tuple):
+        for item in given.values() if isinstance(given, Mapping) else given:
+            yield from _texts_in(item)
+    elif given is not None:
+        yield str(given)
+
+
+def conceal(text: str, variables: Mapping[str, str], passwords: Collection[str] = ()) -> str:
+    """Replace the values of variables, longest first, by `${VAR}`, and passwords by stars, anywhere in a text."""
     for name, value in sorted(variables.items(), key=lambda variable: -len(variable[1])):
         if len(value) >= _SHORTEST:
             text = text.replace(value, f"${{{name}}}")
-    return mask_password(text)
+    for password in sorted(filter(None, passwords), key=len, reverse=True):
+        text = text.replace(f":{password}@", ":***@")
+        if len(password) >= _SHORTEST:
+            text = text.replace(password, "***")
+    return text
 
 
 def public(value: Any, given: Any, variables: Mapping[str, str]) -> Any:
-    """Return plain data (`value`) with variables as the user wrote them (`given`), and passwords as stars."""
+    """Return plain data (`value`) with variables as the user wrote them (`given`), and passwords of URLs as stars."""
     if isinstance(value, dict):
         from_user = given if isinstance(given, Mapping) else {}
         return {key: public(item, from_user.get(key), variables) for key, item in value.items()}
@@ -67,9 +99,14 @@ def public(value: Any, given: Any, variables: Mapping[str, str]) -> Any:
         return [public(item, one, variables) for item, one in zip(value, from_list, strict=True)]
     if isinstance(given, str) and value is not None and VARIABLE.search(given):
         return mask_password(given)
-    return conceal(value, variables) if isinstance(value, str) else value
+    return mask_password(conceal(value, variables)) if isinstance(value, str) else value
 
 
 def mask_password(url: str) -> str:
-    """Return a URL with its password, if it has one, replaced by stars."""
+    """Return a URL, or a text that ends with one, with its password, if it has one, replaced by stars."""
     return _PASSWORD.sub(r"\1:***@", url)
+
+
+def without_password(url: str) -> str:
+    """Return a URL without its password."""
+    return _IN_AUTHORITY.sub(r"\1@", url)

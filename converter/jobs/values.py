@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated
@@ -42,11 +43,18 @@ def reject_bool(value: object) -> object:
     return value
 
 
+def split_command(value: object) -> object:
+    """Return the program and the arguments of a command in one text, in which quotes keep words together."""
+    return shlex.split(value) if isinstance(value, str) else value
+
+
 def as_list(value: object) -> object:
     """Return a single text, number or table as a list of one."""
     return [value] if isinstance(value, str | int | Mapping) else value
 
 
+Command = Annotated[tuple[Name, ...], BeforeValidator(split_command, json_schema_input_type=str | list[str])]
+"""A program and its arguments, or a text with both."""
 Number = Annotated[int, BeforeValidator(reject_bool)]
 """A whole number."""
 Dpid = Annotated[int, Field(ge=0), BeforeValidator(reject_bool)]

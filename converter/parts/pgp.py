@@ -14,7 +14,6 @@ from __future__ import annotations
 import datetime
 import os
 import re
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from converter.errors import EncryptionError
+from converter.jobs.paths import find_program
 from converter.parts.blocks import Buffer
 
 PROGRAM = "gpg"
@@ -76,7 +76,7 @@ def read_key(path: str) -> Key:
 
 def _version() -> str:
     """Return the version of GnuPG."""
-    if shutil.which(PROGRAM) is None:
+    if find_program(PROGRAM) is None:
         raise EncryptionError(
             "E-PGP-MISSING",
             f"GnuPG is not installed: there is no program '{PROGRAM}', which output.compression = \"pgp\" needs.",
@@ -166,7 +166,8 @@ def _ask(*arguments: str, stdin: bytes = b"") -> str:
     """Run GnuPG and return its standard output. Its standard error is dropped, since it may quote names."""
     try:
         done = subprocess.run(  # noqa: S603 - no argument is from the input
-            [PROGRAM, *_BASE_OPTIONS, *arguments],
+            [find_program(PROGRAM) or PROGRAM, *_BASE_OPTIONS, *arguments],
+            cwd="/",
             input=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -196,7 +197,8 @@ class Encryption:
                 file.seek(0)
                 recipient = ("--enable-special-filenames", "--recipient-file", f"-&{file.fileno()}")
                 self._process = subprocess.Popen(  # noqa: S603 - no argument is from the input
-                    [PROGRAM, *recipient, *_ENCRYPT],
+                    [find_program(PROGRAM) or PROGRAM, *recipient, *_ENCRYPT],
+                    cwd="/",
                     bufsize=0,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,

@@ -6,6 +6,7 @@ from converter.delivery.destinations.named import NamedDestination
 from converter.delivery.destinations.partials import Owner
 from converter.jobs.sections.servers import Ftp
 from converter.remote.ftp import connector
+from converter.remote.passwords import with_password
 from converter.remote.server import Address
 
 
@@ -14,6 +15,6 @@ def ftp_destination(url: str, settings: Ftp, owner: Owner | None = None) -> Name
 
     Raises `JobError` where the URL or the file of certificates cannot be used.
     """
-    address = Address.of(url)
+    address = with_password(Address.of(url), settings)
     read_back = settings.read_back and address.scheme == "ftp"  # TLS notices what is changed on the way
     return NamedDestination(address, connector(address, settings), settings.partial_suffix, owner, read_back=read_back)

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from converter.jobs.document import Section
 from converter.jobs.paths import PathKey
-from converter.jobs.values import PathText, Size
+from converter.jobs.values import Command, PathText, Size
 
 
 class S3(Section):
@@ -68,10 +68,25 @@ class FileServer(Section):
 
     timeout: Annotated[float, Field(gt=0)] = 60
     """Seconds to wait for a connection and for an answer."""
+    password: str | None = None
+    """The password of the user in `output.to`, such as `${PASSWORD}`."""
+    password_file: Annotated[PathText | None, PathKey()] = None
+    """A file whose first line is the password."""
+    password_command: Command = ()
+    """A program that prints the password, with its arguments, such as `"pass show aam"`. It is run without a shell, and
+    found by an absolute path or on the `PATH`."""
     partial_suffix: str = ".partial"
     """The suffix of file names until all parts are published. Some servers process any file: choose a suffix that
     yours ignores. With an empty suffix, for servers that leave no other choice, parts are written under their final
     names."""
+
+    @model_validator(mode="after")
+    def _one_password(self) -> Self:
+        given = [key for key in ("password", "password_file", "password_command") if getattr(self, key)]
+        if len(given) > 1:
+            name = type(self).__name__.lower()
+            raise ValueError(f"{name}.{given[0]} and {name}.{given[1]} are both set: leave one of them out.")
+        return self
 
     @field_validator("partial_suffix")
     @classmethod
