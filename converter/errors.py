@@ -157,6 +157,7 @@ CODES: dict[str, str] = {
     "E-STDOUT": "Standard output is closed, or cannot be written.",
     "E-STOPPED": "The command was stopped by a signal.",
     "E-SYNC-ADDRESS": "The options of a synchronization address are wrong.",
+    "E-STRICT": "There is a warning, and `--strict` makes warnings errors.",
     "E-THREADS": "The system does not allow the process to start the threads it needs.",
     "E-TO-MALFORMED": "`output.to` is malformed.",
     "E-TO-SCHEME": "`output.to` is a URL with an unsupported scheme.",
@@ -344,6 +345,12 @@ class LedgerError(ConverterError):
 
 class TooManyRejectsError(ConverterError):
     """More rows were rejected than `report.max_rejects` allows. Nothing was published; `report` says what was wrong."""
+
+    exit_code = 3
+
+
+class StrictError(ConverterError):
+    """A warning, where warnings are errors. Nothing was published."""
 
     exit_code = 3
 

@@ -22,6 +22,15 @@ class Cause(NamedTuple):
     column: str
     kind: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.rule} in {self.where}"
+
+    @property
+    def where(self) -> str:
+        """The column, and the kind where the name of the rule does not say it."""
+        kind = f" ({self.kind})" if self.kind and not self.rule.endswith(self.kind) else ""
+        return f"column '{redact(self.column)}'{kind}"
+
 
 @dataclass
 class Ledger:
@@ -82,11 +91,7 @@ class Ledger:
     def _described(self, rule: str, count: int) -> str:
         """Return how many rows a rule applied to, and in which columns."""
         causes = self.causes_of(rule)
-        shown = [
-            f"{each:,} in column '{redact(cause.column)}'"
-            + (f" ({cause.kind})" if cause.kind and not rule.endswith(cause.kind) else "")
-            for cause, each in causes[:_MOST_CAUSES]
-        ]
+        shown = [f"{each:,} in {cause.where}" for cause, each in causes[:_MOST_CAUSES]]
         if others := sum(each for _, each in causes[_MOST_CAUSES:]):
             shown.append(f"{others:,} in others")
         return f"{rule}: {' and '.join(shown) or f'{count:,}'}"

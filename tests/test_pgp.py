@@ -422,7 +422,7 @@ def test_doctor_and_dry_run_tell_the_key(small: Run, gpg: Impostor) -> None:
     assert [found.level for found in doctor(job) if FINGERPRINT in found.message] == ["ok"]
     console = Console(width=200)
     with console.capture() as shown:
-        console.print(preview._preview(plan(job)))
+        console.print(preview._shown(preview.preview_of(plan(job))))
     assert f"for the key {FINGERPRINT}, by GnuPG 2.2.40" in shown.get()
     gpg.become(shown="")
     assert codes_of(doctor(job)) == ["E-PGP-KEY-NONE"]

@@ -25,7 +25,7 @@ _UsageError = cast("type[Exception]", typer.BadParameter.__base__)  # of click, 
 app = typer.Typer(
     name="aam-inbound",
     help="Convert CRM tables to the inbound files of Adobe Audience Manager.",
-    epilog="Exit codes: 0 done; 1 failed; 2 the command line or the job is wrong; 3 more rejects than "
+    epilog="Exit codes: 0 done; 1 failed; 2 the command line or the job is wrong; 3 refused, as for more rejects than "
     "--max-rejects allows; 129, 130, 143 stopped by a signal.",
     no_args_is_help=True,
     rich_markup_mode=None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,15 +25,10 @@ def convert(
     ] = None,
     *,
     input_: options.Input = None,
-    format_: Annotated[
-        str | None,
-        typer.Option("--format", metavar="NAME", help="csv, tsv, parquet, ndjson or arrow; else by the suffix."),
-    ] = None,
+    format_: options.Format = None,
     to: options.To = None,
     dpid: options.Dpid = None,
-    target: Annotated[
-        int | None, typer.Option(metavar="NUMBER", help="Data source ID that the traits belong to.")
-    ] = None,
+    target: options.Target = None,
     mode: Annotated[str | None, typer.Option(metavar="NAME", help="sync (adds) or overwrite (replaces).")] = None,
     id_: options.IdColumn = None,
     id_type: options.IdType = None,
@@ -42,13 +38,11 @@ def convert(
     max_rejects: options.MaxRejects = None,
     report_dir: options.ReportDir = None,
     log_file: options.LogFile = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything and show what would be done; write nothing.")
-    ] = False,
+    dry_run: options.DryRun = False,
     resume: options.Resume = False,
-    progress: Annotated[
-        Mode, typer.Option(metavar="auto|json|off", help="How progress is shown, on standard error.")
-    ] = "auto",
+    progress: options.Progress = "auto",
+    quiet: options.Quiet = False,
+    strict: options.Strict = False,
     json_: options.Json = False,
     debug: options.Debug = False,
 ) -> Work:
@@ -76,7 +70,8 @@ def convert(
         "report.max_rejects": max_rejects,
         "report.dir": report_dir,
     }
-    work = partial(_convert, job_file, flags, set_ or (), progress, dry_run=dry_run, resume=resume)
+    shown: Mode = "off" if quiet and progress == "auto" else progress
+    work = partial(_convert, job_file, flags, set_ or (), shown, dry_run=dry_run, resume=resume, strict=strict)
     return logged(log_file, work)
 
 
@@ -89,15 +84,17 @@ def _convert(
     *,
     dry_run: bool,
     resume: bool,
+    strict: bool,
 ) -> Outcome:
     job = _job(job_file, flags, settings)
     with loading(job.run.threads):
         from converter.cli import summary
         from converter.commands.convert import convert as run
     if dry_run:
-        return _dry_run(job)
+        return _dry_run(job, messages, strict=strict)
     with showing(progress, messages) as update:
-        report = run(job, progress=update, notify=messages.notice, resume=resume)
+        report = run(job, progress=update, notify=messages.notice, warn=messages.warn, resume=resume, strict=strict)
+    messages.warn(report.warnings)
     return Outcome(
         report.outcome,
         fields=report.as_dict(),
@@ -106,16 +103,20 @@ def _convert(
     )
 
 
-def _dry_run(job: Job) -> Outcome:
+def _dry_run(job: Job, messages: Messages, *, strict: bool) -> Outcome:
     from converter.cli import preview
+    from converter.commands.estimate import too_many
     from converter.commands.plan import plan
+    from converter.commands.warnings import strict_error
     from converter.delivery.threads import close_connections
 
     checked = plan(job)
     close_connections(checked.destination)
-    return Outcome(
-        fields=preview.as_dict(checked), show=partial(preview.show, checked), warnings=job.warnings, prints_only=True
-    )
+    shown = preview.preview_of(checked)
+    error = too_many(checked, shown.estimate) or (strict_error(job.warnings) if strict and job.warnings else None)
+    outcome = Outcome.of(error) if error else Outcome(prints_only=True)
+    messages.warn(job.warnings)
+    return replace(outcome, fields=preview.as_dict(shown), show=partial(preview.show, shown), warnings=job.warnings)
 
 
 def _job(job_file: str | None, flags: dict[str, Any], settings: Iterable[str]) -> Job:

@@ -57,4 +57,5 @@ Resume: TypeAlias = Annotated[
     bool, typer.Option("--resume", help="Finish an interrupted run of the same job; start a new one if there is none.")
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the outcome as one JSON object.")]
+Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
 Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show where an error comes from, as a traceback.")]

@@ -69,8 +69,12 @@ class Outcome:
 class Messages:
     """Prints messages while a command runs, and its outcome, in the form that the options ask for."""
 
-    def __init__(self, *, as_json: bool = False, events: bool = False, debug: bool = False) -> None:
+    def __init__(
+        self, *, as_json: bool = False, events: bool = False, debug: bool = False, quiet: bool = False
+    ) -> None:
         self.as_json = as_json
+        self.quiet = quiet
+        self._warned: set[Finding] = set()
         self.events = events
         self.debug = debug
 
@@ -79,15 +83,19 @@ class Messages:
         """Read the options that apply even if the command line is wrong."""
         flags = list(args[: args.index("--")] if "--" in args else args)
         events = "--progress=json" in flags or ("--progress", "json") in pairwise(flags)
-        return cls(as_json="--json" in flags, events=events, debug="--debug" in flags)
+        return cls(as_json="--json" in flags, events=events, debug="--debug" in flags, quiet="--quiet" in flags)
 
     def notice(self, text: str) -> None:
         """Print a message to standard error."""
-        self._print("notice", text, message=text)
+        if not self.quiet:
+            self._print("notice", text, message=text)
 
     def warn(self, findings: Iterable[Finding]) -> None:
-        """Print warnings to standard error."""
-        for each in findings:
+        """Print warnings to standard error, each once."""
+        for each in dict.fromkeys(findings):
+            if each in self._warned or self.quiet:
+                continue
+            self._warned.add(each)
             self._print("warning", warning_line(each), code=each.code, message=each.message, hint=each.hint)
 
     def progress(self, text: str, facts: Mapping[str, Any]) -> None:

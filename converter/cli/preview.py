@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 from rich.console import Group, RenderableType
@@ -10,21 +10,36 @@ from rich.table import Table
 from rich.text import Text
 
 from converter.cli.console import console
-from converter.cli.lines import warning_line
 from converter.columns.privacy import mask
+from converter.commands.estimate import Estimate, estimate_outcome
 from converter.commands.plan import Plan
 from converter.report.terminal import size
 from converter.spec.rules import Rule
 
 
-def show(plan: Plan) -> None:
+class Preview(NamedTuple):
+    """A plan with its first rows (`Plan.preview`), and what a run of it would do."""
+
+    plan: Plan
+    rows: pl.DataFrame
+    estimate: Estimate
+
+
+def preview_of(plan: Plan) -> Preview:
+    """Read the first rows and a sample of the input of a plan. Raises `InputError`."""
+    first = plan.preview()  # before the sample: an input that can be read once keeps its start until more is read
+    with plan.job.concealing():
+        return Preview(plan, first, estimate_outcome(plan))
+
+
+def show(preview: Preview) -> None:
     """Print what a run would do."""
-    console().print(_preview(plan))
+    console().print(_shown(preview))
 
 
-def as_dict(plan: Plan) -> dict[str, Any]:
+def as_dict(preview: Preview) -> dict[str, Any]:
     """Return what a run would do as plain data; IDs are masked."""
-    job = plan.job
+    plan, job = preview.plan, preview.plan.job
     return {
         "name": plan.name.stem,
         "job": job.public(),
@@ -46,14 +61,15 @@ def as_dict(plan: Plan) -> dict[str, Any]:
                 "id": ids,
                 "signals": signals,
             }
-            for reason, ids, signals in _first_lines(plan)
+            for reason, ids, signals in _first_lines(preview)
         ],
+        "estimate": preview.estimate.as_dict(plan),
     }
 
 
-def _preview(plan: Plan) -> RenderableType:
-    """Return what a run would do: names, columns, first lines with the ID masked."""
-    job = plan.job
+def _shown(preview: Preview) -> RenderableType:
+    """Return what a run would do: names, columns, first lines with the ID masked, and the fates of rows."""
+    plan, job = preview.plan, preview.plan.job
     facts = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     facts.add_column(style="bold")
     facts.add_column(overflow="fold")
@@ -74,11 +90,57 @@ def _preview(plan: Plan) -> RenderableType:
     facts.add_row("report", job.conceal_path(str(plan.report_path)))
     facts.add_row("rejects", job.conceal_path(str(plan.rejects_path)))
     lines = Text("\n")
-    for reason, ids, rest in _first_lines(plan):
+    for reason, ids, rest in _first_lines(preview):
         shown_line = "\t".join(filter(None, [ids, rest]))
         lines.append(f"{shown_line if reason is None else _outcome(plan.records.rules[reason])}\n")
-    warnings = [Text(warning_line(warning), style="yellow") for warning in job.warnings]
-    return Group(facts, lines, *warnings, Text("Nothing was written (--dry-run)."))
+    fates = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    fates.add_column(justify="right")
+    fates.add_column(overflow="fold")
+    for row in _fates(preview.estimate):
+        fates.add_row(*map(Text, row))
+    return Group(facts, lines, Text(_sampled(preview)), fates, Text("Nothing was written (--dry-run)."))
+
+
+def _sampled(preview: Preview) -> str:
+    """Return what the shares of rows are based on."""
+    estimate, job = preview.estimate, preview.plan.job
+    if estimate.is_whole:
+        return f"All {estimate.ledger.read:,} rows were checked:"
+    inputs = len(preview.plan.origins)
+    of = "" if estimate.rows is None else f" of about {estimate.rows:,}"
+    where = "the input" if inputs == 1 else "each input"
+    if estimate.inputs < inputs:
+        where = f"{estimate.inputs:,} of {inputs:,} inputs"
+    text = f"Estimated from {estimate.ledger.read:,}{of} rows, at the start, in the middle and at the end of {where}:"
+    if estimate.beginnings:
+        first = f"'{job.conceal_path(estimate.beginnings[0])}'"
+        more = f" and {len(estimate.beginnings) - 1:,} more" if len(estimate.beginnings) > 1 else ""
+        text = f"Estimated from {estimate.ledger.read:,} rows; of {first}{more}, only the first ones were read:"
+    return text
+
+
+def _fates(estimate: Estimate) -> list[tuple[str, str]]:
+    """Return which shares of the rows would be written, rejected and skipped, and why, by column."""
+    ledger = estimate.ledger
+    if not ledger.read:
+        return []
+    lines = [(_percent(1 - estimate.rejected - estimate.skipped), "written")]
+    for fate, share, counts in (
+        ("rejected", estimate.rejected, ledger.rejected),
+        ("skipped", estimate.skipped, ledger.skipped),
+    ):
+        total = max(counts.total(), 1)
+        for rule, count in counts.most_common():
+            causes = ledger.causes_of(rule)
+            rest = count - sum(each for _, each in causes)
+            lines += [(_percent(share * each / total), f"{fate}: {cause}") for cause, each in causes]
+            lines += [(_percent(share * rest / total), f"{fate}: {rule}")] if rest else []
+    return lines
+
+
+def _percent(share: float) -> str:
+    """Return a share with a digit more where it is small."""
+    return f"{share:.1%}" if share >= 0.01 or not share else f"{share:.3%}"
 
 
 def _outcome(rule: Rule) -> str:
@@ -86,12 +148,12 @@ def _outcome(rule: Rule) -> str:
     return f"{'skipped' if rule.skips else 'rejected'}: {rule.name}"
 
 
-def _first_lines(plan: Plan) -> list[tuple[int | None, str, str]]:
+def _first_lines(preview: Preview) -> list[tuple[int | None, str, str]]:
     """Return for each of the first rows the reason why it is not written, the masked IDs, and the signals."""
-    rows = plan.preview()
+    rows = preview.rows
     if not rows.height:
         return []
-    ids = len(plan.records.id_types)
+    ids = len(preview.plan.records.id_types)
     fields = pl.col("line").str.strip_suffix("\n").str.split("\t")
     masked_ids = [mask(fields.list.get(index, null_on_oob=True)) for index in range(ids)]
     return rows.select(

@@ -27,7 +27,7 @@ def send(
     ] = False,
     log_file: options.LogFile = None,
     resume: options.Resume = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    quiet: options.Quiet = False,
     json_: options.Json = False,
     debug: options.Debug = False,
 ) -> Work:

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import sys
 
-from converter.cli.lines import print_numbers, warning_line
+from converter.cli.lines import print_numbers
 from converter.report import Report
 from converter.report.terminal import summary
 
 
 def show(report: Report) -> None:
-    """Print the summary of a run, and its warnings."""
+    """Print the summary of a run."""
     lines = summary(report)
-    warnings = [warning_line(warning) for warning in report.warnings]
     if sys.stdout.isatty():
-        _draw(lines, warnings)
-        return
-    print_numbers(lines)
-    for warning in warnings:
-        print(warning)
+        _draw(lines)
+    else:
+        print_numbers(lines)
 
 
-def _draw(lines: list[tuple[str, str]], warnings: list[str]) -> None:
+def _draw(lines: list[tuple[str, str]]) -> None:
     from rich.table import Table  # here, since it is slow, and many runs have no terminal
 
     from converter.cli.console import console
@@ -31,7 +28,4 @@ def _draw(lines: list[tuple[str, str]], warnings: list[str]) -> None:
     table.add_column(overflow="fold")
     for line in lines:
         table.add_row(*line)
-    screen = console()
-    screen.print(table)
-    for warning in warnings:
-        screen.print(warning, style="yellow")
+    console().print(table)

@@ -25,6 +25,7 @@ from converter.commands.plan import Plan
 from converter.commands.rejections import RejectsGuard, too_few_rows
 from converter.commands.results import mixed_types, report_of
 from converter.commands.resume import changed_input, check_key, fingerprints, unseen_parts
+from converter.commands.warnings import Warnings
 from converter.delivery import stops
 from converter.delivery.delivery import delivery_of
 from converter.delivery.destinations import destination_of
@@ -156,17 +157,19 @@ class Conversion:
         if past.run.compressor != _compressor(self._plan):
             notify("Another version of the compressor makes the other parts: they have the same text, in other bytes.")
 
-    def run(self, start: Callable[[], None], progress: Callable[[Progress], None]) -> Report:
+    def run(self, start: Callable[[], None], progress: Callable[[Progress], None], warnings: Warnings) -> Report:
         """Convert, deliver and publish, and return the report. `start` is `begin` or `resume`.
 
-        Where that fails, only what can be resumed is left.
+        Warnings are reported when the run starts, and again before it publishes. Where the run fails, only what can be
+        resumed is left.
         """
         try:
+            warnings.add([*self._plan.job.warnings, *self._warnings])
             start()
             self._rejects.begin()
             self._convert(progress)
             self._prove()
-            report = self._publish()
+            report = self._publish(warnings)
         except BaseException as error:
             stops.hold()
             if self._begun:
@@ -280,13 +283,14 @@ class Conversion:
         if len(types) > 1 and not self._plan.job.output.route:
             raise mixed_types(self._plan.job, types)
 
-    def _publish(self) -> Report:
+    def _publish(self, warnings: Warnings) -> Report:
         """Publish the parts, then rejects and report; where too few rows are left, only these two, and raise."""
         stops.hold()  # from here on a message says what is visible
         plan, ledger = self._plan, self._ledger
         if not (self._parts and plan.job.report.allows(ledger.rejects, ledger.read)):
             self._refuse()
         report = self._report()
+        warnings.add(report.warnings)
         artifacts = self._prepare(report)
         self._publishing = True  # from here on what has arrived is kept, even where nothing can be noted any more
         publish_run(self._run, self._delivery, self._journal, self._hold, artifacts, report=report.as_dict())

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -22,13 +22,14 @@ from converter.commands.plan import Moment, make_plan, moment_of, owner_of
 from converter.commands.results import early_report, nothing_done
 from converter.commands.resume import fingerprints, next_step, unseen_parts
 from converter.commands.retention import remove_old
+from converter.commands.warnings import Warnings
 from converter.delivery.delivery import delivery_of
 from converter.delivery.destinations import destination_of
 from converter.delivery.hold import Hold, hold_names
 from converter.delivery.journal import Journal, PastRun
 from converter.delivery.locks import lock_job
 from converter.delivery.publication import ArtifactFile, publish_run
-from converter.errors import InputError, Reported, note_visible
+from converter.errors import Finding, InputError, Reported, note_visible
 from converter.jobs.job import DIGITS, Job
 from converter.jobs.run_files import journal_path, report_path
 from converter.report import Report, report_file
@@ -41,16 +42,19 @@ def convert(
     *,
     progress: Callable[[Progress], None] | None = None,
     notify: Callable[[str], None] | None = None,
+    warn: Callable[[Sequence[Finding]], None] | None = None,
     now: float | None = None,
     resume: bool = False,
+    strict: bool = False,
 ) -> Report:
     """Convert as a job or a job file says and return the report, which is also written to `report.dir`.
 
     `resume` finishes a run of the same job that died; where the last run is finished and the input has not changed
     since, nothing is done, and `outcome` says so. `progress` is called from time to time, in this thread, and `notify`
-    with sentences about what is resumed. `now` is UNIX seconds, the clock's if None. Raises a `ConverterError`, whose
-    `report` is written too; nothing is published then, or the error says what is. The rejects are written as well where
-    too many rows were rejected.
+    with sentences about what is resumed; `warn` with warnings, as soon as they are known and before anything is
+    published. With `strict`, a warning is an error. `now` is UNIX seconds, the clock's if None. Raises a
+    `ConverterError`, whose `report` is written too; nothing is published then, or the error says what is. The rejects
+    are written as well where too many rows were rejected.
     """
     job = Job.of(job)
     journal = Journal(journal_path(job))
@@ -65,6 +69,7 @@ def convert(
         contextlib.closing(journal),
     ):
         progress, tell_notice = progress or (lambda _: None), noticing(notify)
+        warnings = Warnings(warn, strict=strict)
         account.warnings += remove_old(job, job.digest[:DIGITS])
         past = journal.read(resume=resume)
         step = next_step(past, resume=resume, is_same=lambda past: _has_same_input(job, past))
@@ -72,7 +77,7 @@ def convert(
             died = past is not None and not past.is_done
             named = hold_free_names(make_plan(job, moment), hold, own=died)
             run = Conversion(journal, hold, *named, account)
-            return run.run(partial(run.begin, past), progress)
+            return run.run(partial(run.begin, past), progress, warnings)
         if step == "nothing":
             tell_notice(f"The run {past.run.name} is finished, and its input has not changed since: nothing was done.")
             return nothing_done(job, past.run, account)
@@ -80,7 +85,7 @@ def convert(
         if past.report and (report := _finish(job, journal, past, hold, account, tell_notice)):
             return report
         run = Conversion(journal, hold, *hold_free_names(make_plan(job, _moment_of(past)), hold, resumed=True), account)
-        return run.run(partial(run.resume, past, tell_notice), progress)
+        return run.run(partial(run.resume, past, tell_notice), progress, warnings)
 
 
 def _name_run(account: Account, job: Job, name: str) -> None:

@@ -88,11 +88,11 @@ def too_few_rows(
     return TooManyRejectsError(
         "E-TOO-MANY-REJECTS",
         f"{ledger.summary()}; at most {job.report.max_rejects}{total} may be rejected (--max-rejects).{stopped}",
-        f"{_advice(ledger, all_rules)} {consequence}",
+        f"{advice_on(ledger, all_rules)} {consequence}",
     )
 
 
-def _advice(ledger: Ledger, all_rules: Sequence[Rule]) -> str:
+def advice_on(ledger: Ledger, all_rules: Sequence[Rule]) -> str:
     """Return what to do about the most frequent rule, and about the column where nearly all of its IDs are wrong."""
     name = most_frequent(ledger.rejected)
     causes = ledger.causes_of(name)

@@ -27,7 +27,12 @@ def open_arrow(origin: Origin, options: Input) -> TableSource:
         with open_native(origin) as raw, opened(raw) as reader:
             schema = reader.schema
         return TableSource(
-            origin, schema, partial(_shares, origin, schema, is_file=is_file), only_texts=bool(options.null_values)
+            origin,
+            schema,
+            partial(_shares, origin, schema, is_file=is_file),
+            count=partial(_count, origin) if is_file else None,
+            sampler=partial(_sample, origin, schema) if is_file else None,
+            only_texts=bool(options.null_values),
         )
 
 
@@ -49,6 +54,51 @@ def _shares(
             rows = [batch.rows for batch in group]
             size = round(sum(batch.size for batch in group))
             yield Share(sum(map(len, rows)), size, partial(_columns_of, rows, columns))
+
+
+def _count(origin: Origin) -> int:
+    with open_native(origin, mapped=True) as raw, pa.ipc.open_file(raw) as reader:
+        return int(reader.count_rows())
+
+
+def _sample(origin: Origin, schema: pa.Schema, columns: Sequence[str], rows: int) -> tuple[list[Share], bool]:
+    used = pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index(name) for name in columns])
+    # Memory-mapped: what is not used is not read.
+    with open_native(origin, mapped=True) as raw, pa.ipc.open_file(raw, options=used) as reader:
+        count = reader.num_record_batches
+        is_whole = not count or count * len(reader.get_batch(0)) <= 3 * rows
+        size = (origin.size or 0) / max(count, 1)
+        if is_whole:
+            batches = [_Batch(reader.get_batch(number), size) for number in range(count)]
+        else:
+            middle = count // 2
+            offset = max(len(reader.get_batch(middle)) - rows, 0) // 2
+            batches = [
+                *_some(reader, size, 0, 0, rows),
+                *_some(reader, size, middle, offset, rows),
+                *_last(reader, size, rows),
+            ]
+    shares = [Share(len(each.rows), round(each.size), partial(_columns_of, [each.rows], columns)) for each in batches]
+    return shares, is_whole
+
+
+def _some(reader: pa.ipc.RecordBatchFileReader, size: float, number: int, offset: int, rows: int) -> Iterator[_Batch]:
+    """Yield so many rows, from one of a batch on; a batch takes so many bytes, about."""
+    while rows > 0 and number < reader.num_record_batches:
+        batch = reader.get_batch(number)
+        part = batch.slice(offset, rows)
+        yield _Batch(part, size * len(part) / max(len(batch), 1))
+        rows, number, offset = rows - len(part), number + 1, 0
+
+
+def _last(reader: pa.ipc.RecordBatchFileReader, size: float, rows: int) -> Iterator[_Batch]:
+    """Yield the last rows, the last batch first."""
+    number = reader.num_record_batches - 1
+    while rows > 0 and number >= 0:
+        batch = reader.get_batch(number)
+        part = batch.slice(max(len(batch) - rows, 0))
+        yield _Batch(part, size * len(part) / max(len(batch), 1))
+        rows, number = rows - len(part), number - 1
 
 
 def _columns_of(batches: Sequence[pa.RecordBatch], columns: Sequence[str]) -> list[list[pa.Array]]:

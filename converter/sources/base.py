@@ -146,8 +146,11 @@ class Source(Protocol):
     """Whether a value may be null: in delimited text a missing one is empty."""
     unit: Literal["line", "row"]
     """What row numbers count: physical lines of text, a header included, or rows of a table."""
-    rows: int | None
-    """How many rows it has, where that is known before they are read."""
+
+    @property
+    def rows(self) -> int | None:
+        """How many rows it has, where that is known before they are read."""
+        ...
 
     @property
     def names(self) -> Sequence[str]:

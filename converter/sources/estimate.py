@@ -1,7 +1,7 @@
 """How many rows an input has at most, as far as a small sample of its bytes shows.
 
-Rows of plain texts are counted by their newlines: all of a small input, windows all over a large one. The footer of a
-Parquet file has their number. Of other inputs, such as compressed texts, only the sizes are known.
+Rows of plain texts are counted by their newlines: all of a small input, windows all over a large one. Parquet and
+Arrow files say how many rows they have. Of other inputs, such as compressed texts, only the sizes are known.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ class RowEstimate(NamedTuple):
 def estimate_rows(sources: Sequence[Source]) -> RowEstimate:
     """Estimate the rows of the inputs that can be read anywhere. Raises `InputError` where one cannot be read."""
     texts = [source for source in sources if isinstance(source, TextSource) and source.body.size is not None]
-    counted = [source for source in sources if source.rows is not None]
-    others = {source.origin.label for source in sources} - {each.origin.label for each in (*texts, *counted)}
-    return RowEstimate(_rows_of_texts(texts) + sum(source.rows or 0 for source in counted), frozenset(others))
+    counts = {source.origin.label: source.rows for source in sources}
+    known = {label: count for label, count in counts.items() if count is not None}
+    others = set(counts) - set(known) - {source.origin.label for source in texts}
+    return RowEstimate(_rows_of_texts(texts) + sum(known.values()), frozenset(others))
 
 
 def _rows_of_texts(sources: Sequence[TextSource]) -> int:

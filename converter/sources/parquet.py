@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from converter.errors import InputError
 from converter.jobs.sections.table import Input
 from converter.sources.origins.base import Origin
-from converter.sources.tables import Bounds, Share, TableSource, mapped_errors, open_native
+from converter.sources.tables import BLOCK_BYTES, Bounds, Share, TableSource, mapped_errors, open_native
 from converter.sources.typed import is_text
 
 _BUFFER = 1 << 20  # bytes of a column that are read at once
@@ -41,8 +41,14 @@ def open_parquet(origin: Origin, options: Input) -> TableSource:
         file = _File(origin, parquet.schema_arrow, parquet.metadata)
         if sum(_sizes(file.footer)) != file.footer.num_rows:
             raise _wrong_row_count(origin)
-        only_texts, rows = bool(options.null_values), file.footer.num_rows
-        return TableSource(origin, file.schema, partial(_shares, file), rows=rows, only_texts=only_texts)
+        return TableSource(
+            origin,
+            file.schema,
+            partial(_shares, file),
+            count=lambda: file.footer.num_rows,
+            sampler=partial(_sample, file),
+            only_texts=bool(options.null_values),
+        )
 
 
 def _sizes(footer: pq.FileMetaData) -> list[int]:
@@ -80,6 +86,34 @@ def _shares(file: _File, columns: Sequence[str], bounds: Bounds) -> Iterator[Sha
         readers = [_Column(file, name, list(groups), counts, dictionary=name in dictionaries) for name in columns]
         for part, part_rows in enumerate(counts):
             yield Share(part_rows, round(size * part_rows / all_rows), partial(_read, readers, part))
+
+
+def _sample(file: _File, columns: Sequence[str], rows: int) -> tuple[list[Share], bool]:
+    all_rows, size = file.footer.num_rows, file.origin.size or 0
+    if all_rows <= 3 * rows:
+        return list(_shares(file, columns, Bounds(rows, BLOCK_BYTES))), True
+    starts = (0, (all_rows - rows) // 2, all_rows - rows)
+    return [
+        Share(rows, size * rows // all_rows, partial(_slice, file, columns, start, rows)) for start in starts
+    ], False
+
+
+def _slice(file: _File, columns: Sequence[str], start: int, rows: int) -> list[list[pa.Array]]:
+    """Read some rows; of a row group, those before them are decoded as well."""
+    found: list[list[pa.Array]] = [[] for _ in columns]
+    first = 0
+    for group, count in enumerate(_sizes(file.footer)):
+        begin, end = max(start - first, 0), min(start + rows - first, count)
+        if begin < end:
+            for arrays, name in zip(found, columns, strict=True):
+                at = 0
+                for array in _arrays(file, name, [group], rows, dictionary=False):
+                    arrays.append(array[max(begin - at, 0) : max(end - at, 0)])
+                    at += len(array)
+                    if at >= end:
+                        break
+        first += count
+    return found
 
 
 def _runs(sizes: Sequence[int], most: int) -> Iterator[dict[int, int]]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -57,6 +57,8 @@ class Share(NamedTuple):
 
 Reader = Callable[[Sequence[str], "Bounds"], Iterator[Share]]
 """Shares out some columns of an input."""
+Sampler = Callable[[Sequence[str], int], "tuple[list[Share], bool]"]
+"""Shares out at least so many rows of the first, middle and last part of an input, or all rows: then it says so."""
 
 
 class Bounds(NamedTuple):
@@ -73,6 +75,7 @@ class Bounds(NamedTuple):
 class TableSource:
     """One input of typed columns, of which `read` gives shares of at most `most_rows` rows.
 
+    `count` returns how many it has, where it says so itself; `sampler` reads a few of them, if it can be read anywhere.
     With `only_texts`, only columns that are text in the input become views: `input.null_values` are for these alone.
     """
 
@@ -87,12 +90,14 @@ class TableSource:
         schema: pa.Schema,
         read: Reader,
         *,
-        rows: int | None = None,
+        count: Callable[[], int] | None = None,
+        sampler: Sampler | None = None,
         only_texts: bool = False,
         most_rows: int | None = None,
     ) -> None:
         self.origin = origin
-        self.rows = rows
+        self._count = count
+        self.sampler = sampler
         self._arrow = schema
         self._read = read
         self._only_texts = only_texts
@@ -100,6 +105,12 @@ class TableSource:
         self._pool = Pool()
         self.names = tuple(schema.names)
         self._types = Types(origin.label, schema)
+
+    @property
+    def rows(self) -> int | None:
+        """How many rows it has, where that is known before they are read. Raises `InputError`."""
+        with mapped_errors(self.origin):
+            return self._count() if self._count else None
 
     @property
     def schema(self) -> Mapping[str, pl.DataType]:
@@ -116,8 +127,12 @@ class TableSource:
         """Yield the input in blocks; workers read them."""
         bounds = Bounds(self._most_rows or _BLOCK_ROWS, min(_LARGER * budget.block, BLOCK_BYTES))
         with mapped_errors(self.origin):
-            for share in self._read(columns, bounds):
-                yield Task(self, partial(self._parse, share, columns, loops))
+            yield from self.tasks(self._read(columns, bounds), columns, loops)
+
+    def tasks(self, shares: Iterable[Share], columns: Sequence[str], loops: Loops | None) -> Iterator[Task]:
+        """Yield the tasks that read shares."""
+        for share in shares:
+            yield Task(self, partial(self._parse, share, columns, loops))
 
     def _parse(self, share: Share, columns: Sequence[str], loops: Loops | None, form: Form | None) -> Block:
         with mapped_errors(self.origin):

@@ -1,0 +1,154 @@
+"""A sample of the rows of inputs: from the first, middle and last part of each.
+
+Small inputs are read as a whole. Of many, some are read that are spread among them. Of an input that can only be read
+from its start, such as a compressed text, the first rows are read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from converter import kernel
+from converter.columns.pool import Bytes
+from converter.sources.base import FIRST_BYTES, Block, Budget, Source, Task
+from converter.sources.streams import Ranges
+from converter.sources.tables import TableSource
+from converter.sources.texts import TextSource
+
+_MOST_INPUTS = 100
+_WHOLE_BYTES = 16 << 20  # of all inputs that are read as a whole
+_MOST_BYTES = 64 << 20  # at one place
+_BLOCK = 1 << 20
+_WINDOW = 1 << 18  # bytes that are searched for the start of a row
+_LEAST_ROWS = 100  # at a place
+_LARGER = 1.25  # the last part than what so many of the first rows take
+_NEWLINE, _QUOTE = 10, 34
+
+
+class Sampled(NamedTuple):
+    """A block of a sample, and how many bytes of the input its rows take."""
+
+    block: Block
+    size: int
+
+
+class Sample:
+    """A sample of at least `least` rows of some inputs, where they have so many.
+
+    `blocks` gives it. Then `is_whole` says whether all rows of the inputs were in it, and `beginnings` are the labels
+    of the inputs of which only the first rows were.
+    """
+
+    def __init__(self, sources: Sequence[Source], columns: Sequence[str], least: int) -> None:
+        count = min(len(sources), _MOST_INPUTS)
+        self.sources = [sources[number * (len(sources) - 1) // max(count - 1, 1)] for number in range(count)]
+        self.is_whole = count == len(sources)
+        self.beginnings: list[str] = []
+        self._columns = columns
+        self._rows = max(-(-least // (3 * max(count, 1))), _LEAST_ROWS)
+        self._bytes = _WHOLE_BYTES // max(count, 1)
+        self._loops = kernel.load()
+
+    def blocks(self, source: Source) -> Iterator[Sampled]:
+        """Yield the sample of one of `sources`. Raises `InputError` where it is damaged."""
+        if isinstance(source, TextSource) and source.body.size is not None:
+            if source.body.size <= self._bytes:
+                yield from self._read(source)
+            else:
+                self.is_whole = False
+                yield from self._places(source)
+        elif isinstance(source, TableSource) and source.sampler:
+            shares, is_whole = source.sampler(self._columns, self._rows)
+            self.is_whole &= is_whole
+            yield from self._parsed(source.tasks(shares, self._columns, self._loops))
+        else:
+            yield from self._beginning(source)
+
+    def _beginning(self, source: Source) -> Iterator[Sampled]:
+        """Yield the first rows of an input that is read from its start."""
+        if isinstance(source, TextSource):
+            source = _reading(source, min(_BLOCK, max(self._bytes, FIRST_BYTES)))
+        rows = read = 0
+        for each in self._read(source):
+            if rows >= 3 * self._rows and read >= self._bytes:
+                self.is_whole = False
+                self.beginnings.append(source.origin.label)
+                break
+            yield each
+            rows += each.block.rows
+            read += source.most if isinstance(source, TextSource) else self._bytes
+
+    def _places(self, source: TextSource) -> Iterator[Sampled]:
+        """Yield rows of a large text at three places."""
+        start, size = source.body.start or 0, source.body.size or 0
+        rows = read = 0
+        for each in self._rows_from(source, start):
+            yield each
+            rows, read = rows + each.block.rows, read + each.size
+        tail = round(min(max(_LARGER * self._rows * read / max(rows, 1), _WINDOW), size // 3, _MOST_BYTES))
+        for place, to_end in ((start + size // 2, False), (start + size - tail, True)):
+            begin = self._start_of_row(source, place)
+            if begin is not None:
+                yield from self._rows_from(source, begin, to_end=to_end)
+
+    def _rows_from(self, source: TextSource, start: int, *, to_end: bool = False) -> Iterator[Sampled]:
+        """Yield enough rows of a text from a place where a row starts, or all up to its end."""
+        rows = read = 0
+        with contextlib.closing(self._read(_reading(source, _BLOCK, start))) as found:
+            for each in found:
+                yield each
+                rows, read = rows + each.block.rows, read + each.size
+                if (rows >= self._rows and not to_end) or read >= _MOST_BYTES:
+                    break
+
+    def _start_of_row(self, source: TextSource, place: int) -> int | None:
+        """Return where the first row behind a place starts; `None` where none does nearby.
+
+        Whether a newline is inside double quotes depends on all text before it, which is not read: of both cases, the
+        one is taken in which more of the rows that follow can be parsed.
+        """
+        memory = np.empty(min(_WINDOW, (source.origin.size or 0) - place), np.uint8)
+        count = Ranges(source.origin).read(memory, place)
+        quoted = source.parser(self._columns, self._loops).quoted
+        starts = [place + start for start in _starts(memory[:count], quoted=quoted)]
+        return min(starts, key=lambda start: self._malformed(source, start)) if starts else None
+
+    def _malformed(self, source: TextSource, start: int) -> float:
+        """Return which part of the rows that follow a place cannot be parsed."""
+        with contextlib.closing(self._read(_reading(source, FIRST_BYTES, start))) as blocks:
+            block = next(blocks).block
+        return len(block.malformed) / max(block.rows + len(block.malformed), 1)
+
+    def _read(self, source: Source) -> Generator[Sampled]:
+        before = (source.body.start or 0) if isinstance(source, TextSource) else 0  # it counts for the first block
+        for block, size in self._parsed(source.blocks(self._columns, self._loops, Budget())):
+            yield Sampled(block, size - before)
+            before = 0
+
+    def _parsed(self, tasks: Iterable[Task]) -> Iterator[Sampled]:
+        for task in tasks:
+            block = task.parse(None)
+            yield Sampled(block, sum(piece.size for piece in block.pieces))
+
+
+def _reading(source: TextSource, most: int, start: int | None = None) -> TextSource:
+    """Return the same text, which is read `most` bytes at a time; its rows from a place on, if one is given."""
+    other = copy.copy(source)
+    other.most = min(source.most, most)
+    if start is not None:
+        other.body = source.body._replace(start=start, skipped=0, lines=0)
+    return other
+
+
+def _starts(window: Bytes, *, quoted: bool) -> list[int]:
+    """Return where the first row in a text starts: behind a newline with an even number of quotes before, or odd."""
+    newlines = np.flatnonzero(window == _NEWLINE)
+    if not quoted:
+        return (newlines[:1] + 1).tolist()  # type: ignore[no-any-return]
+    odd = np.cumsum(window == _QUOTE)[newlines] & 1
+    return [int(newlines[odd == parity][0]) + 1 for parity in (0, 1) if np.any(odd == parity)]
