@@ -6,6 +6,8 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from converter.cli.progress import Mode
+
 Input: TypeAlias = Annotated[
     list[str] | None, typer.Option("--input", "-i", metavar="PATH", help="A file, glob or folder to read; repeatable.")
 ]
@@ -55,6 +57,25 @@ LogFile: TypeAlias = Annotated[
 ]
 Resume: TypeAlias = Annotated[
     bool, typer.Option("--resume", help="Finish an interrupted run of the same job; start a new one if there is none.")
+]
+Format: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--format", metavar="NAME", help="csv, tsv, parquet, ndjson or arrow; else by the suffix."),
+]
+Target: TypeAlias = Annotated[
+    int | None, typer.Option(metavar="NUMBER", help="Data source ID that the traits belong to.")
+]
+DryRun: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Check everything and show what would be done, with a sample of the rows; write nothing."
+    ),
+]
+Progress: TypeAlias = Annotated[
+    Mode, typer.Option(metavar="auto|json|off", help="How progress is shown, on standard error.")
+]
+Strict: TypeAlias = Annotated[
+    bool, typer.Option("--strict", help="Warnings are errors: with any, nothing is published.")
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the outcome as one JSON object.")]
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
