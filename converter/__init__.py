@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from converter._version import __version__
 
 if TYPE_CHECKING:
-    from converter.commands.conversion import Progress
     from converter.commands.convert import convert
     from converter.commands.doctor import doctor
     from converter.commands.match import match
+    from converter.commands.progress import Progress
     from converter.commands.send import send
     from converter.commands.sync_urls import sync_urls
     from converter.errors import ConverterError, DestinationError, InputError, JobError, TooManyRejectsError
@@ -53,7 +53,7 @@ _MODULES = {
     "Job": "jobs.job",
     "JobError": "errors",
     "Match": "report.matches",
-    "Progress": "commands.conversion",
+    "Progress": "commands.progress",
     "Report": "report",
     "TooManyRejectsError": "errors",
     "UrlJob": "jobs.job",

@@ -24,7 +24,7 @@ from converter.cli import progress
 from converter.cli.app import _app_for, app
 from converter.cli.command import run as run_command
 from converter.cli.outcome import Messages
-from converter.commands.conversion import Progress
+from converter.commands.progress import Progress
 from converter.delivery.unexpected import reported
 from converter.errors import ResourcesError
 
@@ -466,12 +466,12 @@ def test_on_a_terminal_a_bar_and_the_summary_are_shown(folder: Path) -> None:
             pass
         os.close(master)
     assert process.returncode == 0
-    assert b"converting" in shown
-    assert shown.rfind(b"rows read") > shown.rfind(b"converting")
+    assert b"0:00:0" in shown
+    assert shown.rfind(b"rows read") > shown.rfind(b"0:00:0")
     assert shown.count(b"\x1b[?25l") == shown.count(b"\x1b[?25h"), "the cursor is there again"
 
 
-HALF_WAY = Progress(500_000, 1_000_000, 12_345, 6, 7, 2, 1, 100_000, 3.0)
+HALF_WAY = Progress(500_000, 1_000_000, 12_345, 6, 7, 2, 1, 100_000, 90_000, 3, "converting", "", None, 0.45, 3.0, 4.0)
 
 
 def test_progress_as_lines_and_as_json_is_shown_now_and_then(
@@ -490,7 +490,11 @@ def test_progress_as_lines_and_as_json_is_shown_now_and_then(
         captured = capsys.readouterr()
         assert captured.out == ""
         shown[mode] = captured.err.splitlines()
-    assert shown["auto"] == ["50%: 12,345 rows, 500.0 KB read, 2 parts finished, 6 rejected, 7 skipped, 3 s"] * 10
+    line = (
+        "45%: converting, 12,345 rows, 500.0 KB of 1.0 MB read, 90.0 KB of 100.0 KB sent, 1 of 2 parts there, "
+        "6 rejected, 7 skipped, 3 retries, 3 s, 4 s left"
+    )
+    assert shown["auto"] == [line] * 10
     assert len(shown["json"]) == 100
     assert json.loads(shown["json"][0]) == {
         "event": "progress",
@@ -502,7 +506,14 @@ def test_progress_as_lines_and_as_json_is_shown_now_and_then(
         "parts": 2,
         "arrived": 1,
         "bytes_written": 100_000,
+        "bytes_sent": 90_000,
+        "retries": 3,
+        "phase": "converting",
+        "waiting": "",
+        "waiting_seconds": None,
+        "share": 0.45,
         "seconds": 3.0,
+        "seconds_left": 4.0,
     }
 
 

@@ -13,7 +13,7 @@ from isal.igzip import READ_BUFFER_SIZE
 
 from converter import convert
 from converter.commands import rejections
-from converter.commands.conversion import Progress
+from converter.commands.progress import Progress
 from converter.errors import TooManyRejectsError
 from converter.sources import DelimitedSource, NdjsonSource, estimate, texts
 

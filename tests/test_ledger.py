@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from converter import convert
-from converter.commands.conversion import Progress
+from converter.commands.progress import Progress
 from converter.errors import EmptyInputError, LedgerError, TooManyRejectsError
 from converter.ledger import Ledger
 from converter.rows.records import Records

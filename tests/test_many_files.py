@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from converter import convert
-from converter.commands.conversion import Progress
+from converter.commands.progress import Progress
 
 from .conftest import Run
 

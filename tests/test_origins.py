@@ -17,10 +17,10 @@ import pytest
 
 from converter import convert, doctor, match
 from converter.cli.progress import _line
-from converter.commands.conversion import Progress
 from converter.commands.failure import explain_kept
 from converter.commands.match import without_header
 from converter.commands.plan import plan
+from converter.commands.progress import Progress
 from converter.delivery.journal import Journal
 from converter.errors import DestinationError, InputError, JobError, ResumeError, TooManyRejectsError
 from converter.jobs.sections.table import Input
@@ -100,7 +100,7 @@ def test_a_pipe_gives_what_a_file_gives(fresh_run: Callable[[], Run], pipes: dic
     assert report.input == [{"path": f"pipe://{name}", "bytes": len(TEXTS[name])}]
     assert {progress.bytes_total for progress in seen} == {None}
     assert seen[-1].bytes_read == len(TEXTS[name])
-    assert _line(seen[-1]).startswith("20,000 rows, ")
+    assert _line(seen[-1]).startswith("converting, 20,000 rows, ")
 
 
 def test_pipes_and_files_are_read_in_order(run: Run, pipes: dict[str, bytes]) -> None:

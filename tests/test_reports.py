@@ -17,6 +17,7 @@ from converter import Job, convert, send
 from converter.cli.command import run as run_command
 from converter.cli.outcome import Messages
 from converter.commands import account, retention
+from converter.commands.progress import Progress
 from converter.commands.retention import remove_old
 from converter.delivery.delivery import Delivery
 from converter.delivery.destinations.named import NamedDestination
@@ -315,6 +316,15 @@ def test_patience_counts_a_retry_only_where_there_is_one() -> None:
     with pytest.raises(TransientError):
         Patience(0, lambda _: None, retries).retrying(failing)
     assert retries.counts == {}
+
+
+REFERENCE = (Path(__file__).parent.parent / "docs" / "reference.md").read_text()
+
+
+def test_every_key_of_reports_and_of_progress_is_documented() -> None:
+    for title, keys in (("Reports", SCHEMA.keys() | OF_CONVERT.keys()), ("Progress", Progress.__dataclass_fields__)):
+        (section,) = re.findall(rf"^## {title}\n(.*?)^## ", REFERENCE, re.DOTALL | re.MULTILINE)
+        assert [key for key in keys if f"`{key}`" not in section] == []
 
 
 # --- the log file -----------------------------------------------------------------------------------------------

@@ -16,3 +16,8 @@ def console() -> Console:
     if not made.is_terminal:
         made.width = _WIDTH_OF_NO_TERMINAL
     return made
+
+
+def error_console() -> Console:
+    """Return a console on standard error, for progress."""
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from converter.cli.outcome import Messages
 
 if TYPE_CHECKING:
-    from converter.commands.conversion import Progress
+    from converter.commands.progress import Progress
 
 Mode = Literal["auto", "json", "off"]
 
@@ -48,41 +48,31 @@ def _every(seconds: float, messages: Messages) -> Callable[[Progress], None]:
 
 
 def _line(progress: Progress) -> str:
-    from converter.report.terminal import size
+    """Return progress as one line, for logs."""
+    share = "" if progress.share is None else f"{progress.share:.0%}: "
+    from converter.cli.figures import facts_of  # here, since few runs take so long
 
-    total = progress.bytes_total
-    share = "" if total is None else f"{progress.bytes_read / max(total, 1):.0%}: "
-    return (
-        f"{share}{progress.rows:,} rows, {size(progress.bytes_read)} read, {progress.parts} parts finished, "
-        f"{progress.rejected:,} rejected, {progress.skipped:,} skipped, {progress.seconds:.0f} s"
-    )
+    facts = [_phase(progress), *facts_of(progress), f"{progress.seconds:.0f} s"]
+    if progress.seconds_left is not None:
+        facts.append(f"{progress.seconds_left:.0f} s left")
+    return f"{share}{', '.join(facts)}"
+
+
+def _phase(progress: Progress) -> str:
+    """Return what the run does and, in brackets, what it waits for."""
+    if not progress.waiting:
+        return progress.phase
+    seconds = "" if progress.waiting_seconds is None else f"{progress.waiting_seconds:.0f} s "
+    return f"{progress.phase} (waiting {seconds}for {progress.waiting})"
 
 
 @contextmanager
 def _bar() -> Iterator[Callable[[Progress], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-    from rich.progress import Progress as Bar
+    from rich.live import Live
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[rows]:,} rows  {task.fields[parts]} parts, {task.fields[arrived]} there"),
-    )
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("converting", total=None, rows=0, parts=0, arrived=0)
+    from converter.cli.bar import Bar
+    from converter.cli.console import error_console
 
-        def update(progress: Progress) -> None:
-            bar.update(
-                task,
-                completed=progress.bytes_read,
-                total=progress.bytes_total,
-                rows=progress.rows,
-                parts=progress.parts,
-                arrived=progress.arrived,
-            )
-
-        yield update
+    bar = Bar()
+    with Live(bar, console=error_console(), refresh_per_second=4, transient=True):
+        yield bar.update

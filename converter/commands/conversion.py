@@ -15,13 +15,14 @@ import datetime
 import importlib.metadata
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from converter.commands.account import Account, end_report, tell_start
 from converter.commands.failure import FailedRun, explain_kept, visible_parts
 from converter.commands.plan import Plan
+from converter.commands.progress import Pace, Phase, Progress
 from converter.commands.rejections import RejectsGuard, too_few_rows
 from converter.commands.results import mixed_types, report_of
 from converter.commands.resume import changed_input, check_key, fingerprints, unseen_parts
@@ -50,22 +51,7 @@ if TYPE_CHECKING:
     from converter.parts.pgp import Key
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is: bytes of the input, rows so far, parts made and arrived, bytes written, seconds.
-
-    `rows` is how many of those read were written, rejected or skipped.
-    """
-
-    bytes_read: int
-    bytes_total: int | None
-    rows: int
-    rejected: int
-    skipped: int
-    parts: int
-    arrived: int
-    bytes_written: int
-    seconds: float
+_TICK = 0.5  # seconds
 
 
 class Conversion:
@@ -86,6 +72,9 @@ class Conversion:
         )
         self._guard = RejectsGuard(job.report, plan.sources)
         self._started = time.monotonic()
+        self._pace = Pace()
+        self._packers: list[Packer] = []
+        self._phase: Phase = "converting"
         self._ledger = Ledger()
         self._results = StageResults()
         self._bytes_total = total_size(plan.origins)
@@ -163,6 +152,7 @@ class Conversion:
         Warnings are reported when the run starts, and again before it publishes. Where the run fails, only what can be
         resumed is left.
         """
+        self._delivery.on_wait = lambda: progress(self._progress())
         try:
             warnings.add([*self._plan.job.warnings, *self._warnings])
             start()
@@ -187,7 +177,7 @@ class Conversion:
         plan = self._plan
         stopped = False
         with contextlib.ExitStack() as stack:
-            packers = [stack.enter_context(self._packer(index)) for index in range(len(plan.names))]
+            packers = self._packers = [stack.enter_context(self._packer(index)) for index in range(len(plan.names))]
             cutters = [Cutter(plan.limits.block_bytes) for _ in packers]
             blocks = stack.enter_context(
                 contextlib.closing(convert_sources(plan.job, plan.records, plan.sources, self._results))
@@ -197,7 +187,7 @@ class Conversion:
                     for block in cutter.feed(texts):
                         packer.add(*block)
                 self._count(converted)
-                progress(self._progress(packers))
+                progress(self._progress())
                 if stopped := self._guard.is_exceeded(self._ledger, self._bytes_read):
                     break
             else:
@@ -205,8 +195,9 @@ class Conversion:
                     for block in cutter.finish():
                         packer.add(*block)
                     packer.finish()
-                while not self._delivery.wait(1.0):
-                    progress(self._progress(packers))
+                self._phase = "sending"
+                while not self._delivery.wait(_TICK):
+                    progress(self._progress())
         self._parts = {
             plan.number_of(index, split): part
             for index, packer in enumerate(packers)
@@ -250,17 +241,30 @@ class Conversion:
             label = self._plan.job.conceal_path(origin.label)
             self._rejects.add(label, self._units[origin.label], rows, rejected, malformed)
 
-    def _progress(self, packers: Sequence[Packer]) -> Progress:
-        return Progress(
-            sum(self._bytes_read.values()),
-            self._bytes_total,
-            self._ledger.accounted,
-            self._ledger.rejects,
-            self._ledger.skips,
-            sum(len(packer.parts) for packer in packers),
-            len(self._delivery.arrived),
-            sum(packer.bytes for packer in packers),
-            time.monotonic() - self._started,
+    def _progress(self) -> Progress:
+        delivery, pause, phase = self._delivery, self._account.retries.pause, self._phase
+        written = sum(packer.bytes for packer in self._packers)
+        sent = written if self._plan.destination.direct else delivery.bytes_sent
+        if phase == "sending" and sent >= written:
+            phase = "confirming"
+        seconds = time.monotonic() - self._started
+        return self._pace.judge(
+            Progress(
+                bytes_read=sum(self._bytes_read.values()),
+                bytes_total=self._bytes_total,
+                rows=self._ledger.accounted,
+                rejected=self._ledger.rejects,
+                skipped=self._ledger.skips,
+                parts=sum(len(packer.parts) for packer in self._packers),
+                arrived=len(delivery.arrived),
+                bytes_written=written,
+                bytes_sent=min(sent, written),
+                retries=sum(self._account.retries.counts.values()),
+                phase=phase,
+                waiting=pause.what if pause else delivery.waits_for,
+                waiting_seconds=pause.seconds if pause else None,
+                seconds=seconds,
+            )
         )
 
     def _prove(self) -> None:
@@ -292,6 +296,7 @@ class Conversion:
         report = self._report()
         warnings.add(report.warnings)
         artifacts = self._prepare(report)
+        self._phase = "publishing"
         self._publishing = True  # from here on what has arrived is kept, even where nothing can be noted any more
         publish_run(self._run, self._delivery, self._journal, self._hold, artifacts, report=report.as_dict())
         return self._report()

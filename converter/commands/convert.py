@@ -10,15 +10,17 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
 from converter.commands.account import Account, end_report, noticing
-from converter.commands.conversion import Conversion, Progress
+from converter.commands.conversion import Conversion
 from converter.commands.failure import FailedRun, visible_parts
 from converter.commands.naming import hold_free_names
 from converter.commands.plan import Moment, make_plan, moment_of, owner_of
+from converter.commands.progress import Progress
 from converter.commands.results import early_report, nothing_done
 from converter.commands.resume import fingerprints, next_step, unseen_parts
 from converter.commands.retention import remove_old
@@ -70,6 +72,7 @@ def convert(
     ):
         progress, tell_notice = progress or (lambda _: None), noticing(notify)
         warnings = Warnings(warn, strict=strict)
+        hold.on_wait = partial(_show_connecting, account, progress)
         account.warnings += remove_old(job, job.digest[:DIGITS])
         past = journal.read(resume=resume)
         step = next_step(past, resume=resume, is_same=lambda past: _has_same_input(job, past))
@@ -86,6 +89,14 @@ def convert(
             return report
         run = Conversion(journal, hold, *hold_free_names(make_plan(job, _moment_of(past)), hold, resumed=True), account)
         return run.run(partial(run.resume, past, tell_notice), progress, warnings)
+
+
+def _show_connecting(account: Account, progress: Callable[[Progress], None]) -> None:
+    """Show that the run waits for the destination before it begins."""
+    pause, seconds = account.retries.pause, time.monotonic() - account.since
+    retries = sum(account.retries.counts.values())
+    waiting = (pause.what, pause.seconds) if pause else ("", None)
+    progress(Progress(retries=retries, waiting=waiting[0], waiting_seconds=waiting[1], seconds=seconds))
 
 
 def _name_run(account: Account, job: Job, name: str) -> None:

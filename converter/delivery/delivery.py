@@ -34,6 +34,7 @@ from converter.spec.names import FileName
 # A process manager that sends SIGTERM usually sends SIGKILL half a minute later: a run has to end before that.
 _STOP_SECONDS = 5.0
 _CLEAN_SECONDS = 10.0
+_TICK_SECONDS = 0.5
 _POLL_SECONDS = 0.1  # how soon a signal is noticed that was only noted
 _T = TypeVar("_T")
 
@@ -86,6 +87,11 @@ class Delivery:
         self._throttle = Throttle(bandwidth, self._sleep)
         self._slots = threading.Semaphore(uploads)
         self._tasks: list[Future[Any]] = []
+        self._sent: dict[int, int] = {}
+        self.on_wait: Callable[[], None] = lambda: None
+        """Called now and then while a call waits, in the thread of that call."""
+        self.waits_for = ""
+        """What a call waits for."""
         self._has_hung = False  # whether tasks were still running when the delivery ended
         self._failure: BaseException | None = None
         self._spools: set[Spool] = set()
@@ -121,6 +127,7 @@ class Delivery:
                 self.unseen.append(part.name)
             if is_there is not False:
                 self.arrived[number] = part
+                self._sent[number] = part.bytes
         self.published = past.published & set(self.arrived)  # parts that have disappeared are sent again
         self._won = {_stem_of(self.arrived[number].name) for number in self.published}
         for name, state in self._leftovers(self.arrived):
@@ -148,8 +155,7 @@ class Delivery:
     def create(self, number: int, name: str) -> PartWriter:
         """Return the writer of a part, which begins the part. Blocks while too many other ones are under way."""
         if not self.destination.direct:
-            self._slots.acquire()
-            self.raise_failure()
+            self._take_slot()
         return _PartWriter(self, number, name)
 
     def begin(self, number: int, name: str) -> PartUpload | Spool:
@@ -164,10 +170,24 @@ class Delivery:
 
     def send(self, replay: Replay, number: int, part: Part) -> None:
         """Send a part that exists already. Blocks until another one has arrived where too many are under way."""
-        self._slots.acquire()
-        self.raise_failure()
+        self._take_slot()
         self.note_made(number, part, 0)
         self._submit(replay, number, part.name)
+
+    def _take_slot(self) -> None:
+        """Wait until fewer parts than allowed are under way. Raises the failure of one."""
+        try:
+            while not self._slots.acquire(timeout=_TICK_SECONDS):
+                self.waits_for = "the destination to take parts"
+                self.on_wait()
+        finally:
+            self.waits_for = ""
+        self.raise_failure()
+
+    @property
+    def bytes_sent(self) -> int:
+        """How many bytes of parts are sent, without those of attempts that failed."""
+        return sum(list(self._sent.values()))
 
     def note_made(self, number: int, part: Part, text_crc32: int) -> None:
         """Note that all bytes of a part are known; `text_crc32` is the CRC-32 of its text."""
@@ -212,6 +232,8 @@ class Delivery:
         """
         if number := stops.asked():
             raise StoppedError(number)
+        if not self.destination.direct:
+            self.on_wait()  # all has arrived, which was not said yet
         waiting = sorted(set(self.arrived) - self.published)
         firsts: dict[str, int] = {}
         for number in waiting:
@@ -227,6 +249,7 @@ class Delivery:
             run_in_thread(functools.partial(self._publish_turn, numbers), self._tasks) for numbers in turns if numbers
         ]
         while wait(tasks, _POLL_SECONDS, FIRST_EXCEPTION).not_done:
+            self.on_wait()
             self.raise_failure()
             if number := stops.asked():
                 self._stop()
@@ -271,6 +294,8 @@ class Delivery:
             work()
             return
         task = run_in_thread(work, self._tasks)
+        while wait([task], _TICK_SECONDS).not_done:
+            self.on_wait()
         task.result()
         self._tasks.remove(task)
 
@@ -319,6 +344,7 @@ class Delivery:
 
     def _attempt(self, replay: Replay, number: int, name: str) -> Arrived:
         """Send a part once, from its first byte."""
+        self._sent[number] = 0
         upload = self._begin(number, name)
         try:
             for chunk in replay.chunks():
@@ -327,6 +353,7 @@ class Delivery:
                 self._throttle.take(len(chunk))
                 self._patience.progressed()  # until now the server has waited for this side
                 upload.write(chunk)
+                self._sent[number] += len(chunk)
             self._patience.progressed()
             arrived = upload.finish()
             if self._ended.is_set():

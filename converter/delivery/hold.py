@@ -10,7 +10,7 @@ import contextlib
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from typing import Any
 
@@ -25,6 +25,7 @@ from converter.spec.names import FileName
 _MOST_TRIES = 5  # for given names: two runs that see each other's claims both withdraw
 PAUSE = 0.2  # seconds, at most, before the next try
 _RELEASE_SECONDS = 4.0
+_TICK_SECONDS = 0.5
 
 
 class Hold:
@@ -33,6 +34,8 @@ class Hold:
     def __init__(self, retry_seconds: float, retries: Retries | None = None) -> None:
         self._ended = threading.Event()
         self._patience = Patience(retry_seconds, self._sleep, retries)
+        self.on_wait: Callable[[], None] = lambda: None
+        """Called now and then while names are claimed, in the thread that waits for it."""
         self._locks: list[NameLock] = []
         self._claimed: tuple[Destination, Sequence[FileName]] | None = None
 
@@ -74,7 +77,10 @@ class Hold:
     ) -> list[Finding]:
         tasks: list[Future[Any]] = []
         try:
-            return run_in_thread(lambda: self._claim(destination, names, own=own, visible=visible), tasks).result()
+            task = run_in_thread(lambda: self._claim(destination, names, own=own, visible=visible), tasks)
+            while wait([task], _TICK_SECONDS).not_done:
+                self.on_wait()
+            return task.result()
         except StoppedError:
             self._ended.set()
             wait(tasks, _RELEASE_SECONDS)  # it removes the claims that it has begun, unless the server hangs

@@ -26,6 +26,16 @@ class Pause(NamedTuple):
     code: str
     until: float
 
+    @property
+    def what(self) -> str:
+        """What is waited for."""
+        return f"the next try after {self.code}"
+
+    @property
+    def seconds(self) -> float:
+        """How long it still takes."""
+        return max(self.until - time.monotonic(), 0.0)
+
 
 class Retries:
     """The retries of a run so far. Threads may share it."""

@@ -1,0 +1,23 @@
+"""The figures of progress, as words."""
+
+from __future__ import annotations
+
+from converter.commands.progress import Progress
+from converter.report.terminal import size
+
+
+def facts_of(progress: Progress) -> list[str]:
+    """Return the figures of a run, the most important ones first."""
+    total, parts = progress.bytes_total, progress.parts
+    read = size(progress.bytes_read) if total is None else f"{size(progress.bytes_read)} of {size(total)}"
+    if progress.phase == "connecting":
+        return [f"{progress.retries:,} retries"] if progress.retries else []
+    made = "" if progress.bytes_sent == progress.bytes_written else f" of {size(progress.bytes_written)}"
+    counts = {"rejected": progress.rejected, "skipped": progress.skipped, "retries": progress.retries}
+    return [
+        f"{progress.rows:,} rows",
+        f"{read} read",
+        f"{size(progress.bytes_sent)}{made} sent",
+        f"{progress.arrived:,} of {parts:,} parts there",
+        *(f"{count:,} {name}" for name, count in counts.items() if count),
+    ]

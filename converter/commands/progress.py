@@ -1,0 +1,75 @@
+"""How far a run is, and how long the rest takes."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import Literal
+
+_WINDOW = 30.0  # seconds over which a rate is taken: S3 takes pieces of megabytes, which may take many seconds each
+
+Phase = Literal["connecting", "converting", "sending", "confirming", "publishing"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: bytes of the input, rows so far, parts made and arrived, bytes written and sent, seconds.
+
+    `rows` is how many of those read were written, rejected or skipped. `bytes_written` are those of parts, of which
+    `bytes_sent` are on their way or have arrived. `phase` is what the run does: it connects, converts, only sends the
+    rest, waits for the destination to confirm what was sent, or publishes. `waiting` names what it waits for, if it
+    does; `waiting_seconds` is how long a pause takes. `share` is how much of all that is to be read and sent is done, 0
+    to 1, and `seconds_left` an estimate; None where they are not known.
+    """
+
+    bytes_read: int = 0
+    bytes_total: int | None = None
+    rows: int = 0
+    rejected: int = 0
+    skipped: int = 0
+    parts: int = 0
+    arrived: int = 0
+    bytes_written: int = 0
+    bytes_sent: int = 0
+    retries: int = 0
+    phase: Phase = "connecting"
+    waiting: str = ""
+    waiting_seconds: float | None = None
+    share: float | None = None
+    seconds: float = 0.0
+    seconds_left: float | None = None
+
+
+class Pace:
+    """Estimates how long a run takes, by how fast it has read and sent for some time."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int, int]] = deque()  # when, bytes read, bytes sent
+
+    def judge(self, progress: Progress, now: float | None = None) -> Progress:
+        """Return progress with its share and the seconds that are left. `now` is in seconds, the clock's if None."""
+        now = time.monotonic() if now is None else now
+        self._seen.append((now, progress.bytes_read, progress.bytes_sent))
+        while len(self._seen) > 2 and self._seen[1][0] <= now - _WINDOW:
+            self._seen.popleft()
+        if not progress.bytes_total:
+            return progress
+        read = min(progress.bytes_read / progress.bytes_total, 1.0)
+        sent = min(progress.bytes_sent / progress.bytes_written, 1.0) if progress.bytes_written else 1.0
+        return replace(progress, share=read * sent, seconds_left=self._seconds_left(progress, read))
+
+    def _seconds_left(self, progress: Progress, read: float) -> float | None:
+        """Return the longer of the times that reading and sending the rest take; `read` is the share that was read."""
+        (began, first_read, first_sent), (now, last_read, last_sent) = self._seen[0], self._seen[-1]
+        if not read or progress.phase in ("confirming", "publishing"):  # how long that takes depends on the server
+            return None
+        to_read = (progress.bytes_total or 0) - progress.bytes_read
+        to_send = progress.bytes_written / read - progress.bytes_sent
+        left = 0.0
+        for rest, done in ((to_read, last_read - first_read), (to_send, last_sent - first_sent)):
+            if rest >= 1:
+                if not done:  # it stands still
+                    return None
+                left = max(left, rest * (now - began) / done)
+        return left
