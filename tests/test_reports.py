@@ -517,5 +517,5 @@ def test_old_reports_are_removed_by_the_run_itself_which_warns_where_they_cannot
 
 @pytest.mark.parametrize("keep", ["90", "0d", "-1d", "1.5d", "3 months"])
 def test_keep_is_a_number_of_days(run: Run, keep: str) -> None:
-    with raises(JobError, "E-JOB-INVALID", "report.keep"):
+    with raises(JobError, "E-JOB-INVALID", "report.keep", '"90d"'):
         run.make_job(report={"keep": keep})

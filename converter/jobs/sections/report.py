@@ -26,7 +26,7 @@ class ReportOptions(Section):
     """The maximum number of rows in the rejects file. Further ones are counted by rule in its last line."""
     show_rows: bool = False
     """Whether the rejects contain the text of malformed rows; the file is then private (mode 0600)."""
-    keep: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}d$")] | None = None
+    keep: str | None = None
     """The age in days, such as `"90d"`, after which reports and rejects of the job are removed when it runs; by default
     they stay. Those of the six newest runs that were delivered stay, and those of a run that is not finished."""
 
@@ -36,6 +36,13 @@ class ReportOptions(Section):
         if is_url(folder):
             raise ValueError("reports and journals are written to a local folder")
         return folder
+
+    @field_validator("keep")
+    @classmethod
+    def _days(cls, keep: str | None) -> str | None:
+        if keep is not None and not re.fullmatch(r"[1-9][0-9]{0,5}d", keep):
+            raise ValueError('a number of days, such as "90d"')
+        return keep
 
     @field_validator("max_rejects", mode="before", json_schema_input_type=int | str)
     @classmethod
