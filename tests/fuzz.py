@@ -63,7 +63,7 @@ _kept: list[tuple[mmap.mmap, Bytes]] = []
 KEYS = [b"id", b"a", b"b", b"t", b"c"]
 ID = b"abcXYZ019-"
 PLAIN = b"ab z"
-BAD = [b'"', b"\n", b"\x01", b"@", b",", b"\xff", b"\r"]
+BAD = [b'"', b"\n", b"\x01", b"@", b",", b"\xff", b"\r", b"\x7f", b"\xc2\x85\xc2\x9f", b"\xc2\xa9"]
 
 
 class Guarded:
@@ -174,11 +174,15 @@ class FormTwin(NamedTuple):
         return id_.prefix + mapped + id_.suffix
 
     def _changed(self, value: bytes, counts: Counter[str]) -> bytes | None:
-        if re.search(rb'["\x00-\x1f]', value):
+        if re.search(rb'["\x00-\x1f\x7f]|\xc2[\x80-\x9f]', value):
             if self.on_bad == REJECT:
                 return None
             counts["dropped" if self.on_bad == DROP else "cleaned"] += 1
-            value = b"" if self.on_bad == DROP else re.sub(rb"[\x00-\x1f]+", b" ", value).replace(b'"', b"'")
+            value = (
+                b""
+                if self.on_bad == DROP
+                else re.sub(rb"(?:[\x00-\x1f\x7f]|\xc2[\x80-\x9f])+", b" ", value).replace(b'"', b"'")
+            )
         if b"," in value and self.comma is not None:
             counts["commas"] += 1
             value = value.replace(b",", self.comma)

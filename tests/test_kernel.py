@@ -33,8 +33,10 @@ from converter.sources.base import Budget, Piece, Rest, Task
 from converter.sources.origins.local import LocalFile
 from converter.sources.tables import TableSource
 
+from .test_privacy import disguised
+
 LOOPS = kernel.load()
-CHARACTERS = 'aB1| ,"\t\x01é@.:-0'
+CHARACTERS = 'aB1| ,"\t\x01\x7f\x85©é@.:-0'
 IDS = st.text(alphabet="aB10-", min_size=1, max_size=20) | st.text(alphabet=CHARACTERS, max_size=6)
 VALUES = st.text(alphabet="aB1 é", max_size=40) | st.text(alphabet=CHARACTERS, max_size=4)
 ITEMS = st.lists(
@@ -168,6 +170,32 @@ def test_lines_rejects_and_counts_are_those_of_the_query(rows: list[tuple[str, .
     frame = pl.DataFrame(rows, schema=dict.fromkeys(["id", "a", "b", "t", "c"], pl.String), orient="row")
     source = Given(pl.concat([frame.head(3), frame.slice(3)], rechunk=False))  # in two chunks
     assert results(records, source, None) == results(records, source, LOOPS)
+
+
+@settings(max_examples=600, deadline=None)
+@given(
+    disguised(),
+    st.sampled_from([("", ""), (",", "."), ("\t", " "), ("\x85", " "), ("'", "'"), ('"', "'")]),
+    st.sampled_from(["keep", "", ".", "-", " "]),
+    st.sampled_from(["clean", "drop", "reject"]),
+)
+def test_personal_data_in_disguise_is_found_on_both_ways(
+    given: tuple[str, str], spaced: tuple[str, str], comma: str, on_bad_value: str
+) -> None:
+    _, text = given
+    value = text.replace(spaced[1], spaced[0]) if spaced[1] else text
+    job = Job(
+        input={"path": "in.csv"},
+        id={"column": "id"},
+        record={"signals": ["a", "b"], "comma": comma, "on_bad_value": on_bad_value},
+        output={"to": "out", "dpid": 1234},
+    )
+    source = Given(pl.DataFrame({"id": ["u1", text, "u3"], "a": [value, "x", text], "b": ["y", "", "z"]}))
+    records = Records(job, 10_000)
+    made = results(records, source, LOOPS)
+    assert results(records, source, None) == made
+    assert 1 in made[2], "an ID that is personal data is written"
+    assert 2 in made[2] or (on_bad_value, comma) != ("clean", "keep"), "a value that is personal data is written"
 
 
 def test_the_road_leaves_only_rows_to_the_query_that_are_irregular() -> None:

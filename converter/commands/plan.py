@@ -21,7 +21,7 @@ from converter.jobs.job import DIGITS, Job
 from converter.jobs.run_files import rejects_path, report_path
 from converter.parts.packer import Limits
 from converter.rows.records import Records
-from converter.rows.survey import first_texts, numbers_are_ids
+from converter.rows.survey import first_texts, numbers
 from converter.sources import Origin, Source, find_origins, layout_of, open_sources
 from converter.sources.engine import collect, start
 from converter.sources.origins.base import check_rereadable
@@ -165,8 +165,8 @@ def open_input(job: Job, kind: FileKind | None = None) -> tuple[Records, list[So
     max_bytes = _limits(job).line_bytes
     records = Records(job, max_bytes, kind=kind)
     sources = _open_sources(job, records)
-    if numbers_are_ids(records, sources):
-        records = Records(job, max_bytes, cards=False, kind=kind)
+    if ids := numbers(records, sources):
+        records = Records(job, max_bytes, numbers=ids, kind=kind)
     return records, sources
 
 

@@ -20,7 +20,7 @@ REJECT, DROP, CLEAN = range(3)
 MOST_COMMA = 16
 """Bytes of the longest text that the loops write for a comma."""
 SCAN_NOTHING, SCAN_NUMBERS, SCAN_CARDS = range(3)
-"""How closely IDs are scanned for personal data: numbers that could be those of cards are plain, or irregular."""
+"""How closely texts are scanned for personal data: numbers that could be those of cards are plain, or irregular."""
 KEPT, REMOVED = 1, 2
 """What becomes of a byte of an ID."""
 NO_NULLS, NULLS, NULLS_IRREGULAR = range(3)
@@ -51,7 +51,7 @@ class _Part(ctypes.Structure):
         ("kind", c_int32),
         ("column", c_int32),
         ("separator", c_uint8),
-        ("scans", c_uint8),
+        ("scan", c_uint8),
         ("nulls", c_uint8),
         ("unused", c_uint8 * 5),
     ]
@@ -136,15 +136,15 @@ class LineId:
 class LinePart:
     """One part of a line: its `kind`, its column, the byte between its items, and what stands before each of them.
 
-    `scans` says whether a value that may be personal data makes the row irregular, and `nulls` what the words for
-    missing values mean.
+    `scan` (`SCAN_…`) says whether a value that may be personal data makes the row irregular, and `nulls` what the words
+    for missing values mean.
     """
 
     kind: int
     column: int
     separator: int
     prefix: bytes
-    scans: bool = False
+    scan: int = SCAN_NOTHING
     nulls: int = NO_NULLS
 
 
@@ -191,7 +191,7 @@ class Form:
             entry.prefix, entry.prefix_bytes = ctypes.addressof(text), len(part.prefix)
             entry.special = sum(_is_special(byte) or byte == bad_byte for byte in around)
             entry.kind, entry.column, entry.separator = part.kind, part.column, part.separator
-            entry.scans, entry.nulls = part.scans, part.nulls
+            entry.scan, entry.nulls = part.scan, part.nulls
         self.structure = FormStructure(
             lead=ctypes.addressof(self._lead),
             lead_bytes=len(lead),
@@ -222,7 +222,7 @@ class Form:
 
 def _is_special(byte: int) -> bool:
     """Return whether a byte is one of those that lines are searched for, beside the bad one of their form."""
-    return byte < ord(" ") or byte in b'"@'
+    return byte < ord(" ") or byte in b'"@\x7f'
 
 
 class LayoutStructure(ctypes.Structure):

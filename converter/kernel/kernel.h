@@ -34,7 +34,7 @@ enum aam_status {
 
 enum aam_kind { AAM_PAIR, AAM_TRAITS, AAM_CODES, AAM_CONSTANT };
 
-/* How closely IDs are scanned for personal data. */
+/* How closely texts are scanned for personal data. */
 enum aam_scan { AAM_SCAN_NOTHING, AAM_SCAN_NUMBERS, AAM_SCAN_CARDS };
 
 /* Whether the words for missing values are missing ones in a column, or make the row irregular. */
@@ -48,7 +48,7 @@ struct aam_part {
     int32_t kind;    /* enum aam_kind */
     int32_t column;
     uint8_t separator; /* between items of a list */
-    uint8_t scans;     /* whether a value that may be personal data makes the row irregular */
+    uint8_t scan;      /* enum aam_scan: whether a value that may be personal data makes the row irregular */
     uint8_t nulls;     /* enum aam_nulls */
     uint8_t unused[5];
 };

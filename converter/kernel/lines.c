@@ -2,15 +2,34 @@
 #include "lines.h"
 #include "personal.h"
 
-/* Count the special bytes of a line: control characters, double quotes, at signs, and one other. */
-AAM_INLINE int64_t special_bytes(const uint8_t *start, const uint8_t *end, uint8_t other) {
+enum { DELETE = 0x7F, LATIN = 0xC2 };
+
+/* How many bytes the control character has that a text begins with, 0 where it does not: those of ASCII, DEL, and from
+   U+0080 to U+009F, which begin like other signs of Latin-1. */
+AAM_INLINE int64_t control_bytes(const uint8_t *start, const uint8_t *end) {
+    if (*start < ' ' || *start == DELETE)
+        return 1;
+    return *start == LATIN && end - start > 1 && start[1] < 0xA0 ? 2 : 0;
+}
+
+/* Count the special characters of a line: control characters, double quotes, at signs, and one other. */
+static int64_t special_characters(const uint8_t *start, const uint8_t *end, uint8_t other) {
     int64_t found = 0;
-    for (; start < end; start += AAM_WINDOW) {
-        aam_bytes text = load(start);
-        aam_truths special = (aam_truths)((text < ' ') | (text == '"') | (text == '@') | (text == other));
-        found += count_bits(bits_of(special) & lowest(end - start));
-    }
+    for (; start < end; start++)
+        found += control_bytes(start, end) != 0 || *start == '"' || *start == '@' || *start == other;
     return found;
+}
+
+/* Whether there are as many special characters in a line as there should be. */
+AAM_INLINE bool has_special(const uint8_t *start, const uint8_t *end, uint8_t other, int64_t wanted) {
+    int64_t found = 0;
+    for (const uint8_t *at = start; at < end; at += AAM_WINDOW) {
+        aam_bytes text = load(at);
+        aam_truths special = (aam_truths)((text < ' ') | (text == '"') | (text == '@') | (text == other) |
+                                          (text == DELETE) | (text == LATIN));
+        found += count_bits(bits_of(special) & lowest(end - at));
+    }
+    return AAM_LIKELY(found == wanted) || special_characters(start, end, other) == wanted;
 }
 
 /* Write a list, with the prefix before each item but the first, which has one already.
@@ -196,10 +215,13 @@ static enum made change_value(const struct aam_form *form, uint8_t *value, uint8
     int64_t length = *end - value, bad = 0, commas = 0, at_signs = 0;
     for (int64_t at = 0; at < length; at += AAM_WINDOW) {
         aam_bytes text = load(value + at);
-        bad += count_bits(bits_of((aam_truths)((text < ' ') | (text == '"'))) & lowest(length - at));
+        aam_truths special = (aam_truths)((text < ' ') | (text == '"') | (text == DELETE) | (text == LATIN));
+        bad += count_bits(bits_of(special) & lowest(length - at));
         commas += count_bits(bits_of((aam_truths)(text == ',')) & lowest(length - at));
         at_signs += count_bits(bits_of((aam_truths)(text == '@')) & lowest(length - at));
     }
+    if (bad != 0)
+        bad = special_characters(value, *end, '"') - at_signs;
     if (at_signs != 0) /* an address, perhaps, which is judged before it is dropped */
         return IRREGULAR;
     if (form->comma_bytes < 0)
@@ -229,8 +251,10 @@ static enum made change_value(const struct aam_form *form, uint8_t *value, uint8
     bool is_control = false;
     for (const uint8_t *stop = from + length; from < stop; from++) {
         bool was_control = is_control;
-        is_control = *from < ' ';
+        int64_t control = control_bytes(from, stop);
+        is_control = control != 0;
         if (is_control) {
+            from += control - 1;
             if (!was_control)
                 *at++ = ' ';
         } else if (*from == ',' && form->comma_bytes >= 0) {
@@ -282,9 +306,6 @@ AAM_INLINE enum made write_parts(const struct aam_form *form, const struct aam_f
             uint8_t *written = at;
             has_values = true;
             at = copy(at, value.start, value.length, value.readable);
-            bool is_scanned = part->scans && value.length >= LEAST_PERSONAL;
-            if (AAM_JUDGE && is_scanned && may_be_personal(written, value.length, true))
-                return IRREGULAR;
             if (with_changes) {
                 made = change_value(form, written, &at, limit - part->prefix_bytes - 2, line);
                 if (made != MADE_LINE)
@@ -294,6 +315,9 @@ AAM_INLINE enum made write_parts(const struct aam_form *form, const struct aam_f
                     continue;
                 }
             }
+            bool is_scanned = part->scan != AAM_SCAN_NOTHING && at - written >= LEAST_PERSONAL;
+            if (AAM_JUDGE && is_scanned && may_be_personal(written, at - written, part->scan == AAM_SCAN_CARDS))
+                return IRREGULAR;
             *at++ = '"';
         } else if (part->kind != AAM_CONSTANT) {
             bool is_right;
@@ -311,7 +335,7 @@ AAM_INLINE enum made write_parts(const struct aam_form *form, const struct aam_f
     if (AAM_JUDGE && (!all_right || at - target > form->longest_line))
         return IRREGULAR;
     /* A special byte more than there are around the values is in one of them: IDs and lists are judged already. */
-    if (AAM_JUDGE && has_values && AAM_UNLIKELY(special_bytes(target, at, form->bad_byte) != special))
+    if (AAM_JUDGE && has_values && AAM_UNLIKELY(!has_special(target, at, form->bad_byte, special)))
         return DIRTY;
     at[-1] = '\n';
     line->end = at, line->signals = signals, line->missing = missing;

@@ -11,7 +11,7 @@ enum {
     LEAST_PERSONAL = 7,      /* bytes of personal data without an at sign */
     FEW_DIGITS = 4,          /* it has no fewer digits, unless it is an IP address */
     LEAST_PHONE = 6,         /* digits */
-    MOST_SCHEME = 10,        /* bytes in which the colon of `callto:` is */
+    MOST_SCHEME = 20,        /* bytes in which the colon of `whatsapp:` is, and of others before a plus sign */
     LEAST_CARD = 13,         /* digits */
     MOST_CARD = 19,
     LEAST_IBAN = 15,         /* bytes */
@@ -47,28 +47,55 @@ static bool begins_account(const uint8_t *start) {
     return is_digit(start[2]) || (start[2] == ' ' && is_digit(start[3]));
 }
 
+/* Whether a byte is a letter or a digit of ASCII: others may stand around personal data. */
+AAM_INLINE bool is_alphanumeric(uint8_t byte) { return is_digit(byte) || (uint8_t)((byte | 32) - 'a') < 26; }
+
+/* Whether a byte is punctuation of ASCII that may stand around personal data. */
+AAM_INLINE bool is_mark(uint8_t byte) {
+    return byte == '\'' || byte == '"' || byte == '`' || byte == ';' || byte == ',' || byte == '.' || byte == '!' ||
+           byte == '?';
+}
+
+/* The bits of a text without marks and blanks around it, and without the `.0` of a float at its end. */
+static uint64_t inner(const uint8_t *start, int64_t length) {
+    int64_t first = 0, last = length;
+    while (first < last && (is_mark(start[first]) || start[first] <= ' '))
+        first++;
+    while (last > first && (is_mark(start[last - 1]) || start[last - 1] <= ' '))
+        last--;
+    if (last - first > LEAST_CARD && start[last - 2] == '.' && start[last - 1] == '0')
+        last -= 2;
+    return lowest(last) & ~lowest(first);
+}
+
 /* The same question about a text longer than a window: an address anywhere inside, or digits far apart. */
 static bool may_be_long_personal(const uint8_t *start, int64_t length) {
     uint8_t first = start[0], last = start[length - 1];
-    if (first <= ' ' || last <= ' ' || first > 127 || last > 127) /* with spaces around it */
+    if (first <= ' ' || last <= ' ' || first > 127 || last > 127 || is_mark(first)) /* with more around it */
         return true;
     if (first == '(' || first == '+' || (first == '0' && start[1] == '0') || begins_account(start))
         return true;
     if ((equal(start, ':') & lowest(MOST_SCHEME)) != 0)
         return true;
-    for (; length > 0; start += AAM_WINDOW, length -= AAM_WINDOW)
-        if (((equal(start, '%') | equal(start, 0xEF)) & lowest(length)) != 0)
+    bool begins_number = is_digit(first); /* between whose digits others may be that are not seen */
+    for (; length > 0; start += AAM_WINDOW, length -= AAM_WINDOW) {
+        uint64_t hidden = begins_number ? at_least(start, 0x80) : equal(start, 0xEF);
+        if (((equal(start, '%') | hidden) & lowest(length)) != 0)
             return true;
+    }
     return false;
 }
 
 /* Whether a text has the form of any personal data: what `may_be_personal` cannot decide at a glance. */
 static bool has_personal_form(const uint8_t *start, int64_t length, bool cards) {
-    uint64_t own = lowest(length);
+    uint64_t own = lowest(length), all = own;
     uint64_t digits = within(start, '0', '9') & own;
     int64_t count = count_bits(digits);
     uint64_t colons = equal(start, ':') & own;
     uint64_t percents = equal(start, '%') & own;
+    /* Between all others, there may be characters that nobody sees. */
+    if ((at_least(start, 0x80) & own) != 0 && (count >= FEW_DIGITS || percents != 0 || (colons & (colons - 1)) != 0))
+        return true;
     if ((percents & digits >> 1) != 0) /* a percent-encoded at sign */
         return true;
     if ((colons & colons >> 1) != 0 || count_bits(colons) >= 6) /* an IPv6 address */
@@ -77,8 +104,7 @@ static bool has_personal_form(const uint8_t *start, int64_t length, bool cards) 
         return true;
     if (count < FEW_DIGITS)
         return false;
-    if ((at_least(start, 0x80) & own) != 0) /* spaces of Unicode, say */
-        return true;
+    own = inner(start, length);
     uint64_t blanks = ~at_least(start, ' ' + 1) & own;
     uint64_t hyphens = equal(start, '-') & own;
     uint64_t letters = (within(start, 'a', 'z') | within(start, 'A', 'Z')) & own;
@@ -86,26 +112,27 @@ static bool has_personal_form(const uint8_t *start, int64_t length, bool cards) 
         uint64_t signs = (equal(start, '+') | equal(start, '(')) & own;
         if (signs != 0 || (colons != 0 && letters != 0)) /* also as in `tel:` */
             return true;
-        int64_t first = first_bit(digits);
+        int64_t first = first_bit(own);
         bool zeros = start[first] == '0' && start[first + 1] == '0' && start[first + 2] != '0'; /* 00 49 30 ... */
-        uint64_t after = own & ~digits & ~lowest(first + 2);
-        if (zeros && (blanks & lowest(first)) == lowest(first) && after != 0 && is_gap(start[first_bit(after)]))
+        uint64_t after = all & ~digits & ~lowest(first + 2);
+        if (zeros && after != 0 && is_gap(start[first_bit(after)]))
             return true;
     }
+    digits &= own, count = count_bits(digits);
     if ((digits | blanks | hyphens) == own) {
-        if (count >= LEAST_CARD && count <= MOST_CARD && (cards || count < length) && has_check_digit(start, length))
+        int64_t width = count_bits(own);
+        if (count >= LEAST_CARD && count <= MOST_CARD && (cards || count < width) &&
+            has_check_digit(start + first_bit(own), width))
             return true;
         if (count == SSN_DIGITS && digits >> first_bit(digits) == SSN_SHAPE)
             return true;
     }
     uint64_t dots = equal(start, '.') & own;
-    if ((digits | blanks | dots) == own && count_bits(dots) == 3) /* an IPv4 address */
+    if ((digits | blanks | dots | (colons & own)) == own && count_bits(dots) == 3) /* an IPv4 address, with a port */
         return true;
     if (length < LEAST_IBAN || letters == 0 || (digits | blanks | letters) != own)
         return false;
-    int64_t letter = first_bit(letters);
-    return count_bits(digits | letters) <= MOST_IBAN && (blanks & lowest(letter)) == lowest(letter) &&
-           begins_account(start + letter);
+    return count_bits(digits | letters) <= MOST_IBAN && begins_account(start + first_bit(own));
 }
 
 /* Digits, colons, percent signs, and the byte that at signs of other widths begin with. */
@@ -148,8 +175,8 @@ AAM_INLINE bool may_be_personal(const uint8_t *start, int64_t length, bool cards
         if (count < FEW_DIGITS)
             return false;
         uint8_t first = start[0], last = start[length - 1];
-        bool is_plain = count < LEAST_CARD && count != SSN_DIGITS && length < LEAST_IBAN && length - count != 3 /* dots */
-                        && first > ' ' && last > ' ' && (first != '0' || count == length);
+        bool is_plain = count < LEAST_CARD && count != SSN_DIGITS && length < LEAST_IBAN && length - count < 3 /* dots */
+                        && is_alphanumeric(first) && last > ' ' && (first != '0' || count == length);
         if (is_plain && ((is_short ? signs_in_half(start) : signs_in(start)) & own) == 0)
             return false;
     }

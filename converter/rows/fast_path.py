@@ -188,7 +188,8 @@ def _form(records: Records, columns: Sequence[str], types: Sequence[IdType], nul
             text = f'{start}{constant_value(records.job, signal.value or "")}"'
             signals.append(LinePart(CONSTANT, 0, 0, text.encode()))
         else:
-            scan = is_scanned(records.job, signal.column)
+            is_looked_at = is_scanned(records.job, signal.column)
+            scan = _scan_of(records, records.aliases[signal.column]) if is_looked_at else SCAN_NOTHING
             column = numbers[signal.column]
             signals.append(LinePart(PAIR, column, 0, start.encode(), scan, nulls[column]))
     for each in records.lists:
@@ -202,10 +203,10 @@ def _form(records: Records, columns: Sequence[str], types: Sequence[IdType], nul
             signals.append(LinePart(kind, column, ord(tokens.separator), prefix, nulls=nulls[column]))
     each_id = zip(records.fast_ids, records.job.ids, types, records.is_bytewise, strict=True)
     ids = []
-    for name, id_, type_, is_bytewise in each_id:
+    for number, (name, id_, type_, is_bytewise) in enumerate(each_id):
         column = columns.index(name)
         shape = _HYPHEN.join(b"x" * count for count in type_.groups)
-        id_scan = SCAN_NOTHING if type_.groups else SCAN_CARDS if records.cards else SCAN_NUMBERS
+        id_scan = SCAN_NOTHING if type_.groups else _scan_of(records, f"id{number}")
         id_bytes = _id_bytes(type_, type_.case or id_.case if is_bytewise else "preserve")
         line_id = LineId(column, id_bytes, shape, type_.device, id_scan, nulls=nulls[column])
         ids.append(_with_steps(line_id, id_, type_) if is_bytewise else line_id)
@@ -219,6 +220,11 @@ def _form(records: Records, columns: Sequence[str], types: Sequence[IdType], nul
         comma=None if record.comma == "keep" else record.comma.encode(),
         nulls=[word.encode() for word in records.job.input.null_values],
     )
+
+
+def _scan_of(records: Records, name: str) -> int:
+    """Return how closely an ID or a value is scanned for personal data, by its name in queries."""
+    return SCAN_NUMBERS if name in records.numbers else SCAN_CARDS
 
 
 def _with_steps(line_id: LineId, id_: Id, type_: IdType) -> LineId:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import polars as pl
 
@@ -22,11 +22,11 @@ class Judging:
     `steps` are the columns that a query adds, one list after the other: the IDs (`id0` …), the columns that signals
     refer to (`Signals`), and `reason` (`rules.REASON`, an index in `rules`, null where the row breaks none).
     `counters` are the names of those that are counters (`converter.rows.counters`). `normalizing` are the steps of the
-    IDs alone. `aliases` are the names that the job's columns have in the query; `cards` says whether a bare number that
-    could be a payment card's counts as one.
+    IDs alone. `aliases` are the names that the job's columns have in the query, and `numbers` those of IDs and signals
+    whose bare numbers are no payment cards (`rows.survey`).
     """
 
-    def __init__(self, job: Job, kind: FileKind, aliases: Mapping[str, str], *, cards: bool) -> None:
+    def __init__(self, job: Job, kind: FileKind, aliases: Mapping[str, str], numbers: Collection[str]) -> None:
         self.job = job
         self.kind = kind
         self.id_types = tuple(type_of(id_.type) for id_ in job.ids)
@@ -50,7 +50,7 @@ class Judging:
             for type_, id_ in zip(self.id_types, self.ids, strict=True)
             if type_.doubtful
         ]
-        self.steps = [*self.normalizing, *self._judging(doubtful, cards=cards)]
+        self.steps = [*self.normalizing, *self._judging(doubtful, numbers)]
         changed = [changed_by(step.name, number) for number, each in enumerate(self.id_steps) for step in each]
         self.counters = (*self.signals.counters, *changed)
         fast = [() if is_bytewise(id_) else steps for id_, steps in zip(job.ids, self.id_steps, strict=True)]
@@ -79,17 +79,20 @@ class Judging:
                 columns.append([after.alias(f"id{number}"), changed])
         return columns if columns[0] else []
 
-    def _judging(self, doubtful: Sequence[pl.Expr], *, cards: bool) -> list[list[pl.Expr]]:
+    def _judging(self, doubtful: Sequence[pl.Expr], numbers: Collection[str]) -> list[list[pl.Expr]]:
         signals = self.signals
+        scanned = [each for each, _ in signals.scanned]
+        cards = [name not in numbers for _, name in signals.scanned]
         mixed = [recognize_type(self.ids[0]).alias("type"), self.route.alias("route")] if self.is_mixed else []
         return [
-            *([[privacy.are_personal(signals.scanned).struct.unnest()]] if signals.scanned else []),
+            signals.written,
+            *([[privacy.are_personal(scanned, cards).struct.unnest()]] if scanned else []),
             [*signals.columns, *(null_if_empty(id_).alias(f"id{number}") for number, id_ in enumerate(self.ids))],
             [
                 *signals.derived,
                 *doubtful,
                 *(
-                    privacy.personal_kind(id_, cards=cards).alias(f"personal{number}")
+                    privacy.personal_kind(id_, cards=f"id{number}" not in numbers).alias(f"personal{number}")
                     for number, id_ in enumerate(self.ids)
                 ),
             ],

@@ -14,7 +14,7 @@ This is right for every row, and slow. Most rows of large files need only be for
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,9 +39,9 @@ from converter.spec.kinds import FILE_KINDS, FileKind
 class Records:
     """How a job converts rows. `most_line_bytes` is the length of the longest line that a part can hold, in bytes.
 
-    `cards` says whether a bare number that could be a payment card's counts as one; `kind` is the kind of lines, by
-    default that of `output.kind`; `colliding` are IDs whose rows are rejected (`formatting.folded_hashes`). Raises
-    `JobError` where a signal is personal data by its name or by its constant value.
+    `numbers` are the names in queries of IDs and signals whose bare numbers are no payment cards (`survey.numbers`);
+    `kind` is the kind of lines, by default that of `output.kind`; `colliding` are IDs whose rows are rejected
+    (`formatting.folded_hashes`). Raises `JobError` where a signal is personal data by its name or its constant value.
     """
 
     def __init__(
@@ -49,13 +49,13 @@ class Records:
         job: Job,
         most_line_bytes: int,
         *,
-        cards: bool = True,
+        numbers: Collection[str] = (),
         kind: FileKind | None = None,
         colliding: pl.DataFrame | None = None,
     ) -> None:
         self.job = job
         self.most_line_bytes = most_line_bytes
-        self.cards = cards
+        self.numbers = numbers
         self.kind = kind or FILE_KINDS[job.output.kind]
         self.columns = job.columns
         self.aliases = {name: f"c{number}" for number, name in enumerate(self.columns)}
@@ -65,11 +65,13 @@ class Records:
         if any(id_.hash for id_ in job.ids):
             check_hashing()
         # Made once: each of many blocks asks for them, and making them takes longer than judging a few rows.
-        self._judging = judging = Judging(job, self.kind, self.aliases, cards=cards)
+        self._judging = judging = Judging(job, self.kind, self.aliases, numbers)
         self._formatting = Formatting(judging, most_line_bytes, colliding)
         self._columns = Columns([id_.column for id_ in job.ids], judging.signals.columns_of, self.aliases)
         self.id_types = judging.id_types
         self.id_steps = judging.id_steps
+        self.scanned = [name for _, name in judging.signals.scanned]
+        """The names in queries of the columns whose values are scanned for personal data."""
         self.is_mixed = judging.is_mixed
         """Whether IDs of several types are in one column."""
         self.leads = self._formatting.leads
@@ -82,7 +84,7 @@ class Records:
 
     def rejecting(self, colliding: pl.DataFrame) -> Records:
         """Return the same records with IDs whose rows are rejected."""
-        return Records(self.job, self.most_line_bytes, cards=self.cards, kind=self.kind, colliding=colliding)
+        return Records(self.job, self.most_line_bytes, numbers=self.numbers, kind=self.kind, colliding=colliding)
 
     def check_columns(self, schema: Mapping[str, pl.DataType], *, json_lists: bool) -> None:
         """Raise `ColumnError` unless columns of these types can be used as the job uses them."""

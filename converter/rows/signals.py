@@ -13,8 +13,9 @@ from converter.jobs.sections.record import Record, Tokens
 from converter.spec import kinds
 from converter.spec.kinds import FileKind
 
-_BAD_IN_VALUE = r'["\x00-\x1f]'
-_ITEMS = {"not_digits": "[0-9]+", "not_clean": r'[^",\x00-\x1f]+'}
+_CONTROLS = r"\x00-\x1f\x7f-\x9f"
+_BAD_IN_VALUE = f'["{_CONTROLS}]'
+_ITEMS = {"not_digits": "[0-9]+", "not_clean": f'[^",{_CONTROLS}]+'}
 """The form of an item of a list, by the counter of those in another form."""
 
 
@@ -49,14 +50,15 @@ def constant_value(job: Job, value: str) -> str:
 class Signals:
     """The signals of a job in the order of the line: pairs, traits, removed traits, codes.
 
-    A query adds columns in this order: whether the values `scanned` are personal data, under their names; then
-    `columns`; then `derived`, which refer to `columns`. `formatted` refer to all of these. `counters` are the names of
-    those that are counters (`converter.rows.counters`). `aliases` are the names that the job's columns have in the
-    query.
+    A query adds columns in this order: the values that would be `written`; whether those `scanned` are personal data,
+    each with the name that its column has in the query; then `columns`; then `derived`, which refer to `columns`.
+    `formatted` refer to all of these. `counters` are the names of those that are counters (`converter.rows.counters`).
+    `aliases` are the names that the job's columns have in the query.
     """
 
     def __init__(self, job: Job, kind: FileKind, aliases: Mapping[str, str]) -> None:
-        self.scanned: list[pl.Expr] = []
+        self.written: list[pl.Expr] = []
+        self.scanned: list[tuple[pl.Expr, str]] = []
         self.columns: list[pl.Expr] = []
         self.derived: list[pl.Expr] = []
         self.formatted: list[kinds.FormattedSignal] = []
@@ -64,6 +66,7 @@ class Signals:
         self.columns_of: dict[str, str] = {}
         """The columns of the input that counters of values are of."""
         self._job = job
+        self._aliases = aliases
         for number, signal in enumerate(job.record.signals):
             if signal.column is None:
                 self._add(kinds.pair(signal.key, constant_value(job, signal.value or "")))
@@ -113,28 +116,33 @@ class Signals:
 
     def _add_pair(self, number: int, key: str, value: pl.Expr, column: str) -> None:
         record = self._job.record
-        counts = [self.count("missing", value == "")]
-        if is_scanned(self._job, column):
-            personal = f"personal_value{number}"
-            self.scanned.append(value.alias(personal))
-            counts.append(self.count("personal", pl.col(personal), column))
-            value = pl.when(pl.col(personal)).then(pl.lit("")).otherwise(value)
         out, bad = value == OUT_OF_RANGE, value.str.contains(_BAD_IN_VALUE)
-        counts.append(self.count("out_of_range", out, column))
+        written, kept = pl.when(bad).then(pl.lit("")).otherwise(value), pl.lit(value=True)
         if record.on_bad_value == "clean":
-            counts.append(self.count("cleaned", bad & ~out))
             cleaned = _clean(pl.when(bad).then(value))
-            value = pl.when(out).then(pl.lit("")).when(bad).then(cleaned).otherwise(value)
+            written = pl.when(out).then(pl.lit("")).when(bad).then(cleaned).otherwise(value)
+        if record.comma != "keep":
+            written = written.str.replace_all(",", record.comma, literal=True)
+        self.written.append(written.alias(f"v{number}"))
+        counts = [self.count("missing", value == ""), self.count("out_of_range", out, column)]
+        written = pl.col(f"v{number}")
+        if is_scanned(self._job, column):
+            # What would be written: a value without its tabs or commas may be a phone number or a card.
+            personal = f"personal_value{number}"
+            self.scanned.append((written.alias(personal), self._aliases[column]))
+            counts.append(self.count("personal", pl.col(personal), column))
+            written, kept = pl.when(pl.col(personal)).then(pl.lit("")).otherwise(written), ~pl.col(personal)
+        if record.on_bad_value == "clean":
+            counts.append(self.count("cleaned", bad & ~out & kept))
         else:
             counts.append(self.count("dropped", bad & ~out, column))
-            value = pl.when(bad).then(pl.lit("")).otherwise(value)
+            kept &= ~bad
         if record.comma != "keep":
-            counts.append(self.count("commas", value.str.contains(",", literal=True)))
-            value = value.str.replace_all(",", record.comma, literal=True)
+            counts.append(self.count("commas", value.str.contains(",", literal=True) & kept))
         # The counters are beside the value, so that Polars computes only once what they have in common.
-        self.columns += [value.alias(f"v{number}"), *counts]
-        value = pl.col(f"v{number}")
-        self._add(kinds.pair(key, value, value != ""))
+        self.columns += [written.alias(f"v{number}"), *counts]
+        written = pl.col(f"v{number}")
+        self._add(kinds.pair(key, written, written != ""))
 
     def _add_list(self, number: int, each: ListOfItems, text: pl.Expr) -> None:
         """Add a list of traits or codes, without empty items and those in another form."""
@@ -157,4 +165,4 @@ def _any(conditions: Sequence[pl.Expr]) -> pl.Expr:
 
 def _clean(value: pl.Expr) -> pl.Expr:
     """Clean a value (C6): each run of control characters becomes one space, a double quote a single quote."""
-    return value.str.replace_all(r"[\x00-\x1f]+", " ").str.replace_all('"', "'", literal=True)
+    return value.str.replace_all(f"[{_CONTROLS}]+", " ").str.replace_all('"', "'", literal=True)

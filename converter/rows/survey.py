@@ -25,19 +25,19 @@ def first_texts(records: Records, sources: Sequence[Source], rows: int) -> tuple
     return source, records.texts(frame.collect(), source)
 
 
-def numbers_are_ids(records: Records, sources: Sequence[Source]) -> bool:
-    """Whether the first rows show that bare numbers are IDs, even where they could be numbers of payment cards.
+def numbers(records: Records, sources: Sequence[Source]) -> frozenset[str]:
+    """Return the names in queries of IDs and signals whose bare numbers are no payment cards, as the first rows show.
 
-    This holds for IDs whose type has no form of its own. Where the rows cannot be read the answer is `False`: the
-    error is reported when the input is converted.
+    IDs whose type has a form of its own are not among them. Where the rows cannot be read there are none: the error is
+    reported when the input is converted.
     """
-    free = [position for position, type_ in enumerate(records.id_types) if not type_.groups]
-    first = first_texts(records, sources, _SURVEYED) if free else None
+    free = [f"id{number}" for number, type_ in enumerate(records.id_types) if not type_.groups]
+    first = first_texts(records, sources, _SURVEYED) if free or records.scanned else None
     if first is None:
-        return False
+        return frozenset()
     source, texts = first
     try:
         rows = collect(source.origin, records.with_ids(texts))
     except ConverterError:
-        return False
-    return all(privacy.numbers_are_ids(rows[f"id{position}"]) for position in free)
+        return frozenset()
+    return frozenset(name for name in (*free, *records.scanned) if privacy.numbers_are_ids(rows[name]))

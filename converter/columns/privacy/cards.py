@@ -63,8 +63,8 @@ _DOUBLED = np.array([0, 2, 4, 6, 8, 1, 3, 5, 7, 9], np.uint8)  # the digit sum o
 
 
 def are_cards(texts: pl.Series) -> Booleans:
-    """Return which texts are numbers of payment cards. All are `BARE` or `GROUPED`."""
-    numbers = texts.str.replace_all("[ -]", "")
+    """Return which texts are numbers of payment cards. All are `BARE`, perhaps as a float, or `GROUPED`."""
+    numbers = texts.str.replace_all(r"[ -]|\.0$", "")
     cards = _are_issued(numbers)
     if cards.any():
         cards[cards] = has_check_digit(numbers.filter(pl.Series(cards)))

@@ -1,7 +1,6 @@
 """What the modules that recognize personal data share. Patterns are regular expressions in Rust syntax.
 
-A detector takes texts (String, without nulls and without surrounding white space), and returns for each whether it is
-personal data of its kind.
+A detector takes texts (String, without nulls, `plain`), and returns for each whether it is personal data of its kind.
 """
 
 from __future__ import annotations
@@ -12,11 +11,40 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from converter.spec.ids import TRIMMED
+
 Booleans = npt.NDArray[np.bool_]
 Detector = Callable[[pl.Series], Booleans]
 
 AT_SIGNS = "@\N{FULLWIDTH COMMERCIAL AT}\N{SMALL COMMERCIAL AT}"
 """Characters that are used as `@` in e-mail addresses."""
+
+
+MARKS = "['\"`\u2018-\u201f\u00b4\u00ab\u00bb;,.!?]{0,3}"
+"""Punctuation around a text: spreadsheets put an apostrophe before it, lists and sentences end with more."""
+
+_HIDDEN = (0xAD, 0x61C, 0x180E, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF)
+_SPACES = (0xA0, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000)
+_HYPHENS = (*range(0x2010, 0x2016), 0x2212)
+_FULL_WIDTH = range(0xFF01, 0xFF5F)
+_SEEN = {
+    **{chr(code): "" for code in _HIDDEN},
+    **{chr(code): " " for code in _SPACES},
+    **{chr(code): "-" for code in _HYPHENS},
+    **{chr(code): chr(code - _FULL_WIDTH[0] + ord("!")) for code in _FULL_WIDTH},
+}
+DISGUISED = f"[{''.join(_SEEN)}]"
+"""Characters that nobody sees, such as bidirectional marks, and other forms of spaces, hyphens and ASCII."""
+
+
+def plain(texts: pl.Series) -> pl.Series:
+    """Return texts without disguise: invisible characters, other forms of ASCII, and what is around the text."""
+    disguised = texts.str.contains(DISGUISED)
+    if disguised.any():
+        seen = texts.filter(disguised).str.replace_many(list(_SEEN), list(_SEEN.values()))
+        texts = texts.clone().scatter(disguised.arg_true(), seen)
+    texts = texts.str.strip_chars(TRIMMED)
+    return texts.str.replace(f"^{MARKS}", "").str.replace(f"{MARKS}$", "")
 
 
 def contain(texts: pl.Series, pattern: str) -> Booleans:

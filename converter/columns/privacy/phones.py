@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 _SPACES = r" \x{A0}\x{2007}\x{2009}\x{202F}"
 _GAP = rf"[{_SPACES}\x{{2010}}-\x{{2015}}\x{{2212}}./()-]"
-_SCHEME = "(?i:tel|sms|fax|callto):"
+_SCHEME = "(?i:tel|sms|mms|fax|callto|whatsapp|viber|signal):(?://)?"
+_ANY_SCHEME = "(?i:[a-z][a-z0-9.-]{1,15}):(?://)?"
 _EXTENSION = r"(?i)(?:;ext=|[ ,]*(?:#|x|ext\.?|extension)[ .:]*)[0-9]{1,7}$"
 
 _INTERNATIONAL = rf"^\(?(?:\+|00){_GAP}{{0,2}}[1-9](?:{_GAP}{{0,4}}[0-9]){{5,18}}$"
@@ -30,7 +31,7 @@ _OF_SCHEME = rf"^{_SCHEME}[ ]*[0-9(](?:{_GAP}{{0,3}}[0-9]){{5,14}}$"
 _FEW_PLANS = 8  # at most are applied one by one: all in one pattern cost the same as one, but take 0.4 s to load
 _LEAST_DIGITS, _MOST_DIGITS = 7, 15  # of a national number that is recognized by its punctuation alone
 
-PREFIX = rf"{_SCHEME}|\(?\+|\([0-9]|\(?00(?:{_GAP}[1-9]|[1-9][0-9]*{_GAP})"
+PREFIX = rf"{_SCHEME}|(?:{_ANY_SCHEME} *)?\(?\+|\([0-9]|\(?00(?:{_GAP}[1-9]|[1-9][0-9]*{_GAP})"
 """How phone numbers begin."""
 
 _SERVICES = (
@@ -50,7 +51,7 @@ _SERVICES = (
 
 def are_phones(texts: pl.Series) -> Booleans:
     """Return which texts are phone numbers. All begin with `PREFIX`."""
-    texts = texts.str.replace(_EXTENSION, "")
+    texts = texts.str.replace(_EXTENSION, "").str.replace(rf"^{_ANY_SCHEME} *(\(?\+)", "$1")
     of_scheme = contain(texts, _OF_SCHEME)
     texts = texts.str.replace(rf"^{_SCHEME}[ ]*", "")
     international = detect_in(texts, _INTERNATIONAL, _are_international)

@@ -13,16 +13,17 @@ import numpy as np
 import polars as pl
 
 from converter.columns.privacy import accounts, cards, phones
-from converter.columns.privacy.forms import AT_SIGNS, Detector, contain, detect_in
+from converter.columns.privacy.forms import AT_SIGNS, DISGUISED, MARKS, Detector, contain, detect_in, plain
 from converter.spec.ids import TRIMMED
 from converter.spec.rules import PERSONAL
 
-# E-mail addresses: anywhere in a text, also percent-encoded, also in other scripts (RFC 6531); the domain has a dot.
+# E-mail addresses: anywhere in a text, also percent-encoded, also in other scripts (RFC 6531); the domain has a dot. A
+# space beside the at sign is a typing error, or keeps programs from finding it.
 _AT = f"(?:[{AT_SIGNS}]|%(?:25)*40)"
 _LABEL = r"[\p{L}\p{N}][\p{L}\p{N}\p{M}_-]*"
 _DOT = r"[.\x{3002}\x{FF0E}\x{FF61}]"
 _EMAIL = (
-    rf'[\p{{L}}\p{{N}}\p{{M}}!#$&\'*+.=?^_`{{|}}~"-]{_AT}'
+    rf'[\p{{L}}\p{{N}}\p{{M}}!#$&\'*+.=?^_`{{|}}~"-](?: ?{_AT}|{_AT} )'
     rf"(?:(?:{_LABEL}{_DOT})+(?:\p{{L}}[\p{{L}}\p{{M}}]+|(?i:xn--)[A-Za-z0-9-]+)|\[[0-9A-Fa-f:.]+\])"
 )
 
@@ -46,7 +47,8 @@ def _ipv6() -> str:
     return "|".join(patterns)
 
 
-_IP = rf"^(?:{_IPV4}|\[?(?:{_ipv6()})(?:%[0-9A-Za-z._~-]+)?\]?)$"
+_PORT = "(?::[0-9]{1,5})?"
+_IP = rf"^(?:{_IPV4}{_PORT}|\[?(?:{_ipv6()})(?:%[0-9A-Za-z._~-]+)?(?:\]{_PORT})?)$"
 _SHORTEST_IP = 7  # characters, as in 1.2.3.4; shorter texts, such as `::1`, identify nobody and have other meanings
 _IPV6_BEGIN = rf"\[?(?:(?:{_HEX}:){{6}}|(?:{_HEX}:){{0,7}}:)"
 
@@ -57,14 +59,14 @@ _SSN = "|".join(
     for separator in " -"
 )
 
-_AROUND = f"[{TRIMMED}]*"
-_BARE = f"{cards.BARE}|{cards.GROUPED}"
+_BEFORE, _BEHIND = f"[{TRIMMED}]*{MARKS}", f"{MARKS}[{TRIMMED}]*"
+_BARE = rf"(?:{cards.BARE})(?:\.0)?|{cards.GROUPED}"  # programs turn a column of numbers with gaps into floats
 
 
 def _suspect_pattern(card: str) -> str:
     """Return the pattern that every personal text matches; `card` is the pattern of cards."""
-    whole = "|".join([card, accounts.SPACED, _IPV4, _SSN])
-    return f"{_AT}|^{_AROUND}(?:{phones.PREFIX}|{_IPV6_BEGIN}|(?:{whole}){_AROUND}$)"
+    whole = "|".join([card, accounts.SPACED, f"{_IPV4}{_PORT}", _SSN])
+    return f"{_AT}|{DISGUISED}|^{_BEFORE}(?:{phones.PREFIX}|{_IPV6_BEGIN}|(?:{whole}){_BEHIND}$)"
 
 
 _CARDS = {True: _BARE, False: cards.GROUPED}
@@ -78,9 +80,9 @@ _NONE = 255
 def personal_kind(text: pl.Expr, *, cards: bool = True) -> pl.Expr:
     """Return which kind of personal data a text (String) is: an index in `PERSONAL` (UInt8), null where it is none.
 
-    An e-mail address counts anywhere in the text, all other kinds as the whole text without surrounding white space.
-    Null stays null. If `cards` is false, bare digits are not a card, since they are IDs (`numbers_are_ids`); digits in
-    the groups of cards still are.
+    An e-mail address counts anywhere in the text, all other kinds as the whole text, without what is around it or
+    disguises it (`forms.plain`). Null stays null. If `cards` is false, bare digits are not a card, since they are IDs
+    (`numbers_are_ids`); digits in the groups of cards still are.
     """
 
     def detect(both: pl.Series) -> pl.Series:
@@ -89,11 +91,11 @@ def personal_kind(text: pl.Expr, *, cards: bool = True) -> pl.Expr:
     return pl.struct(text, _suspect(text, cards)).map_batches(detect, return_dtype=pl.UInt8, is_elementwise=True)
 
 
-def are_personal(texts: Sequence[pl.Expr]) -> pl.Expr:
+def are_personal(texts: Sequence[pl.Expr], cards: Sequence[bool]) -> pl.Expr:
     """Return whether each of several texts (String) is personal data: a Struct of Booleans, by the names of the texts.
 
-    The result is that of `personal_kind`, with one call of Python for all texts: calls cost more than their work where
-    rows are few.
+    The result is that of `personal_kind`, with `cards` for each text, and one call of Python for all of them: calls
+    cost more than their work where rows are few.
     """
     count, names = len(texts), [text.meta.output_name() for text in texts]
 
@@ -101,12 +103,12 @@ def are_personal(texts: Sequence[pl.Expr]) -> pl.Expr:
         columns = both.struct.unnest().get_columns()
         none = pl.Series([False]).new_from_index(0, len(both))
         personal = [
-            (_kinds(text, suspect, bare_cards=True).is_not_null() if suspect.any() else none).alias(text.name)
-            for text, suspect in zip(columns[:count], columns[count:], strict=True)
+            (_kinds(text, suspect, bare_cards=bare).is_not_null() if suspect.any() else none).alias(text.name)
+            for text, suspect, bare in zip(columns[:count], columns[count:], cards, strict=True)
         ]
         return pl.DataFrame(personal).to_struct(both.name)
 
-    scanned = pl.struct(*texts, *(_suspect(text, True) for text in texts))
+    scanned = pl.struct(*texts, *map(_suspect, texts, cards))
     return scanned.map_batches(detect, return_dtype=pl.Struct(dict.fromkeys(names, pl.Boolean())), is_elementwise=True)
 
 
@@ -116,7 +118,7 @@ def numbers_are_ids(sample: pl.Series) -> bool:
     Of random numbers of 16 digits, some 3 % look like cards, since prefix and check digit fit. Numbers are IDs if the
     sample has at least 20 different ones and at most a quarter of them look like cards.
     """
-    texts = sample.str.strip_chars(TRIMMED)
+    texts = plain(sample.drop_nulls())
     numbers = texts.filter(texts.str.contains(f"^[0-9]{{{cards.SHORTEST},{cards.LONGEST}}}$")).unique()
     return len(numbers) >= _LEAST_NUMBERS and bool(cards.are_cards(numbers).mean() <= _MOST_CARDS)
 
@@ -132,7 +134,7 @@ def _kinds(texts: pl.Series, suspect: pl.Series, *, bare_cards: bool) -> pl.Seri
     kinds = pl.Series(texts.name, [None], pl.UInt8).new_from_index(0, len(texts))
     if not suspect.any():
         return kinds
-    suspects = texts.filter(suspect).str.strip_chars(TRIMMED)
+    suspects = plain(texts.filter(suspect))
     indices = np.full(len(suspects), _NONE, np.uint8)
     for index, detector in reversed(list(enumerate(_detectors(bare_cards=bare_cards)))):
         indices[detector(suspects)] = index  # from the last kind to the first, so that the first one wins

@@ -63,11 +63,11 @@ class Signal(Section):
                 f"give several columns one by one ({' '.join(f'--signal {name}' for name in one_by_one)}, or "
                 f"a list in a job file); for one column with a comma in its name, {instead}"
             )
-        if re.search(r'["=,\x00-\x1f\x7f]', self.key):
+        if re.search(r'["=,\x00-\x1f\x7f-\x9f]', self.key):
             raise ValueError(
                 f"the key {self.key!r} contains a double quote, '=', a comma, a tab or a newline (C2, C6): {instead}"
             )
-        if self.value is not None and (not self.value or re.search(r'["\x00-\x1f\x7f]', self.value)):
+        if self.value is not None and (not self.value or re.search(r'["\x00-\x1f\x7f-\x9f]', self.value)):
             raise ValueError(
                 f"the value of the constant signal '{self.key}' is empty or has a double quote, a tab or a newline (C6)"
             )
@@ -127,7 +127,7 @@ class Codes(Tokens):
 
     @model_validator(mode="after")
     def _clean(self) -> Self:
-        if self.value is not None and not re.fullmatch(r'[^",\x00-\x1f\x7f]+', self.value):
+        if self.value is not None and not re.fullmatch(r'[^",\x00-\x1f\x7f-\x9f]+', self.value):
             raise ValueError("an integration code contains no comma, double quote, tab or newline (C2)")
         return self
 
@@ -172,7 +172,7 @@ class Record(Section):
     @field_validator("comma")
     @classmethod
     def _clean_comma(cls, comma: str) -> str:
-        if comma != "keep" and re.search(r'[",\x00-\x1f\x7f]', comma):
+        if comma != "keep" and re.search(r'[",\x00-\x1f\x7f-\x9f]', comma):
             raise ValueError("the replacement of a comma contains no comma, double quote, tab or newline")
         return comma
 
