@@ -209,9 +209,9 @@ AAM_INLINE enum made write_ids(const struct aam_form *form, const struct aam_fie
 enum { OUT_OF_RANGE = 0x1A }; /* what begins a value that cannot be written, whatever is done with bad ones */
 
 /* Do what the form says with a value that has been written, where it is bad or has commas. `end` is where it ends, and
-   becomes where it ends then; where it is dropped, that is its start. */
+   becomes where it ends then. A value that is dropped is cleaned as well, to be scanned. */
 static enum made change_value(const struct aam_form *form, uint8_t *value, uint8_t **end, const uint8_t *limit,
-                              struct line *line) {
+                              struct line *line, bool *is_dropped) {
     int64_t length = *end - value, bad = 0, commas = 0, at_signs = 0;
     for (int64_t at = 0; at < length; at += AAM_WINDOW) {
         aam_bytes text = load(value + at);
@@ -229,16 +229,12 @@ static enum made change_value(const struct aam_form *form, uint8_t *value, uint8
     if (bad != 0) {
         if (form->on_bad == AAM_REJECT || value[0] == OUT_OF_RANGE)
             return IRREGULAR;
-        if (form->on_bad == AAM_DROP) {
-            line->dropped++;
-            *end = value;
-            return MADE_LINE;
-        }
-        line->cleaned++;
+        *is_dropped = form->on_bad == AAM_DROP;
+        line->dropped += *is_dropped, line->cleaned += !*is_dropped;
     }
     if (bad == 0 && commas == 0)
         return MADE_LINE;
-    line->commas += commas != 0;
+    line->commas += commas != 0 && !*is_dropped;
     const uint8_t *from = value;
     if (form->comma_bytes > 1) { /* it may grow: what is left is moved behind its end */
         int64_t growth = commas * (form->comma_bytes - 1);
@@ -306,18 +302,19 @@ AAM_INLINE enum made write_parts(const struct aam_form *form, const struct aam_f
             uint8_t *written = at;
             has_values = true;
             at = copy(at, value.start, value.length, value.readable);
+            bool is_dropped = false;
             if (with_changes) {
-                made = change_value(form, written, &at, limit - part->prefix_bytes - 2, line);
+                made = change_value(form, written, &at, limit - part->prefix_bytes - 2, line, &is_dropped);
                 if (made != MADE_LINE)
                     return made;
-                if (at == written) { /* nothing is left of it */
-                    at = start;
-                    continue;
-                }
             }
             bool is_scanned = part->scan != AAM_SCAN_NOTHING && at - written >= LEAST_PERSONAL;
             if (AAM_JUDGE && is_scanned && may_be_personal(written, at - written, part->scan == AAM_SCAN_CARDS))
                 return IRREGULAR;
+            if (with_changes && (is_dropped || at == written)) { /* nothing is left of it */
+                at = start;
+                continue;
+            }
             *at++ = '"';
         } else if (part->kind != AAM_CONSTANT) {
             bool is_right;

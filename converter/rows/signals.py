@@ -117,28 +117,27 @@ class Signals:
     def _add_pair(self, number: int, key: str, value: pl.Expr, column: str) -> None:
         record = self._job.record
         out, bad = value == OUT_OF_RANGE, value.str.contains(_BAD_IN_VALUE)
-        written, kept = pl.when(bad).then(pl.lit("")).otherwise(value), pl.lit(value=True)
-        if record.on_bad_value == "clean":
-            cleaned = _clean(pl.when(bad).then(value))
-            written = pl.when(out).then(pl.lit("")).when(bad).then(cleaned).otherwise(value)
+        cleaned = _clean(pl.when(bad).then(value))
+        written = pl.when(out).then(pl.lit("")).when(bad).then(cleaned).otherwise(value)
         if record.comma != "keep":
             written = written.str.replace_all(",", record.comma, literal=True)
         self.written.append(written.alias(f"v{number}"))
+        written, kept = pl.col(f"v{number}"), pl.lit(value=True)
         counts = [self.count("missing", value == ""), self.count("out_of_range", out, column)]
-        written = pl.col(f"v{number}")
         if is_scanned(self._job, column):
             # What would be written: a value without its tabs or commas may be a phone number or a card.
             personal = f"personal_value{number}"
             self.scanned.append((written.alias(personal), self._aliases[column]))
             counts.append(self.count("personal", pl.col(personal), column))
-            written, kept = pl.when(pl.col(personal)).then(pl.lit("")).otherwise(written), ~pl.col(personal)
+            kept = ~pl.col(personal)
         if record.on_bad_value == "clean":
             counts.append(self.count("cleaned", bad & ~out & kept))
         else:
-            counts.append(self.count("dropped", bad & ~out, column))
+            counts.append(self.count("dropped", bad & ~out & kept, column))
             kept &= ~bad
         if record.comma != "keep":
             counts.append(self.count("commas", value.str.contains(",", literal=True) & kept))
+        written = pl.when(kept).then(written).otherwise(pl.lit(""))
         # The counters are beside the value, so that Polars computes only once what they have in common.
         self.columns += [written.alias(f"v{number}"), *counts]
         written = pl.col(f"v{number}")
