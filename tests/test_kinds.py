@@ -322,9 +322,50 @@ def test_i4_the_newest_ten_addresses_are_kept_by_date_and_the_others_rejected(ru
     report = gathered(run, rows, sync={"columns": CUSTOMERS, "date": "seen"})
     newest = [1, *range(12, 3, -1)]
     assert sorted(run.lines)[0].split("\t") == ["u1", *(hashed(number) for number in newest)]
-    assert report.records["rejected"] == {"hash_too_old": 4}
+    assert report.records["rejected"] == {"hash_too_old": 3, "date_unreadable": 1}
     assert [row["row"] for row in run.rejects] == [6, 8, 15, 16]
     assert {row["code"] for row in run.rejects} == {"I4"}
+
+
+DATES = [  # of the same customer, each an hour later than the one before
+    "2024-01-31",
+    "2024-01-31T01:00:00Z",
+    "2024-01-31 02:00",
+    "2024-01-31T05:00:00+02:00",
+    "2024-01-30T22:30:00.000-0530",
+    "31.01.2024 05:00",
+    "1706680800",
+    "1706684400000",
+    "20240131T080000Z",
+    "2024-01-31 11:00:00 +02",
+]
+
+
+def test_i4_dates_of_all_forms_are_compared_as_moments(run: Run) -> None:
+    order = [3, 7, 0, 9, 4, 1, 8, 2, 6, 5]
+    rows = [f"u1,a{number}@x.org,{DATES[number]}" for number in order]
+    gathered(run, rows, sync={"columns": CUSTOMERS, "date": "seen"})
+    assert run.lines == ["\t".join(["u1", *(hashed(number) for number in range(9, -1, -1))])]
+
+
+@pytest.mark.parametrize("date", ["01/31/2024", "2024-13-01", "31.01.24", "yesterday", "2024", "2024-01-31T25:00:00"])
+def test_i4_a_date_that_cannot_be_read_is_rejected(run: Run, date: str) -> None:
+    report = gathered(run, [f"u1,a1@x.org,{date}", "u2,a2@x.org,"], sync={"columns": CUSTOMERS, "date": "seen"})
+    assert report.records["rejected"] == {"date_unreadable": 1}
+    assert run.lines == [f"u2\t{hashed(2)}"]
+
+
+def test_i4_dates_are_read_by_their_format(run: Run) -> None:
+    sync = {"columns": CUSTOMERS, "date": "seen", "date_format": "%m/%d/%Y"}
+    report = gathered(run, ["u1,a1@x.org,02/01/2024", "u1,a2@x.org,01/31/2024", "u1,a3@x.org,2024-01-31"], sync=sync)
+    assert report.records["rejected"] == {"date_unreadable": 1}
+    assert run.lines == ["\t".join(["u1", hashed(1), hashed(2)])]
+
+
+@pytest.mark.parametrize("form", ["%Y", "%m/%d", "nonsense", "%Q", "%H:%M"])
+def test_a_format_that_gives_no_day_is_refused(run: Run, form: str) -> None:
+    with raises(JobError, "E-JOB-INVALID", "sync.date_format"):
+        gathered(run, ["u1,a1@x.org,x"], sync={"columns": CUSTOMERS, "date": "seen", "date_format": form})
 
 
 def test_c2c_lines_do_not_depend_on_memory(run: Run, fresh_run: Any) -> None:

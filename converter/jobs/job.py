@@ -281,6 +281,8 @@ def _problems_of_sync(job: Job) -> Iterator[str]:
         )
     if kind == "id-sync" and job.sync.date:
         yield "sync.date is for output.kind 'c2c-id-sync', whose rows are gathered."
+    if job.sync.date_format and not job.sync.date:
+        yield "sync.date_format is the format of sync.date, which is not set."
     names = [column.column for column in job.sync.columns]
     if len(set(names)) < len(names):
         yield f"sync.columns names the column '{next(name for name in names if names.count(name) > 1)}' twice."

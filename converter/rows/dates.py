@@ -4,15 +4,57 @@ from __future__ import annotations
 
 import polars as pl
 
+_MOMENTS = (
+    "%Y-%m-%d %H:%M:%S%.f",
+    "%Y-%m-%d %H:%M",
+    "%Y%m%d %H%M%S%.f",
+    "%d.%m.%Y %H:%M:%S%.f",
+    "%d.%m.%Y %H:%M",
+)
+_DAYS = {
+    "%Y-%m-%d": "^([0-9]{4}-[0-9]+-[0-9]+)$",
+    "%Y%m%d": "^([0-9]{8})$",
+    "%d.%m.%Y": r"^([0-9]+\.[0-9]+\.[0-9]{4})$",
+}
+_UNIX = {1_000_000: "^([0-9]{9,11})$", 1_000: "^([0-9]{12,14})$"}
+"""Numbers since 1970, by how many microseconds they count: seconds and milliseconds."""
+_EXAMPLE = 1_706_706_309  # 2024-01-31 13:05:09, whose month, day, hour and minute all differ
+_DAY = 86_400_000_000
+_ZONE = r" ?(?:Z|UTC|GMT|([+-])([0-9]{2}):?([0-9]{2})?)$"
 
-def microseconds(text: pl.Expr) -> pl.Expr:
-    """Parse a date or date-time (String), in ISO 8601 (UTC) or in UNIX seconds: microseconds since 1970 (Int64).
 
-    Null where the text is in neither form.
+def microseconds(text: pl.Expr, form: str = "") -> pl.Expr:
+    """Parse a date or date-time (String): microseconds since 1970 (Int64), null where the text is in no known form.
+
+    Known are ISO 8601, with `-` or without, with any offset; UNIX seconds and milliseconds; and days before months with
+    periods, `31.01.2024`. A time without an offset is in UTC. `form` replaces all of these: a format of `strftime`.
     """
-    iso = text.str.replace("T", " ", literal=True).str.replace(r"(Z|[+-]00:?00)$", "")
-    formats = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
-    moments = [iso.str.to_datetime(form, time_unit="us", strict=False) for form in formats[:2]]
-    day = iso.str.to_date(formats[2], strict=False).cast(pl.Datetime("us"))
-    seconds = text.str.extract("^([0-9]{9,11})$", 1).cast(pl.Int64, strict=False) * 1_000_000
-    return pl.coalesce(*(moment.cast(pl.Int64) for moment in (*moments, day)), seconds)
+    if form:
+        return _moment(text, form)
+    text = text.str.replace("^([0-9-]{8,10})T", "$1 ")
+    zone = text.str.extract_groups(_ZONE).struct
+    has_time = text.str.contains(r"^\S+ \S")
+    minutes = sum(
+        (zone[index].cast(pl.Int64, strict=False).fill_null(0) * factor for index, factor in ((1, 60), (2, 1))),
+        pl.lit(0),
+    )
+    offset = pl.when(has_time).then(pl.when(zone[0] == "-").then(-minutes).otherwise(minutes)).fill_null(0)
+    local = pl.when(has_time).then(text.str.replace(_ZONE, "")).otherwise(text)
+    moments = [_moment(local, each) for each in _MOMENTS]
+    days = [_moment(local.str.extract(pattern, 1), each) for each, pattern in _DAYS.items()]
+    numbers = [text.str.extract(pattern, 1).cast(pl.Int64, strict=False) * unit for unit, pattern in _UNIX.items()]
+    return pl.coalesce(*(each - offset * 60_000_000 for each in (*moments, *days)), *numbers)
+
+
+def is_form(form: str) -> bool:
+    """Return whether `microseconds` can parse what a format writes: whether it has all that a date needs."""
+    moment = pl.Series("", [_EXAMPLE * 1_000_000], pl.Datetime("us", "UTC"))
+    try:
+        parsed = moment.dt.strftime(form).to_frame().select(microseconds(pl.col(""), form)).item()
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        return False
+    return parsed is not None and parsed // _DAY == _EXAMPLE * 1_000_000 // _DAY
+
+
+def _moment(text: pl.Expr, form: str) -> pl.Expr:
+    return text.str.to_datetime(form, time_unit="us", strict=False).cast(pl.Int64)

@@ -10,6 +10,7 @@ from converter.columns import privacy
 from converter.columns.normalize import Step, is_bytewise, null_if_empty, recognize_type, steps_of
 from converter.jobs.job import Job
 from converter.rows.counters import changed_by
+from converter.rows.dates import microseconds
 from converter.rows.signals import Signals
 from converter.spec import rules
 from converter.spec.ids import AUTO, RECOGNIZED, type_of
@@ -44,6 +45,7 @@ class Judging:
         )
         self.id_steps = tuple(steps_of(id_) for id_ in job.ids)
         self._columns = [aliases[id_.column] for id_ in job.ids]
+        self._dates = _dates(job, aliases) if rules.DATE_UNREADABLE in kind.row_rules else []
         self.normalizing = self._normalizing(self.id_steps)
         doubtful = [
             self.signals.count("doubtful", id_.str.contains(type_.doubtful, literal=True))
@@ -102,6 +104,7 @@ class Judging:
                 signals.any_signal().alias("any_signal"),
                 signals.bad_value().alias("bad_value"),
                 signals.personal_value().alias("personal_value"),
+                *self._dates,
             ],
             [rules.first_reason(self.rules).alias("reason")],
         ]
@@ -113,3 +116,12 @@ class Judging:
             return pl.when(pl.col("type").is_not_null()).then(pl.lit(0, pl.UInt8))
         sets = {RECOGNIZED.index(name): number for number, name in enumerate(self.job.output.route)}
         return pl.col("type").replace_strict(sets, default=None, return_dtype=pl.UInt8)
+
+
+def _dates(job: Job, aliases: Mapping[str, str]) -> list[pl.Expr]:
+    """Return the date of a row (`when`: microseconds, Int64), and whether it cannot be read (`bad_date`)."""
+    if not (job.sync and job.sync.date):
+        return [pl.lit(None, pl.Int64).alias("when"), pl.lit(value=False).alias("bad_date")]
+    text = pl.col(aliases[job.sync.date])
+    when = microseconds(text, job.sync.date_format)
+    return [when.alias("when"), ((text != "") & when.is_null()).alias("bad_date")]

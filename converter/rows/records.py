@@ -26,11 +26,10 @@ from converter.columns.text import as_text, check_id_type
 from converter.jobs.job import Job
 from converter.ledger import Ledger
 from converter.rows.counters import Columns, tally
-from converter.rows.dates import microseconds
 from converter.rows.formatting import Formatting
 from converter.rows.judging import Judging
 from converter.rows.signals import lists_of
-from converter.rows.validation import check_signals
+from converter.rows.validation import check_date, check_signals
 from converter.sources import Source
 from converter.spec import rules
 from converter.spec.kinds import FILE_KINDS, FileKind
@@ -62,6 +61,7 @@ class Records:
         """The names of the job's columns in queries."""
         self.lists = lists_of(job.record, self.kind)
         check_signals(job)
+        check_date(job)
         if any(id_.hash for id_ in job.ids):
             check_hashing()
         # Made once: each of many blocks asks for them, and making them takes longer than judging a few rows.
@@ -177,12 +177,6 @@ class Records:
     def described(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return what is reported of rejected rows: `reason` and the texts."""
         return rows[["reason", *self.aliases.values()]]
-
-    @property
-    def date(self) -> pl.Expr:
-        """The date of a row in microseconds (Int64); null where no column holds it, or it cannot be parsed."""
-        column = self.job.sync.date if self.job.sync else None
-        return microseconds(pl.col(self.aliases[column])) if column else pl.lit(None, pl.Int64)
 
     def accepted(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the IDs of the rows that are accepted, among those that `judge` or `lines` gave."""

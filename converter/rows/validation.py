@@ -1,4 +1,4 @@
-"""Signals of a job that are refused before any row is read, since they are personal data (I3)."""
+"""What of a job is refused before any row is read: signals that are personal data (I3), formats that say no date."""
 
 from __future__ import annotations
 
@@ -7,6 +7,17 @@ import polars as pl
 from converter.columns import privacy
 from converter.errors import JobError, redact
 from converter.jobs.job import Job
+from converter.rows.dates import is_form
+
+
+def check_date(job: Job) -> None:
+    """Raise `JobError` where the format of dates does not say all that a date needs."""
+    if job.sync and job.sync.date_format and not is_form(job.sync.date_format):
+        raise JobError(
+            "E-JOB-INVALID",
+            f"sync.date_format is '{redact(job.sync.date_format)}', by which no day can be read.",
+            'Set one such as "%m/%d/%Y" or "%d.%m.%y %H:%M", with year, month and day.',
+        )
 
 
 def check_signals(job: Job) -> None:

@@ -9,7 +9,17 @@ import polars as pl
 
 from converter.spec.limits import COMBINED_PAGE, CONTENTS_PAGE, ID_SYNC_PAGE, ODC_PAGE
 from converter.spec.names import Kind
-from converter.spec.rules import CASE_COLLISION, HASH_TOO_OLD, ROW_RULES, SKIPS, SYNC_ID_RULES, IdRule, Rule, line_rules
+from converter.spec.rules import (
+    CASE_COLLISION,
+    DATE_UNREADABLE,
+    HASH_TOO_OLD,
+    ROW_RULES,
+    SKIPS,
+    SYNC_ID_RULES,
+    IdRule,
+    Rule,
+    line_rules,
+)
 
 
 class FormattedSignal(NamedTuple):
@@ -178,7 +188,7 @@ FILE_KINDS: dict[Kind, FileKind] = {
             "hashed addresses of customers",
             COMBINED_PAGE,
             sync_line,
-            (),
+            (DATE_UNREADABLE,),
             line_rules,
             SYNC_ID_RULES,
             late_rules=(HASH_TOO_OLD,),

@@ -6,6 +6,7 @@ Rules on rows are Polars expressions over the columns that `converter.rows` prep
 - `personal0`, `personal1` …: which kind of personal data these are (UInt8, an index in `PERSONAL`), or null;
 - `personal_value`: whether a value is personal data that must not be sent (Boolean);
 - `bad_value`: whether a value cannot be written (Boolean);
+- `bad_date`: whether its date cannot be read (Boolean), in rows of `c2c-id-sync`;
 - `any_signal`: whether the row has a signal (Boolean);
 - `line`: the line of the row, with its newline (String).
 
@@ -135,6 +136,13 @@ CASE_COLLISION = Rule(
     "id_case_collision",
     "The user ID differs from another one only by case: find out which one the web site sends.",
     FAQ_PAGE,
+)
+DATE_UNREADABLE = Rule(
+    "I4",
+    "date_unreadable",
+    "The date of the row is in no known form: name its form in sync.date_format.",
+    COMBINED_PAGE,
+    pl.col("bad_date"),
 )
 HASH_TOO_OLD = Rule("I4", "hash_too_old", "The customer has ten newer addresses.", COMBINED_PAGE)
 SYNC_ID_RULES = (ID_ENCODED, ID_ENDS_IN_SPACE)

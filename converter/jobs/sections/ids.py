@@ -135,7 +135,12 @@ class Sync(Section):
     """The columns in their order, instead of `[id]` and `[record]`: `{ column, type, dpid }` and the settings of
     `[id]`. The first is the master (N6). The file name limits their number: to 40 if the data sources have 3 digits."""
     date: Name | None = None
-    """For `c2c-id-sync`: the column with the date of the row, in ISO 8601 or UNIX seconds. The ten newest addresses
-    of a customer are kept; by default the last ones of the input."""
+    """For `c2c-id-sync`: the column with the date of the row, in ISO 8601 (`2024-01-31`, `2024-01-31T13:05:00+02:00`,
+    `20240131`; without an offset in UTC), in UNIX seconds or milliseconds, or as `31.01.2024`. The ten newest addresses
+    of a customer are kept; by default the last ones of the input. An empty date is the oldest; a row whose date cannot
+    be read is rejected."""
+    date_format: str = ""
+    """The format of `sync.date` where it is another one, such as `"%m/%d/%Y"`: that of
+    [strftime](https://docs.rs/chrono/latest/chrono/format/strftime/)."""
     allow_customer_master: bool = False
     """Whether the first column of an `id-sync` file may hold customer IDs, where device IDs belong (C14)."""

@@ -49,7 +49,7 @@ class GatheredAddresses(Stage):
     def feed(self, batch: Judged) -> Iterator[Judged]:
         """Delay the rows that are to be written, and pass on the others."""
         accepted = batch.frame["reason"].is_null()
-        kept = batch.frame.filter(accepted).select(*self._records.id_names, when=self._records.date)
+        kept = batch.frame.filter(accepted).select(*self._records.id_names, "when")
         numbers = batch.rows[accepted.to_numpy()]
         for piece, part, shift in batch.block.by_piece(numbers):
             origin = batch.block.pieces[piece].origin
