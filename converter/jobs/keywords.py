@@ -178,6 +178,7 @@ class SyncKeys(TypedDict, total=False):
 
     columns: Required[Sequence[SyncColumn | SyncColumnKeys]]
     date: str | None
+    date_format: str
     allow_customer_master: bool
 
 
