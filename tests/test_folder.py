@@ -184,7 +184,7 @@ def test_f3_f22_f23_a_disk_that_fails_at_any_moment_leaves_nothing(
     publishing = b'"publishing"' in b"".join(path.read_bytes() for path in run.folder.glob("reports/*.journal"))
     if not publishing:
         assert run.files == []
-        assert not list(run.folder.glob("reports/*"))
+        assert not [path for path in run.folder.glob("reports/*") if ".failed-" not in path.name]
     run.convert(output=SMALL, resume=publishing)
     assert not list(run.folder.glob("*/*.partial"))
     assert len(run.lines) == 3000

@@ -37,7 +37,7 @@ from converter.parts.writing import Part
 
 from .conftest import TIMESTAMP, Run
 from .doomed import KILLED, Moment, start
-from .errors import check_named, codes_of, raises, told
+from .errors import check_named, codes_of, only_report, raises, told
 from .gnupg import ENVELOPE, FINGERPRINT, SHOWN, WRAP, Impostor, Recipient, impostor, recipient_at_home, unwrapped
 from .kill import SERVERS, events_of, lines_of, rows
 from .servers.ftp import ftp_server
@@ -345,7 +345,7 @@ def test_a_key_that_cannot_be_used_is_told_before_anything_is_converted(
         small.convert(CONTENT)
     assert "somebody" not in told(raised.value).lower(), "who has the key is nobody's business"
     assert small.files == []
-    assert not list(small.folder.glob("reports/*"))
+    assert only_report(small.folder / "reports")["error"]["code"] == raised.value.code
 
 
 @pytest.mark.parametrize("version", ["gpg (GnuPG/MacGPG2) 2.2.41", "gpg (GnuPG) 2.4.4-unknown", "gpg (GnuPG) 2.2.8"])
@@ -473,7 +473,7 @@ def test_f3_where_gnupg_fails_nothing_is_visible(
     assert raised.value.code in codes, "which of them depends on who is quicker"
     check_named(str(raised.value), *named)
     assert small.files == []
-    assert not list(small.folder.glob("reports/*"))
+    assert only_report(small.folder / "reports")["error"]["code"] == raised.value.code
     gpg.become()
     small.convert(output={"max_part_bytes": 20_000}, resume=True)
     assert text_of(small).decode().splitlines() == LINES
