@@ -29,7 +29,7 @@ def convert(
     to: options.To = None,
     dpid: options.Dpid = None,
     target: options.Target = None,
-    mode: Annotated[str | None, typer.Option(metavar="NAME", help="sync (adds) or overwrite (replaces).")] = None,
+    mode: options.OutputMode = None,
     id_: options.IdColumn = None,
     id_type: options.IdType = None,
     signal_: options.Signals = None,

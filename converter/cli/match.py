@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from converter.cli import options
+from converter.cli import completion, options
 from converter.cli.lines import print_numbers
 from converter.cli.outcome import Messages, Outcome, Work
 from converter.cli.preamble import changes_from, loading
@@ -24,10 +24,21 @@ def match(
     site_ids: Annotated[str, typer.Argument(metavar="SITE_IDS", help="The same with the IDs that the web site sends.")],
     *,
     id_: Annotated[
-        str | None, typer.Option("--id", metavar="COLUMN", help="Column with the CRM's IDs; by default the first.")
+        str | None,
+        typer.Option(
+            "--id",
+            metavar="COLUMN",
+            help="Column with the CRM's IDs; by default the first.",
+            autocompletion=completion.columns,
+        ),
     ] = None,
     site_id: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Column with the site's IDs; by default the first.")
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Column with the site's IDs; by default the first.",
+            autocompletion=completion.site_columns,
+        ),
     ] = None,
     id_type: options.IdType = None,
     no_header: Annotated[

@@ -6,10 +6,20 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from converter.cli import completion
 from converter.cli.progress import Mode
 
 Input: TypeAlias = Annotated[
     list[str] | None, typer.Option("--input", "-i", metavar="PATH", help="A file, glob or folder to read; repeatable.")
+]
+Format: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help="csv, tsv, parquet, ndjson or arrow; else by the suffix.",
+        autocompletion=completion.formats,
+    ),
 ]
 To: TypeAlias = Annotated[
     str | None, typer.Option("--to", metavar="URL", help="Destination: a folder, s3://, ftp://, ftps:// or sftp://.")
@@ -17,16 +27,36 @@ To: TypeAlias = Annotated[
 Dpid: TypeAlias = Annotated[
     int | None, typer.Option("--dpid", metavar="NUMBER", help="Data source ID of the user IDs.")
 ]
-IdColumn: TypeAlias = Annotated[str | None, typer.Option("--id", metavar="COLUMN", help="Column with the user IDs.")]
+OutputMode: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--mode", metavar="NAME", help="sync (adds) or overwrite (replaces).", autocompletion=completion.modes
+    ),
+]
+IdColumn: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--id", metavar="COLUMN", help="Column with the user IDs.", autocompletion=completion.columns),
+]
 IdType: TypeAlias = Annotated[
-    str | None, typer.Option("--id-type", metavar="NAME", help="Type of the IDs: crm, uuid, gaid, idfa, hashed_email …")
+    str | None,
+    typer.Option(
+        "--id-type",
+        metavar="NAME",
+        help="Type of the IDs: crm, uuid, gaid, idfa, hashed_email …",
+        autocompletion=completion.id_types,
+    ),
 ]
 JobOption: TypeAlias = Annotated[
     str | None, typer.Option("--job", metavar="JOB.toml", help="Job file, where the arguments are files.")
 ]
 Signals: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--signal", metavar="COLUMN[=KEY]", help="Column to send as a key-value pair; repeatable."),
+    typer.Option(
+        "--signal",
+        metavar="COLUMN[=KEY]",
+        help="Column to send as a key-value pair; repeatable.",
+        autocompletion=completion.columns,
+    ),
 ]
 Traits: TypeAlias = Annotated[
     list[str] | None,
@@ -34,6 +64,7 @@ Traits: TypeAlias = Annotated[
         "--trait",
         metavar="COLUMN[=SEPARATOR]|NUMBER",
         help="Column of trait IDs, or one trait ID for all rows; repeatable.",
+        autocompletion=completion.columns,
     ),
 ]
 ReportDir: TypeAlias = Annotated[
@@ -41,7 +72,12 @@ ReportDir: TypeAlias = Annotated[
 ]
 Settings: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="A key of the job file, such as run.threads=2; repeatable."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A key of the job file, such as run.threads=2; repeatable.",
+        autocompletion=completion.settings,
+    ),
 ]
 MaxRejects: TypeAlias = Annotated[
     str | None,
@@ -57,10 +93,6 @@ LogFile: TypeAlias = Annotated[
 ]
 Resume: TypeAlias = Annotated[
     bool, typer.Option("--resume", help="Finish an interrupted run of the same job; start a new one if there is none.")
-]
-Format: TypeAlias = Annotated[
-    str | None,
-    typer.Option("--format", metavar="NAME", help="csv, tsv, parquet, ndjson or arrow; else by the suffix."),
 ]
 Target: TypeAlias = Annotated[
     int | None, typer.Option(metavar="NUMBER", help="Data source ID that the traits belong to.")

@@ -40,7 +40,7 @@ from converter.jobs.secrets import (
 _PATHS = (("input", "path"), ("output", "to"), ("report", "dir"))
 
 
-def _descriptions(section: type[BaseModel]) -> dict[str, str]:
+def descriptions(section: type[BaseModel]) -> dict[str, str]:
     """Return the docstrings below the fields of a section and of its base classes, by field."""
     descriptions: dict[str, str] = {}
     for base in reversed(section.__mro__[: section.__mro__.index(BaseModel)]):
@@ -66,7 +66,7 @@ class Section(BaseModel):
         """
         schema = handler(core)
         properties = handler.resolve_ref_schema(schema)["properties"]
-        for name, description in _descriptions(cls).items():
+        for name, description in descriptions(cls).items():
             properties[name]["description"] = description
         return schema
 
