@@ -137,7 +137,7 @@ def test_globs_and_folders_stand_for_the_inbound_files_in_them(files: list[Path]
     sent = send([files[0], glob], transfer(files, other))
     assert [part.name for part in sent.parts] == [path.name for path in files[:2]]
     assert found(other) == contents(files[:2])
-    with raises(InputError, "E-INPUT-READ", "none_*.gz"):
+    with raises(InputError, "E-INPUT-MISSING", "none_*.gz"):
         send([folder / "none_*.gz"], transfer(files, out))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -76,10 +77,11 @@ def _printed(exit_code: int, messages: Messages) -> Outcome:
 
 
 def _usage_error(error: Exception) -> JobError:
-    message = error.format_message().rstrip(".")  # type: ignore[attr-defined] # of click
+    message = error.format_message()  # type: ignore[attr-defined] # of click
+    message = re.sub(r"Input should be a valid integer\b.*", "a whole number is needed", message).rstrip(".")
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "aam-inbound"
-    return JobError("E-USAGE", f"{message}.", f"See: {path} --help.")
+    return JobError("E-USAGE", message if message.endswith("?") else f"{message}.", f"See: {path} --help.")
 
 
 @app.callback(invoke_without_command=True)

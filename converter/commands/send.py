@@ -138,7 +138,14 @@ def _expand(files: Iterable[str | os.PathLike[str]]) -> list[Path]:
         try:
             if file.is_dir():
                 paths += sorted(each for each in file.iterdir() if _is_inbound(each))
-            elif not file.exists() and (matches := glob.glob(str(file))):  # noqa: PTH207 - Path.glob takes no absolute ones
+            elif not file.exists() and glob.has_magic(str(file)):
+                matches = glob.glob(str(file))  # noqa: PTH207 - Path.glob takes no absolute ones
+                if not matches:
+                    raise InputError(
+                        "E-INPUT-MISSING",
+                        f"No file matches '{file}'.",
+                        "Paths are relative to the working folder; folders stand for the inbound files in them.",
+                    )
                 paths += sorted(map(Path, matches))
             else:
                 paths.append(file)
@@ -189,7 +196,7 @@ def _check_files(
         checked_files.append(_CheckedFile(file, checked))
         for finding in checked.findings if check else ():
             lines = f", line {finding.line:,} and {finding.lines:,} in all" if finding.line else ""
-            message = f"'{file.path.name}': {finding.text} ({finding.code}{lines})."
+            message = f"'{file.path.name}': {finding.text.rstrip('.')} ({finding.code}{lines})."
             if finding.level == "error":
                 errors.append(message)
             else:

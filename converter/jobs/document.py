@@ -155,7 +155,9 @@ class Document(Section):
         try:
             data = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            hint = "" if str(path).endswith(".toml") else "If it is a table and no job file, name it in input.path."
+            hint = "If it is a table and no job file, name it in input.path."
+            if str(path).endswith(".toml"):
+                hint = 'Texts are in double quotes, as in path = "crm.csv", and sections in brackets, as in [input].'
             raise JobError("E-JOB-TOML", f"The job file '{path}' is not valid TOML: {error}.", hint) from error
         data = _resolve_paths(data, cls, Path(path).parent.resolve())
         document = cls(**cls._select(merge(data, changes or {})))

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from converter.errors import nearest
 from converter.jobs.secrets import SECRET_KEYS, VARIABLE, mask_password
 
+_SHOWN = {"column", "key", "type"}  # keys of tables in lists, whose values are names
 _MEANT = {
     "ios": "idfa",
     "apple": "idfa",
@@ -171,7 +172,8 @@ def _written(given: Any, where: list[Any]) -> str:
         ):
             given = given[part]
     if isinstance(given, Mapping):
-        return "a table"
+        shown = ", ".join(f"{key} = '{value}'" for key, value in given.items() if key in _SHOWN)
+        return f"{{ {shown} }}" if given and set(given) <= _SHOWN else "a table"
     if SECRET_KEYS & set(where):
         return "'***'"
     text = mask_password(str(given))

@@ -101,7 +101,7 @@ def _malformed_login(scheme: str, rest: str) -> str:
     if "@" in rest[len(authority) :] or re.search(r"[\[\]].*@", authority):
         return (
             "has characters in its password or its folder that separate the parts of a URL: write '@' as %40, ':' as "
-            "%3A, '/' as %2F, '?' as %3F, '#' as %23 and '[' as %5B"
+            "%3A, '/' as %2F, '?' as %3F, '#' as %23 and '[' as %5B, or set ftp.password or sftp.password instead"
         )
     return ""
 

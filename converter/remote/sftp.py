@@ -434,6 +434,13 @@ _SSH: tuple[tuple[type[Exception], str, str, type[DestinationError], str], ...] 
     ),
     (
         paramiko.SSHException,
+        "protocol banner",
+        "E-SERVER-CONNECTION",
+        TransientError,
+        "Is it an SFTP server? For a server of FTP, use ftps:// or ftp://.",
+    ),
+    (
+        paramiko.SSHException,
         "",
         "E-SERVER-CONNECTION",
         TransientError,

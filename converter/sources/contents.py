@@ -62,11 +62,11 @@ _PGP_START = re.compile(rb"-----BEGIN PGP MESSAGE|\x84.\x03|\x85..\x03", re.DOTA
 _TAR = Content("a tar archive", _EXTRACT, packed=True)
 _TAR_MAGIC = slice(257, 262)
 _JSON_ARRAY = Content(
-    "a JSON array, not NDJSON", "Write one object per line, for example: jq -c '.[]' FILE.json > FILE.ndjson"
+    "a JSON array", "Turn it into NDJSON, one object per line (for example: jq -c '.[]' FILE.json > FILE.ndjson)."
 )
 _JSON_DOCUMENT = Content(
-    "JSON with objects over several lines, not NDJSON",
-    "Write one object per line, for example: jq -c . FILE.json > FILE.ndjson",
+    "JSON with objects over several lines",
+    "Turn it into NDJSON, one object per line (for example: jq -c . FILE.json > FILE.ndjson).",
 )
 _HTML = Content(
     "an HTML page", "Was a login or error page saved instead of the export? Get the file again, or export it as CSV."

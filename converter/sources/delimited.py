@@ -98,8 +98,8 @@ class DelimitedSource(TextSource):
         if b"\0" in line:
             raise InputError(
                 "E-HEADER-NUL",
-                f"The first row of '{self.origin.label}' holds NUL characters, as UTF-16 in another encoding does.",
-                'Set input.encoding (for example "utf-16-le") or input.format.',
+                f"The first row of '{self.origin.label}' has NUL characters: most likely it is UTF-16.",
+                'Set input.encoding, for example to "utf-16-le", or input.format.',
             )
         separator, row = _guess(text, start, line, separators)
         if b"\r" in line.strip(b"\r\n") if row is None else row.stray_return:

@@ -11,6 +11,7 @@ from converter.sources.base import Source
 
 _MOST_SHOWN = 20
 _SEPARATORS = re.compile(r"\s*[,;|]\s*")
+_OTHER_SEPARATOR = re.compile(r"[,;\t|]")
 _VALUE = re.compile(
     r"[-+]?[0-9][0-9.,:/+ TZ-]*|[0-9a-f]{32,}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|.*@.*", re.IGNORECASE
 )
@@ -57,9 +58,12 @@ def _missing(source: Source, missing: Sequence[str]) -> ColumnError:
         return ColumnError(
             "E-COLUMN-MISSING",
             f"The input '{label}' has no column '{name}', but the columns {' and '.join(map(repr, parts))}.",
-            f"Give each one by itself: {' '.join(f'--signal {each}' for each in parts)}, or a list in a job file.",
+            f"Give each one by itself, as {' '.join(f'--signal {each}' for each in parts)} (likewise --trait), or as a "
+            "list in a job file.",
         )
     others = f"It also lacks {', '.join(map(repr, missing[1:5]))}{', …' * (len(missing) > 5)}. " * (len(missing) > 1)
+    if source.has_header and len(known) == 1 and _OTHER_SEPARATOR.search(known[0]):
+        others += "It has one column, whose name has separators in it: is input.separator right? "
     return ColumnError(
         "E-COLUMN-MISSING",
         f"The input '{label}' has no column '{name}'{nearest(name, known) or '.'}",

@@ -77,6 +77,9 @@ class FolderDestination:
             folder = folder.parent
         if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
             return Finding("", f"The folder '{self._folder}' can be written.")
+        if not folder.is_dir():
+            why = f"The folder '{self._folder}' cannot be made: '{folder}' is a file."
+            return Finding("E-FOLDER-WRITE", why, "Choose another folder (--to).")
         advice = "Choose another one (--to), or change its permissions."
         return Finding("E-FOLDER-WRITE", f"The folder '{self._folder}' cannot be written.", advice)
 

@@ -50,7 +50,7 @@ class ReportOptions(Section):
         text = str(most).strip()
         match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*%|[0-9]+", text)
         if not match or (match[1] and float(match[1]) > 100):
-            raise ValueError('a number of rows, such as 1000, or a percentage, such as "10%"')
+            raise ValueError('a number of rows, such as 1000, or a percentage, such as "10%", is needed')
         return text
 
     @property

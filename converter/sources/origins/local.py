@@ -104,7 +104,7 @@ def _paths(text: str, accepts: Callable[[str], bool]) -> list[Path]:
         )
         if not files:
             others = sorted(f"'{file.name}'" for file in path.iterdir() if not file.name.startswith("."))
-            found = f", but {', '.join(others[:3])}{', …' * (len(others) > 3)}" if others else ""
+            found = f"; it has {', '.join(others[:3])}{', …' * (len(others) > 3)}" if others else ""
             raise InputError(
                 "E-INPUT-MISSING",
                 f"The folder '{text}' holds no file of a known format{found}.",
