@@ -33,7 +33,7 @@ def test_a_mistake_is_named_with_what_to_do(mistake: Mistake, made: Place) -> No
 
 def test_no_secret_and_nothing_personal_is_said() -> None:
     said = "".join(mistake.says for mistake in MISTAKES)
-    assert not [text for text in ("secret", "pa/ss", "ann", "customer-1") if text in said]
+    assert not [text for text in ("secret", "pa/ss", "ann@", "ann1", "customer-") if text in said]
 
 
 def test_there_are_enough_mistakes_each_once() -> None:
