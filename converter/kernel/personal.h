@@ -119,7 +119,8 @@ static bool has_personal_form(const uint8_t *start, int64_t length, bool cards) 
             return true;
     }
     digits &= own, count = count_bits(digits);
-    if ((digits | blanks | hyphens) == own) {
+    uint64_t dots = equal(start, '.') & own;
+    if ((digits | blanks | hyphens | dots) == own) {
         int64_t width = count_bits(own);
         if (count >= LEAST_CARD && count <= MOST_CARD && (cards || count < width) &&
             has_check_digit(start + first_bit(own), width))
@@ -127,7 +128,6 @@ static bool has_personal_form(const uint8_t *start, int64_t length, bool cards) 
         if (count == SSN_DIGITS && digits >> first_bit(digits) == SSN_SHAPE)
             return true;
     }
-    uint64_t dots = equal(start, '.') & own;
     if ((digits | blanks | dots | (colons & own)) == own && count_bits(dots) == 3) /* an IPv4 address, with a port */
         return true;
     if (length < LEAST_IBAN || letters == 0 || (digits | blanks | letters) != own)

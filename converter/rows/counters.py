@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from converter.columns import privacy
 from converter.ledger import Cause, Ledger
 from converter.spec import rules
 from converter.spec.ids import RECOGNIZED
@@ -44,12 +43,12 @@ def changed_by(step: str, number: int) -> str:
 class Columns(NamedTuple):
     """The columns of the input that rules can be on: of each ID in the line, and of each counter of a signal.
 
-    `aliases` are their names in the query.
+    `kinds` are the names in the query of the kinds of personal data (UInt8), by their counters.
     """
 
     ids: Sequence[str]
     counters: Mapping[str, str]
-    aliases: Mapping[str, str]
+    kinds: Mapping[str, str]
 
 
 def tally(judged: pl.DataFrame, all_rules: Sequence[rules.Rule], columns: Columns) -> Ledger:
@@ -80,20 +79,13 @@ def _causes_of(rows: pl.DataFrame, rule: rules.Rule, columns: Columns) -> Counte
         if counter.partition("#")[0] not in _OF_VALUES[rule.name] or counter not in rows.columns:
             continue
         breaks = pl.col(counter) > 0
-        text = rows.filter(breaks).select(pl.col(columns.aliases[column])).to_series()
-        rows = rows.filter(~breaks)
-        if rule is rules.VALUE_PERSONAL and len(text):
-            kinds = text.to_frame("text").select(privacy.personal_kind(pl.col("text"))).to_series()
-            found = np.bincount(kinds.fill_null(len(rules.PERSONAL)).to_numpy(), minlength=len(rules.PERSONAL) + 1)
-            causes.update(
-                {
-                    Cause(rule.name, column, kind): count
-                    for kind, count in zip((*rules.PERSONAL, ""), found.tolist(), strict=True)
-                    if count
-                }
-            )
-        elif len(text):
-            causes[Cause(rule.name, column)] += len(text)
+        broken, rows = rows.filter(breaks), rows.filter(~breaks)
+        if rule is rules.VALUE_PERSONAL:
+            found = np.bincount(broken[columns.kinds[counter]].to_numpy(), minlength=len(rules.PERSONAL)).tolist()
+            of_kinds = zip(rules.PERSONAL, found, strict=True)
+            causes.update({Cause(rule.name, column, kind): count for kind, count in of_kinds if count})
+        elif broken.height:
+            causes[Cause(rule.name, column)] += broken.height
     return causes
 
 

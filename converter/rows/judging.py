@@ -88,7 +88,7 @@ class Judging:
         mixed = [recognize_type(self.ids[0]).alias("type"), self.route.alias("route")] if self.is_mixed else []
         return [
             signals.written,
-            *([[privacy.are_personal(scanned, cards).struct.unnest()]] if scanned else []),
+            *([[privacy.personal_kinds(scanned, cards).struct.unnest()]] if scanned else []),
             [*signals.columns, *(null_if_empty(id_).alias(f"id{number}") for number, id_ in enumerate(self.ids))],
             [
                 *signals.derived,

@@ -67,7 +67,7 @@ class Records:
         # Made once: each of many blocks asks for them, and making them takes longer than judging a few rows.
         self._judging = judging = Judging(job, self.kind, self.aliases, numbers)
         self._formatting = Formatting(judging, most_line_bytes, colliding)
-        self._columns = Columns([id_.column for id_ in job.ids], judging.signals.columns_of, self.aliases)
+        self._columns = Columns([id_.column for id_ in job.ids], judging.signals.columns_of, judging.signals.kinds)
         self.id_types = judging.id_types
         self.id_steps = judging.id_steps
         self.scanned = [name for _, name in judging.signals.scanned]
@@ -130,7 +130,15 @@ class Records:
         `rules`, null where it is), the IDs and the texts, and counters (`converter.rows.counters`) where they are
         given.
         """
-        kept = ("type", "route", "rows", *self._judging.counters, *self.id_names, *self.aliases.values())
+        kept = (
+            "type",
+            "route",
+            "rows",
+            *self._judging.counters,
+            *self._judging.signals.kinds.values(),
+            *self.id_names,
+            *self.aliases.values(),
+        )
         return _with(judged, self._formatting.steps).select(
             pl.when(pl.col("reason").is_null()).then(pl.col("line")).alias("line"),
             pl.col("reason"),

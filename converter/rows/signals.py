@@ -50,8 +50,8 @@ def constant_value(job: Job, value: str) -> str:
 class Signals:
     """The signals of a job in the order of the line: pairs, traits, removed traits, codes.
 
-    A query adds columns in this order: the values that would be `written`; whether those `scanned` are personal data,
-    each with the name that its column has in the query; then `columns`; then `derived`, which refer to `columns`.
+    A query adds columns in this order: the values that would be `written`; which kind of personal data those `scanned`
+    are, each with the name that its column has in the query; then `columns`; then `derived`, which refer to `columns`.
     `formatted` refer to all of these. `counters` are the names of those that are counters (`converter.rows.counters`).
     `aliases` are the names that the job's columns have in the query.
     """
@@ -65,6 +65,8 @@ class Signals:
         self.counters: list[str] = []
         self.columns_of: dict[str, str] = {}
         """The columns of the input that counters of values are of."""
+        self.kinds: dict[str, str] = {}
+        """The names of the kinds of personal data in the query, by the counters of values that are any."""
         self._job = job
         self._aliases = aliases
         for number, signal in enumerate(job.record.signals):
@@ -128,8 +130,9 @@ class Signals:
             # What would be written: a value without its tabs or commas may be a phone number or a card.
             personal = f"personal_value{number}"
             self.scanned.append((written.alias(personal), self._aliases[column]))
-            counts.append(self.count("personal", pl.col(personal), column))
-            kept = ~pl.col(personal)
+            counts.append(self.count("personal", pl.col(personal).is_not_null(), column))
+            self.kinds[self.counters[-1]] = personal
+            kept = pl.col(personal).is_null()
         if record.on_bad_value == "clean":
             counts.append(self.count("cleaned", bad & ~out & kept))
         else:

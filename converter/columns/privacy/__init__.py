@@ -11,6 +11,6 @@ from __future__ import annotations
 
 from converter.columns.privacy.columns import personal_by_name
 from converter.columns.privacy.masks import mask
-from converter.columns.privacy.values import are_personal, numbers_are_ids, personal_kind
+from converter.columns.privacy.values import numbers_are_ids, personal_kind, personal_kinds
 
-__all__ = ["are_personal", "mask", "numbers_are_ids", "personal_by_name", "personal_kind"]
+__all__ = ["mask", "numbers_are_ids", "personal_by_name", "personal_kind", "personal_kinds"]

@@ -55,8 +55,8 @@ _GROUPS = (
     "[0-9]{6}_[0-9]{13}",
     "[0-9]{4}_[0-9]{3}_[0-9]{3}_[0-9]{3}",
 )
-GROUPED = "|".join(group.replace("_", separator) for separator in " -" for group in _GROUPS)
-"""Digits in the groups of cards, separated by spaces or by hyphens throughout."""
+GROUPED = "|".join(group.replace("_", separator) for separator in (" ", "-", r"\.") for group in _GROUPS)
+"""Digits in the groups of cards, separated by spaces, hyphens or periods throughout."""
 
 _PREFIX = 6  # digits that identify the issuer
 _DOUBLED = np.array([0, 2, 4, 6, 8, 1, 3, 5, 7, 9], np.uint8)  # the digit sum of twice a digit
@@ -64,7 +64,7 @@ _DOUBLED = np.array([0, 2, 4, 6, 8, 1, 3, 5, 7, 9], np.uint8)  # the digit sum o
 
 def are_cards(texts: pl.Series) -> Booleans:
     """Return which texts are numbers of payment cards. All are `BARE`, perhaps as a float, or `GROUPED`."""
-    numbers = texts.str.replace_all(r"[ -]|\.0$", "")
+    numbers = texts.str.replace_all(r"\.0$|[ .-]", "")
     cards = _are_issued(numbers)
     if cards.any():
         cards[cards] = has_check_digit(numbers.filter(pl.Series(cards)))

@@ -91,25 +91,24 @@ def personal_kind(text: pl.Expr, *, cards: bool = True) -> pl.Expr:
     return pl.struct(text, _suspect(text, cards)).map_batches(detect, return_dtype=pl.UInt8, is_elementwise=True)
 
 
-def are_personal(texts: Sequence[pl.Expr], cards: Sequence[bool]) -> pl.Expr:
-    """Return whether each of several texts (String) is personal data: a Struct of Booleans, by the names of the texts.
+def personal_kinds(texts: Sequence[pl.Expr], cards: Sequence[bool]) -> pl.Expr:
+    """Return the kinds of personal data of several texts (String): a Struct of UInt8, by the names of the texts.
 
-    The result is that of `personal_kind`, with `cards` for each text, and one call of Python for all of them: calls
+    Each is that of `personal_kind`, with `cards` for each text, and one call of Python for all of them: calls
     cost more than their work where rows are few.
     """
     count, names = len(texts), [text.meta.output_name() for text in texts]
 
     def detect(both: pl.Series) -> pl.Series:
         columns = both.struct.unnest().get_columns()
-        none = pl.Series([False]).new_from_index(0, len(both))
-        personal = [
-            (_kinds(text, suspect, bare_cards=bare).is_not_null() if suspect.any() else none).alias(text.name)
+        kinds = [
+            _kinds(text, suspect, bare_cards=bare)
             for text, suspect, bare in zip(columns[:count], columns[count:], cards, strict=True)
         ]
-        return pl.DataFrame(personal).to_struct(both.name)
+        return pl.DataFrame(kinds).to_struct(both.name)
 
     scanned = pl.struct(*texts, *map(_suspect, texts, cards))
-    return scanned.map_batches(detect, return_dtype=pl.Struct(dict.fromkeys(names, pl.Boolean())), is_elementwise=True)
+    return scanned.map_batches(detect, return_dtype=pl.Struct(dict.fromkeys(names, pl.UInt8())), is_elementwise=True)
 
 
 def numbers_are_ids(sample: pl.Series) -> bool:
