@@ -175,6 +175,9 @@ CODES: dict[str, str] = {
     "W-ID-TYPE-SOURCE": "The type of the IDs belongs to another data source.",
     "W-ID-WITH-HYPHEN": "IDs contain hyphens, but Adobe specifies letters and digits (I7).",
     "W-LOG-LOST": "Lines of the log could not be written.",
+    "W-ID-REPEATED": "The first rows have one ID, or few different ones: most likely the column is the wrong one.",
+    "W-ID-WORDS": "The first IDs look like words or dates: most likely the column is the wrong one.",
+    "W-KEY-UNNAMEABLE": "No trait rule can name a key (C16).",
     "W-MATCH-NONE": "No IDs match.",
     "W-MATCH-ROWS": "Malformed rows were omitted from a comparison.",
     "W-MATCH-TYPE": "Most IDs look like IDs of another type.",
@@ -190,6 +193,7 @@ CODES: dict[str, str] = {
     "W-SEND-RULES": "Files to send contain what Audience Manager accepts but was most likely not intended.",
     "W-SIZES-UNSEEN": "The destination does not report file sizes.",
     "W-SOURCE-ID-TYPE": "The data source is for IDs of another type.",
+    "W-SOURCE-ZERO": "The data source is 0, which is Audience Manager's own.",
     "W-WRITE-UNTRIED": "Whether the destination can be written was not tested.",
 }
 """What each code means. Codes are stable; sentences may change."""

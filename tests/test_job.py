@@ -231,7 +231,7 @@ def test_z1_a_part_is_neither_too_large_nor_too_small(key: str, value: object, m
 @pytest.mark.parametrize("dpid, type_", [(dpid, type_.name) for dpid, type_ in GLOBAL_DATA_SOURCES.items()])
 def test_n4_a_global_data_source_needs_a_target(dpid: int, type_: str) -> None:
     check_refused(at("output.dpid", dpid), "output.target", str(dpid), type_, "(N4)")
-    assert job(at("output", {"dpid": dpid, "target": 5678})).output.target == 5678
+    assert job({"id": {"type": type_}, "output": {"dpid": dpid, "target": 5678}}).warnings == []
 
 
 @pytest.mark.parametrize("dpid", [0, 1, 20913])
@@ -347,9 +347,35 @@ def test_what_is_allowed_but_most_likely_not_meant_is_a_warning() -> None:
     (warning,) = job({"id": {"type": "gaid"}}).warnings
     assert warning.code == "W-ID-TYPE-SOURCE"
     check_named(warning.message, "gaid", "20914", "output.dpid", "1234")
-    (warning,) = job({"id": {"type": "crm"}, "output": {"dpid": 20915, "target": 1}}).warnings
+    (warning,) = job({"output": {"dpid": 20915, "target": 1, "force": True}}).warnings
     assert warning.code == "W-SOURCE-ID-TYPE"
     check_named(warning.message, "20915", "idfa", "id.type", "crm")
+    check_refused({"output": {"dpid": 20915, "target": 1}}, "output.dpid", "20915", "idfa", "id.type", "crm", "--force")
+
+
+@pytest.mark.parametrize("type_", ["uuid", "ecid"])
+def test_n6_ids_of_audience_manager_in_data_files_go_to_a_data_source_of_ones_own(type_: str) -> None:
+    assert job({"id": {"type": type_}}).warnings == []
+    assert [each.code for each in job({"id": {"type": type_}, "output": {"dpid": 0}}).warnings] == ["W-SOURCE-ZERO"]
+
+
+def test_n6_customer_ids_to_data_source_zero_are_warned_of() -> None:
+    (warning,) = job({"output": {"dpid": 0}}).warnings
+    assert warning.code == "W-SOURCE-ZERO"
+    check_named(str(warning), "output.dpid", "uuid")
+
+
+@pytest.mark.parametrize(
+    "key, fine",
+    [
+        *((key, True) for key in ("price123", "123price", "price-123", "c_price123")),
+        *((key, False) for key in ("123", "price!123", "Größe", "a b", "x.y")),
+    ],
+)
+def test_c16_a_key_that_no_trait_rule_can_name_is_warned_of(key: str, fine: bool) -> None:
+    warnings = job({"record": {"signals": [{"column": "a", "key": key}]}}).warnings
+    assert [each.code for each in warnings] == ([] if fine else ["W-KEY-UNNAMEABLE"])
+    assert fine or key in warnings[0].message
 
 
 # --- what was most likely meant ---------------------------------------------------------------------------------

@@ -168,9 +168,13 @@ def test_c14_customers_may_be_masters_where_the_job_says_so(run: Run) -> None:
 
 
 def test_a_data_source_that_is_not_that_of_the_type_is_warned_of(run: Run) -> None:
-    columns = [{**PAIRS[0], "dpid": 5}, {"column": "crm", "dpid": 20914}]
-    warnings = Job(**sync_job(run, columns=columns)).warnings
-    assert codes_of(warnings) == ["W-ID-TYPE-SOURCE", "W-SOURCE-ID-TYPE"]
+    columns = [{**PAIRS[0], "dpid": 5}, {"column": "crm", "dpid": 20914}, {"column": "b", "dpid": 0}]
+    document = sync_job(run, columns=columns)
+    with raises(JobError, "E-JOB-INVALID", "sync.columns[1].type", "20914", "output.force"):
+        Job(**document)
+    document["output"]["force"] = True
+    warnings = Job(**document).warnings
+    assert codes_of(warnings) == ["W-ID-TYPE-SOURCE", "W-SOURCE-ID-TYPE", "W-SOURCE-ZERO"]
     check_named(warnings[0].message, "uuid", "sync.columns[0].dpid", "5")
     check_named(warnings[1].message, "20914", "gaid", "sync.columns[1].type", "crm")
 

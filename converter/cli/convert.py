@@ -43,6 +43,7 @@ def convert(
     progress: options.Progress = "auto",
     quiet: options.Quiet = False,
     strict: options.Strict = False,
+    force: options.Force = False,
     json_: options.Json = False,
     debug: options.Debug = False,
 ) -> Work:
@@ -67,6 +68,7 @@ def convert(
         "output.dpid": dpid,
         "output.target": target,
         "output.mode": mode,
+        "output.force": force or None,
         "report.max_rejects": max_rejects,
         "report.dir": report_dir,
     }
@@ -112,11 +114,11 @@ def _dry_run(job: Job, messages: Messages, *, strict: bool) -> Outcome:
 
     checked = plan(job)
     close_connections(checked.destination)
-    shown = preview.preview_of(checked)
-    error = too_many(checked, shown.estimate) or (strict_error(job.warnings) if strict and job.warnings else None)
+    shown, warnings = preview.preview_of(checked), checked.warnings
+    error = too_many(checked, shown.estimate) or (strict_error(warnings) if strict and warnings else None)
     outcome = Outcome.of(error) if error else Outcome(prints_only=True)
-    messages.warn(job.warnings)
-    return replace(outcome, fields=preview.as_dict(shown), show=partial(preview.show, shown), warnings=job.warnings)
+    messages.warn(warnings)
+    return replace(outcome, fields=preview.as_dict(shown), show=partial(preview.show, shown), warnings=warnings)
 
 
 def _job(job_file: str | None, flags: dict[str, Any], settings: Iterable[str]) -> Job:

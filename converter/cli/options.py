@@ -42,7 +42,7 @@ IdType: TypeAlias = Annotated[
     typer.Option(
         "--id-type",
         metavar="NAME",
-        help="Type of the IDs: crm, uuid, gaid, idfa, hashed_email …",
+        help="Type of the IDs: crm, uuid, ecid, gaid, idfa, hashed_email …",
         autocompletion=completion.id_types,
     ),
 ]
@@ -105,6 +105,9 @@ DryRun: TypeAlias = Annotated[
 ]
 Progress: TypeAlias = Annotated[
     Mode, typer.Option(metavar="auto|json|off", help="How progress is shown, on standard error.")
+]
+Force: TypeAlias = Annotated[
+    bool, typer.Option("--force", help="Send IDs of one type to the global data source of another type.")
 ]
 Strict: TypeAlias = Annotated[
     bool, typer.Option("--strict", help="Warnings are errors: with any, nothing is published.")

@@ -154,7 +154,7 @@ class Conversion:
         """
         self._delivery.on_wait = lambda: progress(self._progress())
         try:
-            warnings.add([*self._plan.job.warnings, *self._warnings])
+            warnings.add([*self._plan.warnings, *self._warnings])
             start()
             self._rejects.begin()
             self._convert(progress)

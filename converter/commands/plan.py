@@ -21,7 +21,7 @@ from converter.jobs.job import DIGITS, Job
 from converter.jobs.run_files import rejects_path, report_path
 from converter.parts.packer import Limits
 from converter.rows.records import Records
-from converter.rows.survey import first_texts, numbers
+from converter.rows.survey import first_texts, survey
 from converter.sources import Origin, Source, find_origins, layout_of, open_sources
 from converter.sources.engine import collect, start
 from converter.sources.origins.base import check_rereadable
@@ -53,7 +53,8 @@ class Plan(NamedTuple):
     """What a job would do, checked but not started. `key` is the encryption key, if parts are encrypted.
 
     Parts belong to sets, one for each data source; most jobs have one set. The parts of all sets are numbered in turns,
-    from 1, so that the number of a part does not depend on the order in which parts are made.
+    from 1, so that the number of a part does not depend on the order in which parts are made. `findings` are warnings
+    about the first rows of the input.
     """
 
     job: Job
@@ -68,6 +69,12 @@ class Plan(NamedTuple):
     owner: Owner
     report_path: Path
     rejects_path: Path
+    findings: Sequence[Finding] = ()
+
+    @property
+    def warnings(self) -> list[Finding]:
+        """Warnings about the job and the first rows of its input."""
+        return [*self.job.warnings, *self.findings]
 
     @property
     def name(self) -> FileName:
@@ -136,7 +143,7 @@ def moment_of(job: Job, now: float | None) -> Moment:
 
 def make_plan(job: Job, moment: Moment) -> Plan:
     """Return the plan of a job, with its input and key checked; the destination is not connected to."""
-    records, sources = open_input(job)
+    records, sources, findings = open_input(job)
     key = encryption_key(job)
     owner = owner_of(job)
     names, limits, destination = output_plan(job, moment, owner)
@@ -153,11 +160,12 @@ def make_plan(job: Job, moment: Moment) -> Plan:
         owner,
         report_path(job, names[0].stem),
         rejects_path(job, names[0].stem),
+        findings,
     )
 
 
-def open_input(job: Job, kind: FileKind | None = None) -> tuple[Records, list[Source]]:
-    """Open the input of a job; return the query for its rows and the sources.
+def open_input(job: Job, kind: FileKind | None = None) -> tuple[Records, list[Source], Sequence[Finding]]:
+    """Open the input of a job; return the query for its rows, the sources, and warnings about its first rows.
 
     `kind` replaces the kind of file of the job. Raises `JobError` and `InputError`.
     """
@@ -165,9 +173,10 @@ def open_input(job: Job, kind: FileKind | None = None) -> tuple[Records, list[So
     max_bytes = _limits(job).line_bytes
     records = Records(job, max_bytes, kind=kind)
     sources = _open_sources(job, records)
-    if ids := numbers(records, sources):
-        records = Records(job, max_bytes, numbers=ids, kind=kind)
-    return records, sources
+    found = survey(records, sources)
+    if found.numbers:
+        records = Records(job, max_bytes, numbers=found.numbers, kind=kind)
+    return records, sources, found.warnings
 
 
 def _limits(job: Job) -> Limits:

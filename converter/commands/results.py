@@ -53,7 +53,7 @@ def report_of(
         encrypted_for=plan.key.fingerprint if plan.key else None,
         complete=complete,
         warnings=[
-            *job.warnings,
+            *plan.warnings,
             *account.warnings,
             *warnings,
             *rule_warnings(ledger.warnings),

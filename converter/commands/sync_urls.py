@@ -65,7 +65,7 @@ def sync_urls(
         kind = FileKind(
             "data", "addresses of IDs", ID_SYNC_HTTP_PAGE, line, (), lambda _: (), late_rules=(CASE_COLLISION,)
         )
-        records, sources = open_input(job, kind)
+        records, sources, _ = open_input(job, kind)
         fate = "No file was written." if isinstance(to, str | Path) else "The other addresses have been written."
         with _open_output(to) as write:
             if form == "csv":

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, Unpack
 
 from pydantic import Field, model_validator
 
-from converter.errors import Finding
+from converter.errors import Finding, redact
 from converter.jobs.document import Document, Section, path_keys
 from converter.jobs.messages import flag_for
 from converter.jobs.paths import identity_of_path, is_url
@@ -36,6 +37,8 @@ IDENTITY_VERSION = 1
 DIGITS = 12
 """The number of digits of a job's digest in the names of journals, reports and partial files."""
 _NOT_IN_DIGEST = {"s3", "ftp", "sftp", "report", "run"}  # sections that do not change what is written, or where
+_KEY = re.compile(r"(?![0-9]+$)[A-Za-z0-9_-]+")  # that a trait rule can name (C16)
+_MOST_KEYS = 5  # in a message
 _SMALLEST_ENCRYPTED = 10_000  # including the key of the message
 
 
@@ -67,6 +70,16 @@ class Job(Document):
         """Check that the sections are those of the kind of file."""
         for problem in _problems_of_sync(self) if self.output.kind.endswith("id-sync") else _problems_of_data(self):
             raise ValueError(problem)
+        return self
+
+    @model_validator(mode="after")
+    def _types_fit_global_sources(self) -> Self:
+        if not self.output.force:
+            for source in _sources_of(self):
+                if source.is_of_another_type:
+                    raise ValueError(
+                        f"{source.describe()} Correct one of them; output.force = true (--force) allows it."
+                    )
         return self
 
     @model_validator(mode="after")
@@ -183,23 +196,62 @@ class Job(Document):
             findings.append(Finding("W-BETA", BETA_WARNING))
         if self.output.url.lower().startswith(("ftp://", "ftps://")):
             findings.append(Finding("W-FTP", FTP_WARNING))
-        if self.sync:
-            keys = [f"sync.columns[{number}]" for number in range(len(self.sync.columns))]
-            sources = [(f"{key}.dpid", f"{key}.type", id_.type) for key, id_ in zip(keys, self.ids, strict=True)]
-        elif self.output.route:
-            sources = [(f"output.route.{name}.dpid", "the route", name) for name in self.output.route]
-        else:
-            sources = [("output.dpid", "id.type", id_.type) for id_ in self.ids if id_.type != "auto"]
-        for (key, type_key, name), dpid in zip(sources, self.dpids, strict=False):
-            type_ = ID_TYPES[name]
-            if type_.dpid is not None and dpid != type_.dpid:
-                message = f"IDs of type {type_.name} belong to the data source {type_.dpid}, but {key} is {dpid}."
-                findings.append(Finding("W-ID-TYPE-SOURCE", message))
-            owner = GLOBAL_DATA_SOURCES.get(dpid)
-            if owner and owner.name != type_.name:
-                message = f"The data source {dpid} is for IDs of type {owner.name}, but {type_key} is {type_.name}."
-                findings.append(Finding("W-SOURCE-ID-TYPE", message))
+        for source in _sources_of(self):
+            findings += source.warnings(in_sync=self.sync is not None)
+        if wrong := [signal.key for signal in self.record.signals if not _KEY.fullmatch(signal.key)]:
+            shown = ", ".join(f"'{redact(key)}'" for key in wrong[:_MOST_KEYS]) + ", …" * (len(wrong) > _MOST_KEYS)
+            findings.append(
+                Finding(
+                    "W-KEY-UNNAMEABLE",
+                    f"No trait rule can name the keys {shown} (C16).",
+                    "Use letters, digits, dashes and underscores, not digits alone, as in --signal COLUMN=KEY.",
+                )
+            )
         return findings
+
+
+class _DataSource(NamedTuple):
+    """The data source of IDs of a type, and the keys that set both."""
+
+    key: str
+    type_key: str
+    type: str
+    dpid: int
+
+    @property
+    def is_of_another_type(self) -> bool:
+        """Whether it is the global data source of another type of ID."""
+        owner = GLOBAL_DATA_SOURCES.get(self.dpid)
+        return owner is not None and owner.name != self.type
+
+    def warnings(self, *, in_sync: bool) -> Iterator[Finding]:
+        """Yield warnings about it, in an ID synchronization file or in another one."""
+        own = ID_TYPES[self.type].dpid
+        if self.dpid == 0 and not (in_sync and own == 0):
+            message = f"{self.key} is 0, which is Audience Manager's own, for uuid in ID synchronization files."
+            yield Finding("W-SOURCE-ZERO", message, "Set it to your own data source for these IDs.")
+        elif own is not None and self.dpid != own and (own or in_sync):
+            message = f"IDs of type {self.type} belong to the data source {own}, but {self.key} is {self.dpid}."
+            yield Finding("W-ID-TYPE-SOURCE", message)
+        if self.is_of_another_type:
+            yield Finding("W-SOURCE-ID-TYPE", self.describe())
+
+    def describe(self) -> str:
+        """Return the sentence that it is that of another type."""
+        owner = GLOBAL_DATA_SOURCES[self.dpid].name
+        return f"{self.key} is {self.dpid}, the data source of IDs of type {owner}, but {self.type_key} is {self.type}."
+
+
+def _sources_of(job: Job) -> list[_DataSource]:
+    """Return the data sources of the IDs of a job, whose types are known."""
+    if job.sync:
+        keys = [f"sync.columns[{number}]" for number in range(len(job.sync.columns))]
+        named = [(f"{key}.dpid", f"{key}.type", id_.type) for key, id_ in zip(keys, job.ids, strict=True)]
+    elif job.output.route:
+        named = [(f"output.route.{name}.dpid", "the route", name) for name in job.output.route]
+    else:
+        named = [("output.dpid", "id.type", id_.type) for id_ in job.ids if id_.type != "auto"]
+    return [_DataSource(*each, dpid) for each, dpid in zip(named, job.dpids, strict=False)]
 
 
 def _problems_of_data(job: Job) -> Iterator[str]:
@@ -369,9 +421,13 @@ class UrlJob(Job):
         }
         output = known.get("output", {})
         if isinstance(output, Output):
-            output = output.model_dump(include={"dpid"})
+            output = output.model_dump(include={"dpid", "force"})
         if isinstance(output, Mapping):
-            kept = {key: value for key, value in output.items() if key == "dpid" or key not in Output.model_fields}
+            kept = {
+                key: value
+                for key, value in output.items()
+                if key in ("dpid", "force") or key not in Output.model_fields
+            }
             # No file is written. The target is what the validation of global data sources asks for (N4).
             known["output"] = {**kept, "to": "-", "target": 0}
         known["record"] = {"signals": [{"key": "synchronized", "value": "by HTTP"}]}

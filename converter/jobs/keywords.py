@@ -68,6 +68,7 @@ class OutputKeys(TypedDict, total=False):
     mode: Literal["sync", "overwrite"]
     target: int | None
     route: Mapping[str, int | Route | RouteKeys]
+    force: bool
     timestamp: int | None
     compression: Literal["gzip", "none", "pgp"]
     compression_level: Literal["fast", "balanced", "small"]
@@ -186,7 +187,9 @@ class SyncColumnKeys(TypedDict, total=False):
     """The keys of `SyncColumn`."""
 
     column: Required[str]
-    type: Literal["crm", "uuid", "gaid", "idfa", "rida", "maid", "tifa", "fire", "lgudid", "vizio", "hashed_email"]
+    type: Literal[
+        "crm", "uuid", "ecid", "gaid", "idfa", "rida", "maid", "tifa", "fire", "lgudid", "vizio", "hashed_email"
+    ]
     decode: bool
     trim: bool
     unicode: Literal["preserve", "nfc"]
@@ -215,7 +218,7 @@ class UserIdKeys(TypedDict, total=False):
 
     column: Required[str]
     type: Literal[
-        "crm", "uuid", "gaid", "idfa", "rida", "maid", "tifa", "fire", "lgudid", "vizio", "hashed_email", "auto"
+        "crm", "uuid", "ecid", "gaid", "idfa", "rida", "maid", "tifa", "fire", "lgudid", "vizio", "hashed_email", "auto"
     ]
     decode: bool
     trim: bool

@@ -29,7 +29,7 @@ from converter.rows.counters import Columns, tally
 from converter.rows.formatting import Formatting
 from converter.rows.judging import Judging
 from converter.rows.signals import lists_of
-from converter.rows.validation import check_date, check_signals
+from converter.rows.validation import check_date, check_ids, check_signals
 from converter.sources import Source
 from converter.spec import rules
 from converter.spec.kinds import FILE_KINDS, FileKind
@@ -60,6 +60,7 @@ class Records:
         self.aliases = {name: f"c{number}" for number, name in enumerate(self.columns)}
         """The names of the job's columns in queries."""
         self.lists = lists_of(job.record, self.kind)
+        check_ids(job)
         check_signals(job)
         check_date(job)
         if any(id_.hash for id_ in job.ids):

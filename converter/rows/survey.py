@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import polars as pl
 
 from converter.columns import privacy
-from converter.errors import ConverterError
+from converter.errors import ConverterError, Finding, redact
 from converter.rows.records import Records
 from converter.sources import Source
 from converter.sources.base import first_rows
 from converter.sources.engine import collect
 
 _SURVEYED = 1_000  # rows
+_LEAST_REPEATED = 20  # rows
+_FEW = 0.02  # of the rows
+_LEAST_WORDS = 5  # different IDs
+_WORDS = r"\p{L}{2,}\.? +\S*[\p{L}0-9]"
+_DATE = r"^(?:(?:19|20)[0-9]{2}[-/.][01]?[0-9][-/.][0-3]?[0-9]|[0-3]?[0-9][-/.][0-3]?[0-9][-/.](?:19|20)[0-9]{2})\b"
 
 
 def first_texts(records: Records, sources: Sequence[Source], rows: int) -> tuple[Source, pl.LazyFrame] | None:
@@ -25,19 +31,51 @@ def first_texts(records: Records, sources: Sequence[Source], rows: int) -> tuple
     return source, records.texts(frame.collect(), source)
 
 
-def numbers(records: Records, sources: Sequence[Source]) -> frozenset[str]:
-    """Return the names in queries of IDs and signals whose bare numbers are no payment cards, as the first rows show.
+class Survey(NamedTuple):
+    """What the first rows show.
 
-    IDs whose type has a form of its own are not among them. Where the rows cannot be read there are none: the error is
-    reported when the input is converted.
+    `numbers` are the names in queries of IDs and signals whose bare numbers are no payment cards; IDs whose type has a
+    form of its own are not among them. `warnings` are about columns of IDs that most likely are the wrong ones.
+    """
+
+    numbers: frozenset[str] = frozenset()
+    warnings: Sequence[Finding] = ()
+
+
+def survey(records: Records, sources: Sequence[Source]) -> Survey:
+    """Survey the first rows.
+
+    Where they cannot be read nothing is found: the error is reported when the input is converted.
     """
     free = [f"id{number}" for number, type_ in enumerate(records.id_types) if not type_.groups]
     first = first_texts(records, sources, _SURVEYED) if free or records.scanned else None
     if first is None:
-        return frozenset()
+        return Survey()
     source, texts = first
     try:
         rows = collect(source.origin, records.with_ids(texts))
     except ConverterError:
-        return frozenset()
-    return frozenset(name for name in (*free, *records.scanned) if privacy.numbers_are_ids(rows[name]))
+        return Survey()
+    numbers = frozenset(name for name in (*free, *records.scanned) if privacy.numbers_are_ids(rows[name]))
+    columns = [(id_.column, rows[f"id{number}"].drop_nulls()) for number, id_ in enumerate(records.job.ids)]
+    warnings = [
+        finding
+        for number, (column, ids) in enumerate(columns)
+        if f"id{number}" in free
+        for finding in _doubts(column, ids)
+    ]
+    return Survey(numbers, warnings)
+
+
+def _doubts(column: str, ids: pl.Series) -> Iterator[Finding]:
+    """Yield warnings about what a column of IDs holds in the first rows."""
+    few, name = ids.unique(), redact(column)
+    hint = "Is it the column with the user IDs? Each user has an ID of their own."
+    if len(ids) >= _LEAST_REPEATED and len(few) <= max(len(ids) * _FEW, 1):
+        number = "one ID" if len(few) == 1 else f"{len(few):,} different IDs"
+        yield Finding("W-ID-REPEATED", f"The first {len(ids):,} rows have {number} in the column '{name}'.", hint)
+    if len(few) < _LEAST_WORDS:
+        return
+    for pattern, what in ((_WORDS, "words with spaces"), (_DATE, "dates")):
+        if int(few.str.contains(pattern).sum()) * 2 > len(few):
+            yield Finding("W-ID-WORDS", f"Most of the first IDs in the column '{name}' look like {what}.", hint)

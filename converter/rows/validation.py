@@ -1,4 +1,4 @@
-"""What of a job is refused before any row is read: signals that are personal data (I3), formats that say no date."""
+"""What of a job is refused before any row is read: IDs and signals that are personal data (I3), useless formats."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from converter.columns import privacy
 from converter.errors import JobError, redact
 from converter.jobs.job import Job
 from converter.rows.dates import is_form
+from converter.spec.ids import type_of
 
 
 def check_date(job: Job) -> None:
@@ -18,6 +19,24 @@ def check_date(job: Job) -> None:
             f"sync.date_format is '{redact(job.sync.date_format)}', by which no day can be read.",
             'Set one such as "%m/%d/%Y" or "%d.%m.%y %H:%M", with year, month and day.',
         )
+
+
+def check_ids(job: Job) -> None:
+    """Raise `JobError` where a column of IDs is personal data by its name.
+
+    IDs with a form of their own are judged by that, and those that are hashed are none.
+    """
+    for id_ in job.ids:
+        if id_.hash or type_of(id_.type).form or id_.column in job.privacy.allow:
+            continue
+        if what := privacy.personal_by_name(id_.column):
+            raise JobError(
+                "E-PERSONAL-COLUMN",
+                f"The column of IDs '{redact(id_.column)}' seems to hold {what}, by its name, which must not be sent "
+                "(I3).",
+                f"Name the column with the IDs. If this one holds no personal data, list it: privacy.allow = "
+                f'["{redact(id_.column)}"].',
+            )
 
 
 def check_signals(job: Job) -> None:

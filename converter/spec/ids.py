@@ -28,6 +28,10 @@ TRIMMED = (
 """The characters trimmed from both ends of an ID: Unicode white space, zero-width characters, byte order marks."""
 
 
+OF_AUDIENCE_MANAGER = ("uuid", "ecid")
+"""The types of the IDs that Audience Manager itself gives to devices. They have one form."""
+
+
 class IdType(NamedTuple):
     """A type of user ID.
 
@@ -52,7 +56,7 @@ class IdType(NamedTuple):
     @property
     def of_device(self) -> bool:
         """Whether it identifies a device: an advertising ID, or Audience Manager's own."""
-        return self.device or self.dpid == 0
+        return self.device or self.name in OF_AUDIENCE_MANAGER
 
     @property
     def form(self) -> str | None:
@@ -83,6 +87,7 @@ ID_TYPES: dict[str, IdType] = {
     for type_ in (
         IdType("crm", "DPUUID, the customer's own ID", "", (), _OWN, IDS_PAGE),
         IdType("uuid", "Audience Manager UUID", "0-9", (38,), "38 decimal digits", IDS_PAGE, 0),
+        IdType("ecid", "Experience Cloud ID (MID)", "0-9", (38,), "38 decimal digits", IDS_PAGE),
         IdType("gaid", "Google advertising ID (Android)", "0-9a-f", _UUID, _LOWER, IDS_PAGE, 20914, "lower", True),
         IdType("idfa", "Apple ID for advertisers (iOS)", "0-9A-F", _UUID, _UPPER, IDS_PAGE, 20915, "upper", True),
         IdType("rida", "Roku ID for advertising", "0-9a-f", _UUID, _LOWER, _SHARED, 121963, "lower", True),

@@ -11,7 +11,9 @@ from converter.jobs.document import Section
 from converter.jobs.values import Dpid, Name, Number
 from converter.spec.ids import ID_TYPES, Case, type_of
 
-IdTypeName = Literal["crm", "uuid", "gaid", "idfa", "rida", "maid", "tifa", "fire", "lgudid", "vizio", "hashed_email"]
+IdTypeName = Literal[
+    "crm", "uuid", "ecid", "gaid", "idfa", "rida", "maid", "tifa", "fire", "lgudid", "vizio", "hashed_email"
+]
 
 
 class Id(Section):
@@ -26,7 +28,7 @@ class Id(Section):
     column: Name
     """The column with the user IDs."""
     type: Literal[IdTypeName, "auto"] = "crm"
-    """The type of the ID, whose form is checked: `crm`, `uuid`, `gaid`, `idfa`, `rida`, `maid`, `tifa`, `fire`,
+    """The type of the ID, whose form is checked: `crm`, `uuid`, `ecid`, `gaid`, `idfa`, `rida`, `maid`, `tifa`, `fire`,
     `lgudid`, `vizio` or `hashed_email`. Device IDs are written in the case that Adobe requires. `auto` detects the
     type of each row; `output.route` says where each type goes."""
     decode: bool = False

@@ -148,6 +148,8 @@ class Output(Target):
     route: dict[Literal["uuid", "gaid", "idfa", "hashed_email", "crm"], Route] = Field(default_factory=dict)
     """For `id.type = "auto"`: the data source of each type of ID, such as `{ crm = 1234, gaid = { target = 1234 }
     }`. Each type gets its own files."""
+    force: bool = False
+    """Whether IDs of one type may go to the global data source of another type."""
     timestamp: Number | None = None
     """UNIX seconds in UTC, 10 digits (N2); by default the current time."""
     compression: Literal["gzip", "none", "pgp"] = "gzip"

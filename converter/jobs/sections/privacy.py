@@ -17,4 +17,5 @@ class Privacy(Section):
     """For a value that is personal data (an e-mail address, a phone, card, account or social security number, an IP
     address): `block` rejects the row, `drop` omits the pair, `allow` writes it."""
     allow: Annotated[tuple[Name, ...], BeforeValidator(as_list, json_schema_input_type=str | tuple[Name, ...])] = ()
-    """Columns that are not scanned for personal data; neither their names nor their values."""
+    """Columns that are not scanned for personal data: of signals neither their names nor their values, of IDs their
+    names."""

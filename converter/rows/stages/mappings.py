@@ -23,7 +23,7 @@ class Mappings(Stage):
 
     def __init__(self, job: Job, records: Records, results: StageResults) -> None:
         devices = [number for number, type_ in enumerate(records.id_types) if type_.device]
-        customers = [number for number, type_ in enumerate(records.id_types) if type_.dpid is None]
+        customers = [number for number, type_ in enumerate(records.id_types) if not type_.of_device]
         pairs = [(device, customer) for device in devices for customer in customers]
         self._ids = sorted({number for pair in pairs for number in pair})
         self._tables = {
