@@ -37,11 +37,11 @@ def line(row: dict[str, str], job: dict[str, Any]) -> str | None:
     for signal in record.get("signals", []):
         signal = {"column": signal, "key": signal} if isinstance(signal, str) else signal
         value = signal.get("value") or row[signal["column"]]
-        if re.search('["\x00-\x1f]', value):
+        if re.search('["\x00-\x1f\x7f-\x9f]', value):
             on_bad_value = record.get("on_bad_value", "clean")
             if on_bad_value == "reject":
                 return None
-            value = re.sub("[\x00-\x1f]+", " ", value).replace('"', "'") if on_bad_value == "clean" else ""
+            value = re.sub("[\x00-\x1f\x7f-\x9f]+", " ", value).replace('"', "'") if on_bad_value == "clean" else ""
         if value:
             signals.append(f'"{signal.get("key", signal.get("column"))}"="{value}"')
     for prefix, name in (("d_sid", "traits"), ("d_unsid", "removed_traits")):

@@ -94,9 +94,9 @@ def test_a_table_of_another_format_names_that_one(run: Run, content: bytes, form
     with raises(InputError, "E-FORMAT-UNKNOWN", hint):
         run.convert(content, "in.data")
     for other in {"csv", "parquet", "ndjson", "arrow"} - {format_}:
-        with raises(InputError, "E-INPUT-CONTENT", f"as {other} because of its name", hint):
+        with raises(InputError, "E-INPUT-CONTENT", f"{other} because", "name", hint):
             run.convert(content, f"in.{other}")
-        with raises(InputError, "E-INPUT-CONTENT", f"as {other} because of input.format", hint):
+        with raises(InputError, "E-INPUT-CONTENT", f"{other} because", "input.format", hint):
             run.convert(content, f"in.{format_}", input={"format": other})
 
 

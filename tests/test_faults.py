@@ -832,7 +832,8 @@ def test_f33_a_typed_file_with_changed_bytes_is_one_sentence_or_whole(tmp_path: 
 @pytest.mark.parametrize("name", ["in.parquet", "in.arrow", "in.arrows"])
 def test_f33_zeros_and_marks_alone_are_one_sentence(tmp_path: Path, name: str, content: bytes) -> None:
     run = Run(tmp_path)
-    with raises(InputError, "E-INPUT-DAMAGED", f"{name}'"):
+    is_other = content.startswith(b"ARROW1" if name.endswith("parquet") else b"PAR1")
+    with raises(InputError, "E-INPUT-CONTENT" if is_other else "E-INPUT-DAMAGED", f"{name}'"):
         run.convert(content, name)
     assert run.files == []
 
@@ -1015,7 +1016,8 @@ def test_an_engine_without_threads_is_told_before_anything_is_written(
     monkeypatch.setattr(of, name, fault)
     with raises(ResourcesError, "E-THREADS"):
         run.convert()
-    assert [path.name for path in run.folder.rglob("*") if path.is_file()] == ["in.csv"]
+    left = [path.name for path in run.folder.rglob("*") if path.is_file()]
+    assert [name for name in left if not name.endswith(".report.json")] == ["in.csv"]
     monkeypatch.undo()
     run.convert()
 

@@ -393,7 +393,7 @@ def test_c16_a_key_that_no_trait_rule_can_name_is_warned_of(key: str, fine: bool
     ],
 )
 def test_other_words_for_a_value_name_the_one_that_is_meant(key: str, value: str, meant: str) -> None:
-    check_refused(at(key, value), key, f"'{value}'", f"did you mean '{meant}'?")
+    check_refused(at(key, value), key, f"'{value}'", f"'{meant}'?")
 
 
 def test_what_another_key_means_is_not_suggested() -> None:

@@ -733,6 +733,16 @@ def test_f12_settings_with_which_nothing_can_be_asked_are_found(
     assert named in str(found)
 
 
+def test_f12_a_damaged_configuration_is_found(
+    scripted: ScriptedPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config").write_text("[profile sso\nregion us-east-1\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    (found,) = findings_of(scripted.destination(), NAME)
+    assert found.code == "E-S3-SETTINGS"
+    assert "~/.aws/config" in str(found)
+
+
 def test_f12_a_login_that_has_ended_is_found(
     scripted: ScriptedPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

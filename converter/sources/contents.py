@@ -127,7 +127,8 @@ def _of_text(text: bytes) -> Content | None:
         return _NDJSON
     if re.match(rb"\{\s*[\"}]", text):
         return _JSON_DOCUMENT
-    return _TEXT if text and not re.search(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]", text) else None
+    # A line at least: what is left of a file that was cut off may be a few letters.
+    return _TEXT if b"\n" in text and not re.search(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]", text) else None
 
 
 def _is_object(line: bytes) -> bool:
