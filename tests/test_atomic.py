@@ -67,7 +67,9 @@ def test_the_names_follow_the_parts(run: Run, calls: Calls) -> None:
     report = run.convert("id,a\n1,x\n")
     named = [name for what, name in calls if what == "name"]
     journal = named[0]
-    assert named == [journal, report.parts[0].url, report.rejects_path, report.report_path, journal]
+    # The report once more: only now it is known when the run ended.
+    again = report.report_path
+    assert named == [journal, report.parts[0].url, report.rejects_path, report.report_path, journal, again]
 
 
 def test_rejects_of_a_run_that_died_are_replaced_and_not_added_to(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def judge(run: Run, ids: list[str], type_: str) -> tuple[list[str], dict[str, in
     """Convert IDs of a type; return those written and the rules that rejected the others."""
     quoted = "".join('"{}",x\n'.format(id_.replace('"', '""')) for id_ in ids)
     dpid = ID_TYPES[type_].dpid or 1234
-    good = {"uuid": "1" * 38, "hashed_email": "a" * 64}.get(type_, "abc")
+    good = {"uuid": "1" * 38, "ecid": "1" * 38, "hashed_email": "a" * 64}.get(type_, "abc")
     good = (
         UUID.upper()
         if type_ == "idfa"
@@ -69,6 +69,7 @@ def test_i3_an_address_as_id_is_rejected(run: Run, address: str, type_: str) -> 
 
 WRONG_FORMS = {
     "uuid": ["1" * 37, "1" * 39, "1" * 37 + "a"],
+    "ecid": ["1" * 37, "1" * 39, "1" * 37 + "a"],
     "gaid": [UUID[:-1], UUID.replace("-", ""), "g" + UUID[1:], UUID + "0"],
     "idfa": [UUID[:-1], UUID.replace("-", "")],
     "rida": [UUID[:-1]],
@@ -88,6 +89,7 @@ def test_i7_an_id_of_the_wrong_form_for_its_type_is_rejected(run: Run, type_: st
 
 RIGHT_FORMS = {
     "uuid": ("68079982765673198504052656074456196039", "68079982765673198504052656074456196039"),
+    "ecid": ("68079982765673198504052656074456196039", "68079982765673198504052656074456196039"),
     "gaid": (UUID.upper(), UUID),
     "idfa": (UUID, UUID.upper()),
     "rida": (UUID.upper(), UUID),
