@@ -25,6 +25,7 @@ _VARIABLE = "AAM_TESTS_REACHED"
 
 ELSEWHERE = {
     "cli/app.py:_usage_error",
+    "cli/log_file.py:_logging_to",
     "delivery/unexpected.py:reported",
     "cli/outcome.py:_exit_code",
     "cli/sync_urls.py:sync_urls",
