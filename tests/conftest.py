@@ -28,7 +28,9 @@ from converter.sources.ndjson import NdjsonSource
 from converter.sources.origins.local import LocalFile
 
 from .installed import SUITE
+from .servers.ftp import FtpServer, ftp_server
 from .servers.process import stop_all
+from .servers.sftp import SftpServer, sftp_server
 
 pytest_plugins = ["tests.raised"]
 TIMESTAMP = 1_366_545_717
@@ -208,3 +210,17 @@ def run(way: str, tmp_path: Path) -> Run:
 def fresh_run(way: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Run]:
     """For tests that run more than one job: a folder each."""
     return lambda: Run(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture
+def ftp(tmp_path: Path) -> Iterator[FtpServer]:
+    (tmp_path / "ftp").mkdir()
+    with ftp_server(tmp_path / "ftp") as server:
+        yield server
+
+
+@pytest.fixture
+def sftp(tmp_path: Path) -> Iterator[SftpServer]:
+    (tmp_path / "sftp").mkdir()
+    with sftp_server(tmp_path / "sftp") as server:
+        yield server

@@ -29,7 +29,7 @@ from .errors import codes_of, only_report, raises
 from .servers.ftp import FTPHandler, FtpServer, ftp_server
 from .servers.place import OWNER, PARTIAL, FolderPlace, Place
 from .servers.proxy import proxy
-from .servers.sftp import SftpServer, sftp_server
+from .servers.sftp import SftpServer
 from .test_destinations import FIRST, NAME, PLACES, SECOND, journaled, send
 from .test_sftp import DENIED
 
@@ -47,13 +47,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[FtpServer]:
     with ftp_server(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-def sftp(tmp_path: Path) -> Iterator[SftpServer]:
-    (tmp_path / "other").mkdir()
-    with sftp_server(tmp_path / "other") as running:
         yield running
 
 

@@ -18,10 +18,10 @@ from converter.jobs.document import merge
 
 from .conftest import Run
 from .errors import check_named, codes_of
-from .servers.ftp import FtpServer, ftp_server
+from .servers.ftp import FtpServer
 from .servers.s3 import KEY, SECRET
 from .servers.scripted_s3 import Act, ScriptedPlace, scripted_place
-from .servers.sftp import SftpServer, host_key, sftp_server
+from .servers.sftp import SftpServer, host_key
 
 ROOT = Path(__file__).parent.parent
 NOW = 1_366_545_717
@@ -170,20 +170,6 @@ def test_what_is_allowed_but_not_meant_is_a_warning(job: dict[str, Any], place: 
     found = looked_over(job, output={"to": ftp.url("/in")})
     assert codes_of(found) == ["W-FTP"]
     assert list(ftp.root.iterdir()) == []
-
-
-@pytest.fixture
-def ftp(tmp_path: Path) -> Iterator[FtpServer]:
-    (tmp_path / "ftp").mkdir()
-    with ftp_server(tmp_path / "ftp") as server:
-        yield server
-
-
-@pytest.fixture
-def sftp(tmp_path: Path) -> Iterator[SftpServer]:
-    (tmp_path / "sftp").mkdir()
-    with sftp_server(tmp_path / "sftp") as server:
-        yield server
 
 
 def test_f20_a_host_key_that_is_not_known_is_an_error_with_what_accepts_it(

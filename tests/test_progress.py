@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ from converter.delivery.destinations.named import NamedDestination, _NamedUpload
 from converter.errors import TransientError
 
 from .conftest import Run
-from .servers.ftp import LOGIN, FtpServer, ftp_server
+from .servers.ftp import LOGIN, FtpServer
 from .test_resume import CONTENT, SMALL, KilledError, die_at
 
 MB = 10**6
@@ -161,13 +160,6 @@ def test_what_is_shown_goes_on_while_nothing_new_is_known() -> None:
 
 
 # --- runs -------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def ftp(tmp_path: Path) -> Iterator[FtpServer]:
-    (tmp_path / "server").mkdir()
-    with ftp_server(tmp_path / "server") as server:
-        yield server
 
 
 @pytest.fixture

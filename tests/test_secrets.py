@@ -9,7 +9,6 @@ import stat
 import string
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -37,9 +36,9 @@ from converter.remote.server import Address
 
 from .conftest import TIMESTAMP, Run
 from .errors import check_named, raises
-from .servers.ftp import PASSWORD, FtpServer, ftp_server
+from .servers.ftp import PASSWORD, FtpServer
 from .servers.sftp import PASSWORD as SFTP_PASSWORD
-from .servers.sftp import SftpServer, sftp_server
+from .servers.sftp import SftpServer
 from .test_cli import ENVIRONMENT
 
 USER = quote("us@er")
@@ -147,20 +146,6 @@ def test_a_password_is_in_no_error_report_and_log(
 
 
 # --- passwords that are not in the URL --------------------------------------------------------------------------
-
-
-@pytest.fixture
-def ftp(tmp_path: Path) -> Iterator[FtpServer]:
-    (tmp_path / "server").mkdir()
-    with ftp_server(tmp_path / "server") as server:
-        yield server
-
-
-@pytest.fixture
-def sftp(tmp_path: Path) -> Iterator[SftpServer]:
-    (tmp_path / "sftp").mkdir()
-    with sftp_server(tmp_path / "sftp") as server:
-        yield server
 
 
 def script(folder: Path, text: str) -> Path:

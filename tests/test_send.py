@@ -29,7 +29,7 @@ from converter.sources.origins.local import LocalFile
 from .errors import check_named, codes_of, only_report, raises
 from .servers.s3 import SECRET, S3Place, s3_place
 from .servers.scripted_s3 import Act, ScriptedPlace, scripted_place
-from .servers.sftp import PASSWORD, SftpServer, sftp_server
+from .servers.sftp import PASSWORD, SftpServer
 from .test_resume import KilledError, die_at
 
 ROOT = Path(__file__).parent.parent
@@ -171,13 +171,6 @@ def test_the_report_follows_the_files_also_where_the_call_that_wrote_it_died(
     assert report.name == f"send_{NOW}"
     assert Path(report.report_path).read_bytes() == report.to_json()
     assert not list((out.parent / "reports").glob("*.partial"))
-
-
-@pytest.fixture
-def sftp(tmp_path: Path) -> Iterator[SftpServer]:
-    (tmp_path / "server").mkdir()
-    with sftp_server(tmp_path / "server") as server:
-        yield server
 
 
 def test_the_command_prints_what_was_sent(files: list[Path], tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ class Account:
             failure = reported(error)
             if self.has_begun or failure.exit_code != 2:  # else the job is wrong, and no run was started
                 report = write_failed(self.path, self.describe(failure), self.document.conceal_path)
-                error.report = report  # type: ignore[attr-defined]
+                error.report = report  # type: ignore[attr-defined] # on any error: `reported` takes it from there
                 note_report(error)
             raise
         finally:
@@ -112,7 +112,7 @@ def end_report(account: Account, report: _Kind) -> _Kind:
     A report that says so was published with the parts; where this one cannot be written, that one stays.
     """
     file = report_file(account.path, report)
-    with contextlib.suppress(DestinationError):
+    with contextlib.suppress(DestinationError):  # see above
         file.prepare()
         file.publish()
     file.discard()

@@ -216,7 +216,7 @@ def _permission(operation: str, settings: S3) -> str:
 def _no_profile(error: boto.ProfileNotFound) -> _Fault:
     """Return the fault that a profile is missing, with those that there are."""
     name, known = str(error.kwargs.get("profile", "")), []
-    with contextlib.suppress(BotoCoreError):
+    with contextlib.suppress(BotoCoreError):  # the error is that of the missing profile; others would only be a hint
         known = Session().available_profiles
     use = f"Set AWS_PROFILE to one that there is ({', '.join(map(redact, known))})" if known else "Unset AWS_PROFILE"
     return _Fault(

@@ -34,10 +34,8 @@ def microseconds(text: pl.Expr, form: str = "") -> pl.Expr:
     text = text.str.replace("^([0-9-]{8,10})T", "$1 ")
     zone = text.str.extract_groups(_ZONE).struct
     has_time = text.str.contains(r"^\S+ \S")
-    minutes = sum(
-        (zone[index].cast(pl.Int64, strict=False).fill_null(0) * factor for index, factor in ((1, 60), (2, 1))),
-        pl.lit(0),
-    )
+    hours, rest = (zone[index].cast(pl.Int64, strict=False).fill_null(0) for index in (1, 2))
+    minutes = 60 * hours + rest
     offset = pl.when(has_time).then(pl.when(zone[0] == "-").then(-minutes).otherwise(minutes)).fill_null(0)
     local = pl.when(has_time).then(text.str.replace(_ZONE, "")).otherwise(text)
     moments = [_moment(local, each) for each in _MOMENTS]

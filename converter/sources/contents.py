@@ -105,6 +105,7 @@ def _by_magic(start: bytes) -> Content | None:
 def _of_zip(origin: Origin) -> Content:
     """Return what a zip holds: the documents of office programs are some."""
     names: Sequence[str] = ()
+    # What cannot be listed is still a zip, by its first bytes.
     with contextlib.suppress(OSError, zipfile.BadZipFile, ValueError), origin.open() as stream:
         names = zipfile.ZipFile(stream).namelist()
     if any(name.startswith("xl/") for name in names):

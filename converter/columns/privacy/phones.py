@@ -19,8 +19,7 @@ from converter.columns.privacy.forms import Booleans, contain, detect_in
 if TYPE_CHECKING:
     from phonenumbers import PhoneMetadata
 
-_SPACES = r" \x{A0}\x{2007}\x{2009}\x{202F}"
-_GAP = rf"[{_SPACES}\x{{2010}}-\x{{2015}}\x{{2212}}./()-]"
+_GAP = "[ ./()-]"
 _SCHEME = "(?i:tel|sms|mms|fax|callto|whatsapp|viber|signal):(?://)?"
 _ANY_SCHEME = "(?i:[a-z][a-z0-9.-]{1,15}):(?://)?"
 _EXTENSION = r"(?i)(?:;ext=|[ ,]*(?:#|x|ext\.?|extension)[ .:]*)[0-9]{1,7}$"

@@ -21,7 +21,7 @@ from converter.spec.rules import PERSONAL
 # space beside the at sign is a typing error, or keeps programs from finding it.
 _AT = f"(?:[{AT_SIGNS}]|%(?:25)*40)"
 _LABEL = r"[\p{L}\p{N}][\p{L}\p{N}\p{M}_-]*"
-_DOT = r"[.\x{3002}\x{FF0E}\x{FF61}]"
+_DOT = r"[.\x{3002}\x{FF61}]"
 _EMAIL = (
     rf'[\p{{L}}\p{{N}}\p{{M}}!#$&\'*+.=?^_`{{|}}~"-](?: ?{_AT}|{_AT} )'
     rf"(?:(?:{_LABEL}{_DOT})+(?:\p{{L}}[\p{{L}}\p{{M}}]+|(?i:xn--)[A-Za-z0-9-]+)|\[[0-9A-Fa-f:.]+\])"
