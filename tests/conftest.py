@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -28,9 +28,11 @@ from converter.sources.ndjson import NdjsonSource
 from converter.sources.origins.local import LocalFile
 
 from .installed import SUITE
-from .servers.ftp import FtpServer, ftp_server
 from .servers.process import stop_all
-from .servers.sftp import SftpServer, sftp_server
+
+if TYPE_CHECKING:
+    from .servers.ftp import FtpServer
+    from .servers.sftp import SftpServer
 
 pytest_plugins = ["tests.raised"]
 TIMESTAMP = 1_366_545_717
@@ -214,6 +216,8 @@ def fresh_run(way: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[[]
 
 @pytest.fixture
 def ftp(tmp_path: Path) -> Iterator[FtpServer]:
+    from .servers.ftp import ftp_server  # here: the tests of an installed wheel have no servers
+
     (tmp_path / "ftp").mkdir()
     with ftp_server(tmp_path / "ftp") as server:
         yield server
@@ -221,6 +225,8 @@ def ftp(tmp_path: Path) -> Iterator[FtpServer]:
 
 @pytest.fixture
 def sftp(tmp_path: Path) -> Iterator[SftpServer]:
+    from .servers.sftp import sftp_server
+
     (tmp_path / "sftp").mkdir()
     with sftp_server(tmp_path / "sftp") as server:
         yield server
