@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,7 @@ class MemoryDestination:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.on_retry: Callable[[str], None] = lambda _: None  # no client repeats requests by itself
 
     @property
     def identity(self) -> str:

@@ -12,10 +12,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from converter import send
+from converter.commands.progress import Progress
 from converter.commands.send import _digest
 from converter.delivery.delivery import Delivery
 from converter.delivery.journal import Journal
@@ -209,6 +211,39 @@ def test_what_is_accepted_but_most_likely_not_meant_is_a_warning_and_sent(files:
     assert codes_of(sent.warnings) == ["W-SEND-RULES"]
     check_named(str(sent.warnings[0]), f"'{files[1].name}'", "C1", "line 2")
     assert found(out) == contents(files)
+
+
+def test_warnings_are_told_before_anything_is_visible(files: list[Path], out: Path) -> None:
+    files[1].write_bytes(gzip.compress(b'good\t"a"="1"\n\ngood\t"a"="1"\n'))
+    seen: list[tuple[list[str], list[Path]]] = []
+    send(files, transfer(files, out), warn=lambda each: seen.append((codes_of(each), [*out.glob("ftp_*.gz")])))
+    assert seen == [(["W-SEND-RULES"], [])]
+
+
+def test_with_strict_a_warning_is_an_error_and_nothing_is_sent(tmp_path: Path, files: list[Path], out: Path) -> None:
+    files[1].write_bytes(gzip.compress(b'good\t"a"="1"\n\ngood\t"a"="1"\n'))
+    code, _, error = command(tmp_path, *files, "--to", out, "--strict")
+    assert code == 3
+    check_named(error, "E-STRICT", "W-SEND-RULES")
+    assert found(out) == {}
+    assert command(tmp_path, files[0], "--to", out, "--strict")[0] == 0
+    assert found(out) == contents(files[:1])
+
+
+def test_progress_says_how_much_is_sent(files: list[Path], out: Path) -> None:
+    seen: list[Progress] = []
+    for path in files:
+        path.write_bytes(gzip.compress("".join(f'{uuid4()}\t"a"="1"\n' for _ in range(100)).encode()))
+    size = sum(path.stat().st_size for path in files)
+    limit = {"bandwidth": size // 2}  # bytes a second
+    send(files, transfer(files, out, output=limit), progress=seen.append)
+    sending = [each for each in seen if each.phase == "sending"]
+    assert {each.bytes_total for each in seen} == {each.bytes_written for each in seen} == {size}
+    assert sending
+    assert all(0 <= each.bytes_sent < size and each.share == each.bytes_sent / size for each in sending)
+    assert seen[-1].phase in ("confirming", "publishing")
+    assert (seen[-1].bytes_sent, seen[-1].arrived) == (size, len(files))
+    assert {each.rows for each in seen} == {None}
 
 
 # --- what is refused --------------------------------------------------------------------------------------------

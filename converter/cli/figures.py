@@ -14,9 +14,9 @@ def facts_of(progress: Progress) -> list[str]:
         return [f"{progress.retries:,} retries"] if progress.retries else []
     made = "" if progress.bytes_sent == progress.bytes_written else f" of {size(progress.bytes_written)}"
     counts = {"rejected": progress.rejected, "skipped": progress.skipped, "retries": progress.retries}
+    of_rows = [] if progress.rows is None else [f"{progress.rows:,} rows", f"{read} read"]
     return [
-        f"{progress.rows:,} rows",
-        f"{read} read",
+        *of_rows,
         f"{size(progress.bytes_sent)}{made} sent",
         f"{progress.arrived:,} of {parts:,} parts there",
         *(f"{count:,} {name}" for name, count in counts.items() if count),

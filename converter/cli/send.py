@@ -11,6 +11,7 @@ from converter.cli import options
 from converter.cli.log_file import logged
 from converter.cli.outcome import Messages, Outcome, Work
 from converter.cli.preamble import changes_from, loading
+from converter.cli.progress import Mode, showing
 
 if TYPE_CHECKING:
     from converter.report import SendReport
@@ -27,7 +28,9 @@ def send(
     ] = False,
     log_file: options.LogFile = None,
     resume: options.Resume = False,
+    progress: options.Progress = "auto",
     quiet: options.Quiet = False,
+    strict: options.Strict = False,
     json_: options.Json = False,
     debug: options.Debug = False,
 ) -> Work:
@@ -40,7 +43,8 @@ def send(
     """  # noqa: D301 - \b keeps the lines that follow as they are
     del json_, debug  # `Messages.of` reads them
     changes = {"output": {}, **changes_from({"output.to": to or None}, set_ or ())}
-    work = partial(_send, files, job_file, changes, check=not no_check, resume=resume, quiet=quiet)
+    shown: Mode = "off" if quiet and progress == "auto" else progress
+    work = partial(_send, files, job_file, changes, shown, check=not no_check, resume=resume, strict=strict)
     return logged(log_file, work)
 
 
@@ -48,29 +52,40 @@ def _send(
     files: list[str],
     job_file: str | None,
     changes: dict[str, Any],
+    progress: Mode,
     messages: Messages,
     *,
     check: bool,
     resume: bool,
-    quiet: bool,
+    strict: bool,
 ) -> Outcome:
     from converter.jobs.job import Transfer
 
     transfer = Transfer.load(job_file, changes) if job_file else Transfer(**changes)
     with loading(transfer.run.threads):
         from converter.commands.send import send as run
-    report = run(files, transfer, check=check, resume=resume, notify=None if quiet else messages.notice)
+    with showing(progress, messages) as update:
+        report = run(
+            files,
+            transfer,
+            check=check,
+            resume=resume,
+            progress=update,
+            notify=messages.notice,
+            warn=messages.warn,
+            strict=strict,
+        )
+    messages.warn(report.warnings)
     return Outcome(
         report.outcome,
         fields=report.as_dict(),
-        show=Outcome.show if quiet else partial(_show, report, messages),
+        show=Outcome.show if messages.quiet else partial(_show, report),
         warnings=report.warnings,
     )
 
 
-def _show(report: SendReport, messages: Messages) -> None:
+def _show(report: SendReport) -> None:
     from converter.report.terminal import size
 
-    messages.warn(report.warnings)
     for part in report.parts:
         print(f"{part.url}  {size(part.bytes)}")

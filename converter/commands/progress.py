@@ -16,7 +16,8 @@ Phase = Literal["connecting", "converting", "sending", "confirming", "publishing
 class Progress:
     """How far a run is: bytes of the input, rows so far, parts made and arrived, bytes written and sent, seconds.
 
-    `rows` is how many of those read were written, rejected or skipped. `bytes_written` are those of parts, of which
+    `rows` is how many of those read were written, rejected or skipped; None where files are sent that exist already.
+    `bytes_written` are those of parts, of which
     `bytes_sent` are on their way or have arrived. `phase` is what the run does: it connects, converts, only sends the
     rest, waits for the destination to confirm what was sent, or publishes. `waiting` names what it waits for, if it
     does; `waiting_seconds` is how long a pause takes. `share` is how much of all that is to be read and sent is done, 0
@@ -25,7 +26,7 @@ class Progress:
 
     bytes_read: int = 0
     bytes_total: int | None = None
-    rows: int = 0
+    rows: int | None = 0
     rejected: int = 0
     skipped: int = 0
     parts: int = 0

@@ -22,8 +22,10 @@ from typing import Any, NamedTuple
 from converter.commands.account import Account, end_report, noticing, tell_start
 from converter.commands.check import Checked, check_file
 from converter.commands.failure import FailedRun, explain_kept, visible_parts
+from converter.commands.progress import Pace, Progress
 from converter.commands.resume import fingerprints, next_step, unseen_parts
 from converter.commands.retention import remove_old
+from converter.commands.warnings import Warnings
 from converter.delivery.delivery import delivery_of
 from converter.delivery.destinations import Destination, Owner, destination_of
 from converter.delivery.hold import Hold, hold_names
@@ -40,6 +42,7 @@ from converter.sources.origins.local import LocalFile
 from converter.spec.names import FileName
 
 _CHUNK = 1 << 20
+_TICK = 0.5  # seconds
 
 
 class _CheckedFile(NamedTuple):
@@ -80,7 +83,10 @@ def send(
     *,
     check: bool = True,
     resume: bool = False,
+    progress: Callable[[Progress], None] | None = None,
     notify: Callable[[str], None] | None = None,
+    warn: Callable[[Sequence[Finding]], None] | None = None,
+    strict: bool = False,
     now: float | None = None,
 ) -> SendReport:
     """Send files and return the report, which is also written to `report.dir`.
@@ -88,8 +94,8 @@ def send(
     `files` are paths of files, globs, and folders, of which inbound files are sent. `transfer` may also be a job, or
     the path of a job file. Without `check`, names and contents may break the rules. `resume` finishes an earlier call
     with the same files that died; where that call is finished and the files have not changed since, nothing is done,
-    and `outcome` says so. `notify` is called with sentences about progress. `now` is UNIX seconds, the clock's if None.
-    Raises a `ConverterError`; nothing is published then, or the error says what is.
+    and `outcome` says so. `progress`, `notify`, `warn`, `strict` and `now` are those of `convert`. Raises a
+    `ConverterError`; nothing is published then, or the error says what is.
     """
     notify = noticing(notify)
     transfer = Transfer.of(transfer)
@@ -125,7 +131,7 @@ def send(
             tell_start(transfer, _name_of(run), inputs)
             sending = _Sending(checked, account, journal, hold, run, digest)
             sending.start(past, resumed=step == "resume", check=check, notify=notify)
-            return sending.run()
+            return sending.run(progress or (lambda _: None), Warnings(warn, strict=strict))
 
 
 def _expand(files: Iterable[str | os.PathLike[str]]) -> list[Path]:
@@ -258,6 +264,7 @@ class _Sending:
         self, files: list[_CheckedFile], account: Account, journal: Journal, hold: Hold, run: RunRecord, digest: str
     ) -> None:
         self._files, self._account, self._journal, self._hold = files, account, journal, hold
+        self._pace = Pace()
         self._transfer = account.document
         self._run, self._digest = run, digest
         self._destination = self._destination_of(run, max(each.file.size for each in files))
@@ -294,12 +301,15 @@ class _Sending:
             delivery_of(self._transfer, old, self._journal, self._account.retries).abandon(past)
         self._journal.begin(self._run)
 
-    def run(self) -> SendReport:
-        """Send all files, publish them, and return the report."""
+    def run(self, progress: Callable[[Progress], None], warnings: Warnings) -> SendReport:
+        """Send all files, publish them, and return the report. Warnings are told before, and before publication."""
         is_publishing = False
         path = self._account.path
+        self._delivery.on_wait = lambda: progress(self._progress(publishing=is_publishing))
         try:
+            warnings.add(self._account.warnings)
             parts = self._send()
+            warnings.add(self._account.warnings)
             report = _report(self._run, self._account, parts=parts)
             artifact = report_file(path, report)
             artifact.prepare()
@@ -322,8 +332,28 @@ class _Sending:
             parts.append(part)
             if number not in self._delivery.arrived:
                 self._delivery.send(each, number, part)
-        while not self._delivery.wait(1.0):
-            pass
+        while not self._delivery.wait(_TICK):
+            self._delivery.on_wait()
+        self._delivery.on_wait()  # all has arrived, which was not said yet
         for each in self._files:
             each.file.check_unchanged()
         return parts
+
+    def _progress(self, *, publishing: bool) -> Progress:
+        retries, delivery, total = self._account.retries, self._delivery, sum(each.file.size for each in self._files)
+        pause = retries.pause
+        progress = Progress(
+            bytes_read=total,
+            bytes_total=total,
+            rows=None,
+            parts=len(self._files),
+            arrived=len(delivery.arrived),
+            bytes_written=total,
+            bytes_sent=min(delivery.bytes_sent, total),
+            retries=sum(retries.counts.values()),
+            phase="publishing" if publishing else "sending" if delivery.bytes_sent < total else "confirming",
+            waiting=pause.what if pause else delivery.waits_for,
+            waiting_seconds=pause.seconds if pause else None,
+            seconds=time.monotonic() - self._account.since,
+        )
+        return self._pace.judge(progress)

@@ -33,7 +33,8 @@ class Hold:
 
     def __init__(self, retry_seconds: float, retries: Retries | None = None) -> None:
         self._ended = threading.Event()
-        self._patience = Patience(retry_seconds, self._sleep, retries)
+        self._retries = retries or Retries()
+        self._patience = Patience(retry_seconds, self._sleep, self._retries)
         self.on_wait: Callable[[], None] = lambda: None
         """Called now and then while names are claimed, in the thread that waits for it."""
         self._locks: list[NameLock] = []
@@ -53,6 +54,7 @@ class Hold:
         `own` and `visible` are those of `Destination.claim`. Raises `TransientError` where retries do not help.
         """
         findings: list[Finding] = []
+        destination.on_retry = self._retries.count
         self._claimed = destination, names
         try:
             for stem in sorted({name.stem for name in names}):

@@ -55,6 +55,11 @@ class Retries:
         facts = {"code": error.code, "seconds": round(seconds, 1)}
         tell("retry", f"{error.message} It is tried again in {seconds:.1f} s.", level=logging.WARNING, **facts)
 
+    def count(self, code: str) -> None:
+        """Count a retry that a client makes by itself, after an error with this code."""
+        with self._lock:
+            self._counts[code] += 1
+
     @property
     def counts(self) -> dict[str, int]:
         """The number of retries by the code of the error."""

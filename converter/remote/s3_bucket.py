@@ -62,6 +62,8 @@ class Bucket:
         self._settings = settings
         self._lock = threading.Lock()
         self._open_client: Client | None = None
+        self.on_retry: Callable[[str], None] = lambda _: None
+        """Called with the code of the error whenever a request is sent again."""
 
     def url(self, key: str) -> str:
         """Return the URL of an object."""
@@ -192,7 +194,7 @@ class Bucket:
     def _client(self) -> Client:
         with self._lock:
             if self._open_client is None:
-                self._open_client = open_client(self._settings)
+                self._open_client = open_client(self._settings, lambda code: self.on_retry(code))
                 tell("connect", f"Opened a client for the bucket '{self.name}'.")
             return self._open_client
 

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-import functools
 import logging
+from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 import boto3
 from botocore.config import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, CredentialResolver, DeferredRefreshableCredentials
-from botocore.exceptions import InvalidEndpointConfigurationError, NoCredentialsError
+from botocore.exceptions import ClientError, InvalidEndpointConfigurationError, NoCredentialsError
 from botocore.session import Session
 
 from converter._version import __version__
 from converter.jobs.events import tell
 from converter.jobs.sections.servers import S3
+from converter.remote.s3_errors import fault_code
 
 Client: TypeAlias = Any
 """A client of boto3, whose methods are made at run time."""
 
 _TRIES = 5
+_CAUSE = "converter.cause"  # in the context of a request, which boto3 keeps for all attempts
 _CONNECTIONS = 64  # the maximum of output.uploads
 
 
-def open_client(settings: S3) -> Client:
-    """Return a client for S3, which threads may share. Raises errors of boto3."""
+def open_client(settings: S3, on_retry: Callable[[str], None]) -> Client:
+    """Return a client for S3, which threads may share. Raises errors of boto3.
+
+    `on_retry` is called with the code of the error whenever boto3 sends a request again.
+    """
     config = Config(
         retries={"mode": "standard", "total_max_attempts": _TRIES},
         connect_timeout=settings.timeout,
@@ -45,17 +51,29 @@ def open_client(settings: S3) -> Client:
         client = boto3.Session(botocore_session=session).client("s3", endpoint_url=settings.endpoint_url, config=config)
     except ValueError as error:
         raise InvalidEndpointConfigurationError(msg="no URL") from error
-    client.meta.events.register("request-created.s3", _tell_retry)
+    client.meta.events.register("needs-retry.s3", partial(_keep_cause, settings))
+    client.meta.events.register("request-created.s3", partial(_tell_retry, on_retry))
     return client
 
 
-def _tell_retry(request: Any, operation_name: str, **_: Any) -> None:
-    """Log that boto3 sends a request again."""
+def _keep_cause(
+    settings: S3, *, request_dict: Any, operation: Any, response: Any, caught_exception: Any, **_: Any
+) -> None:
+    """Keep the code of the error of a request that failed. Returns nothing, so that boto3 decides on retries."""
+    error = caught_exception
+    if error is None and response is not None and "Error" in response[1]:
+        error = ClientError(response[1], operation.name)
+    if error is not None:
+        request_dict["context"][_CAUSE] = fault_code(error, settings)
+
+
+def _tell_retry(on_retry: Callable[[str], None], request: Any, operation_name: str, **_: Any) -> None:
+    """Count, and log, that boto3 sends a request again."""
     attempt = request.context.get("retries", {}).get("attempt", 1)
-    if attempt > 1:
-        tell(
-            "retry", f"S3: {operation_name} is tried again, attempt {attempt}.", level=logging.WARNING, attempt=attempt
-        )
+    if attempt > 1 and (code := request.context.pop(_CAUSE, None)):
+        on_retry(code)
+        message = f"S3: {operation_name} is tried again, attempt {attempt}."
+        tell("retry", message, level=logging.WARNING, code=code, attempt=attempt)
 
 
 def _session(settings: S3) -> Session:
@@ -75,7 +93,7 @@ class _Role:
         if credentials is None:
             raise NoCredentialsError
         self._fetcher = AssumeRoleCredentialFetcher(
-            functools.partial(source.create_client, config=config),
+            partial(source.create_client, config=config),
             credentials,
             role_arn,
             extra_args={"RoleSessionName": "aam-inbound"},

@@ -174,13 +174,21 @@ def is_unseen(error: ClientError) -> bool:
 
 def map_error(error: Exception, what: str, url: str, settings: S3) -> DestinationError:
     """Map an error of boto3: what could not be done with which URL, and why."""
-    if isinstance(error, ClientError):
-        fault = _fault_of_answer(error, settings)
-    else:
-        fault = _no_profile(error) if isinstance(error, boto.ProfileNotFound) else _fault_of_class(error)
+    fault = _fault_of(error, settings)
     answer = f" ({redact(code_of(error))})" if code_of(error) else ""
     kind = TransientError if fault.transient else DestinationError
     return kind(fault.code, f"Cannot {what} '{url}': {fault.why}{answer}.", fault.hint)
+
+
+def fault_code(error: Exception, settings: S3) -> str:
+    """Return our code of an error of boto3."""
+    return _fault_of(error, settings).code
+
+
+def _fault_of(error: Exception, settings: S3) -> _Fault:
+    if isinstance(error, ClientError):
+        return _fault_of_answer(error, settings)
+    return _no_profile(error) if isinstance(error, boto.ProfileNotFound) else _fault_of_class(error)
 
 
 def _fault_of_answer(error: ClientError, settings: S3) -> _Fault:

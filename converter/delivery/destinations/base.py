@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -57,6 +57,8 @@ class Destination(Protocol):
 
     direct: bool
     """Whether parts are written in place, by calls whose errors are all permanent."""
+    on_retry: Callable[[str], None]
+    """Called with the code of the error whenever a client sends a request again by itself."""
 
     @property
     def identity(self) -> str:

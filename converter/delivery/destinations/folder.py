@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ class FolderDestination:
     def __init__(self, path: str, owner: Owner | None = None) -> None:
         self._folder = Path(path)
         self._owner = owner or Owner()
+        self.on_retry: Callable[[str], None] = lambda _: None  # no client repeats requests by itself
         self._claims: dict[str, Claim] = {}
 
     @property

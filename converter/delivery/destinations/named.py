@@ -55,6 +55,7 @@ class NamedDestination:
     ) -> None:
         self._address, self._connect, self._suffix, self._read_back = address, connect, partial_suffix, read_back
         self._owner = owner or Owner()
+        self.on_retry: Callable[[str], None] = lambda _: None  # no client repeats requests by itself
         self._lock = threading.Lock()
         self._files: Files | None = None
         self._used = 0.0

@@ -65,6 +65,15 @@ class S3Destination:
         self._claims: dict[str, MultipartUpload] = {}
 
     @property
+    def on_retry(self) -> Callable[[str], None]:
+        """What is called whenever boto3 sends a request again."""
+        return self._bucket.on_retry
+
+    @on_retry.setter
+    def on_retry(self, call: Callable[[str], None]) -> None:
+        self._bucket.on_retry = call
+
+    @property
     def identity(self) -> str:
         """Return the endpoint, the bucket and the folder in it, without the date."""
         return f"{self._bucket.url('/'.join([self._prefix, self._partner]))} {self._endpoint}"
