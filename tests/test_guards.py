@@ -112,6 +112,18 @@ def test_all_rejects_are_allowed_by_100_percent(run: Run) -> None:
     assert run.convert(report={"max_rejects": "100%"}).records["rejected"] == {"id_forbidden_character": 5000}
 
 
+def test_too_many_rejects_stop_a_run_of_two_passes_in_the_first_one(run: Run) -> None:
+    run.write(table((BAD, 3000), (GOOD, 40_000)))
+    seen: list[Progress] = []
+    changes: dict[str, Any] = {"id": {"case_collisions": "reject"}, "report": {"max_rejects": 20}}
+    with raises(TooManyRejectsError, "E-TOO-MANY-REJECTS"):
+        convert(run.make_job(**changes), progress=seen.append)
+    first = [each for each in seen if each.phase == "comparing"]
+    assert first
+    assert 0 < first[-1].rows < 3000
+    assert run.report["records"]["read"] < 3000
+
+
 def test_what_is_visible_already_is_said_where_a_run_stops(run: Run) -> None:
     run.write(table((GOOD, 5000), (BAD, 5000), (GOOD, 5000)))
     seen: list[Progress] = []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from converter import doctor, sync_urls
 from converter.commands.plan import plan
-from converter.errors import JobError
+from converter.errors import Finding, JobError, StrictError
 
 from .conftest import Run
 from .errors import check_named, codes_of, raises
@@ -59,6 +61,17 @@ def test_a_column_that_holds_no_ids_is_warned_of(run: Run, ids: list[str], code:
     assert codes_of(report.warnings) == [code]
     check_named(report.warnings[0].message, "'id'", named)
     assert codes_of(plan(run.make_job(output={"timestamp": None})).warnings) == [code]
+    assert code in codes_of(doctor(run.make_job()))
+
+
+def test_addresses_of_such_a_column_are_written_with_a_warning_or_not_at_all(run: Run, tmp_path: Path) -> None:
+    run.write(table(["u1"] * 50))
+    told: list[Finding] = []
+    sync_urls(run.make_job(), tmp_path / "urls.csv", warn=told.extend)
+    assert codes_of(told) == ["W-ID-REPEATED"]
+    with raises(StrictError, "E-STRICT"):
+        sync_urls(run.make_job(), tmp_path / "none.csv", strict=True)
+    assert not (tmp_path / "none.csv").exists()
 
 
 @pytest.mark.parametrize(

@@ -236,6 +236,20 @@ def test_a_run_that_waits_for_its_uploads_says_so(
     assert "the destination to take parts" in {each.waiting for each in seen}
 
 
+def test_two_passes_are_shown_as_two(run: Run, seen: list[Progress]) -> None:
+    run.write(CONTENT)
+    convert(run.make_job(id={"case_collisions": "reject"}), progress=seen.append)
+    phases = list(dict.fromkeys(each.phase for each in seen))
+    assert phases[:2] == ["comparing", "converting"]
+    size = len(CONTENT.encode())
+    of_first = [each for each in seen if each.phase == "comparing"]
+    assert (of_first[-1].bytes_read, of_first[-1].rows) == (size, CONTENT.count("\n") - 1)
+    assert of_first[-1].share == 0.5
+    assert {each.bytes_total for each in seen} == {2 * size}
+    assert seen[-1].bytes_read == 2 * size
+    assert [each.share for each in seen] == sorted(each.share or 0 for each in seen)
+
+
 def test_a_resumed_run_counts_what_had_arrived(
     run: Run, ftp: FtpServer, seen: list[Progress], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
@@ -48,6 +48,8 @@ def sync_urls(
     ] = "-",
     set_: options.Settings = None,
     max_rejects: options.MaxRejects = None,
+    quiet: options.Quiet = False,
+    strict: options.Strict = False,
     json_: options.Json = False,
     debug: options.Debug = False,
 ) -> Work:
@@ -62,14 +64,21 @@ def sync_urls(
       aam-inbound sync-urls job.toml --redirect 'https://example.com/sync?id=${DD_UUID}' -o urls.csv
       aam-inbound sync-urls crm.parquet --id crm_id --dpid 1234 --set id.case=lower --image --format ndjson
     """  # noqa: D301 - \b keeps the lines that follow as they are
-    del debug  # `Messages.of` reads it
+    del debug, quiet  # `Messages.of` reads them
     if json_ and output == "-":
         raise JobError(
             "E-USAGE", "With --json, addresses cannot be written to standard output.", "Set a file: --output FILE."
         )
     flags = {"id.column": id_, "id.type": id_type, "output.dpid": dpid, "report.max_rejects": max_rejects}
     given = [*(tables or ()), *(input_ or ())]
-    how = {"redirect": redirect, "gdpr": gdpr, "gdpr_consent": gdpr_consent, "form": format_, "image": image}
+    how = {
+        "redirect": redirect,
+        "gdpr": gdpr,
+        "gdpr_consent": gdpr_consent,
+        "form": format_,
+        "image": image,
+        "strict": strict,
+    }
     return partial(_write, given, job_file, flags, set_ or [], output, how)
 
 
@@ -86,10 +95,18 @@ def _write(
     with loading(job.run.threads):
         from converter.commands.sync_urls import sync_urls as run
         from converter.report import records_of, rule_warnings
+    warnings: list[Finding] = []
+
+    def warn(found: Sequence[Finding]) -> None:
+        warnings.extend(found)
+        messages.warn(found)
+
     with _destination(output) as destination:
-        ledger = run(job, destination, **how)
-    warnings = [*job.warnings, *rule_warnings(ledger.warnings)]
-    return Outcome(fields=records_of(ledger), show=partial(_show, ledger, warnings, messages), warnings=warnings)
+        ledger = run(job, destination, warn=warn, **how)
+    warnings += rule_warnings(ledger.warnings)
+    messages.warn(warnings)
+    show = Outcome.show if messages.quiet else partial(_show, ledger)
+    return Outcome(fields=records_of(ledger), show=show, warnings=warnings)
 
 
 def _job(tables: list[str], job_file: str | None, flags: dict[str, Any], settings: list[str]) -> UrlJob:
@@ -118,7 +135,7 @@ def _destination(output: str) -> Iterator[str | BinaryIO]:
             stream.close()
 
 
-def _show(ledger: Ledger, warnings: list[Finding], messages: Messages) -> None:
+def _show(ledger: Ledger) -> None:
     """Print the counts of rows to standard error."""
     lines = [
         (f"{ledger.read:,}", "rows read"),
@@ -127,4 +144,3 @@ def _show(ledger: Ledger, warnings: list[Finding], messages: Messages) -> None:
         *((f"{count:,}", f"skipped: {name}") for name, count in sorted(ledger.skipped.items())),
     ]
     print_numbers(lines, sys.stderr)
-    messages.warn(warnings)

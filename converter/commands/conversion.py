@@ -14,6 +14,7 @@ import contextlib
 import datetime
 import importlib.metadata
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -80,6 +81,7 @@ class Conversion:
         self._bytes_total = total_size(plan.origins)
         self._units = {source.origin.label: source.unit for source in plan.sources}
         self._bytes_read = dict.fromkeys((origin.label for origin in plan.origins), 0)
+        self._compared, self._bytes_compared = Ledger(), Counter[str]()  # of the first pass, where there are two
         self._planned: Sequence[list[PlannedPart]] = [[] for _ in plan.names]
         self._parts: dict[int, Part] = {}
         """The parts by number, once all rows are converted: they have arrived, but are not visible yet."""
@@ -179,9 +181,9 @@ class Conversion:
         with contextlib.ExitStack() as stack:
             packers = self._packers = [stack.enter_context(self._packer(index)) for index in range(len(plan.names))]
             cutters = [Cutter(plan.limits.block_bytes) for _ in packers]
-            blocks = stack.enter_context(
-                contextlib.closing(convert_sources(plan.job, plan.records, plan.sources, self._results))
-            )
+            first_pass = partial(self._see_first_pass, progress)
+            converting = convert_sources(plan.job, plan.records, plan.sources, self._results, first_pass)
+            blocks = stack.enter_context(contextlib.closing(converting))
             for converted in blocks:
                 for cutter, packer, texts in zip(cutters, packers, converted.texts, strict=True):
                     for block in cutter.feed(texts):
@@ -206,6 +208,14 @@ class Conversion:
         self._complete = not stopped
         if stopped:
             self._refuse(stopped=True)
+
+    def _see_first_pass(self, progress: Callable[[Progress], None], converted: Converted) -> bool:
+        """Show how far the first of two passes is; return whether it can end, since the second one will be stopped."""
+        self._compared += converted.ledger
+        for piece in converted.block.pieces:
+            self._bytes_compared[piece.origin.label] += piece.size
+        progress(self._progress())
+        return self._guard.is_exceeded(self._compared, self._bytes_compared)
 
     def _packer(self, index: int) -> Packer:
         """Return what makes the parts of a set."""
@@ -247,14 +257,18 @@ class Conversion:
         sent = written if self._plan.destination.direct else delivery.bytes_sent
         if phase == "sending" and sent >= written:
             phase = "confirming"
+        if phase == "converting" and self._bytes_compared and not self._ledger.read:
+            phase = "comparing"
+        ledger = self._compared if phase == "comparing" else self._ledger
+        passes = 2 if self._bytes_compared else 1
         seconds = time.monotonic() - self._started
         return self._pace.judge(
             Progress(
-                bytes_read=sum(self._bytes_read.values()),
-                bytes_total=self._bytes_total,
-                rows=self._ledger.accounted,
-                rejected=self._ledger.rejects,
-                skipped=self._ledger.skips,
+                bytes_read=self._bytes_compared.total() + sum(self._bytes_read.values()),
+                bytes_total=None if self._bytes_total is None else passes * self._bytes_total,
+                rows=ledger.accounted,
+                rejected=ledger.rejects,
+                skipped=ledger.skips,
                 parts=sum(len(packer.parts) for packer in self._packers),
                 arrived=len(delivery.arrived),
                 bytes_written=written,

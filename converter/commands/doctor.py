@@ -44,11 +44,12 @@ def _check_kernel(job: Job) -> Iterator[Finding]:
 
 
 def _check_input(job: Job) -> Iterator[Finding]:
-    origins = check_input(job)
+    origins, found = check_input(job)
     size = total_size(origins)
     subject = "The input file has" if len(origins) == 1 else f"All {len(origins):,} input files have"
     total = "the size is unknown" if size is None else f"{size:,} bytes in all"
     yield Finding("", f"{subject} the columns that the job uses; {total}.")
+    yield from found
 
 
 def _check_key(job: Job) -> Iterator[Finding]:

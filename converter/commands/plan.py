@@ -120,10 +120,13 @@ def plan(job: Job, *, now: float | None = None) -> Plan:
         return _check_destination(make_plan(job, moment_of(job, now)))
 
 
-def check_input(job: Job) -> list[Origin]:
-    """Check the input of a job and return its origins. Raises `JobError` and `InputError`."""
-    start()
-    return [source.origin for source in _open_sources(job, Records(job, _limits(job).line_bytes))]
+def check_input(job: Job) -> tuple[list[Origin], Sequence[Finding]]:
+    """Check the input of a job; return its origins, and warnings about its first rows.
+
+    Raises `JobError` and `InputError`.
+    """
+    _, sources, found = open_input(job)
+    return [source.origin for source in sources], found
 
 
 def encryption_key(job: Job) -> Key | None:

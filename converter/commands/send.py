@@ -302,7 +302,7 @@ class _Sending:
         self._journal.begin(self._run)
 
     def run(self, progress: Callable[[Progress], None], warnings: Warnings) -> SendReport:
-        """Send all files, publish them, and return the report. Warnings are told before, and before publication."""
+        """Send all files, publish them, and return the report. Warnings are reported before, and before publication."""
         is_publishing = False
         path = self._account.path
         self._delivery.on_wait = lambda: progress(self._progress(publishing=is_publishing))

@@ -24,9 +24,10 @@ import polars as pl
 from converter.columns.percent import percent_encode
 from converter.commands.plan import open_input
 from converter.commands.rejections import RejectsGuard, too_few_rows
+from converter.commands.warnings import Warnings
 from converter.delivery.atomic import PARTIAL
 from converter.delivery.destinations.folder import FolderDestination
-from converter.errors import DestinationError, EmptyInputError, JobError
+from converter.errors import DestinationError, EmptyInputError, Finding, JobError
 from converter.jobs.job import Job, UrlJob
 from converter.ledger import Ledger
 from converter.rows.pipeline import convert_sources
@@ -51,12 +52,15 @@ def sync_urls(
     gdpr_consent: str = "",
     form: Form = "csv",
     image: bool = False,
+    warn: Callable[[Sequence[Finding]], None] | None = None,
+    strict: bool = False,
 ) -> Ledger:
     """Write the address of each ID of a job or a job file (`converter.spec.addresses`); return the counts of rows.
 
     `to` is a file, which appears complete or not at all and never replaces another, or a stream of bytes. `form` is
     `csv` (a header and the columns `id` and `url`) or `ndjson`; the ID is the normalized one. With `image`, the column
-    `image` has an HTML image of the address instead. Raises a `ConverterError`.
+    `image` has an HTML image of the address instead. `warn` is called with warnings about the job and the first rows,
+    before anything is written; with `strict`, they are errors. Raises a `ConverterError`.
     """
     job = UrlJob.of(job)
     with job.concealing():
@@ -65,7 +69,8 @@ def sync_urls(
         kind = FileKind(
             "data", "addresses of IDs", ID_SYNC_HTTP_PAGE, line, (), lambda _: (), late_rules=(CASE_COLLISION,)
         )
-        records, sources, _ = open_input(job, kind)
+        records, sources, found = open_input(job, kind)
+        Warnings(warn, strict=strict).add([*job.warnings, *found])
         fate = "No file was written." if isinstance(to, str | Path) else "The other addresses have been written."
         with _open_output(to) as write:
             if form == "csv":

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -39,12 +39,17 @@ _Batch = TypeVar("_Batch", Converted, Judged)
 
 
 def convert_sources(
-    job: Job, records: Records, sources: Sequence[Source], results: StageResults
+    job: Job,
+    records: Records,
+    sources: Sequence[Source],
+    results: StageResults,
+    first_pass: Callable[[Converted], bool] = lambda _: False,
 ) -> Generator[Converted]:
     """Convert the sources, through the stages that the job needs, and yield their blocks in order.
 
     `results` are complete at the end. The sources are read twice if a stage must see all rows before any can be
-    written. Closing the iterator stops the workers. Raises `InputError` where an input is damaged, `LedgerError` where
+    written; then `first_pass` is called with each block of the first time, which ends where that returns true. Closing
+    the iterator stops the workers. Raises `InputError` where an input is damaged, `LedgerError` where
     rows are lost, and what the stages raise.
     """
     with contextlib.ExitStack() as opened:
@@ -55,8 +60,8 @@ def convert_sources(
                 opened.callback(used[-1].close)
         first = [stage for stage in used if stage.needs_first_pass]
         if first:
-            for _ in convert_all(records, sources, first):
-                pass
+            with contextlib.closing(convert_all(records, sources, first)) as batches:
+                any(map(first_pass, batches))
             for stage in first:
                 records = stage.refine(records)
         others = [stage for stage in used if stage not in first]
