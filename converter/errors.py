@@ -154,6 +154,8 @@ CODES: dict[str, str] = {
     "E-SFTP-USER": "The SFTP user is missing.",
     "E-SPILL-WRITE": "Rows cannot be written to `run.spill_dir`.",
     "E-SPOOL-WRITE": "A part cannot be written to `run.spill_dir` before its upload.",
+    "E-SQL": "`input.filter` or `input.computed` is no SQL of one row alone, or does not fit the types of the columns.",
+    "E-SQL-VALUE": "`input.filter` or `input.computed` fails for a value, such as a text that is cast to a number.",
     "E-STDOUT": "Standard output is closed, or cannot be written.",
     "E-STOPPED": "The command was stopped by a signal.",
     "E-SYNC-ADDRESS": "The options of a synchronization address are wrong.",

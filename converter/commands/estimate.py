@@ -54,7 +54,7 @@ def estimate_outcome(plan: Plan, least: int = LEAST_ROWS) -> Estimate:
     Reads the first, middle and last part of each input (`converter.sources.sample`). Raises `InputError` where one is
     damaged.
     """
-    sample = Sample(plan.sources, plan.records.columns, least)
+    sample = Sample(plan.sources, plan.records.selection.columns, least)
     ledger, weights, rejected, skipped, read = Ledger(), 0, 0.0, 0.0, 0
     for source in sample.sources:
         of_source = Ledger()
@@ -62,7 +62,9 @@ def estimate_outcome(plan: Plan, least: int = LEAST_ROWS) -> Estimate:
             read += size
             of_source += Ledger(read=block.rows + len(block.malformed), rejected=block.malformed.counts())
             if block.rows:
-                texts = plan.records.texts(block.rest.frame(), source)
+                selected = plan.records.selection.apply(block.rest.frame(), source)
+                of_source += Ledger(skipped=selected.skipped)
+                texts = plan.records.texts(selected.frame, source)
                 of_source += plan.records.tally(collect(source.origin, plan.records.lines(texts)))
         weight = source.origin.size or 1
         weights += weight

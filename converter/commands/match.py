@@ -38,6 +38,7 @@ from converter.jobs.sections.run import RunOptions
 from converter.jobs.sections.table import Input
 from converter.report.matches import Collisions, Match, Tried
 from converter.rows.formatting import fold_case
+from converter.rows.selection import Selection
 from converter.rows.spill import Spill, hashes_of
 from converter.sources import Source, find_origins, open_source, open_sources, tasks_of
 from converter.sources.base import Budget, Task, first_rows
@@ -126,6 +127,7 @@ class _Side(NamedTuple):
     sources: Sequence[Source]
     column: str
     named: bool
+    selection: Selection
 
     def ids(self, rows: pl.LazyFrame) -> pl.LazyFrame:
         """Select the unchanged IDs of rows (String), null where one is missing, as in `Records.texts`."""
@@ -148,10 +150,11 @@ def _open(options: Input | str | os.PathLike[str], column: str | None) -> _Side:
     start()
     files = find_origins(options)
     name = column if column is not None else next(iter(open_source(files[0], options, ()).schema))
-    sources = open_sources(files, options, (name,))
+    selection = Selection(options, (name,))
+    sources = open_sources(files, options, selection.own)
     for source in sources:
-        check_id_type(name, source.schema[name])
-    return _Side(options, sources, name, named=column is not None)
+        check_id_type(name, selection.check(source)[name])
+    return _Side(options, sources, name, column is not None, selection)
 
 
 def _read(side: _Side, spill: Spill, table: str, run: RunOptions) -> Iterator[Finding]:
@@ -167,7 +170,7 @@ def _read(side: _Side, spill: Spill, table: str, run: RunOptions) -> Iterator[Fi
             malformed.update(ids.malformed)
 
         try:
-            for task in tasks_of(side.sources, (side.column,), kernel.load(), Budget(workers, run.memory)):
+            for task in tasks_of(side.sources, side.selection.columns, kernel.load(), Budget(workers, run.memory)):
                 under_way.append(pool.submit(_ids_of, task, side))
                 if len(under_way) > workers:
                     take()
@@ -193,7 +196,8 @@ class _Ids(NamedTuple):
 def _ids_of(task: Task, side: _Side) -> _Ids:
     """Return the IDs of a block."""
     block = task.parse(None)
-    ids = collect(block.pieces[0].origin, side.ids(block.rest.frame().lazy()))
+    rows = side.selection.apply(block.rest.frame(), task.source).frame
+    ids = collect(block.pieces[0].origin, side.ids(rows.lazy()))
     malformed: Counter[str] = Counter()
     for piece, count in zip(block.pieces, block.malformed_by_piece(), strict=True):
         malformed[piece.origin.label] += count
@@ -254,10 +258,11 @@ def _looks_like_an_id(name: str, sample: pl.Series) -> bool:
 
 def _first_ids(side: _Side) -> pl.DataFrame:
     """Return the first IDs, as `id`: normalized, they show whether bare numbers are IDs (see `rows.survey`)."""
-    if first := first_rows(side.sources, (side.column,), _SURVEYED):
+    if first := first_rows(side.sources, side.selection.columns, _SURVEYED):
         source, frame = first
         with contextlib.suppress(ConverterError):  # reported when the file is read
-            return collect(source.origin, side.ids(frame))
+            rows = side.selection.apply(frame.collect(), source).frame
+            return collect(source.origin, side.ids(rows.lazy()))
     return _NO_IDS
 
 

@@ -16,7 +16,7 @@ from converter.jobs.sections.record import Codes, Record, Signal, Traits
 from converter.jobs.sections.report import ReportOptions
 from converter.jobs.sections.run import RunOptions
 from converter.jobs.sections.servers import S3, Ftp, Sftp
-from converter.jobs.sections.table import Input
+from converter.jobs.sections.table import Computed, Input
 
 
 class CodesKeys(TypedDict, total=False):
@@ -25,6 +25,13 @@ class CodesKeys(TypedDict, total=False):
     column: str | None
     separator: str
     value: str | None
+
+
+class ComputedKeys(TypedDict, total=False):
+    """The keys of `Computed`."""
+
+    name: Required[str]
+    sql: Required[str]
 
 
 class FtpKeys(TypedDict, total=False):
@@ -50,6 +57,8 @@ class InputKeys(TypedDict, total=False):
     columns: Sequence[str]
     encoding: str
     null_values: str | Sequence[str]
+    filter: str | None
+    computed: Computed | ComputedKeys | Sequence[Computed | ComputedKeys]
 
 
 class OutputKeys(TypedDict, total=False):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -25,6 +26,7 @@ class Parsed(NamedTuple):
     """A block after the kernel: what it `made`, if it can, and the rows that are `left` to judge.
 
     `left` has the columns of the job, and `numbers` are the row numbers of its rows in the block, of `rows` whole rows.
+    `skipped` counts those that are not selected.
     """
 
     block: Numbered
@@ -34,6 +36,7 @@ class Parsed(NamedTuple):
     rows: int
     malformed: MalformedRows
     source: Source
+    skipped: Counter[str]
 
     def is_like(self, other: Parsed) -> bool:
         """Whether rows of both can be judged together."""
@@ -62,13 +65,17 @@ class Converter:
         counted = left.height + (len(block.lines.ends) if block.lines else 0)
         if counted != block.rows:
             raise rows_lost(where.origin, block.rows, counted)
+        skipped: Counter[str] = Counter()
+        if self._records.selection.applies and left.height:
+            left, rows, skipped = self._records.selection.apply(left, task.source)
+            numbers = numbers[rows]
         made = fast_path.made(block.lines) if fast_path and block.lines else None
         if fast_path and not made and left.height:
             texts = self._records.texts(left, task.source)
             made, rows = fast_path.of_texts(_collect(where, self._records.fast_texts(texts), left.height))
             left, numbers = _taken(left, rows), numbers[rows]
         malformed = block.malformed.detached(with_texts=self._records.job.report.show_rows)
-        return Parsed(where, made, left, numbers, block.rows, malformed, task.source)
+        return Parsed(where, made, left, numbers, block.rows, malformed, task.source, skipped)
 
     def convert(self, blocks: Sequence[Parsed]) -> list[Converted]:
         """Judge and format the rows that are left of blocks that are alike, and put their lines among the others."""
@@ -146,8 +153,8 @@ def _collect(block: Numbered, query: pl.LazyFrame, rows: int) -> pl.DataFrame:
 
 
 def _ledger_of(block: Parsed) -> Ledger:
-    """Count the rows of a block that were read, and which of them cannot be parsed."""
-    ledger = Ledger(read=block.rows + len(block.malformed))
+    """Count the rows of a block that were read, which of them cannot be parsed, and which are not selected."""
+    ledger = Ledger(read=block.rows + len(block.malformed), skipped=block.skipped)
     ledger.rejected += block.malformed.counts()
     return ledger
 

@@ -81,7 +81,7 @@ def convert_all(records: Records, sources: Sequence[Source], used: Sequence[Stag
         # One more than there are threads, so that there is work while one waits for another.
         ThreadPoolExecutor(threads + 1, thread_name_prefix="convert") as pool,
         ThreadPoolExecutor(1, thread_name_prefix="stages") as aside,
-        contextlib.closing(tasks_of(sources, records.columns, loops, budget)) as tasks,
+        contextlib.closing(tasks_of(sources, records.selection.columns, loops, budget)) as tasks,
     ):
         try:
             converter = Converter(records, loops, seeing, judges_only=bool(taking))

@@ -14,7 +14,7 @@ This is right for every row, and slow. Most rows of large files need only be for
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from converter.ledger import Ledger
 from converter.rows.counters import Columns, tally
 from converter.rows.formatting import Formatting
 from converter.rows.judging import Judging
+from converter.rows.selection import Selection
 from converter.rows.signals import lists_of
 from converter.rows.validation import check_date, check_ids, check_signals
 from converter.sources import Source
@@ -57,11 +58,12 @@ class Records:
         self.numbers = numbers
         self.kind = kind or FILE_KINDS[job.output.kind]
         self.columns = job.columns
+        self.selection = Selection(job.input, self.columns)
         self.aliases = {name: f"c{number}" for number, name in enumerate(self.columns)}
         """The names of the job's columns in queries."""
         self.lists = lists_of(job.record, self.kind)
-        check_ids(job)
-        check_signals(job)
+        check_ids(job, self.selection)
+        check_signals(job, self.selection)
         check_date(job)
         if any(id_.hash for id_ in job.ids):
             check_hashing()
@@ -87,8 +89,9 @@ class Records:
         """Return the same records with IDs whose rows are rejected."""
         return Records(self.job, self.most_line_bytes, numbers=self.numbers, kind=self.kind, colliding=colliding)
 
-    def check_columns(self, schema: Mapping[str, pl.DataType], *, json_lists: bool) -> None:
-        """Raise `ColumnError` unless columns of these types can be used as the job uses them."""
+    def check_columns(self, source: Source) -> None:
+        """Raise `ColumnError` unless the columns of a source can be used as the job uses them."""
+        schema, json_lists = self.selection.check(source), source.json_lists
         for id_ in self.job.ids:
             check_id_type(id_.column, schema[id_.column])
         for name in self.columns:
@@ -97,14 +100,14 @@ class Records:
     def texts(self, frame: pl.DataFrame, source: Source) -> pl.LazyFrame:
         """Select the job's columns as text, empty where a value is missing: step 1.
 
-        The frame has rows of the source, whose types may have become text before.
+        The frame has rows of the source that are selected (`selection`), whose types may have become text before.
         """
         missing, types = list(self.job.input.null_values), source.schema
         selected = []
         for name, alias in self.aliases.items():
             column = frame[name]
             text = self._as_text(name, column.dtype, json_lists=source.json_lists)
-            if is_missing := bool(missing) and types[name] == pl.String:
+            if is_missing := bool(missing) and name in types and types[name] == pl.String:
                 text = pl.when(~text.is_in(missing)).then(text)
             if is_missing or column.dtype != pl.String or column.null_count():
                 text = text.fill_null("")
@@ -163,7 +166,7 @@ class Records:
     @property
     def takes_steps(self) -> bool:
         """Whether texts need steps that the kernel cannot do: where they do not, it can take them from the input."""
-        return bool(self._judging.fast_normalizing or self.is_mixed)
+        return bool(self._judging.fast_normalizing or self.is_mixed or self.selection.applies)
 
     def fast_texts(self, texts: pl.LazyFrame) -> pl.LazyFrame:
         """Add what the kernel needs and cannot do to what `texts` gives.

@@ -8,6 +8,7 @@ from converter.columns import privacy
 from converter.errors import JobError, redact
 from converter.jobs.job import Job
 from converter.rows.dates import is_form
+from converter.rows.selection import Selection
 from converter.spec.ids import type_of
 
 
@@ -21,15 +22,15 @@ def check_date(job: Job) -> None:
         )
 
 
-def check_ids(job: Job) -> None:
-    """Raise `JobError` where a column of IDs is personal data by its name.
+def check_ids(job: Job, selection: Selection) -> None:
+    """Raise `JobError` where a column of IDs is personal data by its name, or computed from one that is.
 
     IDs with a form of their own are judged by that, and those that are hashed are none.
     """
     for id_ in job.ids:
         if id_.hash or type_of(id_.type).form or id_.column in job.privacy.allow:
             continue
-        if what := privacy.personal_by_name(id_.column):
+        if what := _personal_by_name(id_.column, *selection.origins_of(id_.column)):
             raise JobError(
                 "E-PERSONAL-COLUMN",
                 f"The column of IDs '{redact(id_.column)}' seems to hold {what}, by its name, which must not be sent "
@@ -39,15 +40,15 @@ def check_ids(job: Job) -> None:
             )
 
 
-def check_signals(job: Job) -> None:
-    """Raise `JobError` where a signal is personal data by its name or by its constant value."""
+def check_signals(job: Job, selection: Selection) -> None:
+    """Raise `JobError` where a signal is personal data by a name, also of what it is computed from, or by its value."""
     if job.privacy.signals == "allow":
         return
     for signal in job.record.signals:
         if signal.column is None:
             _check_constant(signal.key, signal.value)
         elif signal.column not in job.privacy.allow:
-            _check_names(signal.key, signal.column)
+            _check_names(signal.key, signal.column, *sorted(selection.origins_of(signal.column)))
 
 
 def _check_constant(key: str, value: str | None) -> None:
@@ -59,8 +60,13 @@ def _check_constant(key: str, value: str | None) -> None:
         )
 
 
-def _check_names(key: str, column: str) -> None:
-    for name in (column, key):
+def _personal_by_name(*names: str) -> str | None:
+    """Return the kind of personal data that the first of the names stands for that does, if there is one."""
+    return next(filter(None, map(privacy.personal_by_name, names)), None)
+
+
+def _check_names(key: str, column: str, *origins: str) -> None:
+    for name in dict.fromkeys((column, key, *origins)):
         if what := privacy.personal_by_name(name):
             raise JobError(
                 "E-PERSONAL-COLUMN",

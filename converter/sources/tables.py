@@ -103,6 +103,8 @@ class TableSource:
         self._only_texts = only_texts
         self._most_rows = most_rows
         self._pool = Pool()
+        self.typed: frozenset[str] = frozenset()
+        """The columns that keep their types, for queries."""
         self.names = tuple(schema.names)
         self._types = Types(origin.label, schema)
 
@@ -155,6 +157,8 @@ class TableSource:
 
     def _is_text(self, name: str) -> bool:
         type_ = self._types[name]
+        if name in self.typed:
+            return False
         return type_ == pl.String or not (isinstance(type_, pl.List) or self._only_texts)
 
     def _views(self, rows: int, columns: Mapping[str, Sequence[pa.Array]], loops: Loops) -> dict[str, Views]:

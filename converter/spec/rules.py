@@ -160,6 +160,15 @@ BAD_VALUE = Rule(
 
 # Reasons to skip a row, in the order in which they are applied.
 NO_SIGNAL = Rule("C1", "no_signal", "The row has no signal to send.", CONTENTS_PAGE, ~pl.col("any_signal"), skips=True)
+FILTERED_OUT = Rule("S1", "filtered_out", "The condition of input.filter is false for the row.", OURS, skips=True)
+FILTER_UNKNOWN = Rule(
+    "S2",
+    "filter_unknown",
+    "The condition of input.filter is NULL for the row, because a value is missing: say with IS NULL or COALESCE what "
+    "is meant.",
+    OURS,
+    skips=True,
+)
 SKIPS = (NO_SIGNAL,)
 """The reasons to skip a row of a data file that breaks no rule."""
 

@@ -8,14 +8,23 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from converter.jobs.document import Section
 from converter.jobs.paths import PathKey, is_url
-from converter.jobs.values import PathText, as_list
+from converter.jobs.values import Name, PathText, as_list
 
 _Path = Annotated[PathText, Field(min_length=1)]
 Format = Literal["csv", "tsv", "parquet", "ndjson", "arrow"]
 
 
-class Input(Section):
-    """Where rows come from."""
+class Computed(Section):
+    """A column that is computed from others."""
+
+    name: Name
+    """The name of the column."""
+    sql: Name
+    """Its value, in SQL."""
+
+
+class Table(Section):
+    """A table: where it is, how it is read, and which of its rows are taken."""
 
     path: Annotated[
         tuple[_Path, ...],
@@ -37,6 +46,15 @@ class Input(Section):
     """The encoding of text files. A byte order mark is detected."""
     null_values: Annotated[tuple[str, ...], BeforeValidator(as_list, json_schema_input_type=str | tuple[str, ...])] = ()
     """Texts that mean a missing value, such as `["NULL", "\\\\N"]`; an empty field always is one."""
+
+    filter: Name | None = None
+    """The rows to convert: an SQL condition, such as `"consent = 'yes' AND country IN ('AT', 'DE')"`; others are
+    skipped. See docs/rows.md."""
+    computed: Annotated[
+        tuple[Computed, ...], BeforeValidator(as_list, json_schema_input_type=Computed | tuple[Computed, ...])
+    ] = ()
+    """Columns that are computed in SQL: a list of `{ name, sql }`, such as `{ name = "tier", sql = "upper(tier)" }`.
+    They are used like columns of the input, and replace those of the same name. See docs/rows.md."""
 
     @field_validator("separator")
     @classmethod
@@ -63,3 +81,15 @@ class Input(Section):
         if len(set(self.columns)) < len(self.columns):
             raise ValueError("input.columns names a column twice.")
         return self
+
+    @field_validator("computed")
+    @classmethod
+    def _each_once(cls, computed: tuple[Computed, ...]) -> tuple[Computed, ...]:
+        names = [each.name for each in computed]
+        if repeated := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"input.computed has the column '{repeated[0]}' twice: remove one of them.")
+        return computed
+
+
+class Input(Table):
+    """Where rows come from."""
