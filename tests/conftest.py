@@ -179,7 +179,9 @@ def converted(
     source = kind(LocalFile.at(path), job.input, block=block)
     job = job.model_copy(update={"report": job.report.model_copy(update={"show_rows": True})})
     text, rejects, ledger = b"", [], Ledger()
-    for each in convert_all(Records(job, most_line_bytes), [source]):
+    records = Records(job, most_line_bytes)
+    source.roles = records.roles
+    for each in convert_all(records, [source]):
         text += b"".join(bytes(buffer) for texts in each.texts for part in texts for buffer in part.buffers)
         for _, rows, rejected, malformed in each.rejects():
             rejects += [(int(row), *rest) for row, rest in zip(rows, rejected["reason", "c0"].rows(), strict=True)]

@@ -49,6 +49,7 @@ from converter.kernel.form import (
     LinePart,
     LineSteps,
 )
+from converter.kernel.keys import Keys
 from converter.kernel.sink import NOT_JSON, NOT_UTF8, UNCERTAIN, Lines, Parsed
 from tests.fuzz_columns import fuzz_columns
 
@@ -61,6 +62,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _kept: list[tuple[mmap.mmap, Bytes]] = []
 
 KEYS = [b"id", b"a", b"b", b"t", b"c"]
+COLUMNS = [*map(bytes.decode, KEYS), "o.p", "o.q.r"]
+OBJECT_KEYS = Keys(COLUMNS, {objects.EXACT}, {"t", "c"})
 ID = b"abcXYZ019-"
 PLAIN = b"ab z"
 BAD = [b'"', b"\n", b"\x01", b"@", b",", b"\xff", b"\r", b"\x7f", b"\xc2\x85\xc2\x9f", b"\xc2\xa9"]
@@ -282,7 +285,7 @@ def fuzz_size(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
     with contextlib.suppress(SystemError):
         loops.delimited([(given, size)], Layout(",", [0, 1, 2, 3, 4], 5, 1000), form, last=drawn.random() < 0.5)
     with contextlib.suppress(SystemError):
-        loops.objects([(given, size)], KEYS, form)
+        loops.objects([(given, size)], OBJECT_KEYS, form)
 
 
 PIECES = [b"a", b"bc", b",", b",", b"\n", b"\n", b'"', b'""', b'"x"', b'"y,z"', b'"p\nq"', b"\r\n", b"\r", b"\xff", b"x" * 70,
@@ -517,7 +520,7 @@ def json_line(drawn: random.Random, fields: list[bytes]) -> tuple[bytes, bool]:
         elif key in b"tc" and drawn.random() < 0.3:
             items = [objects.string_of(drawn, item.decode()) for item in field.split(b"|")] if field else []
             members.append((key, b"[" + b",".join(items) + b"]"))
-            is_plain &= not any(each in field for each in BAD)
+            is_plain &= not any(each in field for each in (*BAD, b" "))
         elif field or drawn.random() < 0.5:
             members.append((key, objects.string_of(drawn, field.decode())))
         elif drawn.random() < 0.5:
@@ -533,6 +536,14 @@ def json_line(drawn: random.Random, fields: list[bytes]) -> tuple[bytes, bool]:
         value = drawn.choice(others)
         is_plain &= value != objects.NESTED[-1]
         members.append((b'"z%d"' % drawn.randrange(200), value))
+    if drawn.random() < 0.4:
+        inner = drawn.sample([b"p", b"q", b"id", b"s"], drawn.randrange(5))
+        values = [b'"x"', b"5", b'{"r":"y"}', b'{"r":null,"z":[]}', b"{}", b"null", b"true"]
+        value = drawn.choice([b"null", b'"x"', objects.object_of(drawn, [(b'"%b"' % key, drawn.choice(values)) for key in inner])])  # fmt: skip
+        is_plain &= b'"p":{' not in value.translate(None, b" \t\r")
+        members.append((b'"o"', value))
+    if drawn.random() < 0.05:
+        members.append((b'"o.p"', b'"whole"'))
     if drawn.random() < 0.2:
         drawn.shuffle(members)
     return objects.object_of(drawn, members), is_plain
@@ -558,7 +569,9 @@ def fuzz_objects(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
     twin = form_of(drawn)
     form, parts = twin.form, twin.parts
     has_form = drawn.random() < 0.7
-    separators = {KEYS[part.column].decode(): "|" for part in parts if part.kind in (TRAITS, CODES)} if has_form else {}
+    lists: dict[str, str | None] = {"t": None, "c": None}
+    if has_form:
+        lists |= {KEYS[part.column].decode(): "|" for part in parts if part.kind in (TRAITS, CODES)}
     lines, plain = [], []
     for _ in range(drawn.randrange(20)):
         line, is_plain = json_line(drawn, row_of(drawn))
@@ -572,7 +585,7 @@ def fuzz_objects(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
     rest = objects.damaged(drawn, b'{"a":1}').replace(b"\n", b"") * drawn.randrange(2)
     texts = [first, last + rest]
     given = [(memory.of(text + bytes(drawn.choices(b'"\n,x', k=SLACK))), len(text)) for text in texts]
-    made = loops.objects(given, KEYS, form if has_form else None)
+    made = loops.objects(given, OBJECT_KEYS, form if has_form else None)
     assert list(made.newlines) == [text.count(b"\n") for text in texts]
     assert made.consumed == len(last)
     assert made.blank == sum(line in (b"", b"\r") for line in lines)
@@ -588,7 +601,7 @@ def fuzz_objects(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
     for number, line in enumerate(lines):
         if line not in (b"", b"\r") and number not in doubtful:
             try:
-                rows[number] = [each.encode() for each in objects.parsed(line, [*map(bytes.decode, KEYS)], separators)]
+                rows[number] = [each.encode() for each in objects.parsed(line, COLUMNS, lists)]
             except objects.DoubtfulError as error:
                 raise AssertionError(line) from error
     assert made.rows == len(rows)

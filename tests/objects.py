@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -13,6 +13,7 @@ STRING = re.compile(r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"')
 NUMBERS = [b"0", b"-0", b"007", b"12.50", b"-5e-7", b"1E400", b"9" * 40, b"0.0"]
 SPACES = [b"", b"", b"", b"", b" ", b"\t", b"  ", b"\r"]
 NESTED = [b"{}", b"[]", b'[1,{"b":["\\n",null]}]', b'{"id":{"a":[]}}', b"[" * 70 + b"]" * 70]
+EXACT = "id"
 DAMAGE = b'{}[]",:\\u0dDd8 \n\t\x00\xff\xc3\xa9-+.eEtnf1'
 
 
@@ -53,8 +54,11 @@ def damaged(drawn: random.Random, line: bytes) -> bytes:
     return bytes(changed)
 
 
-def parsed(line: bytes, keys: Sequence[str], separators: dict[str, str]) -> list[str]:
-    """The values of the keys in one object, slowly. Raises `DoubtfulError` where it is no object, or must be judged."""
+def parsed(line: bytes, columns: Sequence[str], lists: Mapping[str, str | None]) -> list[str]:
+    """The values of columns in one object, slowly. Raises `DoubtfulError` where it is no object, or must be judged.
+
+    `lists` are the columns that may hold lists, with what separates their items. `EXACT` holds whole numbers only.
+    """
     try:
         text = line.decode()
     except UnicodeDecodeError as error:
@@ -64,29 +68,58 @@ def parsed(line: bytes, keys: Sequence[str], separators: dict[str, str]) -> list
     twin.spaces()
     if twin.at != len(text):
         raise DoubtfulError
-    values = {}
+    values = _values(members, columns)
+    return ["" if values[name] is None else _text_of(name, values[name], lists) for name in columns]
+
+
+def _values(members: list[tuple[str, Any]], columns: Sequence[str]) -> dict[str, Any]:
+    """The values of columns: those of their keys, or else those of keys in objects."""
+    heads = {name.split(".")[0] for name in columns if "." in name}
+    values: dict[str, Any] = dict.fromkeys(columns)
+    found: dict[str, Any] = {}
     for key, value in members:
-        if key in keys:
-            if key in values:
+        if key in columns or key in heads:
+            if key in found:
                 raise DoubtfulError
-            values[key] = _text_of(value, separators.get(key))
-    return [values.get(key, "") for key in keys]
+            found[key] = value
+    for name in columns:
+        head, _, rest = name.partition(".")
+        if name in found:
+            values[name] = found[name]
+        elif rest and isinstance(found.get(head), tuple):
+            values[name] = _values(found[head][0], [rest])[rest]
+        elif rest and isinstance(found.get(head), list):
+            raise DoubtfulError
+        if name == EXACT and (isinstance(values[name], bool) or _is_fraction(values[name])):
+            raise DoubtfulError
+    return values
 
 
-def _text_of(value: Any, separator: str | None) -> str:
-    if isinstance(value, list):
+def _is_fraction(value: Any) -> bool:
+    return isinstance(value, Number) and not value.removeprefix("-").isdigit()
+
+
+def _text_of(name: str, value: Any, lists: Mapping[str, str | None]) -> str:
+    if isinstance(value, list) and name in lists:
         items = [json.dumps(each) if each is None or isinstance(each, bool) else each for each in value]
         if not all(isinstance(each, str) for each in items):
             raise DoubtfulError
+        separator = lists[name]
         if separator is not None:
             return separator.join(items)
         quoted = [f'"{item}"' if isinstance(each, str) else item for each, item in zip(value, items, strict=True)]
         return f"[{', '.join(quoted)}]"
     if isinstance(value, bool):
         return json.dumps(value)
-    if isinstance(value, str | None):
-        return value or ""
+    if isinstance(value, str):
+        return str(value)
     raise DoubtfulError
+
+
+class Number(str):
+    """The text of a number."""
+
+    __slots__ = ()
 
 
 class _Twin:
@@ -143,7 +176,7 @@ class _Twin:
         if start == "{":
             return (self.members(depth),)
         if start != "[":
-            return self.match(NUMBER)
+            return Number(self.match(NUMBER))
         self.takes("[")
         items: list[Any] = []
         while not self.takes("]"):

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from converter import kernel
 from converter.columns.buffers import Chunk, Text, Views
 from converter.jobs.job import Job
-from converter.kernel import calls, form, sink, texts
+from converter.kernel import calls, form, keys, sink, texts
 from converter.kernel.calls import Loops
 from converter.kernel.library import FOLDER, NAME
 from converter.kernel.sink import Lines
@@ -227,7 +227,8 @@ def test_structures_have_the_sizes_that_the_loops_know() -> None:
     structures = [form._Part, form._Id, form.FormStructure, form.LayoutStructure, calls._Views]
     sizes = [*map(ctypes.sizeof, structures), 4 * 8, ctypes.sizeof(sink.Structure), 6 * 8, 3 * 8]
     sizes += [ctypes.sizeof(texts._Column), ctypes.sizeof(texts._Texts), ctypes.sizeof(form._Steps)]
-    assert [*(ctypes.c_int64 * 12).in_dll(library, "aam_sizes")] == sizes
+    sizes += [ctypes.sizeof(keys.KeyStructure), ctypes.sizeof(keys.KeysStructure)]
+    assert [*(ctypes.c_int64 * 14).in_dll(library, "aam_sizes")] == sizes
 
 
 def lines_of(form: FastPath, frame: pl.DataFrame) -> Lines:

@@ -17,6 +17,7 @@ from converter import kernel
 from converter.jobs.job import Job
 from converter.kernel.calls import Loops
 from converter.kernel.form import SLACK
+from converter.sources.base import Roles
 from converter.sources.ndjson import NdjsonSource
 from converter.sources.origins.local import LocalFile
 from converter.sources.texts import Rows
@@ -25,12 +26,13 @@ from . import objects
 from .conftest import converted, malformed_rows, without_loops
 from .test_faults import SOUND, WRONG_LINES
 
-COLUMNS = ["id", "a", "t"]
+COLUMNS = ["id", "a", "t", "o.p", "o.q.r"]
 LONG = 2000  # bytes: longer lines are left to other tests
 LINES = [line for line in [*WRONG_LINES, *(line.encode() for line, _ in SOUND.values())] if len(line) < LONG]
 VALUES = [*objects.NUMBERS, *objects.NESTED, b"true", b"false", b"null", b'""', b'"x"', b'"1|2"', b'"12 %"', b'["1","2"]', b"[1 , 2,null]", b'[" 3"]', b'["x\\n"]', b'["4,5"]', b'["[6"]',
+          b'{"p":"x"}', b'{"p":[1]}', b'{ "q" : {"r":7,"r":8} }', b'{"p":1,"q":{"r":"y","s":{}},"p":2}', b'{"p":{}}', b'{"q":[]}', b'[["7"],8]', b'[{"p":1}]', b'[tr]', b"[1,]",
           b"[[7]]", b"[ ]", b'"\xc3\xa9"', b'"\xff"', b'"\\ud83d\\ude00"', b'"\\ud83d"', b'"\\ud83d\\u0041"', b'"\\ud83d\\ud83d"', b'"\\ud83d\\n"', b'"\\u00g1"', b'"\\u00e9\\"\\\\"', b'"a@b.cd"', b'"x\ty"', b"-", b"1.", b"nul", b'"open']  # fmt: skip
-KEYS = [b'"id"', b'"a"', b'"t"', b'"z"', b'"id2"', b'"\\u0061"', b'""', b"7", b'"\xff"']
+KEYS = [b'"o"', b'"o.p"', b'"id"', b'"a"', b'"t"', b'"z"', b'"id2"', b'"\\u0061"', b'""', b"7", b'"\xff"']
 BLANK = [b"", b"\r", b" "]
 
 
@@ -56,6 +58,7 @@ def lines_of(draw: st.DrawFn) -> list[bytes]:
 def rows_of(loops: Loops | None, texts: Sequence[bytes]) -> tuple[Any, ...]:
     source = NdjsonSource.__new__(NdjsonSource)
     source.origin = LocalFile(Path("in.ndjson"), 1, 1)
+    source.roles = Roles(frozenset(["id"]), frozenset(["t"]))
     given = [(np.frombuffer(text + b'"' * SLACK, np.uint8), len(text)) for text in texts]
     rows: Rows = source.parser(COLUMNS, loops).parse(given, None, last=True)
     frame = rows.rest.frame().fill_null("")

@@ -73,8 +73,11 @@ def _marked(values: pl.Expr, texts: pl.Expr) -> pl.Expr:
     return pl.when(values.is_not_null() & texts.is_null()).then(pl.lit(OUT_OF_RANGE)).otherwise(texts)
 
 
-def check_id_type(name: str, type_: pl.DataType | DataTypeClass) -> None:
-    """Raise `ColumnError` unless a column of this type can hold user IDs: text, categories and whole numbers can."""
+def check_id_type(name: str, type_: pl.DataType | DataTypeClass, label: str) -> None:
+    """Raise `ColumnError` unless a column of this type can hold user IDs: text, categories and whole numbers can.
+
+    `label` names the input in the message.
+    """
     exact = (
         type_.is_integer()
         or type_ in (pl.String, pl.Categorical, pl.Enum)
@@ -83,7 +86,7 @@ def check_id_type(name: str, type_: pl.DataType | DataTypeClass) -> None:
     if not exact:
         raise ColumnError(
             "E-COLUMN-TYPE",
-            f"The ID column '{name}' is of type {type_}, in which user IDs do not keep their digits.",
+            f"The ID column '{name}' of '{label}' is of type {type_}, in which user IDs do not keep their digits.",
             "Store the IDs as text or as integers.",
         )
 

@@ -40,7 +40,7 @@ from converter.report.matches import Collisions, Match, Tried
 from converter.rows.formatting import fold_case
 from converter.rows.selection import Selection
 from converter.rows.spill import Spill, hashes_of
-from converter.sources import Source, find_origins, open_source, open_sources, tasks_of
+from converter.sources import Roles, Source, find_origins, open_source, open_sources, tasks_of
 from converter.sources.base import Budget, Task, first_rows
 from converter.sources.engine import collect, start
 from converter.sources.origins.base import check_rereadable
@@ -151,9 +151,9 @@ def _open(options: Input | str | os.PathLike[str], column: str | None) -> _Side:
     files = find_origins(options)
     name = column if column is not None else next(iter(open_source(files[0], options, ()).schema))
     selection = Selection(options, (name,))
-    sources = open_sources(files, options, selection.own)
+    sources = open_sources(files, options, selection.own, Roles(ids=frozenset((name,))))
     for source in sources:
-        check_id_type(name, selection.check(source)[name])
+        check_id_type(name, selection.check(source)[name], source.origin.label)
     return _Side(options, sources, name, column is not None, selection)
 
 

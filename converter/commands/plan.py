@@ -204,7 +204,7 @@ def _open_sources(job: Job, records: Records) -> list[Source]:
     if job.id and job.id.case_collisions == "reject":
         advice = "Copy it to a file first, or set id.case_collisions = 'report'."
         check_rereadable(origins, "id.case_collisions = 'reject' reads it twice", advice)
-    sources = open_sources(origins, job.input, records.selection.own)
+    sources = open_sources(origins, job.input, records.selection.own, records.roles)
     for source in {layout_of(source): source for source in reversed(sources)}.values():
         records.check_columns(source)
     return sources

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from ctypes import POINTER, c_char_p, c_int32, c_int64, c_void_p
+from ctypes import POINTER, c_int32, c_int64, c_void_p
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from converter.columns.buffers import VIEW_BYTES, Chunk, Views
 from converter.columns.pool import Bytes, Pool
 from converter.kernel.form import SLACK, Form, FormStructure, Layout, LayoutStructure
+from converter.kernel.keys import Keys, KeysStructure
 from converter.kernel.library import Library
 from converter.kernel.sink import MEMORY, Lines, Parsed, Positions, Sink, Structure, Texts
 from converter.kernel.texts import ENTRIES as TEXT_ENTRIES
@@ -39,7 +40,7 @@ ENTRIES: dict[str, tuple[type[Any], ...]] = {
     "count_quotes": (c_void_p, c_int64, POINTER(c_int64)),
     "cut": (c_void_p, c_int64, c_int64, POINTER(c_int64), POINTER(c_int64)),
     "delimited": (c_void_p, c_int64, POINTER(LayoutStructure), POINTER(FormStructure), c_int32, POINTER(Structure)),
-    "objects": (c_void_p, c_int64, c_char_p, c_void_p, c_int64, POINTER(FormStructure), POINTER(Structure)),
+    "objects": (c_void_p, c_int64, POINTER(KeysStructure), POINTER(FormStructure), POINTER(Structure)),
     "view_lines": (POINTER(_Views), c_int64, c_int64, POINTER(FormStructure), POINTER(Structure)),
     "line_fields": (c_void_p, c_int64, c_void_p, c_int64, c_int64, c_int64, c_void_p, c_int64),
     "merge_lines": (c_void_p, c_int64, c_void_p, c_int64, c_int64, c_void_p, c_void_p, c_void_p, c_int64),
@@ -92,24 +93,21 @@ class Loops:
         sink.call(self._entries["delimited"], given.address, given.count, layout.structure, structure, last)
         return sink.parsed(given, with_lines=form is not None)
 
-    def objects(self, texts: Sequence[tuple[Bytes, int]], keys: Sequence[bytes], form: Form | None) -> Parsed:
+    def objects(self, texts: Sequence[tuple[Bytes, int]], keys: Keys, form: Form | None) -> Parsed:
         """Parse NDJSON texts, each with its size in bytes, which `SLACK` bytes must follow: lines of one object each.
 
         A line of the last text that has no end is not consumed; other texts must end with a newline.
-        `keys` are those of the columns. A value is a string without its escapes, or the text of a number, `true` or
-        `false`; it is empty for null and where there is none. A list of such values is the text that Polars gives of
-        it, `["1", "x", null]`; where `form` has a list in its column, it is the items with the separator between them.
-        Lines of which it is not certain what they mean are malformed by the rule `UNCERTAIN`.
+        A value is a string without its escapes, or the text of a number, `true` or `false`; it is empty for null and
+        where there is none. A list of such values, where `keys` allow one, is the text `["1", "x", null]`; where `form`
+        has a list in its column, it is the items with the separator between them. Lines of which it is not certain what
+        they mean are malformed by the rule `UNCERTAIN`, and so are those with values that `keys` do not allow.
         """
-        given, columns = Texts(texts), len(keys)
+        given, columns = Texts(texts), len(keys.columns)
         rows = given.count_rows()
         made = given.size + rows * form.extra if form else 0
-        sink = Sink(self._pools, lines=made, rows=rows, fields=columns, columns=columns)
-        ends = np.cumsum([len(key) for key in keys], dtype=np.int64)
+        sink = Sink(self._pools, lines=made, rows=rows, fields=keys.slots, columns=columns)
         structure = form.structure if form else None
-        sink.call(
-            self._entries["objects"], given.address, given.count, b"".join(keys), ends.ctypes.data, columns, structure
-        )
+        sink.call(self._entries["objects"], given.address, given.count, keys.structure, structure)
         return sink.parsed(given, with_lines=form is not None)
 
     def frame_lines(self, chunks: Sequence[Chunk], form: Form) -> Lines:

@@ -153,6 +153,32 @@ struct aam_layout {
     uint8_t unused[7];
 };
 
+/* A key that is read, of an object or of an object inside of it. There may be two of one name: of a value and a node. */
+struct aam_key {
+    const uint8_t *start;
+    int64_t length;
+    int32_t parent; /* the node of the object that it is in: 0 for that of the line */
+    int32_t node;   /* of the object that is its value; 0: it is the key of a value */
+    int32_t slot;   /* of a value: its field */
+    int32_t column; /* and the column that this is for */
+    uint8_t is_exact; /* whether a value is irregular that is neither a text nor a whole number */
+    uint8_t is_list;  /* whether it may be a list */
+    uint8_t unused[6];
+};
+
+/* The keys that are read, and how many fields their values take. `fallbacks` has a field for each column, which is
+   taken where its own is not there, or -1. */
+struct aam_keys {
+    const struct aam_key *keys;
+    int64_t count;
+    int64_t slots;
+    int64_t columns;
+    int64_t nodes; /* that of the line included */
+    const int32_t *fallbacks;
+};
+
+enum { AAM_MOST_NODES = 32 };
+
 enum aam_rule { AAM_TOO_SHORT, AAM_TOO_LONG, AAM_MISQUOTED, AAM_NOT_UTF8, AAM_NOT_JSON, AAM_UNCERTAIN };
 
 /* A row that could not be parsed. */

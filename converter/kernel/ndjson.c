@@ -11,20 +11,25 @@ struct joint {
     const uint8_t *start;
     int64_t length;
     uint64_t mask;  /* of its first AAM_HALF bytes, fewer where it is shorter */
-    int64_t column; /* that the value behind it belongs to; behind the last one, if to none */
     int64_t next;   /* the joint that last came after it, or NO_JOINT */
+    int64_t column; /* that the value behind it is for */
+    int32_t slot;   /* its field; behind the last one, if it is not read */
+    int32_t parent; /* the node of the object that the joint is in */
+    int32_t node;   /* of the object that is the value; 0: such an object is not read */
+    bool is_exact;
+    bool is_list;
 };
 
 struct parser {
     const struct aam_form *form;
-    const uint8_t *keys; /* of the columns, one behind the other */
-    const int64_t *key_ends;
-    int64_t key_count;
+    const struct aam_keys *keys;
+    struct aam_field *fields;
+    uint64_t seen; /* a bit for each node that was there */
     const uint8_t *readable; /* the end of what may be read of the text */
     uint8_t *spare;          /* scratch memory, for what is not in the text as it is */
     const uint8_t *spare_end;
     bool no_room; /* there is too little of it */
-    int64_t first; /* the joint with which the last line began */
+    int64_t first[AAM_MOST_NODES]; /* the joint with which the last object of each node began */
     int64_t joint_count;
     struct joint joints[MOST_JOINTS + 1]; /* the last one holds one after the other, when there are more */
 };
@@ -263,7 +268,7 @@ static const uint8_t *parse_list(struct parser *parser, const uint8_t *at, uint8
         bool is_quoted = separator == 0 && (*start == '"' || *start == '-' || is_digit(*start));
         if (*start == 'n')
             item.length = 4;
-        for (int64_t done = 0; separator != 0 && done < item.length; done += AAM_WINDOW)
+        for (int64_t done = 0; done < item.length; done += AAM_WINDOW)
             if ((not_in_codes(item.start + done) & lowest(item.length - done)) != 0)
                 return NULL;
         if (parser->spare_end - to < item.length + 2 * AAM_SHORT) {
@@ -298,22 +303,30 @@ AAM_INLINE bool is_joint(const struct joint *joint, const uint8_t *at, const uin
             (joint->length <= end - at && memcmp(at, joint->start, (size_t)joint->length) == 0));
 }
 
-/* Return the column of a key; behind the last one, where there is none. */
-static int64_t column_of(const struct parser *parser, const struct aam_field *key) {
-    for (int64_t column = 0, start = 0; column < parser->key_count; start = parser->key_ends[column++])
-        if (parser->key_ends[column] - start == key->length &&
-            memcmp(parser->keys + start, key->start, (size_t)key->length) == 0)
-            return column;
-    return parser->key_count;
+/* Set what a joint says of its key. */
+static void describe(const struct parser *parser, const struct aam_field *key, struct joint *joint) {
+    for (const struct aam_key *each = parser->keys->keys; each < parser->keys->keys + parser->keys->count; each++) {
+        if (each->parent != joint->parent || each->length != key->length ||
+            memcmp(each->start, key->start, (size_t)key->length) != 0)
+            continue;
+        if (each->node != 0) {
+            joint->node = each->node;
+            continue;
+        }
+        joint->slot = each->slot;
+        joint->column = each->column;
+        joint->is_exact = each->is_exact;
+        joint->is_list = each->is_list;
+    }
 }
 
 /* Find the joint that stands here, which is not the expected one; parse it where it is not known. */
-static int64_t find_joint(struct parser *parser, const uint8_t *start, bool is_first) {
+static int64_t find_joint(struct parser *parser, const uint8_t *start, bool is_first, int32_t parent) {
     const uint8_t *unescaped = parser->spare, *at = skip_spaces(start);
     if (*at != (is_first ? '{' : ','))
         return NO_JOINT;
     for (int64_t joint = 0; joint < parser->joint_count; joint++)
-        if (is_joint(&parser->joints[joint], start, parser->readable))
+        if (parser->joints[joint].parent == parent && is_joint(&parser->joints[joint], start, parser->readable))
             return joint;
     struct aam_field key;
     at = skip_spaces(at + 1);
@@ -326,7 +339,10 @@ static int64_t find_joint(struct parser *parser, const uint8_t *start, bool is_f
     int64_t added = parser->joint_count;
     uint64_t mask = lowest(at - start < AAM_HALF ? at - start : AAM_HALF);
     parser->joint_count += added < MOST_JOINTS;
-    parser->joints[added] = (struct joint){start, at - start, mask, column_of(parser, &key), NO_JOINT};
+    struct joint *joint = &parser->joints[added];
+    *joint = (struct joint){.start = start, .length = at - start, .mask = mask, .next = NO_JOINT, .parent = parent,
+                            .slot = (int32_t)parser->keys->slots};
+    describe(parser, &key, joint);
     return added;
 }
 
@@ -341,11 +357,51 @@ static uint8_t separator_of(const struct aam_form *form, int64_t column) {
     return separator;
 }
 
-/* Parse the object of a line into the fields of its columns, and skip the spaces behind it. */
-AAM_INLINE const uint8_t *parse_object(struct parser *parser, const uint8_t *at, struct aam_field *fields) {
-    for (int64_t column = 0; column < parser->key_count; column++)
-        fields[column] = (struct aam_field){0};
-    int64_t *expected = &parser->first;
+static const uint8_t *parse_inner(struct parser *parser, const uint8_t *at, int32_t node);
+
+AAM_INLINE bool is_whole_number(const uint8_t *start, const uint8_t *end) {
+    for (start += *start == '-'; start < end && is_digit(*start); start++)
+        ;
+    return start == end;
+}
+
+/* Parse the value that is behind a joint: into its field, or those of the keys inside of it. */
+AAM_INLINE const uint8_t *parse_value(struct parser *parser, const uint8_t *at, const struct joint *joint) {
+    struct aam_field *field = &parser->fields[joint->slot];
+    bool is_used = joint->slot < parser->keys->slots;
+    if (AAM_UNLIKELY(is_used && field->start != NULL)) /* a key that is there twice */
+        return NULL;
+    if (AAM_UNLIKELY(joint->node != 0)) {
+        if ((parser->seen >> joint->node & 1) != 0 || *at == '[')
+            return NULL;
+        parser->seen |= (uint64_t)1 << joint->node;
+        if (*at == '{')
+            return is_used ? NULL : parse_inner(parser, at, joint->node);
+    }
+    uint8_t *unescaped = parser->spare;
+    if (AAM_LIKELY(*at == '"')) {
+        at = parse_string(parser, at + 1, field);
+    } else if (AAM_UNLIKELY(*at == '[' || *at == '{')) {
+        if (!is_used)
+            at = skip_value(parser, at);
+        else if (*at == '[' && joint->is_list)
+            at = parse_list(parser, at, separator_of(parser->form, joint->column), field);
+        else
+            return NULL;
+    } else {
+        const uint8_t *start = at;
+        at = parse_word(parser, at, field);
+        if (AAM_UNLIKELY(joint->is_exact) && at != NULL && *start != 'n' && !is_whole_number(start, at))
+            return NULL;
+    }
+    if (!is_used)
+        parser->spare = unescaped;
+    return at;
+}
+
+/* Parse the object of a node into the fields of its keys, and skip the spaces behind it. */
+AAM_INLINE const uint8_t *parse_members(struct parser *parser, const uint8_t *at, int32_t node) {
+    int64_t *expected = &parser->first[node];
     for (bool is_first = true;; is_first = false) {
         int64_t number = *expected;
         if (number == NO_JOINT || AAM_UNLIKELY(!is_joint(&parser->joints[number], at, parser->readable))) {
@@ -355,33 +411,56 @@ AAM_INLINE const uint8_t *parse_object(struct parser *parser, const uint8_t *at,
             end = skip_spaces(end);
             if (*end == '}')
                 return skip_spaces(end + 1);
-            number = find_joint(parser, at, is_first);
+            number = find_joint(parser, at, is_first, node);
             if (number == NO_JOINT)
                 return NULL;
             if (number < MOST_JOINTS) /* the place behind them may hold another one by the next time */
                 *expected = number;
         }
         struct joint *joint = &parser->joints[number];
-        struct aam_field *field = &fields[joint->column];
-        uint8_t *unescaped = parser->spare;
-        bool is_used = joint->column < parser->key_count;
         at += joint->length;
         if (AAM_UNLIKELY(*at <= ' ')) /* more of them than in the line that the joint is from */
             at = skip_spaces(at);
+        if (AAM_UNLIKELY((at = parse_value(parser, at, joint)) == NULL))
+            return NULL;
         expected = &joint->next;
-        if (AAM_UNLIKELY(is_used && field->start != NULL)) /* a key that is there twice */
-            return NULL;
-        if (AAM_LIKELY(*at != '[' && *at != '{'))
-            at = parse_scalar(parser, at, field);
-        else if (!is_used)
-            at = skip_value(parser, at);
-        else
-            at = *at == '[' ? parse_list(parser, at, separator_of(parser->form, joint->column), field) : NULL;
-        if (AAM_UNLIKELY(at == NULL))
-            return NULL;
-        if (!is_used)
-            parser->spare = unescaped;
+        if (AAM_UNLIKELY(number == MOST_JOINTS)) /* by now it may be one of another object */
+            *expected = NO_JOINT;
     }
+}
+
+static const uint8_t *parse_inner(struct parser *parser, const uint8_t *at, int32_t node) {
+    return parse_members(parser, at, node);
+}
+
+/* Parse the object of a line into the fields of its columns, and skip the spaces behind it. */
+AAM_INLINE const uint8_t *parse_object(struct parser *parser, const uint8_t *at) {
+    const struct aam_keys *keys = parser->keys;
+    for (int64_t slot = 0; slot < keys->slots; slot++)
+        parser->fields[slot] = (struct aam_field){0};
+    parser->seen = 0;
+    at = parse_members(parser, at, 0);
+    if (AAM_UNLIKELY(keys->slots > keys->columns))
+        for (int64_t column = 0; column < keys->columns; column++)
+            if (keys->fallbacks[column] >= 0 && parser->fields[column].start == NULL)
+                parser->fields[column] = parser->fields[keys->fallbacks[column]];
+    return at;
+}
+
+/* Whether the keys refer to fields, columns and nodes that are there. */
+static bool are_sound(const struct aam_keys *keys) {
+    if (keys->columns < 0 || keys->slots < keys->columns || keys->slots > INT32_MAX || keys->nodes < 1 ||
+        keys->nodes > AAM_MOST_NODES)
+        return false;
+    for (const struct aam_key *key = keys->keys; key < keys->keys + keys->count; key++)
+        if (key->parent < 0 || key->parent >= keys->nodes || key->node < 0 || key->node >= keys->nodes ||
+            (key->node != 0 && key->node <= key->parent) || key->slot < 0 ||
+            (key->node == 0 && key->slot >= keys->slots) || key->length < 0)
+            return false;
+    for (int64_t column = 0; column < keys->columns; column++)
+        if (keys->fallbacks[column] >= keys->slots)
+            return false;
+    return true;
 }
 
 /* The rule of a line that is not parsed. One that does not begin and end like an object is none, whatever is inside. */
@@ -395,18 +474,22 @@ static enum aam_rule rule_of(const uint8_t *line, const uint8_t *end) {
 }
 
 /* Parse texts of lines. What follows the last newline of the last text is the start of a line, and is not parsed; other
-   texts end with a newline. `keys` are those of the columns, one behind the other, up to `key_ends`. What may be an
-   object, but is not parsed beyond doubt, is malformed by the rule AAM_UNCERTAIN, for the caller to judge. */
+   texts end with a newline. What may be an object, but is not parsed beyond doubt, is malformed by the rule
+   AAM_UNCERTAIN, for the caller to judge. */
 AAM_ENTRY(objects)
-(struct aam_text *texts, int64_t text_count, const uint8_t *keys, const int64_t *key_ends, int64_t key_count,
- const struct aam_form *form, struct aam_sink *given) {
-    if (!is_sound_sink(given, key_count, text_count) || (form != NULL && !is_sound_form(form, key_count, given)))
+(struct aam_text *texts, int64_t text_count, const struct aam_keys *keys, const struct aam_form *form,
+ struct aam_sink *given) {
+    int64_t columns = keys->columns;
+    if (!are_sound(keys) || !is_sound_sink(given, keys->slots, text_count) ||
+        (form != NULL && !is_sound_form(form, columns, given)))
         return AAM_MALFORMED;
     struct aam_sink sink = *given;
     if (sink.text < 0 || sink.at < 0)
         return AAM_MALFORMED;
-    struct parser parser = {.form = form, .keys = keys, .key_ends = key_ends, .key_count = key_count, .first = NO_JOINT,
+    struct parser parser = {.form = form, .keys = keys, .fields = sink.fields,
                             .spare_end = scratch_at(&sink, sink.scratch_room)};
+    for (int node = 0; node < AAM_MOST_NODES; node++)
+        parser.first[node] = NO_JOINT;
     int64_t consumed = 0;
     for (; sink.text < text_count; sink.text++, sink.at = 0) {
         struct aam_text *text = &texts[sink.text];
@@ -428,8 +511,8 @@ AAM_ENTRY(objects)
             const uint8_t *at = line + (*line == '\r');
             if (AAM_UNLIKELY(*at == '\n')) {
                 sink.blank++;
-            } else if (AAM_LIKELY((at = parse_object(&parser, line, sink.fields)) != NULL && *at == '\n')) {
-                has_room = put_row(&sink, form, key_count, origin, sink.newlines, parser.spare - sink.scratch);
+            } else if (AAM_LIKELY((at = parse_object(&parser, line)) != NULL && *at == '\n')) {
+                has_room = put_row(&sink, form, columns, origin, sink.newlines, parser.spare - sink.scratch);
             } else if (parser.no_room) {
                 has_room = is_full(&sink, AAM_ROOM_SCRATCH);
             } else {

@@ -31,7 +31,7 @@ from converter.rows.judging import Judging
 from converter.rows.selection import Selection
 from converter.rows.signals import lists_of
 from converter.rows.validation import check_date, check_ids, check_signals
-from converter.sources import Source
+from converter.sources import Roles, Source
 from converter.spec import rules
 from converter.spec.kinds import FILE_KINDS, FileKind
 
@@ -89,13 +89,19 @@ class Records:
         """Return the same records with IDs whose rows are rejected."""
         return Records(self.job, self.most_line_bytes, numbers=self.numbers, kind=self.kind, colliding=colliding)
 
+    @property
+    def roles(self) -> Roles:
+        """What the job uses the columns of its input for."""
+        lists = (each.tokens.column for each in self.lists)
+        return Roles(frozenset(id_.column for id_ in self.job.ids), frozenset(name for name in lists if name))
+
     def check_columns(self, source: Source) -> None:
         """Raise `ColumnError` unless the columns of a source can be used as the job uses them."""
-        schema, json_lists = self.selection.check(source), source.json_lists
+        schema, label = self.selection.check(source), source.origin.label
         for id_ in self.job.ids:
-            check_id_type(id_.column, schema[id_.column])
+            check_id_type(id_.column, schema[id_.column], label)
         for name in self.columns:
-            self._as_text(name, schema[name], json_lists=json_lists)
+            self._as_text(name, schema[name], json_lists=source.json_lists)
 
     def texts(self, frame: pl.DataFrame, source: Source) -> pl.LazyFrame:
         """Select the job's columns as text, empty where a value is missing: step 1.

@@ -20,7 +20,7 @@ import numpy as np
 
 from converter.errors import ColumnError, InputError
 from converter.jobs.sections.table import Format, Input
-from converter.sources.base import FIRST_BYTES, Block, Source, damaged, rows_lost
+from converter.sources.base import FIRST_BYTES, Block, Roles, Source, damaged, rows_lost
 from converter.sources.contents import Content, content_of, wrong_content
 from converter.sources.delimited import DelimitedSource
 from converter.sources.header import check_columns
@@ -37,6 +37,7 @@ __all__ = [
     "Block",
     "MalformedRows",
     "Origin",
+    "Roles",
     "RowNumbers",
     "Source",
     "damaged",
@@ -94,8 +95,13 @@ def find_origins(options: Input) -> list[Origin]:
     return list(origins.values())
 
 
-def open_sources(origins: Sequence[Origin], options: Input, columns: tuple[str, ...]) -> list[Source]:
-    """Open inputs as `open_source` does. A header that another one has had, byte by byte, is not parsed again."""
+def open_sources(
+    origins: Sequence[Origin], options: Input, columns: tuple[str, ...], roles: Roles | None = None
+) -> list[Source]:
+    """Open inputs as `open_source` does; `roles` says what their columns are used for, if that is known.
+
+    A header that another one has had, byte by byte, is not parsed again.
+    """
     sources: list[Source] = []
     known: dict[Format | None, dict[Hashable, TextSource]] = {}
     for origin in origins:
@@ -103,6 +109,8 @@ def open_sources(origins: Sequence[Origin], options: Input, columns: tuple[str, 
         source = _like_another(origin, list(alike.values()))
         if source is None:
             source = open_source(origin, options, columns)
+            if isinstance(source, TextSource) and roles:
+                source.roles = roles
             if isinstance(source, TextSource) and source.start:
                 alike[source.start] = source
                 if len(alike) > _MOST_HEADERS:

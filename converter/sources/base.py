@@ -30,6 +30,13 @@ _LEAST_BLOCK = 1 << 18
 _SHARE = 14  # the lines of a block take three times the memory of its text; a writer and compressors hold some more
 
 
+class Roles(NamedTuple):
+    """The columns of a job that hold IDs, and those that hold lists of traits or codes. All others hold values."""
+
+    ids: frozenset[str] = frozenset()
+    lists: frozenset[str] = frozenset()
+
+
 class Piece(NamedTuple):
     """The part of one input that a block holds.
 

@@ -1,9 +1,9 @@
 """NDJSON: one JSON object a line. Numbers keep the digits they are written with.
 
-The kernel parses objects of which it is certain what they mean. Polars parses the others, and all without the kernel.
-Polars would parse `12.30` as a number and return `12.3`, and lose digits beyond its number types. So numbers are put in
-quotes before, and every value is text. A line that is not one JSON object is rejected with its number; it is found when
-Polars cannot parse the text. Half a surrogate pair, which Polars would accept, is searched for before.
+The kernel parses objects of which it is certain what they mean; `objects` parses the others. Without the kernel, Polars
+parses lines that are plain: it would parse `12.30` as a number and return `12.3`, and lose digits beyond its number
+types, so numbers are put in quotes before, and every value is text. A line that is not one JSON object is rejected with
+its number; it is found when Polars cannot parse the text.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import contextlib
 import dataclasses
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -20,30 +20,26 @@ import orjson
 import polars as pl
 
 from converter.columns.pool import Bytes
-from converter.columns.utf8 import is_utf8
 from converter.errors import EngineError, InputError
 from converter.jobs.sections.table import Input
 from converter.kernel.calls import Loops
 from converter.kernel.form import Form
+from converter.kernel.keys import MOST_NODES, Keys
 from converter.kernel.sink import UNCERTAIN
-from converter.sources.base import Rest, rows_lost
+from converter.sources.base import Rest
 from converter.sources.engine import collect
+from converter.sources.header import SAMPLE
 from converter.sources.malformed import NONE, MalformedRows, RowNumbers
+from converter.sources.objects import frame_of_lines, quoted_numbers
 from converter.sources.origins.base import Origin
 from converter.sources.streams import TextStream
 from converter.sources.texts import Body, Parser, Rows, TextSource
-from converter.spec.rules import ROW_NOT_JSON, ROW_NOT_TEXT
+from converter.spec.rules import Rule
 
 _LONGEST_LINE = 64 << 20
 _HEAD = 1 << 20
-_SAMPLE = 1000
-_NUMBER = rb"-?[0-9]++(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+"
-_NUMBER_OR_END = re.compile(
-    # What precedes it: a string, closed or up to the end of the line; what is no value, such as a number as a key.
-    rb'((?:[^"\n0-9-]++|"(?:[^"\\\n]++|\\[^\n])*+\\?+(?:"|(?=\n))|-(?![0-9])|' + _NUMBER + rb"(?=[ \t\r]*+:))*+)"
-    rb"(" + _NUMBER + rb"|\n)"
-)
-_HALF_PAIR = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]")
+_MOST_DEPTH = 8  # of objects inside of objects whose keys are columns
+_SPACES = rb"[ \t\r]*"
 
 
 class NdjsonSource(TextSource):
@@ -59,16 +55,22 @@ class NdjsonSource(TextSource):
         with TextStream(origin, options.encoding) as stream:
             self.body = Body(origin, options.encoding, 0, 0, stream.offset)
             head = _head_of(stream)
-        for line in head.split(b"\n")[:_SAMPLE]:
+        for line in head.split(b"\n")[:SAMPLE]:
             with contextlib.suppress(orjson.JSONDecodeError):  # no object: the row is rejected when it is read
-                value = orjson.loads(line)
-                names.update(dict.fromkeys(value if isinstance(value, dict) else ()))
+                names.update(dict.fromkeys(_names_in(orjson.loads(line))))
         self.names = tuple(names)
         self.layout = NdjsonSource  # all inputs are parsed alike
 
     def parser(self, columns: Sequence[str], loops: Loops | None) -> Parser:
         """Return what parses its lines."""
-        return _Parser(self.origin, tuple(columns), loops)
+        return _Parser(self.origin, Keys(columns, self.roles.ids, self.roles.lists), loops)
+
+
+def _names_in(value: object, prefix: str = "", depth: int = 0) -> Iterator[str]:
+    """Yield the keys of an object, and those of objects in it as `key.inner`."""
+    for key, inner in value.items() if isinstance(value, dict) and depth < _MOST_DEPTH else ():
+        yield prefix + key
+        yield from _names_in(inner, f"{prefix}{key}.", depth + 1)
 
 
 def _head_of(stream: TextStream) -> bytes:
@@ -85,11 +87,12 @@ class _Parser:
 
     quoted = False
 
-    def __init__(self, origin: Origin, columns: Sequence[str], loops: Loops | None) -> None:
+    def __init__(self, origin: Origin, keys: Keys, loops: Loops | None) -> None:
         self._origin = origin
-        self._columns = tuple(columns)
+        self._keys = keys
         self._loops = loops
         self.longest = _LONGEST_LINE
+        self._plain = [_plain_value(name, keys) for name in keys.columns]
 
     def endless(self, text: bytes) -> Rows:
         """Raise the error that a line is too long."""
@@ -103,10 +106,10 @@ class _Parser:
     def parse(self, texts: Sequence[tuple[Bytes, int]], form: Form | None, *, last: bool) -> Rows:
         """Parse the lines of texts; the last text may end inside of a line."""
         del last
-        if not self._loops:
+        if not self._loops or self._keys.nodes > MOST_NODES:
             return self._parse_slowly([text[:size].tobytes().split(b"\n") for text, size in texts])
-        parsed = self._loops.objects(texts, [name.encode() for name in self._columns], form)
-        numbers, rest = parsed.numbers, Rest.of_chunks([parsed.chunk], self._columns)
+        parsed = self._loops.objects(texts, self._keys, form)
+        numbers, rest = parsed.numbers, Rest.of_chunks([parsed.chunk], self._keys.columns)
         blank, newlines, consumed, lines = parsed.blank, parsed.newlines, parsed.consumed, parsed.lines
         rows = Rows(parsed.rows, rest, numbers, NONE, blank, newlines, consumed, lines)
         others = parsed.malformed
@@ -115,10 +118,11 @@ class _Parser:
         uncertain = np.flatnonzero(others.rules == UNCERTAIN)
         malformed = MalformedRows.of_loops(others, texts)
         judged = malformed.take(uncertain).texts()
-        frame, is_object = self._judge(judged)
-        sound = uncertain[is_object]
+        frame, broken = frame_of_lines(judged, self._keys)
+        is_sound = _are_none(broken)
+        sound = uncertain[is_sound]
         malformed = malformed.take(np.delete(np.arange(len(others)), uncertain))
-        malformed = malformed.joined([malformed, _malformed(judged, others.numbers[uncertain], is_object)])
+        malformed = malformed.joined([malformed, _malformed(judged, others.numbers[uncertain], broken)])
         rows = rows._replace(malformed=malformed.take(np.argsort(malformed.numbers)))
         if not frame.height:
             return rows
@@ -137,47 +141,58 @@ class _Parser:
         lines = [line for each in texts for line in each[:-1]]
         numbers = np.flatnonzero([line not in (b"", b"\r") for line in lines])
         judged = [lines[number] for number in numbers.tolist()]
-        frame, is_object = self._judge(judged)
-        malformed = _malformed(judged, numbers, is_object)
+        frame, broken = self._judge(judged)
+        malformed = _malformed(judged, numbers, broken)
         consumed = sum(len(line) + 1 for line in texts[-1][:-1]) if texts else 0
         rest, blank = Rest.of_frame(frame), len(lines) - len(numbers)
-        return Rows(frame.height, rest, numbers[is_object], malformed, blank, newlines, consumed)
+        return Rows(frame.height, rest, numbers[_are_none(broken)], malformed, blank, newlines, consumed)
 
-    def _judge(self, lines: Sequence[bytes]) -> tuple[pl.DataFrame, npt.NDArray[np.bool_]]:
-        """Parse lines by Polars. Returns those that are one JSON object each, and which these are."""
-        text = b"".join(line + b"\n" for line in lines)
-        text = _NUMBER_OR_END.sub(rb'\1"\2"', text).replace(b'"\n"', b"\n")
-        if not ((b"\\ud" in text or b"\\uD" in text) and _HALF_PAIR.search(text)):
-            with contextlib.suppress(InputError, EngineError):  # then lines are judged one by one, below
-                frame = self._frame(text)
-                if frame.height == len(lines):
-                    return frame, np.ones(len(lines), np.bool_)
-        quoted = text.split(b"\n")[:-1]
-        is_object = np.array([_is_object(line) for line in quoted], np.bool_)
-        objects = [line + b"\n" for line, is_sound in zip(quoted, is_object.tolist(), strict=True) if is_sound]
-        frame = self._frame(b"".join(objects))
-        if frame.height != len(objects):
-            raise rows_lost(self._origin, len(objects), frame.height)
-        return frame, is_object
+    def _judge(self, lines: Sequence[bytes]) -> tuple[pl.DataFrame, list[Rule | None]]:
+        """Parse lines: the plain ones by Polars, if it can parse them together, and all others one by one."""
+        plain = np.array([self._is_plain(line) for line in lines], np.bool_)
+        if plain.any():
+            text = b"".join(line + b"\n" for line, is_plain in zip(lines, plain.tolist(), strict=True) if is_plain)
+            with contextlib.suppress(InputError, EngineError):  # one of them is no object
+                frame = self._frame(quoted_numbers(text))
+                if frame.height == np.count_nonzero(plain):
+                    others = np.flatnonzero(~plain)
+                    slow, broken_slow = frame_of_lines([lines[other] for other in others.tolist()], self._keys)
+                    broken = np.full(len(lines), None, np.object_)
+                    broken[others] = broken_slow
+                    sound = others[_are_none(broken_slow)]
+                    order = np.argsort(np.concatenate([np.flatnonzero(plain), sound]))
+                    return pl.concat([frame, slow], rechunk=True)[order], broken.tolist()
+        return frame_of_lines(lines, self._keys)
+
+    def _is_plain(self, line: bytes) -> bool:
+        """Return whether a line, if it is an object, has no object or list in it, and none of the keys twice.
+
+        IDs are texts or whole numbers.
+        """
+        if b"\\" in line or b"[" in line or line.count(b"{") != 1 or self._keys.nodes > 1:
+            return False
+        return all(
+            (count := line.count(key)) == 0 or (count == 1 and (exact is None or bool(exact.search(line))))
+            for key, exact in self._plain
+        )
 
     def _frame(self, text: bytes) -> pl.DataFrame:
-        schema = dict.fromkeys(self._columns, pl.String)
+        schema = dict.fromkeys(self._keys.columns, pl.String)
         return collect(self._origin, pl.scan_ndjson(text, schema=schema)) if text else pl.DataFrame(schema=schema)
 
 
-def _is_object(line: bytes) -> bool:
-    try:
-        return isinstance(orjson.loads(line), dict)
-    except orjson.JSONDecodeError:
-        return False
+def _plain_value(name: str, keys: Keys) -> tuple[bytes, re.Pattern[bytes] | None]:
+    """Return the key of a column as it stands in lines, and the pattern of it with a value that is exact, if needed."""
+    key = b'"' + name.encode() + b'"'
+    exact = re.compile(re.escape(key) + _SPACES + b":" + _SPACES + rb"(?:[\"n]|-?[0-9]+" + _SPACES + b"[,}])")
+    return key, exact if name in keys.exact else None
 
 
-def _malformed(lines: Sequence[bytes], numbers: RowNumbers, is_object: npt.NDArray[np.bool_]) -> MalformedRows:
-    """Return the lines that are no objects."""
-    return MalformedRows.of_rows(
-        [
-            (number, ROW_NOT_JSON if is_utf8(line) else ROW_NOT_TEXT, line)
-            for line, number, is_sound in zip(lines, numbers.tolist(), is_object.tolist(), strict=True)
-            if not is_sound
-        ]
-    )
+def _are_none(rules: Sequence[Rule | None]) -> npt.NDArray[np.bool_]:
+    return np.array([rule is None for rule in rules], np.bool_)
+
+
+def _malformed(lines: Sequence[bytes], numbers: RowNumbers, rules: Sequence[Rule | None]) -> MalformedRows:
+    """Return the lines that break a rule."""
+    each = zip(lines, numbers.tolist(), rules, strict=True)
+    return MalformedRows.of_rows([(number, rule, line) for line, number, rule in each if rule is not None])

@@ -28,7 +28,7 @@ from converter.kernel.calls import Loops
 from converter.kernel.form import SLACK, Form
 from converter.kernel.sink import Lines
 from converter.sources.ahead import ReadAhead
-from converter.sources.base import FIRST_BYTES, Block, Budget, Piece, Rest, Task
+from converter.sources.base import FIRST_BYTES, Block, Budget, Piece, Rest, Roles, Task
 from converter.sources.malformed import MalformedRows, RowNumbers
 from converter.sources.origins.base import Origin
 from converter.sources.streams import Ranges, TextStream
@@ -113,6 +113,8 @@ class TextSource:
     """What an input begins with that has the same layout for certain; empty where the start does not show it."""
     most = sys.maxsize
     """How many bytes are read at a time, at most."""
+    roles = Roles()
+    """What the job uses the columns for, set where it is known."""
 
     def parser(self, columns: Sequence[str], loops: Loops | None) -> Parser:
         """Return what parses its rows."""

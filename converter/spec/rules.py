@@ -310,9 +310,35 @@ ROW_TOO_SHORT = Rule("F1", "row_too_short", "The row has fewer fields than the h
 ROW_TOO_LONG = Rule("F2", "row_too_long", "The row has more fields than the header.", OURS)
 ROW_MISQUOTED = Rule("F3", "row_misquoted", "The double quotes of the row are not balanced.", OURS)
 ROW_NOT_TEXT = Rule("C9", "row_not_text", "The row is not valid in the input's encoding.", NAMES_PAGE)
-ROW_NOT_JSON = Rule("F4", "row_not_json", "The line is not one JSON object.", OURS)
+ROW_NOT_JSON = Rule("F4", "row_not_json", "The row is not one JSON object.", OURS)
+ROW_REPEATS_KEY = Rule("F6", "row_repeats_key", "A key that the job uses is more than once in the object.", OURS)
+VALUE_NESTED = Rule(
+    "F7",
+    "value_nested",
+    "An object or a list is where an ID or a value belongs: name a key in the object (such as profile.city), and use "
+    "lists in record.traits.",
+    OURS,
+)
+ID_NOT_EXACT = Rule(
+    "F8",
+    "id_not_exact",
+    "The user ID is true, false or a number with a fraction or an exponent: export IDs as texts or whole numbers.",
+    OURS,
+)
 
-SOURCE_RULES = {rule.name: rule for rule in (ROW_TOO_SHORT, ROW_TOO_LONG, ROW_MISQUOTED, ROW_NOT_TEXT, ROW_NOT_JSON)}
+SOURCE_RULES = {
+    rule.name: rule
+    for rule in (
+        ROW_TOO_SHORT,
+        ROW_TOO_LONG,
+        ROW_MISQUOTED,
+        ROW_NOT_TEXT,
+        ROW_NOT_JSON,
+        ROW_REPEATS_KEY,
+        VALUE_NESTED,
+        ID_NOT_EXACT,
+    )
+}
 """The rules on malformed rows, by name."""
 
 
