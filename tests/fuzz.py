@@ -29,7 +29,7 @@ import numpy.typing as npt
 from converter import kernel
 from converter.columns.buffers import Chunk, Views
 from converter.kernel import sink
-from converter.kernel.calls import Loops
+from converter.kernel.calls import Loops, SplitStructure
 from converter.kernel.form import (
     CODES,
     CONSTANT,
@@ -51,6 +51,7 @@ from converter.kernel.form import (
 )
 from converter.kernel.keys import Keys
 from converter.kernel.sink import NOT_JSON, NOT_UTF8, UNCERTAIN, Lines, Parsed
+from converter.sources.json_rows import split
 from tests.fuzz_columns import fuzz_columns
 
 from . import objects
@@ -616,6 +617,24 @@ def fuzz_objects(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
         assert kept == list(rows)
 
 
+def fuzz_split(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
+    """JSON over any number of lines, sound or damaged, in pieces."""
+    rows = [{"a": [1, {"b": 'x"\\]'}], "c": {}} for _ in range(drawn.randrange(4))]
+    text = json.dumps(rows, indent=drawn.choice([None, 1])).encode()
+    if drawn.random() < 0.3:
+        text = b"\n".join(json.dumps(row, indent=drawn.choice([None, 2])).encode() for row in rows)
+    if drawn.random() < 0.5:
+        text = objects.damaged(drawn, text)
+    state, slow = SplitStructure(), SplitStructure()
+    at = 0
+    while at < len(text):
+        piece = text[at : at + drawn.randrange(1, 40)]
+        assert loops.split(memory.of(piece), state).tobytes() == split(piece, slow), text
+        at += len(piece)
+    fields = ("depth", "in_list", "has_content", "in_string", "is_escaped")
+    assert [getattr(state, name) for name in fields] == [getattr(slow, name) for name in fields], text
+
+
 ENTRIES: tuple[Callable[[Loops, random.Random, Guarded], None], ...] = (
     fuzz_utf8,
     fuzz_cut,
@@ -627,6 +646,7 @@ ENTRIES: tuple[Callable[[Loops, random.Random, Guarded], None], ...] = (
     fuzz_views,
     fuzz_merge,
     fuzz_objects,
+    fuzz_split,
     fuzz_columns,
 )
 

@@ -63,10 +63,6 @@ HOLDS: dict[str, tuple[bytes, str, str, str]] = {  # the content, the code, what
     "binary PGP": (b"\x85\x02\x0c\x03" + bytes(range(200)), "E-INPUT-CONTENT", "PGP", "gpg --decrypt"),
     "HTML": (HTML, "E-INPUT-CONTENT", "HTML", "login"),
     "XML": (b'\xef\xbb\xbf<?xml version="1.0"?>\n<rows/>\n', "E-INPUT-CONTENT", "XML", "CSV"),
-    "JSON array": (json.dumps(ROWS).encode(), "E-INPUT-CONTENT", "a JSON array", "jq -c '.[]'"),
-    "pretty JSON": (json.dumps(ROWS, indent=2).encode(), "E-INPUT-CONTENT", "a JSON array", "jq -c '.[]'"),
-    "UTF-16 JSON": (json.dumps(ROWS).encode("utf-16"), "E-INPUT-CONTENT", "a JSON array", "jq -c '.[]'"),
-    "JSON object": (json.dumps(ROWS[0], indent=2).encode(), "E-INPUT-CONTENT", "several lines", "jq -c . "),
 }
 
 
@@ -86,14 +82,17 @@ def test_what_is_not_a_table_is_named(run: Run, kind: str, name: str) -> None:
         (table("parquet"), "parquet"),
         (table("arrow"), "arrow"),
         (b'{"id":"1"}\n', "ndjson"),
+        (json.dumps(ROWS).encode(), "json"),
+        (json.dumps(ROWS, indent=2).encode("utf-16"), "json"),
+        (json.dumps(ROWS[0], indent=2).encode(), "json"),
     ],
-    ids=["csv", "csv in gzip", "parquet", "arrow", "ndjson"],
+    ids=["csv", "csv in gzip", "parquet", "arrow", "ndjson", "JSON array", "pretty JSON in UTF-16", "JSON object"],
 )
 def test_a_table_of_another_format_names_that_one(run: Run, content: bytes, format_: str) -> None:
     hint = f"--set input.format={format_}"
     with raises(InputError, "E-FORMAT-UNKNOWN", hint):
         run.convert(content, "in.data")
-    for other in {"csv", "parquet", "ndjson", "arrow"} - {format_}:
+    for other in {"csv", "parquet", "ndjson", "arrow"} - {format_} - ({"ndjson"} if format_ == "json" else set()):
         with raises(InputError, "E-INPUT-CONTENT", f"{other} because", "name", hint):
             run.convert(content, f"in.{other}")
         with raises(InputError, "E-INPUT-CONTENT", f"{other} because", "input.format", hint):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+
 import pytest
 
-from converter.errors import ColumnError, JobError
+from converter.errors import ColumnError, InputError, JobError
+from converter.sources import json_rows
 
 from .conftest import Run
 from .errors import raises
@@ -114,3 +118,83 @@ def test_a_key_that_appears_late_needs_its_name_in_the_job(run: Run) -> None:
         run.convert(content, "in.ndjson", record={"signals": ["late"]})
     run.convert(content, "in.ndjson", record={"signals": ["late"]}, input={"columns": ["late"]})
     assert run.lines == ['u2\t"late"="y"']
+
+
+ROWS = [{"id": "u1", "a": "x, ]}"}, {"id": 2, "a": 'y "\\', "z": [{"id": [1]}, None]}, {"id": "u3", "a": "é\n"}]
+LINES = ['u1\t"a"="x, ]}"', '2\t"a"="y \'\\"', 'u3\t"a"="é "']
+ARRAYS = {
+    "on one line": json.dumps(ROWS),
+    "a row on a line": "[\n" + ",\n".join(map(json.dumps, ROWS)) + "\n]\n",
+    "over many lines": json.dumps(ROWS, indent=2),
+    "CRLF": json.dumps(ROWS, indent=2).replace("\n", "\r\n"),
+    "one after the other": "".join(json.dumps([row], indent=1) + "\n" for row in ROWS),
+    "a comma at the end": json.dumps(ROWS)[:-1] + ",]",
+    "objects over many lines": "\n".join(json.dumps(row, indent=2) for row in ROWS),
+    "objects without space": "\n" + json.dumps(ROWS[0], indent=2) + "".join(map(json.dumps, ROWS[1:])),
+    "objects with commas": ",\n".join(json.dumps(row, indent=2) for row in ROWS),
+}
+
+
+@pytest.mark.parametrize("name", ["in.json", "in.ndjson", "in.json.gz"])
+@pytest.mark.parametrize("kind", ARRAYS)
+def test_rows_are_the_items_of_lists_and_objects_over_many_lines(run: Run, kind: str, name: str) -> None:
+    content = ARRAYS[kind].encode()
+    report = run.convert(gzip.compress(content) if name.endswith(".gz") else content, name)
+    assert run.lines == LINES
+    assert report.records["read"] == len(ROWS)
+
+
+def test_json_may_be_of_another_encoding(run: Run) -> None:
+    run.convert(json.dumps(ROWS, ensure_ascii=False).encode("utf-16"), "in.json")
+    assert run.lines == LINES
+
+
+def test_lines_of_json_are_read_as_lines_whatever_their_suffix(run: Run) -> None:
+    run.convert(WHOLE + "{bad\n" + WHOLE, "in.json")
+    assert [(row["row"], row["unit"], row["rule"]) for row in run.rejects] == [(2, "line", "row_not_json")]
+    assert len(run.lines) == 2
+
+
+def test_what_is_no_object_in_a_list_is_rejected_with_its_number(run: Run) -> None:
+    items = [
+        '{"id":"u1","a":"x"}',
+        "7",
+        "null",
+        '"text"',
+        "[]",
+        '{"id":"u2" "a":1}',
+        '{"id":"u\n3"}',
+        '{"id":"u4","a":"y"}',
+    ]
+    run.convert("[" + " ,\n".join(items) + "]\n trailing", "in.json")
+    assert [(row["row"], row["unit"], row["rule"]) for row in run.rejects] == [
+        (number, "row", "row_not_json") for number in (2, 3, 4, 5, 6, 7, 9)
+    ]
+    assert run.lines == ['u1\t"a"="x"', 'u4\t"a"="y"']
+
+
+@pytest.mark.parametrize("cut", ["]", "1}]", ',"z":1}]', 'x","z'])
+def test_a_list_that_is_cut_off_is_damaged(run: Run, cut: str) -> None:
+    text = json.dumps([*ROWS[:2], {"id": "u3", "a": "x", "z": 1}]).replace(" ", "")
+    with raises(InputError, "E-INPUT-DAMAGED", "in.json'", "row 3"):
+        run.convert(text[: text.rindex(cut)], "in.json")
+    assert run.files == []
+
+
+@pytest.mark.parametrize("content", ["[]", "[\n]\n"])
+def test_an_empty_list_has_no_rows(run: Run, content: str) -> None:
+    with raises(InputError, "E-INPUT-EMPTY", "in.json'"):
+        run.convert(content, "in.json")
+
+
+def test_rows_in_a_list_inside_of_an_object_are_named(run: Run) -> None:
+    with raises(ColumnError, "E-COLUMN-MISSING", "'results'", "jq"):
+        run.convert(json.dumps({"next": None, "results": ROWS}, indent=2), "in.json")
+
+
+def test_a_long_list_is_read_in_pieces(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_rows, "_PIECE", 1000)
+    rows = [{"id": f"u{number}", "a": "é" * (number % 50), "z": ["]", {"q": '"'}]} for number in range(3000)]
+    report = run.convert(json.dumps(rows, indent=1, ensure_ascii=False), "in.json")
+    assert report.records["read"] == 3000
+    assert len(run.lines) == sum(bool(row["a"]) for row in rows)

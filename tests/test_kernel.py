@@ -228,7 +228,8 @@ def test_structures_have_the_sizes_that_the_loops_know() -> None:
     sizes = [*map(ctypes.sizeof, structures), 4 * 8, ctypes.sizeof(sink.Structure), 6 * 8, 3 * 8]
     sizes += [ctypes.sizeof(texts._Column), ctypes.sizeof(texts._Texts), ctypes.sizeof(form._Steps)]
     sizes += [ctypes.sizeof(keys.KeyStructure), ctypes.sizeof(keys.KeysStructure)]
-    assert [*(ctypes.c_int64 * 14).in_dll(library, "aam_sizes")] == sizes
+    sizes.append(ctypes.sizeof(calls.SplitStructure))
+    assert [*(ctypes.c_int64 * 15).in_dll(library, "aam_sizes")] == sizes
 
 
 def lines_of(form: FastPath, frame: pl.DataFrame) -> Lines:

@@ -51,7 +51,7 @@ class InputKeys(TypedDict, total=False):
     """The keys of `Input`."""
 
     path: Required[str | PathLike[str] | Sequence[str | PathLike[str]]]
-    format: Literal["csv", "tsv", "parquet", "ndjson", "arrow"] | None
+    format: Literal["csv", "tsv", "parquet", "ndjson", "json", "arrow"] | None
     separator: str | None
     header: bool
     columns: Sequence[str]

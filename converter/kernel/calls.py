@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from ctypes import POINTER, c_int32, c_int64, c_void_p
+from ctypes import POINTER, c_int32, c_int64, c_uint8, c_void_p
 from typing import Any
 
 import numpy as np
@@ -35,12 +35,27 @@ class _Views(ctypes.Structure):
     ]
 
 
+class SplitStructure(ctypes.Structure):
+    """`struct aam_split`."""
+
+    _fields_ = [
+        ("depth", c_int64),
+        ("written", c_int64),
+        ("in_list", c_uint8),
+        ("has_content", c_uint8),
+        ("in_string", c_uint8),
+        ("is_escaped", c_uint8),
+        ("unused", c_uint8 * 4),
+    ]
+
+
 _SAMPLED = 4096  # texts
 ENTRIES: dict[str, tuple[type[Any], ...]] = {
     "count_quotes": (c_void_p, c_int64, POINTER(c_int64)),
     "cut": (c_void_p, c_int64, c_int64, POINTER(c_int64), POINTER(c_int64)),
     "delimited": (c_void_p, c_int64, POINTER(LayoutStructure), POINTER(FormStructure), c_int32, POINTER(Structure)),
     "objects": (c_void_p, c_int64, POINTER(KeysStructure), POINTER(FormStructure), POINTER(Structure)),
+    "split": (c_void_p, c_int64, c_void_p, c_int64, POINTER(SplitStructure)),
     "view_lines": (POINTER(_Views), c_int64, c_int64, POINTER(FormStructure), POINTER(Structure)),
     "line_fields": (c_void_p, c_int64, c_void_p, c_int64, c_int64, c_int64, c_void_p, c_int64),
     "merge_lines": (c_void_p, c_int64, c_void_p, c_int64, c_int64, c_void_p, c_void_p, c_void_p, c_int64),
@@ -109,6 +124,12 @@ class Loops:
         structure = form.structure if form else None
         sink.call(self._entries["objects"], given.address, given.count, keys.structure, structure)
         return sink.parsed(given, with_lines=form is not None)
+
+    def split(self, text: Bytes, state: SplitStructure) -> Bytes:
+        """Return the next bytes of a JSON text with each row on one line; `state` is what was before them."""
+        out = self._pools["texts"].lease(2 * len(text))
+        self._call("split", text, len(text), out, len(out), state)
+        return out[: state.written]
 
     def frame_lines(self, chunks: Sequence[Chunk], form: Form) -> Lines:
         """Turn the rows of a frame into lines. A null is an empty text."""

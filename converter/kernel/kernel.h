@@ -179,6 +179,17 @@ struct aam_keys {
 
 enum { AAM_MOST_NODES = 32 };
 
+/* Where a text is that is split into rows (split.c). */
+struct aam_split {
+    int64_t depth;   /* of the lists and objects that are open */
+    int64_t written; /* set: bytes */
+    uint8_t in_list; /* whether the outermost one is a list, whose items are rows: 0 or 1 */
+    uint8_t has_content; /* whether a row has begun */
+    uint8_t in_string;
+    uint8_t is_escaped; /* the next byte of a string */
+    uint8_t unused[4];
+};
+
 enum aam_rule { AAM_TOO_SHORT, AAM_TOO_LONG, AAM_MISQUOTED, AAM_NOT_UTF8, AAM_NOT_JSON, AAM_UNCERTAIN };
 
 /* A row that could not be parsed. */

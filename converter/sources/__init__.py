@@ -74,10 +74,12 @@ FORMATS: dict[Format, FileFormat] = {
     "csv": FileFormat((".csv", ".txt"), DelimitedSource, compressible=True),
     "tsv": FileFormat((".tsv", ".tab"), partial(DelimitedSource, tabs=True), compressible=True),
     "ndjson": FileFormat((".ndjson", ".jsonl"), NdjsonSource, compressible=True),
+    "json": FileFormat((".json",), NdjsonSource, compressible=True),
     "parquet": FileFormat((".parquet", ".pq"), _open_parquet, compressible=False),
     "arrow": FileFormat((".arrow", ".feather", ".ipc", ".arrows"), _open_arrow, compressible=False),
 }
-_DELIMITED = {"csv", "tsv"}
+_ALIKE = ({"csv", "tsv"}, {"ndjson", "json"})
+"""Formats that are read alike."""
 _COMPRESSED = (".gz", ".zst", ".zstd")
 _MOST_HEADERS = 16  # of different ones that are kept, to recognize them
 
@@ -142,7 +144,7 @@ def open_source(origin: Origin, options: Input, columns: tuple[str, ...]) -> Sou
         check_columns(source, columns)
     except (InputError, ColumnError) as error:
         content = _content_of(origin)
-        if content and content.format != format_ and not {content.format, format_} <= _DELIMITED:
+        if content and content.format != format_ and not any({content.format, format_} <= each for each in _ALIKE):
             raise wrong_content(origin.label, content, format_, named=not options.format) from error
         raise
     return source

@@ -151,6 +151,8 @@ class Source(Protocol):
     """Whether a list stands in a column as the text of a JSON list."""
     nullable: bool
     """Whether a value may be null: in delimited text a missing one is empty."""
+    columns_hint: str
+    """What helps where it lacks a column."""
     unit: Literal["line", "row"]
     """What row numbers count: physical lines of text, a header included, or rows of a table."""
 

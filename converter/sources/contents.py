@@ -61,13 +61,7 @@ _PGP = Content("encrypted with PGP", "Decrypt it: gpg --decrypt FILE > DECRYPTED
 _PGP_START = re.compile(rb"-----BEGIN PGP MESSAGE|\x84.\x03|\x85..\x03", re.DOTALL)
 _TAR = Content("a tar archive", _EXTRACT, packed=True)
 _TAR_MAGIC = slice(257, 262)
-_JSON_ARRAY = Content(
-    "a JSON array", "Turn it into NDJSON, one object per line (for example: jq -c '.[]' FILE.json > FILE.ndjson)."
-)
-_JSON_DOCUMENT = Content(
-    "JSON with objects over several lines",
-    "Turn it into NDJSON, one object per line (for example: jq -c . FILE.json > FILE.ndjson).",
-)
+_JSON = Content("JSON", format="json")
 _HTML = Content(
     "an HTML page", "Was a login or error page saved instead of the export? Get the file again, or export it as CSV."
 )
@@ -123,11 +117,11 @@ def _of_text(text: bytes) -> Content | None:
     if _XML_START.match(text):
         return _XML
     if re.match(rb"\[\s*[\[{\"\]0-9]", text):
-        return _JSON_ARRAY
+        return _JSON
     if any(_is_object(line) for line in text.split(b"\n")[:_LINES]):
         return _NDJSON
     if re.match(rb"\{\s*[\"}]", text):
-        return _JSON_DOCUMENT
+        return _JSON
     # A line at least: what is left of a file that was cut off may be a few letters.
     return _TEXT if b"\n" in text and not re.search(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]", text) else None
 

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from converter.errors import ColumnError, nearest, redact
 from converter.sources.base import Source
 
-SAMPLE = 1000
-"""How many rows of JSON are read for the keys that are its columns."""
 _MOST_SHOWN = 20
 _SEPARATORS = re.compile(r"\s*[,;|]\s*")
 _OTHER_SEPARATOR = re.compile(r"[,;\t|]")
@@ -66,8 +64,7 @@ def _missing(source: Source, missing: Sequence[str]) -> ColumnError:
     others = f"It also lacks {', '.join(map(repr, missing[1:5]))}{', …' * (len(missing) > 5)}. " * (len(missing) > 1)
     if source.has_header and len(known) == 1 and _OTHER_SEPARATOR.search(known[0]):
         others += "It has one column, whose name has separators in it: is input.separator right? "
-    if source.json_lists:
-        others += f"Only its first {SAMPLE:,} rows show them: name a key that appears later in input.columns. "
+    others += source.columns_hint
     return ColumnError(
         "E-COLUMN-MISSING",
         f"The input '{label}' has no column '{name}'{nearest(name, known) or '.'}",

@@ -13,6 +13,7 @@ import dataclasses
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ import orjson
 import polars as pl
 
 from converter.columns.pool import Bytes
-from converter.errors import EngineError, InputError
+from converter.errors import EngineError, InputError, redact
 from converter.jobs.sections.table import Input
 from converter.kernel.calls import Loops
 from converter.kernel.form import Form
@@ -28,22 +29,27 @@ from converter.kernel.keys import MOST_NODES, Keys
 from converter.kernel.sink import UNCERTAIN
 from converter.sources.base import Rest
 from converter.sources.engine import collect
-from converter.sources.header import SAMPLE
+from converter.sources.json_rows import JsonRows, is_split
 from converter.sources.malformed import NONE, MalformedRows, RowNumbers
 from converter.sources.objects import frame_of_lines, quoted_numbers
 from converter.sources.origins.base import Origin
+from converter.sources.reshaped import LineStream
 from converter.sources.streams import TextStream
 from converter.sources.texts import Body, Parser, Rows, TextSource
 from converter.spec.rules import Rule
 
 _LONGEST_LINE = 64 << 20
 _HEAD = 1 << 20
+_SAMPLE = 1000
 _MOST_DEPTH = 8  # of objects inside of objects whose keys are columns
 _SPACES = rb"[ \t\r]*"
 
 
 class NdjsonSource(TextSource):
-    """One NDJSON input; its columns are the keys of the first thousand lines, and those that the job names."""
+    """One input of JSON objects; its columns are the keys of the first thousand, and those that the job names.
+
+    Where they are not one on each line, as its start shows, they are put on lines while they are read (`json_rows`).
+    """
 
     json_lists = True
     nullable = True
@@ -55,9 +61,17 @@ class NdjsonSource(TextSource):
         with TextStream(origin, options.encoding) as stream:
             self.body = Body(origin, options.encoding, 0, 0, stream.offset)
             head = _head_of(stream)
-        for line in head.split(b"\n")[:SAMPLE]:
+        if is_split(head):
+            self.unit = "row"
+            self.body = self.body._replace(start=None, reshape=partial(_rows_of, encoding=options.encoding))
+            with self.body.open() as lines:
+                head = _head_of(lines)
+        rows: list[object] = []
+        for line in head.split(b"\n")[:_SAMPLE]:
             with contextlib.suppress(orjson.JSONDecodeError):  # no object: the row is rejected when it is read
-                names.update(dict.fromkeys(_names_in(orjson.loads(line))))
+                rows.append(orjson.loads(line))
+                names.update(dict.fromkeys(_names_in(rows[-1])))
+        self.columns_hint = _hint_of(rows)
         self.names = tuple(names)
         self.layout = NdjsonSource  # all inputs are parsed alike
 
@@ -73,7 +87,20 @@ def _names_in(value: object, prefix: str = "", depth: int = 0) -> Iterator[str]:
         yield from _names_in(inner, f"{prefix}{key}.", depth + 1)
 
 
-def _head_of(stream: TextStream) -> bytes:
+def _hint_of(rows: Sequence[object]) -> str:
+    """Return what helps where a column is missing in rows that begin with these."""
+    if len(rows) == 1 and isinstance(rows[0], dict):
+        for key, value in rows[0].items():
+            if isinstance(value, list) and value and isinstance(value[0], dict):
+                return f"Its rows seem to be in '{redact(key)}': extract them (jq -c '.[\"{redact(key)}\"][]' FILE). "
+    return f"Only its first {_SAMPLE:,} rows show them: name a key that appears later in input.columns. "
+
+
+def _rows_of(origin: Origin, encoding: str) -> JsonRows:
+    return JsonRows(TextStream(origin, encoding))
+
+
+def _head_of(stream: LineStream) -> bytes:
     """Return the start of an input: a megabyte, or more where the first line is longer."""
     head = b""
     buffer = bytearray(_HEAD)

@@ -82,6 +82,7 @@ class TableSource:
     has_header = False
     json_lists = False
     nullable = True
+    columns_hint = ""
     unit: Literal["line", "row"] = "row"
 
     def __init__(

@@ -31,6 +31,7 @@ from converter.sources.ahead import ReadAhead
 from converter.sources.base import FIRST_BYTES, Block, Budget, Piece, Rest, Roles, Task
 from converter.sources.malformed import MalformedRows, RowNumbers
 from converter.sources.origins.base import Origin
+from converter.sources.reshaped import LineStream
 from converter.sources.streams import Ranges, TextStream
 
 _NEWLINE, _QUOTE = 10, 34
@@ -81,7 +82,7 @@ class Body(NamedTuple):
     """Where the rows of a text are: behind `skipped` bytes of text with `lines` newlines.
 
     `start` is where in the input that is; `None` where the text has to be read from its start, since it is compressed,
-    in another encoding, or can be read only once.
+    in another encoding, or can be read only once. `reshape` opens an input whose rows are no lines (`reshaped`).
     """
 
     origin: Origin
@@ -89,6 +90,11 @@ class Body(NamedTuple):
     skipped: int
     lines: int
     start: int | None
+    reshape: Callable[[Origin], LineStream] | None = None
+
+    def open(self) -> LineStream:
+        """Open the text. Raises `InputError`."""
+        return self.reshape(self.origin) if self.reshape else TextStream(self.origin, self.encoding)
 
     @property
     def size(self) -> int | None:
@@ -102,6 +108,7 @@ class TextSource:
     has_header = False
     json_lists = False
     nullable = False
+    columns_hint = ""
     unit: Literal["line", "row"] = "line"
     rows: int | None = None
     origin: Origin
@@ -263,7 +270,7 @@ class TextTasks:
         Parts do not touch each other in memory.
         """
         body = self._source.body
-        with TextStream(body.origin, body.encoding) as stream:
+        with body.open() as stream:
             stream.skip(body.skipped)
             position, parity, kept = 0, 0, np.empty(0, np.uint8)
             last = False

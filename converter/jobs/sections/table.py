@@ -11,7 +11,7 @@ from converter.jobs.paths import PathKey, is_url
 from converter.jobs.values import Name, PathText, as_list
 
 _Path = Annotated[PathText, Field(min_length=1)]
-Format = Literal["csv", "tsv", "parquet", "ndjson", "arrow"]
+Format = Literal["csv", "tsv", "parquet", "ndjson", "json", "arrow"]
 
 
 class Computed(Section):
@@ -34,14 +34,15 @@ class Table(Section):
     ]
     """A file, a list of files, a glob or a folder."""
     format: Format | None = None
-    """`csv`, `tsv`, `parquet`, `ndjson` or `arrow`; by default from the suffix. Text formats may be compressed by
-    gzip or zstd."""
+    """`csv`, `tsv`, `parquet`, `ndjson`, `json` or `arrow`; by default from the suffix. Text formats may be compressed
+    by gzip or zstd."""
     separator: str | None = None
     """The separator of a text file: one ASCII character; by default detected in the header."""
     header: bool = True
     """Whether the first row of a text file names the columns; otherwise `columns` does."""
     columns: tuple[str, ...] = ()
-    """The names of the columns: of a text file without a header, or of keys that appear late in an NDJSON file."""
+    """The names of the columns: of a text file without a header, or of keys that appear only after the first 1,000 rows
+    of JSON."""
     encoding: str = "utf-8"
     """The encoding of text files. A byte order mark is detected."""
     null_values: Annotated[tuple[str, ...], BeforeValidator(as_list, json_schema_input_type=str | tuple[str, ...])] = ()
