@@ -159,7 +159,6 @@ def _write_files(folder: Path) -> None:
     pl.DataFrame({"crm_id": [1.0, 2.0], "city": ["Bern", "Basel"]}).write_parquet(folder / "floats.parquet")
     (folder / "exports").mkdir()
     (folder / "exports" / "crm.xlsx").write_bytes((folder / "crm.xlsx").read_bytes())
-    os.mkfifo(folder / "pipe.csv")
     (folder / ".aws").mkdir()
     (folder / ".aws" / "config").write_text("[profile aam]\nregion = us-east-1\n")
 

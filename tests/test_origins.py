@@ -183,6 +183,7 @@ def test_commands_read_pipes(run: Run, pipes: dict[str, bytes]) -> None:
     job = run.make_job(input={"path": "pipe://in.csv"})
     assert plan(job).preview(2).height == 2
     assert {finding.code for finding in doctor(job)} == {""}
+    assert any("pipe://in.csv" in finding.message for finding in doctor(job))
     pipes["site.csv"] = b"id\nu1\nu2\nz\n"
     found = match("pipe://in.csv", "pipe://site.csv")
     assert (found.crm, found.as_is.matched) == (20_000, 2)
@@ -201,9 +202,8 @@ def test_only_the_start_of_a_pipe_is_read_again(pipes: dict[str, bytes]) -> None
 
 
 def test_other_schemes_are_refused(run: Run) -> None:
-    for path, code in (("-", "E-INPUT-STDIN"), ("s3://bucket/in.csv", "E-INPUT-REMOTE")):
-        with raises(JobError, code):
-            convert(run.make_job(input={"path": path}))
+    with raises(JobError, "E-INPUT-REMOTE"):
+        convert(run.make_job(input={"path": "s3://bucket/in.csv"}))
 
 
 def test_a_local_file_is_read_at_any_position(tmp_path: Path) -> None:

@@ -73,7 +73,10 @@ def _columns(ctx: typer.Context, argument: str, section: str, incomplete: str) -
         options = _input_of(_parameters(ctx), argument, section)
         from converter.sources import find_origins, open_source
 
-        source = open_source(find_origins(options)[0], options, ())
+        origin = find_origins(options)[0]
+        if not origin.rereadable:  # what is read here would be missing later
+            return []
+        source = open_source(origin, options, ())
     except Exception:  # see above
         return []
     return [(_quoted(name), "") for name in source.names if name.isprintable() and name.startswith(incomplete)]

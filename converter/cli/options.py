@@ -10,7 +10,8 @@ from converter.cli import completion
 from converter.cli.progress import Mode
 
 Input: TypeAlias = Annotated[
-    list[str] | None, typer.Option("--input", "-i", metavar="PATH", help="A file, glob or folder to read; repeatable.")
+    list[str] | None,
+    typer.Option("--input", "-i", metavar="PATH", help="A file, glob, folder or - to read; repeatable."),
 ]
 Format: TypeAlias = Annotated[
     str | None,

@@ -47,6 +47,7 @@ from converter.rows.pipeline import convert_sources
 from converter.rows.stages import StageResults
 from converter.sources import Origin
 from converter.sources.origins.base import total_size
+from converter.sources.origins.once import ReadOnce
 
 if TYPE_CHECKING:
     from converter.parts.pgp import Key
@@ -293,6 +294,13 @@ class Conversion:
             )
         for origin in self._plan.origins:
             origin.check_unchanged()
+            if isinstance(origin, ReadOnce) and origin.is_torn:
+                message = (
+                    f"The last line of '{origin.label}' has no line end: was the program that writes it interrupted?"
+                )
+                self._warnings.append(
+                    Finding("W-INPUT-TORN", message, "Check its last row, and what the program says.")
+                )
         if not self._ledger.read:
             raise EmptyInputError(
                 "E-NO-ROWS", "The input has no rows, so there is nothing to send (C10).", "Is the export complete?"

@@ -44,6 +44,9 @@ def _check_kernel(job: Job) -> Iterator[Finding]:
 
 
 def _check_input(job: Job) -> Iterator[Finding]:
+    if once := next((origin for origin in find_origins(job.input) if not origin.rereadable), None):
+        yield Finding("", f"The input '{once.label}' can be read only once, so it is not checked.")
+        return
     origins, found = check_input(job)
     size = total_size(origins)
     subject = "The input file has" if len(origins) == 1 else f"All {len(origins):,} input files have"

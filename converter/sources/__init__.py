@@ -51,11 +51,15 @@ __all__ = [
 
 
 class FileFormat(NamedTuple):
-    """A format: its suffixes, a function that opens an input, and whether inputs may be compressed as gzip or zstd."""
+    """A format: its suffixes, a function that opens an input, and whether inputs may be compressed as gzip or zstd.
+
+    `once` says whether an input may be one that can be read only once, from start to end.
+    """
 
     suffixes: tuple[str, ...]
     open: Callable[[Origin, Input], Source]
     compressible: bool
+    once: bool = True
 
 
 def _open_parquet(origin: Origin, options: Input) -> Source:
@@ -67,6 +71,10 @@ def _open_parquet(origin: Origin, options: Input) -> Source:
 def _open_arrow(origin: Origin, options: Input) -> Source:
     from converter.sources.arrow import open_arrow  # here, since loading Arrow takes a while: most inputs are text
 
+    if not origin.rereadable:
+        from converter.sources.batches import open_once
+
+        return open_once(origin, options)
     return open_arrow(origin, options)
 
 
@@ -75,7 +83,7 @@ FORMATS: dict[Format, FileFormat] = {
     "tsv": FileFormat((".tsv", ".tab"), partial(DelimitedSource, tabs=True), compressible=True),
     "ndjson": FileFormat((".ndjson", ".jsonl"), NdjsonSource, compressible=True),
     "json": FileFormat((".json",), NdjsonSource, compressible=True),
-    "parquet": FileFormat((".parquet", ".pq"), _open_parquet, compressible=False),
+    "parquet": FileFormat((".parquet", ".pq"), _open_parquet, compressible=False, once=False),
     "arrow": FileFormat((".arrow", ".feather", ".ipc", ".arrows"), _open_arrow, compressible=False),
 }
 _ALIKE = ({"csv", "tsv"}, {"ndjson", "json"})
@@ -137,6 +145,8 @@ def open_source(origin: Origin, options: Input, columns: tuple[str, ...]) -> Sou
     there is more than one of its name. Where what it holds is of another format, the error says so.
     """
     format_ = options.format or _format_of(origin.label)
+    if format_ is None and not origin.rereadable:  # a pipe has no name that could tell it
+        format_ = _format_of_pipe(origin)
     if format_ is None or origin.size == 0:
         raise _empty(origin) if origin.size == 0 else _unknown_format(origin)
     try:
@@ -151,7 +161,7 @@ def open_source(origin: Origin, options: Input, columns: tuple[str, ...]) -> Sou
 
 
 def _opened(origin: Origin, options: Input, format_: Format) -> Source:
-    if not FORMATS[format_].compressible:
+    if not FORMATS[format_].once:
         check_rereadable(
             [origin], f"files of the format {format_} are not read from start to end", "Copy it to a file first."
         )
@@ -167,6 +177,18 @@ def _empty(origin: Origin, why: str = "is empty") -> InputError:
         f"The input '{origin.label}' {why}.",
         "A file without rows is an error: is the export complete?",
     )
+
+
+def _format_of_pipe(origin: Origin) -> Format | None:
+    """Return the format of what a pipe gives, by its first bytes, where that is clear. Raises `InputError`."""
+    with origin.open() as stream:
+        if not stream.read(1):
+            raise _empty(origin)
+    if content := _content_of(origin):
+        return content.format
+    with TextStream(origin) as text:
+        text.readinto(memoryview(bytearray(FIRST_BYTES)))  # raises where it is damaged
+    return None
 
 
 def _unknown_format(origin: Origin) -> InputError:

@@ -15,14 +15,14 @@ from converter.sources.ahead import ReadAhead
 from converter.sources.origins.base import Origin
 from converter.sources.tables import Bounds, Share, TableSource, mapped_errors, open_native
 
-_MAGIC = b"ARROW1"
-_END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
+MAGIC = b"ARROW1"
+END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 
 
 def open_arrow(origin: Origin, options: Input) -> TableSource:
     """Open an Arrow IPC file or stream. Raises `InputError` where it is damaged."""
     with mapped_errors(origin):
-        is_file = origin.read_at(0, len(_MAGIC)) == _MAGIC
+        is_file = origin.read_at(0, len(MAGIC)) == MAGIC
         opened = pa.ipc.open_file if is_file else pa.ipc.open_stream
         with open_native(origin) as raw, opened(raw) as reader:
             schema = reader.schema
@@ -36,7 +36,7 @@ def open_arrow(origin: Origin, options: Input) -> TableSource:
         )
 
 
-class _Batch(NamedTuple):
+class Batch(NamedTuple):
     """Some rows of an input, and how many bytes of it are read with them."""
 
     rows: pa.RecordBatch
@@ -46,9 +46,13 @@ class _Batch(NamedTuple):
 def _shares(
     origin: Origin, schema: pa.Schema, columns: Sequence[str], bounds: Bounds, *, is_file: bool
 ) -> Iterator[Share]:
-    """Share out the batches of an input, which a thread reads, and unpacks if they are compressed, one share ahead."""
+    """Share out the batches of an input, which are read, and unpacked if they are compressed, one share ahead."""
     used = pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index(name) for name in columns])
-    batches = (_of_file if is_file else _of_stream)(origin, used)
+    return shares_of((_of_file if is_file else _of_stream)(origin, used), columns, bounds)
+
+
+def shares_of(batches: Iterator[Batch], columns: Sequence[str], bounds: Bounds) -> Iterator[Share]:
+    """Share out batches, which a thread takes one share ahead; they may have other columns as well."""
     with contextlib.closing(ReadAhead(_combined(batches, bounds))) as groups:
         for group in groups:
             rows = [batch.rows for batch in group]
@@ -69,7 +73,7 @@ def _sample(origin: Origin, schema: pa.Schema, columns: Sequence[str], rows: int
         is_whole = not count or count * len(reader.get_batch(0)) <= 3 * rows
         size = (origin.size or 0) / max(count, 1)
         if is_whole:
-            batches = [_Batch(reader.get_batch(number), size) for number in range(count)]
+            batches = [Batch(reader.get_batch(number), size) for number in range(count)]
         else:
             middle = count // 2
             offset = max(len(reader.get_batch(middle)) - rows, 0) // 2
@@ -82,22 +86,22 @@ def _sample(origin: Origin, schema: pa.Schema, columns: Sequence[str], rows: int
     return shares, is_whole
 
 
-def _some(reader: pa.ipc.RecordBatchFileReader, size: float, number: int, offset: int, rows: int) -> Iterator[_Batch]:
+def _some(reader: pa.ipc.RecordBatchFileReader, size: float, number: int, offset: int, rows: int) -> Iterator[Batch]:
     """Yield so many rows, from one of a batch on; a batch takes so many bytes, about."""
     while rows > 0 and number < reader.num_record_batches:
         batch = reader.get_batch(number)
         part = batch.slice(offset, rows)
-        yield _Batch(part, size * len(part) / max(len(batch), 1))
+        yield Batch(part, size * len(part) / max(len(batch), 1))
         rows, number, offset = rows - len(part), number + 1, 0
 
 
-def _last(reader: pa.ipc.RecordBatchFileReader, size: float, rows: int) -> Iterator[_Batch]:
+def _last(reader: pa.ipc.RecordBatchFileReader, size: float, rows: int) -> Iterator[Batch]:
     """Yield the last rows, the last batch first."""
     number = reader.num_record_batches - 1
     while rows > 0 and number >= 0:
         batch = reader.get_batch(number)
         part = batch.slice(max(len(batch) - rows, 0))
-        yield _Batch(part, size * len(part) / max(len(batch), 1))
+        yield Batch(part, size * len(part) / max(len(batch), 1))
         rows, number = rows - len(part), number - 1
 
 
@@ -105,15 +109,15 @@ def _columns_of(batches: Sequence[pa.RecordBatch], columns: Sequence[str]) -> li
     return [[batch.column(name) for batch in batches] for name in columns]
 
 
-def _combined(batches: Iterator[_Batch], bounds: Bounds) -> Generator[list[_Batch]]:
+def _combined(batches: Iterator[Batch], bounds: Bounds) -> Generator[list[Batch]]:
     """Cut large batches, and combine small ones that follow each other: every share takes some time."""
-    together: list[_Batch] = []
+    together: list[Batch] = []
     room = 0
     for whole in batches:
         most = bounds.rows_of(whole.rows.columns)
         for start in range(0, len(whole.rows), most):
             rows = whole.rows.slice(start, most)
-            batch = _Batch(rows, whole.size * len(rows) / len(whole.rows))
+            batch = Batch(rows, whole.size * len(rows) / len(whole.rows))
             if len(batch.rows) > min(room, most):
                 if together:
                     yield together
@@ -124,20 +128,20 @@ def _combined(batches: Iterator[_Batch], bounds: Bounds) -> Generator[list[_Batc
         yield together
 
 
-def _of_file(origin: Origin, used: pa.ipc.IpcReadOptions) -> Generator[_Batch]:
+def _of_file(origin: Origin, used: pa.ipc.IpcReadOptions) -> Generator[Batch]:
     # Memory-mapped, since a file is often one batch, which may be larger than the memory.
     with open_native(origin, mapped=True) as raw, pa.ipc.open_file(raw, options=used) as reader:
         count = reader.num_record_batches
         for number in range(count):
-            yield _Batch(reader.get_batch(number), (origin.size or 0) / count)
+            yield Batch(reader.get_batch(number), (origin.size or 0) / count)
 
 
-def _of_stream(origin: Origin, used: pa.ipc.IpcReadOptions) -> Generator[_Batch]:
+def _of_stream(origin: Origin, used: pa.ipc.IpcReadOptions) -> Generator[Batch]:
     with open_native(origin) as raw:
         with pa.ipc.open_stream(raw, options=used) as reader:
             position = 0
             for batch in reader:
-                yield _Batch(batch, raw.tell() - position)
+                yield Batch(batch, raw.tell() - position)
                 position = raw.tell()
         _check_end(origin, raw.tell())
 
@@ -148,9 +152,14 @@ def _check_end(origin: Origin, end: int) -> None:
     Without this, a stream that is cut between two batches would be read as a whole one, and so would the first of
     several streams in one file.
     """
-    if origin.read_at(max(end - len(_END_OF_STREAM), 0), end + 1) != _END_OF_STREAM:
-        raise InputError(
-            "E-INPUT-DAMAGED",
-            f"The Arrow stream '{origin.label}' is damaged: it is cut off, or something follows its end.",
-            "Get the file again; nothing was published.",
-        )
+    if origin.read_at(max(end - len(END_OF_STREAM), 0), end + 1) != END_OF_STREAM:
+        raise torn_stream(origin)
+
+
+def torn_stream(origin: Origin) -> InputError:
+    """Return the error that a stream has no end mark, or does not end with it."""
+    return InputError(
+        "E-INPUT-DAMAGED",
+        f"The Arrow stream '{origin.label}' is damaged: it is cut off, or something follows its end.",
+        "Get the file again; nothing was published.",
+    )

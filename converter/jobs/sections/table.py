@@ -32,7 +32,7 @@ class Table(Section):
         BeforeValidator(as_list, json_schema_input_type=str | tuple[_Path, ...]),
         PathKey(globs=True, stays=lambda text: text == "-" or is_url(text)),
     ]
-    """A file, a list of files, a glob or a folder."""
+    """A file, a list of files, a glob or a folder; `-` is standard input."""
     format: Format | None = None
     """`csv`, `tsv`, `parquet`, `ndjson`, `json` or `arrow`; by default from the suffix. Text formats may be compressed
     by gzip or zstd."""

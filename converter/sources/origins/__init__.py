@@ -1,6 +1,7 @@
 """Where bytes are: one module a scheme, behind the protocol `Origin`.
 
-`expand` turns a path or URL of `input.path` into origins, by the function that `SCHEMES` lists for its scheme. To add
+`expand` turns a path or URL of `input.path` into origins, by the function that `SCHEMES` lists for its scheme; standard
+input and pipes are read once (`pipes`, `once`). To add
 an origin, write a module with a class that keeps the protocol and with a function `expand`, and list that here.
 """
 
@@ -13,6 +14,7 @@ from converter.jobs.secrets import mask_password
 from converter.sources.origins import local
 from converter.sources.origins.base import Origin
 from converter.sources.origins.once import ReadOnce
+from converter.sources.origins.pipes import find_pipe
 
 Expand = Callable[[str, Callable[[str], bool]], list[Origin]]
 """Returns the origins that a path names; of a folder, those whose names the given function accepts.
@@ -30,12 +32,8 @@ def expand(path: str, accepts: Callable[[str], bool]) -> list[Origin]:
     The start of those that can be read only once can be read again: see `ReadOnce`. Raises `JobError` for a scheme
     that is not known, and what the `expand` of the scheme raises.
     """
-    if path == "-":
-        raise JobError(
-            "E-INPUT-STDIN",
-            "Standard input ('-') is not supported as input yet.",
-            "Give a file, a list of files, a glob or a folder.",
-        )
+    if pipe := find_pipe(path):
+        return [ReadOnce(pipe)]
     scheme = path.partition("://")[0] if "://" in path else ""
     if scheme not in SCHEMES:
         raise JobError(

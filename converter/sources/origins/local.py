@@ -132,7 +132,7 @@ def _paths(text: str, accepts: Callable[[str], bool]) -> list[Path]:
 
 def _special(path: Path) -> str:
     """Return what a path is that is neither a file nor a folder."""
-    return "a pipe" if path.is_fifo() else "a socket" if path.is_socket() else "a device"
+    return "a socket" if path.is_socket() else "a device"
 
 
 def _check_folders(pattern: Path) -> None:

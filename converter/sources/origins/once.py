@@ -5,6 +5,7 @@ A header, the columns, and the first rows are read before a run reads its input 
 
 from __future__ import annotations
 
+import codecs
 import io
 import weakref
 from collections.abc import Mapping
@@ -13,6 +14,8 @@ from typing import Any, BinaryIO
 from converter.sources.origins.base import Origin, once_error
 
 _KEPT_BYTES = 1 << 26  # more than readers of headers and first rows read, what they decompress ahead included
+_PLAIN_BYTES = 16  # are not all ASCII, or have a NUL, where a text is compressed or UTF-16
+_PACKED = (b"BZh", b"\x1f")
 
 
 class ReadOnce:
@@ -27,6 +30,18 @@ class ReadOnce:
         self._stream: BinaryIO | None = None
         self._start: bytearray | None = bytearray()
         self._position = 0
+        self._first = self._last = b""
+
+    @property
+    def is_torn(self) -> bool:
+        """Whether it is plain text whose last line has no end, and is no JSON."""
+        text = self._first.removeprefix(codecs.BOM_UTF8)
+        return (
+            self._last not in (b"", b"\n", b"}", b"]")
+            and text.isascii()
+            and not text.startswith(_PACKED)
+            and b"\0" not in text
+        )
 
     def open(self) -> BinaryIO:
         """Return its bytes from the start. Raises `InputError` once that is not kept any more, and `OSError`."""
@@ -58,6 +73,7 @@ class ReadOnce:
         assert self._stream is not None  # noqa: S101 - for the type checker: opened before it is read
         data = self._stream.read(size)
         self._position += len(data)
+        self._first, self._last = self._first or data[:_PLAIN_BYTES], data[-1:] or self._last
         if self._start is not None:
             self._start += data
             if len(self._start) > _KEPT_BYTES:
