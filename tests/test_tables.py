@@ -28,6 +28,7 @@ from converter.sources.engine import collect
 from converter.sources.origins.local import LocalFile
 
 from .conftest import Run
+from .errors import raises
 
 NAMES = ["in.parquet", "in.arrow", "in.arrows"]
 ONE = pa.array([1], pa.int64())
@@ -110,7 +111,6 @@ def test_columns_that_nobody_uses_may_share_a_name(tmp_path: Path, name: str) ->
 UNREADABLE = {
     "struct": lambda: TWO_FIELDS,
     "list_view": UNUSED["list view"],
-    "binary": UNUSED["binary"],
     "map": UNUSED["map"],
     "duration[s]": UNUSED["duration"],
     "month_day_nano_interval": UNUSED_IN_ARROW["interval"],
@@ -119,7 +119,6 @@ UNREADABLE = {
     "list of struct": lambda: pa.ListArray.from_arrays([0, 1], TWO_FIELDS),
     "decimal128(10, -77)": lambda: of(None, pa.decimal128(10, -77)),
     "decimal256(10, 1000)": lambda: of(None, pa.decimal256(10, 1000)),
-    "fixed_size_binary[2]": lambda: of(b"xy", pa.binary(2)),
 }
 
 
@@ -554,3 +553,62 @@ def test_what_the_engine_cannot_compute_is_no_damage(tmp_path: Path, query: pl.E
     assert (raised.value.code, raised.value.exit_code) == ("E-ENGINE", 1)
     assert "john" not in str(raised.value)
     assert "Error" in raised.value.message
+
+
+BYTES = [b"x", b"\xff", None, "é".encode(), b"abc"[:1], b"\xc3"]
+KINDS_OF_BYTES: dict[str, Callable[[], pa.Array]] = {
+    "binary": lambda: pa.array(BYTES),
+    "large": lambda: pa.array(BYTES, pa.large_binary()),
+    "view": lambda: pa.array(BYTES, pa.binary_view()),
+    "dictionary": lambda: pa.array(BYTES).dictionary_encode(),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("kind", KINDS_OF_BYTES)
+def test_bytes_are_text_and_rows_in_which_they_are_none_are_rejected(run: Run, kind: str, name: str) -> None:
+    values = KINDS_OF_BYTES[kind]()
+    ids = pa.array([f"u{number}".encode() for number in range(5)] + [b"u5\xff"])
+    path = written(run.folder / name, pa.table({"id": ids, "a": values, "b": ["1"] * 6, "unused": [b"\xff"] * 6}))
+    report = run.convert(input={"path": str(path)}, record={"signals": ["a", "b"]})
+    assert run.lines == ['u0\t"a"="x","b"="1"', 'u2\t"b"="1"', 'u3\t"a"="é","b"="1"', 'u4\t"a"="a","b"="1"']
+    assert [(row["row"], row["rule"]) for row in run.rejects] == [(2, "row_not_text"), (6, "row_not_text")]
+    assert report.records["read"] == 6
+
+
+def test_bytes_of_one_size_are_text(run: Run) -> None:
+    table = pa.table({"id": pa.array([b"u01", b"u\xff2"], pa.binary(3)), "a": ["x", "y"]})
+    run.convert(input={"path": str(written(run.folder / "in.parquet", table))})
+    assert run.lines == ['u01\t"a"="x"']
+
+
+STRUCTS = [
+    {"city": "Rome", "more": {"deep": 7, "traits": [1, 2]}},
+    None,
+    {"city": None, "more": None},
+    {"city": "Oslo", "more": {"deep": None, "traits": None}},
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_fields_of_structs_are_columns_unless_there_is_a_column_of_that_name(run: Run, name: str) -> None:
+    table = pa.table({"id": ["u1", "u2", "u3", "u4"], "p": STRUCTS, "p.city": ["a", None, "c", None], "q": STRUCTS})
+    path = written(run.folder / name, table)
+    signals = [{"column": f"{column}.city", "key": f"{column}_city"} for column in "pq"]
+    record = {"signals": [*signals, {"column": "q.more.deep", "key": "deep"}], "traits": ["q.more.traits"]}
+    run.convert(input={"path": str(path)}, record=record)
+    assert run.lines == [
+        'u1\t"p_city"="a","q_city"="Rome","deep"="7",d_sid=1,d_sid=2',
+        'u3\t"p_city"="c"',
+        'u4\t"q_city"="Oslo"',
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_struct_and_a_field_that_is_missing_are_named(run: Run, name: str) -> None:
+    path = written(run.folder / name, pa.table({"id": ["u1"], "p": STRUCTS[:1]}))
+    with raises(ColumnError, "E-COLUMN-TYPE", "'p'", "struct", "'p.city'"):
+        run.convert(input={"path": str(path)}, record={"signals": ["p"]})
+    for missing in ("p.town", "p.city.name", "p."):
+        with raises(ColumnError, "E-COLUMN-MISSING", repr(missing)):
+            run.convert(input={"path": str(path)}, record={"signals": [missing]})

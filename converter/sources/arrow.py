@@ -14,6 +14,7 @@ from converter.jobs.sections.table import Input
 from converter.sources.ahead import ReadAhead
 from converter.sources.origins.base import Origin
 from converter.sources.tables import Bounds, Share, TableSource, mapped_errors, open_native
+from converter.sources.typed import column_at, path_of
 
 MAGIC = b"ARROW1"
 END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
@@ -47,7 +48,7 @@ def _shares(
     origin: Origin, schema: pa.Schema, columns: Sequence[str], bounds: Bounds, *, is_file: bool
 ) -> Iterator[Share]:
     """Share out the batches of an input, which are read, and unpacked if they are compressed, one share ahead."""
-    used = pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index(name) for name in columns])
+    used = _used(schema, columns)
     return shares_of((_of_file if is_file else _of_stream)(origin, used), columns, bounds)
 
 
@@ -60,13 +61,20 @@ def shares_of(batches: Iterator[Batch], columns: Sequence[str], bounds: Bounds) 
             yield Share(sum(map(len, rows)), size, partial(_columns_of, rows, columns))
 
 
+def _used(schema: pa.Schema, columns: Sequence[str]) -> pa.ipc.IpcReadOptions:
+    """Return the option to read what holds some columns."""
+    paths = (path_of(schema, name) for name in columns)
+    heads = dict.fromkeys(schema.names.index(path[0]) for path in paths if path)
+    return pa.ipc.IpcReadOptions(included_fields=list(heads))
+
+
 def _count(origin: Origin) -> int:
     with open_native(origin, mapped=True) as raw, pa.ipc.open_file(raw) as reader:
         return int(reader.count_rows())
 
 
 def _sample(origin: Origin, schema: pa.Schema, columns: Sequence[str], rows: int) -> tuple[list[Share], bool]:
-    used = pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index(name) for name in columns])
+    used = _used(schema, columns)
     # Memory-mapped: what is not used is not read.
     with open_native(origin, mapped=True) as raw, pa.ipc.open_file(raw, options=used) as reader:
         count = reader.num_record_batches
@@ -106,7 +114,8 @@ def _last(reader: pa.ipc.RecordBatchFileReader, size: float, rows: int) -> Itera
 
 
 def _columns_of(batches: Sequence[pa.RecordBatch], columns: Sequence[str]) -> list[list[pa.Array]]:
-    return [[batch.column(name) for batch in batches] for name in columns]
+    paths = [path_of(batches[0].schema, name) or (name,) for name in columns] if batches else []
+    return [[column_at(batch, path) for batch in batches] for path in paths]
 
 
 def _combined(batches: Iterator[Batch], bounds: Bounds) -> Generator[list[Batch]]:

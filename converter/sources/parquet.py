@@ -20,7 +20,7 @@ from converter.errors import InputError
 from converter.jobs.sections.table import Input
 from converter.sources.origins.base import Origin
 from converter.sources.tables import BLOCK_BYTES, Bounds, Share, TableSource, mapped_errors, open_native
-from converter.sources.typed import is_text
+from converter.sources.typed import column_at, is_text, path_of
 
 _BUFFER = 1 << 20  # bytes of a column that are read at once
 _FIRST_ROWS = 1 << 10
@@ -137,7 +137,7 @@ def _plan(file: _File, columns: Sequence[str], bounds: Bounds) -> tuple[int, Seq
     """
     if bounds.rows <= _FIRST_ROWS:
         return bounds.rows, ()
-    texts = [name for name in columns if is_text(file.schema.field(name).type)]
+    texts = [name for name in columns if name in file.schema.names and is_text(file.schema.field(name).type)]
     with _open(file.origin, file.footer, texts) as parquet:
         batch = next(parquet.iter_batches(_FIRST_ROWS, columns=list(columns), use_threads=False), None)
     if not batch:
@@ -207,7 +207,7 @@ def _arrays(file: _File, name: str, groups: list[int], most: int, *, dictionary:
     """Yield a column of some row groups in arrays of at most so many rows."""
     with _open(file.origin, file.footer, [name] if dictionary else []) as parquet:
         for batch in parquet.iter_batches(most, row_groups=groups, columns=[name], use_threads=False):
-            yield batch.column(0)
+            yield column_at(batch, path_of(file.schema, name) or (name,))
 
 
 def _wrong_row_count(origin: Origin) -> InputError:

@@ -29,8 +29,10 @@ from converter.kernel.calls import Loops
 from converter.kernel.form import Form
 from converter.sources.base import PANICS, Block, Budget, Piece, Rest, Task, damaged, engine_failed
 from converter.sources.columns import views_of
+from converter.sources.malformed import NONE, MalformedRows, RowNumbers
 from converter.sources.origins.base import Origin
-from converter.sources.typed import Types, series_of, validate
+from converter.sources.typed import Types, decoded, series_of, validate
+from converter.spec.rules import ROW_NOT_TEXT
 
 BLOCK_BYTES = 1 << 26
 """How much memory the rows of a block take, about, at most."""
@@ -142,19 +144,22 @@ class TableSource:
             arrays = dict(zip(columns, share.read(), strict=True))
             for array in (each for column in arrays.values() for each in column):
                 validate(array)
+            arrays, numbers, malformed = _decoded(arrays, share.rows)
+            rows = len(numbers)
             texts = {name: column for name, column in arrays.items() if loops and self._is_text(name)}
-            views = self._views(share.rows, texts, loops) if loops else {}
+            views = self._views(rows, texts, loops) if loops else {}
             typed = [_series(name, self._types[name], column) for name, column in arrays.items() if name not in texts]
         piece = Piece(self.origin, share.rows, share.size)
-        chunks = [Chunk(tuple(views.values()), share.rows)] if views else []
+        chunks = [Chunk(tuple(views.values()), rows)] if views else []
         if typed:
             frame = frame_of(chunks, list(views)).with_columns(typed) if views else pl.DataFrame(typed)
-            return Block((piece,), share.rows, Rest.of_frame(frame.select(columns)), np.arange(share.rows))
+            return Block((piece,), rows, Rest.of_frame(frame.select(columns)), numbers, malformed)
         if form is None or loops is None:
-            return Block((piece,), share.rows, Rest.of_chunks(chunks, columns), np.arange(share.rows))
+            return Block((piece,), rows, Rest.of_chunks(chunks, columns), numbers, malformed)
         lines = loops.frame_lines(chunks, form)
         rest = [chunks[0].take(lines.irregular)] if len(lines.irregular) else []
-        return Block((piece,), share.rows, Rest.of_chunks(rest, columns), lines.irregular, lines=lines)
+        left = Rest.of_chunks(rest, columns)
+        return Block((piece,), rows, left, numbers[lines.irregular], malformed, lines=lines)
 
     def _is_text(self, name: str) -> bool:
         type_ = self._types[name]
@@ -169,6 +174,31 @@ class TableSource:
             name: views_of(loops, arrays, memory[size * number : size * (number + 1)])
             for number, (name, arrays) in enumerate(columns.items())
         }
+
+
+def _decoded(
+    columns: Mapping[str, Sequence[pa.Array]], rows: int
+) -> tuple[dict[str, list[pa.Array]], RowNumbers, MalformedRows]:
+    """Turn bytes into text. Returns the rows in which all are UTF-8, their numbers, and those that are malformed."""
+    texts: dict[str, list[pa.Array]] = {}
+    are_wrong = np.zeros(rows, np.bool_)
+    for name, arrays in columns.items():
+        texts[name], first = [], 0
+        for array in arrays:
+            text, wrong = decoded(array)
+            are_wrong[[first + each for each in wrong]] = True
+            texts[name].append(text)
+            first += len(array)
+    numbers = np.flatnonzero(~are_wrong)
+    if len(numbers) < rows:
+        for name, arrays in texts.items():
+            ends = np.cumsum([len(array) for array in arrays])
+            texts[name] = [
+                array.filter(pa.array(~are_wrong[end - len(array) : end]))
+                for array, end in zip(arrays, ends.tolist(), strict=True)
+            ]
+    malformed = [(number, ROW_NOT_TEXT, b"") for number in np.flatnonzero(are_wrong).tolist()]
+    return texts, numbers, MalformedRows.of_rows(malformed) if malformed else NONE
 
 
 def _bytes_a_row(column: pa.Array) -> float:

@@ -1,5 +1,7 @@
 """Converts columns of Arrow to columns of Polars, after they are validated.
 
+A column `profile.city` is the field `city` of the struct `profile`, unless there is a column of that name.
+
 `type_of` returns the type of a column in Polars, which is the type of its text form (`converter.columns.text`), and
 `series_of` returns the column. A few are stored as a simpler type than theirs: times of the day as nanoseconds (Int64),
 and decimals that are too long for Polars as text. Their values may be out of the range of times and decimals in Polars.
@@ -9,11 +11,13 @@ A missing text may be null or empty; later steps treat both alike.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from converter.errors import ColumnError, redact
 
@@ -35,26 +39,32 @@ class Types(Mapping[str, pl.DataType]):
 
     def __init__(self, label: str, schema: pa.Schema) -> None:
         self._label = label
-        self._types: dict[str, pa.DataType] = {field.name: field.type for field in reversed(schema)}
+        self._schema = schema
         self._names = tuple(dict.fromkeys(schema.names))
         self._found: dict[str, pl.DataType] = {}
 
     def __getitem__(self, name: str) -> pl.DataType:
         if found := self._found.get(name):  # asked for with every block
             return found
-        arrow = self._types[name]
+        found_at = path_of(self._schema, name)
+        if found_at is None:
+            raise KeyError(name)
+        arrow = field_at(self._schema, found_at).type
         type_ = type_of(arrow)
         if type_ is None:
+            hint = "Turn it into text, numbers or dates first; lists of these can be used in record.traits."
+            if _is.is_struct(arrow) and arrow.num_fields:
+                hint = f"Name a field of it, such as '{redact(f'{name}.{arrow.field(0).name}')}'."
             raise ColumnError(
                 "E-COLUMN-TYPE",
                 f"The column '{redact(name)}' of '{self._label}' is of type {_name_of(arrow)}, which has no text form.",
-                "Turn it into text, numbers or dates first; lists of these can be used in record.traits.",
+                hint,
             )
         self._found[name] = type_
         return type_
 
     def __contains__(self, name: object) -> bool:
-        return name in self._types
+        return isinstance(name, str) and path_of(self._schema, name) is not None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -63,12 +73,49 @@ class Types(Mapping[str, pl.DataType]):
         return len(self._names)
 
 
+def path_of(schema: pa.Schema, name: str) -> tuple[str, ...] | None:
+    """Return the name of a column, or those of structs and of the field in them; `None` where there is none."""
+    if name in schema.names:
+        return (name,)
+    path = tuple(name.split("."))
+    fields = schema
+    for number, each in enumerate(path):
+        if each not in fields.names:
+            return None
+        inner = fields.field(fields.names.index(each)).type
+        if number < len(path) - 1 and not _is.is_struct(inner):
+            return None
+        fields = inner
+    return path
+
+
+def field_at(schema: pa.Schema, path: Sequence[str]) -> pa.Field:
+    """Return the field at a path; of several with one name the first."""
+    field = schema.field(schema.names.index(path[0]))
+    for each in path[1:]:
+        field = field.type.field(field.type.names.index(each))
+    return field
+
+
+def column_at(batch: pa.RecordBatch, path: Sequence[str]) -> pa.Array:
+    """Return the column at a path, null where a struct around it is. Raises `pyarrow.ArrowInvalid`."""
+    array = batch.column(batch.schema.names.index(path[0]))
+    if len(path) > 1:
+        array.validate()  # the fields of a damaged struct may be shorter than itself
+        array = pc.struct_field(array, [array.type.names.index(path[1])])
+        for each in path[2:]:
+            array = pc.struct_field(array, [array.type.names.index(each)])
+    return array
+
+
 def type_of(type_: pa.DataType) -> pl.DataType | None:
     """Return the type of a column of Arrow in Polars; `None` where it has no text form."""
     if _is.is_dictionary(type_):
         return type_of(type_.value_type)
     if isinstance(type_, pa.BaseExtensionType):
         return pl.String() if type_.extension_name in ("arrow.json", "arrow.uuid") else None
+    if is_binary(type_):
+        return pl.String()
     if _is.is_list(type_) or _is.is_large_list(type_) or _is.is_fixed_size_list(type_):
         inner = type_of(type_.value_type)
         return pl.List(inner) if inner is not None and _is_simple(type_.value_type) else None
@@ -148,6 +195,41 @@ def _scaled(array: pa.Array, factor: int) -> pl.Series:
 
 def _uuids(values: pl.Series) -> pl.Series:
     return values.bin.encode("hex").str.replace(_UUID, "$1-$2-$3-$4-$5")
+
+
+def is_binary(type_: pa.DataType) -> bool:
+    """Return whether a column is of bytes, which are read as text in UTF-8."""
+    sizes = _is.is_binary(type_) or _is.is_large_binary(type_) or _is.is_fixed_size_binary(type_)
+    return bool(sizes or _is.is_binary_view(type_))
+
+
+def decoded(array: pa.Array) -> tuple[pa.Array, list[int]]:
+    """Return an array of bytes as text, empty where it is not in UTF-8, and the numbers of these rows.
+
+    Any other array is returned as it is.
+    """
+    if _is.is_dictionary(array.type) and is_binary(array.type.value_type):
+        array = array.dictionary_decode()
+    if isinstance(array.type, pa.BaseExtensionType) or not is_binary(array.type):
+        return array, []
+    wrong = _not_utf8(array, 0)
+    if wrong:
+        keep = np.ones(len(array), np.bool_)
+        keep[wrong] = False
+        array = pc.if_else(pa.array(keep), array.cast(pa.large_binary()), pa.scalar(b"", pa.large_binary()))
+    return array.cast(pa.large_string()), wrong
+
+
+def _not_utf8(array: pa.Array, first: int) -> list[int]:
+    """Return the numbers of bytes that are no UTF-8, counted from `first`: halves are tried until these are found."""
+    try:
+        array.cast(pa.large_string())
+    except pa.ArrowInvalid:  # some of it is not
+        if len(array) == 1:
+            return [first]
+        half = len(array) // 2
+        return _not_utf8(array[:half], first) + _not_utf8(array[half:], first + half)
+    return []
 
 
 def is_text(type_: pa.DataType) -> bool:
