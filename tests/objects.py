@@ -106,6 +106,8 @@ def _text_of(name: str, value: Any, lists: Mapping[str, str | None]) -> str:
             raise DoubtfulError
         separator = lists[name]
         if separator is not None:
+            if None in value:
+                raise DoubtfulError
             return separator.join(items)
         quoted = [f'"{item}"' if isinstance(each, str) else item for each, item in zip(value, items, strict=True)]
         return f"[{', '.join(quoted)}]"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 
+import polars as pl
 import pytest
 
 from converter.errors import ColumnError, InputError, JobError
@@ -198,3 +199,48 @@ def test_a_long_list_is_read_in_pieces(run: Run, monkeypatch: pytest.MonkeyPatch
     report = run.convert(json.dumps(rows, indent=1, ensure_ascii=False), "in.json")
     assert report.records["read"] == 3000
     assert len(run.lines) == sum(bool(row["a"]) for row in rows)
+
+
+LISTS = {
+    "{100,200}": ([100, 200], 0),
+    "[100, 200]": ([100, 200], 0),
+    ' {"1" , NULL,2} ': ([1, 2], 0),
+    '["7", null, 8]': ([7, 8], 0),
+    '{"1,2",3}': ([3], 1),
+    "{x,3}": ([3], 1),
+    "{{1,2},{3}}": ([1, 2, 3], 0),
+    "{}": ([], 0),
+    "[null]": ([], 0),
+    "{9}": ([9], 0),
+    "{1|2": ([2], 1),
+    "1|2": ([1, 2], 0),
+}
+
+
+@pytest.mark.parametrize("name", ["in.csv", "in.ndjson", "in.parquet"])
+def test_lists_of_postgresql_and_json_in_texts_are_lists_of_traits(run: Run, name: str) -> None:
+    frame = pl.DataFrame({"id": [f"u{number}" for number in range(len(LISTS))], "a": "x", "t": list(LISTS)})
+    path = run.folder / name
+    {"csv": frame.write_csv, "ndjson": frame.write_ndjson, "parquet": frame.write_parquet}[name[3:]](path)
+    report = run.convert(input={"path": str(path)}, record={"signals": ["a"], "traits": ["t"]})
+    expected = [(",".join(['"a"="x"', *(f"d_sid={item}" for item in items)])) for items, _ in LISTS.values()]
+    assert [line.partition("\t")[2] for line in run.lines] == expected
+    assert report.signals["dropped"] == {"trait_not_digits": sum(wrong for _, wrong in LISTS.values())}
+
+
+def test_lists_in_texts_are_lists_of_codes(run: Run) -> None:
+    texts = ["{gold,x-1}", '["gold", null, "a,b"]', "gold", "{NULL}", "go{ld", '{"a""b",c}']
+    frame = pl.DataFrame({"id": [f"u{number}" for number in range(len(texts))], "a": "x", "t": texts})
+    frame.write_csv(run.folder / "in.csv")
+    run.convert(record={"signals": ["a"], "integration_codes": ["t"]})
+    written = [line.partition('"x"')[2] for line in run.lines]
+    assert written == [",ic=gold,ic=x-1", ",ic=gold", ",ic=gold", "", ",ic=go{ld", ",ic=a,ic=b,ic=c"]
+
+
+def test_lists_of_json_keep_to_what_their_items_are(run: Run) -> None:
+    lists = ["[1,2]", '["1,2",3]', '["4\\n5",null,true]', "[ ]", '["6|7"]', '"{8,9}"']
+    lines = [f'{{"id":"u{number}","a":"x","t":{text}}}' for number, text in enumerate(lists)]
+    report = run.convert("\n".join(lines), "in.ndjson", record={"signals": ["a"], "traits": ["t"]})
+    written = [line.partition('"x"')[2].replace(",d_sid=", " ") for line in run.lines]
+    assert written == [" 1 2", " 3", "", "", " 6 7", " 8 9"]
+    assert report.signals["dropped"] == {"trait_not_digits": 3}

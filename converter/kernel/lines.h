@@ -19,11 +19,12 @@ struct line {
 
 enum { STEP_BITS = 8, MOST_IDS = 255 };
 
-/* What no item of a list of codes holds for sure: all but visible ASCII, double quotes, commas and at signs. */
+/* What no item of a list of codes holds for sure: all but visible ASCII, double quotes, commas and at signs. Brackets
+   may be those of a list in another form. */
 AAM_INLINE uint64_t not_in_codes(const uint8_t *start) {
     aam_bytes text = load(start);
     aam_truths outside = (aam_truths)((aam_bytes)(text - 0x21) > 0x7E - 0x21);
-    return bits_of(outside | (aam_truths)((text == '"') | (text == ',') | (text == '@')));
+    return bits_of(outside | (aam_truths)((text == '"') | (text == ',') | (text == '@') | (text == '[') | (text == '{')));
 }
 
 #define write_line AAM_JOIN(aam_write_line, AAM_VARIANT)

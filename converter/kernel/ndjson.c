@@ -245,7 +245,8 @@ static const uint8_t *skip_value(struct parser *parser, const uint8_t *at) {
 }
 
 /* Parse a list of scalars: to the text that Polars gives of it, `["1", "x", null]`, or, where there is a separator, to
-   its items with the separator between them. Not parsed are escapes, and items that would not be the same then. */
+   its items with the separator between them. Not parsed are escapes, missing items, and those that would not be the same
+   then. */
 static const uint8_t *parse_list(struct parser *parser, const uint8_t *at, uint8_t separator, struct aam_field *list) {
     const uint8_t *unescaped = parser->spare;
     uint8_t *to = parser->spare;
@@ -266,6 +267,8 @@ static const uint8_t *parse_list(struct parser *parser, const uint8_t *at, uint8
         if ((at = parse_scalar(parser, at, &item)) == NULL || parser->spare != unescaped)
             return NULL;
         bool is_quoted = separator == 0 && (*start == '"' || *start == '-' || is_digit(*start));
+        if (*start == 'n' && separator != 0)
+            return NULL;
         if (*start == 'n')
             item.length = 4;
         for (int64_t done = 0; done < item.length; done += AAM_WINDOW)
@@ -289,8 +292,6 @@ static const uint8_t *parse_list(struct parser *parser, const uint8_t *at, uint8
     }
     if (separator == 0)
         *to++ = ']';
-    else if (to > parser->spare && *parser->spare == '[')
-        return NULL;
     *list = (struct aam_field){parser->spare, to - parser->spare, parser->spare_end - parser->spare};
     parser->spare = to;
     return at + 1;

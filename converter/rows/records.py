@@ -35,6 +35,9 @@ from converter.sources import Roles, Source
 from converter.spec import rules
 from converter.spec.kinds import FILE_KINDS, FileKind
 
+_LIST = r"(?s)^\s*(?:\{.*\}|\[.*\])\s*$"
+_ITEM = r""""(?:[^"\\]|\\.)*"|[^\s,{}\[\]"][^,{}\[\]"]*"""
+
 
 class Records:
     """How a job converts rows. `most_line_bytes` is the length of the longest line that a part can hold, in bytes.
@@ -101,7 +104,7 @@ class Records:
         for id_ in self.job.ids:
             check_id_type(id_.column, schema[id_.column], label)
         for name in self.columns:
-            self._as_text(name, schema[name], json_lists=source.json_lists)
+            self._as_text(name, schema[name])
 
     def texts(self, frame: pl.DataFrame, source: Source) -> pl.LazyFrame:
         """Select the job's columns as text, empty where a value is missing: step 1.
@@ -112,7 +115,7 @@ class Records:
         selected = []
         for name, alias in self.aliases.items():
             column = frame[name]
-            text = self._as_text(name, column.dtype, json_lists=source.json_lists)
+            text = self._as_text(name, column.dtype)
             if is_missing := bool(missing) and name in types and types[name] == pl.String:
                 text = pl.when(~text.is_in(missing)).then(text)
             if is_missing or column.dtype != pl.String or column.null_count():
@@ -120,10 +123,10 @@ class Records:
             selected.append(text.alias(alias))
         return frame.lazy().select(selected)
 
-    def _as_text(self, name: str, type_: pl.DataType, *, json_lists: bool) -> pl.Expr:
+    def _as_text(self, name: str, type_: pl.DataType) -> pl.Expr:
         separator = next((each.tokens.separator for each in reversed(self.lists) if each.tokens.column == name), None)
         text = as_text(pl.col(name), name, type_, separator)
-        return _from_json_list(text, separator) if json_lists and separator else text
+        return _from_list(text, separator) if separator and type_ == pl.String else text
 
     def with_ids(self, texts: pl.LazyFrame) -> pl.LazyFrame:
         """Add the normalized IDs to what `texts` gives: step 2."""
@@ -232,8 +235,13 @@ def _with(frame: pl.LazyFrame, steps: Iterable[Sequence[pl.Expr]]) -> pl.LazyFra
     return frame
 
 
-def _from_json_list(text: pl.Expr, separator: str) -> pl.Expr:
-    """Turn the text of a JSON list of numbers or plain texts into items with a separator between them."""
-    is_list = text.str.starts_with("[")
-    items = pl.when(is_list).then(text).str.strip_chars("[]").str.replace_all('"', "", literal=True)
-    return pl.when(is_list).then(items.str.replace_all(r",\s*", separator)).otherwise(text)
+def _from_list(text: pl.Expr, separator: str) -> pl.Expr:
+    """Turn the text of a list of JSON or PostgreSQL, `[1, 2]` or `{1,2}`, into items with a separator between them.
+
+    Missing items (`null`, `NULL`) are left out, and what no item may hold makes it one that cannot be sent.
+    """
+    is_list = text.str.contains(_LIST)
+    item = pl.element().str.strip_chars()
+    items = pl.when(is_list).then(text).str.extract_all(_ITEM).list.eval(item.filter(item.str.to_lowercase() != "null"))
+    items = items.list.eval(pl.element().str.strip_chars('"').str.replace_all('[",]', "\x1a"))
+    return pl.when(is_list).then(items.list.join(separator)).otherwise(text)

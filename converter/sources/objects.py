@@ -26,7 +26,7 @@ _NUMBER_OR_END = re.compile(
 )
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[{}\[\],:]')
 _WHOLE = re.compile(rb"-?[0-9]+")
-_IN_NO_ITEM = re.compile('[",\\x00-\\x1f]')
+_IN_NO_ITEM = re.compile(r'[",\\\x00-\x1f]')
 _UNUSABLE = "\x1a"  # which no item may hold
 
 
