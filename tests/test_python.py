@@ -186,11 +186,12 @@ def test_help_shows_the_functions_and_the_sections_of_a_job() -> None:
     assert "Convert as a job or a job file says" in shown
     parameters = inspect.signature(Job).parameters
     assert list(parameters) == list(Job.model_fields)
-    assert {name for name, each in parameters.items() if each.default is each.empty} == {"input", "output"}
+    assert {name for name, each in parameters.items() if each.default is each.empty} == {"output"}
 
 
 RIGHT = """
 from pathlib import Path
+import polars as pl
 from converter import Job, TooManyRejectsError, convert
 from converter.jobs.sections.ids import UserId
 job = Job(
@@ -201,18 +202,25 @@ job = Job(
     run={"threads": 2},
 )
 other = Job(input={"path": ["a.csv", Path("b.csv")]}, id=UserId(column="crm_id"), output={"to": "out"})
+framed = Job(id={"column": "crm_id"}, record={"signals": ["a"]}, output={"to": "out", "dpid": 1})
+frame = pl.DataFrame({"crm_id": ["1"], "a": ["x"]})
 try:
-    convert(Path("job.toml")).records
+    print(convert(Path("job.toml")).records, convert(framed, input=frame).rejects().height)
+    convert(framed, input=frame.lazy(), strict=True)
+    convert(framed, input=frame.to_arrow())
 except TooManyRejectsError as error:
     print(error.report.records)
 """
 WRONG = {
     'Job(input={"path": "a"}, output={"to": "b"}, idd={"column": "c"})': 'keyword argument "idd" for "Job"',
-    'Job(output={"to": "b"})': 'Missing named argument "input"',
+    'Job(input={"path": "a"})': 'Missing named argument "output"',
     'Job(input={"pth": "a"}, output={"to": "b"})': 'Argument "input" to "Job"',
     'Job(input={"path": "a"}, output={"to": "b", "mode": "replace"})': 'Argument "output" to "Job"',
     'Job(input={"path": "a"}, output={"to": "b", "dpid": "x"})': 'Argument "output" to "Job"',
     "convert(5)": 'Argument 1 to "convert"',
+    "convert(framed, input=5)": 'Argument "input" to "convert"',
+    'convert(framed, input="crm.csv")': 'Argument "input" to "convert"',
+    'convert(framed, input={"crm_id": ["1"]})': 'Argument "input" to "convert"',
 }
 
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from converter.commands.account import Account, end_report, noticing
 from converter.commands.conversion import Conversion
@@ -31,17 +32,21 @@ from converter.delivery.hold import Hold, hold_names
 from converter.delivery.journal import Journal, PastRun
 from converter.delivery.locks import lock_job
 from converter.delivery.publication import ArtifactFile, publish_run
-from converter.errors import Finding, InputError, Reported, note_visible
+from converter.errors import Finding, InputError, JobError, Reported, note_visible
 from converter.jobs.job import DIGITS, Job
 from converter.jobs.run_files import journal_path, report_path
 from converter.report import Report, report_file
 from converter.sources import find_origins
 from converter.spec.names import FileName
 
+if TYPE_CHECKING:
+    from converter.sources.frames import Frame
+
 
 def convert(
     job: Job | str | os.PathLike[str],
     *,
+    input: Frame | None = None,  # noqa: A002 - the key of the job that it stands for
     progress: Callable[[Progress], None] | None = None,
     notify: Callable[[str], None] | None = None,
     warn: Callable[[Sequence[Finding]], None] | None = None,
@@ -51,6 +56,9 @@ def convert(
 ) -> Report:
     """Convert as a job or a job file says and return the report, which is also written to `report.dir`.
 
+    `input` is a frame to read instead of `input.path`: a DataFrame or LazyFrame of Polars, a Table or RecordBatchReader
+    of pyarrow, or what gives a stream of Arrow, such as a DataFrame of pandas. Its rows are taken batch by batch.
+
     `resume` finishes a run of the same job that died; where the last run is finished and the input has not changed
     since, nothing is done, and `outcome` says so. `progress` is called from time to time, in this thread, and `notify`
     with sentences about what is resumed; `warn` with warnings, as soon as they are known and before anything is
@@ -59,6 +67,7 @@ def convert(
     are written as well where too many rows were rejected.
     """
     job = Job.of(job)
+    _check_named(job, input)
     journal = Journal(journal_path(job))
     moment = moment_of(job, now)
     account = Account(job)
@@ -75,10 +84,10 @@ def convert(
         hold.on_wait = partial(_show_connecting, account, progress)
         account.warnings += remove_old(job, job.digest[:DIGITS])
         past = journal.read(resume=resume)
-        step = next_step(past, resume=resume, is_same=lambda past: _has_same_input(job, past))
+        step = next_step(past, resume=resume, is_same=lambda past: _has_same_input(job, past, input))
         if past is None or step == "begin":
             died = past is not None and not past.is_done
-            named = hold_free_names(make_plan(job, moment), hold, own=died)
+            named = hold_free_names(make_plan(job, moment, input), hold, own=died)
             run = Conversion(journal, hold, *named, account)
             return run.run(partial(run.begin, past), progress, warnings)
         if step == "nothing":
@@ -87,8 +96,17 @@ def convert(
         _name_run(account, job, past.run.name)
         if past.report and (report := _finish(job, journal, past, hold, account, tell_notice)):
             return report
-        run = Conversion(journal, hold, *hold_free_names(make_plan(job, _moment_of(past)), hold, resumed=True), account)
+        named = hold_free_names(make_plan(job, _moment_of(past), input), hold, resumed=True)
+        run = Conversion(journal, hold, *named, account)
         return run.run(partial(run.resume, past, tell_notice), progress, warnings)
+
+
+def _check_named(job: Job, frame: Frame | None) -> None:
+    """Raise `JobError` unless the job names its input, or that is a frame."""
+    if frame is None:
+        job.check_path()
+    elif job.input.path:
+        raise JobError("E-JOB-INVALID", "input.path is set, but a frame is given as input too.", "Leave one out.")
 
 
 def _show_connecting(account: Account, progress: Callable[[Progress], None]) -> None:
@@ -109,11 +127,11 @@ def _moment_of(past: PastRun) -> Moment:
     return Moment(past.run.timestamp, datetime.date.fromisoformat(past.run.sent))
 
 
-def _has_same_input(job: Job, past: PastRun) -> bool:
+def _has_same_input(job: Job, past: PastRun, frame: Frame | None) -> bool:
     """Return whether the input has not changed since an earlier run."""
     has_arrived = past.report is not None and not past.is_done  # every part, so the input is not needed
     try:
-        current = fingerprints(find_origins(job.input), job.conceal_path)
+        current = fingerprints(find_origins(job.input), job.conceal_path) if frame is None else None
     except InputError:
         if has_arrived:
             return True

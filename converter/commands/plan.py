@@ -30,6 +30,7 @@ from converter.spec.names import FileName
 
 if TYPE_CHECKING:
     from converter.parts.pgp import Key
+    from converter.sources.frames import Frame
 
 MAX_SECONDS = 100  # timestamps to try for one whose names are free
 
@@ -144,9 +145,12 @@ def moment_of(job: Job, now: float | None) -> Moment:
     return Moment(job.output.timestamp or int(now), datetime.datetime.fromtimestamp(now, datetime.UTC).date())
 
 
-def make_plan(job: Job, moment: Moment) -> Plan:
-    """Return the plan of a job, with its input and key checked; the destination is not connected to."""
-    records, sources, findings = open_input(job)
+def make_plan(job: Job, moment: Moment, frame: Frame | None = None) -> Plan:
+    """Return the plan of a job, with its input and key checked; the destination is not connected to.
+
+    `frame` is its input, if it is one.
+    """
+    records, sources, findings = open_input(job, frame=frame)
     key = encryption_key(job)
     owner = owner_of(job)
     names, limits, destination = output_plan(job, moment, owner)
@@ -167,15 +171,17 @@ def make_plan(job: Job, moment: Moment) -> Plan:
     )
 
 
-def open_input(job: Job, kind: FileKind | None = None) -> tuple[Records, list[Source], Sequence[Finding]]:
+def open_input(
+    job: Job, kind: FileKind | None = None, frame: Frame | None = None
+) -> tuple[Records, list[Source], Sequence[Finding]]:
     """Open the input of a job; return the query for its rows, the sources, and warnings about its first rows.
 
-    `kind` replaces the kind of file of the job. Raises `JobError` and `InputError`.
+    `kind` replaces the kind of file of the job, and `frame` the files of its input. Raises `JobError` and `InputError`.
     """
     start()  # first: in a forked process, Polars would never return
     max_bytes = _limits(job).line_bytes
     records = Records(job, max_bytes, kind=kind)
-    sources = _open_sources(job, records)
+    sources = _open_sources(job, records, frame)
     found = survey(records, sources)
     if found.numbers:
         records = Records(job, max_bytes, numbers=found.numbers, kind=kind)
@@ -198,16 +204,29 @@ def output_plan(job: Job, moment: Moment, owner: Owner) -> OutputPlan:
     return OutputPlan(job.names(moment.timestamp), limits, destination_of(job, moment.sent, limits.part_bytes, owner))
 
 
-def _open_sources(job: Job, records: Records) -> list[Source]:
+def _open_sources(job: Job, records: Records, frame: Frame | None) -> list[Source]:
     """Open the input, and check that it has the columns that the job uses, with types that can be used."""
-    origins = find_origins(job.input)
-    if job.id and job.id.case_collisions == "reject":
-        advice = "Copy it to a file first, or set id.case_collisions = 'report'."
-        check_rereadable(origins, "id.case_collisions = 'reject' reads it twice", advice)
-    sources = open_sources(origins, job.input, records.selection.own, records.roles)
+    selection = records.selection
+    if frame is None:
+        job.check_path()
+        origins = find_origins(job.input)
+        _check_passes(job, origins)
+        sources = open_sources(origins, job.input, selection.own, records.roles)
+    else:
+        from converter.sources.frames import open_frame  # here, since loading Arrow takes a while
+
+        sources = [open_frame(frame, job.input, selection.columns, selection.own)]
+        _check_passes(job, [sources[0].origin])
     for source in {layout_of(source): source for source in reversed(sources)}.values():
         records.check_columns(source)
     return sources
+
+
+def _check_passes(job: Job, origins: Sequence[Origin]) -> None:
+    """Raise `InputError` where a job reads origins twice that can be read only once."""
+    if job.id and job.id.case_collisions == "reject":
+        advice = "Copy it to a file first, or set id.case_collisions = 'report'."
+        check_rereadable(origins, "id.case_collisions = 'reject' reads it twice", advice)
 
 
 def _check_destination(plan: Plan) -> Plan:

@@ -46,7 +46,10 @@ def wrong_argument(name: str, value: object, needed: str) -> JobError:
     kind = type(value)
     hint = ""
     if kind.__name__ in _TABLES:
-        hint = f"Write the table to a file ({_TABLES[kind.__name__]}), and give its path in input.path."
+        hint = (
+            "Give it as input: convert(job, input=…). Or write it to a file "
+            f"({_TABLES[kind.__name__]}), and give its path in input.path."
+        )
     elif hasattr(value, "__iter__") and not isinstance(value, Mapping):
         hint = "Make a list of it: list(…)."
     return JobError(

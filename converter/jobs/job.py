@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, Unpack
 
 from pydantic import Field, model_validator
 
-from converter.errors import Finding, redact
+from converter.errors import Finding, JobError, redact
 from converter.jobs.document import Document, Section, path_keys
 from converter.jobs.messages import flag_for
 from converter.jobs.paths import identity_of_path, is_url
@@ -49,7 +49,7 @@ class Job(Document):
     with one sentence for each problem.
     """
 
-    input: Input
+    input: Input = Field(default_factory=Input)
     id: UserId | None = None
     record: Record = Field(default_factory=Record)
     sync: Sync | None = None
@@ -128,6 +128,11 @@ class Job(Document):
             FileName(output.kind, dpids, timestamp, output.mode, target, extension=_EXTENSIONS[output.compression])
             for dpids, target in sources
         )
+
+    def check_path(self) -> None:
+        """Raise `JobError` where the job names no input."""
+        if not self.input.path:
+            raise JobError("E-JOB-INVALID", f"input.path is missing{flag_for('input.path')}.")
 
     @property
     def threads(self) -> int:

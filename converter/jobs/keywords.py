@@ -50,7 +50,7 @@ class FtpKeys(TypedDict, total=False):
 class InputKeys(TypedDict, total=False):
     """The keys of `Input`."""
 
-    path: Required[str | PathLike[str] | Sequence[str | PathLike[str]]]
+    path: str | PathLike[str] | Sequence[str | PathLike[str]]
     format: Literal["csv", "tsv", "parquet", "ndjson", "json", "arrow"] | None
     separator: str | None
     header: bool
@@ -247,7 +247,7 @@ class UserIdKeys(TypedDict, total=False):
 class JobKeys(TypedDict, total=False):
     """The keys of `Job`."""
 
-    input: Required[Input | InputKeys]
+    input: Input | InputKeys
     id: UserId | UserIdKeys | None
     record: Record | RecordKeys
     sync: Sync | SyncKeys | None

@@ -7,18 +7,21 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import orjson
 
 from converter._version import __version__
 from converter.delivery.atomic import make_folder
 from converter.delivery.publication import ArtifactFile
-from converter.errors import DestinationError, EndName, Finding
+from converter.errors import DestinationError, EndName, Finding, InputError
 from converter.jobs.run_files import REPORT_SUFFIX
 from converter.ledger import Ledger
 from converter.parts.writing import Part
 from converter.rows.stages import StageResults
+
+if TYPE_CHECKING:
+    import polars as pl
 
 SCHEMA_VERSION = 2
 
@@ -95,6 +98,17 @@ class Report(SendReport):
     rejects_path: str | None
     encrypted_for: str | None = None
     complete: bool = True
+
+    def rejects(self) -> pl.DataFrame:
+        """Return the rejects as a frame, a row for each: the columns of `converter.report.rejects`.
+
+        Those that `report.rejects_file_rows` left out are not among them. Raises `InputError` where they are not there.
+        """
+        from converter.report.rejects import read_rejects  # here, since few programs need it
+
+        if self.rejects_path is None:
+            raise InputError("E-REJECTS-READ", "There are no rejects: the run ended before they were complete.")
+        return read_rejects(Path(os.path.expandvars(self.rejects_path)))
 
 
 def records_of(ledger: Ledger) -> dict[str, Any]:

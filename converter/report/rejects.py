@@ -11,7 +11,9 @@ There are at most `report.rejects_file_rows` of them, the first ones. Where ther
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from collections import Counter, deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,9 +28,12 @@ from converter.columns.buffers import series_of
 from converter.columns.privacy import mask
 from converter.delivery.atomic import make_folder
 from converter.delivery.publication import ArtifactFile
+from converter.errors import InputError
 from converter.sources.malformed import RULES, MalformedRows, RowNumbers
 from converter.spec.rules import Rule
 
+_TYPES = {"file": pl.String, "row": pl.Int64, "unit": pl.String, "rule": pl.String, "code": pl.String}
+_OPTIONAL: dict[str, pl.DataType] = {"columns": pl.Struct({}), "length": pl.Int64()}
 _MOST_WAITING = 16  # batches
 _MOST_ROWS_WAITING = 4096
 _MOST_WRITING = 4  # groups of batches
@@ -178,3 +183,20 @@ class RejectsFile(ArtifactFile):
         """Stop writing, and remove the file unless it is published."""
         self._thread.shutdown(cancel_futures=True)
         super().discard()
+
+
+def read_rejects(path: Path) -> pl.DataFrame:
+    """Return the rejects of a file: `file`, `row`, `unit`, `rule`, `code`, `columns` (a struct), `length` (see above).
+
+    `text` is there if the job has `report.show_rows`. Raises `InputError` where the file cannot be read.
+    """
+    try:
+        content = gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError("E-REJECTS-READ", f"The rejects '{path}' cannot be read ({type(error).__name__}).") from error
+    lines = content.splitlines(keepends=True)
+    if lines and lines[-1].startswith(b'{"left_out"'):
+        lines.pop()
+    frame = pl.read_ndjson(b"".join(lines), infer_schema_length=None) if lines else pl.DataFrame(schema=_TYPES)
+    missing = [pl.lit(None, type_).alias(name) for name, type_ in _OPTIONAL.items() if name not in frame.columns]
+    return frame.with_columns(missing).select(*_TYPES, *_OPTIONAL, pl.selectors.by_name("text", require_all=False))

@@ -33,6 +33,7 @@ class Batches:
         self._batches: Iterator[Batch] | None = None
         self._kept: list[Batch] | None = []
         self._count = self._size = 0
+        self._error: Exception | None = None
         self._lock = threading.Lock()  # a thread that reads ahead may still wait for a batch when the next pass begins
 
     def read(self, *, first: bool = False) -> Generator[Batch]:
@@ -54,8 +55,14 @@ class Batches:
                 return self._kept[number]
             if number != self._count:
                 raise once_error(self._origin, "it was read already")
+            if self._error:  # of a pass that read ahead: a generator that has failed looks like one at its end
+                raise self._error
             self._batches = self._batches or self._open()
-            batch = next(self._batches, None)
+            try:
+                batch = next(self._batches, None)
+            except Exception as error:
+                self._error = error
+                raise
             if batch is not None:
                 self._count += 1
                 self._size += batch.rows.nbytes

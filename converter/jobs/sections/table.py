@@ -94,3 +94,11 @@ class Table(Section):
 
 class Input(Table):
     """Where rows come from."""
+
+    path: Annotated[
+        tuple[_Path, ...],
+        Field(min_length=1),
+        BeforeValidator(as_list, json_schema_input_type=str | tuple[_Path, ...]),
+        PathKey(globs=True, stays=lambda text: text == "-" or is_url(text)),
+    ] = ()
+    """A file, a list of files, a glob or a folder; `-` is standard input. In Python, a frame may be given instead."""
