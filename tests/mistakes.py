@@ -5,7 +5,6 @@ Whoever changes a message writes the file anew, and rereads what has changed in 
 
 from __future__ import annotations
 
-import bz2
 import contextlib
 import gzip
 import json
@@ -150,11 +149,12 @@ def _write_files(folder: Path) -> None:
         (folder / name).write_text(text)
     (folder / "umlaut.csv").write_bytes(CSV.replace("city", "größe", 1).encode("cp1252"))
     (folder / "utf16.csv").write_bytes(CSV.encode("utf-16-le"))
-    (folder / "crm.csv.bz2").write_bytes(bz2.compress(CSV.encode()))
+    (folder / "crm.rar").write_bytes(b"Rar!\x1a\x07\x01\0" + bytes(99))
     (folder / "cut.csv.gz").write_bytes(gzip.compress(CSV.encode() * 99)[:-20])
     for name, inside in (("crm.xlsx", "xl/workbook.xml"), ("crm.zip", "crm.csv")):
         with zipfile.ZipFile(folder / name, "w") as archive:
             archive.writestr(inside, CSV)
+            archive.writestr("notes.txt", "")
     pl.DataFrame(ROWS).write_parquet(folder / "parquet.csv")
     pl.DataFrame({"crm_id": [1.0, 2.0], "city": ["Bern", "Basel"]}).write_parquet(folder / "floats.parquet")
     (folder / "exports").mkdir()

@@ -21,13 +21,14 @@ import numpy as np
 from converter.errors import ColumnError, InputError
 from converter.jobs.sections.table import Format, Input
 from converter.sources.base import FIRST_BYTES, Block, Roles, Source, damaged, rows_lost
-from converter.sources.contents import Content, content_of, wrong_content
+from converter.sources.contents import ZIP, Content, content_of, wrong_content
 from converter.sources.delimited import DelimitedSource
 from converter.sources.header import check_columns
 from converter.sources.malformed import MalformedRows, RowNumbers
 from converter.sources.ndjson import NdjsonSource
 from converter.sources.origins import expand
 from converter.sources.origins.base import Origin, check_rereadable
+from converter.sources.packings import DAMAGED, PACKINGS, SUFFIXES, Packed, member_of
 from converter.sources.streams import Ranges, TextStream
 from converter.sources.tasks import tasks_of
 from converter.sources.texts import TextSource
@@ -51,14 +52,14 @@ __all__ = [
 
 
 class FileFormat(NamedTuple):
-    """A format: its suffixes, a function that opens an input, and whether inputs may be compressed as gzip or zstd.
+    """A format: its suffixes, a function that opens an input, and whether inputs may be packed (`packings`).
 
     `once` says whether an input may be one that can be read only once, from start to end.
     """
 
     suffixes: tuple[str, ...]
     open: Callable[[Origin, Input], Source]
-    compressible: bool
+    packable: bool
     once: bool = True
 
 
@@ -79,16 +80,15 @@ def _open_arrow(origin: Origin, options: Input) -> Source:
 
 
 FORMATS: dict[Format, FileFormat] = {
-    "csv": FileFormat((".csv", ".txt"), DelimitedSource, compressible=True),
-    "tsv": FileFormat((".tsv", ".tab"), partial(DelimitedSource, tabs=True), compressible=True),
-    "ndjson": FileFormat((".ndjson", ".jsonl"), NdjsonSource, compressible=True),
-    "json": FileFormat((".json",), NdjsonSource, compressible=True),
-    "parquet": FileFormat((".parquet", ".pq"), _open_parquet, compressible=False, once=False),
-    "arrow": FileFormat((".arrow", ".feather", ".ipc", ".arrows"), _open_arrow, compressible=False),
+    "csv": FileFormat((".csv", ".txt"), DelimitedSource, packable=True),
+    "tsv": FileFormat((".tsv", ".tab"), partial(DelimitedSource, tabs=True), packable=True),
+    "ndjson": FileFormat((".ndjson", ".jsonl"), NdjsonSource, packable=True),
+    "json": FileFormat((".json",), NdjsonSource, packable=True),
+    "parquet": FileFormat((".parquet", ".pq"), _open_parquet, packable=False, once=False),
+    "arrow": FileFormat((".arrow", ".feather", ".ipc", ".arrows"), _open_arrow, packable=False),
 }
 _ALIKE = ({"csv", "tsv"}, {"ndjson", "json"})
 """Formats that are read alike."""
-_COMPRESSED = (".gz", ".zst", ".zstd")
 _MOST_HEADERS = 16  # of different ones that are kept, to recognize them
 
 
@@ -144,17 +144,21 @@ def open_source(origin: Origin, options: Input, columns: tuple[str, ...]) -> Sou
     Raises `InputError` where it is empty, damaged or of no known format, and `ColumnError` where a column is missing or
     there is more than one of its name. Where what it holds is of another format, the error says so.
     """
-    format_ = options.format or _format_of(origin.label)
+    if origin.size == 0:
+        raise _empty(origin)
+    format_ = options.format or _format_of(origin.label) or _format_of_member(origin, options)
     if format_ is None and not origin.rereadable:  # a pipe has no name that could tell it
-        format_ = _format_of_pipe(origin)
-    if format_ is None or origin.size == 0:
-        raise _empty(origin) if origin.size == 0 else _unknown_format(origin)
+        format_ = _format_of_pipe(origin, options)
+    if format_ is None:
+        raise _unknown_format(origin, options)
     try:
         source = _opened(origin, options, format_)
         check_columns(source, columns)
     except (InputError, ColumnError) as error:
-        content = _content_of(origin)
-        if content and content.format != format_ and not any({content.format, format_} <= each for each in _ALIKE):
+        content = _content_of(origin, options)
+        is_read = content is ZIP and FORMATS[format_].packable  # then the error says what is wrong with it
+        alike = content and any({content.format, format_} <= each for each in _ALIKE)
+        if content and content.format != format_ and not is_read and not alike:
             raise wrong_content(origin.label, content, format_, named=not options.format) from error
         raise
     return source
@@ -179,21 +183,21 @@ def _empty(origin: Origin, why: str = "is empty") -> InputError:
     )
 
 
-def _format_of_pipe(origin: Origin) -> Format | None:
+def _format_of_pipe(origin: Origin, options: Input) -> Format | None:
     """Return the format of what a pipe gives, by its first bytes, where that is clear. Raises `InputError`."""
     with origin.open() as stream:
         if not stream.read(1):
             raise _empty(origin)
-    if content := _content_of(origin):
+    if content := _content_of(origin, options):
         return content.format
-    with TextStream(origin) as text:
+    with TextStream(origin, member=options.member) as text:
         text.readinto(memoryview(bytearray(FIRST_BYTES)))  # raises where it is damaged
     return None
 
 
-def _unknown_format(origin: Origin) -> InputError:
+def _unknown_format(origin: Origin, options: Input) -> InputError:
     """Return the error that a name does not show the format, with what the content looks like."""
-    if content := _content_of(origin):
+    if content := _content_of(origin, options):
         return wrong_content(origin.label, content)
     return InputError(
         "E-FORMAT-UNKNOWN",
@@ -202,15 +206,19 @@ def _unknown_format(origin: Origin) -> InputError:
     )
 
 
-def _content_of(origin: Origin) -> Content | None:
-    """Return what an input holds, as far as its first bytes show it."""
-    with contextlib.suppress(InputError, OSError):
+def _content_of(origin: Origin, options: Input) -> Content | None:
+    """Return what an input holds, as far as its first bytes show it. Raises `InputError` where it cannot be unpacked."""
+    with contextlib.suppress(OSError):
         with origin.open() as stream:
             start = stream.read(FIRST_BYTES)
         text = np.empty(FIRST_BYTES, np.uint8)
-        with contextlib.suppress(InputError), TextStream(origin) as decoded:
-            return content_of(start, text[: decoded.readinto(text.data)].tobytes(), origin)
-        return content_of(start, b"", origin)
+        try:
+            with TextStream(origin, member=options.member) as decoded:
+                return content_of(start, text[: decoded.readinto(text.data)].tobytes(), origin)
+        except InputError as error:
+            if error.code in ("E-INPUT-PACKED", "E-INPUT-MEMBER"):
+                raise
+            return content_of(start, b"", origin)
     return None
 
 
@@ -220,21 +228,30 @@ def layout_of(source: Source) -> Hashable:
 
 
 def _format_of(label: str) -> Format | None:
-    """Return the format that a suffix names, if any; .gz and .zst may follow it where inputs may be compressed.
+    """Return the format that a suffix names, if any; that of a packing may follow it where inputs may be packed.
 
-    Raises `InputError` where they follow the suffix of a format that is never compressed.
+    Raises `InputError` where it follows the suffix of a format that is never packed.
     """
     suffixes = [suffix.lower() for suffix in PurePath(label).suffixes]
-    compressed = bool(suffixes) and suffixes[-1] in _COMPRESSED
-    if compressed:
+    packed = bool(suffixes) and suffixes[-1] in SUFFIXES
+    if packed:
         suffixes.pop()
     for name, format_ in FORMATS.items():
         if suffixes and suffixes[-1] in format_.suffixes:
-            if compressed and not format_.compressible:
+            if packed and not format_.packable:
                 raise InputError(
                     "E-INPUT-PACKED",
-                    f"The input '{label}' is a compressed {name} file, but this format compresses its contents itself.",
-                    "Decompress it.",
+                    f"The input '{label}' is a packed {name} file, but this format compresses its contents itself.",
+                    "Unpack it.",
                 )
             return name
+    return None
+
+
+def _format_of_member(origin: Origin, options: Input) -> Format | None:
+    """Return the format of the file in a zip archive whose own name says none."""
+    if not origin.label.lower().endswith(PACKINGS["zip"].suffixes) or not origin.rereadable:
+        return None
+    with contextlib.suppress(*DAMAGED, OSError), origin.open() as stream:  # then what it holds is named
+        return _format_of(member_of(Packed(stream, origin.label, options.member)))
     return None

@@ -36,13 +36,16 @@ class Content(NamedTuple):
 
 
 _WORKBOOK = Content("an Excel workbook (.xlsx)", _SHEET)
-_ZIP = Content("a zip archive", _EXTRACT, packed=True)
+ZIP = Content("a zip archive", _EXTRACT, packed=True)
+"""An archive, which formats of text are read from."""
 _MAGIC: tuple[tuple[bytes, Content], ...] = (
-    (b"PK\x03\x04", _ZIP),
-    (b"PK\x05\x06", _ZIP),
-    (b"BZh", Content("compressed as bzip2", _DECOMPRESS, packed=True)),
-    (b"\xfd7zXZ\0", Content("compressed as xz", _DECOMPRESS, packed=True)),
-    (b"\x04\x22\x4d\x18", Content("compressed as lz4", _DECOMPRESS, packed=True)),
+    (b"PK\x03\x04", ZIP),
+    (b"PK\x05\x06", ZIP),
+    (b"\x02\x21\x4c\x18", Content("compressed as lz4 of the old kind", _DECOMPRESS, packed=True)),
+    (b"\x1f\x9d", Content("compressed by compress (.Z)", _DECOMPRESS, packed=True)),
+    (b"\xff\x06\0\0sNaPpY", Content("compressed as Snappy", _DECOMPRESS, packed=True)),
+    (b"LZIP", Content("compressed as lzip", _DECOMPRESS, packed=True)),
+    (b"\x89LZO\0\r\n\x1a\n", Content("compressed as lzop", _DECOMPRESS, packed=True)),
     (b"7z\xbc\xaf\x27\x1c", Content("a 7-Zip archive", _EXTRACT, packed=True)),
     (b"Rar!\x1a\x07", Content("a RAR archive", _EXTRACT, packed=True)),
     (b"PAR1", Content("a Parquet file", format="parquet")),
@@ -84,8 +87,10 @@ def content_of(start: bytes, text: bytes, origin: Origin) -> Content | None:
 
     `start` are its first bytes, and `text` those of its text: decompressed and decoded, if it is of text at all.
     """
-    found = _by_magic(start) or _by_magic(text) or _of_text(text)
-    return _of_zip(origin) if found is _ZIP and start.startswith(b"PK") else found
+    found = _by_magic(start)
+    if found is ZIP:
+        return of_zip(_names_in_zip(origin)) or _by_magic(text) or _of_text(text) or ZIP
+    return found or _by_magic(text) or _of_text(text)
 
 
 def _by_magic(start: bytes) -> Content | None:
@@ -96,17 +101,20 @@ def _by_magic(start: bytes) -> Content | None:
     return next((content for magic, content in _MAGIC if start.startswith(magic)), None)
 
 
-def _of_zip(origin: Origin) -> Content:
-    """Return what a zip holds: the documents of office programs are some."""
-    names: Sequence[str] = ()
-    # What cannot be listed is still a zip, by its first bytes.
-    with contextlib.suppress(OSError, zipfile.BadZipFile, ValueError), origin.open() as stream:
-        names = zipfile.ZipFile(stream).namelist()
+def of_zip(names: Sequence[str]) -> Content | None:
+    """Return what a zip with files of these names is, if it is no archive but the document of an office program."""
     if any(name.startswith("xl/") for name in names):
         return _WORKBOOK
     if names and names[0] == "mimetype":
         return Content("an OpenDocument file, such as a sheet of LibreOffice", _SHEET)
-    return _ZIP
+    return None
+
+
+def _names_in_zip(origin: Origin) -> Sequence[str]:
+    # What cannot be listed is still a zip, by its first bytes.
+    with contextlib.suppress(OSError, zipfile.BadZipFile, ValueError), origin.open() as stream:
+        return zipfile.ZipFile(stream).namelist()
+    return ()
 
 
 def _of_text(text: bytes) -> Content | None:

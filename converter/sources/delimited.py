@@ -58,13 +58,13 @@ class DelimitedSource(TextSource):
         self.has_header = options.header
         self.most = min(block, longest_row)
         self.longest = longest_row
-        with TextStream(origin, options.encoding) as stream:
+        with TextStream(origin, options.encoding, options.member) as stream:
             head = self._head(stream, options.separator or ("\t" if tabs else _GUESSED))
             offset = stream.offset
         self.separator = head.separator
         skipped = b"" if not options.header else head.text
         start = None if offset is None else offset + len(skipped)
-        self.body = Body(origin, options.encoding, len(skipped), skipped.count(b"\n"), start)
+        self.body = Body(origin, options.encoding, len(skipped), skipped.count(b"\n"), start, options.member)
         self.names = self._names(head.fields)
         self.layout = DelimitedSource, self.separator, self.names
         # The header of a plain text, with all that precedes it.

@@ -58,12 +58,12 @@ class NdjsonSource(TextSource):
         self.origin = origin
         self.most = block
         names = dict.fromkeys(options.columns)
-        with TextStream(origin, options.encoding) as stream:
-            self.body = Body(origin, options.encoding, 0, 0, stream.offset)
+        with TextStream(origin, options.encoding, options.member) as stream:
+            self.body = Body(origin, options.encoding, 0, 0, stream.offset, options.member)
             head = _head_of(stream)
         if is_split(head):
             self.unit = "row"
-            self.body = self.body._replace(start=None, reshape=partial(_rows_of, encoding=options.encoding))
+            self.body = self.body._replace(start=None, reshape=partial(_rows_of, options=options))
             with self.body.open() as lines:
                 head = _head_of(lines)
         rows: list[object] = []
@@ -96,8 +96,8 @@ def _hint_of(rows: Sequence[object]) -> str:
     return f"Only its first {_SAMPLE:,} rows show them: name a key that appears later in input.columns. "
 
 
-def _rows_of(origin: Origin, encoding: str) -> JsonRows:
-    return JsonRows(TextStream(origin, encoding))
+def _rows_of(origin: Origin, options: Input) -> JsonRows:
+    return JsonRows(TextStream(origin, options.encoding, options.member))
 
 
 def _head_of(stream: LineStream) -> bytes:

@@ -1,32 +1,20 @@
-"""The bytes of inputs: any part of them, or their text as UTF-8: plain, compressed as gzip or zstd, in any encoding.
-
-The compression is recognized by the first bytes, not by the name.
-"""
+"""The bytes of inputs: any part of them, or their text as UTF-8: plain or packed (`packings`), in any encoding."""
 
 from __future__ import annotations
 
 import codecs
 import contextlib
-import gzip
 import io
 import os
-import sys
 import weakref
-import zlib
 from collections.abc import Iterator
 from typing import IO, BinaryIO
-
-from isal import igzip, isal_zlib
 
 from converter.columns.pool import Bytes
 from converter.errors import InputError
 from converter.sources.contents import MOST_MAGIC, packed_content, wrong_content
-from converter.sources.origins.base import Origin
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from converter.sources.origins.base import Origin, check_rereadable
+from converter.sources.packings import DAMAGED, PACKINGS, Packed, packing_of, too_large
 
 _BOMS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -35,33 +23,34 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
     (codecs.BOM_UTF8, "utf-8-sig"),
 )
-_DAMAGED: tuple[type[Exception], ...] = (EOFError, gzip.BadGzipFile, zlib.error, isal_zlib.error, zstd.ZstdError)  # type: ignore[assignment]
 _BLOCK = 1 << 20
-_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_MOST_BOM = 4  # bytes
 
 
 class TextStream:
     """The text of an input as UTF-8, without byte order mark, read once from start to end.
 
-    Raises `InputError` where the input cannot be read, is damaged, or is not in its encoding.
+    `member` is the file to read where it is a zip archive. Raises `InputError` where the input cannot be read, is
+    damaged, or is not in its encoding.
     """
 
-    def __init__(self, origin: Origin, encoding: str = "utf-8") -> None:
+    def __init__(self, origin: Origin, encoding: str = "utf-8", member: str | None = None) -> None:
         self.origin = origin
+        self._member = member
+        self._ended = False
         with self._mapped_errors():
             self._raw: IO[bytes] = origin.open()
-        self._decompressed: IO[bytes] = self._raw
+        self._unpacked: IO[bytes] = self._raw
         try:
             with self._mapped_errors():
-                self._decompressed = self._decompress()
-                start = self._decompressed.read(4)
+                start = self._unpack()
         except BaseException:
             self.close()
             raise
         bom, marked = next(((bom, name) for bom, name in _BOMS if start.startswith(bom)), (b"", encoding))
         same = codecs.lookup(marked).name in ("utf-8", "utf-8-sig", "ascii")
         self._start = start[len(bom) :] if same else start
-        self.offset = len(bom) if same and self._decompressed is self._raw and origin.rereadable else None
+        self.offset = len(bom) if same and self._unpacked is self._raw and origin.rereadable else None
         """Where the text begins in the input, if its bytes stand there as they are and can be read anywhere."""
         self._transcoder = None if same else _Transcoder(self, marked)
 
@@ -73,12 +62,14 @@ class TextStream:
 
     def close(self) -> None:
         """Close the input."""
-        self._decompressed.close()
+        self._unpacked.close()
         self._raw.close()
 
     @property
     def position(self) -> int:
-        """How many bytes of the input itself have been read, compressed as they are."""
+        """How many bytes of the input itself have been read, packed as they are."""
+        if self._ended and self.origin.size is not None:
+            return self.origin.size  # a zip archive has more behind its files
         position = self._raw.tell()
         # A file that grows meanwhile is reported at the end of the run.
         return position if self.origin.size is None else min(position, self.origin.size)
@@ -98,37 +89,53 @@ class TextStream:
             size -= count
 
     def readinto_encoded(self, buffer: memoryview) -> int:
-        """Read once from the input, decompressed but in its own encoding."""
+        """Read once from the input, unpacked but in its own encoding."""
         if self._start:
             count = min(len(self._start), len(buffer))
             buffer[:count] = self._start[:count]
             self._start = self._start[count:]
             return count
         with self._mapped_errors():
-            return self._decompressed.readinto(buffer)  # type: ignore[attr-defined, no-any-return]
+            read: int = self._unpacked.readinto(buffer)  # type: ignore[attr-defined]
+        self._ended = not read and len(buffer) > 0
+        return read
 
     @contextlib.contextmanager
     def _mapped_errors(self) -> Iterator[None]:
-        """Turn errors of the system and of decompression into those of the input."""
+        """Turn errors of the system and of unpacking into those of the input."""
         try:
             yield
-        except _DAMAGED as error:
+        except DAMAGED as error:
             raise self._damaged(error) from error
         except OSError as error:
             raise _unreadable(self.origin, error) from error
 
-    def _decompress(self) -> IO[bytes]:
+    def _unpack(self) -> bytes:
+        """Open what the input is packed as; return the start of its text."""
         start = self._raw.read(MOST_MAGIC)
         self._raw.seek(0)
-        if start.startswith(_GZIP):
-            return igzip.IGzipFile(fileobj=self._raw, mode="rb")  # type: ignore[no-untyped-call, return-value]
-        if start.startswith(_ZSTD):
-            return zstd.ZstdFile(self._raw, "rb")  # type: ignore[return-value]
+        packing = packing_of(start)
+        if packing:
+            if packing is PACKINGS["zip"]:
+                need = "the list of the files in a zip archive is at its end"
+                check_rereadable([self.origin], need, "Extract it first.")
+            self._unpacked = packing.open(Packed(self._raw, self.origin.label, self._member))
+            start = self._unpacked.read(MOST_MAGIC)
+            if packing_of(start):
+                raise InputError(
+                    "E-INPUT-PACKED", f"The input '{self.origin.label}' is packed twice.", "Unpack it once."
+                )
         if content := packed_content(start):
             raise wrong_content(self.origin.label, content)
-        return self._raw
+        return start if packing else self._raw.read(_MOST_BOM)
 
     def _damaged(self, error: BaseException) -> InputError:
+        if too_large(error):
+            return InputError(
+                "E-INPUT-PACKED",
+                f"The input '{self.origin.label}' was compressed so that unpacking it needs too much memory.",
+                "Compress it again, with a smaller window (without --long, --ultra or --lzma2=dict).",
+            )
         cut = isinstance(error, EOFError)
         what = "it is cut off, or something follows its end" if cut else "its checksum or its structure is wrong"
         return InputError(

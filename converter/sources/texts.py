@@ -81,8 +81,9 @@ class Parser(Protocol):
 class Body(NamedTuple):
     """Where the rows of a text are: behind `skipped` bytes of text with `lines` newlines.
 
-    `start` is where in the input that is; `None` where the text has to be read from its start, since it is compressed,
-    in another encoding, or can be read only once. `reshape` opens an input whose rows are no lines (`reshaped`).
+    `start` is where in the input that is; `None` where the text has to be read from its start, since it is packed,
+    in another encoding, or can be read only once. `member` is the file to read where the input is a zip archive.
+    `reshape` opens an input whose rows are no lines (`reshaped`).
     """
 
     origin: Origin
@@ -90,11 +91,12 @@ class Body(NamedTuple):
     skipped: int
     lines: int
     start: int | None
+    member: str | None = None
     reshape: Callable[[Origin], LineStream] | None = None
 
     def open(self) -> LineStream:
         """Open the text. Raises `InputError`."""
-        return self.reshape(self.origin) if self.reshape else TextStream(self.origin, self.encoding)
+        return self.reshape(self.origin) if self.reshape else TextStream(self.origin, self.encoding, self.member)
 
     @property
     def size(self) -> int | None:

@@ -35,7 +35,9 @@ class Table(Section):
     """A file, a list of files, a glob or a folder; `-` is standard input."""
     format: Format | None = None
     """`csv`, `tsv`, `parquet`, `ndjson`, `json` or `arrow`; by default from the suffix. Text formats may be compressed
-    by gzip or zstd."""
+    as gzip, zstd, bzip2, xz or lz4, or be in a zip archive."""
+    member: str | None = None
+    """The file to read in a zip archive that has several: its name, or a glob such as `"crm-*.csv"`."""
     separator: str | None = None
     """The separator of a text file: one ASCII character; by default detected in the header."""
     header: bool = True
