@@ -84,7 +84,17 @@ def test_what_is_not_a_table_is_named(run: Run, kind: str, name: str) -> None:
         (json.dumps(ROWS, indent=2).encode("utf-16"), "json"),
         (json.dumps(ROWS[0], indent=2).encode(), "json"),
     ],
-    ids=["csv", "csv in gzip", "csv in zip", "parquet", "arrow", "ndjson", "JSON array", "pretty JSON in UTF-16", "JSON object"],
+    ids=[
+        "csv",
+        "csv in gzip",
+        "csv in zip",
+        "parquet",
+        "arrow",
+        "ndjson",
+        "JSON array",
+        "pretty JSON in UTF-16",
+        "JSON object",
+    ],
 )
 def test_a_table_of_another_format_names_that_one(run: Run, content: bytes, format_: str) -> None:
     hint = f"--set input.format={format_}"

@@ -119,7 +119,7 @@ def test_any_table_in_blocks_of_any_size_gives_what_plain_python_makes_of_it(
     from converter.sources.delimited import DelimitedSource
 
     small = sources.FORMATS["csv"].__class__(
-        (".csv",), lambda file, options: DelimitedSource(file, options, block=block), compressible=True
+        (".csv",), lambda file, options: DelimitedSource(file, options, block=block), packable=True
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sources.FORMATS, "csv", small)

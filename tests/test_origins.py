@@ -26,7 +26,7 @@ from converter.errors import DestinationError, InputError, JobError, ResumeError
 from converter.jobs.sections.table import Input
 from converter.sources import find_origins
 from converter.sources.origins import SCHEMES, once
-from converter.sources.origins.base import Origin
+from converter.sources.origins.base import Found
 from converter.sources.origins.local import LocalFile
 
 from .conftest import Run
@@ -77,8 +77,8 @@ def pipes(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     """What comes out of the pipe `pipe://NAME`, by its name."""
     contents: dict[str, bytes] = {}
 
-    def expand(path: str, accepts: Callable[[str], bool]) -> list[Origin]:
-        return [Pipe(path, contents[path.removeprefix("pipe://")])]
+    def expand(path: str, format_of: Callable[[str], str | None]) -> Found:
+        return Found([Pipe(path, contents[path.removeprefix("pipe://")])])
 
     monkeypatch.setitem(SCHEMES, "pipe", expand)
     monkeypatch.setattr(once, "_KEPT_BYTES", 1 << 21)
@@ -251,10 +251,10 @@ def test_formats_need_no_local_file(run: Run, monkeypatch: pytest.MonkeyPatch, n
     write(run.folder / name)
     content = (run.folder / name).read_bytes()
     (run.folder / name).unlink()
-    monkeypatch.setitem(SCHEMES, "memory", lambda url, _: [Memory(url, content)])
+    monkeypatch.setitem(SCHEMES, "memory", lambda url, _: Found([Memory(url, content)]))
     job = run.make_job(input={"path": f"memory://{name}"})
     assert convert(job).records["written"] == 1000
     assert convert(job, resume=True).outcome == "nothing to do"
-    monkeypatch.setitem(SCHEMES, "memory", lambda url, _: [Memory(url, content[:-10])])
+    monkeypatch.setitem(SCHEMES, "memory", lambda url, _: Found([Memory(url, content[:-10])]))
     with raises(InputError, "E-INPUT-DAMAGED") if name != "in.csv" else contextlib.nullcontext():
         convert(run.make_job(input={"path": f"memory://{name}"}, output={"timestamp": 1_400_000_000}))

@@ -74,6 +74,7 @@ OF_CONVERT: dict[str, type | tuple[type, ...]] = {
     "rejects_path": (str, type(None)),
     "encrypted_for": (str, type(None)),
     "complete": bool,
+    "left_out": list,
 }
 
 

@@ -25,7 +25,7 @@ from converter.kernel.calls import Loops
 from converter.rows import stages
 from converter.rows.batches import Judged
 from converter.rows.stages import Stage
-from converter.sources import Block, FileFormat, Origin, origins
+from converter.sources import Block, FileFormat, Found, Origin, origins
 from converter.sources.base import Budget, Piece, Rest, Task
 from converter.spec.kinds import FILE_KINDS, FileKind
 from converter.spec.rules import OURS, ROW_RULES, Rule, line_rules
@@ -67,7 +67,7 @@ class MemoryOrigin:
 
 
 def test_an_origin(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(origins.SCHEMES, "toy", lambda url, accepts: [MemoryOrigin(url, b"id,a\nu1,x\n")])
+    monkeypatch.setitem(origins.SCHEMES, "toy", lambda url, _: Found([MemoryOrigin(url, b"id,a\nu1,x\n")]))
     report = run.convert(input={"path": "toy://somewhere/in.csv"})
     assert run.lines == ['u1\t"a"="x"']
     assert report.input == [{"path": "toy://somewhere/in.csv", "bytes": 10}]
@@ -100,7 +100,7 @@ class WordsSource:
 
 
 def test_a_format(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sources.FORMATS, "words", FileFormat((".words",), WordsSource, compressible=False))  # type: ignore[misc]
+    monkeypatch.setitem(sources.FORMATS, "words", FileFormat((".words",), WordsSource, packable=False))  # type: ignore[misc]
     run.convert("u1 x u2 y", "in.words")
     assert run.lines == ['u1\t"a"="x"', 'u2\t"a"="y"']
 

@@ -22,7 +22,7 @@ from converter.commands.failure import FailedRun, visible_parts
 from converter.commands.naming import hold_free_names
 from converter.commands.plan import Moment, make_plan, moment_of, owner_of
 from converter.commands.progress import Progress
-from converter.commands.results import early_report, nothing_done
+from converter.commands.results import early_report, left_out_notices, nothing_done
 from converter.commands.resume import fingerprints, next_step, unseen_parts
 from converter.commands.retention import remove_old
 from converter.commands.warnings import Warnings
@@ -87,7 +87,10 @@ def convert(
         step = next_step(past, resume=resume, is_same=lambda past: _has_same_input(job, past, input))
         if past is None or step == "begin":
             died = past is not None and not past.is_done
-            named = hold_free_names(make_plan(job, moment, input), hold, own=died)
+            plan = make_plan(job, moment, input)
+            for notice in left_out_notices(plan.left_out):
+                tell_notice(notice)
+            named = hold_free_names(plan, hold, own=died)
             run = Conversion(journal, hold, *named, account)
             return run.run(partial(run.begin, past), progress, warnings)
         if step == "nothing":

@@ -22,7 +22,7 @@ from converter.jobs.run_files import rejects_path, report_path
 from converter.parts.packer import Limits
 from converter.rows.records import Records
 from converter.rows.survey import first_texts, survey
-from converter.sources import Origin, Source, find_origins, layout_of, open_sources
+from converter.sources import Found, LeftOut, Origin, Source, find_input, layout_of, open_sources
 from converter.sources.engine import collect, start
 from converter.sources.origins.base import check_rereadable
 from converter.spec.kinds import FileKind
@@ -55,7 +55,7 @@ class Plan(NamedTuple):
 
     Parts belong to sets, one for each data source; most jobs have one set. The parts of all sets are numbered in turns,
     from 1, so that the number of a part does not depend on the order in which parts are made. `findings` are warnings
-    about the first rows of the input.
+    about the files of the input and its first rows, and `left_out` are files that are not read.
     """
 
     job: Job
@@ -71,10 +71,11 @@ class Plan(NamedTuple):
     report_path: Path
     rejects_path: Path
     findings: Sequence[Finding] = ()
+    left_out: Sequence[LeftOut] = ()
 
     @property
     def warnings(self) -> list[Finding]:
-        """Warnings about the job and the first rows of its input."""
+        """Warnings about the job and its input."""
         return [*self.job.warnings, *self.findings]
 
     @property
@@ -126,8 +127,8 @@ def check_input(job: Job) -> tuple[list[Origin], Sequence[Finding]]:
 
     Raises `JobError` and `InputError`.
     """
-    _, sources, found = open_input(job)
-    return [source.origin for source in sources], found
+    opened = open_input(job)
+    return [source.origin for source in opened.sources], opened.findings
 
 
 def encryption_key(job: Job) -> Key | None:
@@ -150,7 +151,7 @@ def make_plan(job: Job, moment: Moment, frame: Frame | None = None) -> Plan:
 
     `frame` is its input, if it is one.
     """
-    records, sources, findings = open_input(job, frame=frame)
+    records, sources, findings, left_out = open_input(job, frame=frame)
     key = encryption_key(job)
     owner = owner_of(job)
     names, limits, destination = output_plan(job, moment, owner)
@@ -168,24 +169,34 @@ def make_plan(job: Job, moment: Moment, frame: Frame | None = None) -> Plan:
         report_path(job, names[0].stem),
         rejects_path(job, names[0].stem),
         findings,
+        left_out,
     )
 
 
-def open_input(
-    job: Job, kind: FileKind | None = None, frame: Frame | None = None
-) -> tuple[Records, list[Source], Sequence[Finding]]:
-    """Open the input of a job; return the query for its rows, the sources, and warnings about its first rows.
+class OpenedInput(NamedTuple):
+    """The query for the rows of a job, its sources, warnings about its files and first rows, and files not read."""
+
+    records: Records
+    sources: list[Source]
+    findings: Sequence[Finding]
+    left_out: Sequence[LeftOut]
+
+
+def open_input(job: Job, kind: FileKind | None = None, frame: Frame | None = None) -> OpenedInput:
+    """Open the input of a job.
 
     `kind` replaces the kind of file of the job, and `frame` the files of its input. Raises `JobError` and `InputError`.
     """
     start()  # first: in a forked process, Polars would never return
     max_bytes = _limits(job).line_bytes
     records = Records(job, max_bytes, kind=kind)
-    sources = _open_sources(job, records, frame)
-    found = survey(records, sources)
-    if found.numbers:
-        records = Records(job, max_bytes, numbers=found.numbers, kind=kind)
-    return records, sources, found.warnings
+    sources, found = _open_sources(job, records, frame)
+    first = survey(records, sources)
+    if first.numbers:
+        records = Records(job, max_bytes, numbers=first.numbers, kind=kind)
+    warnings = [Finding(each.code, job.conceal(each.message), job.conceal(each.hint)) for each in found.warnings]
+    left_out = [each._replace(path=job.conceal_path(each.path)) for each in found.left_out]
+    return OpenedInput(records, sources, [*warnings, *first.warnings], left_out)
 
 
 def _limits(job: Job) -> Limits:
@@ -204,22 +215,23 @@ def output_plan(job: Job, moment: Moment, owner: Owner) -> OutputPlan:
     return OutputPlan(job.names(moment.timestamp), limits, destination_of(job, moment.sent, limits.part_bytes, owner))
 
 
-def _open_sources(job: Job, records: Records, frame: Frame | None) -> list[Source]:
+def _open_sources(job: Job, records: Records, frame: Frame | None) -> tuple[list[Source], Found]:
     """Open the input, and check that it has the columns that the job uses, with types that can be used."""
     selection = records.selection
     if frame is None:
         job.check_path()
-        origins = find_origins(job.input)
-        _check_passes(job, origins)
-        sources = open_sources(origins, job.input, selection.own, records.roles)
+        found = find_input(job.input)
+        _check_passes(job, found.origins)
+        sources = open_sources(found.origins, job.input, selection.own, records.roles)
     else:
         from converter.sources.frames import open_frame  # here, since loading Arrow takes a while
 
         sources = [open_frame(frame, job.input, selection.columns, selection.own)]
-        _check_passes(job, [sources[0].origin])
+        found = Found([sources[0].origin])
+        _check_passes(job, found.origins)
     for source in {layout_of(source): source for source in reversed(sources)}.values():
         records.check_columns(source)
-    return sources
+    return sources, found
 
 
 def _check_passes(job: Job, origins: Sequence[Origin]) -> None:

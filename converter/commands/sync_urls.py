@@ -69,7 +69,7 @@ def sync_urls(
         kind = FileKind(
             "data", "addresses of IDs", ID_SYNC_HTTP_PAGE, line, (), lambda _: (), late_rules=(CASE_COLLISION,)
         )
-        records, sources, found = open_input(job, kind)
+        records, sources, found, _ = open_input(job, kind)
         Warnings(warn, strict=strict).add([*job.warnings, *found])
         fate = "No file was written." if isinstance(to, str | Path) else "The other addresses have been written."
         with _open_output(to) as write:

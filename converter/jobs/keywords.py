@@ -52,6 +52,8 @@ class InputKeys(TypedDict, total=False):
 
     path: str | PathLike[str] | Sequence[str | PathLike[str]]
     format: Literal["csv", "tsv", "parquet", "ndjson", "json", "arrow"] | None
+    member: str | None
+    empty: Literal["skip", "error"]
     separator: str | None
     header: bool
     columns: Sequence[str]

@@ -89,7 +89,8 @@ class Report(SendReport):
     `signals` says how many were `written`, and how many `dropped` or `changed` by the name of the rule. `rejects_path`
     is where the rejects are, None where the run ended before they were complete. `encrypted_for` is the fingerprint of
     the key that parts are encrypted for, if any. Always `read = written + sum(rejected) + sum(skipped)`; a run that is
-    not `complete` ended before the end of its input, and the counts are those until then.
+    not `complete` ended before the end of its input, and the counts are those until then. `left_out` has the files
+    beside the input that are not read, by `reason`: how many `files` they are, and the first 100 `paths`.
     """
 
     records: Mapping[str, Any]
@@ -98,6 +99,7 @@ class Report(SendReport):
     rejects_path: str | None
     encrypted_for: str | None = None
     complete: bool = True
+    left_out: list[Mapping[str, Any]] = field(default_factory=list)
 
     def rejects(self) -> pl.DataFrame:
         """Return the rejects as a frame, a row for each: the columns of `converter.report.rejects`.

@@ -36,6 +36,7 @@ def _figures(report: Report) -> list[tuple[str, str]]:
             for fate in ("rejected", "skipped")
             for name, count in records[fate].items()
         ),
+        *((f"{each['files']:,}", f"files not read: {each['reason']}") for each in report.left_out),
         *((f"{count:,}", f"IDs changed: {name}") for name, count in report.ids["changed"].items()),
         (f"{signals['written']:,}", "signals written"),
     ]

@@ -13,12 +13,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 import numpy as np
 
-from converter.errors import ColumnError, InputError
+from converter.errors import ColumnError, Finding, InputError
 from converter.jobs.sections.table import Format, Input
 from converter.sources.base import FIRST_BYTES, Block, Roles, Source, damaged, rows_lost
 from converter.sources.contents import ZIP, Content, content_of, wrong_content
@@ -27,7 +27,8 @@ from converter.sources.header import check_columns
 from converter.sources.malformed import MalformedRows, RowNumbers
 from converter.sources.ndjson import NdjsonSource
 from converter.sources.origins import expand
-from converter.sources.origins.base import Origin, check_rereadable
+from converter.sources.origins.base import Found, LeftOut, Origin, check_rereadable
+from converter.sources.origins.local import LocalFile
 from converter.sources.packings import DAMAGED, PACKINGS, SUFFIXES, Packed, member_of
 from converter.sources.streams import Ranges, TextStream
 from converter.sources.tasks import tasks_of
@@ -36,12 +37,15 @@ from converter.sources.texts import TextSource
 __all__ = [
     "FORMATS",
     "Block",
+    "Found",
+    "LeftOut",
     "MalformedRows",
     "Origin",
     "Roles",
     "RowNumbers",
     "Source",
     "damaged",
+    "find_input",
     "find_origins",
     "layout_of",
     "open_source",
@@ -89,20 +93,49 @@ FORMATS: dict[Format, FileFormat] = {
 }
 _ALIKE = ({"csv", "tsv"}, {"ndjson", "json"})
 """Formats that are read alike."""
+_MOST_EMPTY = 1 << 10  # bytes, that something empty has when it is packed
 _MOST_HEADERS = 16  # of different ones that are kept, to recognize them
 
 
 def find_origins(options: Input) -> list[Origin]:
+    """Return the origins of `find_input`. Raises what that raises."""
+    return find_input(options).origins
+
+
+def find_input(options: Input) -> Found:
     """Return the origins that `input.path` names, in its order; those of a folder or a glob by name.
 
-    Each is returned once, by the first path to it; further paths and links to it are ignored. Raises `InputError` where
-    a path names nothing, and `JobError` for a scheme that is not supported.
+    Each is returned once, by the first path to it. Empty ones are not returned, if others are not empty, unless
+    `input.empty` is `error`. Raises `InputError` where a path names nothing, or a folder of which it is not clear what
+    is to be read, and `JobError` for a scheme that is not supported.
     """
     origins: dict[Hashable, Origin] = {}
+    left_out: list[LeftOut] = []
+    warnings: list[Finding] = []
     for path in dict.fromkeys(options.path):
-        for origin in expand(path, lambda name: bool(options.format or _format_of(name))):
-            origins.setdefault(origin.identity, origin)
-    return list(origins.values())
+        found = expand(path, lambda name: options.format or _format_of(name) or _format_of_zip(name, options))
+        left_out += found.left_out
+        warnings += found.warnings
+        for origin in found.origins:
+            if origins.setdefault(origin.identity, origin).label != origin.label:
+                left_out.append(LeftOut(origin.label, "repeated"))
+    full = [origin for origin in origins.values() if not _is_empty(origin, options)]
+    if options.empty == "error" or not full:
+        return Found(list(origins.values()), left_out, warnings)
+    kept = {origin.label for origin in full}
+    left_out += [LeftOut(origin.label, "empty") for origin in origins.values() if origin.label not in kept]
+    return Found(full, left_out, warnings)
+
+
+def _is_empty(origin: Origin, options: Input) -> bool:
+    """Return whether an input has no bytes, or what is packed in it has none."""
+    if not origin.size:
+        return origin.size == 0
+    if origin.size > _MOST_EMPTY or not (origin.rereadable and origin.label.lower().endswith(SUFFIXES)):
+        return False
+    with contextlib.suppress(InputError), TextStream(origin, member=options.member) as stream:  # told when it is opened
+        return not stream.readinto(memoryview(bytearray(1)))
+    return False
 
 
 def open_sources(
@@ -207,7 +240,7 @@ def _unknown_format(origin: Origin, options: Input) -> InputError:
 
 
 def _content_of(origin: Origin, options: Input) -> Content | None:
-    """Return what an input holds, as far as its first bytes show it. Raises `InputError` where it cannot be unpacked."""
+    """Return what an input holds, by its first bytes. Raises `InputError` where it cannot be unpacked."""
     with contextlib.suppress(OSError):
         with origin.open() as stream:
             start = stream.read(FIRST_BYTES)
@@ -255,3 +288,10 @@ def _format_of_member(origin: Origin, options: Input) -> Format | None:
     with contextlib.suppress(*DAMAGED, OSError), origin.open() as stream:  # then what it holds is named
         return _format_of(member_of(Packed(stream, origin.label, options.member)))
     return None
+
+
+def _format_of_zip(name: str, options: Input) -> Format | None:
+    """Return the format of the file in a local zip archive, by its path."""
+    if not name.lower().endswith(PACKINGS["zip"].suffixes) or not Path(name).is_file():
+        return None
+    return _format_of_member(LocalFile.at(Path(name)), options)

@@ -16,13 +16,14 @@ from converter.sources.contents import MOST_MAGIC, packed_content, wrong_content
 from converter.sources.origins.base import Origin, check_rereadable
 from converter.sources.packings import DAMAGED, PACKINGS, Packed, packing_of, too_large
 
-_BOMS = (
+BOMS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
     (codecs.BOM_UTF8, "utf-8-sig"),
 )
+"""Byte order marks, and the encodings that they mean."""
 _BLOCK = 1 << 20
 _MOST_BOM = 4  # bytes
 
@@ -47,7 +48,7 @@ class TextStream:
         except BaseException:
             self.close()
             raise
-        bom, marked = next(((bom, name) for bom, name in _BOMS if start.startswith(bom)), (b"", encoding))
+        bom, marked = next(((bom, name) for bom, name in BOMS if start.startswith(bom)), (b"", encoding))
         same = codecs.lookup(marked).name in ("utf-8", "utf-8-sig", "ascii")
         self._start = start[len(bom) :] if same else start
         self.offset = len(bom) if same and self._unpacked is self._raw and origin.rereadable else None

@@ -38,6 +38,8 @@ class Table(Section):
     as gzip, zstd, bzip2, xz or lz4, or be in a zip archive."""
     member: str | None = None
     """The file to read in a zip archive that has several: its name, or a glob such as `"crm-*.csv"`."""
+    empty: Literal["skip", "error"] = "skip"
+    """What becomes of empty files beside others that are not: `skip` or `error`. If all are empty, it is an error."""
     separator: str | None = None
     """The separator of a text file: one ASCII character; by default detected in the header."""
     header: bool = True

@@ -12,28 +12,28 @@ from collections.abc import Callable
 from converter.errors import JobError
 from converter.jobs.secrets import mask_password
 from converter.sources.origins import local
-from converter.sources.origins.base import Origin
+from converter.sources.origins.base import Found
 from converter.sources.origins.once import ReadOnce
 from converter.sources.origins.pipes import find_pipe
 
-Expand = Callable[[str, Callable[[str], bool]], list[Origin]]
-"""Returns the origins that a path names; of a folder, those whose names the given function accepts.
+Expand = Callable[[str, Callable[[str], str | None]], Found]
+"""Returns what a path names; of a folder, its table, whose files are of the format that the given function returns.
 
-Raises `InputError` where there are none, or they cannot be listed.
+Raises `InputError` where there is nothing, it cannot be listed, or it is not clear what of it is meant.
 """
 
 SCHEMES: dict[str, Expand] = {"": local.expand}
 """By the part of a URL before `://`; local paths have none."""
 
 
-def expand(path: str, accepts: Callable[[str], bool]) -> list[Origin]:
-    """Return the origins that a path or URL names; of a folder, those whose names `accepts` is true for.
+def expand(path: str, format_of: Callable[[str], str | None]) -> Found:
+    """Return what a path or URL names; `format_of` returns the format that a name says, if any.
 
     The start of those that can be read only once can be read again: see `ReadOnce`. Raises `JobError` for a scheme
     that is not known, and what the `expand` of the scheme raises.
     """
     if pipe := find_pipe(path):
-        return [ReadOnce(pipe)]
+        return Found([ReadOnce(pipe)])
     scheme = path.partition("://")[0] if "://" in path else ""
     if scheme not in SCHEMES:
         raise JobError(
@@ -41,4 +41,5 @@ def expand(path: str, accepts: Callable[[str], bool]) -> list[Origin]:
             f"The input '{mask_password(path)}' is not a local file, and URLs are not supported as input yet.",
             "Copy it to a folder first.",
         )
-    return [origin if origin.rereadable else ReadOnce(origin) for origin in SCHEMES[scheme](path, accepts)]
+    found = SCHEMES[scheme](path, format_of)
+    return found._replace(origins=[origin if origin.rereadable else ReadOnce(origin) for origin in found.origins])

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Literal, NamedTuple, Protocol, TypeAlias
 
-from converter.errors import InputError
+from converter.errors import Finding, InputError
+
+Reason: TypeAlias = Literal[
+    "empty", "hidden", "checksum", "marker", "manifest", "unfinished", "subfolder", "special", "repeated"
+]
+"""Why a file is not read: it has no text; its name begins with `.` or `_`; it is a checksum, a marker or a manifest of
+the program that wrote the folder, or part of what that has not finished; it is a folder, or no regular file; or it is
+read by another name."""
 
 
 class Origin(Protocol):
@@ -58,6 +65,21 @@ class Origin(Protocol):
     def check_unchanged(self) -> None:
         """Raise `InputError` where it is no longer what it was, as far as that can be known."""
         ...
+
+
+class LeftOut(NamedTuple):
+    """A file (or folder) that is not read."""
+
+    path: str
+    reason: Reason
+
+
+class Found(NamedTuple):
+    """The origins that paths name, what is beside them and not read, and warnings about their folders."""
+
+    origins: list[Origin]
+    left_out: Sequence[LeftOut] = ()
+    warnings: Sequence[Finding] = ()
 
 
 def total_size(origins: Iterable[Origin]) -> int | None:

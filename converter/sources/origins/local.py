@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from converter.errors import InputError, nearest
-from converter.sources.origins.base import Origin
+from converter.sources.origins.base import Found
+from converter.sources.origins.folders import Selection, files_of_folder, files_of_glob
 
 
 class LocalFile(NamedTuple):
@@ -75,42 +76,29 @@ class LocalFile(NamedTuple):
             )
 
 
-def expand(path: str, accepts: Callable[[str], bool]) -> list[Origin]:
+def expand(path: str, format_of: Callable[[str], str | None]) -> Found:
     """Return the files that a path names: a file, those that a glob matches, or those of a folder, by name.
 
-    Of a folder, only files whose paths `accepts` is true for are returned, and none that begin with `.` or `_`.
-    Raises `InputError` where there are none.
+    Of a folder, the files are those of its table (`folders`); `format_of` returns the format that a name says.
+    Raises `InputError` where there are none, or it is not clear which are meant.
     """
     try:
-        paths = _paths(path, accepts)
+        selection = _select(path, format_of)
     except OSError as error:  # a folder that cannot be read is not one that holds nothing
         raise InputError(
             "E-INPUT-READ",
             f"The input '{path}' cannot be read: {error.strerror or error}.",
             "Check that this user has the permission to read it and to list its folders.",
         ) from error
-    return [LocalFile.at(each) for each in paths]
+    return Found([LocalFile.at(each) for each in selection.files], selection.left_out, selection.warnings)
 
 
-def _paths(text: str, accepts: Callable[[str], bool]) -> list[Path]:
+def _select(text: str, format_of: Callable[[str], str | None]) -> Selection:
     path = Path(text)
     if path.is_file():
-        return [path]
+        return Selection([path])
     if path.is_dir():
-        files = sorted(
-            file
-            for file in path.iterdir()
-            if file.is_file() and not file.name.startswith((".", "_")) and accepts(str(file))
-        )
-        if not files:
-            others = sorted(f"'{file.name}'" for file in path.iterdir() if not file.name.startswith("."))
-            found = f"; it has {', '.join(others[:3])}{', …' * (len(others) > 3)}" if others else ""
-            raise InputError(
-                "E-INPUT-MISSING",
-                f"The folder '{text}' holds no file of a known format{found}.",
-                f"If it holds tables, set input.path to a glob, such as '{text}/*', and input.format.",
-            )
-        return files
+        return files_of_folder(path, format_of)
     if path.exists():
         raise InputError(
             "E-INPUT-SPECIAL",
@@ -118,11 +106,11 @@ def _paths(text: str, accepts: Callable[[str], bool]) -> list[Path]:
             "Write what it gives to a file, and give that file.",
         )
     # Path.glob takes no absolute patterns, here and in `_check_folders`.
-    matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True) if Path(match).is_file())  # noqa: PTH207
+    matches = [Path(match) for match in glob.glob(str(path), recursive=True) if Path(match).is_file()]  # noqa: PTH207
     if glob.has_magic(text):
         _check_folders(path)
     if matches:
-        return matches
+        return files_of_glob(matches, text)
     advice = "Relative paths of a job file are relative to it, others to the working folder."
     if glob.has_magic(text):
         raise InputError("E-INPUT-MISSING", f"No file matches the input '{text}'.", advice)
