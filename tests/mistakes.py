@@ -151,14 +151,15 @@ def _write_files(folder: Path) -> None:
     (folder / "utf16.csv").write_bytes(CSV.encode("utf-16-le"))
     (folder / "crm.rar").write_bytes(b"Rar!\x1a\x07\x01\0" + bytes(99))
     (folder / "cut.csv.gz").write_bytes(gzip.compress(CSV.encode() * 99)[:-20])
-    for name, inside in (("crm.xlsx", "xl/workbook.xml"), ("crm.zip", "crm.csv")):
+    (folder / "crm.xls").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504))
+    for name, inside in (("workbook.csv", "xl/workbook.xml"), ("crm.zip", "crm.csv")):
         with zipfile.ZipFile(folder / name, "w") as archive:
             archive.writestr(inside, CSV)
             archive.writestr("notes.txt", "")
     pl.DataFrame(ROWS).write_parquet(folder / "parquet.csv")
     pl.DataFrame({"crm_id": [1.0, 2.0], "city": ["Bern", "Basel"]}).write_parquet(folder / "floats.parquet")
     (folder / "exports").mkdir()
-    (folder / "exports" / "crm.xlsx").write_bytes((folder / "crm.xlsx").read_bytes())
+    (folder / "exports" / "crm.xls").write_bytes((folder / "crm.xls").read_bytes())
     (folder / ".aws").mkdir()
     (folder / ".aws" / "config").write_text("[profile aam]\nregion = us-east-1\n")
 

@@ -46,7 +46,6 @@ def table(format_: str) -> bytes:
 WORKBOOK = archive("docProps/app.xml", "xl/workbook.xml")
 HTML = b"\n<!DOCTYPE html>\n<html><head><title>Sign in</title></head></html>\n"
 HOLDS: dict[str, tuple[bytes, str, str, str]] = {  # the content, the code, what names it, and what to do
-    "workbook": (WORKBOOK, "E-INPUT-CONTENT", "an Excel workbook", "CSV UTF-8"),
     "old workbook": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "E-INPUT-CONTENT", "(.xls)", "CSV UTF-8"),
     "OpenDocument": (archive("mimetype", "content.xml"), "E-INPUT-CONTENT", "OpenDocument", "CSV UTF-8"),
     "7-Zip": (b"7z\xbc\xaf\x27\x1c" + bytes(99), "E-INPUT-PACKED", "7-Zip", "Extract"),
@@ -80,6 +79,7 @@ def test_what_is_not_a_table_is_named(run: Run, kind: str, name: str) -> None:
         (table("parquet"), "parquet"),
         (table("arrow"), "arrow"),
         (b'{"id":"1"}\n', "ndjson"),
+        (WORKBOOK, "excel"),
         (json.dumps(ROWS).encode(), "json"),
         (json.dumps(ROWS, indent=2).encode("utf-16"), "json"),
         (json.dumps(ROWS[0], indent=2).encode(), "json"),
@@ -91,6 +91,7 @@ def test_what_is_not_a_table_is_named(run: Run, kind: str, name: str) -> None:
         "parquet",
         "arrow",
         "ndjson",
+        "workbook",
         "JSON array",
         "pretty JSON in UTF-16",
         "JSON object",
@@ -115,8 +116,8 @@ def test_what_is_not_clear_is_not_named(run: Run, content: bytes) -> None:
 
 def test_a_folder_without_tables_names_what_it_holds(run: Run) -> None:
     (run.folder / "exports").mkdir()
-    (run.folder / "exports" / "crm.xlsx").write_bytes(WORKBOOK)
-    with raises(InputError, "E-INPUT-MISSING", "'crm.xlsx'", "exports/*'"):
+    (run.folder / "exports" / "crm.xls").write_bytes(WORKBOOK)
+    with raises(InputError, "E-INPUT-MISSING", "'crm.xls'", "exports/*'"):
         run.convert(input={"path": str(run.folder / "exports")})
 
 

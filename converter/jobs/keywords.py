@@ -51,9 +51,10 @@ class InputKeys(TypedDict, total=False):
     """The keys of `Input`."""
 
     path: str | PathLike[str] | Sequence[str | PathLike[str]]
-    format: Literal["csv", "tsv", "parquet", "ndjson", "json", "arrow"] | None
+    format: Literal["csv", "tsv", "parquet", "ndjson", "json", "arrow", "excel"] | None
     member: str | None
     empty: Literal["skip", "error"]
+    sheet: str | int | None
     separator: str | None
     header: bool
     columns: Sequence[str]

@@ -83,6 +83,12 @@ def _open_arrow(origin: Origin, options: Input) -> Source:
     return open_arrow(origin, options)
 
 
+def _open_excel(origin: Origin, options: Input) -> Source:
+    from converter.sources.excel import ExcelSource  # here, since few inputs are workbooks
+
+    return ExcelSource(origin, options)
+
+
 FORMATS: dict[Format, FileFormat] = {
     "csv": FileFormat((".csv", ".txt"), DelimitedSource, packable=True),
     "tsv": FileFormat((".tsv", ".tab"), partial(DelimitedSource, tabs=True), packable=True),
@@ -90,6 +96,7 @@ FORMATS: dict[Format, FileFormat] = {
     "json": FileFormat((".json",), NdjsonSource, packable=True),
     "parquet": FileFormat((".parquet", ".pq"), _open_parquet, packable=False, once=False),
     "arrow": FileFormat((".arrow", ".feather", ".ipc", ".arrows"), _open_arrow, packable=False),
+    "excel": FileFormat((".xlsx", ".xlsm"), _open_excel, packable=False, once=False),
 }
 _ALIKE = ({"csv", "tsv"}, {"ndjson", "json"})
 """Formats that are read alike."""

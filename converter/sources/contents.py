@@ -35,7 +35,7 @@ class Content(NamedTuple):
     packed: bool = False
 
 
-_WORKBOOK = Content("an Excel workbook (.xlsx)", _SHEET)
+_WORKBOOK = Content("an Excel workbook (.xlsx)", format="excel")
 ZIP = Content("a zip archive", _EXTRACT, packed=True)
 """An archive, which formats of text are read from."""
 _MAGIC: tuple[tuple[bytes, Content], ...] = (
@@ -51,7 +51,7 @@ _MAGIC: tuple[tuple[bytes, Content], ...] = (
     (b"PAR1", Content("a Parquet file", format="parquet")),
     (b"ARROW1", Content("an Arrow file", format="arrow")),
     (b"\xff\xff\xff\xff", Content("an Arrow stream", format="arrow")),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Content("an old Excel workbook (.xls)", _SHEET)),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Content("an old Excel workbook (.xls), or one with a password", _SHEET)),
     (b"Obj\x01", Content("an Avro file")),
     (b"ORC", Content("an ORC file")),
     (b"SQLite format 3\0", Content("an SQLite database")),

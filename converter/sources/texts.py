@@ -24,6 +24,7 @@ import numpy as np
 import polars as pl
 
 from converter.columns.pool import Bytes, Pool
+from converter.errors import Finding
 from converter.kernel.calls import Loops
 from converter.kernel.form import SLACK, Form
 from converter.kernel.sink import Lines
@@ -122,6 +123,8 @@ class TextSource:
     """What an input begins with that has the same layout for certain; empty where the start does not show it."""
     most = sys.maxsize
     """How many bytes are read at a time, at most."""
+    findings: Sequence[Finding] = ()
+    """Warnings about the input."""
     roles = Roles()
     """What the job uses the columns for, set where it is known."""
 

@@ -11,7 +11,7 @@ from converter.jobs.paths import PathKey, is_url
 from converter.jobs.values import Name, PathText, as_list
 
 _Path = Annotated[PathText, Field(min_length=1)]
-Format = Literal["csv", "tsv", "parquet", "ndjson", "json", "arrow"]
+Format = Literal["csv", "tsv", "parquet", "ndjson", "json", "arrow", "excel"]
 
 
 class Computed(Section):
@@ -34,12 +34,14 @@ class Table(Section):
     ]
     """A file, a list of files, a glob or a folder; `-` is standard input."""
     format: Format | None = None
-    """`csv`, `tsv`, `parquet`, `ndjson`, `json` or `arrow`; by default from the suffix. Text formats may be compressed
-    as gzip, zstd, bzip2, xz or lz4, or be in a zip archive."""
+    """`csv`, `tsv`, `parquet`, `ndjson`, `json`, `arrow` or `excel`; by default from the suffix. Text formats may be
+    compressed as gzip, zstd, bzip2, xz or lz4, or be in a zip archive."""
     member: str | None = None
     """The file to read in a zip archive that has several: its name, or a glob such as `"crm-*.csv"`."""
     empty: Literal["skip", "error"] = "skip"
     """What becomes of empty files beside others that are not: `skip` or `error`. If all are empty, it is an error."""
+    sheet: str | int | None = None
+    """The sheet of an Excel workbook: its name, or its number from 1; by default the first one that is not hidden."""
     separator: str | None = None
     """The separator of a text file: one ASCII character; by default detected in the header."""
     header: bool = True
