@@ -165,6 +165,8 @@ CODES: dict[str, str] = {
     "E-SQL-VALUE": "`input.filter` or `input.computed` fails for a value, such as a text that is cast to a number.",
     "E-STDOUT": "Standard output is closed, or cannot be written.",
     "E-STOPPED": "The command was stopped by a signal.",
+    "E-SUPPRESS-INVALID": "No row of the list in `input.suppress` has a valid user ID.",
+    "E-SUPPRESS-MEMORY": "The list in `input.suppress` has more user IDs than fit into `run.memory`.",
     "E-SYNC-ADDRESS": "The options of a synchronization address are wrong.",
     "E-STRICT": "There is a warning, and `--strict` makes warnings errors.",
     "E-THREADS": "The system does not allow the process to start the threads it needs.",
@@ -206,6 +208,8 @@ CODES: dict[str, str] = {
     "W-SIZES-UNSEEN": "The destination does not report file sizes.",
     "W-SOURCE-ID-TYPE": "The data source is for IDs of another type.",
     "W-SOURCE-ZERO": "The data source is 0, which is Audience Manager's own.",
+    "W-SUPPRESS-INVALID": "Rows of the list in `input.suppress` have no valid user ID, and suppress nothing.",
+    "W-SUPPRESS-UNUSED": "No user ID of the list in `input.suppress` is in the input.",
     "W-WRITE-UNTRIED": "Whether the destination can be written was not tested.",
 }
 """What each code means. Codes are stable; sentences may change."""

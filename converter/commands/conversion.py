@@ -26,7 +26,8 @@ from converter.commands.plan import Plan
 from converter.commands.progress import Pace, Phase, Progress
 from converter.commands.rejections import RejectsGuard, too_few_rows
 from converter.commands.results import mixed_types, report_of
-from converter.commands.resume import changed_input, check_key, fingerprints, unseen_parts
+from converter.commands.resume import changed_input, check_key, unseen_parts
+from converter.commands.suppress import unused
 from converter.commands.warnings import Warnings
 from converter.delivery import stops
 from converter.delivery.delivery import delivery_of
@@ -105,7 +106,7 @@ class Conversion:
             plan.name.timestamp,
             plan.moment.sent.isoformat(),
             _compressor(plan),
-            fingerprints(plan.origins, plan.job.conceal_path) or [],
+            plan.fingerprints or [],
             plan.key.fingerprint if plan.key else None,
         )
         self._begun = True
@@ -131,7 +132,7 @@ class Conversion:
 
     def resume(self, past: PastRun, notify: Callable[[str], None]) -> None:
         """Continue a run that died with what it has delivered."""
-        if fingerprints(self._plan.origins, self._plan.job.conceal_path) != past.run.input:  # it changed just now
+        if self._plan.fingerprints != past.run.input:  # it changed just now
             raise changed_input(past)
         check_key(past, self._plan.key)
         self._run = past.run
@@ -292,7 +293,7 @@ class Conversion:
                 f"{self._ledger.lines:,} lines were written, but the parts hold {lines:,}.",
                 "Nothing was published; please report this as a bug.",
             )
-        for origin in self._plan.origins:
+        for origin in (*self._plan.origins, *self._plan.lists):
             origin.check_unchanged()
             if isinstance(origin, ReadOnce) and origin.is_torn:
                 message = (
@@ -315,6 +316,7 @@ class Conversion:
         plan, ledger = self._plan, self._ledger
         if not (self._parts and plan.job.report.allows(ledger.rejects, ledger.read)):
             self._refuse()
+        self._warnings += unused(plan.records.suppression, ledger)
         report = self._report()
         warnings.add(report.warnings)
         artifacts = self._prepare(report)

@@ -134,7 +134,8 @@ def _has_same_input(job: Job, past: PastRun, frame: Frame | None) -> bool:
     """Return whether the input has not changed since an earlier run."""
     has_arrived = past.report is not None and not past.is_done  # every part, so the input is not needed
     try:
-        current = fingerprints(find_origins(job.input), job.conceal_path) if frame is None else None
+        lists = find_origins(job.input.suppress) if job.input.suppress else []
+        current = None if frame is not None else fingerprints(find_origins(job.input), job.conceal_path, lists)
     except InputError:
         if has_arrived:
             return True

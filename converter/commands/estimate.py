@@ -62,7 +62,7 @@ def estimate_outcome(plan: Plan, least: int = LEAST_ROWS) -> Estimate:
             read += size
             of_source += Ledger(read=block.rows + len(block.malformed), rejected=block.malformed.counts())
             if block.rows:
-                selected = plan.records.selection.apply(block.rest.frame(), source)
+                selected = plan.records.selected(block.rest.frame(), source)
                 of_source += Ledger(skipped=selected.skipped)
                 texts = plan.records.texts(selected.frame, source)
                 of_source += plan.records.tally(collect(source.origin, plan.records.lines(texts)))

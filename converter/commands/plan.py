@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
+from converter.commands.resume import fingerprints
+from converter.commands.suppress import read_suppression
 from converter.delivery.destinations import Destination, Owner, destination_of
 from converter.delivery.destinations.base import warnings_of
 from converter.delivery.retry import Patience
@@ -73,6 +75,16 @@ class Plan(NamedTuple):
     rejects_path: Path
     findings: Sequence[Finding] = ()
     left_out: Sequence[LeftOut] = ()
+
+    @property
+    def lists(self) -> Sequence[Origin]:
+        """The origins of the list of `input.suppress`."""
+        return self.records.suppression.origins if self.records.suppression else ()
+
+    @property
+    def fingerprints(self) -> list[dict[str, Any]] | None:
+        """The fingerprints of all that is read, if it can be recognized (`resume.fingerprints`)."""
+        return fingerprints(self.origins, self.job.conceal_path, self.lists)
 
     @property
     def warnings(self) -> list[Finding]:
@@ -190,17 +202,18 @@ def open_input(job: Job, kind: FileKind | None = None, frame: Frame | None = Non
     """
     start()  # first: in a forked process, Polars would never return
     max_bytes = _limits(job).line_bytes
-    records = Records(job, max_bytes, kind=kind)
+    suppression, of_list = read_suppression(job)
+    records = Records(job, max_bytes, kind=kind, suppression=suppression)
     sources, found = _open_sources(job, records, frame)
     first = survey(records, sources)
     if first.numbers:
-        records = Records(job, max_bytes, numbers=first.numbers, kind=kind)
+        records = Records(job, max_bytes, numbers=first.numbers, kind=kind, suppression=suppression)
     of_sources = (each for source in sources if isinstance(source, TextSource) for each in source.findings)
     warnings = [
         Finding(each.code, job.conceal(each.message), job.conceal(each.hint)) for each in (*found.warnings, *of_sources)
     ]
     left_out = [each._replace(path=job.conceal_path(each.path)) for each in found.left_out]
-    return OpenedInput(records, sources, [*warnings, *first.warnings], left_out)
+    return OpenedInput(records, sources, [*warnings, *first.warnings, *of_list], left_out)
 
 
 def _limits(job: Job) -> Limits:

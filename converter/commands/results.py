@@ -123,7 +123,7 @@ def nothing_done(job: Job, run: RunRecord, account: Account) -> Report:
     return replace(
         early_report(job, run.name, account, None),
         outcome="nothing to do",
-        input=[{"path": file["path"], "bytes": file["size"]} for file in run.input],
+        input=[{"path": file["path"], "bytes": file["size"]} for file in run.input if "list" not in file],
         report_path=job.conceal_path(str(report_path(job, run.name))),
         rejects_path=job.conceal_path(str(rejects_path(job, run.name))),
         encrypted_for=run.key,

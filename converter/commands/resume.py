@@ -65,13 +65,19 @@ def check_key(past: PastRun, key: Key | None) -> None:
         )
 
 
-def fingerprints(origins: Iterable[Origin], conceal: Callable[[str], str]) -> list[dict[str, Any]] | None:
+def fingerprints(
+    origins: Iterable[Origin], conceal: Callable[[str], str], lists: Iterable[Origin] = ()
+) -> list[dict[str, Any]] | None:
     """Return the fingerprints of origins, as they are in a journal; None where an origin has none.
 
+    Those of `lists`, which are read beside the input, are marked as `list`.
     A run is resumed only where they have not changed, so a run without them cannot be resumed.
     """
-    prints = [origin.fingerprint() for origin in origins]
-    known = [{**each, "path": conceal(each["path"])} for each in prints if each is not None]
+    marked: list[tuple[dict[str, bool], Origin]] = [({}, origin) for origin in origins] + [
+        ({"list": True}, origin) for origin in lists
+    ]
+    prints = [(mark, origin.fingerprint()) for mark, origin in marked]
+    known = [{**each, **mark, "path": conceal(each["path"])} for mark, each in prints if each is not None]
     return known if len(known) == len(prints) else None
 
 

@@ -12,7 +12,7 @@ import inspect
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
@@ -37,7 +37,7 @@ from converter.jobs.secrets import (
     variables_in,
 )
 
-_PATHS = (("input", "path"), ("output", "to"), ("report", "dir"))
+_PATHS = (("input", "path"), ("input", "suppress", "path"), ("output", "to"), ("report", "dir"))
 
 
 def descriptions(section: type[BaseModel]) -> dict[str, str]:
@@ -183,7 +183,7 @@ class Document(Section):
 
         Other values, such as a data source ID, stay: file names contain them.
         """
-        paths = [self._given.get(section, {}).get(key) for section, key in _PATHS]
+        paths = [_at(self._given, path) for path in _PATHS]
         return mask_password(conceal(path, variables_in(paths)))
 
     @contextlib.contextmanager
@@ -266,11 +266,32 @@ def _resolve_paths(data: Mapping[str, Any], document: type[BaseModel], folder: P
         model, given = model_in(field.annotation), resolved.get(section, {})
         if model is None or not isinstance(given, Mapping):
             continue
-        for key, marks in path_keys(model):
-            value = given.get(key, model.model_fields[key].default)
-            if isinstance(value, str | list):
-                resolved[section] = given = {**given, key: _resolve(value, (section, key), marks, folder)}
+        if (found := _resolve_section(model, given, (section,), folder)) or section in data:
+            resolved[section] = found
     return resolved
+
+
+def _resolve_section(
+    model: type[BaseModel], given: Mapping[str, Any], path: tuple[str, ...], folder: Path
+) -> dict[str, Any]:
+    """Return a section with its paths, including defaults, made absolute by a folder, and those of sections in it."""
+    resolved = dict(given)
+    for key, mark in path_keys(model):
+        value = given.get(key, model.model_fields[key].default)
+        if isinstance(value, str | list):
+            resolved[key] = _resolve(value, (*path, key), mark, folder)
+    for key, field in model.model_fields.items():
+        inner = model_in(field.annotation)
+        if inner and isinstance(value := given.get(key), Mapping):
+            resolved[key] = _resolve_section(inner, value, (*path, key), folder)
+    return resolved
+
+
+def _at(data: Any, path: Sequence[str]) -> Any:
+    """Return what is at a path of nested data; `None` where there is nothing."""
+    for key in path:
+        data = data.get(key) if isinstance(data, Mapping) else None
+    return data
 
 
 def path_keys(section: type[BaseModel]) -> Iterator[tuple[str, PathKey]]:
@@ -279,7 +300,7 @@ def path_keys(section: type[BaseModel]) -> Iterator[tuple[str, PathKey]]:
         yield from ((key, mark) for mark in field.metadata if isinstance(mark, PathKey))
 
 
-def _resolve(value: Any, path: tuple[str, str], mark: PathKey, folder: Path) -> Any:
+def _resolve(value: Any, path: tuple[str, ...], mark: PathKey, folder: Path) -> Any:
     if isinstance(value, list):
         return [_resolve(each, path, mark, folder) for each in value]
     return mark.resolve(value, expand(value, path), folder) if isinstance(value, str) else value

@@ -16,7 +16,7 @@ from converter.jobs.sections.record import Codes, Record, Signal, Traits
 from converter.jobs.sections.report import ReportOptions
 from converter.jobs.sections.run import RunOptions
 from converter.jobs.sections.servers import S3, Ftp, Sftp
-from converter.jobs.sections.table import Computed, Input
+from converter.jobs.sections.table import Computed, Input, Suppress
 
 
 class CodesKeys(TypedDict, total=False):
@@ -62,6 +62,7 @@ class InputKeys(TypedDict, total=False):
     null_values: str | Sequence[str]
     filter: str | None
     computed: Computed | ComputedKeys | Sequence[Computed | ComputedKeys]
+    suppress: Suppress | SuppressKeys | None
 
 
 class OutputKeys(TypedDict, total=False):
@@ -184,6 +185,25 @@ class SignalKeys(TypedDict, total=False):
     column: str | None
     key: str
     value: str | None
+
+
+class SuppressKeys(TypedDict, total=False):
+    """The keys of `Suppress`."""
+
+    path: Required[str | PathLike[str] | Sequence[str | PathLike[str]]]
+    format: Literal["csv", "tsv", "parquet", "ndjson", "json", "arrow", "excel"] | None
+    member: str | None
+    empty: Literal["skip", "error"]
+    sheet: str | int | None
+    separator: str | None
+    header: bool
+    columns: Sequence[str]
+    encoding: str
+    null_values: str | Sequence[str]
+    filter: str | None
+    computed: Computed | ComputedKeys | Sequence[Computed | ComputedKeys]
+    column: Required[str]
+    sync_column: str
 
 
 class SyncKeys(TypedDict, total=False):

@@ -66,8 +66,8 @@ class Converter:
         if counted != block.rows:
             raise rows_lost(where.origin, block.rows, counted)
         skipped: Counter[str] = Counter()
-        if self._records.selection.applies and left.height:
-            left, rows, skipped = self._records.selection.apply(left, task.source)
+        if self._records.selects and left.height:
+            left, rows, skipped = self._records.selected(left, task.source)
             numbers = numbers[rows]
         made = fast_path.made(block.lines) if fast_path and block.lines else None
         if fast_path and not made and left.height:

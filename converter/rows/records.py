@@ -28,10 +28,12 @@ from converter.ledger import Ledger
 from converter.rows.counters import Columns, tally
 from converter.rows.formatting import Formatting
 from converter.rows.judging import Judging
-from converter.rows.selection import Selection
+from converter.rows.selection import Selected, Selection
 from converter.rows.signals import lists_of
+from converter.rows.suppression import Suppression
 from converter.rows.validation import check_date, check_ids, check_signals
 from converter.sources import Roles, Source
+from converter.sources.engine import collect
 from converter.spec import rules
 from converter.spec.kinds import FILE_KINDS, FileKind
 
@@ -44,7 +46,8 @@ class Records:
 
     `numbers` are the names in queries of IDs and signals whose bare numbers are no payment cards (`survey.numbers`);
     `kind` is the kind of lines, by default that of `output.kind`; `colliding` are IDs whose rows are rejected
-    (`formatting.folded_hashes`). Raises `JobError` where a signal is personal data by its name or its constant value.
+    (`formatting.folded_hashes`), `suppression` those whose rows are skipped. Raises `JobError` where a signal is
+    personal data by its name or its constant value.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Records:
         numbers: Collection[str] = (),
         kind: FileKind | None = None,
         colliding: pl.DataFrame | None = None,
+        suppression: Suppression | None = None,
     ) -> None:
         self.job = job
         self.most_line_bytes = most_line_bytes
@@ -62,6 +66,7 @@ class Records:
         self.kind = kind or FILE_KINDS[job.output.kind]
         self.columns = job.columns
         self.selection = Selection(job.input, self.columns)
+        self.suppression = suppression
         self.aliases = {name: f"c{number}" for number, name in enumerate(self.columns)}
         """The names of the job's columns in queries."""
         self.lists = lists_of(job.record, self.kind)
@@ -90,7 +95,14 @@ class Records:
 
     def rejecting(self, colliding: pl.DataFrame) -> Records:
         """Return the same records with IDs whose rows are rejected."""
-        return Records(self.job, self.most_line_bytes, numbers=self.numbers, kind=self.kind, colliding=colliding)
+        return Records(
+            self.job,
+            self.most_line_bytes,
+            numbers=self.numbers,
+            kind=self.kind,
+            colliding=colliding,
+            suppression=self.suppression,
+        )
 
     @property
     def roles(self) -> Roles:
@@ -105,6 +117,21 @@ class Records:
             check_id_type(id_.column, schema[id_.column], label)
         for name in self.columns:
             self._as_text(name, schema[name])
+
+    @property
+    def selects(self) -> bool:
+        """Whether rows are selected, or columns are computed, before anything else."""
+        return self.selection.applies or self.suppression is not None
+
+    def selected(self, frame: pl.DataFrame, source: Source) -> Selected:
+        """Select rows of a source, with the columns of the job. Raises `InputError`."""
+        selected = self.selection.apply(frame, source)
+        if self.suppression is None or not selected.frame.height:
+            return selected
+        ids = self.with_ids(self.texts(selected.frame, source))
+        return self.suppression.apply(
+            selected, collect(source.origin, self.suppression.hashes(ids), len(selected.rows))
+        )
 
     def texts(self, frame: pl.DataFrame, source: Source) -> pl.LazyFrame:
         """Select the job's columns as text, empty where a value is missing: step 1.
@@ -175,7 +202,7 @@ class Records:
     @property
     def takes_steps(self) -> bool:
         """Whether texts need steps that the kernel cannot do: where they do not, it can take them from the input."""
-        return bool(self._judging.fast_normalizing or self.is_mixed or self.selection.applies)
+        return bool(self._judging.fast_normalizing or self.is_mixed or self.selects)
 
     def fast_texts(self, texts: pl.LazyFrame) -> pl.LazyFrame:
         """Add what the kernel needs and cannot do to what `texts` gives.

@@ -24,12 +24,11 @@ _DATE = r"^(?:(?:19|20)[0-9]{2}[-/.][01]?[0-9][-/.][0-3]?[0-9]|[0-3]?[0-9][-/.][
 
 def first_texts(records: Records, sources: Sequence[Source], rows: int) -> tuple[Source, pl.LazyFrame] | None:
     """Return the first rows of the input as `Records.texts` gives them, with their source; `None` where it is empty."""
-    selection = records.selection
-    first = first_rows(sources, selection.columns, max(rows, _SURVEYED) if selection.applies else rows)
+    first = first_rows(sources, records.selection.columns, max(rows, _SURVEYED) if records.selects else rows)
     if first is None:
         return None
     source, frame = first
-    return source, records.texts(selection.apply(frame.collect(), source).frame.head(rows), source)
+    return source, records.texts(records.selected(frame.collect(), source).frame.head(rows), source)
 
 
 class Survey(NamedTuple):

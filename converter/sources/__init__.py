@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from converter.errors import ColumnError, Finding, InputError
-from converter.jobs.sections.table import Format, Input
+from converter.jobs.sections.table import Format, Input, Table
 from converter.sources.base import FIRST_BYTES, Block, Roles, Source, damaged, rows_lost
 from converter.sources.contents import ZIP, Content, content_of, wrong_content
 from converter.sources.delimited import DelimitedSource
@@ -104,12 +104,12 @@ _MOST_EMPTY = 1 << 10  # bytes, that something empty has when it is packed
 _MOST_HEADERS = 16  # of different ones that are kept, to recognize them
 
 
-def find_origins(options: Input) -> list[Origin]:
+def find_origins(options: Table) -> list[Origin]:
     """Return the origins of `find_input`. Raises what that raises."""
     return find_input(options).origins
 
 
-def find_input(options: Input) -> Found:
+def find_input(options: Table) -> Found:
     """Return the origins that `input.path` names, in its order; those of a folder or a glob by name.
 
     Each is returned once, by the first path to it. Empty ones are not returned, if others are not empty, unless
@@ -134,7 +134,7 @@ def find_input(options: Input) -> Found:
     return Found(full, left_out, warnings)
 
 
-def _is_empty(origin: Origin, options: Input) -> bool:
+def _is_empty(origin: Origin, options: Table) -> bool:
     """Return whether an input has no bytes, or what is packed in it has none."""
     if not origin.size:
         return origin.size == 0
@@ -246,7 +246,7 @@ def _unknown_format(origin: Origin, options: Input) -> InputError:
     )
 
 
-def _content_of(origin: Origin, options: Input) -> Content | None:
+def _content_of(origin: Origin, options: Table) -> Content | None:
     """Return what an input holds, by its first bytes. Raises `InputError` where it cannot be unpacked."""
     with contextlib.suppress(OSError):
         with origin.open() as stream:
@@ -288,7 +288,7 @@ def _format_of(label: str) -> Format | None:
     return None
 
 
-def _format_of_member(origin: Origin, options: Input) -> Format | None:
+def _format_of_member(origin: Origin, options: Table) -> Format | None:
     """Return the format of the file in a zip archive whose own name says none."""
     if not origin.label.lower().endswith(PACKINGS["zip"].suffixes) or not origin.rereadable:
         return None
@@ -297,7 +297,7 @@ def _format_of_member(origin: Origin, options: Input) -> Format | None:
     return None
 
 
-def _format_of_zip(name: str, options: Input) -> Format | None:
+def _format_of_zip(name: str, options: Table) -> Format | None:
     """Return the format of the file in a local zip archive, by its path."""
     if not name.lower().endswith(PACKINGS["zip"].suffixes) or not Path(name).is_file():
         return None

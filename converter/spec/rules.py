@@ -169,6 +169,7 @@ FILTER_UNKNOWN = Rule(
     OURS,
     skips=True,
 )
+SUPPRESSED = Rule("S3", "suppressed", "The user ID is in the list of input.suppress.", OURS, skips=True)
 SKIPS = (NO_SIGNAL,)
 """The reasons to skip a row of a data file that breaks no rule."""
 

@@ -98,6 +98,15 @@ class Table(Section):
         return computed
 
 
+class Suppress(Table):
+    """A list of user IDs whose rows are skipped, such as of users who have opted out."""
+
+    column: Name
+    """The column with the user IDs, which are normalized as those of the job."""
+    sync_column: str = ""
+    """Where the job has `[sync]`: the column of `sync.columns` that they are compared with; by default the first."""
+
+
 class Input(Table):
     """Where rows come from."""
 
@@ -108,3 +117,6 @@ class Input(Table):
         PathKey(globs=True, stays=lambda text: text == "-" or is_url(text)),
     ] = ()
     """A file, a list of files, a glob or a folder; `-` is standard input. In Python, a frame may be given instead."""
+    suppress: Suppress | None = None
+    """A list of user IDs whose rows are skipped: `{ path, column }`, and the other keys of `[input]`. The IDs are
+    normalized as those of the job. See docs/rows.md."""
