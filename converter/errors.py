@@ -28,6 +28,7 @@ CODES: dict[str, str] = {
     "E-FTP-NETRC": "`~/.netrc` cannot be read.",
     "E-HASH-CHECK": "The hash library returns a wrong hash for a known example.",
     "E-HEADER-FIELDS": "The first row does not have as many fields as `input.columns` has names.",
+    "E-HEADER-LATER": "The columns are not named in the first row of a text file, but in one of the next lines.",
     "E-HEADER-MISSING": "The first row of a text file looks like values, not like names of columns.",
     "E-HEADER-NUL": "The first row contains NUL characters: most likely the encoding is wrong.",
     "E-HEADER-QUOTES": "The double quotes of the first row are unbalanced.",

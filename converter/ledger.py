@@ -41,7 +41,7 @@ class Ledger:
     nothing to send. The keys of the counters are names of rules in `converter.spec.rules`, those of `ids_changed` names
     of steps in `converter.columns.normalize`, those of `id_types` types of IDs, where the job recognizes them.
     `causes` counts the rejected rows whose rule is on a column. `written` counts rows, `lines` the lines of these:
-    fewer, where rows are gathered.
+    fewer, where rows are gathered. `line_breaks` counts the values of delimited text that hold one.
     """
 
     read: int = 0
@@ -56,6 +56,7 @@ class Ledger:
     ids_changed: Counter[str] = field(default_factory=Counter)
     id_types: Counter[str] = field(default_factory=Counter)
     causes: Counter[Cause] = field(default_factory=Counter)
+    line_breaks: int = 0
 
     def __add__(self, other: Ledger) -> Ledger:
         return Ledger(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))

@@ -34,6 +34,8 @@ from converter.kernel.form import (
     CODES,
     CONSTANT,
     DROP,
+    ESCAPED,
+    INSIDE,
     KEPT,
     MOST_COMMA,
     NO_NULLS,
@@ -44,6 +46,7 @@ from converter.kernel.form import (
     SLACK,
     TRAITS,
     Form,
+    Grammar,
     Layout,
     LineId,
     LinePart,
@@ -51,11 +54,12 @@ from converter.kernel.form import (
 )
 from converter.kernel.keys import Keys
 from converter.kernel.sink import NOT_JSON, NOT_UTF8, UNCERTAIN, Lines, Parsed
+from converter.sources.cuts import Cuts
 from converter.sources.json_rows import split
 from tests.fuzz_columns import fuzz_columns
 
 from . import objects
-from .scanner import scan
+from .scanner import PLAIN, scan
 
 Bytes = npt.NDArray[np.uint8]
 _PAGE = mmap.PAGESIZE
@@ -66,7 +70,7 @@ KEYS = [b"id", b"a", b"b", b"t", b"c"]
 COLUMNS = [*map(bytes.decode, KEYS), "o.p", "o.q.r"]
 OBJECT_KEYS = Keys(COLUMNS, {objects.EXACT}, {"t", "c"})
 ID = b"abcXYZ019-"
-PLAIN = b"ab z"
+TEXT = b"ab z"
 BAD = [b'"', b"\n", b"\x01", b"@", b",", b"\xff", b"\r", b"\x7f", b"\xc2\x85\xc2\x9f", b"\xc2\xa9"]
 
 
@@ -235,8 +239,8 @@ def row_of(drawn: random.Random) -> list[bytes]:
     """The fields of a row."""
     return [
         text_of(drawn, ID, 40) or b"id",
-        text_of(drawn, PLAIN, 200),
-        text_of(drawn, PLAIN + b"0123:-", 90),
+        text_of(drawn, TEXT, 200),
+        text_of(drawn, TEXT + b"0123:-", 90),
         list_of(drawn, b"0123456789"),
         list_of(drawn, b"abc-_:"),
     ]
@@ -262,19 +266,34 @@ def check_lines(made: Lines, rows: list[list[bytes]], twin: FormTwin, indices: l
 
 def fuzz_cut(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
     """Where texts can be cut."""
-    text = b"".join(drawn.choices([b"a" * 61, b'"', b"\n", b"b", b"\n\n"], k=drawn.randrange(30)))
-    quotes = drawn.randrange(3)
+    pieces = [b"a" * 61, b'"', b"\n", b"b", b"\n\n", b"'", b"\\", b"\\" * 62]
+    text = b"".join(drawn.choices(pieces, k=drawn.randrange(30)))
+    grammar, _ = grammar_of(drawn)
+    before = state = drawn.randrange(4) if grammar.meanings else drawn.randrange(2)
+    ends = []
+    for at in range(len(text)):
+        byte, is_escaped = text[at : at + 1], state & ESCAPED
+        if byte == b"\n" and not is_escaped and not state & INSIDE:
+            ends.append(at + 1)
+        state = (state ^ (byte == grammar.quote and not is_escaped)) & INSIDE
+        state |= ESCAPED if grammar.meanings and byte == b"\\" and not is_escaped else 0
     given = memory.of(text)
-    assert loops.count_quotes(given) == text.count(b'"')
-    ends = [at + 1 for at in range(len(text)) if text[at] == 10 and not (quotes + text.count(b'"', 0, at)) % 2]
-    assert loops.cut(given, quotes) == (min(ends, default=0), max(ends, default=0))
+    assert loops.count_quotes(given, grammar, before) == state
+    assert loops.cut(given, grammar, before) == (min(ends, default=0), max(ends, default=0))
+    for found in (Cuts(grammar, None), Cuts(grammar, loops)):
+        if grammar.quote or grammar.meanings:
+            assert found.state_behind(given, before) == state
+            first, last = text.find(b"\n") + 1, text.rfind(b"\n") + 1 or len(text)
+            assert found.find(given, before) == (min(ends, default=first), max(ends, default=last))
 
 
-def quoted(drawn: random.Random, field: bytes) -> bytes:
+def quoted(drawn: random.Random, field: bytes, grammar: Grammar = PLAIN) -> bytes:
     """A field of delimited text."""
-    if any(byte in b'",\r\n' for byte in field) or drawn.random() < 0.2:
-        return b'"' + field.replace(b'"', b'""') + b'"'
-    return field
+    quote, is_quoted = grammar.quote, any(byte in b"\",\r\n'" for byte in field) or drawn.random() < 0.2
+    if grammar.meanings and (not quote or drawn.random() < 0.5):
+        field = re.sub(rb"[\\,\r\n\"']", rb"\\\g<0>", field)
+        return quote + field + quote if is_quoted else field
+    return quote + field.replace(quote, quote * 2) + quote if is_quoted and quote else field
 
 
 def fuzz_size(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
@@ -284,14 +303,28 @@ def fuzz_size(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
     given = memory.of(text + bytes(drawn.choices(b'"\n,x', k=drawn.randrange(SLACK + 1))))
     size = drawn.randrange(len(given) + 40)
     with contextlib.suppress(SystemError):
-        loops.delimited([(given, size)], Layout(",", [0, 1, 2, 3, 4], 5, 1000), form, last=drawn.random() < 0.5)
+        loops.delimited(
+            [(given, size)], Layout(grammar_of(drawn)[0], [0, 1, 2, 3, 4], 5, 1000), form, last=drawn.random() < 0.5
+        )
     with contextlib.suppress(SystemError):
         loops.objects([(given, size)], OBJECT_KEYS, form)
 
 
 PIECES = [b"a", b"bc", b",", b",", b"\n", b"\n", b'"', b'""', b'"x"', b'"y,z"', b'"p\nq"', b"\r\n", b"\r", b"\xff", b"x" * 70,
           "é".encode(), b"1,2,3\n", b'1,"2",3\n', b"1,2,3\r\n", b'x"y', b"\t", b'a,b,"c""d"\n', b'"' + b'a""' * 30 + b'"']  # fmt: skip
-RULES = ("row_too_short", "row_too_long", "row_misquoted", "row_not_text")
+RULES = ("row_too_short", "row_too_long", "row_misquoted", "row_not_text", "", "", "row_torn")
+OF_DIALECTS = [*PIECES, b"\\", b"\\\n", b'\\"', b"\\n", b"\\N", b"\\,", b"'", b"'a,b'", b"'x\ny'", b"#", b"#c\n", b"  ", b"\r\r\n", b"1,2,\r\n",
+               b"\\\r", b'"c"d"\n', b'e",f\n', b'"g\\"', b"\\N,", b",,", b"\\b", b"\\" * 63, b"\\a" * 40, b'"' + b'\\"' * 40 + b'"']  # fmt: skip
+
+
+def grammar_of(drawn: random.Random) -> tuple[Grammar, list[bytes]]:
+    """A dialect, mostly the plain one, and pieces of its texts."""
+    if drawn.random() < 0.3:
+        return PLAIN, PIECES
+    meanings = bytes({ord("n"): 10, ord("t"): 9, ord("b"): ord("\\")}.get(byte, byte) for byte in range(256))
+    flags = [drawn.random() < 0.3 for _ in range(3)]
+    bytes_ = drawn.choice([b'"', b"'", b""]), drawn.choice([b"", meanings]), drawn.choice([b"", b"#"])
+    return Grammar(b",", *bytes_, *flags), OF_DIALECTS
 
 
 def strings_of(views: Views) -> list[bytes]:
@@ -311,12 +344,12 @@ def strings_of(views: Views) -> list[bytes]:
 class Twin:
     """What `tests.scanner` finds in texts, with row numbers that count through all of them."""
 
-    def __init__(self, texts: list[bytes], fields: int, longest: int) -> None:
+    def __init__(self, texts: list[bytes], fields: int, longest: int, grammar: Grammar = PLAIN) -> None:
         self.rows: list[tuple[int, list[bytes]]] = []
         self.malformed: list[tuple[int, str, bytes]] = []
         self.blank = newlines = 0
         for text in texts:
-            rows, bad, blank = scan(text, fields, longest)
+            rows, bad, blank = scan(text, fields, longest, grammar)
             self.rows += [(newlines + line, [field.encode() for field in row]) for line, row in rows]
             self.malformed += [(newlines + line, rule, of_row) for line, rule, of_row in bad]
             self.blank += blank
@@ -363,53 +396,56 @@ def fuzz_utf8(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
             row[drawn.randrange(len(row))] = drawn.randrange(256)
         text += row[: drawn.randrange(len(row) + 1)] + b"\n"
     given = memory.of(text + bytes(drawn.choices(b"\x80\xbf\xffa", k=SLACK)))
-    parsed = loops.delimited([(given, len(text))], Layout(",", [0], 1, 1 << 20), None, last=True)
+    parsed = loops.delimited([(given, len(text))], Layout(PLAIN, [0], 1, 1 << 20), None, last=True)
     check_parsed(parsed, [given], Twin([text], 1, 1 << 20), [0])
 
 
 def fuzz_text(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
     """Texts of any pieces, as string views."""
-    texts = [b"".join(drawn.choices(PIECES, k=drawn.randrange(40))) for _ in range(drawn.randrange(1, 4))]
+    grammar, pieces = grammar_of(drawn)
+    texts = [b"".join(drawn.choices(pieces, k=drawn.randrange(40))) for _ in range(drawn.randrange(1, 4))]
     texts = [text + b"\n" if text else text for text in texts]
     columns = drawn.randrange(3)
     slots = [*range(columns), *[-1] * drawn.randrange(not columns, 4 - columns)]
     drawn.shuffle(slots)
     longest = drawn.choice([3, 10, 30, 1 << 20])
-    layout = Layout(",", slots, columns, longest)
+    layout = Layout(grammar, slots, columns, longest)
     given = [memory.of(text + bytes(drawn.choices(b'"\n,x', k=SLACK))) for text in texts]
     parsed = loops.delimited([*zip(given, map(len, texts), strict=True)], layout, None, last=True)
     assert parsed.newlines == [text.count(b"\n") for text in texts]
     assert parsed.consumed == len(texts[-1])
-    check_parsed(parsed, given, Twin(texts, len(slots), longest), slots)
+    check_parsed(parsed, given, Twin(texts, len(slots), longest, grammar), slots)
 
 
 def fuzz_blocks(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
     """A text in blocks: its rows do not depend on where they are cut."""
-    text = b"".join(drawn.choices(PIECES, k=drawn.randrange(40))) + b"\n"
+    grammar, pieces = grammar_of(drawn)
+    text = b"".join(drawn.choices(pieces, k=drawn.randrange(40))) + b"\n"
     longest, start, size = drawn.choice([3, 10, 30, 1 << 20]), 0, 0
-    layout, found, newlines = Layout(",", [0, 1, 2], 3, longest), [], 0
+    layout, found, newlines = Layout(grammar, [0, 1, 2], 3, longest), [], 0
     while start < len(text):
         size = min(size + drawn.randrange(1, 30), len(text) - start)
         given = memory.of(text[start : start + size] + bytes(drawn.choices(b'"\n,x', k=SLACK)))
         parsed = loops.delimited([(given, size)], layout, None, last=start + size == len(text))
-        twin = Twin([text[start : start + parsed.consumed]], 3, longest)
+        twin = Twin([text[start : start + parsed.consumed]], 3, longest, grammar)
         check_parsed(parsed, [given], twin, [0, 1, 2])
         found += [(newlines + number, row) for number, row in twin.rows]
         found += [(newlines + number, rule) for number, rule, _ in twin.malformed]
         newlines += parsed.newlines[0]
         start, size = start + parsed.consumed, 0 if parsed.consumed else size
-    whole = Twin([text], 3, longest)
+    whole = Twin([text], 3, longest, grammar)
     assert sorted(found, key=str) == sorted([*whole.rows, *((row, rule) for row, rule, _ in whole.malformed)], key=str)
 
 
 def fuzz_lines(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
     """Delimited texts become lines, but for rows that are irregular, or malformed."""
     form_twin = form_of(drawn)
+    grammar, _ = grammar_of(drawn)
     rows = [row_of(drawn) for _ in range(drawn.randrange(12))]
     texts = [b"", b""]
     for row in rows:
         end = drawn.choice([b"\n", b"\r\n"])
-        texts[drawn.randrange(2)] += b"u," + b",".join(quoted(drawn, each) for each in row) + end
+        texts[drawn.randrange(2)] += b"u," + b",".join(quoted(drawn, each, grammar) for each in row) + end
     for number in range(2):
         cut = bytearray(texts[number])
         for _ in range(drawn.choice([0, 0, 0, 4])):
@@ -418,9 +454,9 @@ def fuzz_lines(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
         texts[number] = bytes(cut) + b"\n" * (not bytes(cut).endswith(b"\n"))
     slots = [-1, 0, 1, 2, 3, 4]
     given = [memory.of(text + bytes(drawn.choices(b'"\n,x', k=SLACK))) for text in texts]
-    layout = Layout(",", slots, 5, 1 << 20)
+    layout = Layout(grammar, slots, 5, 1 << 20)
     parsed = loops.delimited([*zip(given, map(len, texts), strict=True)], layout, form_twin.form, last=True)
-    twin = Twin(texts, 6, 1 << 20)
+    twin = Twin(texts, 6, 1 << 20, grammar)
     where = check_parsed(parsed, given, twin, slots)
     made = parsed.lines
     assert made is not None

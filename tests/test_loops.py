@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from converter import kernel
 from converter.jobs.job import Job
-from converter.kernel.form import SLACK, Layout
+from converter.kernel.form import SLACK, Grammar, Layout
 from converter.sources.delimited import DelimitedSource
 
 from .conftest import Run, converted, without_loops
 from .fuzz import RULES, strings_of
-from .test_structure import PIECES, parse
+from .scanner import PLAIN, scan
+from .test_structure import GRAMMARS, ODD, PIECES, parse
 
 GOOD = [
     b"u1,x,1|22\n",
@@ -52,19 +53,32 @@ STEPS = st.fixed_dictionaries(
 
 
 def parsed(
-    data: bytes, columns: int, beyond: bytes = b'"\n"'
+    data: bytes, columns: int, beyond: bytes = b'"\n"', grammar: Grammar = PLAIN, longest: int = 1 << 24
 ) -> tuple[list[tuple[int, list[str]]], list[tuple[int, str, bytes]], int]:
     """Parse a text by the loops, as `test_structure.parse` does by numpy and Polars."""
     loops = kernel.load()
     assert loops
     memory = np.frombuffer(data + beyond * SLACK, np.uint8)  # what follows must not count
-    found = loops.delimited([(memory, len(data))], Layout(",", range(columns), columns, 1 << 24), None, last=True)
+    found = loops.delimited([(memory, len(data))], Layout(grammar, range(columns), columns, longest), None, last=True)
     assert (found.consumed, found.newlines) == (len(data), [data.count(b"\n")])
     fields = [[text.decode() for text in strings_of(column)] for column in found.chunk.columns]
     bad = found.malformed
     texts = [data[start : start + length] for start, length in zip(bad.starts, bad.lengths, strict=True)]
     rows = [(number, list(row)) for number, row in zip(found.numbers.tolist(), zip(*fields, strict=True), strict=True)]
     return rows, [*zip(bad.numbers.tolist(), (RULES[rule] for rule in bad.rules), texts, strict=True)], found.blank
+
+
+@settings(max_examples=600, deadline=None)
+@given(
+    st.lists(st.sampled_from(ODD), max_size=30).map(lambda pieces: b"".join(pieces) + b"\n"),
+    st.integers(1, 3),
+    GRAMMARS,
+    st.sampled_from([5, 30, 1 << 24]),
+)
+def test_rows_of_each_dialect_are_those_that_the_scanner_finds(
+    data: bytes, columns: int, grammar: Grammar, longest: int
+) -> None:
+    assert parsed(data, columns, grammar=grammar, longest=longest) == scan(data, columns, longest, grammar)
 
 
 @settings(max_examples=400, deadline=None)
@@ -85,7 +99,7 @@ def test_no_text_is_read_again_and_again(row: bytes, end: bytes) -> None:
     start = time.process_time()
     for longest in (1 << 24, 1 << 16):
         for last in (True, False):
-            loops.delimited([(memory, len(data))], Layout(",", [0], 1, longest), None, last=last)
+            loops.delimited([(memory, len(data))], Layout(PLAIN, [0], 1, longest), None, last=last)
     assert time.process_time() - start < 3, "if it were read from each of its lines, that would take minutes"
 
 

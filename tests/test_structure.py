@@ -13,19 +13,21 @@ from hypothesis import strategies as st
 
 from converter.columns import utf8
 from converter.columns.utf8 import is_utf8
+from converter.kernel.form import Grammar
 from converter.sources.structure import Structure
 
-from .scanner import scan
+from .scanner import PLAIN, scan
 
 PIECES = [b"a", b"bc", b",", b",", b"\n", b"\n", b'"', b'""', b'"x"', b'"y,z"', b'"p\nq"', b"\r\n", b"\r", b"\xff",
           "é".encode(), b"1,2,3\n", b'1,"2",3\n', b"1,2,3\r\n", b'x"y', b"\t", b" ", b'a,b,"c""d"\n', b"\xef\xbb\xbf"]  # fmt: skip
 
 
 def parse(
-    data: bytes, columns: int, block: int
+    data: bytes, columns: int, block: int, grammar: Grammar = PLAIN, longest: int = 1 << 24
 ) -> tuple[list[tuple[int, list[str]]], list[tuple[int, str, bytes]], int]:
     """Parse a text in blocks of `block` bytes, and read the rows with Polars."""
-    structure = Structure(",", columns)
+    structure = Structure(grammar, columns, longest)
+    separator = grammar.separator.decode()
     schema = {str(number): pl.String() for number in range(columns)}
     rows, bad = [], []
     line = place = blank = 0
@@ -38,7 +40,10 @@ def parse(
         parsed = structure.parse(rest, last=last)
         if parsed.text:
             text = b"\xef\xbb\xbf" + parsed.text if parsed.text.startswith(b"\xef\xbb\xbf") else parsed.text
-            frame = pl.scan_csv(text, has_header=False, schema=schema, empty_string_is_null=False).collect()
+            scanned = pl.scan_csv(
+                text, has_header=False, schema=schema, separator=separator, empty_string_is_null=False
+            )
+            frame = scanned.collect()
             rows += [(line + at, list(fields)) for at, fields in zip(parsed.lines, frame.rows(), strict=True)]
         bad += [(line + each.line, each.rule.name, each.text) for each in parsed.malformed]
         blank += parsed.blank
@@ -63,6 +68,37 @@ def test_what_is_found_is_what_a_scanner_finds_byte_by_byte_wherever_blocks_are_
     expected = scan(data, columns)
     assert parse(data, columns, 1 << 20) == expected
     assert parse(data, columns, block) == expected
+
+
+MEANINGS = bytes({ord("n"): 10, ord("t"): 9, ord("b"): ord("\\")}.get(byte, byte) for byte in range(256))
+GRAMMARS = st.builds(
+    Grammar,
+    separator=st.sampled_from([b",", b"|"]),
+    quote=st.sampled_from([b'"', b'"', b"'", b""]),
+    meanings=st.sampled_from([b"", MEANINGS]),
+    comment=st.sampled_from([b"", b"", b"#"]),
+    skips_spaces=st.booleans(),
+    is_crlf=st.booleans(),
+    empty_last=st.booleans(),
+)
+ODD = [*PIECES, b"\\", b"\\\n", b'\\"', b"\\n", b"\\N", b"\\,", b"'", b"'a,b'", b"'x\ny'", b"|", b"#", b"#c\n", b"  ", b"\r\r\n",
+       b"a|b|c\r\n", b"1,2,\r\n", b"\\\r", b'"c"d"\n', b'e",f\n', b'"g\\"', b"\\N,", b",,", b"\\bx"]  # fmt: skip
+
+
+@settings(max_examples=600, deadline=None)
+@given(
+    st.lists(st.sampled_from(ODD), max_size=30).map(lambda pieces: b"".join(pieces) + b"\n"),
+    st.integers(1, 3),
+    st.integers(2, 20),
+    GRAMMARS,
+    st.sampled_from([5, 30, 1 << 24]),
+)
+def test_each_dialect_is_parsed_as_the_scanner_parses_it(
+    data: bytes, columns: int, block: int, grammar: Grammar, longest: int
+) -> None:
+    expected = scan(data, columns, longest, grammar)
+    assert parse(data, columns, 1 << 20, grammar, longest) == expected
+    assert parse(data, columns, max(block, longest if longest < 100 else 0), grammar, longest) == expected
 
 
 @settings(max_examples=100, deadline=None)

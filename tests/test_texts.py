@@ -21,7 +21,7 @@ from converter import kernel
 from converter.errors import ColumnError, InputError
 from converter.jobs.sections.table import Input
 from converter.kernel.calls import Loops
-from converter.sources import base, open_sources, texts
+from converter.sources import base, delimited, open_sources, texts
 from converter.sources.base import Block, Budget
 from converter.sources.delimited import DelimitedSource
 from converter.sources.origins.base import Origin
@@ -268,8 +268,8 @@ def test_small_files_with_one_header_come_together_and_the_header_is_parsed_once
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     heads = []
-    original = DelimitedSource._head
-    monkeypatch.setattr(DelimitedSource, "_head", lambda source, *given: heads.append(1) or original(source, *given))
+    original = delimited.read_head
+    monkeypatch.setattr(delimited, "read_head", lambda *given, **more: heads.append(1) or original(*given, **more))
     files = {f"{number}.csv": b"a,b\n%d,x\n" % number for number in range(100)}
     blocks = taken(opened(files), Budget(2), kernel.load())
     assert (len(heads), len(blocks)) == (1, 1)

@@ -27,7 +27,9 @@ _ADVICE = {
     rules.BAD_VALUE.name: 'Correct the column, or set record.on_bad_value = "clean" or "drop".',
     rules.ROW_TOO_SHORT.name: "Is input.separator right, and are line breaks inside fields in double quotes?",
     rules.ROW_TOO_LONG.name: "Is input.separator right, and are fields that contain it in double quotes?",
-    rules.ROW_MISQUOTED.name: "A double quote inside a quoted field must be doubled; is input.format right?",
+    rules.ROW_MISQUOTED.name: "A quote inside a quoted field must be doubled, unless input.escape says otherwise; are "
+    "input.quote and input.format right?",
+    rules.ROW_TORN.name: "Export values with line breaks in quotes, or convert all line ends to LF or CR LF.",
     rules.ROW_NOT_TEXT.name: 'Set input.encoding to what the file is written in, such as "cp1252".',
     rules.ROW_NOT_JSON.name: "Is input.format right? NDJSON has one object on each line.",
 }

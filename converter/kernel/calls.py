@@ -14,7 +14,7 @@ import numpy as np
 
 from converter.columns.buffers import VIEW_BYTES, Chunk, Views
 from converter.columns.pool import Bytes, Pool
-from converter.kernel.form import SLACK, Form, FormStructure, Layout, LayoutStructure
+from converter.kernel.form import SLACK, Form, FormStructure, Grammar, Layout, LayoutStructure
 from converter.kernel.keys import Keys, KeysStructure
 from converter.kernel.library import Library
 from converter.kernel.sink import MEMORY, Lines, Parsed, Positions, Sink, Structure, Texts
@@ -51,8 +51,8 @@ class SplitStructure(ctypes.Structure):
 
 _SAMPLED = 4096  # texts
 ENTRIES: dict[str, tuple[type[Any], ...]] = {
-    "count_quotes": (c_void_p, c_int64, POINTER(c_int64)),
-    "cut": (c_void_p, c_int64, c_int64, POINTER(c_int64), POINTER(c_int64)),
+    "count_quotes": (c_void_p, c_int64, c_int32, c_int32, POINTER(c_int64)),
+    "cut": (c_void_p, c_int64, c_int32, c_int32, c_int64, POINTER(c_int64), POINTER(c_int64)),
     "delimited": (c_void_p, c_int64, POINTER(LayoutStructure), POINTER(FormStructure), c_int32, POINTER(Structure)),
     "objects": (c_void_p, c_int64, POINTER(KeysStructure), POINTER(FormStructure), POINTER(Structure)),
     "split": (c_void_p, c_int64, c_void_p, c_int64, POINTER(SplitStructure)),
@@ -71,19 +71,19 @@ class Loops:
         self._entries = {name: library.entry(name, arguments) for name, arguments in ENTRIES.items()}
         self._pools = {name: Pool() for name in (*MEMORY, "texts")}
 
-    def count_quotes(self, text: Bytes) -> int:
-        """Count the double quotes of a text."""
-        found = c_int64()
-        self._call("count_quotes", text, len(text), found)
+    def count_quotes(self, text: Bytes, grammar: Grammar, state: int) -> int:
+        """Turn the state before a text, of `INSIDE` and `ESCAPED`, into that behind it."""
+        found = c_int64(state)
+        self._call("count_quotes", text, len(text), *_marks(grammar), found)
         return found.value
 
-    def cut(self, text: Bytes, quotes: int) -> tuple[int, int]:
-        """Return what follows the first newline of a text outside of double quotes, and what follows the last one.
+    def cut(self, text: Bytes, grammar: Grammar, state: int) -> tuple[int, int]:
+        """Return what follows the first newline of a text outside of quotes, and what follows the last one.
 
-        Both are offsets, 0 where there is none; `quotes` double quotes are before the text.
+        Both are offsets, 0 where there is none; `state` is that before the text.
         """
         first, last = c_int64(), c_int64()
-        self._call("cut", text, len(text), quotes, first, last)
+        self._call("cut", text, len(text), *_marks(grammar), state, first, last)
         return first.value, last.value
 
     def delimited(self, texts: Sequence[tuple[Bytes, int]], layout: Layout, form: Form | None, *, last: bool) -> Parsed:
@@ -182,6 +182,11 @@ class Loops:
         addresses = (each.ctypes.data if isinstance(each, np.ndarray) else each for each in given)
         if status := self._entries[name](*addresses):
             raise SystemError(f"A compiled loop was called in a wrong way ({status}).")
+
+
+def _marks(grammar: Grammar) -> tuple[int, bool]:
+    """Return the quote, 0 where there is none, and whether backslashes escape."""
+    return ord(grammar.quote or b"\0"), bool(grammar.meanings)
 
 
 def _expected_bytes(column: Views) -> int:

@@ -6,6 +6,7 @@ import ctypes
 from collections.abc import Sequence
 from ctypes import POINTER, c_int32, c_int64, c_uint8, c_uint64, c_void_p
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -233,9 +234,33 @@ class LayoutStructure(ctypes.Structure):
         ("fields", c_int64),
         ("columns", c_int64),
         ("longest", c_int64),
-        ("separator", c_uint8),
-        ("unused", c_uint8 * 7),
+        ("meanings", c_void_p),
+        *((name, c_uint8) for name in ("separator", "quote", "comment", "skips_spaces", "is_crlf", "empty_last")),
+        ("unused", c_uint8 * 2),
     ]
+
+
+INSIDE, ESCAPED = 1, 2
+"""What counting quotes shows at a place in a text: it is inside quotes, and its byte is escaped."""
+
+
+class Grammar(NamedTuple):
+    """The bytes of delimited text.
+
+    `quote` and `comment`, with which lines that are no rows begin, are empty where there are none. `meanings` says of
+    each of 256 bytes what it stands for behind a backslash: itself, another one, or a backslash that it stays behind.
+    Where it is empty, backslashes are text; outside of quotes, they are text unless `quote` is empty. `skips_spaces`:
+    spaces before values and around quotes are left out. `is_crlf`: rows end in CR LF, and LF alone is inside a row.
+    `empty_last`: the last field of each row must be empty.
+    """
+
+    separator: bytes = b","
+    quote: bytes = b'"'
+    meanings: bytes = b""
+    comment: bytes = b""
+    skips_spaces: bool = False
+    is_crlf: bool = False
+    empty_last: bool = False
 
 
 class Layout:
@@ -245,13 +270,20 @@ class Layout:
     Quotes must be closed within `longest_row` bytes from the start of a row, unless the row is one physical line.
     """
 
-    def __init__(self, separator: str, slots: Sequence[int], columns: int, longest_row: int) -> None:
+    def __init__(self, grammar: Grammar, slots: Sequence[int], columns: int, longest_row: int) -> None:
         self.fields, self.columns = len(slots), columns
         self._slots = np.array([columns if slot < 0 else slot for slot in slots], np.int32)
+        self._meanings = np.frombuffer(grammar.meanings, np.uint8)
         self.structure = LayoutStructure(
             slots=self._slots.ctypes.data,
             fields=len(slots),
             columns=columns,
             longest=longest_row,
-            separator=ord(separator),
+            meanings=self._meanings.ctypes.data if grammar.meanings else None,
+            separator=ord(grammar.separator),
+            quote=ord(grammar.quote or b"\0"),
+            comment=ord(grammar.comment or b"\0"),
+            skips_spaces=grammar.skips_spaces,
+            is_crlf=grammar.is_crlf,
+            empty_last=grammar.empty_last,
         )

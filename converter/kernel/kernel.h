@@ -143,14 +143,21 @@ struct aam_text {
     int64_t newlines; /* set: how many are in what was parsed */
 };
 
-/* Delimited text: the bytes of its grammar, and where the values of a row go. */
+/* Delimited text: the bytes of its dialect, and where the values of a row go. */
 struct aam_layout {
     const int32_t *slots; /* for each field of a row the index of its column; `columns` where no column needs it */
     int64_t fields;       /* that a row must have */
     int64_t columns;
     int64_t longest; /* bytes from the start of a row in which its quotes have to be closed */
+    const uint8_t *meanings; /* 256: what a byte behind a backslash stands for: itself, another one, or a backslash that
+                                it stays behind; NULL where all backslashes are text */
     uint8_t separator;
-    uint8_t unused[7];
+    uint8_t quote;       /* 0 where there is none */
+    uint8_t comment;     /* what lines that are no rows begin with; 0 where there are none */
+    uint8_t skips_spaces; /* whether spaces before values and around quotes are left out */
+    uint8_t is_crlf;     /* whether rows end in CR LF: an LF alone is inside a row */
+    uint8_t empty_last;  /* whether the last field of each row must be empty */
+    uint8_t unused[2];
 };
 
 /* A key that is read, of an object or of an object inside of it. There may be two of one name: of a value and a node. */
@@ -190,7 +197,7 @@ struct aam_split {
     uint8_t unused[4];
 };
 
-enum aam_rule { AAM_TOO_SHORT, AAM_TOO_LONG, AAM_MISQUOTED, AAM_NOT_UTF8, AAM_NOT_JSON, AAM_UNCERTAIN };
+enum aam_rule { AAM_TOO_SHORT, AAM_TOO_LONG, AAM_MISQUOTED, AAM_NOT_UTF8, AAM_NOT_JSON, AAM_UNCERTAIN, AAM_TORN };
 
 /* A row that could not be parsed. */
 struct aam_malformed {
@@ -234,6 +241,7 @@ struct aam_sink {
     int64_t kept; /* rows without a line */
     int64_t malformed_rows;
     int64_t blank;
+    int64_t broken; /* values of rows that hold newlines */
     int64_t scratch_bytes; /* of the rows without a line */
     int64_t signals;
     int64_t missing; /* values */

@@ -15,7 +15,7 @@ from converter.columns.pool import Bytes, Pool
 
 Positions = npt.NDArray[np.int64]
 
-TOO_SHORT, TOO_LONG, MISQUOTED, NOT_UTF8, NOT_JSON, UNCERTAIN = range(6)
+TOO_SHORT, TOO_LONG, MISQUOTED, NOT_UTF8, NOT_JSON, UNCERTAIN, TORN = range(7)
 """Why a row could not be parsed: what `Malformed.rules` holds. `UNCERTAIN`: another parser has to say."""
 
 _OK, _FULL = 0, 1
@@ -51,7 +51,7 @@ class Structure(ctypes.Structure):
         ("fields", c_void_p),
         ("fields_room", c_int64),
         *((name, c_int64) for name in ("text", "at", "newlines", "state", "full", "made", "lines_bytes", "kept")),
-        *((name, c_int64) for name in ("malformed_rows", "blank", "scratch_bytes", *COUNTS)),
+        *((name, c_int64) for name in ("malformed_rows", "blank", "broken", "scratch_bytes", *COUNTS)),
         ("changed", c_int64 * len(STEPS)),
     ]
 
@@ -106,8 +106,8 @@ class Parsed:
 
     For each row of `chunk`, `numbers` is how many newlines are before it in all texts, and `positions` how many lines
     were made before it. `rows` is the number of rows with and without a line; malformed and blank ones are not among
-    them. `newlines` are those in the parsed part of each text, and `consumed` bytes of the last text were parsed: what
-    follows is a row without an end.
+    them. `broken` values hold newlines. `newlines` are those in the parsed part of each text, and `consumed` bytes of
+    the last text were parsed: what follows is a row without an end.
     """
 
     lines: Lines | None
@@ -117,6 +117,7 @@ class Parsed:
     positions: Positions
     malformed: Malformed
     blank: int
+    broken: int
     newlines: Sequence[int]
     consumed: int
 
@@ -198,6 +199,7 @@ class Sink:
             lines.positions,
             self._malformed(),
             filled.blank,
+            filled.broken,
             texts.newlines(),
             filled.at,
         )

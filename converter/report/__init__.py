@@ -84,7 +84,8 @@ class Report(SendReport):
     """What a run that converts did: what a `SendReport` has, and more.
 
     `records` says how many rows were `read` and `written`, and how many `rejected` or `skipped` by the name of the
-    rule: rejected rows break it, skipped ones break none and have nothing to send. `ids` says how many were `changed`
+    rule: rejected rows break it, skipped ones break none and have nothing to send; and how many values of delimited
+    text hold `line_breaks`, if any do. `ids` says how many were `changed`
     by the name of the step that changed them, and where types are recognized how many there are of each of the `types`.
     `signals` says how many were `written`, and how many `dropped` or `changed` by the name of the rule. `rejects_path`
     is where the rejects are, None where the run ended before they were complete. `encrypted_for` is the fingerprint of
@@ -115,12 +116,13 @@ class Report(SendReport):
 
 def records_of(ledger: Ledger) -> dict[str, Any]:
     """Return what the report says about rows."""
-    return {
+    records = {
         "read": ledger.read,
         "written": ledger.written,
         "rejected": dict(sorted(ledger.rejected.items())),
         "skipped": dict(sorted(ledger.skipped.items())),
     }
+    return records | ({"line_breaks": ledger.line_breaks} if ledger.line_breaks else {})
 
 
 def rule_warnings(counts: Mapping[str, int], what: str = "rows") -> list[Finding]:

@@ -26,7 +26,7 @@ class Parsed(NamedTuple):
     """A block after the kernel: what it `made`, if it can, and the rows that are `left` to judge.
 
     `left` has the columns of the job, and `numbers` are the row numbers of its rows in the block, of `rows` whole rows.
-    `skipped` counts those that are not selected.
+    `skipped` counts those that are not selected; `broken` values hold newlines.
     """
 
     block: Numbered
@@ -37,6 +37,7 @@ class Parsed(NamedTuple):
     malformed: MalformedRows
     source: Source
     skipped: Counter[str]
+    broken: int
 
     def is_like(self, other: Parsed) -> bool:
         """Whether rows of both can be judged together."""
@@ -75,7 +76,7 @@ class Converter:
             made, rows = fast_path.of_texts(_collect(where, self._records.fast_texts(texts), left.height))
             left, numbers = _taken(left, rows), numbers[rows]
         malformed = block.malformed.detached(with_texts=self._records.job.report.show_rows)
-        return Parsed(where, made, left, numbers, block.rows, malformed, task.source, skipped)
+        return Parsed(where, made, left, numbers, block.rows, malformed, task.source, skipped, block.broken)
 
     def convert(self, blocks: Sequence[Parsed]) -> list[Converted]:
         """Judge and format the rows that are left of blocks that are alike, and put their lines among the others."""
@@ -154,7 +155,7 @@ def _collect(block: Numbered, query: pl.LazyFrame, rows: int) -> pl.DataFrame:
 
 def _ledger_of(block: Parsed) -> Ledger:
     """Count the rows of a block that were read, which of them cannot be parsed, and which are not selected."""
-    ledger = Ledger(read=block.rows + len(block.malformed), skipped=block.skipped)
+    ledger = Ledger(read=block.rows + len(block.malformed), skipped=block.skipped, line_breaks=block.broken)
     ledger.rejected += block.malformed.counts()
     return ledger
 

@@ -24,6 +24,7 @@ from converter.sources.base import FIRST_BYTES, Block, Roles, Source, damaged, r
 from converter.sources.contents import ZIP, Content, content_of, wrong_content
 from converter.sources.delimited import DelimitedSource
 from converter.sources.header import check_columns
+from converter.sources.heads import header_line
 from converter.sources.malformed import MalformedRows, RowNumbers
 from converter.sources.ndjson import NdjsonSource
 from converter.sources.origins import expand
@@ -195,6 +196,8 @@ def open_source(origin: Origin, options: Input, columns: tuple[str, ...]) -> Sou
         source = _opened(origin, options, format_)
         check_columns(source, columns)
     except (InputError, ColumnError) as error:
+        if format_ in ("csv", "tsv") and options.header and (line := header_line(origin, options, columns)):
+            raise _header_later(origin, line) from error
         content = _content_of(origin, options)
         is_read = content is ZIP and FORMATS[format_].packable  # then the error says what is wrong with it
         alike = content and any({content.format, format_} <= each for each in _ALIKE)
@@ -233,6 +236,14 @@ def _format_of_pipe(origin: Origin, options: Input) -> Format | None:
     with TextStream(origin, member=options.member) as text:
         text.readinto(memoryview(bytearray(FIRST_BYTES)))  # raises where it is damaged
     return None
+
+
+def _header_later(origin: Origin, line: int) -> ColumnError:
+    return ColumnError(
+        "E-HEADER-LATER",
+        f"The first row of '{origin.label}' does not name the columns of the job, but line {line} does.",
+        f"Skip the lines before it: --set input.skip_lines={line - 1}.",
+    )
 
 
 def _unknown_format(origin: Origin, options: Input) -> InputError:

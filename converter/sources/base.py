@@ -90,8 +90,9 @@ class Block(NamedTuple):
     """Rows of one input, or of several small ones.
 
     `rows` is how many whole rows there are, counted in the input itself: those of `lines` and those of `rest`. Beside
-    them are the `malformed` rows, which cannot be parsed, and `blank` lines. `numbers` are the row numbers of the rows
-    of `rest`, counted from 0 at the block's start through all its `pieces`; so are those of malformed rows.
+    them are the `malformed` rows, which cannot be parsed, and `blank` lines; `broken` values hold newlines. `numbers`
+    are the row numbers of the rows of `rest`, counted from 0 at the block's start through all its `pieces`; so are
+    those of malformed rows.
     """
 
     pieces: tuple[Piece, ...]
@@ -101,6 +102,7 @@ class Block(NamedTuple):
     malformed: MalformedRows = NONE
     blank: int = 0
     lines: Lines | None = None
+    broken: int = 0
 
     def malformed_by_piece(self) -> list[int]:
         """Return how many malformed rows are in each piece."""

@@ -23,6 +23,7 @@ _RULE_OF = {
     sink.MISQUOTED: rules.ROW_MISQUOTED,
     sink.NOT_UTF8: rules.ROW_NOT_TEXT,
     sink.NOT_JSON: rules.ROW_NOT_JSON,
+    sink.TORN: rules.ROW_TORN,
     sink.UNCERTAIN: rules.ROW_NOT_JSON,  # unless another parser says something else
 }
 _INDEX_OF = np.array([RULES.index(_RULE_OF[reason]) for reason in range(len(_RULE_OF))])

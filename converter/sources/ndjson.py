@@ -24,7 +24,7 @@ from converter.columns.pool import Bytes
 from converter.errors import EngineError, InputError, redact
 from converter.jobs.sections.table import Input
 from converter.kernel.calls import Loops
-from converter.kernel.form import Form
+from converter.kernel.form import Form, Grammar
 from converter.kernel.keys import MOST_NODES, Keys
 from converter.kernel.sink import UNCERTAIN
 from converter.sources.base import Rest
@@ -112,7 +112,7 @@ def _head_of(stream: LineStream) -> bytes:
 class _Parser:
     """Parses NDJSON. `origin` is what messages name."""
 
-    quoted = False
+    grammar: Grammar | None = None
 
     def __init__(self, origin: Origin, keys: Keys, loops: Loops | None) -> None:
         self._origin = origin

@@ -15,6 +15,7 @@ import numpy as np
 
 from converter import kernel
 from converter.columns.pool import Bytes
+from converter.kernel.form import Grammar
 from converter.sources.base import FIRST_BYTES, Block, Budget, Source, Task
 from converter.sources.streams import Ranges
 from converter.sources.tables import TableSource
@@ -27,7 +28,7 @@ _BLOCK = 1 << 20
 _WINDOW = 1 << 18  # bytes that are searched for the start of a row
 _LEAST_ROWS = 100  # at a place
 _LARGER = 1.25  # the last part than what so many of the first rows take
-_NEWLINE, _QUOTE = 10, 34
+_NEWLINE, _BACKSLASH = 10, 92
 
 
 class Sampled(NamedTuple):
@@ -109,13 +110,13 @@ class Sample:
     def _start_of_row(self, source: TextSource, place: int) -> int | None:
         """Return where the first row behind a place starts; `None` where none does nearby.
 
-        Whether a newline is inside double quotes depends on all text before it, which is not read: of both cases, the
+        Whether a newline is inside of quotes depends on all text before it, which is not read: of both cases, the
         one is taken in which more of the rows that follow can be parsed.
         """
         memory = np.empty(min(_WINDOW, (source.origin.size or 0) - place), np.uint8)
         count = Ranges(source.origin).read(memory, place)
-        quoted = source.parser(self._columns, self._loops).quoted
-        starts = [place + start for start in _starts(memory[:count], quoted=quoted)]
+        grammar = source.parser(self._columns, self._loops).grammar
+        starts = [place + start for start in _starts(memory[:count], grammar)]
         return min(starts, key=lambda start: self._malformed(source, start)) if starts else None
 
     def _malformed(self, source: TextSource, start: int) -> float:
@@ -145,10 +146,12 @@ def _reading(source: TextSource, most: int, start: int | None = None) -> TextSou
     return other
 
 
-def _starts(window: Bytes, *, quoted: bool) -> list[int]:
+def _starts(window: Bytes, grammar: Grammar | None) -> list[int]:
     """Return where the first row in a text starts: behind a newline with an even number of quotes before, or odd."""
     newlines = np.flatnonzero(window == _NEWLINE)
-    if not quoted:
+    if grammar and grammar.meanings:
+        newlines = newlines[window[newlines - 1] != _BACKSLASH]
+    if not grammar or not grammar.quote:
         return (newlines[:1] + 1).tolist()  # type: ignore[no-any-return]
-    odd = np.cumsum(window == _QUOTE)[newlines] & 1
+    odd = np.cumsum(window == ord(grammar.quote))[newlines] & 1
     return [int(newlines[odd == parity][0]) + 1 for parity in (0, 1) if np.any(odd == parity)]

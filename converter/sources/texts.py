@@ -1,7 +1,7 @@
 """Texts parsed in workers: ranges of files, blocks of streams, and many small files at once.
 
 1. A text is cut into blocks near places that depend on its bytes and the block size alone: behind the first newline
-   outside double quotes, as far as counting the quotes before can tell, since a newline inside them ends no row.
+   outside of quotes, as far as counting the quotes before can tell (`cuts`), since a newline inside them ends no row.
 2. A worker parses each block. Its parser says which text at the end is the start of a row without its end. If there is
    any, the cut was inside a row, and the worker of the next block parses that text again, in front of its own.
 
@@ -26,18 +26,18 @@ import polars as pl
 from converter.columns.pool import Bytes, Pool
 from converter.errors import Finding
 from converter.kernel.calls import Loops
-from converter.kernel.form import SLACK, Form
+from converter.kernel.form import SLACK, Form, Grammar
 from converter.kernel.sink import Lines
 from converter.sources.ahead import ReadAhead
 from converter.sources.base import FIRST_BYTES, Block, Budget, Piece, Rest, Roles, Task
+from converter.sources.cuts import Cuts
 from converter.sources.malformed import MalformedRows, RowNumbers
 from converter.sources.origins.base import Origin
 from converter.sources.reshaped import LineStream
 from converter.sources.streams import Ranges, TextStream
 
-_NEWLINE, _QUOTE = 10, 34
+_NEWLINE = 10
 _PARSED_BYTES = 4 << 20  # for Polars: frames of short rows take many times the memory of their text
-_SLICE = 1 << 16  # bytes that stay in the first cache
 WINDOW = 1 << 16
 """How many bytes beside a place are searched for the end of a row, to cut there."""
 
@@ -45,7 +45,8 @@ WINDOW = 1 << 16
 class Rows(NamedTuple):
     """The rows of texts: as in `Block`, with numbers from the start of the first text.
 
-    `newlines` are how many are in the parsed part of each text; `consumed` bytes of the last text are parsed.
+    `newlines` are how many are in the parsed part of each text; `consumed` bytes of the last text are parsed. `broken`
+    values of whole rows hold newlines.
     """
 
     rows: int
@@ -56,13 +57,14 @@ class Rows(NamedTuple):
     newlines: Sequence[int]
     consumed: int
     lines: Lines | None = None
+    broken: int = 0
 
 
 class Parser(Protocol):
     """Parses texts of one format, for the columns of a job. Workers share it."""
 
-    quoted: bool
-    """Whether newlines inside double quotes are no ends of rows."""
+    grammar: Grammar | None
+    """Which newlines end no rows: those inside of its quotes, and those behind its escapes. `None`: all end rows."""
     longest: int
     """How many bytes a row may have."""
 
@@ -161,19 +163,19 @@ class TextSource:
 class _Link:
     """What the worker of a block tells that of the next block.
 
-    `parity` is that of the double quotes before the place near which the two are cut. `rest` is the text that was left
-    over: the start of a row. Where the worker fails, the next one fails too.
+    `state` is what counting quotes shows at the place near which the two are cut (`Cuts`). `rest` is the text that was
+    left over: the start of a row. Where the worker fails, the next one fails too.
     """
 
     def __init__(self) -> None:
-        self.parity: Future[int] = Future()
+        self.state: Future[int] = Future()
         self.rest: Future[bytes] = Future()
 
     @classmethod
     def to_first(cls) -> _Link:
         """Return what precedes the first block of a text."""
         link = cls()
-        link.parity.set_result(0)
+        link.state.set_result(0)
         link.rest.set_result(b"")
         return link
 
@@ -183,7 +185,7 @@ class _Link:
         try:
             yield
         except BaseException as error:
-            for each in (self.parity, self.rest):
+            for each in (self.state, self.rest):
                 if not each.done():
                     each.set_exception(error)
             raise
@@ -215,7 +217,7 @@ class TextTasks:
     ) -> None:
         self._source = source
         self._parser = parser
-        self._loops = loops
+        self._cuts = Cuts(parser.grammar, loops)
         self._block = block
         self._pool = pool
         self._parts: Generator[_Part] | ReadAhead[_Part] | None = None
@@ -261,23 +263,23 @@ class TextTasks:
         memory = self._pool.lease(min(self._block + WINDOW, left) + 1 + SLACK)
         filled = ranges.read(memory[: -1 - SLACK], body.start + start)
         own = min(self._block, filled)  # fewer where the input was cut off meanwhile, which is noticed at its end
-        parity = before.parity.result()
-        parity_after = (parity + self._count(memory[:own])) & 1
-        after.parity.set_result(parity_after)
-        first = self._cuts(memory[: min(WINDOW, filled)], parity)[0] if start else 0
+        state = before.state.result()
+        state_after = self._cuts.state_behind(memory[:own], state)
+        after.state.set_result(state_after)
+        first = self._cuts.find(memory[: min(WINDOW, filled)], state)[0] if start else 0
         last = left <= self._block
-        end = filled if last else own + self._cuts(memory[own:filled], parity_after)[0]
+        end = filled if last else own + self._cuts.find(memory[own:filled], state_after)[0]
         return _Part(memory[first:], max(end - first, 0), min(left, self._block) + (0 if start else body.start), last)
 
     def _read_stream(self) -> Generator[_Part]:
-        """Read a stream; where there is a newline outside double quotes near the end of what is read, it is cut there.
+        """Read a stream; where there is a newline outside of quotes near the end of what is read, it is cut there.
 
         Parts do not touch each other in memory.
         """
         body = self._source.body
         with body.open() as stream:
             stream.skip(body.skipped)
-            position, parity, kept = 0, 0, np.empty(0, np.uint8)
+            position, state, kept = 0, 0, np.empty(0, np.uint8)
             last = False
             while not last:
                 memory = self._pool.lease(len(kept) + self._block + 1 + SLACK)
@@ -287,42 +289,13 @@ class TextTasks:
                 end = filled
                 if not last:
                     before = max(filled - WINDOW, 0)
-                    parity = (parity + self._count(memory[:before])) & 1
-                    end = before + self._cuts(memory[before:filled], parity)[1]
-                    parity = (parity + self._count(memory[before:end])) & 1
+                    state = self._cuts.state_behind(memory[:before], state)
+                    end = before + self._cuts.find(memory[before:filled], state)[1]
+                    state = self._cuts.state_behind(memory[before:end], state)
                 kept = memory[end:filled].copy()
                 yield _Part(memory, end, stream.position - position, last)
                 position = stream.position
                 del memory
-
-    def _count(self, text: Bytes) -> int:
-        """Count double quotes, where newlines inside of them matter."""
-        if not self._parser.quoted:
-            return 0
-        if self._loops:
-            return self._loops.count_quotes(text)
-        return sum(int(np.count_nonzero(text[at : at + _SLICE] == _QUOTE)) for at in range(0, len(text), _SLICE))
-
-    def _cuts(self, window: Bytes, quotes: int) -> tuple[int, int]:
-        """Return where to cut early and late in a text, in which so many double quotes come before.
-
-        That is behind the first and the last newline outside of quotes; or else behind the first and the last one; or
-        else at the start and at the end.
-        """
-        text = window.tobytes()
-        first, last = 0, 0
-        if not self._parser.quoted:
-            pass
-        elif self._loops:
-            first, last = self._loops.cut(window, quotes)
-        else:
-            start = 0
-            while end := text.find(b"\n", start) + 1:
-                quotes += text.count(b'"', start, end)
-                if quotes % 2 == 0:
-                    first, last = first or end, end
-                start = end
-        return first or text.find(b"\n") + 1, last or text.rfind(b"\n") + 1 or len(text)
 
     def _rows(self, part: _Part, rest: Future[bytes], form: Form | None) -> tuple[Rows, bytes]:
         """Parse a block and prove that it begins at the start of a row; return also what it leaves over."""
@@ -341,7 +314,7 @@ class TextTasks:
 def _given(part: _Part, before: _Link, after: _Link) -> _Part:
     """Return a part that was read before it was asked for."""
     del before
-    after.parity.set_result(0)  # nobody needs it
+    after.state.set_result(0)  # nobody needs it
     return part
 
 
@@ -400,7 +373,7 @@ def block_of(rows: Rows, pieces: Sequence[Piece], lines: Sequence[int]) -> Block
 
         numbers = shifted(numbers)
         malformed = malformed.moved(shifted(malformed.numbers))
-    return Block(tuple(pieces), rows.rows, rows.rest, numbers, malformed, rows.blank, rows.lines)
+    return Block(tuple(pieces), rows.rows, rows.rest, numbers, malformed, rows.blank, rows.lines, rows.broken)
 
 
 def joined(parts: Sequence[Rows]) -> Rows:
@@ -415,4 +388,5 @@ def joined(parts: Sequence[Rows]) -> Rows:
         sum(part.blank for part in parts),
         [newlines for part in parts for newlines in part.newlines],
         parts[-1].consumed,
+        broken=sum(part.broken for part in parts),
     )

@@ -309,8 +309,9 @@ DEVICE_OVER_LIMIT = Rule(
 # Malformed rows, found where files are read.
 ROW_TOO_SHORT = Rule("F1", "row_too_short", "The row has fewer fields than the header.", OURS)
 ROW_TOO_LONG = Rule("F2", "row_too_long", "The row has more fields than the header.", OURS)
-ROW_MISQUOTED = Rule("F3", "row_misquoted", "The double quotes of the row are not balanced.", OURS)
+ROW_MISQUOTED = Rule("F3", "row_misquoted", "The quotes of the row are not balanced, or can be read in two ways.", OURS)
 ROW_NOT_TEXT = Rule("C9", "row_not_text", "The row is not valid in the input's encoding.", NAMES_PAGE)
+ROW_TORN = Rule("F5", "row_torn", "The row holds a line feed without quotes, where rows end in CR LF.", OURS)
 ROW_NOT_JSON = Rule("F4", "row_not_json", "The row is not one JSON object.", OURS)
 ROW_REPEATS_KEY = Rule("F6", "row_repeats_key", "A key that the job uses is more than once in the object.", OURS)
 VALUE_NESTED = Rule(
@@ -333,6 +334,7 @@ SOURCE_RULES = {
         ROW_TOO_SHORT,
         ROW_TOO_LONG,
         ROW_MISQUOTED,
+        ROW_TORN,
         ROW_NOT_TEXT,
         ROW_NOT_JSON,
         ROW_REPEATS_KEY,

@@ -12,6 +12,22 @@ from converter.jobs.values import Name, PathText, as_list
 
 _Path = Annotated[PathText, Field(min_length=1)]
 Format = Literal["csv", "tsv", "parquet", "ndjson", "json", "arrow", "excel"]
+Quote = Literal['"', "'", "none"]
+Escape = Literal["double", "backslash"]
+Dialect = Literal["excel", "mysql", "postgres", "redshift", "snowflake", "hive", "bigquery"]
+DIALECTS: dict[str, dict[str, object]] = {
+    "excel": {
+        "quote": '"',
+        "null_values": ["#N/A", "#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!"],
+    },
+    "mysql": {"separator": "\t", "quote": "none", "escape": "backslash"},
+    "postgres": {"separator": "\t", "quote": "none", "escape": "backslash"},
+    "redshift": {"separator": "|", "quote": '"', "escape": "backslash"},
+    "snowflake": {"separator": ",", "quote": '"', "null_values": ["\\N"]},
+    "hive": {"separator": "\x01", "quote": "none", "escape": "backslash"},
+    "bigquery": {"separator": ",", "quote": '"'},
+}
+"""The keys that each dialect sets, unless they are given."""
 
 
 class Computed(Section):
@@ -44,6 +60,22 @@ class Table(Section):
     """The sheet of an Excel workbook: its name, or its number from 1; by default the first one that is not hidden."""
     separator: str | None = None
     """The separator of a text file: one ASCII character; by default detected in the header."""
+    quote: Quote | None = None
+    """What stands around values with separators or line breaks: `"`, `'` or `none`; by default `"`, but `none` for
+    `tsv` whose header has no quotes."""
+    escape: Escape = "double"
+    """How a quote inside of a quoted value is written: `double`, as two quotes, or `backslash`, behind one. Without
+    quotes, separators and line breaks are behind a backslash. See docs/dialects.md."""
+    dialect: Dialect | None = None
+    """The program that wrote a text file: `excel`, `mysql`, `postgres`, `redshift`, `snowflake`, `hive` or `bigquery`.
+    It sets other keys, unless they are given; see docs/dialects.md."""
+    skip_lines: Annotated[int, Field(ge=0)] = 0
+    """The number of lines before the header of a text file, such as titles."""
+    comment: str | None = None
+    """The character that begins lines that are no rows of a text file, such as `"#"`."""
+    skip_spaces: bool | None = None
+    """Whether spaces before values, and around quotes, are removed; by default where the header has one behind each
+    separator."""
     header: bool = True
     """Whether the first row of a text file names the columns; otherwise `columns` does."""
     columns: tuple[str, ...] = ()
@@ -63,12 +95,33 @@ class Table(Section):
     """Columns that are computed in SQL: a list of `{ name, sql }`, such as `{ name = "tier", sql = "upper(tier)" }`.
     They are used like columns of the input, and replace those of the same name. See docs/rows.md."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_dialect(cls, given: object) -> object:
+        if isinstance(given, dict) and isinstance(dialect := given.get("dialect"), str):
+            return {**DIALECTS.get(dialect, {}), **given}
+        return given
+
     @field_validator("separator")
     @classmethod
     def _one_character(cls, separator: str | None) -> str | None:
         if separator is not None and (len(separator) != 1 or not separator.isascii() or separator in '"\r\n\0'):
             raise ValueError("a separator is one ASCII character, but no double quote or line ending")
         return separator
+
+    @field_validator("comment")
+    @classmethod
+    def _one_mark(cls, comment: str | None) -> str | None:
+        if comment is not None and (len(comment) != 1 or not comment.isascii() or comment in "\"'\r\n\0"):
+            raise ValueError("a comment begins with one ASCII character, but no quote or line ending")
+        return comment
+
+    @model_validator(mode="after")
+    def _different_characters(self) -> Self:
+        others = [self.quote, self.comment, "\\" if self.escape == "backslash" else None]
+        if self.separator and (self.separator in others or (self.skip_spaces and self.separator == " ")):
+            raise ValueError("input.separator has another meaning, too, by the other keys of [input].")
+        return self
 
     @field_validator("encoding")
     @classmethod
