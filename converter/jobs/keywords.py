@@ -202,6 +202,12 @@ class SuppressKeys(TypedDict, total=False):
     empty: Literal["skip", "error"]
     sheet: str | int | None
     separator: str | None
+    quote: Literal['"', "'", "none"] | None
+    escape: Literal["double", "backslash"]
+    dialect: Literal["excel", "mysql", "postgres", "redshift", "snowflake", "hive", "bigquery"] | None
+    skip_lines: int
+    comment: str | None
+    skip_spaces: bool | None
     header: bool
     columns: Sequence[str]
     encoding: str
