@@ -203,3 +203,19 @@ def test_rejects_that_are_not_there_are_an_error(run: Run) -> None:
         run.convert("")
     with raises(InputError, "E-REJECTS-READ"):
         raised.value.report.rejects()  # type: ignore[attr-defined]
+
+
+NESTED = [
+    {"id": "u1", "a": b"x", "p": {"city": "Rome", "more": {"k": 1}}, "t": ["1", "2"]},
+    {"id": "u2", "a": b"\xff", "p": None, "t": None},
+    {"id": "u3", "a": b"y", "p": {"city": "Oslo", "more": None}, "t": ["3"]},
+]
+
+
+@pytest.mark.parametrize("kind", [pl.DataFrame, pl.LazyFrame, pa.Table.from_pylist])
+def test_bytes_and_fields_of_structs_of_frames_are_columns(run: Run, kind: Callable[[Any], Any]) -> None:
+    signals = ["a", {"column": "p.city", "key": "city"}, {"column": "p.more.k", "key": "k"}]
+    job = Job(**{**run.job, "input": {}, "record": {"signals": signals, "traits": ["t"]}})
+    convert(job, input=kind(NESTED))
+    assert run.lines == ['u1\t"a"="x","city"="Rome","k"="1",d_sid=1,d_sid=2', 'u3\t"a"="y","city"="Oslo",d_sid=3']
+    assert [(row["row"], row["rule"]) for row in run.rejects] == [(2, "row_not_text")]

@@ -612,3 +612,11 @@ def test_a_struct_and_a_field_that_is_missing_are_named(run: Run, name: str) -> 
     for missing in ("p.town", "p.city.name", "p."):
         with raises(ColumnError, "E-COLUMN-MISSING", repr(missing)):
             run.convert(input={"path": str(path)}, record={"signals": [missing]})
+
+
+@pytest.mark.parametrize("view", [False, True])
+def test_a_share_without_a_row_that_is_text_has_none(run: Run, view: bool) -> None:
+    texts = pa.array(["x", "y"], pa.string_view() if view else pa.string())
+    path = written(run.folder / "in.arrow", pa.table({"id": [b"\xff", b"\xfe"], "a": texts, "t": [[1], [2]]}))
+    with raises(InputError, "E-NO-ROW-LEFT", "row_not_text: 2"):
+        run.convert(input={"path": str(path)}, record={"signals": ["a"], "traits": ["t"]})

@@ -86,7 +86,9 @@ def open_frame(frame: Frame, options: Input, columns: Sequence[str], own: Sequen
         opened = _opened(frame)
     if opened is None:
         raise wrong_argument("input", frame, "a frame of Polars, pandas or pyarrow")
-    used = [name for name in columns if opened.names.count(name) == 1]
+    # A column such as `p.city` may be a field of the struct `p`.
+    heads = dict.fromkeys(name if name in opened.names else name.partition(".")[0] for name in columns)
+    used = [name for name in heads if opened.names.count(name) == 1]
     with _failing(label):
         selected, open_ = opened.select(used)
     types = {field.name: field.type for field in selected}

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
@@ -191,14 +193,20 @@ def _decoded(
             first += len(array)
     numbers = np.flatnonzero(~are_wrong)
     if len(numbers) < rows:
-        for name, arrays in texts.items():
-            ends = np.cumsum([len(array) for array in arrays])
-            texts[name] = [
-                array.filter(pa.array(~are_wrong[end - len(array) : end]))
-                for array, end in zip(arrays, ends.tolist(), strict=True)
-            ]
+        texts = {name: list(_without(arrays, are_wrong)) for name, arrays in texts.items()}
     malformed = [(number, ROW_NOT_TEXT, b"") for number in np.flatnonzero(are_wrong).tolist()]
     return texts, numbers, MalformedRows.of_rows(malformed) if malformed else NONE
+
+
+def _without(arrays: Sequence[pa.Array], are_wrong: npt.NDArray[np.bool_]) -> Iterator[pa.Array]:
+    """Yield the rows of arrays that are not wrong, as slices: Arrow cannot filter all types, such as views."""
+    first = 0
+    for array in arrays:
+        edges = [-1, *np.flatnonzero(are_wrong[first : first + len(array)]).tolist(), len(array)]
+        yield from (array[start + 1 : end] for start, end in itertools.pairwise(edges) if end > start + 1)
+        first += len(array)
+    if are_wrong.all():
+        yield arrays[0][:0]
 
 
 def _bytes_a_row(column: pa.Array) -> float:
