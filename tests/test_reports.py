@@ -75,6 +75,7 @@ OF_CONVERT: dict[str, type | tuple[type, ...]] = {
     "encrypted_for": (str, type(None)),
     "complete": bool,
     "left_out": list,
+    "encodings": list,
 }
 
 

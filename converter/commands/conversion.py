@@ -21,6 +21,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from converter.commands.account import Account, end_report, tell_start
+from converter.commands.encodings import OtherEncodings
 from converter.commands.failure import FailedRun, explain_kept, visible_parts
 from converter.commands.plan import Plan
 from converter.commands.progress import Pace, Phase, Progress
@@ -77,6 +78,7 @@ class Conversion:
         self._started = time.monotonic()
         self._pace = Pace()
         self._packers: list[Packer] = []
+        self._other_encodings = OtherEncodings(job)
         self._phase: Phase = "converting"
         self._ledger = Ledger()
         self._results = StageResults()
@@ -252,6 +254,7 @@ class Conversion:
         for origin, rows, rejected, malformed in converted.rejects():
             label = self._plan.job.conceal_path(origin.label)
             self._rejects.add(label, self._units[origin.label], rows, rejected, malformed)
+            self._other_encodings.add(origin, malformed)
 
     def _progress(self) -> Progress:
         delivery, pause, phase = self._delivery, self._account.retries.pause, self._phase
@@ -286,6 +289,7 @@ class Conversion:
     def _prove(self) -> None:
         """Prove that no row was lost, that the input has not changed, and that each set has IDs of one type."""
         self._ledger.check()
+        self._warnings += self._other_encodings.warnings()
         lines = sum(part.lines for part in self._parts.values())
         if lines != self._ledger.lines:
             raise LedgerError(
@@ -339,7 +343,8 @@ class Conversion:
         self._rejects.prepare()
         self._rejects.publish()
         self._has_rejects = True
-        raise too_few_rows(plan.job, ledger, plan.records.rules, f"{fate}{files}.", most_rows=most_rows)
+        others = "".join(f"{each.hint} " for each in self._other_encodings.warnings())
+        raise too_few_rows(plan.job, ledger, plan.records.rules, f"{others}{fate}{files}.", most_rows=most_rows)
 
     def _report(self, error: Reported | None = None) -> Report:
         """Return the report of the run so far, with the parts that are visible; or, without an error, of all of it."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from converter.commands.account import Account, end_report, noticing
 from converter.commands.conversion import Conversion
+from converter.commands.encodings import encoding_notices
 from converter.commands.failure import FailedRun, visible_parts
 from converter.commands.naming import hold_free_names
 from converter.commands.plan import Moment, make_plan, moment_of, owner_of
@@ -88,7 +89,7 @@ def convert(
         if past is None or step == "begin":
             died = past is not None and not past.is_done
             plan = make_plan(job, moment, input)
-            for notice in left_out_notices(plan.left_out):
+            for notice in (*left_out_notices(plan.left_out), *encoding_notices(plan.sources, job)):
                 tell_notice(notice)
             named = hold_free_names(plan, hold, own=died)
             run = Conversion(journal, hold, *named, account)

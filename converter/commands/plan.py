@@ -25,6 +25,7 @@ from converter.parts.packer import Limits
 from converter.rows.records import Records
 from converter.rows.survey import first_texts, survey
 from converter.sources import Found, LeftOut, Origin, Source, find_input, layout_of, open_sources
+from converter.sources.encodings import survey_encodings
 from converter.sources.engine import collect, start
 from converter.sources.origins.base import check_rereadable
 from converter.sources.texts import TextSource
@@ -209,9 +210,8 @@ def open_input(job: Job, kind: FileKind | None = None, frame: Frame | None = Non
     if first.numbers:
         records = Records(job, max_bytes, numbers=first.numbers, kind=kind, suppression=suppression)
     of_sources = (each for source in sources if isinstance(source, TextSource) for each in source.findings)
-    warnings = [
-        Finding(each.code, job.conceal(each.message), job.conceal(each.hint)) for each in (*found.warnings, *of_sources)
-    ]
+    doubts = [*found.warnings, *of_sources, *survey_encodings(sources, job.input)]
+    warnings = [Finding(each.code, job.conceal(each.message), job.conceal(each.hint)) for each in doubts]
     left_out = [each._replace(path=job.conceal_path(each.path)) for each in found.left_out]
     return OpenedInput(records, sources, [*warnings, *first.warnings, *of_list], left_out)
 

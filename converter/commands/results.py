@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from converter.commands.account import Account
+from converter.commands.encodings import encodings_of
 from converter.commands.plan import Plan
 from converter.delivery.journal import RunRecord
 from converter.errors import ColumnError, Finding, Reported, redact
@@ -68,6 +69,7 @@ def report_of(
         encrypted_for=plan.key.fingerprint if plan.key else None,
         complete=complete,
         left_out=_by_reason(plan.left_out),
+        encodings=encodings_of(plan.sources, job),
         warnings=[
             *plan.warnings,
             *account.warnings,

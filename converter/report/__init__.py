@@ -91,7 +91,8 @@ class Report(SendReport):
     is where the rejects are, None where the run ended before they were complete. `encrypted_for` is the fingerprint of
     the key that parts are encrypted for, if any. Always `read = written + sum(rejected) + sum(skipped)`; a run that is
     not `complete` ended before the end of its input, and the counts are those until then. `left_out` has the files
-    beside the input that are not read, by `reason`: how many `files` they are, and the first 100 `paths`.
+    beside the input that are not read, by `reason`: how many `files` they are, and the first 100 `paths`;
+    `encodings`, where the job has none, those that were found, with their `certainty`, in the same way.
     """
 
     records: Mapping[str, Any]
@@ -101,6 +102,7 @@ class Report(SendReport):
     encrypted_for: str | None = None
     complete: bool = True
     left_out: list[Mapping[str, Any]] = field(default_factory=list)
+    encodings: list[Mapping[str, Any]] = field(default_factory=list)
 
     def rejects(self) -> pl.DataFrame:
         """Return the rejects as a frame, a row for each: the columns of `converter.report.rejects`.

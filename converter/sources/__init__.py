@@ -19,10 +19,11 @@ from typing import NamedTuple
 import numpy as np
 
 from converter.errors import ColumnError, Finding, InputError
-from converter.jobs.sections.table import Format, Input, Table
+from converter.jobs.sections.table import AUTO, Format, Input, Table
 from converter.sources.base import FIRST_BYTES, Block, Roles, Source, damaged, rows_lost
 from converter.sources.contents import ZIP, Content, content_of, wrong_content
 from converter.sources.delimited import DelimitedSource
+from converter.sources.encodings import find_encoding, hint_of
 from converter.sources.header import check_columns
 from converter.sources.heads import header_line
 from converter.sources.malformed import MalformedRows, RowNumbers
@@ -157,7 +158,7 @@ def open_sources(
     known: dict[Format | None, dict[Hashable, TextSource]] = {}
     for origin in origins:
         alike = known.setdefault(options.format or _format_of(origin.label), {})
-        source = _like_another(origin, list(alike.values()))
+        source = None if options.encoding == AUTO else _like_another(origin, list(alike.values()))
         if source is None:
             source = open_source(origin, options, columns)
             if isinstance(source, TextSource) and roles:
@@ -192,8 +193,14 @@ def open_source(origin: Origin, options: Input, columns: tuple[str, ...]) -> Sou
         format_ = _format_of_pipe(origin, options)
     if format_ is None:
         raise _unknown_format(origin, options)
+    found = None
+    if options.encoding == AUTO:
+        found = find_encoding(origin, options.member) if FORMATS[format_].packable else None
+        options = options.model_copy(update={"encoding": found.name if found else "utf-8"})
     try:
         source = _opened(origin, options, format_)
+        if isinstance(source, TextSource):
+            source.found = found
         check_columns(source, columns)
     except (InputError, ColumnError) as error:
         if format_ in ("csv", "tsv") and options.header and (line := header_line(origin, options, columns)):
@@ -203,6 +210,9 @@ def open_source(origin: Origin, options: Input, columns: tuple[str, ...]) -> Sou
         alike = content and any({content.format, format_} <= each for each in _ALIKE)
         if content and content.format != format_ and not is_read and not alike:
             raise wrong_content(origin.label, content, format_, named=not options.format) from error
+        if error.code in ("E-INPUT-ENCODING", "E-HEADER-NUL"):
+            hint = hint_of(find_encoding(origin, options.member))
+            raise InputError(error.code, error.message, hint or error.hint) from error
         raise
     return source
 

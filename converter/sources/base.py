@@ -37,6 +37,13 @@ class Roles(NamedTuple):
     lists: frozenset[str] = frozenset()
 
 
+class Encoding(NamedTuple):
+    """An encoding that was found, by its name in Python, and how certain it is."""
+
+    name: str
+    certainty: Literal["certain", "likely", "a guess"]
+
+
 class Piece(NamedTuple):
     """The part of one input that a block holds.
 

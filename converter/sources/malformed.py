@@ -16,6 +16,7 @@ from converter.spec import rules
 from converter.spec.rules import SOURCE_RULES, Rule
 
 RowNumbers = npt.NDArray[np.int64]
+_MOST_NOT_TEXT, _MOST_BYTES = 50, 1 << 12
 RULES = tuple(SOURCE_RULES.values())
 _RULE_OF = {
     sink.TOO_SHORT: rules.ROW_TOO_SHORT,
@@ -43,6 +44,8 @@ class MalformedRows:
     of_buffer: RowNumbers
     starts: RowNumbers
     lengths: RowNumbers
+    not_text: bytes = b""
+    """Some of those that are not in the encoding of the input, also where their texts are not kept."""
 
     @classmethod
     def of_loops(cls, found: sink.Malformed, texts: Sequence[tuple[Bytes, int]]) -> MalformedRows:
@@ -88,6 +91,7 @@ class MalformedRows:
             self.of_buffer[rows],
             self.starts[rows],
             self.lengths[rows],
+            self.not_text,
         )
 
     def moved(self, numbers: RowNumbers) -> MalformedRows:
@@ -101,12 +105,17 @@ class MalformedRows:
 
     def detached(self, *, with_texts: bool) -> MalformedRows:
         """Return the rows with copies of their texts, or without: then they do not keep the memory of a block."""
-        if not len(self) or not with_texts:
+        if not len(self):
             return replace(self, buffers=())
+        first = np.flatnonzero(self.rules == RULES.index(rules.ROW_NOT_TEXT))[:_MOST_NOT_TEXT]
+        not_text = b"\n".join(text[:_MOST_BYTES] for text in self.take(first).texts() if text)
+        if not with_texts:
+            return replace(self, buffers=(), not_text=not_text)
         texts = self.texts()
         lengths = self.lengths
         buffers = (np.frombuffer(b"".join(texts), np.uint8),)
-        return replace(self, buffers=buffers, of_buffer=np.zeros_like(lengths), starts=np.cumsum(lengths) - lengths)
+        starts = np.cumsum(lengths) - lengths
+        return replace(self, buffers=buffers, of_buffer=np.zeros_like(lengths), starts=starts, not_text=not_text)
 
     def counts(self) -> Counter[str]:
         """Count the rows by the names of their rules."""

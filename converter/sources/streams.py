@@ -50,6 +50,8 @@ class TextStream:
             raise
         bom, marked = next(((bom, name) for bom, name in BOMS if start.startswith(bom)), (b"", encoding))
         same = codecs.lookup(marked).name in ("utf-8", "utf-8-sig", "ascii")
+        self.marked = marked if bom else None
+        """The encoding that a byte order mark says."""
         self._start = start[len(bom) :] if same else start
         self.offset = len(bom) if same and self._unpacked is self._raw and origin.rereadable else None
         """Where the text begins in the input, if its bytes stand there as they are and can be read anywhere."""

@@ -29,7 +29,7 @@ from converter.kernel.calls import Loops
 from converter.kernel.form import SLACK, Form, Grammar
 from converter.kernel.sink import Lines
 from converter.sources.ahead import ReadAhead
-from converter.sources.base import FIRST_BYTES, Block, Budget, Piece, Rest, Roles, Task
+from converter.sources.base import FIRST_BYTES, Block, Budget, Encoding, Piece, Rest, Roles, Task
 from converter.sources.cuts import Cuts
 from converter.sources.malformed import MalformedRows, RowNumbers
 from converter.sources.origins.base import Origin
@@ -121,6 +121,8 @@ class TextSource:
     names: Sequence[str]
     layout: Hashable
     """What is equal for sources whose rows have the same columns and are parsed alike."""
+    found: Encoding | None = None
+    """The encoding that was found for it, if the job names none."""
     start = b""
     """What an input begins with that has the same layout for certain; empty where the start does not show it."""
     most = sys.maxsize

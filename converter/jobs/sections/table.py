@@ -12,6 +12,8 @@ from converter.jobs.values import Name, PathText, as_list
 
 _Path = Annotated[PathText, Field(min_length=1)]
 Format = Literal["csv", "tsv", "parquet", "ndjson", "json", "arrow", "excel"]
+AUTO = "auto"
+"""The encoding that is found by file."""
 Quote = Literal['"', "'", "none"]
 Escape = Literal["double", "backslash"]
 Dialect = Literal["excel", "mysql", "postgres", "redshift", "snowflake", "hive", "bigquery"]
@@ -82,7 +84,8 @@ class Table(Section):
     """The names of the columns: of a text file without a header, or of keys that appear only after the first 1,000 rows
     of JSON."""
     encoding: str = "utf-8"
-    """The encoding of text files. A byte order mark is detected."""
+    """The encoding of text files, such as `cp1252` or `utf-16`; `auto` finds that of each file. A byte order mark is
+    detected."""
     null_values: Annotated[tuple[str, ...], BeforeValidator(as_list, json_schema_input_type=str | tuple[str, ...])] = ()
     """Texts that mean a missing value, such as `["NULL", "\\\\N"]`; an empty field always is one."""
 
@@ -126,6 +129,8 @@ class Table(Section):
     @field_validator("encoding")
     @classmethod
     def _known_encoding(cls, encoding: str) -> str:
+        if encoding == AUTO:
+            return encoding
         try:
             "a".encode(encoding)
         except (LookupError, ValueError) as error:
