@@ -40,8 +40,9 @@ class Ledger:
     so that a lost row is noticed. `rejected` are rows that break a rule, `skipped` those that break none and have
     nothing to send. The keys of the counters are names of rules in `converter.spec.rules`, those of `ids_changed` names
     of steps in `converter.columns.normalize`, those of `id_types` types of IDs, where the job recognizes them.
-    `causes` counts the rejected rows whose rule is on a column. `written` counts rows, `lines` the lines of these:
-    fewer, where rows are gathered. `line_breaks` counts the values of delimited text that hold one.
+    `causes` counts the rejected rows whose rule is on a column, and `missing_words` the values of each column that are
+    written and are words for missing ones. `written` counts rows, `lines` the lines of these: fewer, where rows are
+    gathered. `line_breaks` counts the values of delimited text that hold one.
     """
 
     read: int = 0
@@ -57,6 +58,7 @@ class Ledger:
     id_types: Counter[str] = field(default_factory=Counter)
     causes: Counter[Cause] = field(default_factory=Counter)
     line_breaks: int = 0
+    missing_words: Counter[str] = field(default_factory=Counter)
 
     def __add__(self, other: Ledger) -> Ledger:
         return Ledger(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))

@@ -121,7 +121,7 @@ _ANY = next(iter(ID_TYPES.values()))._replace(describe="of the form of its type"
 _ALL_RULES: dict[str, rules.Rule | rules.IdRule | files.FileRule] = {
     rule.name: rule
     for rule in (
-        *(rule for type_ in ID_TYPES.values() for rule in rules.id_rules(type_)),
+        *(rule for type_ in ID_TYPES.values() for rule in rules.id_rules(type_, implausible=True)),
         rules.id_wrong_form(_ANY),
         *(rule for rule in vars(rules).values() if isinstance(rule, rules.Rule | rules.IdRule)),
         *rules.line_rules(1),

@@ -70,6 +70,8 @@ KEYS = [b"id", b"a", b"b", b"t", b"c"]
 COLUMNS = [*map(bytes.decode, KEYS), "o.p", "o.q.r"]
 OBJECT_KEYS = Keys(COLUMNS, {objects.EXACT}, {"t", "c"})
 ID = b"abcXYZ019-"
+_IMPLAUSIBLE = re.compile(rb"^[=']|.[eE][+-][0-9]{1,3}$|[.,]0+$|^\{\{|^\$\{|\}\}$")
+"""What is an implausible ID, and some that only resemble one: all of these are irregular."""
 TEXT = b"ab z"
 BAD = [b'"', b"\n", b"\x01", b"@", b",", b"\xff", b"\r", b"\x7f", b"\xc2\x85\xc2\x9f", b"\xc2\xa9"]
 
@@ -126,6 +128,8 @@ class FormTwin(NamedTuple):
     comma: bytes | None
     lead: bytes
     nulls: list[bytes]
+    doubted: list[bytes]
+    no_ids: list[bytes]
 
     def line(self, fields: list[bytes]) -> tuple[bytes, bool, Counter[str]]:
         """The line of a row, whether it must be left out, and what is counted if it is not."""
@@ -133,7 +137,7 @@ class FormTwin(NamedTuple):
         ids = [self._id(id_, fields[0], counts) for id_ in self.ids]
         wrong = any(0 in id_ for id_ in ids)
         signals = []
-        for part in self.parts:
+        for number, part in enumerate(self.parts):
             value = fields[part.column]
             if value and value in self.nulls and part.nulls != NO_NULLS and part.kind != CONSTANT:
                 wrong |= part.nulls == NULLS_IRREGULAR
@@ -143,6 +147,7 @@ class FormTwin(NamedTuple):
             elif not value:
                 counts["missing"] += part.kind == PAIR
             elif part.kind == PAIR:
+                counts[f"doubted{number}"] += value in self.doubted
                 wrong |= b"@" in value or value[0] == 0x1A
                 value = self._changed(value, counts)
                 wrong |= value is None
@@ -159,6 +164,7 @@ class FormTwin(NamedTuple):
 
     def _id(self, id_: LineId, text: bytes, counts: Counter[str]) -> bytes:
         """An ID after its steps, with a NUL where it is irregular."""
+        whole = text
         if not text or (text in self.nulls and id_.nulls):
             return b"\0"
         if steps := id_.steps:
@@ -179,6 +185,8 @@ class FormTwin(NamedTuple):
                     return b"\0"
         mapped = text.translate(id_.table.tobytes())
         counts["case"] += mapped != text
+        if id_.name and (whole == id_.name or text in self.no_ids or _IMPLAUSIBLE.search(text)):
+            return b"\0"
         return id_.prefix + mapped + id_.suffix
 
     def _changed(self, value: bytes, counts: Counter[str]) -> bytes | None:
@@ -211,15 +219,18 @@ def form_of(drawn: random.Random) -> FormTwin:
     parts = [replace(part, nulls=drawn.randrange(3)) for part in parts]
     parts = drawn.sample(parts, drawn.randrange(drawn.random() < 0.9, 6))
     own, upper = np.zeros(256, np.uint8), np.zeros(256, np.uint8)
-    for byte in ID:
+    for byte in ID + b"e+.,'={}$":
         own[byte], upper[byte] = byte, bytes([byte]).upper()[0]
     tables = drawn.choice([[own], [own], [own, upper]])
     on_bad, comma = drawn.randrange(3), drawn.choice([None, None, b"", b";", b" and ", b"x" * 16, b"x" * 17, b"@"])
     ids = [id_of(drawn, table) for table in tables]
     nulls = drawn.choice([[], [], [b"id", b"a"], [b"7", b"a" * 63, b"a" * 64, b"b" * 130, b""]])
     lead = drawn.choice([b"", b"", b"gaid\t", b'"@\t,' * drawn.randrange(20)])
-    form = Form(ids, parts, drawn.choice([30, 200, 10**6]), lead=lead, on_bad=on_bad, comma=comma, nulls=nulls)
-    return FormTwin(form, ids, parts, on_bad, comma, lead, nulls)
+    doubted, no_ids = ([b"a", b"b ", b"id"][: drawn.randrange(4)] for _ in range(2))
+    longest = drawn.choice([30, 200, 10**6])
+    words: dict[str, list[bytes]] = {"nulls": nulls, "doubted": doubted, "no_ids": no_ids}
+    form = Form(ids, parts, longest, lead=lead, on_bad=on_bad, comma=comma, **words)
+    return FormTwin(form, ids, parts, on_bad, comma, lead, nulls, doubted, no_ids)
 
 
 def id_of(drawn: random.Random, table: Bytes) -> LineId:
@@ -232,13 +243,14 @@ def id_of(drawn: random.Random, table: Bytes) -> LineId:
         cuts = (drawn.choice([b"", b"id", b"a", b"0", b"b" * 70]) for _ in range(2))
         steps = LineSteps(kept, *cuts, drawn.random() < 0.3, drawn.choice([0, 0, 1, 20, 200]))
     around = (drawn.choice([b"", b"", b"p", b"0" * 70]) for _ in range(2))
-    return LineId(0, table, b"", False, drawn.randrange(3), steps, *around, nulls=drawn.randrange(2))
+    name = drawn.choice([b"", b"id", b"a", b"b" * 70])
+    return LineId(0, table, b"", False, drawn.randrange(3), steps, *around, nulls=drawn.randrange(2), name=name)
 
 
 def row_of(drawn: random.Random) -> list[bytes]:
     """The fields of a row."""
     return [
-        text_of(drawn, ID, 40) or b"id",
+        drawn.choice([text_of(drawn, ID, 40), text_of(drawn, b"e+-.,01'={}$", 8)]) or b"id",
         text_of(drawn, TEXT, 200),
         text_of(drawn, TEXT + b"0123:-", 90),
         list_of(drawn, b"0123456789"),
@@ -261,6 +273,7 @@ def check_lines(made: Lines, rows: list[list[bytes]], twin: FormTwin, indices: l
         all_counts += counts
     for name in ("signals", "missing", "dropped", "cleaned", "commas"):
         assert getattr(made, name) == all_counts[name], name
+    assert made.doubted[: len(twin.parts)] == [all_counts[f"doubted{number}"] for number in range(len(twin.parts))]
     assert made.changed == {name: all_counts[name] for name in sink.STEPS}
 
 

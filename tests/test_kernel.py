@@ -26,12 +26,14 @@ from converter.kernel.library import FOLDER, NAME
 from converter.kernel.sink import Lines
 from converter.rows.blocks import Converter
 from converter.rows.fast_path import FastPath
+from converter.rows.judging import FirstRows
 from converter.rows.records import Records
 from converter.rows.stages import Stage, StageResults
 from converter.sources import Block
 from converter.sources.base import Budget, Piece, Rest, Task
 from converter.sources.origins.local import LocalFile
 from converter.sources.tables import TableSource
+from converter.spec.implausible import MISSING_IDS
 
 from .test_privacy import disguised
 
@@ -196,6 +198,36 @@ def test_personal_data_in_disguise_is_found_on_both_ways(
     assert results(records, source, None) == made
     assert 1 in made[2], "an ID that is personal data is written"
     assert 2 in made[2] or (on_bad_value, comma) != ("clean", "keep"), "a value that is personal data is written"
+
+
+NEAR_IMPLAUSIBLE = st.one_of(
+    st.sampled_from(MISSING_IDS),
+    st.from_regex(r"[+-]?[0-9]{1,3}[.,]?[0-9]{0,3}[eE]?[+-]?[0-9]{0,4}", fullmatch=True),
+    st.from_regex(r"[0-9]{0,4}[.,]?0{0,4}", fullmatch=True),
+    st.text("=' {}$%<>id.0Nu", max_size=6),
+)
+"""IDs that are implausible, and such that differ by little."""
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(NEAR_IMPLAUSIBLE, st.sampled_from(["", "", "x", "0", "'", "}"])), min_size=1, max_size=30),
+    st.sampled_from([{}, {}, *STEPS]),
+    st.sampled_from(["reject", "warn", "allow"]),
+)
+def test_implausible_ids_are_found_on_both_ways(
+    drawn: list[tuple[str, str]], steps: dict[str, Any], implausible: str
+) -> None:
+    job = Job(
+        input={"path": "in.csv"},
+        id={"column": "id", **steps, "implausible": implausible},
+        record={"signals": ["a"]},
+        output={"to": "out", "dpid": 1234} if steps.get("type") != "auto" else {"to": "out", "route": {"crm": {"dpid": 1}}},
+    )  # fmt: skip
+    ids = [id_ + more for id_, more in drawn]
+    source = Given(pl.DataFrame({"id": ids, "a": [id_ for id_, _ in drawn]}))
+    records = Records(job, 10_000, found=FirstRows(spaceless=frozenset(range(len(ids) % 2))))
+    assert results(records, source, None) == results(records, source, LOOPS)
 
 
 def test_the_road_leaves_only_rows_to_the_query_that_are_irregular() -> None:

@@ -109,12 +109,14 @@ def _dry_run(job: Job, messages: Messages, *, strict: bool) -> Outcome:
     from converter.cli import preview
     from converter.commands.estimate import too_many
     from converter.commands.plan import plan
+    from converter.commands.results import warnings_of_rows
     from converter.commands.warnings import strict_error
     from converter.delivery.threads import close_connections
 
     checked = plan(job)
     close_connections(checked.destination)
-    shown, warnings = preview.preview_of(checked), checked.warnings
+    shown = preview.preview_of(checked)
+    warnings = [*checked.warnings, *warnings_of_rows(shown.estimate.ledger)]
     error = too_many(checked, shown.estimate) or (strict_error(warnings) if strict and warnings else None)
     outcome = Outcome.of(error) if error else Outcome(prints_only=True)
     messages.warn(warnings)

@@ -206,14 +206,14 @@ def open_input(job: Job, kind: FileKind | None = None, frame: Frame | None = Non
     suppression, of_list = read_suppression(job)
     records = Records(job, max_bytes, kind=kind, suppression=suppression)
     sources, found = _open_sources(job, records, frame)
-    first = survey(records, sources)
-    if first.numbers:
-        records = Records(job, max_bytes, numbers=first.numbers, kind=kind, suppression=suppression)
+    first, of_first = survey(records, sources)
+    if any(first):
+        records = Records(job, max_bytes, found=first, kind=kind, suppression=suppression)
     of_sources = (each for source in sources if isinstance(source, TextSource) for each in source.findings)
     doubts = [*found.warnings, *of_sources, *survey_encodings(sources, job.input)]
     warnings = [Finding(each.code, job.conceal(each.message), job.conceal(each.hint)) for each in doubts]
     left_out = [each._replace(path=job.conceal_path(each.path)) for each in found.left_out]
-    return OpenedInput(records, sources, [*warnings, *first.warnings, *of_list], left_out)
+    return OpenedInput(records, sources, [*warnings, *of_first, *of_list], left_out)
 
 
 def _limits(job: Job) -> Limits:

@@ -12,6 +12,7 @@ from converter.sources import Source
 from converter.sources.estimate import RowEstimate, estimate_rows
 from converter.sources.origins.base import total_size
 from converter.spec import rules
+from converter.spec.implausible import IMPLAUSIBLE
 from converter.spec.rules import Rule, hint_of
 
 _SAFETY = 4  # times as many rows in the rest of an input that cannot be sampled as in what was read of it
@@ -100,7 +101,7 @@ def advice_on(ledger: Ledger, all_rules: Sequence[Rule]) -> str:
     causes = ledger.causes_of(name)
     column = redact(causes[0][0].column) if causes else ""
     sentences = [hint_of(name, all_rules), _ADVICE.get(name, "").format(column=column)]
-    of_ids = {rule.name for rule in all_rules if rule.id_ is not None}
+    of_ids = {rule.name for rule in all_rules if rule.id_ is not None} - {each.name for each in IMPLAUSIBLE}
     wrong = sum(count for cause, count in ledger.causes.items() if cause.rule in of_ids)
     if causes and name in of_ids and wrong >= _NEARLY_ALL * ledger.read:
         sentences.append(f"Nearly all rows fail on it: most likely '{column}' is the wrong column.")

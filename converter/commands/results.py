@@ -74,7 +74,7 @@ def report_of(
             *plan.warnings,
             *account.warnings,
             *warnings,
-            *rule_warnings(ledger.warnings),
+            *warnings_of_rows(ledger),
             *rule_warnings(results.over_limit, "IDs"),
             *_collision_warnings(results),
         ],
@@ -155,6 +155,18 @@ def mixed_types(job: Job, types: Mapping[str, int]) -> ColumnError:
 def _data_source(name: str, output: Output) -> int | None:
     """Return the data source that an example of a route names: that of Audience Manager's own IDs, or the job's."""
     return 0 if ID_TYPES[name].dpid == 0 else output.dpid
+
+
+def warnings_of_rows(ledger: Ledger) -> list[Finding]:
+    """Return warnings about rows that are written: by rule, and for columns whose values are words for missing ones."""
+    return rule_warnings(ledger.warnings) + [
+        Finding(
+            "W-MISSING-WORDS",
+            f"{count:,} values of the column '{redact(column)}' are words for missing values, such as NULL or N/A.",
+            'They are sent as they are. If they mean nothing, list them: input.null_values = ["NULL", "N/A"].',
+        )
+        for column, count in sorted(ledger.missing_words.items())
+    ]
 
 
 def _collision_warnings(results: StageResults) -> list[Finding]:

@@ -246,6 +246,7 @@ class SyncColumnKeys(TypedDict, total=False):
     prefix: str
     suffix: str
     hash: Literal["sha256"] | None
+    implausible: Literal["reject", "warn", "allow"]
     dpid: int | None
 
 
@@ -276,6 +277,7 @@ class UserIdKeys(TypedDict, total=False):
     prefix: str
     suffix: str
     hash: Literal["sha256"] | None
+    implausible: Literal["reject", "warn", "allow"]
     case_collisions: Literal["off", "report", "reject"]
 
 

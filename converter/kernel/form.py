@@ -26,11 +26,20 @@ KEPT, REMOVED = 1, 2
 """What becomes of a byte of an ID."""
 NO_NULLS, NULLS, NULLS_IRREGULAR = range(3)
 """Whether the words for missing values are missing ones in a column, or make the row irregular."""
-_LONGEST_NULL = 63  # bytes, for which there is a bit of its own
+_LONGEST_WORD = 63  # bytes, for which there is a bit of its own
 
 
 class _Constant(ctypes.Structure):
     _fields_ = [("start", c_void_p), ("length", c_int64)]
+
+
+class _Words(ctypes.Structure):
+    _fields_ = [
+        ("words", POINTER(_Constant)),
+        ("count", c_int64),
+        ("lengths", c_uint64),
+        ("starts", c_uint64 * 4),
+    ]
 
 
 class _Steps(ctypes.Structure):
@@ -71,6 +80,7 @@ class _Id(ctypes.Structure):
         ("not_zero", c_uint8),
         ("nulls", c_uint8),
         ("unused", c_uint8 * 6),
+        ("name", _Constant),
     ]
 
 
@@ -85,9 +95,9 @@ class FormStructure(ctypes.Structure):
         ("id_count", c_int64),
         ("parts", POINTER(_Part)),
         ("part_count", c_int64),
-        ("nulls", POINTER(_Constant)),
-        ("null_count", c_int64),
-        ("null_lengths", c_uint64),
+        ("nulls", _Words),
+        ("doubted", _Words),
+        ("no_ids", _Words),
         ("longest_line", c_int64),
         ("comma_bytes", c_int64),
         ("comma", c_uint8 * MOST_COMMA),
@@ -119,7 +129,8 @@ class LineId:
     Behind its `steps`, `table` maps each byte of it to that to write, 0 where the ID is irregular; `prefix` and
     `suffix` stand around that. `shape` is empty, or as long as all of this must be, with a hyphen where one must stand;
     `not_zero` says that not all of it may be zeros, and `scan` (`SCAN_…`) whether it may be personal data. `nulls`
-    (`NULLS` …) says what the words for missing values mean.
+    (`NULLS` …) says what the words for missing values mean. `name` is that of its column where an ID that is
+    implausible makes the row irregular, else empty.
     """
 
     column: int
@@ -131,6 +142,7 @@ class LineId:
     prefix: bytes = b""
     suffix: bytes = b""
     nulls: int = NO_NULLS
+    name: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -155,7 +167,8 @@ class Form:
     `lead` is what all lines begin with; `longest_line` is in bytes. `on_bad` says what becomes of values with control
     characters or double quotes: their rows are irregular (`REJECT`), or lines are without them (`DROP`), or each run of
     control characters becomes a space and each double quote a single one (`CLEAN`). `comma` is written for each comma
-    in a value; `None` keeps it. `nulls` are the words for missing values.
+    in a value; `None` keeps it. `nulls` are the words for missing values; `doubted` are words that most likely mean
+    one, too: such values are counted. `no_ids` are words that no ID is.
     """
 
     def __init__(
@@ -168,6 +181,8 @@ class Form:
         on_bad: int = REJECT,
         comma: bytes | None = None,
         nulls: Sequence[bytes] = (),
+        doubted: Sequence[bytes] = (),
+        no_ids: Sequence[bytes] = (),
     ) -> None:
         beside = sum(1 + len(id_.prefix) + len(id_.suffix) + (id_.steps.pad if id_.steps else 0) for id_ in ids)
         self.extra = 2 + len(lead) + beside + sum(len(part.prefix) + 2 for part in parts)
@@ -184,6 +199,7 @@ class Form:
             entry.bytes, entry.shape, entry.length = table.ctypes.data, ctypes.addressof(shape), len(id_.shape)
             entry.column, entry.scan, entry.not_zero, entry.nulls = id_.column, id_.scan, id_.not_zero, id_.nulls
             entry.prefix, entry.suffix = self._constant(id_.prefix), self._constant(id_.suffix)
+            entry.name = self._constant(id_.name)
             if id_.steps:
                 entry.steps = ctypes.pointer(self._steps(id_.steps))
         part_table = (_Part * len(parts))()
@@ -201,9 +217,9 @@ class Form:
             id_count=len(ids),
             parts=part_table,
             part_count=len(parts),
-            nulls=(_Constant * len(nulls))(*map(self._constant, nulls)),
-            null_count=len(nulls),
-            null_lengths=sum({1 << min(len(word), _LONGEST_NULL) for word in nulls}),
+            nulls=self._words(nulls),
+            doubted=self._words(doubted),
+            no_ids=self._words(no_ids),
             longest_line=longest_line,
             comma_bytes=len(comma) if comma is not None and is_replaced else -1,
             comma=(c_uint8 * MOST_COMMA)(*(comma if comma is not None and is_replaced else b"")),
@@ -214,6 +230,16 @@ class Form:
     def _constant(self, text: bytes) -> _Constant:
         self._constants.append(buffer := ctypes.create_string_buffer(text))
         return _Constant(ctypes.addressof(buffer), len(text))
+
+    def _words(self, texts: Sequence[bytes]) -> _Words:
+        texts = [text for text in texts if text]
+        starts = sum({1 << text[0] for text in texts})
+        return _Words(
+            (_Constant * len(texts))(*map(self._constant, texts)),
+            len(texts),
+            sum({1 << min(len(text), _LONGEST_WORD) for text in texts}),
+            (c_uint64 * 4)(*(starts >> shift & 2**64 - 1 for shift in range(0, 256, 64))),
+        )
 
     def _steps(self, steps: LineSteps) -> _Steps:
         self._constants.append(kept := np.ascontiguousarray(steps.kept))

@@ -87,6 +87,7 @@ struct aam_id {
     uint8_t not_zero; /* whether an ID of zeros alone is irregular */
     uint8_t nulls;    /* enum aam_nulls */
     uint8_t unused[6];
+    struct aam_constant name; /* of its column, where an implausible ID makes the row irregular; else empty */
 };
 
 /* What becomes of a value with control characters or double quotes: its row is irregular, or the line is without it, or
@@ -94,6 +95,16 @@ struct aam_id {
 enum aam_on_bad { AAM_REJECT, AAM_DROP, AAM_CLEAN };
 
 #define AAM_MOST_COMMA 16
+
+enum { AAM_PART_COUNT = 64 }; /* parts whose values are counted; such a value of a further one is irregular */
+
+/* Texts that values are compared with. */
+struct aam_words {
+    const struct aam_constant *words;
+    int64_t count;
+    uint64_t lengths;   /* a bit for each of their lengths, the highest for all from 63 on */
+    uint64_t starts[4]; /* a bit for each byte that one begins with */
+};
 
 /* The form of a line: a constant lead, its IDs, with a tab between them, then a tab and its parts, with commas between
    them. A line of IDs alone has no parts; else a row without a value is irregular. */
@@ -105,10 +116,10 @@ struct aam_form {
     int64_t id_count;
     const struct aam_part *parts;
     int64_t part_count;
-    const struct aam_constant *nulls; /* words for missing values */
-    int64_t null_count;
-    uint64_t null_lengths; /* a bit for each length of these words, the highest for all from 63 on */
-    int64_t longest_line;  /* bytes */
+    struct aam_words nulls;   /* texts that are no values */
+    struct aam_words doubted; /* words that most likely mean a missing value: such values are counted */
+    struct aam_words no_ids;  /* words that no ID is */
+    int64_t longest_line;     /* bytes */
     int64_t comma_bytes;  /* of what is written for a comma in a value; -1: it stays */
     uint8_t comma[AAM_MOST_COMMA];
     int32_t on_bad;    /* enum aam_on_bad */
@@ -249,6 +260,7 @@ struct aam_sink {
     int64_t cleaned; /* values from which that was removed */
     int64_t commas;  /* values in which commas were replaced */
     int64_t changed[AAM_STEP_COUNT]; /* IDs that a step has changed */
+    int64_t doubted[AAM_PART_COUNT]; /* values that are words for missing ones, by their part */
 };
 
 #endif

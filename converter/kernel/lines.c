@@ -95,14 +95,42 @@ AAM_INLINE bool has_shape(const uint8_t *id, int64_t length, const struct aam_id
     return true;
 }
 
-/* Whether a value is one of the words for missing ones. */
-AAM_INLINE bool is_null(const struct aam_form *form, const uint8_t *start, int64_t length) {
-    if (AAM_LIKELY((form->null_lengths >> (length < 63 ? length : 63) & 1) == 0))
+/* Whether a text that is not empty is one of the words. */
+AAM_INLINE bool is_word(const struct aam_words *words, const uint8_t *start, int64_t length) {
+    if (AAM_LIKELY((words->lengths >> (length < 63 ? length : 63) & 1) == 0 ||
+                   (words->starts[*start >> 6] >> (*start & 63) & 1) == 0))
         return false;
-    for (const struct aam_constant *word = form->nulls; word < form->nulls + form->null_count; word++)
+    for (const struct aam_constant *word = words->words; word < words->words + words->count; word++)
         if (word->length == length && memcmp(word->start, start, (size_t)length) == 0)
             return true;
     return false;
+}
+
+/* Whether a text ends in a signed exponent of so many digits, as a rounded number does. */
+AAM_INLINE bool has_exponent(const uint8_t *end, int64_t length, int64_t digits) {
+    if (length < digits + 3)
+        return false;
+    uint8_t sign = end[-digits - 1], letter = end[-digits - 2];
+    return (sign == '+' || sign == '-') && (letter == 'e' || letter == 'E');
+}
+
+/* Whether an ID of visible ASCII without percent signs may be one that no web site sends (spec/implausible.py). */
+AAM_INLINE bool may_be_implausible(const struct aam_form *form, const uint8_t *id, int64_t length) {
+    const uint8_t *end = id + length;
+    if (*id == '=' || *id == '\'' || is_word(&form->no_ids, id, length))
+        return true;
+    if (AAM_LIKELY((uint8_t)(end[-1] - '0') <= 9)) {
+        if (AAM_UNLIKELY(end[-1] == '0')) {
+            const uint8_t *at = end - 1;
+            while (at > id && *at == '0')
+                at--;
+            if (*at == '.' || *at == ',') /* 1001.0 */
+                return true;
+        }
+        if (has_exponent(end, length, 1) || has_exponent(end, length, 2) || has_exponent(end, length, 3))
+            return true;
+    }
+    return length > 1 && ((id[1] == '{' && (*id == '{' || *id == '$')) || (end[-1] == '}' && end[-2] == '}'));
 }
 
 AAM_INLINE bool is_visible(uint8_t byte) { return byte > ' ' && byte < 0x7F; }
@@ -166,7 +194,10 @@ AAM_INLINE enum made write_ids(const struct aam_form *form, const struct aam_fie
         const struct aam_field *field = &fields[id->column];
         const uint8_t *source = field->start, *bytes = id->bytes;
         int64_t length = field->length;
-        if (length == 0 || (id->nulls != AAM_NO_NULLS && is_null(form, source, length)))
+        if (length == 0 || (id->nulls != AAM_NO_NULLS && is_word(&form->nulls, source, length)))
+            return IRREGULAR;
+        bool is_doubted = AAM_JUDGE && id->name.length != 0;
+        if (is_doubted && length == id->name.length && memcmp(source, id->name.start, (size_t)length) == 0)
             return IRREGULAR;
         int64_t around = id->prefix.length + id->suffix.length + (id->steps != NULL ? id->steps->pad : 0);
         if (length + around + 1 > limit - at)
@@ -186,7 +217,7 @@ AAM_INLINE enum made write_ids(const struct aam_form *form, const struct aam_fie
             is_plain &= mapped != 0;
             start[byte] = mapped;
         }
-        if (AAM_JUDGE && !is_plain)
+        if (AAM_JUDGE && (!is_plain || (is_doubted && may_be_implausible(form, source, length))))
             return IRREGULAR;
         if (AAM_UNLIKELY(around != 0)) {
             memcpy(at, id->prefix.start, (size_t)id->prefix.length);
@@ -282,7 +313,7 @@ AAM_INLINE enum made write_parts(const struct aam_form *form, const struct aam_f
         struct aam_field value = fields[part->column];
         if (part->kind == AAM_CONSTANT) {
             value.length = 0;
-        } else if (value.length == 0 || (part->nulls != AAM_NO_NULLS && is_null(form, value.start, value.length))) {
+        } else if (value.length == 0 || (part->nulls != AAM_NO_NULLS && is_word(&form->nulls, value.start, value.length))) {
             if (AAM_UNLIKELY(value.length != 0 && part->nulls == AAM_NULLS_IRREGULAR))
                 return IRREGULAR;
             missing += part->kind == AAM_PAIR;
@@ -301,6 +332,11 @@ AAM_INLINE enum made write_parts(const struct aam_form *form, const struct aam_f
         if (part->kind == AAM_PAIR) {
             uint8_t *written = at;
             has_values = true;
+            if (AAM_UNLIKELY(is_word(&form->doubted, value.start, value.length))) {
+                if (part - form->parts >= AAM_PART_COUNT)
+                    return IRREGULAR;
+                line->doubted |= (uint64_t)1 << (part - form->parts);
+            }
             at = copy(at, value.start, value.length, value.readable);
             bool is_dropped = false;
             if (with_changes) {

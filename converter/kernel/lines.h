@@ -15,6 +15,7 @@ struct line {
     int64_t dropped;  /* values */
     int64_t cleaned;
     int64_t commas;
+    uint64_t doubted; /* a bit for each part whose value is a word for a missing one */
 };
 
 enum { STEP_BITS = 8, MOST_IDS = 255 };

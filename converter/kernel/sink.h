@@ -122,6 +122,8 @@ AAM_INLINE bool put_row(struct aam_sink *sink, const struct aam_form *form, int6
     sink->missing += line.missing;
     for (int64_t *step = sink->changed; line.changed != 0; step++, line.changed >>= STEP_BITS)
         *step += (int64_t)(line.changed & MOST_IDS);
+    for (uint64_t left = line.doubted; AAM_UNLIKELY(left != 0); left &= left - 1)
+        sink->doubted[first_bit(left)]++;
     sink->dropped += line.dropped;
     sink->cleaned += line.cleaned;
     sink->commas += line.commas;

@@ -27,6 +27,7 @@ _NEWLINE = 10
 _GROWTH = 3
 _STEP_BITS = 3
 _INTEGER = 8
+_PARTS = 64  # AAM_PART_COUNT
 _FIELD_INTEGERS = 3
 _MALFORMED_INTEGERS = 6
 MEMORY = (*_ROOMS, "numbers", "positions")
@@ -53,6 +54,7 @@ class Structure(ctypes.Structure):
         *((name, c_int64) for name in ("text", "at", "newlines", "state", "full", "made", "lines_bytes", "kept")),
         *((name, c_int64) for name in ("malformed_rows", "blank", "broken", "scratch_bytes", *COUNTS)),
         ("changed", c_int64 * len(STEPS)),
+        ("doubted", c_int64 * _PARTS),
     ]
 
 
@@ -62,9 +64,10 @@ class Lines:
 
     `memory` holds the lines, which end at `ends`; `ends_room` is the memory of `ends`. `irregular` are the numbers of
     newlines before the irregular rows in the texts, or their indices in the frame; the line of an irregular row belongs
-    before the line `positions`. `rows` is the number of rows, and `changed`
-    how many IDs each step has changed. `signals` and the following count the rows with a line:
-    the signals in them, values missing, values that were dropped or cleaned, and values in which commas were replaced.
+    before the line `positions`. `rows` is the number of rows, and `changed` how many IDs each step has changed.
+    `doubted` has for each part how many of its values are words for missing ones.
+    `signals` and the following count the rows with a line: the signals in them, values missing, values that were
+    dropped or cleaned, and values in which commas were replaced.
     """
 
     memory: Bytes
@@ -74,6 +77,7 @@ class Lines:
     positions: Positions
     rows: int
     changed: Mapping[str, int]
+    doubted: Sequence[int]
     signals: int
     missing: int
     dropped: int
@@ -185,6 +189,7 @@ class Sink:
             positions[: filled.kept],
             filled.made + filled.kept,
             dict(zip(STEPS, filled.changed, strict=True)),
+            list(filled.doubted),
             *(getattr(filled, name) for name in COUNTS),
         )
 

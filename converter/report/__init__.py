@@ -152,10 +152,12 @@ def ids_of(ledger: Ledger, found: StageResults) -> dict[str, Any]:
 
 def signals_of(ledger: Ledger) -> dict[str, Any]:
     """Return what the report says about signals."""
+    words = {"missing_words": dict(sorted(ledger.missing_words.items()))} if ledger.missing_words else {}
     return {
         "written": ledger.signals_written,
         "dropped": dict(sorted(ledger.signals_dropped.items())),
         "changed": dict(sorted(ledger.signals_changed.items())),
+        **words,
     }
 
 

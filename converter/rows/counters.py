@@ -27,9 +27,12 @@ _COUNTERS = {
     "cleaned": ("signals_changed", rules.VALUE_CLEANED),
     "commas": ("signals_changed", rules.COMMA_REPLACED),
     "doubtful": ("warnings", rules.ID_DOUBTFUL),
+    **{rule.name: ("warnings", rule) for rule in rules.implausible_rules()},
 }
 """The counters by name: the counts of the ledger that each is added to, and its rule."""
 _CHANGED = "changed:"
+MISSING_WORDS = "missing_words"
+"""The counter of values that are written and are words for missing ones."""
 _OF_VALUES = {rules.VALUE_PERSONAL.name: ("personal",), rules.BAD_VALUE.name: ("dropped", "out_of_range")}
 """The counters of the values that break a rule, by its name."""
 _KIND_OF = {f"id_is_{kind}": kind for kind in rules.PERSONAL}
@@ -67,6 +70,9 @@ def tally(judged: pl.DataFrame, all_rules: Sequence[rules.Rule], columns: Column
         elif rule.name in _OF_VALUES:
             ledger.causes += _causes_of(judged.filter(pl.col("reason") == index), rule, columns)
     accepted = judged.filter(pl.col("reason").is_null())
+    for counter, column in columns.counters.items():
+        if counter.startswith(f"{MISSING_WORDS}#") and counter in accepted.columns:
+            ledger.missing_words[column] += int(accepted[counter].sum())
     if "type" in judged.columns:
         ledger.id_types += count_types(accepted["type"])
     return ledger + tally_counters(accepted)
@@ -99,6 +105,8 @@ def tally_counters(rows: pl.DataFrame) -> Ledger:
         counter = column.partition("#")[0]
         if not count:
             continue
+        if counter == MISSING_WORDS:
+            continue  # these are counted by column
         if counter == "signals":
             ledger.signals_written += count
         elif counter.startswith(_CHANGED):

@@ -48,6 +48,7 @@ from converter.rows.signals import constant_value, is_scanned
 from converter.sources import Source
 from converter.spec import rules
 from converter.spec.ids import ID_TYPES, RECOGNIZED, IdType
+from converter.spec.implausible import MISSING_IDS, MISSING_VALUES
 
 _HYPHEN = b"-"
 _NO_SET = 255
@@ -105,6 +106,10 @@ class FastPath:
     def made(self, lines: Lines) -> Made:
         """Return lines that were made with a form of the job."""
         ledger = _counts_of(lines)
+        columns = [signal.column for signal in self._records.job.record.signals]
+        for column, count in zip(columns, lines.doubted, strict=False):
+            if column is not None and count:
+                ledger.missing_words[column] += count
         if len(lines.ends):
             ledger.ids_changed += Counter({name: count * len(lines.ends) for name, count in self._around.items()})
         return Made((lines,), (lines.positions,), ledger)
@@ -208,7 +213,9 @@ def _form(records: Records, columns: Sequence[str], types: Sequence[IdType], nul
         shape = _HYPHEN.join(b"x" * count for count in type_.groups)
         id_scan = SCAN_NOTHING if type_.groups else _scan_of(records, f"id{number}")
         id_bytes = _id_bytes(type_, type_.case or id_.case if is_bytewise else "preserve")
-        line_id = LineId(column, id_bytes, shape, type_.device, id_scan, nulls=nulls[column])
+        is_judged = is_bytewise and not type_.groups and records.doubts[number] != "allow"
+        column_name = id_.column.encode() if is_judged else b""
+        line_id = LineId(column, id_bytes, shape, type_.device, id_scan, nulls=nulls[column], name=column_name)
         ids.append(_with_steps(line_id, id_, type_) if is_bytewise else line_id)
     record = records.job.record
     return Form(
@@ -219,12 +226,14 @@ def _form(records: Records, columns: Sequence[str], types: Sequence[IdType], nul
         on_bad={"reject": REJECT, "drop": DROP, "clean": CLEAN}[record.on_bad_value],
         comma=None if record.comma == "keep" else record.comma.encode(),
         nulls=[word.encode() for word in records.job.input.null_values],
+        doubted=[word.encode() for word in MISSING_VALUES],
+        no_ids=[word.encode() for word in MISSING_IDS],
     )
 
 
 def _scan_of(records: Records, name: str) -> int:
     """Return how closely an ID or a value is scanned for personal data, by its name in queries."""
-    return SCAN_NUMBERS if name in records.numbers else SCAN_CARDS
+    return SCAN_NUMBERS if name in records.found.numbers else SCAN_CARDS
 
 
 def _with_steps(line_id: LineId, id_: Id, type_: IdType) -> LineId:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 import polars as pl
 
@@ -14,7 +15,22 @@ from converter.rows.dates import microseconds
 from converter.rows.signals import Signals
 from converter.spec import rules
 from converter.spec.ids import AUTO, RECOGNIZED, type_of
+from converter.spec.implausible import implausible_reason
 from converter.spec.kinds import FileKind
+
+_ADDING = ("prefix", "suffix", "hash")
+"""Steps that add to an ID: it is judged as implausible before them."""
+
+
+class FirstRows(NamedTuple):
+    """What the first rows of the input show (`rows.survey`).
+
+    `numbers` are the names in queries of IDs and signals whose bare numbers are no payment cards, and `spaceless` the
+    indices of the IDs of the line of which hardly any has a space.
+    """
+
+    numbers: frozenset[str] = frozenset()
+    spaceless: frozenset[int] = frozenset()
 
 
 class Judging:
@@ -23,36 +39,50 @@ class Judging:
     `steps` are the columns that a query adds, one list after the other: the IDs (`id0` …), the columns that signals
     refer to (`Signals`), and `reason` (`rules.REASON`, an index in `rules`, null where the row breaks none).
     `counters` are the names of those that are counters (`converter.rows.counters`). `normalizing` are the steps of the
-    IDs alone. `aliases` are the names that the job's columns have in the query, and `numbers` those of IDs and signals
-    whose bare numbers are no payment cards (`rows.survey`).
+    IDs alone. `aliases` are the names that the job's columns have in the query; `found` is what the first rows show.
     """
 
-    def __init__(self, job: Job, kind: FileKind, aliases: Mapping[str, str], numbers: Collection[str]) -> None:
+    def __init__(self, job: Job, kind: FileKind, aliases: Mapping[str, str], found: FirstRows) -> None:
         self.job = job
         self.kind = kind
         self.id_types = tuple(type_of(id_.type) for id_ in job.ids)
         self.ids = [pl.col(f"id{number}") for number in range(len(job.ids))]
         self.is_mixed = AUTO in self.id_types
         """Whether IDs of several types are in one column."""
+        self.doubts = [
+            "allow" if type_.groups else id_.implausible for id_, type_ in zip(job.ids, self.id_types, strict=True)
+        ]
+        """What happens to implausible IDs; those of a type with a form of its own are never any."""
         self.signals = Signals(job, kind, aliases)
         self.rules = (
             *(
                 rule
                 for number, type_ in enumerate(self.id_types)
-                for rule in (*rules.id_rules(type_, number), *(each.of(number) for each in kind.id_rules))
+                for rule in (
+                    *rules.id_rules(type_, number, implausible=self.doubts[number] == "reject"),
+                    *(each.of(number) for each in kind.id_rules),
+                )
             ),
             *kind.row_rules,
         )
         self.id_steps = tuple(steps_of(id_) for id_ in job.ids)
         self._columns = [aliases[id_.column] for id_ in job.ids]
         self._dates = _dates(job, aliases) if rules.DATE_UNREADABLE in kind.row_rules else []
+        self._spaceless = found.spaceless
         self.normalizing = self._normalizing(self.id_steps)
         doubtful = [
             self.signals.count("doubtful", id_.str.contains(type_.doubtful, literal=True))
             for type_, id_ in zip(self.id_types, self.ids, strict=True)
             if type_.doubtful
         ]
-        self.steps = [*self.normalizing, *self._judging(doubtful, numbers)]
+        warned = [
+            self.signals.count(rule.name, rule.applies)
+            for number, doubts in enumerate(self.doubts)
+            if doubts == "warn"
+            for rule in rules.implausible_rules(number)
+            if rule.applies is not None
+        ]
+        self.steps = [*self.normalizing, *self._judging(doubtful, warned, found.numbers)]
         changed = [changed_by(step.name, number) for number, each in enumerate(self.id_steps) for step in each]
         self.counters = (*self.signals.counters, *changed)
         fast = [() if is_bytewise(id_) else steps for id_, steps in zip(job.ids, self.id_steps, strict=True)]
@@ -75,13 +105,30 @@ class Judging:
             ]
         ]
         for number, each in enumerate(steps):
-            for step in each:
+            adding = next((index for index, step in enumerate(each) if step.name in _ADDING), None)
+            for index, step in enumerate(each):
                 before, after = self.ids[number], step.apply(self.ids[number])
+                if index == adding and self.doubts[number] != "allow":
+                    plausible = pl.when(self._implausible(number, before).is_null()).then(before)
+                    # Rows whose IDs become null here are left to the full query, which says why.
+                    bare = before.alias(f"bare{number}") if steps is self.id_steps else plausible.alias(f"id{number}")
+                    columns.append([bare])
                 changed = (after != before).fill_null(value=False).alias(changed_by(step.name, number))
                 columns.append([after.alias(f"id{number}"), changed])
         return columns if columns[0] else []
 
-    def _judging(self, doubtful: Sequence[pl.Expr], numbers: Collection[str]) -> list[list[pl.Expr]]:
+    def bare(self, number: int) -> str:
+        """Return the name of the column with an ID before a prefix, a suffix and a hash."""
+        is_same = not any(step.name in _ADDING for step in self.id_steps[number])
+        return f"id{number}" if is_same or self.doubts[number] == "allow" else f"bare{number}"
+
+    def _implausible(self, number: int, id_: pl.Expr) -> pl.Expr:
+        name, is_spaceless = self.job.ids[number].column, number in self._spaceless
+        return implausible_reason(id_, pl.col(self._columns[number]), name, spaceless=is_spaceless)
+
+    def _judging(
+        self, doubtful: Sequence[pl.Expr], warned: Sequence[pl.Expr], numbers: Collection[str]
+    ) -> list[list[pl.Expr]]:
         signals = self.signals
         scanned = [each for each, _ in signals.scanned]
         cards = [name not in numbers for _, name in signals.scanned]
@@ -97,6 +144,11 @@ class Judging:
                     privacy.personal_kind(id_, cards=f"id{number}" not in numbers).alias(f"personal{number}")
                     for number, id_ in enumerate(self.ids)
                 ),
+                *(
+                    self._implausible(number, pl.col(self.bare(number))).alias(f"implausible{number}")
+                    for number, doubts in enumerate(self.doubts)
+                    if doubts != "allow"
+                ),
             ],
             *([mixed[:1]] if mixed else []),
             [
@@ -105,6 +157,7 @@ class Judging:
                 signals.bad_value().alias("bad_value"),
                 signals.personal_value().alias("personal_value"),
                 *self._dates,
+                *warned,
             ],
             [rules.first_reason(self.rules).alias("reason")],
         ]

@@ -14,7 +14,7 @@ This is right for every row, and slow. Most rows of large files need only be for
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from converter.jobs.job import Job
 from converter.ledger import Ledger
 from converter.rows.counters import Columns, tally
 from converter.rows.formatting import Formatting
-from converter.rows.judging import Judging
+from converter.rows.judging import FirstRows, Judging
 from converter.rows.selection import Selected, Selection
 from converter.rows.signals import lists_of
 from converter.rows.suppression import Suppression
@@ -44,10 +44,9 @@ _ITEM = r""""(?:[^"\\]|\\.)*"|[^\s,{}\[\]"][^,{}\[\]"]*"""
 class Records:
     """How a job converts rows. `most_line_bytes` is the length of the longest line that a part can hold, in bytes.
 
-    `numbers` are the names in queries of IDs and signals whose bare numbers are no payment cards (`survey.numbers`);
-    `kind` is the kind of lines, by default that of `output.kind`; `colliding` are IDs whose rows are rejected
-    (`formatting.folded_hashes`), `suppression` those whose rows are skipped. Raises `JobError` where a signal is
-    personal data by its name or its constant value.
+    `found` is what the first rows show; `kind` is the kind of lines, by default that of `output.kind`; `colliding` are
+    IDs whose rows are rejected (`formatting.folded_hashes`), `suppression` those whose rows are skipped. Raises
+    `JobError` where a signal is personal data by its name or its constant value.
     """
 
     def __init__(
@@ -55,14 +54,14 @@ class Records:
         job: Job,
         most_line_bytes: int,
         *,
-        numbers: Collection[str] = (),
+        found: FirstRows = FirstRows(),  # noqa: B008 - it never changes
         kind: FileKind | None = None,
         colliding: pl.DataFrame | None = None,
         suppression: Suppression | None = None,
     ) -> None:
         self.job = job
         self.most_line_bytes = most_line_bytes
-        self.numbers = numbers
+        self.found = found
         self.kind = kind or FILE_KINDS[job.output.kind]
         self.columns = job.columns
         self.selection = Selection(job.input, self.columns)
@@ -76,7 +75,7 @@ class Records:
         if any(id_.hash for id_ in job.ids):
             check_hashing()
         # Made once: each of many blocks asks for them, and making them takes longer than judging a few rows.
-        self._judging = judging = Judging(job, self.kind, self.aliases, numbers)
+        self._judging = judging = Judging(job, self.kind, self.aliases, found)
         self._formatting = Formatting(judging, most_line_bytes, colliding)
         self._columns = Columns([id_.column for id_ in job.ids], judging.signals.columns_of, judging.signals.kinds)
         self.id_types = judging.id_types
@@ -98,7 +97,7 @@ class Records:
         return Records(
             self.job,
             self.most_line_bytes,
-            numbers=self.numbers,
+            found=self.found,
             kind=self.kind,
             colliding=colliding,
             suppression=self.suppression,
@@ -198,6 +197,15 @@ class Records:
     def is_bytewise(self) -> list[bool]:
         """Whether the kernel does the steps of each ID of the line."""
         return self._judging.is_bytewise
+
+    def bare(self, number: int) -> str:
+        """Return the name in queries of an ID before a prefix, a suffix and a hash."""
+        return self._judging.bare(number)
+
+    @property
+    def doubts(self) -> Sequence[str]:
+        """What happens to IDs of the line that are implausible: `reject`, `warn` or `allow`."""
+        return self._judging.doubts
 
     @property
     def takes_steps(self) -> bool:

@@ -10,7 +10,9 @@ import polars as pl
 from converter.columns.text import OUT_OF_RANGE
 from converter.jobs.job import Job
 from converter.jobs.sections.record import Record, Tokens
+from converter.rows.counters import MISSING_WORDS
 from converter.spec import kinds
+from converter.spec.implausible import MISSING_VALUES
 from converter.spec.kinds import FileKind
 
 _CONTROLS = r"\x00-\x1f\x7f-\x9f"
@@ -126,6 +128,7 @@ class Signals:
         self.written.append(written.alias(f"v{number}"))
         written, kept = pl.col(f"v{number}"), pl.lit(value=True)
         counts = [self.count("missing", value == ""), self.count("out_of_range", out, column)]
+        counts.append(self.count(MISSING_WORDS, value.is_in(list(MISSING_VALUES)), column))
         if is_scanned(self._job, column):
             # What would be written: a value without its tabs or commas may be a phone number or a card.
             personal = f"personal_value{number}"

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import polars as pl
 
 from converter.columns import privacy
 from converter.errors import ConverterError, Finding, redact
+from converter.rows.judging import FirstRows
 from converter.rows.records import Records
 from converter.sources import Source
 from converter.sources.base import first_rows
 from converter.sources.engine import collect
+from converter.spec.implausible import FEWEST_SPACELESS
 
 _SURVEYED = 1_000  # rows
 _LEAST_REPEATED = 20  # rows
@@ -31,31 +32,22 @@ def first_texts(records: Records, sources: Sequence[Source], rows: int) -> tuple
     return source, records.texts(records.selected(frame.collect(), source).frame.head(rows), source)
 
 
-class Survey(NamedTuple):
-    """What the first rows show.
+def survey(records: Records, sources: Sequence[Source]) -> tuple[FirstRows, Sequence[Finding]]:
+    """Survey the first rows; return also warnings about columns of IDs that most likely are the wrong ones.
 
-    `numbers` are the names in queries of IDs and signals whose bare numbers are no payment cards; IDs whose type has a
-    form of its own are not among them. `warnings` are about columns of IDs that most likely are the wrong ones.
-    """
-
-    numbers: frozenset[str] = frozenset()
-    warnings: Sequence[Finding] = ()
-
-
-def survey(records: Records, sources: Sequence[Source]) -> Survey:
-    """Survey the first rows.
+    IDs whose type has a form of its own are not looked at.
 
     Where they cannot be read nothing is found: the error is reported when the input is converted.
     """
     free = [f"id{number}" for number, type_ in enumerate(records.id_types) if not type_.groups]
     first = first_texts(records, sources, _SURVEYED) if free or records.scanned else None
     if first is None:
-        return Survey()
+        return FirstRows(), ()
     source, texts = first
     try:
         rows = collect(source.origin, records.with_ids(texts))
     except ConverterError:
-        return Survey()
+        return FirstRows(), ()
     numbers = frozenset(name for name in (*free, *records.scanned) if privacy.numbers_are_ids(rows[name]))
     columns = [(id_.column, rows[f"id{number}"].drop_nulls()) for number, id_ in enumerate(records.job.ids)]
     warnings = [
@@ -64,7 +56,13 @@ def survey(records: Records, sources: Sequence[Source]) -> Survey:
         if f"id{number}" in free
         for finding in _doubts(column, ids)
     ]
-    return Survey(numbers, warnings)
+    bare = {number: rows[records.bare(number)].drop_nulls() for number in range(len(columns)) if f"id{number}" in free}
+    spaceless = frozenset(
+        number
+        for number, ids in bare.items()
+        if len(ids) >= FEWEST_SPACELESS and ids.str.contains(" ", literal=True).sum() <= max(_FEW * len(ids), 1)
+    )
+    return FirstRows(numbers, spaceless), warnings
 
 
 def _doubts(column: str, ids: pl.Series) -> Iterator[Finding]:

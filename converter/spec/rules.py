@@ -4,6 +4,7 @@ Rules on rows are Polars expressions over the columns that `converter.rows` prep
 
 - `id0`, `id1` …: the normalized user IDs of the line (String), null where there is none;
 - `personal0`, `personal1` …: which kind of personal data these are (UInt8, an index in `PERSONAL`), or null;
+- `implausible0`, `implausible1` …: why they are implausible (UInt8, an index in `IMPLAUSIBLE`), or null;
 - `personal_value`: whether a value is personal data that must not be sent (Boolean);
 - `bad_value`: whether a value cannot be written (Boolean);
 - `bad_date`: whether its date cannot be read (Boolean), in rows of `c2c-id-sync`;
@@ -23,6 +24,7 @@ from typing import NamedTuple
 import polars as pl
 
 from converter.spec.ids import AUTO, FORBIDDEN_IN_ID, IdType
+from converter.spec.implausible import IMPLAUSIBLE
 from converter.spec.limits import (
     COMBINED_PAGE,
     CONTENTS_PAGE,
@@ -207,23 +209,31 @@ def line_fits_no_part(most: int) -> Rule:
     )
 
 
-def id_rules(type_: IdType, number: int = 0) -> tuple[Rule, ...]:
+def implausible_rules(number: int = 0) -> tuple[Rule, ...]:
+    """Return the rules that an ID is implausible, in the order in which they are applied."""
+    reason = pl.col(f"implausible{number}")
+    return tuple(
+        Rule("I8", each.name, each.hint, OURS, reason == index, id_=number) for index, each in enumerate(IMPLAUSIBLE)
+    )
+
+
+def id_rules(type_: IdType, number: int = 0, *, implausible: bool = False) -> tuple[Rule, ...]:
     """Return the rules on a normalized ID, in the order in which they are applied.
 
-    `number` is the index of the ID in the line. An ID that must have the form of a hash or of a device ID cannot be
-    personal data, except for an address that was not hashed.
+    `number` is the index of the ID in the line; `implausible`: an ID that no web site sends breaks a rule. An ID that
+    must have the form of a hash or of a device ID cannot be personal data, except for an address that was not hashed.
     """
-    rules = [ID_MISSING, ID_IS_EMAIL]
+    rules, doubted = [ID_MISSING, ID_IS_EMAIL], implausible_rules(number) if implausible else ()
     if not type_.groups:
         rules += [ID_IS_PHONE, ID_IS_CARD, ID_IS_IBAN, ID_IS_IP, ID_IS_SSN]
-    rules.append(ID_FORBIDDEN_CHARACTER)
+    before, rules = [rule.of(number) for rule in rules], [ID_FORBIDDEN_CHARACTER]
     if type_.device:
         rules.append(ID_ALL_ZERO)
     if type_ is AUTO:
         rules += [DEVICE_ALL_ZERO, ID_NOT_ROUTED]
     if type_.form:
         rules.append(id_wrong_form(type_))
-    return tuple(rule.of(number) for rule in rules)
+    return (*before, *doubted, *(rule.of(number) for rule in rules))
 
 
 VALUE_PERSONAL = Rule(

@@ -57,6 +57,11 @@ class Id(Section):
     """`sha256`: replace the ID by its SHA-256 in lower-case hexadecimal; an ID that is such a hash stays. With the
     type `hashed_email` the ID is an e-mail address, which is trimmed and put in lower case before."""
 
+    implausible: Literal["reject", "warn", "allow"] = "reject"
+    """What happens to IDs that no web site sends: words for missing values (`NULL`), the name of the column, decimals
+    (`1001.0`), numbers that a spreadsheet has rounded (`1.23457E+15`), formulas, templates (`{{id}}`). `reject` rejects
+    their rows, `warn` counts them, `allow` does not look for them."""
+
     @model_validator(mode="after")
     def _required_case(self) -> Self:
         wanted = type_of(self.type).case
