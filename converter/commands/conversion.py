@@ -26,7 +26,7 @@ from converter.commands.failure import FailedRun, explain_kept, visible_parts
 from converter.commands.plan import Plan
 from converter.commands.progress import Pace, Phase, Progress
 from converter.commands.rejections import RejectsGuard, too_few_rows
-from converter.commands.results import mixed_types, report_of
+from converter.commands.results import frequent_warnings, mixed_types, report_of
 from converter.commands.resume import changed_input, check_key, unseen_parts
 from converter.commands.suppress import unused
 from converter.commands.warnings import Warnings
@@ -45,6 +45,7 @@ from converter.parts.writing import Encrypt, Part, PartWriter
 from converter.report import Report, report_file
 from converter.report.rejects import RejectsFile
 from converter.rows.batches import Converted
+from converter.rows.frequency import Frequency
 from converter.rows.pipeline import convert_sources
 from converter.rows.stages import StageResults
 from converter.sources import Origin
@@ -79,6 +80,7 @@ class Conversion:
         self._pace = Pace()
         self._packers: list[Packer] = []
         self._other_encodings = OtherEncodings(job)
+        self._frequencies = [Frequency(len(plan.records.leads)) for _ in plan.names]
         self._phase: Phase = "converting"
         self._ledger = Ledger()
         self._results = StageResults()
@@ -189,7 +191,10 @@ class Conversion:
             converting = convert_sources(plan.job, plan.records, plan.sources, self._results, first_pass)
             blocks = stack.enter_context(contextlib.closing(converting))
             for converted in blocks:
-                for cutter, packer, texts in zip(cutters, packers, converted.texts, strict=True):
+                each_set = zip(cutters, packers, self._frequencies, converted.texts, strict=True)
+                for cutter, packer, frequency, texts in each_set:
+                    for text in texts:
+                        frequency.add(text)
                     for block in cutter.feed(texts):
                         packer.add(*block)
                 self._count(converted)
@@ -356,7 +361,7 @@ class Conversion:
             self._account,
             sizes=[self._bytes_read[each.label] if error else self._bytes_of(each) for each in origins],
             parts=self._delivery.visible_parts() if error else list(self._parts.values()),
-            warnings=self._warnings,
+            warnings=[*self._warnings, *frequent_warnings(self._frequencies)],
             error=error,
             has_rejects=error is None or self._has_rejects,
             complete=self._complete,

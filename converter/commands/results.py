@@ -18,6 +18,7 @@ from converter.jobs.sections.output import Output
 from converter.ledger import Ledger
 from converter.parts.writing import Part
 from converter.report import Report, ids_of, records_of, rule_warnings, signals_of
+from converter.rows.frequency import Frequency
 from converter.rows.stages import StageResults
 from converter.sources import LeftOut
 from converter.spec.ids import ID_TYPES, RECOGNIZED
@@ -34,6 +35,7 @@ _NOTICED = (
 )
 """Reasons why files are not read that users might miss, with how one and how many of them are called."""
 _MOST_NAMED, _MOST_PATHS = 3, 100
+_MOST_FREQUENT = 3  # IDs in a warning
 
 
 def report_of(
@@ -166,6 +168,23 @@ def warnings_of_rows(ledger: Ledger) -> list[Finding]:
             'They are sent as they are. If they mean nothing, list them: input.null_values = ["NULL", "N/A"].',
         )
         for column, count in sorted(ledger.missing_words.items())
+    ]
+
+
+def frequent_warnings(frequencies: Sequence[Frequency]) -> list[Finding]:
+    """Return a warning where single IDs are on many lines of a set of files."""
+    found = [each for frequency in frequencies for each in frequency.frequent()]
+    if not found:
+        return []
+    shown = ", ".join(f"'{redact(each.masked)}' on about {each.share:.1%}" for each in found[:_MOST_FREQUENT])
+    others = f", and {len(found) - _MOST_FREQUENT:,} others" if len(found) > _MOST_FREQUENT else ""
+    return [
+        Finding(
+            "W-ID-FREQUENT",
+            f"Single IDs are on many lines: {shown}{others}.",
+            "Most likely that is a default or a test user: leave its rows out by input.filter, or list it in "
+            "input.null_values.",
+        )
     ]
 
 

@@ -93,7 +93,7 @@ def read_suppression(job: Job) -> tuple[Suppression | None, Sequence[Finding]]:
     sources = open_sources(find_origins(options), inner.input, records.selection.own, records.roles)
     for source in sources:
         records.check_columns(source)
-    records = Records(inner, LINE_BYTES.value, numbers=survey(records, sources).numbers)
+    records = Records(inner, LINE_BYTES.value, found=survey(records, sources)[0])
     stage, ledger = _Hashing(job.run.memory), Ledger()
     with contextlib.closing(convert_all(records, sources, [stage])) as batches:
         for converted in batches:

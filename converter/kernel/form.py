@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from ctypes import POINTER, c_int32, c_int64, c_uint8, c_uint64, c_void_p
+from ctypes import POINTER, c_int32, c_int64, c_uint8, c_uint16, c_uint64, c_void_p
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ KEPT, REMOVED = 1, 2
 """What becomes of a byte of an ID."""
 NO_NULLS, NULLS, NULLS_IRREGULAR = range(3)
 """Whether the words for missing values are missing ones in a column, or make the row irregular."""
-_LONGEST_WORD = 63  # bytes, for which there is a bit of its own
+_LENGTHS = 64  # AAM_LENGTHS
 
 
 class _Constant(ctypes.Structure):
@@ -36,9 +36,9 @@ class _Constant(ctypes.Structure):
 class _Words(ctypes.Structure):
     _fields_ = [
         ("words", POINTER(_Constant)),
-        ("count", c_int64),
-        ("lengths", c_uint64),
         ("starts", c_uint64 * 4),
+        ("first", c_uint16 * (_LENGTHS + 1)),
+        ("unused", c_uint8 * 6),
     ]
 
 
@@ -232,13 +232,13 @@ class Form:
         return _Constant(ctypes.addressof(buffer), len(text))
 
     def _words(self, texts: Sequence[bytes]) -> _Words:
-        texts = [text for text in texts if text]
+        texts = sorted(filter(None, texts), key=len)
         starts = sum({1 << text[0] for text in texts})
+        first = np.searchsorted([min(len(text), _LENGTHS - 1) for text in texts], np.arange(_LENGTHS + 1)).tolist()
         return _Words(
             (_Constant * len(texts))(*map(self._constant, texts)),
-            len(texts),
-            sum({1 << min(len(text), _LONGEST_WORD) for text in texts}),
             (c_uint64 * 4)(*(starts >> shift & 2**64 - 1 for shift in range(0, 256, 64))),
+            (c_uint16 * (_LENGTHS + 1))(*first),
         )
 
     def _steps(self, steps: LineSteps) -> _Steps:

@@ -98,12 +98,14 @@ enum aam_on_bad { AAM_REJECT, AAM_DROP, AAM_CLEAN };
 
 enum { AAM_PART_COUNT = 64 }; /* parts whose values are counted; such a value of a further one is irregular */
 
-/* Texts that values are compared with. */
+enum { AAM_LENGTHS = 64 };
+
+/* Texts that values are compared with, the shortest first; none is empty. */
 struct aam_words {
     const struct aam_constant *words;
-    int64_t count;
-    uint64_t lengths;   /* a bit for each of their lengths, the highest for all from 63 on */
-    uint64_t starts[4]; /* a bit for each byte that one begins with */
+    uint64_t starts[4];             /* a bit for each byte that one begins with */
+    uint16_t first[AAM_LENGTHS + 1]; /* the index of the first word of each length; all long ones count as the last */
+    uint8_t unused[6];
 };
 
 /* The form of a line: a constant lead, its IDs, with a tab between them, then a tab and its parts, with commas between

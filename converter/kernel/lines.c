@@ -97,11 +97,11 @@ AAM_INLINE bool has_shape(const uint8_t *id, int64_t length, const struct aam_id
 
 /* Whether a text that is not empty is one of the words. */
 AAM_INLINE bool is_word(const struct aam_words *words, const uint8_t *start, int64_t length) {
-    if (AAM_LIKELY((words->lengths >> (length < 63 ? length : 63) & 1) == 0 ||
-                   (words->starts[*start >> 6] >> (*start & 63) & 1) == 0))
+    if (AAM_LIKELY((words->starts[*start >> 6] >> (*start & 63) & 1) == 0))
         return false;
-    for (const struct aam_constant *word = words->words; word < words->words + words->count; word++)
-        if (word->length == length && memcmp(word->start, start, (size_t)length) == 0)
+    const uint16_t *first = &words->first[length < AAM_LENGTHS ? length : AAM_LENGTHS - 1];
+    for (int64_t word = first[0]; word < first[1]; word++)
+        if (words->words[word].length == length && memcmp(words->words[word].start, start, (size_t)length) == 0)
             return true;
     return false;
 }
@@ -127,7 +127,9 @@ AAM_INLINE bool may_be_implausible(const struct aam_form *form, const uint8_t *i
             if (*at == '.' || *at == ',') /* 1001.0 */
                 return true;
         }
-        if (has_exponent(end, length, 1) || has_exponent(end, length, 2) || has_exponent(end, length, 3))
+        bool has_sign = length > 3 && ((end[-2] < '0') | (end[-3] < '0') | (end[-4] < '0'));
+        if (AAM_UNLIKELY(has_sign) &&
+            (has_exponent(end, length, 1) || has_exponent(end, length, 2) || has_exponent(end, length, 3)))
             return true;
     }
     return length > 1 && ((id[1] == '{' && (*id == '{' || *id == '$')) || (end[-1] == '}' && end[-2] == '}'));

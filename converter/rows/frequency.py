@@ -1,0 +1,80 @@
+"""Whether one ID is on many of the lines: a default or a test user, most likely.
+
+A sample of the lines is kept, whose size is bounded. Which lines are in it depends on their numbers alone: so the same
+input gives the same answer, however it is cut into blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from converter.columns.buffers import Text
+from converter.columns.pool import Bytes
+from converter.columns.privacy import mask
+
+LEAST_LINES = 1_000
+"""Lines, of which there must be so many before an ID is on too many of them."""
+MOST_OF_ONE = 0.01
+"""The share of lines that one ID may be on."""
+_SAMPLED = 1 << 15  # lines: the share of an ID on 1 % of them is then known to a tenth of that
+_WIDTH = 96  # bytes of an ID that are compared
+_STEP = 2_654_435_769  # the golden ratio: multiples of it, modulo 2^32, are spread evenly
+_TAB, _ALL = 9, 1 << 32
+_Marks = npt.NDArray[np.uint32]
+
+
+class Frequent(NamedTuple):
+    """An ID that is on many lines: masked, and on about which share of them."""
+
+    masked: str
+    share: float
+
+
+class Frequency:
+    """The IDs of a sample of the lines of one set of files. The ID of a line is behind `leads` other fields."""
+
+    def __init__(self, leads: int) -> None:
+        self._leads = leads
+        self._lines = 0
+        self._limit = _ALL
+        self._ids: list[Bytes] = []
+        self._marks: list[_Marks] = []
+
+    def add(self, text: Text) -> None:
+        """Take in the next lines."""
+        count = len(text.ends)
+        marks = (np.arange(self._lines, self._lines + count, dtype=np.uint64) * _STEP).astype(np.uint32)
+        chosen = np.flatnonzero(marks < self._limit)
+        self._lines += count
+        if not len(chosen):
+            return
+        memory = text.buffers[0] if len(text.buffers) == 1 else np.concatenate(text.buffers)
+        starts = np.where(chosen > 0, text.ends[chosen - 1], 0)
+        at = np.minimum(starts[:, None] + np.arange(_WIDTH), len(memory) - 1)
+        lines = memory[at]
+        is_tab = lines == _TAB
+        lines[is_tab | (np.cumsum(is_tab, axis=1) != self._leads)] = 0
+        self._ids.append(lines)
+        self._marks.append(marks[chosen])
+        while sum(map(len, self._marks)) > _SAMPLED:
+            self._limit //= 2
+            kept = [marks < self._limit for marks in self._marks]
+            self._ids = [np.concatenate([ids[each] for ids, each in zip(self._ids, kept, strict=True)])]
+            self._marks = [np.concatenate([marks[each] for marks, each in zip(self._marks, kept, strict=True)])]
+
+    def frequent(self) -> Iterator[Frequent]:
+        """Yield the IDs that are on too many lines, the most frequent ones first."""
+        if self._lines < LEAST_LINES:
+            return
+        texts, counts = np.unique(np.concatenate(self._ids).view(f"S{_WIDTH}").reshape(-1), return_counts=True)
+        shares = counts / counts.sum()
+        for index in np.argsort(-shares, kind="stable"):
+            if shares[index] <= MOST_OF_ONE:
+                return
+            id_ = texts[index].strip(b"\0").decode(errors="ignore")
+            yield Frequent(pl.select(mask(pl.lit(id_))).item(), float(shares[index]))
