@@ -20,7 +20,9 @@ PACKAGE = Path(errors.__file__).parent
 CODE = re.compile(r"[EW]-[A-Z][A-Z0-9-]*")
 OF_RULES = {
     warning.code
-    for warning in rule_warnings({rule.name: 1 for rule in vars(rules).values() if isinstance(rule, rules.Rule)})
+    for warning in rule_warnings(
+        {rule.name: 1 for rule in (*vars(rules).values(), *rules.implausible_rules()) if isinstance(rule, rules.Rule)}
+    )
 }
 
 

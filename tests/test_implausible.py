@@ -84,11 +84,22 @@ def test_ids_that_only_resemble_them_are_written(run: Run) -> None:
     assert (report.records["rejected"], ids) == ({}, PLAUSIBLE)
 
 
+WARNINGS = {
+    "W-ID-IS-MISSING-WORD": "NULL",
+    "W-ID-IS-COLUMN-NAME": "id",
+    "W-ID-IS-ROUNDED-NUMBER": "1.2E+15",
+    "W-ID-IS-DECIMAL-NUMBER": "1001.0",
+    "W-ID-IS-FORMULA": "=A1",
+    "W-ID-IS-DAMAGED": "M\ufffdller",
+    "W-ID-IS-TEMPLATE": "{{id}}",
+    "W-ID-HAS-SPACE": "30 rows",
+}
+
+
 def test_they_can_be_written_with_a_warning_or_without(run: Run) -> None:
-    given = ["u1", "NULL", "1001.0"]
+    given = [*(f"u{number}" for number in range(30)), *WARNINGS.values()]
     ids, report = converted(run, table(given), id={"implausible": "warn"})
-    assert ids == given
-    assert sorted(codes_of(report.warnings)) == ["W-ID-IS-DECIMAL-NUMBER", "W-ID-IS-MISSING-WORD"]
+    assert (ids, sorted(codes_of(report.warnings))) == (given, sorted(WARNINGS))
     ids, report = converted(run, table(given), id={"implausible": "allow"})
     assert (ids, report.warnings) == (given, [])
 
