@@ -195,6 +195,12 @@ def test_a_workbook_of_another_name_is_read_if_the_format_is_given(run: Run) -> 
     assert len(run.lines) == 2
 
 
+def test_rows_before_the_header_are_left_out(run: Run) -> None:
+    rows = [["Export of", "today"], [], *ROWS]
+    run.convert(workbook({"crm": rows}), "in.xlsx", input={"skip_lines": 1})
+    assert run.lines == ['u1\t"a"="x"', 'u2\t"a"="y"']
+
+
 def unclosed(name: str, content: bytes) -> bytes:
     return content[: len(content) // 2] if name.endswith("sheet1.xml") else content
 

@@ -244,3 +244,25 @@ def test_lists_of_json_keep_to_what_their_items_are(run: Run) -> None:
     written = [line.partition('"x"')[2].replace(",d_sid=", " ") for line in run.lines]
     assert written == [" 1 2", " 3", "", "", " 6 7", " 8 9"]
     assert report.signals["dropped"] == {"trait_not_digits": 3}
+
+
+@pytest.mark.parametrize(
+    ("head", "is_so"),
+    [
+        (b"[", True),
+        (b'\xef\xbb\xbf \n[{"a":1}]', True),
+        (b'{"a":1}\n{', False),
+        (b'{\n"a":1\n}', True),
+        (b'{"a":\n1}{"a":2}', True),
+        (b'{\n"a":[' + b"1,\n" * 50, True),
+        (b'{"a":1,\n"b":' + b'"x' * 50, True),
+        (b'{"a":1}{"a":2}\n', False),
+        (b'{"a":007}\n{"a":008}\n', False),
+        (b'{"a":"cut\n{"a":1}\n', False),
+        (b'{"a":1,]}}\n{"a":[}\n', False),
+        (b'"text"\n[1]', False),
+        (b"", False),
+    ],
+)
+def test_rows_are_lines_unless_the_start_shows_that_they_are_not(head: bytes, is_so: bool) -> None:
+    assert json_rows.is_split(head) == is_so

@@ -199,9 +199,9 @@ class ExcelSource(NdjsonSource):
 def _header_of(sheet: ReadOnlyWorksheet, options: Input) -> tuple[Sequence[str], int]:
     """Return the names of the columns, and how many rows are before the first row with values."""
     if not options.header:
-        return options.columns, 0
+        return options.columns, options.skip_lines
     for number, row in enumerate(_rows_of(sheet), 1):
-        if any(text is not None for text in row):
+        if number > options.skip_lines and any(text is not None for text in row):
             while row[-1] is None:
                 row.pop()
             return [(text or "").strip() for text in row], number

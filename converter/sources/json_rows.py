@@ -152,7 +152,9 @@ def is_split(head: bytes) -> bool:
     row, newline, _ = split(text, state).partition(b"\n")
     if newline:
         return len(row) > len(line.rstrip()) and _is_object(row)
-    return not any(_is_object(each) for each in text.split(b"\n"))  # an object that is longer than the head
+    # An object that is longer than the head: its first line is open, and none is an object.
+    is_open = line.rstrip().endswith((b"{", b",", b"[", b":"))
+    return is_open and not any(_is_object(each) for each in text.split(b"\n"))
 
 
 def _is_object(text: bytes) -> bool:
