@@ -85,6 +85,10 @@ OPTIONS = {
     "comma": _COMMA,
     "quoted": Option(workload="quoted"),
     "drop": _DROP,
+    "escape": Option({"input": {"escape": "backslash"}}, goal=1.5),
+    "escape-quoted": Option({"input": {"escape": "backslash"}}, "quoted", goal=1.5),
+    "comment": Option({"input": {"comment": "#"}}, goal=1.5),
+    "skip_spaces": Option({"input": {"skip_spaces": True}}, goal=1.5),
     "auto": Option(
         {
             "id": {"type": "auto"},

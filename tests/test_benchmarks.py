@@ -149,7 +149,17 @@ def test_an_option_changes_the_lines(tmp_path: Path) -> None:
     """So that its cost is not that of an option which does nothing."""
     rows = [{"crm_id": "U0307", "gender": "other", "plan": '"standard", yearly'}]
     same = {name for name, option in OPTIONS.items() if [option.change(row) for row in rows] == rows}
-    assert same == {"plain", "quoted", "auto", "id-sync", "case_collisions"}
+    assert same == {
+        "plain",
+        "quoted",
+        "escape",
+        "escape-quoted",
+        "comment",
+        "skip_spaces",
+        "auto",
+        "id-sync",
+        "case_collisions",
+    }
 
 
 # --- threads ------------------------------------------------------------------------------------------------------
