@@ -26,7 +26,7 @@ from converter.sources import find_origins, open_sources
 from converter.spec.limits import LINE_BYTES
 from converter.spec.rules import SUPPRESSED
 
-_SHARE = 4  # of run.memory: as much is needed once more to sort the hashes, and for the blocks of rows
+_SHARE = 2  # of run.memory: the other half is for the blocks of rows
 
 
 class _Hashing(Stage):

@@ -19,22 +19,25 @@ from converter.rows.selection import Selected
 from converter.sources.origins.base import Origin
 from converter.spec.rules import SUPPRESSED
 
-BYTES_AN_ID = 32
-"""How much memory an ID takes: its hashes, and 16 bytes of the table."""
+BYTES_AN_ID = 64
+"""How much memory an ID takes at most: 16 bytes its hashes, 16 to 32 the table, 4 to 8 its start."""
 HASHES = ("hash0", "hash1")
 _SLOTS = 16  # of the table for an ID: of other IDs, one in 16 has to be looked for
 _LEAST_BITS = 10
+_FEWER_BITS = 4  # then there is one hash for each, about
 
 
 class Suppression(NamedTuple):
     """A list of IDs: their sorted first hashes, the second ones, and a table that says which leading bits there are.
 
-    `number` is the index of the ID in the line that they are compared with. `origins` are where the list is from.
+    `starts` says where the hashes with the same leading bits start, of which it takes fewer. `number` is the index of
+    the ID in the line that they are compared with. `origins` are where the list is from.
     """
 
     first: npt.NDArray[np.uint64]
     second: npt.NDArray[np.uint64]
     table: npt.NDArray[np.bool_]
+    starts: npt.NDArray[np.uint32]
     number: int
     origins: Sequence[Origin]
 
@@ -45,8 +48,10 @@ class Suppression(NamedTuple):
         first, second = (hashes[name].to_numpy() for name in HASHES)
         bits = max((_SLOTS * len(first)).bit_length(), _LEAST_BITS)
         table = np.zeros(1 << bits, np.bool_)
-        table[first >> np.uint64(64 - bits)] = True
-        return cls(first, second, table, number, origins)
+        table[first >> _shift(len(table))] = True
+        edges = np.arange(1 << bits - _FEWER_BITS, dtype=np.uint64) << _shift(1 << bits - _FEWER_BITS)
+        starts = np.searchsorted(first, edges).astype(np.uint32)
+        return cls(first, second, table, starts, number, origins)
 
     def hashes(self, ids: pl.LazyFrame) -> pl.LazyFrame:
         """Select the hashes of IDs (`id0` …)."""
@@ -64,19 +69,23 @@ class Suppression(NamedTuple):
 
     def contains(self, first: npt.NDArray[np.uint64], second: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
         """Return the indices of IDs that are in the list."""
-        shift = np.uint64(65 - len(self.table).bit_length())
-        rows = np.flatnonzero(self.table[first >> shift])
-        places = np.searchsorted(self.first, first[rows])
+        rows = np.flatnonzero(self.table[first >> _shift(len(self.table))])
+        places: npt.NDArray[np.int64] = self.starts[first[rows] >> _shift(len(self.starts))].astype(np.int64)
         found = []
-        while len(rows):  # IDs with the same first hash follow each other; there are hardly ever two
+        while len(rows):  # hashes with the same leading bits follow each other: there are one or two
             inside = places < len(self.first)
             rows, places = rows[inside], places[inside]
-            same = self.first[places] == first[rows]
-            rows, places = rows[same], places[same]
-            equal = self.second[places] == second[rows]
+            there, wanted = self.first[places], first[rows]
+            equal = (there == wanted) & (self.second[places] == second[rows])
             found.append(rows[equal])
-            rows, places = rows[~equal], places[~equal] + 1
+            follows = (there <= wanted) & ~equal
+            rows, places = rows[follows], places[follows] + 1
         return np.sort(np.concatenate(found)) if found else rows
+
+
+def _shift(size: int) -> np.uint64:
+    """Return by how many bits a hash is shifted to be an index in a table of a size, which is a power of two."""
+    return np.uint64(65 - size.bit_length())
 
 
 def hashes_of_ids(number: int = 0) -> list[pl.Expr]:
