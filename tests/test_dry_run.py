@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,13 +98,42 @@ def test_a_small_input_is_judged_as_a_whole(
     assert (found.rejected, found.skipped) == (0.25, 0)
 
 
-def test_of_a_compressed_text_the_first_rows_are_judged(run: Run, estimated: Callable[..., Estimate]) -> None:
+@pytest.mark.parametrize("start, end", [(0, 0.2), (0.3, 0.6), (0.8, 1)])
+def test_of_a_compressed_text_too_rows_at_three_places_are_judged(
+    run: Run, monkeypatch: pytest.MonkeyPatch, start: float, end: float
+) -> None:
+    monkeypatch.setattr(sample, "_WHOLE_BYTES", 1 << 20)
+    monkeypatch.setattr(sample, "_BLOCK", 1 << 16)
+    draw, wrong = random.Random(1), range(round(start * ROWS), round(end * ROWS))
+    rows = (f"u{':' * (number in wrong)}{number},{draw.randbytes(50).hex()}\n" for number in range(ROWS))
+    path = run.folder / "in.csv.gz"
+    path.write_bytes(gzip.compress(("id,a\n" + "".join(rows)).encode()))
+    found = estimate_outcome(plan(run.make_job(input={"path": str(path)})), 2_000)
+    assert (found.beginnings, found.is_whole) == ([], False)
+    assert 2_000 <= found.ledger.read < ROWS // 2
+    assert 0.2 < found.rejected < 0.6
+    assert found.rows is not None
+    assert abs(found.rows - ROWS) < ROWS * 0.1
+    assert set(found.ledger.rejected) <= {"id_forbidden_character"}  # none is cut at its start or end
+
+
+def test_of_a_very_large_compressed_text_the_first_rows_are_judged(
+    run: Run, estimated: Callable[..., Estimate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sample, "_MOST_UNPACKED", 1000)
     path = run.folder / "in.csv.gz"
     path.write_bytes(gzip.compress(rows_of(lambda n: n < 15_000).write_csv().encode()))
     found = estimate_outcome(plan(run.make_job(input={"path": str(path)})))
     assert (found.beginnings, found.is_whole) == ([str(path)], False)
     assert 10_000 <= found.ledger.read < ROWS
     assert found.rejected > 0.9
+
+
+def test_a_small_compressed_text_is_judged_as_a_whole(run: Run) -> None:
+    path = run.folder / "in.csv.gz"
+    path.write_bytes(gzip.compress(b"id,a\nu1,x\nu:2,x\n"))
+    found = estimate_outcome(plan(run.make_job(input={"path": str(path)})))
+    assert (found.is_whole, found.rows, found.rejected) == (True, 2, 0.5)
 
 
 def test_of_many_inputs_some_are_judged_and_count_by_their_size(

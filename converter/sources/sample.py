@@ -1,15 +1,17 @@
 """A sample of the rows of inputs: from the first, middle and last part of each.
 
-Small inputs are read as a whole. Of many, some are read that are spread among them. Of an input that can only be read
-from its start, such as a compressed text, the first rows are read.
+Small inputs are read as a whole. Of many, some are read that are spread among them. A packed text is unpacked to its
+end, and rows are taken on the way. Of a very large one, and of an input that can be read only once, the first rows are
+read.
 """
 
 from __future__ import annotations
 
 import contextlib
 import copy
+import io
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -17,15 +19,18 @@ from converter import kernel
 from converter.columns.pool import Bytes
 from converter.kernel.form import Grammar
 from converter.sources.base import FIRST_BYTES, Block, Budget, Source, Task
+from converter.sources.origins.base import Origin
+from converter.sources.reshaped import LineStream
 from converter.sources.streams import Ranges
 from converter.sources.tables import TableSource
-from converter.sources.texts import TextSource
+from converter.sources.texts import Body, TextSource
 
 _MOST_INPUTS = 100
 _WHOLE_BYTES = 16 << 20  # of all inputs that are read as a whole
 _MOST_BYTES = 64 << 20  # at one place
 _BLOCK = 1 << 20
 _WINDOW = 1 << 18  # bytes that are searched for the start of a row
+_MOST_UNPACKED = 1 << 30  # bytes of a packed text: it takes about half a minute
 _LEAST_ROWS = 100  # at a place
 _LARGER = 1.25  # the last part than what so many of the first rows take
 _NEWLINE, _BACKSLASH = 10, 92
@@ -63,6 +68,8 @@ class Sample:
             else:
                 self.is_whole = False
                 yield from self._places(source)
+        elif isinstance(source, TextSource) and _can_be_unpacked(source.origin):
+            yield from self._unpacked(source)
         elif isinstance(source, TableSource) and source.sampler:
             shares, is_whole = source.sampler(self._columns, self._rows)
             self.is_whole &= is_whole
@@ -83,6 +90,26 @@ class Sample:
             yield each
             rows += each.block.rows
             read += source.most if isinstance(source, TextSource) else self._bytes
+
+    def _unpacked(self, source: TextSource) -> Iterator[Sampled]:
+        """Yield rows of a text that is read from its start: the first, middle and last ones of it."""
+        with source.body.open() as stream:
+            stream.skip(source.body.skipped)
+            parts, size = _parts_of(stream, (source.origin.size or 0) / 2, max(self._bytes, 3 * FIRST_BYTES))
+        packed = (source.origin.size or 0) / max(size, 1)  # bytes of the input that a byte of its text takes
+        self.is_whole &= len(parts) == 1
+        taken = 0
+        for number, part in enumerate(parts):
+            # Of the last part, no more is needed than the middle one gave.
+            part, taken = part[-round(_LARGER * taken) :] if number == 2 else part, 0
+            origin = _Text(source.origin.label, part)
+            text = source.like(origin)
+            text.body = Body(origin, "utf-8", 0, 0, 0)
+            begin = self._start_of_row(text, 0) if number else 0
+            if begin is not None:
+                for each in self._rows_from(text, begin, to_end=number == 2 or len(parts) == 1):
+                    taken += each.size
+                    yield each._replace(size=round(each.size * packed))
 
     def _places(self, source: TextSource) -> Iterator[Sampled]:
         """Yield rows of a large text at three places."""
@@ -135,6 +162,57 @@ class Sample:
         for task in tasks:
             block = task.parse(None)
             yield Sampled(block, sum(piece.size for piece in block.pieces))
+
+
+def _can_be_unpacked(origin: Origin) -> bool:
+    return origin.rereadable and origin.size is not None and origin.size <= _MOST_UNPACKED
+
+
+class _Text:
+    """A text in memory, as an origin."""
+
+    rereadable = True
+    path = None
+
+    def __init__(self, label: str, text: bytes) -> None:
+        self.label, self.size, self.identity = label, len(text), id(text)
+        self._text = text
+
+    def open(self) -> BinaryIO:
+        """Return the text as a stream."""
+        return io.BytesIO(self._text)
+
+    def read_at(self, start: int, stop: int) -> bytes:
+        """Return the bytes from `start` up to `stop`."""
+        return self._text[start:stop]
+
+    def fingerprint(self) -> None:
+        """Return nothing: there is no run of it."""
+
+    def check_unchanged(self) -> None:
+        """Do nothing: it never changes."""
+
+
+def _parts_of(stream: LineStream, middle: float, most: int) -> tuple[list[bytes], int]:
+    """Return all of a text that has at most `most` bytes, else a third of these from its start, middle and end each.
+
+    Also returns its size. The middle part is behind the place where `middle` bytes of the input have been read.
+    """
+    first, between, last, total = bytearray(), bytearray(), bytearray(), 0
+    block = memoryview(bytearray(_BLOCK))
+    while count := stream.readinto(block):
+        total += count
+        if len(first) < most:
+            first += block[:count]
+        if stream.position >= middle and len(between) < most // 3:
+            between += block[:count]
+        last += block[:count]
+        del last[: max(len(last) - most // 3, 0)]
+    if total <= most:
+        return [bytes(first)], total
+    first = first[: most // 3]
+    ended = [bytes(part[: part.rfind(b"\n") + 1]) for part in (first, between)]  # with a row, most likely
+    return [*ended, bytes(last)], total
 
 
 def _reading(source: TextSource, most: int, start: int | None = None) -> TextSource:
