@@ -22,7 +22,6 @@ from converter.rows.sql import Column, columns_of
 from converter.sources import Source
 from converter.sources.base import PANICS
 from converter.sources.header import check_columns
-from converter.sources.tables import TableSource
 from converter.spec.rules import FILTER_UNKNOWN, FILTERED_OUT
 
 _RESULT = "\0result"
@@ -103,8 +102,7 @@ class Selection:
             return source.schema
         self._check_names(source)
         check_columns(source, self.columns)
-        if isinstance(source, TableSource):
-            source.typed = frozenset(self._named)
+        source.typed = frozenset(self._named)
         empty = pl.DataFrame(schema={name: _type_in_queries(source.schema[name]) for name in self.columns})
         for number, step in enumerate(self._steps, 1):
             try:

@@ -162,6 +162,8 @@ class Source(Protocol):
     """Whether a value may be null: in delimited text a missing one is empty."""
     columns_hint: str
     """What helps where it lacks a column."""
+    typed: frozenset[str]
+    """Columns that keep their types in blocks, for queries; set where that is known. Of text, all are texts."""
     unit: Literal["line", "row"]
     """What row numbers count: physical lines of text, a header included, or rows of a table."""
 

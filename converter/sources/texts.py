@@ -114,6 +114,7 @@ class TextSource:
     json_lists = False
     nullable = False
     columns_hint = ""
+    typed: frozenset[str] = frozenset()
     unit: Literal["line", "row"] = "line"
     rows: int | None = None
     origin: Origin
