@@ -32,6 +32,7 @@ from converter.sources.origins import expand
 from converter.sources.origins.base import Found, LeftOut, Origin, check_rereadable
 from converter.sources.origins.local import LocalFile
 from converter.sources.packings import DAMAGED, PACKINGS, SUFFIXES, Packed, member_of
+from converter.sources.partitions import partition_of
 from converter.sources.streams import Ranges, TextStream
 from converter.sources.tasks import tasks_of
 from converter.sources.texts import TextSource
@@ -155,9 +156,10 @@ def open_sources(
     A header that another one has had, byte by byte, is not parsed again.
     """
     sources: list[Source] = []
-    known: dict[Format | None, dict[Hashable, TextSource]] = {}
+    known: dict[Hashable, dict[Hashable, TextSource]] = {}
     for origin in origins:
-        alike = known.setdefault(options.format or _format_of(origin.label), {})
+        kind = options.format or _format_of(origin.label), *partition_of(origin.path).items()
+        alike = known.setdefault(kind, {})
         source = None if options.encoding == AUTO else _like_another(origin, list(alike.values()))
         if source is None:
             source = open_source(origin, options, columns)
@@ -199,6 +201,7 @@ def open_source(origin: Origin, options: Input, columns: tuple[str, ...]) -> Sou
         options = options.model_copy(update={"encoding": found.name if found else "utf-8"})
     try:
         source = _opened(origin, options, format_)
+        _set_partition(source)
         if isinstance(source, TextSource):
             source.found = found
         check_columns(source, columns)
@@ -215,6 +218,15 @@ def open_source(origin: Origin, options: Input, columns: tuple[str, ...]) -> Sou
             raise InputError(error.code, error.message, hint or error.hint) from error
         raise
     return source
+
+
+def _set_partition(source: Source) -> None:
+    """Give a source the columns that its path says and it has not itself."""
+    partition = {name: value for name, value in partition_of(source.origin.path).items() if name not in source.schema}
+    if partition and hasattr(source, "partition"):
+        source.partition = partition
+        if isinstance(source, TextSource):
+            source.layout = source.layout, tuple(partition.items())
 
 
 def _opened(origin: Origin, options: Input, format_: Format) -> Source:

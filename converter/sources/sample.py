@@ -71,7 +71,7 @@ class Sample:
         elif isinstance(source, TextSource) and _can_be_unpacked(source.origin):
             yield from self._unpacked(source)
         elif isinstance(source, TableSource) and source.sampler:
-            shares, is_whole = source.sampler(self._columns, self._rows)
+            shares, is_whole = source.sampler(source.own(self._columns), self._rows)
             self.is_whole &= is_whole
             yield from self._parsed(source.tasks(shares, self._columns, self._loops))
         else:

@@ -14,9 +14,10 @@ import contextlib
 import copy
 import itertools
 import re
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,7 @@ from converter.sources.base import PANICS, Block, Budget, Piece, Rest, Task, dam
 from converter.sources.columns import views_of
 from converter.sources.malformed import NONE, MalformedRows, RowNumbers
 from converter.sources.origins.base import Origin
+from converter.sources.partitions import constant, own_columns
 from converter.sources.typed import Types, decoded, series_of, validate
 from converter.spec.rules import ROW_NOT_TEXT
 
@@ -89,6 +91,9 @@ class TableSource:
     columns_hint = ""
     unit: Literal["line", "row"] = "row"
 
+    partition: Mapping[str, str] = {}
+    """The columns that its path says, with their values."""
+
     def __init__(
         self,
         origin: Origin,
@@ -122,7 +127,12 @@ class TableSource:
     @property
     def schema(self) -> Mapping[str, pl.DataType]:
         """The columns and their types; asking for one that cannot be read raises `ColumnError`."""
-        return self._types
+        constants: Mapping[str, pl.DataType] = dict.fromkeys(self.partition, pl.String())
+        return ChainMap(dict(constants), cast("dict[str, pl.DataType]", self._types)) if constants else self._types
+
+    def own(self, columns: Sequence[str]) -> Sequence[str]:
+        """Return those of the columns that are read from the input, and not the ones of its partition."""
+        return own_columns(columns, self.partition, self.names) if self.partition else columns
 
     def beginning(self) -> TableSource:
         """Return the same source, in small blocks."""
@@ -134,7 +144,7 @@ class TableSource:
         """Yield the input in blocks; workers read them."""
         bounds = Bounds(self._most_rows or _BLOCK_ROWS, min(_LARGER * budget.block, BLOCK_BYTES))
         with mapped_errors(self.origin):
-            yield from self.tasks(self._read(columns, bounds), columns, loops)
+            yield from self.tasks(self._read(self.own(columns), bounds), columns, loops)
 
     def tasks(self, shares: Iterable[Share], columns: Sequence[str], loops: Loops | None) -> Iterator[Task]:
         """Yield the tasks that read shares."""
@@ -143,7 +153,7 @@ class TableSource:
 
     def _parse(self, share: Share, columns: Sequence[str], loops: Loops | None, form: Form | None) -> Block:
         with mapped_errors(self.origin):
-            arrays = dict(zip(columns, share.read(), strict=True))
+            arrays = dict(zip(self.own(columns), share.read(), strict=True))
             for array in (each for column in arrays.values() for each in column):
                 validate(array)
             arrays, numbers, malformed = _decoded(arrays, share.rows)
@@ -151,6 +161,13 @@ class TableSource:
             texts = {name: column for name, column in arrays.items() if loops and self._is_text(name)}
             views = self._views(rows, texts, loops) if loops else {}
             typed = [_series(name, self._types[name], column) for name, column in arrays.items() if name not in texts]
+        for name, value in self.partition.items():
+            if name in columns and loops:
+                views[name] = constant(value, rows)
+            elif name in columns:
+                typed.append(pl.Series(name, [value], pl.String).new_from_index(0, rows))
+        if views and not typed:
+            views = {name: views[name] for name in columns}
         piece = Piece(self.origin, share.rows, share.size)
         chunks = [Chunk(tuple(views.values()), rows)] if views else []
         if typed:

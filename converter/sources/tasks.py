@@ -43,7 +43,7 @@ def _begin(
     first = group[0]
     if not isinstance(first, TextSource):
         return iter(first.blocks(columns, loops, budget))
-    parser = first.parser(columns, loops)
+    parser = first.whole_parser(columns, loops)
     if len(group) == 1:
         return TextTasks(first, parser, loops, first.block(budget, loops), pool, ahead=True)
     texts = [source for source in group if isinstance(source, TextSource)]

@@ -33,6 +33,7 @@ from converter.sources.base import FIRST_BYTES, Block, Budget, Encoding, Piece, 
 from converter.sources.cuts import Cuts
 from converter.sources.malformed import MalformedRows, RowNumbers
 from converter.sources.origins.base import Origin
+from converter.sources.partitions import frame_with_partition, own_columns, with_partition
 from converter.sources.reshaped import LineStream
 from converter.sources.streams import Ranges, TextStream
 
@@ -126,6 +127,8 @@ class TextSource:
     """The encoding that was found for it, if the job names none."""
     start = b""
     """What an input begins with that has the same layout for certain; empty where the start does not show it."""
+    partition: Mapping[str, str] = {}
+    """The columns that its path says, with their values."""
     most = sys.maxsize
     """How many bytes are read at a time, at most."""
     findings: Sequence[Finding] = ()
@@ -140,7 +143,14 @@ class TextSource:
     @property
     def schema(self) -> Mapping[str, pl.DataType]:
         """The columns, all of String. Columns that share a name are one here; a job cannot use them."""
-        return {name: pl.String() for name in self.names}
+        return {name: pl.String() for name in (*self.names, *self.partition)}
+
+    def whole_parser(self, columns: Sequence[str], loops: Loops | None) -> Parser:
+        """Return what parses its rows, with the columns of its partition."""
+        if self.partition.keys().isdisjoint(columns):
+            return self.parser(columns, loops)
+        own = own_columns(columns, self.partition, self.names)
+        return _PartitionParser(self.parser(own, loops), own, self.partition, columns, loops)
 
     def like(self, origin: Origin) -> Self:
         """Return the source of another input, which begins with `start`."""
@@ -160,7 +170,47 @@ class TextSource:
 
     def blocks(self, columns: Sequence[str], loops: Loops | None, budget: Budget) -> Iterator[Task]:
         """Yield the input, one block at a time."""
-        return iter(TextTasks(self, self.parser(columns, loops), loops, self.block(budget, loops), Pool()))
+        return iter(TextTasks(self, self.whole_parser(columns, loops), loops, self.block(budget, loops), Pool()))
+
+
+class _PartitionParser:
+    """A parser of a text that adds the columns of its partition; see `Parser`."""
+
+    def __init__(
+        self,
+        parser: Parser,
+        own: Sequence[str],
+        partition: Mapping[str, str],
+        columns: Sequence[str],
+        loops: Loops | None,
+    ) -> None:
+        self._parser = parser
+        self._own = own
+        self._partition = partition
+        self._columns = columns
+        self._loops = loops
+        self.grammar, self.longest = parser.grammar, parser.longest
+
+    def parse(self, texts: Sequence[tuple[Bytes, int]], form: Form | None, *, last: bool) -> Rows:
+        """Parse texts; see `Parser`."""
+        return self._completed(self._parser.parse(texts, None, last=last), form)
+
+    def endless(self, text: bytes) -> Rows:
+        """Return the result for a row that is too long; see `Parser`."""
+        return self._completed(self._parser.endless(text), None)
+
+    def _completed(self, rows: Rows, form: Form | None) -> Rows:
+        if rows.rest.chunks is None:
+            frame = frame_with_partition(rows.rest.frame(), self._partition, self._columns)
+            return rows._replace(rest=Rest.of_frame(frame))
+        chunks = [with_partition(chunk, self._own, self._partition, self._columns) for chunk in rows.rest.chunks]
+        if form is None or self._loops is None or len(chunks) != 1:
+            return rows._replace(rest=Rest.of_chunks(chunks, self._columns))
+        lines = self._loops.frame_lines(chunks, form)
+        left = [chunks[0].take(lines.irregular)] if len(lines.irregular) else []
+        return rows._replace(
+            rest=Rest.of_chunks(left, self._columns), numbers=rows.numbers[lines.irregular], lines=lines
+        )
 
 
 class _Link:
