@@ -233,7 +233,7 @@ DAMAGED = {
     "no Parquet": ("in.parquet", b"PAR1 but not really", "E-INPUT-DAMAGED"),
     "no Arrow": ("in.arrow", b"ARROW1 but not really", "E-INPUT-DAMAGED"),
     "no Arrow stream": ("in.arrow", b"\xff\xff\xff\xff not at all", "E-INPUT-DAMAGED"),
-    "an unknown suffix": ("in.xlsx", b"?", "E-FORMAT-UNKNOWN"),
+    "an unknown suffix": ("in.pdf", b"?", "E-FORMAT-UNKNOWN"),
     "Parquet in gzip": ("in.parquet.gz", gzip.compress(b"?"), "E-INPUT-PACKED"),
 }
 

@@ -33,6 +33,8 @@ _MEANT = {
     "cookie": "uuid",
     "json": "ndjson",
     "jsonl": "ndjson",
+    "xlsx": "excel",
+    "xls": "excel",
     "txt": "csv",
     "tab": "tsv",
     "pq": "parquet",
