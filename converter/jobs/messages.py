@@ -31,7 +31,6 @@ _MEANT = {
     "customer": "crm",
     "dpuuid": "crm",
     "cookie": "uuid",
-    "json": "ndjson",
     "jsonl": "ndjson",
     "xlsx": "excel",
     "xls": "excel",
