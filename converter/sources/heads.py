@@ -19,6 +19,8 @@ from converter.sources.structure import ParsedRow, Structure
 _FIRST = 1 << 16  # bytes that are read for the header, at first
 _LONGEST = 1 << 20  # bytes, even where rows must be shorter
 _MOST_ROWS = 10  # behind the first one, that show which separator is the right one
+_LEAST_SAMPLED, _MOST_SAMPLED = 20, 200  # rows that show how rows end
+_FEW_ALONE = 0.05  # of the rows: more that end in LF, where the header ends in CR LF, are a mixture of line ends
 _MOST_LINES = 100  # in which a header is looked for
 _SEP = re.compile(rb'\A"?sep=([^"\r\n])"?\r*\n', re.IGNORECASE)
 _QUOTES = b"\"'"
@@ -89,9 +91,9 @@ def read_head(origin: Origin, stream: TextStream, options: Input, longest: int, 
             f"The first row of '{origin.label}' is not UTF-8.",
             'Set input.encoding, for example to "cp1252".',
         ) from error
-    grammar = grammar._replace(is_crlf=row.text.endswith(b"\r"))
+    following = list(islice(_rows(text, row.end, grammar, options), _MOST_SAMPLED))
+    grammar = grammar._replace(is_crlf=_ends_in_crlf(row, following))
     head = Head(text[:before], text[before : min(row.end, count)], grammar, fields)
-    following = next(_rows(text, row.end, grammar, options), None)
     return _last_field(head, row, following, options)
 
 
@@ -217,20 +219,31 @@ def _rows(text: bytes, start: int, grammar: Grammar, options: Input) -> Iterator
         start = row.end
 
 
-def _last_field(head: Head, row: ParsedRow, following: ParsedRow | None, options: Input) -> Head:
-    """Return the head without a last name that is empty, or with one, where the rows are so."""
+def _ends_in_crlf(row: ParsedRow, following: Sequence[ParsedRow]) -> bool:
+    """Return whether rows end in CR LF, so that an LF alone is in the middle of one; not where line ends are mixed."""
+    alone = sum(not each.text.endswith(b"\r") for each in following)
+    is_mixed = len(following) >= _LEAST_SAMPLED and alone > len(following) * _FEW_ALONE
+    return row.text.endswith(b"\r") and not is_mixed
+
+
+def _last_field(head: Head, row: ParsedRow, following: Sequence[ParsedRow], options: Input) -> Head:
+    """Return the head without a last name that is empty, or with one, where most of the first rows are so."""
     count = len(head.fields)
     if not options.header:
         if count == len(options.columns) + 1 and _ends_empty(row, head.grammar):
             return head._replace(grammar=head.grammar._replace(empty_last=True))
         return head
-    if not following or count < 1:
-        return head
-    if len(following.fields) == count + 1 and _ends_empty(following, head.grammar):
+    longer = [len(each.fields) == count + 1 and _ends_empty(each, head.grammar) for each in following]
+    if _are_most(longer) and count:
         return head._replace(grammar=head.grammar._replace(empty_last=True), fields=(*head.fields, ""), is_own=False)
-    if len(following.fields) == count - 1 > 0 and not head.fields[-1].strip():
+    if _are_most([len(each.fields) == count - 1 for each in following]) and count > 1 and not head.fields[-1].strip():
         return head._replace(fields=head.fields[:-1], is_own=False)
     return head
+
+
+def _are_most(rows: Sequence[bool]) -> bool:
+    """Return whether most of the first rows are so; of as many that are not, the first one decides."""
+    return sum(rows) * 2 + rows[0] > len(rows) if rows else False
 
 
 def _ends_empty(row: ParsedRow, grammar: Grammar) -> bool:
