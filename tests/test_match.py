@@ -448,7 +448,7 @@ def test_tables_folders_and_globs_are_read(tmp_path: Path) -> None:
     folder = tmp_path / "site"
     folder.mkdir()
     pl.DataFrame({"number": [1, 2, None]}).write_parquet(folder / "one.parquet")
-    pl.DataFrame({"number": [3, 4]}).write_ipc(folder / "two.arrow")
+    pl.DataFrame({"number": [3, 4]}).write_parquet(folder / "two.parquet")
     for number in (1, 2):
         (tmp_path / f"crm-{number}.ndjson").write_text(
             f'{{"id": "{number}"}}\n{{"id": "{number + 2}"}}\n{{"id": null}}\n'
