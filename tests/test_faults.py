@@ -593,7 +593,7 @@ def test_f31_a_file_with_nothing_in_it_is_an_error_with_its_name(run: Run, name:
         (b"id,a\nu:1,x\n,x\nu:2,x\n", "in.csv", "id_forbidden_character: 2"),
         (b"id\ta\nu1\t\n", "in.tsv", "no_signal: 1"),
         (b'{"id":"u1","a":""}\n', "in.ndjson", "no_signal: 1"),
-        (b'{"id":\n', "in.ndjson", "row_not_json: 1"),
+        (b'{"id"}\n', "in.ndjson", "row_not_json: 1"),
     ],
 )
 def test_f31_no_row_that_survives_is_an_error_that_names_the_rule(
