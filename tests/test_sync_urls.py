@@ -592,7 +592,7 @@ def test_the_command_writes_a_file_with_everything(folder: Path) -> None:
     [
         (["in.csv", "--id", "id"], 2, "E-JOB-INVALID", ["output.dpid "]),
         (["in.csv", "--dpid", "5"], 2, "E-JOB-INVALID", ["id ", "--id COLUMN"]),
-        (["--dpid", "5"], 2, "E-JOB-INVALID", ["input ", "--input FILE"]),
+        (["--id", "id", "--dpid", "5"], 2, "E-JOB-INVALID", ["input.path ", "--input FILE"]),
         (["in.csv", *FLAGS, "--redirect", "https://example.com/?id="], 2, "E-SYNC-ADDRESS", ["${DD_UUID}"]),
         (["in.csv", *FLAGS, "--gdpr", "1"], 2, "E-SYNC-ADDRESS", ["gdpr", "gdpr_consent"]),
         (["in.csv", *FLAGS, "--set", "id.kase=lower"], 2, "E-JOB-INVALID", ["id.kase", "'case'?"]),
