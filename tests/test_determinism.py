@@ -134,7 +134,7 @@ def test_any_table_in_blocks_of_any_size_gives_what_plain_python_makes_of_it(
 
     other = fresh_run()
     table.write_parquet(other.folder / "in.parquet")
-    other.convert(input={"path": str(other.folder / "in.parquet")}, record=record, output={"max_part_raw_bytes": 400})
+    other.convert(input={"path": str(other.folder / "in.parquet")}, record=record, **changes)
     assert [part.read_bytes() for part in sorted(other.out.iterdir())] == [
         part.read_bytes() for part in sorted(run.out.iterdir())
     ]

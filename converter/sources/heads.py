@@ -108,12 +108,12 @@ def header_line(origin: Origin, options: Input, columns: Sequence[str]) -> int |
 
 
 def _line_of(text: bytes, options: Input, columns: Sequence[str]) -> int | None:
-    start = 0
+    start, first = 0, _first_row(text, _skipped(text, options.skip_lines), options)
     for line in range(1, _MOST_LINES):
         for grammar in grammars_of(options, b"", tabs=False):
             row = Structure(grammar, 0).row(text, start)
             fields = {field.decode(errors="replace").strip() for field in row.fields} if row else set()
-            if line > options.skip_lines + 1 and fields.issuperset(columns):
+            if start > first and fields.issuperset(columns):
                 return line
         start = text.find(b"\n", start) + 1
         if not start:
