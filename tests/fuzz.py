@@ -185,7 +185,7 @@ class FormTwin(NamedTuple):
                     return b"\0"
         mapped = text.translate(id_.table.tobytes())
         counts["case"] += mapped != text
-        if id_.name and (whole == id_.name or text in self.no_ids or _IMPLAUSIBLE.search(text)):
+        if id_.name and (whole == id_.name or mapped in self.no_ids or _IMPLAUSIBLE.search(mapped)):
             return b"\0"
         return id_.prefix + mapped + id_.suffix
 
@@ -226,7 +226,7 @@ def form_of(drawn: random.Random) -> FormTwin:
     ids = [id_of(drawn, table) for table in tables]
     nulls = drawn.choice([[], [], [b"id", b"a"], [b"7", b"a" * 63, b"a" * 64, b"b" * 130, b""]])
     lead = drawn.choice([b"", b"", b"gaid\t", b'"@\t,' * drawn.randrange(20)])
-    doubted, no_ids = ([b"a", b"b ", b"id"][: drawn.randrange(4)] for _ in range(2))
+    doubted, no_ids = ([b"a", b"b ", b"id", b"A", b"ID"][: drawn.randrange(6)] for _ in range(2))
     longest = drawn.choice([30, 200, 10**6])
     words: dict[str, list[bytes]] = {"nulls": nulls, "doubted": doubted, "no_ids": no_ids}
     form = Form(ids, parts, longest, lead=lead, on_bad=on_bad, comma=comma, **words)

@@ -118,6 +118,10 @@ def test_they_can_be_written_with_a_warning_or_without(run: Run) -> None:
         ({"hash": "sha256"}, "u2", hashlib.sha256(b"u2").hexdigest()),
         ({"cut_prefix": "x"}, "xNULL", None),
         ({"case": "lower"}, "1.23457E+15", None),
+        ({"case": "upper"}, "nULl", None),
+        ({"case": "lower"}, "nULl", None),
+        ({"case": "preserve"}, "nULl", "nULl"),
+        ({"case": "upper", "remove": "-"}, "n-ULl", None),
         ({"pad": 12}, "id", None),
     ],
 )

@@ -219,7 +219,8 @@ AAM_INLINE enum made write_ids(const struct aam_form *form, const struct aam_fie
             is_plain &= mapped != 0;
             start[byte] = mapped;
         }
-        if (AAM_JUDGE && (!is_plain || (is_doubted && may_be_implausible(form, source, length))))
+        const uint8_t *doubted = AAM_UNLIKELY(changed != 0) ? start : source; /* in its case */
+        if (AAM_JUDGE && (!is_plain || (is_doubted && may_be_implausible(form, doubted, length))))
             return IRREGULAR;
         if (AAM_UNLIKELY(around != 0)) {
             memcpy(at, id->prefix.start, (size_t)id->prefix.length);
