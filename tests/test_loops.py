@@ -100,7 +100,7 @@ def test_no_text_is_read_again_and_again(row: bytes, end: bytes) -> None:
     for longest in (1 << 24, 1 << 16):
         for last in (True, False):
             loops.delimited([(memory, len(data))], Layout(PLAIN, [0], 1, longest), None, last=last)
-    assert time.process_time() - start < 3, "if it were read from each of its lines, that would take minutes"
+    assert time.process_time() - start < 20, "if it were read from each of its lines, that would take minutes"
 
 
 WELL_FORMED = ["a", "\0", "\x7f", "\x80", "é", "\u07ff", "\u0800", "€", "\ud7ff", "\ue000", "\uffff", "\U00010000", "😀", "\U0010ffff"]  # fmt: skip
