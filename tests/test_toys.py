@@ -79,7 +79,7 @@ def test_an_origin(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 class WordsSource:
     """A file of pairs of words, an ID and a value, without a header."""
 
-    has_header = json_lists = nullable = False
+    has_header = json_lists = False
     unit: Literal["line", "row"] = "row"
     names = ("id", "a")
     schema: ClassVar = {"id": pl.String(), "a": pl.String()}

@@ -85,8 +85,8 @@ class Report(SendReport):
 
     `records` says how many rows were `read` and `written`, and how many `rejected` or `skipped` by the name of the
     rule: rejected rows break it, skipped ones break none and have nothing to send; and how many values of delimited
-    text hold `line_breaks`, if any do. `ids` says how many were `changed`
-    by the name of the step that changed them, and where types are recognized how many there are of each of the `types`.
+    text hold `line_breaks`, if any do. `ids` says how many were `changed` by the name of the step that changed them,
+    and where types are recognized how many there are of each of the `types`.
     `signals` says how many were `written`, and how many `dropped` or `changed` by the name of the rule. `rejects_path`
     is where the rejects are, None where the run ended before they were complete. `encrypted_for` is the fingerprint of
     the key that parts are encrypted for, if any. Always `read = written + sum(rejected) + sum(skipped)`; a run that is

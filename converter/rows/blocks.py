@@ -43,7 +43,7 @@ class Parsed(NamedTuple):
         """Whether rows of both can be judged together."""
         if self.source is other.source:
             return True
-        types = [(each.source.json_lists, *map(each.source.schema.get, each.left.columns)) for each in (self, other)]
+        types = [[*map(each.source.schema.get, each.left.columns)] for each in (self, other)]
         return self.left.schema == other.left.schema and types[0] == types[1]
 
 

@@ -49,8 +49,8 @@ def convert_sources(
 
     `results` are complete at the end. The sources are read twice if a stage must see all rows before any can be
     written; then `first_pass` is called with each block of the first time, which ends where that returns true. Closing
-    the iterator stops the workers. Raises `InputError` where an input is damaged, `LedgerError` where
-    rows are lost, and what the stages raise.
+    the iterator stops the workers. Raises `InputError` where an input is damaged, `LedgerError` where rows are lost,
+    and what the stages raise.
     """
     with contextlib.ExitStack() as opened:
         used: list[Stage] = []

@@ -281,7 +281,7 @@ def _unknown_format(origin: Origin, options: Input) -> InputError:
 
 def _content_of(origin: Origin, options: Table) -> Content | None:
     """Return what an input holds, by its first bytes. Raises `InputError` where it cannot be unpacked."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # this is for an error that is raised already
         with origin.open() as stream:
             start = stream.read(FIRST_BYTES)
         text = np.empty(FIRST_BYTES, np.uint8)

@@ -158,8 +158,6 @@ class Source(Protocol):
     """Whether the names are the first row of a text, and might be a row with values."""
     json_lists: bool
     """Whether a list stands in a column as the text of a JSON list."""
-    nullable: bool
-    """Whether a value may be null: in delimited text a missing one is empty."""
     columns_hint: str
     """What helps where it lacks a column."""
     typed: frozenset[str]

@@ -60,7 +60,7 @@ class Batches:
             self._batches = self._batches or self._open()
             try:
                 batch = next(self._batches, None)
-            except Exception as error:
+            except Exception as error:  # whatever the program raises that makes the batches
                 self._error = error
                 raise
             if batch is not None:

@@ -111,7 +111,7 @@ def of_zip(names: Sequence[str]) -> Content | None:
 
 
 def _names_in_zip(origin: Origin) -> Sequence[str]:
-    # What cannot be listed is still a zip, by its first bytes.
+    # What cannot be listed is still a zip archive, by its first bytes.
     with contextlib.suppress(OSError, zipfile.BadZipFile, ValueError), origin.open() as stream:
         return zipfile.ZipFile(stream).namelist()
     return ()
@@ -135,7 +135,7 @@ def _of_text(text: bytes) -> Content | None:
 
 
 def _is_object(line: bytes) -> bool:
-    with contextlib.suppress(orjson.JSONDecodeError):
+    with contextlib.suppress(orjson.JSONDecodeError):  # then it is none
         return isinstance(orjson.loads(line), dict)
     return False
 

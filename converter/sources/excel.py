@@ -149,7 +149,7 @@ class SheetRows(Reshaped):
             lines = _quietly(list, self._lines())
         except (InputError, MemoryError):
             raise
-        except Exception as error:
+        except Exception as error:  # of openpyxl, and of what reads zip and XML for it: there is no common class
             raise damaged_workbook(self._book.origin, error) from error
         self._ended = len(lines) < _ROWS
         return memoryview(b"".join(lines))
@@ -186,7 +186,7 @@ class ExcelSource(NdjsonSource):
             names, skipped = _quietly(_header_of, sheet, options)
         except (InputError, MemoryError):
             raise
-        except Exception as error:
+        except Exception as error:  # of openpyxl, and of what reads zip and XML for it: there is no common class
             raise damaged_workbook(origin, error) from error
         finally:
             book.close()

@@ -101,6 +101,7 @@ def header_line(origin: Origin, options: Input, columns: Sequence[str]) -> int |
     """Return the number of the line in which a text names these columns, if it is not the first but one of the next."""
     if not origin.rereadable or not columns:
         return None
+    # This is for a hint to an error that is raised already.
     with contextlib.suppress(InputError), TextStream(origin, options.encoding, options.member) as stream:
         block = bytearray(_FIRST)
         return _line_of(bytes(block[: stream.readinto(memoryview(block))]), options, columns)

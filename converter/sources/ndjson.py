@@ -52,7 +52,6 @@ class NdjsonSource(TextSource):
     """
 
     json_lists = True
-    nullable = True
 
     def __init__(self, origin: Origin, options: Input, *, block: int = sys.maxsize) -> None:
         self.origin = origin

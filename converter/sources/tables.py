@@ -87,7 +87,6 @@ class TableSource:
 
     has_header = False
     json_lists = False
-    nullable = True
     columns_hint = ""
     unit: Literal["line", "row"] = "row"
 
@@ -108,7 +107,6 @@ class TableSource:
         self.origin = origin
         self._count = count
         self.sampler = sampler
-        self._arrow = schema
         self._read = read
         self._only_texts = only_texts
         self._most_rows = most_rows

@@ -113,7 +113,6 @@ class TextSource:
 
     has_header = False
     json_lists = False
-    nullable = False
     columns_hint = ""
     typed: frozenset[str] = frozenset()
     unit: Literal["line", "row"] = "line"

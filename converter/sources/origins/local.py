@@ -105,8 +105,8 @@ def _select(text: str, format_of: Callable[[str], str | None]) -> Selection:
             f"The input '{text}' is {_special(path)}, which cannot be read yet.",
             "Write what it gives to a file, and give that file.",
         )
-    # Path.glob takes no absolute patterns, here and in `_check_folders`.
-    matches = [Path(match) for match in glob.glob(str(path), recursive=True) if Path(match).is_file()]  # noqa: PTH207
+    found = glob.glob(str(path), recursive=True)  # noqa: PTH207 - Path.glob takes no absolute patterns
+    matches = [Path(match) for match in found if Path(match).is_file()]
     if glob.has_magic(text):
         _check_folders(path)
     if matches:
@@ -129,7 +129,7 @@ def _check_folders(pattern: Path) -> None:
     for count in range(1, len(parts)):
         listed = glob.has_magic(parts[count]) or parts[count - 1] == "**"
         needed = os.X_OK | (os.R_OK if listed else 0)
-        for folder in glob.glob(os.path.join(*parts[:count], ""), recursive=True):  # noqa: PTH118, PTH207
+        for folder in glob.glob(os.path.join(*parts[:count], ""), recursive=True):  # noqa: PTH118, PTH207 - likewise
             if not os.access(folder, needed):
                 raise PermissionError(errno.EACCES, f"no permission to list the folder '{folder}'")
     if glob.has_magic(parts[0]):
