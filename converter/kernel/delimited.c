@@ -3,8 +3,9 @@
    A field that begins with a quote ends at the quote that closes it, which a separator, LF, CR LF must follow; two
    quotes in it are one. Any other field is all up to the separator or the LF, with quotes and CRs as text; CRs before
    the LF belong to it. Where there are escapes, a byte behind a backslash is text, whatever it is, and an unquoted `\N`
-   alone is a missing value; outside of quotes there are escapes only where there are no quotes at all. Where a row is not of this form, its first physical line is malformed, with those lines
-   behind it that belong to it (`broken.h`), and the next row begins behind that. */
+   alone is a missing value; outside of quotes there are escapes only where there are no quotes at all. Where a row is
+   not of this form, its first physical line is malformed, with those lines behind it that belong to it (`broken.h`),
+   and the next row begins behind that. */
 #include "broken.h"
 #include "sink.h"
 #include "utf8.h"
@@ -147,8 +148,9 @@ AAM_INLINE bool is_repeated(struct row *row, const uint8_t *newline, enum place 
 }
 
 /* Take the byte behind a backslash at `mark`, which is text. */
-AAM_INLINE enum outcome take_escaped(struct delimiters *left, const struct grammar grammar, const uint8_t *mark, struct row *row, enum place place,
-                                     const struct failure *failures, int64_t longest) {
+AAM_INLINE enum outcome take_escaped(struct delimiters *left, const struct grammar grammar, const uint8_t *mark,
+                                     struct row *row, enum place place, const struct failure *failures,
+                                     int64_t longest) {
     if (AAM_UNLIKELY(mark + 1 >= left->end))
         return UNFINISHED;
     uint8_t byte = mark[1];
@@ -159,8 +161,8 @@ AAM_INLINE enum outcome take_escaped(struct delimiters *left, const struct gramm
 }
 
 /* Find the quote that closes a field, whose opening quote has been taken: `row->next` is where it stands. */
-AAM_INLINE enum outcome find_closing(struct delimiters *left, const struct grammar grammar, struct row *row, const struct failure *failures,
-                                     int64_t longest, bool *is_escaped) {
+AAM_INLINE enum outcome find_closing(struct delimiters *left, const struct grammar grammar, struct row *row,
+                                     const struct failure *failures, int64_t longest, bool *is_escaped) {
     for (;;) {
         const uint8_t *mark = next_delimiter(left, grammar);
         row->next = mark;
@@ -186,9 +188,9 @@ AAM_INLINE enum outcome find_closing(struct delimiters *left, const struct gramm
 }
 
 /* Read a quoted field, whose opening quote is at `row->next`, which becomes the delimiter behind it. */
-AAM_INLINE enum outcome read_quoted(struct delimiters *left, const struct grammar grammar, const struct aam_layout *layout,
-                                    const struct aam_sink *sink, struct row *row, const struct failure *failures,
-                                    const uint8_t *readable, struct aam_field *value) {
+AAM_INLINE enum outcome read_quoted(struct delimiters *left, const struct grammar grammar,
+                                    const struct aam_layout *layout, const struct aam_sink *sink, struct row *row,
+                                    const struct failure *failures, const uint8_t *readable, struct aam_field *value) {
     const uint8_t *start = row->next + 1;
     int64_t newlines = row->newlines;
     bool is_escaped = false;
@@ -222,8 +224,9 @@ AAM_INLINE enum outcome read_quoted(struct delimiters *left, const struct gramma
 
 /* Read to the end of an unquoted field, in which a quote or a backslash is at `mark`. Returns where it ends in `mark`;
    `kept` becomes what is behind the last byte that is escaped. */
-AAM_INLINE enum outcome read_marks(struct delimiters *left, const struct grammar grammar, const struct aam_layout *layout, struct row *row,
-                                   const struct failure *failures, const uint8_t **mark, const uint8_t **kept) {
+AAM_INLINE enum outcome read_marks(struct delimiters *left, const struct grammar grammar,
+                                   const struct aam_layout *layout, struct row *row, const struct failure *failures,
+                                   const uint8_t **mark, const uint8_t **kept) {
     const uint8_t *quote = NULL, *at = *mark;
     int64_t quotes = 0, newlines = row->newlines;
     do {
@@ -248,9 +251,10 @@ AAM_INLINE enum outcome read_marks(struct delimiters *left, const struct grammar
 }
 
 /* Read an unquoted field from `row->field` to `mark`, its first delimiter. `row->next` becomes what ends it. */
-AAM_INLINE enum outcome read_unquoted(struct delimiters *left, const struct grammar grammar, const struct aam_layout *layout,
-                                      const struct aam_sink *sink, struct row *row, const struct failure *failures,
-                                      const uint8_t *readable, const uint8_t *mark, struct aam_field *value) {
+AAM_INLINE enum outcome read_unquoted(struct delimiters *left, const struct grammar grammar,
+                                      const struct aam_layout *layout, const struct aam_sink *sink, struct row *row,
+                                      const struct failure *failures, const uint8_t *readable, const uint8_t *mark,
+                                      struct aam_field *value) {
     const uint8_t *start = row->field, *kept = NULL;
     if (AAM_UNLIKELY(*mark != layout->separator && *mark != '\n')) {
         enum outcome outcome = read_marks(left, grammar, layout, row, failures, &mark, &kept);
@@ -272,8 +276,9 @@ AAM_INLINE enum outcome read_unquoted(struct delimiters *left, const struct gram
 }
 
 /* Read a row into `sink->fields`. */
-AAM_INLINE enum outcome read_row(struct delimiters *left, const struct grammar grammar, const struct aam_layout *layout, const struct aam_sink *sink,
-                                 struct row *row, const struct failure *failures, const uint8_t *readable) {
+AAM_INLINE enum outcome read_row(struct delimiters *left, const struct grammar grammar, const struct aam_layout *layout,
+                                 const struct aam_sink *sink, struct row *row, const struct failure *failures,
+                                 const uint8_t *readable) {
     for (row->fields = 0;;) {
         int64_t column = row->fields < layout->fields ? layout->slots[row->fields] : layout->columns;
         struct aam_field *value = &sink->fields[column];

@@ -316,7 +316,8 @@ AAM_INLINE enum made write_parts(const struct aam_form *form, const struct aam_f
         struct aam_field value = fields[part->column];
         if (part->kind == AAM_CONSTANT) {
             value.length = 0;
-        } else if (value.length == 0 || (part->nulls != AAM_NO_NULLS && is_word(&form->nulls, value.start, value.length))) {
+        } else if (value.length == 0 ||
+                   (part->nulls != AAM_NO_NULLS && is_word(&form->nulls, value.start, value.length))) {
             if (AAM_UNLIKELY(value.length != 0 && part->nulls == AAM_NULLS_IRREGULAR))
                 return IRREGULAR;
             missing += part->kind == AAM_PAIR;
