@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from numpy.lib.stride_tricks import sliding_window_view
 
 from converter.columns.buffers import Text
 from converter.columns.pool import Bytes
@@ -21,11 +22,10 @@ LEAST_LINES = 1_000
 """Lines, of which there must be so many before an ID is on too many of them."""
 MOST_OF_ONE = 0.01
 """The share of lines that one ID may be on."""
-_SAMPLED = 1 << 15  # lines: the share of an ID on 1 % of them is then known to a tenth of that
+_SAMPLED = 1 << 14  # lines: the share of an ID on 1 % of them is then known to a tenth of that
 _WIDTH = 96  # bytes of an ID that are compared
 _STEP = 2_654_435_769  # the golden ratio: multiples of it, modulo 2^32, are spread evenly
 _TAB, _ALL = 9, 1 << 32
-_Marks = npt.NDArray[np.uint32]
 
 
 class Frequent(NamedTuple):
@@ -42,39 +42,43 @@ class Frequency:
         self._leads = leads
         self._lines = 0
         self._limit = _ALL
-        self._ids: list[Bytes] = []
-        self._marks: list[_Marks] = []
+        self._ids: Bytes = np.empty((0, _WIDTH), np.uint8)
+        self._marks: npt.NDArray[np.uint32] = np.empty(0, np.uint32)
 
     def add(self, text: Text) -> None:
         """Take in the next lines."""
         count = len(text.ends)
         marks = (np.arange(self._lines, self._lines + count, dtype=np.uint64) * _STEP).astype(np.uint32)
-        chosen = np.flatnonzero(marks < self._limit)
         self._lines += count
-        if not len(chosen):
-            return
-        memory = text.buffers[0] if len(text.buffers) == 1 else np.concatenate(text.buffers)
-        starts = np.where(chosen > 0, text.ends[chosen - 1], 0)
-        at = np.minimum(starts[:, None] + np.arange(_WIDTH), len(memory) - 1)
-        lines = memory[at]
-        is_tab = lines == _TAB
-        lines[is_tab | (np.cumsum(is_tab, axis=1) != self._leads)] = 0
-        self._ids.append(lines)
-        self._marks.append(marks[chosen])
-        while sum(map(len, self._marks)) > _SAMPLED:
+        chosen = np.flatnonzero(marks < self._limit)
+        while len(self._marks) + len(chosen) > _SAMPLED:
             self._limit //= 2
-            kept = [marks < self._limit for marks in self._marks]
-            self._ids = [np.concatenate([ids[each] for ids, each in zip(self._ids, kept, strict=True)])]
-            self._marks = [np.concatenate([marks[each] for marks, each in zip(self._marks, kept, strict=True)])]
+            kept, chosen = self._marks < self._limit, chosen[marks[chosen] < self._limit]
+            self._ids, self._marks = self._ids[kept], self._marks[kept]
+        if len(chosen):
+            starts = np.where(chosen > 0, text.ends[chosen - 1], 0)
+            self._ids = np.concatenate([self._ids, _first_fields(text, starts, self._leads)])
+            self._marks = np.concatenate([self._marks, marks[chosen]])
 
     def frequent(self) -> Iterator[Frequent]:
         """Yield the IDs that are on too many lines, the most frequent ones first."""
         if self._lines < LEAST_LINES:
             return
-        texts, counts = np.unique(np.concatenate(self._ids).view(f"S{_WIDTH}").reshape(-1), return_counts=True)
+        texts, counts = np.unique(self._ids.view(f"S{_WIDTH}").reshape(-1), return_counts=True)
         shares = counts / counts.sum()
         for index in np.argsort(-shares, kind="stable"):
             if shares[index] <= MOST_OF_ONE:
                 return
             id_ = texts[index].strip(b"\0").decode(errors="ignore")
             yield Frequent(pl.select(mask(pl.lit(id_))).item(), float(shares[index]))
+
+
+def _first_fields(text: Text, starts: npt.NDArray[np.int64], leads: int) -> Bytes:
+    """Return the field behind `leads` others of lines, by where these start: a row of bytes each, NULs behind it."""
+    memory = text.buffers[0] if len(text.buffers) == 1 else np.concatenate(text.buffers)
+    if starts[-1] + _WIDTH > len(memory):
+        memory = np.concatenate([memory, np.zeros(_WIDTH, np.uint8)])
+    lines = sliding_window_view(memory, _WIDTH)[starts]
+    is_tab = lines == _TAB
+    lines[is_tab | (np.cumsum(is_tab, axis=1, dtype=np.uint8) != leads)] = 0
+    return lines

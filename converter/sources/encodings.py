@@ -32,6 +32,7 @@ _PREFERRED, _NEARLY = "cp1252", 0.8  # of the confidence of the best: it is by f
 _CLEARLY = 1.15  # times as confident as in the next encoding that gives another text
 _EXCLUDED = ("mac-latin2", "mac-turkish", "mac-iceland", "mac-greek", "mac-cyrillic", "iso8859-16")
 _CONTINUED = "[\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"  # what Windows-1252 makes of later bytes of letters
+_MOJIBAKE_STARTS = "ÃÂâ"
 _MOJIBAKE = re.compile(f"Ã{_CONTINUED}|Â[\u00a0-\u00bf]|â{_CONTINUED}{{2}}")
 
 
@@ -129,15 +130,16 @@ def survey_encodings(sources: Sequence[Source], options: Input) -> Iterator[Find
             continue
         try:
             sample = _sample(source.origin, options.member)
-        except InputError:  # an error when it is read
+            text = "" if sample.text.isascii() else sample.text.decode()
+        except (InputError, UnicodeDecodeError):  # an error, or rejects, when it is read
             continue
-        if not sample.text.isascii() and is_utf8(sample.text):
-            yield from _doubts(source.origin.label, source.body.encoding, sample)
+        if text:
+            yield from _doubts(source.origin.label, source.body.encoding, text, marked=bool(sample.marked))
 
 
-def _doubts(label: str, encoding: str, sample: _Sample) -> Iterator[Finding]:
-    """Yield what is doubtful about a sample that is valid UTF-8."""
-    if codecs.lookup(encoding).name not in ("utf-8", "utf-8-sig") and not sample.marked:
+def _doubts(label: str, encoding: str, text: str, *, marked: bool) -> Iterator[Finding]:
+    """Yield what is doubtful about a sample of valid UTF-8; `marked`: a byte order mark says what it is."""
+    if codecs.lookup(encoding).name not in ("utf-8", "utf-8-sig") and not marked:
         yield Finding(
             "W-ENCODING-UTF8",
             f"The input '{label}' is valid UTF-8, but is read as {described(encoding)} because of input.encoding: "
@@ -145,8 +147,7 @@ def _doubts(label: str, encoding: str, sample: _Sample) -> Iterator[Finding]:
             'Set input.encoding = "utf-8" or, where files have different encodings, "auto".',
         )
         return
-    text = sample.text.decode()
-    if found := _MOJIBAKE.findall(text):
+    if found := _MOJIBAKE.findall(text) if any(letter in text for letter in _MOJIBAKE_STARTS) else ():
         meant = ""
         for wrong in dict.fromkeys(found):
             try:
