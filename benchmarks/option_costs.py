@@ -54,6 +54,8 @@ def _made(folder: Path) -> Path:
 def _run(name: str, contender: str, rows: int, seed: int, output: Path) -> Measurement:
     workload = WORKLOADS[OPTIONS[name].workload]
     path = generated(Input(workload, rows, seed))
+    if beside := OPTIONS[name].beside:
+        generated(beside)
     found = measure(contender, workload, path, output, option=name)
     if contender == OURS:
         shutil.rmtree(output.with_name(output.name + "-report"))  # a report is never overwritten

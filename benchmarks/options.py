@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from benchmarks.workloads import DPID, PLAIN
+from benchmarks.workloads import DPID, PLAIN, WORKLOADS, Input
 
 Row = Mapping[str, str]
 PAD = 30
@@ -22,6 +22,7 @@ class Option:
     `sections` are added to those of the job; `None` removes one. `workload` is what the job reads. `goal` is the
     highest ratio to the plain job that we want, in CPU seconds; 0 if there is none. `change` says in plain Python what
     happens to a row: the reference whose lines must be equal. `columns` are the columns of lines that only have IDs.
+    `beside` is a second input that the job reads.
     """
 
     sections: Mapping[str, Mapping[str, object] | None] = field(default_factory=dict)
@@ -29,6 +30,7 @@ class Option:
     goal: float = 1.3
     change: Callable[[Row], Row] = lambda row: row
     columns: tuple[str, ...] = ()
+    beside: Input | None = None
 
 
 def _of_ids(change: Callable[[str], str]) -> Callable[[Row], Row]:
@@ -69,6 +71,7 @@ _ID: dict[str, object] = {
     "suffix": "-web",
     "case": "lower",
 }
+_SUPPRESSED = Input(WORKLOADS[PLAIN], rows=1_000_000, seed=2)  # other users: what is written stays the same
 BASE = "plain"
 OPTIONS = {
     BASE: Option(goal=0),
@@ -89,6 +92,16 @@ OPTIONS = {
     "escape-quoted": Option({"input": {"escape": "backslash"}}, "quoted", goal=1.5),
     "comment": Option({"input": {"comment": "#"}}, goal=1.5),
     "skip_spaces": Option({"input": {"skip_spaces": True}}, goal=1.5),
+    "any_id": Option({"id": {"implausible": "allow"}}, goal=0),
+    "filter": Option({"input": {"filter": "crm_id <> ''"}}, goal=1.5),
+    "computed": Option(
+        {"input": {"computed": [{"name": "plan", "sql": "upper(plan)"}]}},
+        goal=1.5,
+        change=lambda row: {**row, "plan": row["plan"].upper()},
+    ),
+    "suppress": Option(
+        {"input": {"suppress": {"path": str(_SUPPRESSED.path), "column": "crm_id"}}}, goal=1.5, beside=_SUPPRESSED
+    ),
     "auto": Option(
         {
             "id": {"type": "auto"},
