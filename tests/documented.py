@@ -86,7 +86,7 @@ def _default(name: str, value: Any) -> str:
         return f"`{value:_}`"
     if isinstance(value, int):
         for unit, size in (("GB", 10**9), ("MB", 10**6), ("MiB", 2**20)):
-            if value % size == 0:
+            if value and value % size == 0:
                 return f"`{value // size}{unit}`"
     return f"`{value}`"
 

@@ -18,7 +18,7 @@ Format: TypeAlias = Annotated[
     typer.Option(
         "--format",
         metavar="NAME",
-        help="csv, tsv, parquet, ndjson or arrow; else by the suffix.",
+        help="csv, tsv, parquet, ndjson, json, arrow or excel; else by the suffix.",
         autocompletion=completion.formats,
     ),
 ]
