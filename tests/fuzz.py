@@ -56,9 +56,10 @@ from converter.kernel.keys import Keys
 from converter.kernel.sink import NOT_JSON, NOT_UTF8, UNCERTAIN, Lines, Parsed
 from converter.sources.cuts import Cuts
 from converter.sources.json_rows import split
-from tests.fuzz_columns import fuzz_columns
 
 from . import objects
+from .fuzz_columns import fuzz_columns
+from .fuzz_gather import fuzz_gather, fuzz_partition
 from .scanner import PLAIN, scan
 
 Bytes = npt.NDArray[np.uint8]
@@ -697,6 +698,8 @@ ENTRIES: tuple[Callable[[Loops, random.Random, Guarded], None], ...] = (
     fuzz_objects,
     fuzz_split,
     fuzz_columns,
+    fuzz_partition,
+    fuzz_gather,
 )
 
 

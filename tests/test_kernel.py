@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from converter import kernel
 from converter.columns.buffers import Chunk, Text, Views
 from converter.jobs.job import Job
-from converter.kernel import calls, form, keys, sink, texts
+from converter.kernel import calls, form, gather, keys, sink, texts
 from converter.kernel.calls import Loops
 from converter.kernel.library import FOLDER, NAME
 from converter.kernel.sink import Lines
@@ -260,8 +260,9 @@ def test_structures_have_the_sizes_that_the_loops_know() -> None:
     sizes = [*map(ctypes.sizeof, structures), 4 * 8, ctypes.sizeof(sink.Structure), 6 * 8, 3 * 8]
     sizes += [ctypes.sizeof(texts._Column), ctypes.sizeof(texts._Texts), ctypes.sizeof(form._Steps)]
     sizes += [ctypes.sizeof(keys.KeyStructure), ctypes.sizeof(keys.KeysStructure)]
-    sizes.append(ctypes.sizeof(calls.SplitStructure))
-    assert [*(ctypes.c_int64 * 15).in_dll(library, "aam_sizes")] == sizes
+    sizes += [ctypes.sizeof(calls.SplitStructure), gather._ROW_BYTES, gather._ENTRY_BYTES["items"]]
+    sizes.append(ctypes.sizeof(gather.GatherStructure))
+    assert [*(ctypes.c_int64 * 18).in_dll(library, "aam_sizes")] == sizes
 
 
 def lines_of(form: FastPath, frame: pl.DataFrame) -> Lines:

@@ -1,4 +1,4 @@
-"""Compiled loops over bytes: they parse text, make the lines of rows that are plain, and merge them with others.
+"""Compiled loops over bytes: they parse text, make the lines of rows that are plain, merge and gather lines.
 
 Rows of text go to a sink (`sink.h`): to lines by a form, else to string views, or to the malformed ones. The loops are
 C (`*.c`), built with the package; `calls` is their interface in Python. They know nothing of jobs and rules: a form

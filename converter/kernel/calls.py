@@ -11,10 +11,14 @@ from ctypes import POINTER, c_int32, c_int64, c_uint8, c_void_p
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from converter.columns.buffers import VIEW_BYTES, Chunk, Views
 from converter.columns.pool import Bytes, Pool
 from converter.kernel.form import SLACK, Form, FormStructure, Grammar, Layout, LayoutStructure
+from converter.kernel.gather import ENTRIES as GATHER_ENTRIES
+from converter.kernel.gather import MEMORY as GATHER_MEMORY
+from converter.kernel.gather import Gathered, Gathering, Partitioned
 from converter.kernel.keys import Keys, KeysStructure
 from converter.kernel.library import Library
 from converter.kernel.sink import MEMORY, Lines, Parsed, Positions, Sink, Structure, Texts
@@ -60,6 +64,7 @@ ENTRIES: dict[str, tuple[type[Any], ...]] = {
     "line_fields": (c_void_p, c_int64, c_void_p, c_int64, c_int64, c_int64, c_void_p, c_int64),
     "merge_lines": (c_void_p, c_int64, c_void_p, c_int64, c_int64, c_void_p, c_void_p, c_void_p, c_int64),
     **TEXT_ENTRIES,
+    **GATHER_ENTRIES,
 }
 """The entries of the library, and what each takes."""
 
@@ -69,7 +74,7 @@ class Loops:
 
     def __init__(self, library: Library) -> None:
         self._entries = {name: library.entry(name, arguments) for name, arguments in ENTRIES.items()}
-        self._pools = {name: Pool() for name in (*MEMORY, "texts")}
+        self._pools = {name: Pool() for name in (*MEMORY, *GATHER_MEMORY, "texts")}
 
     def count_quotes(self, text: Bytes, grammar: Grammar, state: int) -> int:
         """Turn the state before a text, of `INSIDE` and `ESCAPED`, into that behind it."""
@@ -176,6 +181,81 @@ class Loops:
         other_ends, positions = np.ascontiguousarray(other_ends), np.ascontiguousarray(positions)
         self._call("merge_lines", lines, len(lines), ends, len(ends), count, others, other_ends, positions, other_count)
         return lines, ends[: count + other_count]
+
+    def hashes(self, lines: Bytes, ends: Positions, skipped: int) -> npt.NDArray[np.uint64]:
+        """Return the hash of the ID of each line, the field behind `skipped` ones: that of `rows.spill.hashes_of`.
+
+        `ends` are the offsets of the ends of lines, each behind its newline.
+        """
+        hashes = self._pools["hashes"].lease(len(ends) * 8).view(np.uint64)
+        ends = np.ascontiguousarray(ends)
+        self._call("line_hashes", lines, len(lines), ends, len(ends), skipped, hashes, len(hashes))
+        return hashes
+
+    def partition(self, lines: Bytes, ends: Positions, skipped: int, bits: int, shift: int) -> Partitioned:
+        """Copy lines so that those are together whose IDs have the same `bits` of their hashes, from bit `shift` on.
+
+        The groups are in the order of these bits, at most 16; lines of a group are in the order given.
+        """
+        hashes, ends = self.hashes(lines, ends, skipped), np.ascontiguousarray(ends)
+        size = int(ends[-1]) if len(ends) else 0
+        made, names = self._pools["grouped"].lease(size), ("order", "grouped_ends")
+        order, made_ends = (self._pools[name].lease(len(ends) * 8).view(np.int64) for name in names)
+        edges, places = np.empty((2, (1 << bits) + 1), np.int64)
+        groups = edges, places, len(edges), order, made_ends, len(order), made, len(made)
+        self._call("partition_lines", lines, len(lines), ends, len(ends), hashes, bits, shift, *groups)
+        return Partitioned(order, edges, made, made_ends)
+
+    def gather_signals(
+        self,
+        lines: Bytes,
+        ends: Positions,
+        skipped: int,
+        rank: Positions | None,
+        *,
+        reject_several: bool,
+        most_line_bytes: int,
+        most_lines: int,
+    ) -> Gathered:
+        """Gather the signals of users from their lines: each once, in the order of their bytes.
+
+        `rank` says for each line how late it is. Then of several values of a key the latest one is written, of these
+        the greatest; of an addition and a removal of a trait the later one, and neither (`CONFLICT`) where there is
+        none. Without it all values of a key are written, or with `reject_several` none (`SEVERAL`). Lines have at most
+        `most_line_bytes` bytes with their newline, or one signal, and users at most `most_lines` (`CUT`).
+        """
+        gathering = Gathering(
+            self._pools,
+            lines,
+            ends,
+            rank,
+            skipped=skipped,
+            by_signal=True,
+            reject_several=reject_several,
+            most_line_bytes=most_line_bytes,
+            most_lines=most_lines,
+        )
+        return gathering.call(self._entries["gather"])
+
+    def gather_lines(
+        self,
+        lines: Bytes,
+        ends: Positions,
+        skipped: int,
+        at: npt.NDArray[np.uint64],
+        *,
+        drop_repeated: bool,
+        most_lines: int,
+    ) -> Gathered:
+        """Gather the lines of users, those of each in the order of `at`.
+
+        With `drop_repeated`, of equal lines only the first one is written (others are `REPEATED`); lines beyond
+        `most_lines` of a user are `CUT`.
+        """
+        gathering = Gathering(
+            self._pools, lines, ends, at, skipped=skipped, drop_repeated=drop_repeated, most_lines=most_lines
+        )
+        return gathering.call(self._entries["gather"])
 
     def _call(self, name: str, *given: Any) -> None:
         """Call an entry that needs no more room. Raises `SystemError` where it refuses its arguments."""

@@ -6,13 +6,6 @@
 
 enum { IS_INSIDE = 1, IS_ESCAPED = 2 };
 
-/* Set each bit to whether an odd number of bits up to it, itself included, is set. */
-AAM_INLINE uint64_t odd_up_to(uint64_t bits) {
-    for (int shift = 1; shift < AAM_WINDOW; shift *= 2)
-        bits ^= bits << shift;
-    return bits;
-}
-
 /* Return which bytes of a window a backslash stands before that is not behind one itself; `carried` is whether the
    first one of the window is such a byte, and becomes that of the next window. */
 AAM_INLINE uint64_t escaped_in(uint64_t backslashes, uint64_t *carried) {

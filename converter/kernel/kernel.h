@@ -265,4 +265,69 @@ struct aam_sink {
     int64_t doubted[AAM_PART_COUNT]; /* values that are words for missing ones, by their part */
 };
 
+/* A line, by the hash of its ID. */
+struct aam_row {
+    uint64_t hash;
+    int64_t row;
+};
+
+/* A text that is sorted: an ID, a signal, or a line. */
+struct aam_item {
+    uint64_t key; /* what it is sorted by before its bytes: of two texts, the lesser one has no greater key */
+    int64_t rank;
+    const uint8_t *start;
+    int64_t row;
+    uint32_t length;
+    uint32_t outcome; /* enum aam_outcome, or AAM_SAME as the item before */
+};
+
+/* What becomes of a signal. What becomes of a row is the first of those of its signals. */
+enum aam_outcome { AAM_WRITTEN, AAM_CONFLICT, AAM_SEVERAL, AAM_CUT, AAM_SUPERSEDED, AAM_REPEATED, AAM_OUTCOMES, AAM_SAME };
+
+enum aam_gather_room { AAM_ROOM_ITEMS, AAM_ROOM_TEXT, AAM_ROOM_TEXT_ENDS };
+
+/* Whole users (gather.c): their lines, what becomes of them, and where the lines go that are made. A call that returns
+   AAM_FULL has done the users before; given the room that is needed for what `full` says, the next call goes on. */
+struct aam_gather {
+    const uint8_t *lines;
+    int64_t size; /* bytes */
+    const int64_t *ends;
+    const uint64_t *order; /* of each line: what it is sorted by; of signals an int64 each: which one is later, or NULL */
+    int64_t order_room;
+    int64_t count;
+    int64_t skipped; /* fields before the ID */
+    int64_t most_line_bytes;
+    int64_t most_lines; /* of a user */
+    uint8_t by_signal;
+    uint8_t reject_several; /* whether of several values of a key none is written, where there is no order */
+    uint8_t drop_repeated;  /* whether a line is written once */
+    uint8_t unused[5];
+    struct aam_row *rows; /* two for each line */
+    int64_t rows_room;
+    struct aam_item *items; /* four for each line or signal of a user suffice */
+    int64_t items_room;
+    uint8_t *text; /* AAM_SLACK bytes more than lines take */
+    int64_t text_room;
+    int64_t *text_ends; /* of lines */
+    int64_t text_ends_room;
+    int64_t *users; /* of each user the index of its first line, and the end: one entry more than there are lines */
+    int64_t users_room;
+    uint8_t *outcomes; /* of each line */
+    int64_t outcomes_room;
+    /* Where the next call goes on: */
+    int64_t is_sorted; /* whether the rows are */
+    int64_t done;      /* rows */
+    int64_t lead;      /* leading bits of the hashes that are equal */
+    int64_t bits;      /* behind these that rows are sorted by */
+    int64_t full;      /* enum aam_gather_room */
+    int64_t needed;    /* entries, or bytes */
+    /* Counts: */
+    int64_t text_bytes;
+    int64_t made; /* lines */
+    int64_t user_count; /* with a line */
+    int64_t over; /* users who have more lines than a user may */
+    int64_t duplicates; /* of signals */
+    int64_t signals[AAM_OUTCOMES]; /* by what becomes of them */
+};
+
 #endif

@@ -106,4 +106,26 @@ AAM_INLINE uint8_t *copy(uint8_t *target, const uint8_t *source, int64_t length,
     return end;
 }
 
+/* Copy a text, and write to nothing behind it. */
+AAM_INLINE void copy_exactly(uint8_t *target, const uint8_t *source, int64_t length) {
+    if (length >= AAM_SHORT) {
+        for (int64_t at = 0; at < length - AAM_SHORT; at += AAM_SHORT)
+            copy_short(target + at, source + at);
+        copy_short(target + length - AAM_SHORT, source + length - AAM_SHORT);
+    } else if (length >= 8) { /* two words that overlap */
+        memcpy(target, source, 8);
+        memcpy(target + length - 8, source + length - 8, 8);
+    } else {
+        for (int64_t at = 0; at < length; at++)
+            target[at] = source[at];
+    }
+}
+
+/* Set each bit to whether an odd number of bits up to it, itself included, is set. */
+AAM_INLINE uint64_t odd_up_to(uint64_t bits) {
+    for (int shift = 1; shift < AAM_WINDOW; shift *= 2)
+        bits ^= bits << shift;
+    return bits;
+}
+
 #endif
