@@ -42,7 +42,7 @@ class Model(NamedTuple):
     users: list[int]
     outcomes: list[int]
     signals: list[int]
-    duplicates: int
+    rows: list[int]
     over: int
 
 
@@ -112,14 +112,15 @@ def gather_signals(
     """Gather the signals of users."""
     made: list[bytes] = []
     users: list[int] = []
-    rows, counts, duplicates, over = [WRITTEN] * len(lines), [0] * 6, 0, 0
+    of_users: list[int] = []
+    rows, counts, over = [WRITTEN] * len(lines), [0] * 6, 0
     for _, of_user in users_of(lines, skipped):
         head = b"\t".join(lines[of_user[0]][:-1].split(b"\t")[: skipped + 1])
         latest: dict[bytes, int] = {}
         of_rows = {row: split(b"\t".join(lines[row][:-1].split(b"\t")[skipped + 1 :])) for row in of_user}
         for row, signals in of_rows.items():
             for signal in signals:
-                duplicates += signal in latest and signal != b""
+                counts[REPEATED] += signal in latest and signal != b""
                 of_row = rank[row] if rank else 0
                 latest[signal] = max(latest.get(signal, of_row), of_row)
         outcomes = outcomes_of(latest, rank is not None, reject_several)
@@ -138,7 +139,8 @@ def gather_signals(
             counts[outcome] += signal != b""
         for row, signals in of_rows.items():
             rows[row] = min(outcomes[signal] for signal in signals)
-    return Model(made, [*users, len(made)], rows, counts, duplicates, over)
+        of_users += [sum(rows[row] == WRITTEN for row in of_user)] if own else []
+    return Model(made, [*users, len(made)], rows, counts, of_users, over)
 
 
 def _line(head: bytes, signals: Sequence[bytes]) -> bytes:
@@ -151,6 +153,7 @@ def gather_lines(
     """Gather the lines of users."""
     made: list[bytes] = []
     users: list[int] = []
+    of_users: list[int] = []
     rows, counts, over = [WRITTEN] * len(lines), [0] * 6, 0
     for _, of_user in users_of(lines, skipped):
         own: list[bytes] = []
@@ -170,8 +173,9 @@ def gather_lines(
             counts[rows[row]] += len(split(text)) if text else 0
         over += is_over
         users += [len(made)] if own else []
+        of_users += [len(own)] if own else []
         made += own
-    return Model(made, [*users, len(made)], rows, counts, 0, over)
+    return Model(made, [*users, len(made)], rows, counts, of_users, over)
 
 
 def line_of(drawn: random.Random, ids: Sequence[bytes], signals: Sequence[bytes], skipped: int) -> bytes:
@@ -192,12 +196,12 @@ def lines_of(drawn: random.Random, skipped: int) -> list[bytes]:
 
 def check(made: Gathered, model: Model) -> None:
     """Fail unless both are the same."""
-    lines = [made.lines[start:end].tobytes() for start, end in itertools.pairwise([0, *made.ends.tolist()])]
+    lines = [made.text[start:end].tobytes() for start, end in itertools.pairwise([0, *made.ends.tolist()])]
     assert lines == model.lines
     assert made.users.tolist() == model.users
     assert made.outcomes.tolist() == model.outcomes
     assert list(made.signals) == model.signals
-    assert (made.duplicates, made.over) == (model.duplicates, model.over)
+    assert (made.rows.tolist(), made.over) == (model.rows, model.over)
 
 
 def fuzz_gather(loops: Loops, drawn: random.Random, memory: Memory) -> None:

@@ -116,11 +116,6 @@ static int32_t write_signals(struct aam_gather *gather, const uint8_t *head, int
     return end_line(gather, &writer) ? AAM_OK : needs(gather, AAM_ROOM_TEXT_ENDS, gather->made + 1);
 }
 
-AAM_INLINE void tell_row(struct aam_gather *gather, int64_t row, uint32_t outcome) {
-    if (outcome < gather->outcomes[row])
-        gather->outcomes[row] = (uint8_t)outcome;
-}
-
 /* Do the lines of a user signal by signal. `spare` has room for so many items. */
 static int32_t gather_signals(struct aam_gather *gather, const struct aam_item *lines, int64_t count,
                               struct aam_item *spare, int64_t room) {
@@ -136,7 +131,7 @@ static int32_t gather_signals(struct aam_gather *gather, const struct aam_item *
         return needs(gather, AAM_ROOM_ITEMS, spare - gather->items + 2 * found);
     struct aam_item *signals = spare;
     sort_by_text(signals, found, spare + found);
-    gather->duplicates += mark_same(signals, found);
+    mark_same(signals, found);
     resolve(signals, found, gather->order != NULL, gather->reject_several);
     const uint8_t *head = line_at(gather, lines->row);
     int32_t status = write_signals(gather, head, lines->start + lines->length - head, signals, found);
@@ -144,13 +139,11 @@ static int32_t gather_signals(struct aam_gather *gather, const struct aam_item *
         return status;
     uint32_t outcome = AAM_WRITTEN;
     for (const struct aam_item *signal = signals; signal < signals + found; signal++) {
-        if (signal->outcome != AAM_SAME) {
+        if (signal->outcome != AAM_SAME)
             outcome = signal->outcome;
-            gather->signals[outcome] += signal->length != 0;
-        } else {
-            gather->duplicates -= signal->length == 0; /* which is none */
-        }
-        tell_row(gather, signal->row, outcome);
+        gather->signals[signal->outcome != AAM_SAME ? outcome : AAM_REPEATED] += signal->length != 0;
+        if (outcome < gather->outcomes[signal->row])
+            gather->outcomes[signal->row] = (uint8_t)outcome;
     }
     return AAM_OK;
 }
@@ -187,7 +180,7 @@ static int32_t gather_lines(struct aam_gather *gather, struct aam_item *lines, i
         const uint8_t *tab = field_end(line->start, end - 1, limit);
         int64_t found = tab + 1 < end - 1 ? split_signals(tab + 1, end - 1, limit, *line, NULL, 0) : 0;
         gather->signals[line->outcome] += found;
-        tell_row(gather, line->row, line->outcome);
+        gather->outcomes[line->row] = (uint8_t)line->outcome;
         if (line->outcome != AAM_WRITTEN)
             continue;
         uint8_t *to = gather->text + gather->text_bytes;
@@ -230,8 +223,13 @@ static int32_t gather_run(struct aam_gather *gather, int64_t from, int64_t stop)
                                            : gather_lines(gather, lines + user, next - user, lines + count, room);
         if (status != AAM_OK)
             return status;
-        if (gather->made > made)
-            gather->users[gather->user_count++] = made;
+        if (gather->made == made)
+            continue;
+        int64_t written = 0;
+        for (int64_t line = user; line < next; line++)
+            written += gather->outcomes[lines[line].row] == AAM_WRITTEN;
+        gather->user_rows[gather->user_count] = written;
+        gather->users[gather->user_count++] = made;
     }
     return AAM_OK;
 }
@@ -240,7 +238,7 @@ static int32_t gather_run(struct aam_gather *gather, int64_t from, int64_t stop)
 AAM_ENTRY(gather)(struct aam_gather *given) {
     struct aam_gather gather = *given;
     if (gather.count < 0 || gather.skipped < 0 || gather.rows_room / 2 < gather.count || gather.text_room < AAM_SLACK ||
-        gather.users_room <= gather.count || gather.outcomes_room < gather.count || gather.made > gather.text_ends_room ||
+        gather.users_room <= gather.count || gather.user_rows_room < gather.count || gather.outcomes_room < gather.count || gather.made > gather.text_ends_room ||
         (gather.order != NULL && gather.order_room < gather.count) || gather.text_bytes > gather.text_room - AAM_SLACK || gather.done < 0 || gather.done > gather.count)
         return AAM_MALFORMED;
     if (!gather.is_sorted) {

@@ -21,7 +21,8 @@ from converter.kernel.sink import Positions
 WRITTEN, CONFLICT, SEVERAL, CUT, SUPERSEDED, REPEATED = range(6)
 """What becomes of a signal, or of a row: the first of what becomes of its signals."""
 
-MEMORY = ("order", "grouped", "grouped_ends", "hashes", "rows", "items", "text", "text_ends", "users", "outcomes")
+_GIVEN = ("rows", "items", "text", "text_ends", "users", "user_rows", "outcomes")
+MEMORY = ("order", "grouped", "grouped_ends", "hashes", *_GIVEN)
 """What is leased from a pool each."""
 _OK, _FULL = 0, 1
 _ROOMS = ("items", "text", "text_ends")  # enum aam_gather_room
@@ -30,7 +31,7 @@ _ROW_BYTES = 16
 _INTEGER = 8
 _FEW_ITEMS = 4096
 _GROWTH = 2
-_COUNTS = ("text_bytes", "made", "user_count", "over", "duplicates")
+_COUNTS = ("text_bytes", "made", "user_count", "over")
 
 
 class GatherStructure(ctypes.Structure):
@@ -44,11 +45,7 @@ class GatherStructure(ctypes.Structure):
         *((name, c_int64) for name in ("order_room", "count", "skipped", "most_line_bytes", "most_lines")),
         *((name, c_uint8) for name in ("by_signal", "reject_several", "drop_repeated")),
         ("unused", c_uint8 * 5),
-        *(
-            field
-            for name in ("rows", "items", "text", "text_ends", "users", "outcomes")
-            for field in ((name, c_void_p), (f"{name}_room", c_int64))
-        ),
+        *(field for name in _GIVEN for field in ((name, c_void_p), (f"{name}_room", c_int64))),
         *((name, c_int64) for name in ("is_sorted", "done", "lead", "bits", "full", "needed", *_COUNTS)),
         ("signals", c_int64 * 6),
     ]
@@ -84,24 +81,25 @@ class Gathered:
     """Lines of whole users, in the order of the hashes of their IDs, then of the IDs, in memory that a pool leases.
 
     `ends` are the offsets of the ends of lines. `users` has for each user with lines the index of the first one, and
-    their number at the end. `outcomes` says for each row as given what became of it (`WRITTEN` …). `signals` counts
-    signals by their outcome; of those that a user has more than once, all but the first one are in `duplicates`
-    instead, except where lines are gathered as a whole. `over` users have more lines than a user may.
+    behind them the number of lines; `rows` is how many rows of each such user are written. `outcomes` says for each row
+    as given what became of it (`WRITTEN` …). `signals` counts signals by their outcome; where signals are gathered, all
+    but one of those that are equal are `REPEATED`. `over` users have more lines than a user may.
     """
 
-    lines: Bytes
+    text: Bytes
     ends: Positions
     users: Positions
+    rows: Positions
     outcomes: npt.NDArray[np.uint8]
     signals: Sequence[int]
-    duplicates: int
     over: int
 
 
 class Gathering:
     """The memory and the arguments of one call, and what it gives.
 
-    The rows take 32 bytes for each line, and 80 to 120 bytes for each line or signal of the largest user.
+    Beside lines and results, this takes 32 bytes for each line, and 80 to 120 for each line or signal of the user who
+    has most of them.
     """
 
     def __init__(
@@ -129,6 +127,7 @@ class Gathering:
         )
         self._lease("rows", 2 * count, _ROW_BYTES)
         self._lease("users", count + 1, _INTEGER)
+        self._lease("user_rows", count, _INTEGER)
         self._lease("outcomes", count, 1)
         for name, room in zip(_ROOMS, (_FEW_ITEMS, len(lines) + SLACK, count), strict=True):
             self._lease(name, room, _ENTRY_BYTES[name])
@@ -149,9 +148,9 @@ class Gathering:
             self._arrays["text"][: structure.text_bytes],
             self._arrays["text_ends"].view(np.int64)[: structure.made],
             self._arrays["users"].view(np.int64)[: structure.user_count + 1],
+            self._arrays["user_rows"].view(np.int64)[: structure.user_count],
             self._arrays["outcomes"],
             list(structure.signals),
-            structure.duplicates,
             structure.over,
         )
 

@@ -84,10 +84,9 @@ static inline bool are_same(const struct aam_item *items, int64_t count) {
     return true;
 }
 
-/* Mark items that are the same as the one before; the first of them gets the greatest rank. Returns how many. */
-static inline int64_t mark_same(struct aam_item *items, int64_t count) {
+/* Mark items that are the same as the one before; the first of them gets the greatest rank. */
+static inline void mark_same(struct aam_item *items, int64_t count) {
     struct aam_item *first = items;
-    int64_t found = 0;
     for (struct aam_item *item = items + 1; item < items + count; item++) {
         if (AAM_LIKELY(!is_same(first, item))) {
             first = item;
@@ -96,9 +95,7 @@ static inline int64_t mark_same(struct aam_item *items, int64_t count) {
         item->outcome = AAM_SAME;
         if (item->rank > first->rank)
             first->rank = item->rank;
-        found++;
     }
-    return found;
 }
 
 #endif

@@ -312,6 +312,8 @@ struct aam_gather {
     int64_t text_ends_room;
     int64_t *users; /* of each user the index of its first line, and the end: one entry more than there are lines */
     int64_t users_room;
+    int64_t *user_rows; /* of each user how many lines are written as they were given, or a signal of them is */
+    int64_t user_rows_room;
     uint8_t *outcomes; /* of each line */
     int64_t outcomes_room;
     /* Where the next call goes on: */
@@ -326,8 +328,7 @@ struct aam_gather {
     int64_t made; /* lines */
     int64_t user_count; /* with a line */
     int64_t over; /* users who have more lines than a user may */
-    int64_t duplicates; /* of signals */
-    int64_t signals[AAM_OUTCOMES]; /* by what becomes of them */
+    int64_t signals[AAM_OUTCOMES]; /* by what becomes of them; signal by signal, duplicates are repeated ones */
 };
 
 #endif
