@@ -12,15 +12,14 @@ AAM_INLINE int64_t control_bytes(const uint8_t *start, const uint8_t *end) {
     return *start == LATIN && end - start > 1 && start[1] < 0xA0 ? 2 : 0;
 }
 
-/* Count the special characters of a line: control characters, double quotes, at signs, and one other. */
-static int64_t special_characters(const uint8_t *start, const uint8_t *end, uint8_t other) {
-    int64_t found = 0;
-    for (; start < end; start++)
-        found += control_bytes(start, end) != 0 || *start == '"' || *start == '@' || *start == other;
-    return found;
+/* Where the special characters of a text begin in a window: control characters, double quotes, and `other`. */
+AAM_INLINE uint64_t special_in(const uint8_t *window, uint8_t other) {
+    aam_bytes text = load(window);
+    aam_truths latin = (aam_truths)((text == LATIN) & (load(window + 1) < 0xA0)); /* from U+0080 to U+009F */
+    return bits_of((aam_truths)((text < ' ') | (text == '"') | (text == other) | (text == DELETE)) | latin);
 }
 
-/* Whether there are as many special characters in a line as there should be. */
+/* Whether there are as many special characters in a line as there should be: those, at signs, and one other. */
 AAM_INLINE bool has_special(const uint8_t *start, const uint8_t *end, uint8_t other, int64_t wanted) {
     int64_t found = 0;
     for (const uint8_t *at = start; at < end; at += AAM_WINDOW) {
@@ -29,7 +28,12 @@ AAM_INLINE bool has_special(const uint8_t *start, const uint8_t *end, uint8_t ot
                                           (text == DELETE) | (text == LATIN));
         found += count_bits(bits_of(special) & lowest(end - at));
     }
-    return AAM_LIKELY(found == wanted) || special_characters(start, end, other) == wanted;
+    if (AAM_LIKELY(found == wanted))
+        return true;
+    found = 0;
+    for (const uint8_t *at = start; at < end; at += AAM_WINDOW)
+        found += count_bits((special_in(at, other) | equal(at, '@')) & lowest(end - at));
+    return found == wanted;
 }
 
 /* Write a list, with the prefix before each item but the first, which has one already.
@@ -248,14 +252,11 @@ static enum made change_value(const struct aam_form *form, uint8_t *value, uint8
                               struct line *line, bool *is_dropped) {
     int64_t length = *end - value, bad = 0, commas = 0, at_signs = 0;
     for (int64_t at = 0; at < length; at += AAM_WINDOW) {
-        aam_bytes text = load(value + at);
-        aam_truths special = (aam_truths)((text < ' ') | (text == '"') | (text == DELETE) | (text == LATIN));
-        bad += count_bits(bits_of(special) & lowest(length - at));
-        commas += count_bits(bits_of((aam_truths)(text == ',')) & lowest(length - at));
-        at_signs += count_bits(bits_of((aam_truths)(text == '@')) & lowest(length - at));
+        uint64_t own = lowest(length - at);
+        bad += count_bits(special_in(value + at, '"') & own);
+        commas += count_bits(equal(value + at, ',') & own);
+        at_signs += count_bits(equal(value + at, '@') & own);
     }
-    if (bad != 0)
-        bad = special_characters(value, *end, '"') - at_signs;
     if (at_signs != 0) /* an address, perhaps, which is judged before it is dropped */
         return IRREGULAR;
     if (form->comma_bytes < 0)
