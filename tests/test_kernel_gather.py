@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from itertools import accumulate, pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,13 +15,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converter import kernel
+from converter.kernel.calls import Loops
 from converter.kernel.gather import CONFLICT, CUT, REPEATED, SEVERAL, SUPERSEDED, WRITTEN, Gathered
+from converter.kernel.library import FOLDER, NAME, Library
 from converter.rows.spill import hashes_of
 
 from . import fuzz_gather
 from .fuzz_gather import IDS, SIGNALS, check
 
 LOOPS = kernel.load()
+OF_VARIANTS = {"of this processor": LOOPS}
+if LOOPS:  # on x86-64-v3, the variant for others as well
+    _library = Library(Path(os.environ.get("AAM_KERNEL") or FOLDER / NAME))
+    _library.variant = "base"
+    OF_VARIANTS["base"] = Loops(_library)
 LINES = st.lists(
     st.tuples(st.sampled_from(IDS), st.lists(st.sampled_from(SIGNALS), max_size=6)).map(
         lambda line: line[0] + b"\t" + b",".join(line[1]) + b"\n"
@@ -51,12 +60,14 @@ def test_the_hash_of_a_line_is_that_of_its_id(ids: list[str]) -> None:
         assert hashes.tolist() == hashes_of(pl.Series(ids, dtype=pl.String)).tolist()
 
 
-@settings(max_examples=300, deadline=None)
+@pytest.mark.parametrize("variant", OF_VARIANTS)
+@settings(max_examples=200, deadline=None)
 @given(LINES, RANKS, st.booleans(), st.sampled_from([1, 40, 102_400]), st.sampled_from([1, 2, 200]))
 def test_signals_are_gathered_as_the_model_does(
-    lines: list[bytes], ranks: list[int] | None, reject: bool, most_line_bytes: int, most_lines: int
+    variant: str, lines: list[bytes], ranks: list[int] | None, reject: bool, most_line_bytes: int, most_lines: int
 ) -> None:
-    assert LOOPS
+    loops = OF_VARIANTS[variant]
+    assert loops
     ranks = ranks[: len(lines)] if ranks is not None else None
     options: dict[str, Any] = {
         "reject_several": reject,
@@ -64,16 +75,20 @@ def test_signals_are_gathered_as_the_model_does(
         "most_lines": most_lines,
     }
     of_lines = None if ranks is None else np.array(ranks, np.int64)
-    made = LOOPS.gather_signals(*text_of(lines), 0, of_lines, **options)
+    made = loops.gather_signals(*text_of(lines), 0, of_lines, **options)
     check(made, fuzz_gather.gather_signals(lines, 0, ranks, **options))
 
 
+@pytest.mark.parametrize("variant", OF_VARIANTS)
 @settings(max_examples=200, deadline=None)
 @given(LINES, st.randoms(use_true_random=False), st.booleans(), st.sampled_from([1, 2, 200]))
-def test_lines_are_gathered_as_the_model_does(lines: list[bytes], drawn: Any, drop: bool, most_lines: int) -> None:
-    assert LOOPS
+def test_lines_are_gathered_as_the_model_does(
+    variant: str, lines: list[bytes], drawn: Any, drop: bool, most_lines: int
+) -> None:
+    loops = OF_VARIANTS[variant]
+    assert loops
     at = drawn.sample(range(2**63, 2**63 + 20), len(lines))
-    made = LOOPS.gather_lines(*text_of(lines), 0, np.array(at, np.uint64), drop_repeated=drop, most_lines=most_lines)
+    made = loops.gather_lines(*text_of(lines), 0, np.array(at, np.uint64), drop_repeated=drop, most_lines=most_lines)
     check(made, fuzz_gather.gather_lines(lines, 0, at, drop_repeated=drop, most_lines=most_lines))
 
 

@@ -29,7 +29,8 @@ static void sort_digit(const struct aam_row *from, struct aam_row *to, int64_t c
         to[places[from[at].hash << lead >> shift & (DIGITS - 1)]++] = from[at];
 }
 
-/* Sort the lines by the bits of their hashes that follow those that all have; lines that are equal then stay in order. */
+/* Sort the lines by those bits of their hashes that follow the leading ones that all share; equal ones stay in order.
+   Returns whether the lines end where they can. */
 static bool sort_rows(struct aam_gather *gather) {
     struct aam_row *rows = gather->rows, *others = rows + gather->count;
     uint64_t differing = 0;
@@ -71,13 +72,13 @@ struct writer {
 AAM_INLINE bool end_line(struct aam_gather *gather, struct writer *writer) {
     if (writer->line == NULL)
         return true;
-    if (gather->made == gather->text_ends_room)
+    if (gather->made.lines == gather->text_ends_room)
         return false;
     writer->at -= writer->at[-1] == ',';
     *writer->at++ = '\n';
     writer->line = NULL;
-    gather->text_bytes = writer->at - gather->text;
-    gather->text_ends[gather->made++] = gather->text_bytes;
+    gather->made.text_bytes = writer->at - gather->text;
+    gather->text_ends[gather->made.lines++] = gather->made.text_bytes;
     return true;
 }
 
@@ -85,7 +86,7 @@ AAM_INLINE bool end_line(struct aam_gather *gather, struct writer *writer) {
 static int32_t write_signals(struct aam_gather *gather, const uint8_t *head, int64_t head_bytes,
                              struct aam_item *signals, int64_t count) {
     const uint8_t *limit = gather->lines + gather->size, *room_end = gather->text + gather->text_room - AAM_SLACK;
-    struct writer writer = {NULL, gather->text + gather->text_bytes, 0};
+    struct writer writer = {NULL, gather->text + gather->made.text_bytes, 0};
     bool is_cut = false;
     for (struct aam_item *signal = signals; signal < signals + count; signal++) {
         if (signal->outcome != AAM_WRITTEN)
@@ -93,7 +94,7 @@ static int32_t write_signals(struct aam_gather *gather, const uint8_t *head, int
         int64_t length = signal->length;
         if (writer.line == NULL || writer.at - writer.line + length + 1 > gather->most_line_bytes) {
             if (!end_line(gather, &writer))
-                return needs(gather, AAM_ROOM_TEXT_ENDS, gather->made + 1);
+                return needs(gather, AAM_ROOM_TEXT_ENDS, gather->made.lines + 1);
             is_cut |= writer.lines == gather->most_lines;
         }
         if (AAM_UNLIKELY(is_cut)) {
@@ -112,8 +113,8 @@ static int32_t write_signals(struct aam_gather *gather, const uint8_t *head, int
         if (length > 0)
             *writer.at++ = ',';
     }
-    gather->over += is_cut;
-    return end_line(gather, &writer) ? AAM_OK : needs(gather, AAM_ROOM_TEXT_ENDS, gather->made + 1);
+    gather->made.over += is_cut;
+    return end_line(gather, &writer) ? AAM_OK : needs(gather, AAM_ROOM_TEXT_ENDS, gather->made.lines + 1);
 }
 
 /* Do the lines of a user signal by signal. `spare` has room for so many items. */
@@ -141,7 +142,7 @@ static int32_t gather_signals(struct aam_gather *gather, const struct aam_item *
     for (const struct aam_item *signal = signals; signal < signals + found; signal++) {
         if (signal->outcome != AAM_SAME)
             outcome = signal->outcome;
-        gather->signals[signal->outcome != AAM_SAME ? outcome : AAM_REPEATED] += signal->length != 0;
+        gather->made.signals[signal->outcome != AAM_SAME ? outcome : AAM_REPEATED] += signal->length != 0;
         if (outcome < gather->outcomes[signal->row])
             gather->outcomes[signal->row] = (uint8_t)outcome;
     }
@@ -179,20 +180,20 @@ static int32_t gather_lines(struct aam_gather *gather, struct aam_item *lines, i
         }
         const uint8_t *tab = field_end(line->start, end - 1, limit);
         int64_t found = tab + 1 < end - 1 ? split_signals(tab + 1, end - 1, limit, *line, NULL, 0) : 0;
-        gather->signals[line->outcome] += found;
+        gather->made.signals[line->outcome] += found;
         gather->outcomes[line->row] = (uint8_t)line->outcome;
         if (line->outcome != AAM_WRITTEN)
             continue;
-        uint8_t *to = gather->text + gather->text_bytes;
+        uint8_t *to = gather->text + gather->made.text_bytes;
         if (end - start > room_end - to)
-            return needs(gather, AAM_ROOM_TEXT, gather->text_bytes + (end - start) + AAM_SLACK);
-        if (gather->made == gather->text_ends_room)
-            return needs(gather, AAM_ROOM_TEXT_ENDS, gather->made + 1);
-        gather->text_bytes = copy(to, start, end - start, limit - start) - gather->text;
-        gather->text_ends[gather->made++] = gather->text_bytes;
+            return needs(gather, AAM_ROOM_TEXT, gather->made.text_bytes + (end - start) + AAM_SLACK);
+        if (gather->made.lines == gather->text_ends_room)
+            return needs(gather, AAM_ROOM_TEXT_ENDS, gather->made.lines + 1);
+        gather->made.text_bytes = copy(to, start, end - start, limit - start) - gather->text;
+        gather->text_ends[gather->made.lines++] = gather->made.text_bytes;
         written++;
     }
-    gather->over += is_cut;
+    gather->made.over += is_cut;
     return AAM_OK;
 }
 
@@ -204,32 +205,39 @@ static int32_t gather_run(struct aam_gather *gather, int64_t from, int64_t stop)
         return needs(gather, AAM_ROOM_ITEMS, 2 * count);
     for (int64_t at = from; at < stop; at++) {
         if (at + 2 * AHEAD < gather->count) {
-            __builtin_prefetch(gather->ends + gather->rows[at + 2 * AHEAD].row);
-            __builtin_prefetch(line_at(gather, gather->rows[at + AHEAD].row));
+            int64_t later = gather->rows[at + 2 * AHEAD].row, row = gather->rows[at + AHEAD].row;
+            __builtin_prefetch(gather->ends + later);
+            __builtin_prefetch(gather->ends + later - (later > 0));
+            __builtin_prefetch(line_at(gather, row));
+            __builtin_prefetch(line_at(gather, row) + AAM_WINDOW);
+            __builtin_prefetch(gather->outcomes + row, 1);
+            if (gather->order != NULL)
+                __builtin_prefetch(gather->order + row);
         }
         int64_t row = gather->rows[at].row, rank = gather->order != NULL ? (int64_t)gather->order[row] : 0;
         struct aam_field id = id_at(gather, row);
         if (!gather->by_signal)
             rank = (int64_t)((uint64_t)rank ^ (uint64_t)INT64_MIN); /* it is unsigned there */
-        lines[at - from] = (struct aam_item){gather->rows[at].hash, rank, id.start, row, (uint32_t)id.length, AAM_WRITTEN};
+        lines[at - from] =
+            (struct aam_item){gather->rows[at].hash, rank, id.start, row, (uint32_t)id.length, AAM_WRITTEN};
     }
     if (AAM_UNLIKELY(!are_same(lines, count)))
         sort_by_text(lines, count, lines + count);
     for (int64_t next; user < count; user = next) {
         for (next = user + 1; next < count && is_same(&lines[user], &lines[next]);)
             next++;
-        int64_t made = gather->made, room = gather->items_room - count;
+        int64_t made = gather->made.lines, room = gather->items_room - count;
         int32_t status = gather->by_signal ? gather_signals(gather, lines + user, next - user, lines + count, room)
                                            : gather_lines(gather, lines + user, next - user, lines + count, room);
         if (status != AAM_OK)
             return status;
-        if (gather->made == made)
+        if (gather->made.lines == made)
             continue;
         int64_t written = 0;
         for (int64_t line = user; line < next; line++)
             written += gather->outcomes[lines[line].row] == AAM_WRITTEN;
-        gather->user_rows[gather->user_count] = written;
-        gather->users[gather->user_count++] = made;
+        gather->user_rows[gather->made.users] = written;
+        gather->users[gather->made.users++] = made;
     }
     return AAM_OK;
 }
@@ -237,9 +245,11 @@ static int32_t gather_run(struct aam_gather *gather, int64_t from, int64_t stop)
 /* Gather the lines of users. */
 AAM_ENTRY(gather)(struct aam_gather *given) {
     struct aam_gather gather = *given;
-    if (gather.count < 0 || gather.skipped < 0 || gather.rows_room / 2 < gather.count || gather.text_room < AAM_SLACK ||
-        gather.users_room <= gather.count || gather.user_rows_room < gather.count || gather.outcomes_room < gather.count || gather.made > gather.text_ends_room ||
-        (gather.order != NULL && gather.order_room < gather.count) || gather.text_bytes > gather.text_room - AAM_SLACK || gather.done < 0 || gather.done > gather.count)
+    if (gather.count < 0 || gather.skipped < 0 || gather.done < 0 || gather.done > gather.count ||
+        gather.rows_room / 2 < gather.count || gather.users_room <= gather.count ||
+        gather.user_rows_room < gather.count || gather.outcomes_room < gather.count ||
+        (gather.order != NULL && gather.order_room < gather.count) || gather.made.lines > gather.text_ends_room ||
+        gather.text_room < AAM_SLACK || gather.made.text_bytes > gather.text_room - AAM_SLACK)
         return AAM_MALFORMED;
     if (!gather.is_sorted) {
         if (!sort_rows(&gather))
@@ -254,15 +264,15 @@ AAM_ENTRY(gather)(struct aam_gather *given) {
                 break;
             else
                 next++;
-        struct aam_gather before = gather;
+        struct aam_gathered before = gather.made;
         int32_t status = gather_run(&gather, gather.done, next);
         if (status != AAM_OK) {
-            before.full = gather.full, before.needed = gather.needed;
-            *given = before; /* what was done of these is done again */
+            gather.made = before; /* what was done of these is done again */
+            *given = gather;
             return status;
         }
     }
-    gather.users[gather.user_count] = gather.made;
+    gather.users[gather.made.users] = gather.made.lines;
     *given = gather;
     return AAM_OK;
 }

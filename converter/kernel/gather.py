@@ -31,7 +31,7 @@ _ROW_BYTES = 16
 _INTEGER = 8
 _FEW_ITEMS = 4096
 _GROWTH = 2
-_COUNTS = ("text_bytes", "made", "user_count", "over")
+_COUNTS = ("text_bytes", "made", "user_count", "over")  # struct aam_gathered
 
 
 class GatherStructure(ctypes.Structure):
@@ -107,13 +107,13 @@ class Gathering:
         pools: Mapping[str, Pool],
         lines: Bytes,
         ends: Positions,
-        order: Positions | npt.NDArray[np.uint64] | None,
+        order: npt.NDArray[Any] | None,
         **given: Any,
     ) -> None:
         self._pools = pools
         self._arrays: dict[str, Bytes] = {}
         ends = np.ascontiguousarray(ends)
-        order = None if order is None else np.ascontiguousarray(order)
+        order = None if order is None else np.ascontiguousarray(order)  # int64 or uint64
         self._given = lines, ends, order  # which live as long
         count = len(ends)
         self._structure = GatherStructure(

@@ -282,9 +282,20 @@ struct aam_item {
 };
 
 /* What becomes of a signal. What becomes of a row is the first of those of its signals. */
-enum aam_outcome { AAM_WRITTEN, AAM_CONFLICT, AAM_SEVERAL, AAM_CUT, AAM_SUPERSEDED, AAM_REPEATED, AAM_OUTCOMES, AAM_SAME };
+enum aam_outcome {
+    AAM_WRITTEN, AAM_CONFLICT, AAM_SEVERAL, AAM_CUT, AAM_SUPERSEDED, AAM_REPEATED, AAM_OUTCOMES, AAM_SAME
+};
 
 enum aam_gather_room { AAM_ROOM_ITEMS, AAM_ROOM_TEXT, AAM_ROOM_TEXT_ENDS };
+
+/* What is gathered so far. */
+struct aam_gathered {
+    int64_t text_bytes;
+    int64_t lines;
+    int64_t users; /* with a line */
+    int64_t over;  /* users who have more lines than a user may */
+    int64_t signals[AAM_OUTCOMES]; /* by what becomes of them; signal by signal, duplicates are repeated ones */
+};
 
 /* Whole users (gather.c): their lines, what becomes of them, and where the lines go that are made. A call that returns
    AAM_FULL has done the users before; given the room that is needed for what `full` says, the next call goes on. */
@@ -292,7 +303,7 @@ struct aam_gather {
     const uint8_t *lines;
     int64_t size; /* bytes */
     const int64_t *ends;
-    const uint64_t *order; /* of each line: what it is sorted by; of signals an int64 each: which one is later, or NULL */
+    const uint64_t *order; /* of each line: what lines are sorted by, or as an int64 how late its signals are; or NULL */
     int64_t order_room;
     int64_t count;
     int64_t skipped; /* fields before the ID */
@@ -323,12 +334,7 @@ struct aam_gather {
     int64_t bits;      /* behind these that rows are sorted by */
     int64_t full;      /* enum aam_gather_room */
     int64_t needed;    /* entries, or bytes */
-    /* Counts: */
-    int64_t text_bytes;
-    int64_t made; /* lines */
-    int64_t user_count; /* with a line */
-    int64_t over; /* users who have more lines than a user may */
-    int64_t signals[AAM_OUTCOMES]; /* by what becomes of them; signal by signal, duplicates are repeated ones */
+    struct aam_gathered made;
 };
 
 #endif

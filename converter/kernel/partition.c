@@ -36,8 +36,8 @@ static void accumulate(int64_t *counts, int64_t groups) {
 /* Copy lines so that those are together whose hashes have the same `bits` from bit `shift` on, in the order given.
 
    `order` becomes the index of each copied line, and `edges` how many lines are before each group, and before the end.
-   `places` is memory for as many numbers as `edges`; both have one entry more than there are groups. `order` and `made_ends`
-   have `room` entries, and `made` has `made_room` bytes. */
+   `places` is memory for as many numbers as `edges`; both have one entry more than there are groups. `order` and
+   `made_ends` have `room` entries, and `made` has `made_room` bytes. */
 AAM_ENTRY(partition_lines)
 (const uint8_t *lines, int64_t size, const int64_t *ends, int64_t count, const uint64_t *hashes, int64_t bits,
  int64_t shift, int64_t *edges, int64_t *places, int64_t edges_room, int64_t *order, int64_t *made_ends, int64_t room,

@@ -75,9 +75,9 @@ static int64_t key_bytes(const struct aam_item *signal) {
     return quote != NULL && quote[1] == '=' ? quote + 2 - signal->start : 0;
 }
 
-/* Of several values of a key only the latest is sent, of these the greatest one; none where there `is_order` not. Signals
+/* Of several values of a key only the latest is sent, of these the greatest one; none where there is no order. Signals
    are sorted by their bytes. */
-static void resolve_values(struct aam_item *signals, int64_t count, bool is_order) {
+static void resolve_values(struct aam_item *signals, int64_t count, bool has_order) {
     struct aam_item *end = signals + count, *next;
     for (struct aam_item *first = signals; first < end && class_of(first) == BEFORE_ADDED; first = next) {
         next = first + 1;
@@ -94,8 +94,8 @@ static void resolve_values(struct aam_item *signals, int64_t count, bool is_orde
                 latest = next;
         }
         for (struct aam_item *value = first; are_several && value < next; value++)
-            if (value->outcome != AAM_SAME && (value != latest || !is_order))
-                value->outcome = is_order ? AAM_SUPERSEDED : AAM_SEVERAL;
+            if (value->outcome != AAM_SAME && (value != latest || !has_order))
+                value->outcome = has_order ? AAM_SUPERSEDED : AAM_SEVERAL;
     }
 }
 
