@@ -42,7 +42,8 @@ class Ledger:
     of steps in `converter.columns.normalize`, those of `id_types` types of IDs, where the job recognizes them.
     `causes` counts the rejected rows whose rule is on a column, and `missing_words` the values of each column that are
     written and are words for missing ones. `written` counts rows, `lines` the lines of these: fewer, where rows are
-    gathered. `line_breaks` counts the values of delimited text that hold one.
+    gathered; then `users` counts the users that have lines. `line_breaks` counts the values of delimited text that hold
+    one.
     """
 
     read: int = 0
@@ -58,6 +59,7 @@ class Ledger:
     id_types: Counter[str] = field(default_factory=Counter)
     causes: Counter[Cause] = field(default_factory=Counter)
     line_breaks: int = 0
+    users: int = 0
     missing_words: Counter[str] = field(default_factory=Counter)
 
     def __add__(self, other: Ledger) -> Ledger:

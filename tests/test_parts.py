@@ -62,7 +62,7 @@ def pack(
         written.append(Memory())
         return written[-1]
 
-    cutter = Cutter(limits.block_bytes)
+    cutter = Cutter(limits.block_bytes, limits.part_text)
     with Packer(limits, threads, create, lambda number: (f"part {number}", f"place {number}"), level) as packer:
         for batch in batches:
             for block in cutter.feed(texts_of(batch)):

@@ -279,7 +279,7 @@ def test_what_fits_before_encryption_fits_after_it_and_no_byte_more_would(part_b
 def test_the_smallest_part_of_a_job_holds_a_line(small: Run) -> None:
     limits = plan(small.make_job(input={"path": str(small.write(CONTENT))}, output={"max_part_bytes": 10_000})).limits
     assert limits.line_bytes > 4000
-    assert Cutter(limits.block_bytes)
+    assert Cutter(limits.block_bytes, limits.part_text)
 
 
 def test_text_and_cuts_are_the_same_each_time_and_bytes_need_not_be(small: Run, gpg: Impostor) -> None:

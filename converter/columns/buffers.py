@@ -27,11 +27,13 @@ _LEAST_LINES = 16  # on average in a buffer: where these are fewer, the text is 
 class Text(NamedTuple):
     """Text in one or more buffers, and the offsets of the ends of its lines, in bytes.
 
-    The memory lives as long as this object.
+    Where lines of a user belong together, `users` are the indices of the first line of each user, and after the last
+    one the number of lines. The memory lives as long as this object.
     """
 
     buffers: tuple[Bytes, ...]
     ends: npt.NDArray[np.int64]
+    users: npt.NDArray[np.int64] | None = None
 
     def between(self, start: int, end: int) -> Iterator[memoryview]:
         """Yield the memory of the text from the offset `start` to `end`."""

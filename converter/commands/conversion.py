@@ -186,7 +186,7 @@ class Conversion:
         stopped = False
         with contextlib.ExitStack() as stack:
             packers = self._packers = [stack.enter_context(self._packer(index)) for index in range(len(plan.names))]
-            cutters = [Cutter(plan.limits.block_bytes) for _ in packers]
+            cutters = [Cutter(plan.limits.block_bytes, plan.limits.part_text) for _ in packers]
             first_pass = partial(self._see_first_pass, progress)
             converting = convert_sources(plan.job, plan.records, plan.sources, self._results, first_pass)
             blocks = stack.enter_context(contextlib.closing(converting))

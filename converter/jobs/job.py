@@ -281,11 +281,21 @@ def _problems_of_data(job: Job) -> Iterator[str]:
         yield f"output.odc_type is for output.kind 'odc', but output.kind is '{kind}'."
     if "record" not in job.model_fields_set:
         yield f"record is missing{flag_for('record')}."
+    yield from _problems_of_users(job.record)
     if job.record.is_empty:
         yield (
             "record has no signals and no traits, so there is nothing to send: "
             "set record.signals or record.traits (--signal COLUMN, --trait COLUMN or a trait ID)."
         )
+
+
+def _problems_of_users(record: Record) -> Iterator[str]:
+    """Yield what is wrong with what a job says about all rows of a user, in sentences."""
+    others = {"user": {"many_values": "keep"}, "signal": {"user_lines": "off", "repeated": "keep"}}[record.rows]
+    for name, default in others.items():
+        if getattr(record, name) != default:
+            other = "user" if record.rows == "signal" else "signal"
+            yield f"record.{name} is for record.rows '{other}', but record.rows is '{record.rows}'."
 
 
 def _problems_of_routes(job: Job) -> Iterator[str]:

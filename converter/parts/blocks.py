@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 from isal import isal_zlib
 
 from converter.columns.buffers import Text
@@ -28,10 +29,14 @@ STORED_HEAD = 5
 
 
 class Cutter:
-    """Cuts text into blocks of whole lines."""
+    """Cuts text into blocks of whole lines, of `block_bytes` bytes at most.
 
-    def __init__(self, block_bytes: int) -> None:
+    Lines of a user that belong together stay in one block, which may then have up to `most_bytes` bytes.
+    """
+
+    def __init__(self, block_bytes: int, most_bytes: int) -> None:
         self._size = block_bytes
+        self._most = most_bytes
         self._pending: list[memoryview] = []
         self._bytes = 0
         self._lines = 0
@@ -39,22 +44,38 @@ class Cutter:
     def feed(self, texts: Iterable[Text]) -> Iterator[tuple[Pieces, int]]:
         """Take the next texts, and yield the blocks that they complete, each with its number of lines."""
         for text in texts:
-            start = line = 0
-            while line < len(text.ends):
-                fits = int(np.searchsorted(text.ends, start + self._size - self._bytes, side="right"))
-                if fits > line:
-                    end = int(text.ends[fits - 1])
+            start = line = at = 0
+            lines = self._lines_before_cuts(text)
+            cuts = text.ends if lines is None else text.ends[lines - 1]
+            while at < len(cuts):
+                fits = int(np.searchsorted(cuts, start + self._size - self._bytes, side="right"))
+                if fits == at and not self._bytes:
+                    fits += 1
+                if fits > at:
+                    end, done = int(cuts[fits - 1]), fits if lines is None else int(lines[fits - 1])
                     self._pending += text.between(start, end)
                     self._bytes += end - start
-                    self._lines += fits - line
-                    start, line = end, fits
-                if line < len(text.ends):
+                    self._lines += done - line
+                    start, line, at = end, done, fits
+                if at < len(cuts):
                     yield self._take()
 
     def finish(self) -> Iterator[tuple[Pieces, int]]:
         """Yield the last block, if there is one."""
         if self._lines:
             yield self._take()
+
+    def _lines_before_cuts(self, text: Text) -> npt.NDArray[np.int64] | None:
+        """Return how many lines are before each place where a text may be cut; `None` where that is behind each line.
+
+        Lines of a user that would not fit into one part are cut like others.
+        """
+        if text.users is None:
+            return None
+        ends = text.ends[text.users[1:] - 1]
+        large = np.flatnonzero(np.diff(ends, prepend=0) > self._most)
+        inside = [np.arange(text.users[each] + 1, text.users[each + 1]) for each in large.tolist()]
+        return np.sort(np.concatenate([text.users[1:], *inside]))
 
     def _take(self) -> tuple[Pieces, int]:
         block = self._pending, self._lines

@@ -84,8 +84,9 @@ class Report(SendReport):
     """What a run that converts did: what a `SendReport` has, and more.
 
     `records` says how many rows were `read` and `written`, and how many `rejected` or `skipped` by the name of the
-    rule: rejected rows break it, skipped ones break none and have nothing to send; and how many values of delimited
-    text hold `line_breaks`, if any do. `ids` says how many were `changed` by the name of the step that changed them,
+    rule: rejected rows break it, skipped ones break none and have nothing to send; where rows of users are gathered,
+    how many `users` and `lines` are written; and how many values of delimited text hold `line_breaks`, if any do. `ids`
+    says how many were `changed` by the name of the step that changed them,
     and where types are recognized how many there are of each of the `types`.
     `signals` says how many were `written`, and how many `dropped` or `changed` by the name of the rule. `rejects_path`
     is where the rejects are, None where the run ended before they were complete. `encrypted_for` is the fingerprint of
@@ -124,7 +125,8 @@ def records_of(ledger: Ledger) -> dict[str, Any]:
         "rejected": dict(sorted(ledger.rejected.items())),
         "skipped": dict(sorted(ledger.skipped.items())),
     }
-    return records | ({"line_breaks": ledger.line_breaks} if ledger.line_breaks else {})
+    others = {"users": ledger.users, "lines": ledger.lines if ledger.users else 0, "line_breaks": ledger.line_breaks}
+    return records | {name: count for name, count in others.items() if count}
 
 
 def rule_warnings(counts: Mapping[str, int], what: str = "rows") -> list[Finding]:

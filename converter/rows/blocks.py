@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
 from converter.columns.buffers import FEW_ROWS, Text, series_of, texts_of
@@ -17,6 +19,7 @@ from converter.rows.batches import Converted, Judged, Numbered
 from converter.rows.fast_path import FastPath, Made
 from converter.rows.records import Records
 from converter.rows.stages.base import Stage
+from converter.rows.users.stage import Gathering
 from converter.sources import MalformedRows, RowNumbers, Source, rows_lost
 from converter.sources.base import Task
 from converter.sources.engine import collect
@@ -26,7 +29,8 @@ class Parsed(NamedTuple):
     """A block after the kernel: what it `made`, if it can, and the rows that are `left` to judge.
 
     `left` has the columns of the job, and `numbers` are the row numbers of its rows in the block, of `rows` whole rows.
-    `skipped` counts those that are not selected; `broken` values hold newlines.
+    `skipped` counts those that are not selected; `broken` values hold newlines. `number` is that of the block; where
+    lines are gathered, `made_of` has for each set of files the row numbers of the lines that are made.
     """
 
     block: Numbered
@@ -38,6 +42,8 @@ class Parsed(NamedTuple):
     source: Source
     skipped: Counter[str]
     broken: int
+    number: int
+    made_of: Sequence[RowNumbers] = ()
 
     def is_like(self, other: Parsed) -> bool:
         """Whether rows of both can be judged together."""
@@ -50,16 +56,29 @@ class Parsed(NamedTuple):
 class Converter:
     """Converts blocks. Its methods run in workers, several at once.
 
-    `seeing` are the stages that see IDs. With `judges_only`, all rows are left to judge.
+    `seeing` are the stages that see IDs. With `judges_only`, all rows are left to judge. `gathering`, where there is
+    one, takes the lines.
     """
 
-    def __init__(self, records: Records, loops: Loops | None, seeing: Sequence[Stage], *, judges_only: bool) -> None:
+    def __init__(
+        self,
+        records: Records,
+        loops: Loops | None,
+        seeing: Sequence[Stage],
+        gathering: Gathering | None = None,
+        *,
+        judges_only: bool,
+    ) -> None:
         self._records = records
         self._seeing = seeing
+        self._gathering = gathering
         self._fast_path = FastPath(records, loops) if loops and records.compiled and not judges_only else None
 
-    def parse(self, task: Task) -> Parsed:
-        """Parse a block, and make the lines of its regular rows. Raises `InputError`, and `LedgerError`."""
+    def parse(self, task: Task, number: int) -> Parsed:
+        """Parse the block with a number, and make the lines of its regular rows.
+
+        Raises `InputError`, and `LedgerError`.
+        """
         fast_path = self._fast_path
         block = task.parse(fast_path.form_of(task.source) if fast_path else None)
         where, left, numbers = Numbered(block.pieces), block.rest.frame(), block.numbers
@@ -71,12 +90,17 @@ class Converter:
             left, rows, skipped = self._records.selected(left, task.source)
             numbers = numbers[rows]
         made = fast_path.made(block.lines) if fast_path and block.lines else None
+        made_of: list[RowNumbers] = []
         if fast_path and not made and left.height:
             texts = self._records.texts(left, task.source)
             made, rows = fast_path.of_texts(_collect(where, self._records.fast_texts(texts), left.height))
+            if self._gathering:
+                made_of = [numbers[each] for each in made.rows]
             left, numbers = _taken(left, rows), numbers[rows]
         malformed = block.malformed.detached(with_texts=self._records.job.report.show_rows)
-        return Parsed(where, made, left, numbers, block.rows, malformed, task.source, skipped, block.broken)
+        return Parsed(
+            where, made, left, numbers, block.rows, malformed, task.source, skipped, block.broken, number, made_of
+        )
 
     def convert(self, blocks: Sequence[Parsed]) -> list[Converted]:
         """Judge and format the rows that are left of blocks that are alike, and put their lines among the others."""
@@ -112,12 +136,19 @@ class Converter:
         written = self._records.written(frame)
         texts = _texts_of(frame, written)
         made, fast_path = block.made, self._fast_path
-        if not (made and fast_path):
-            return self._converted(batch, frame, texts)
-        each = zip(made.lines, texts, made.positions, written, strict=True)
-        texts = [fast_path.text_of(lines, others, at[rows.to_numpy()]) for lines, others, at, rows in each]
-        batch = batch._replace(ledger=batch.ledger + made.ledger)
-        return self._converted(batch, frame, texts, fast_path.ids_of(texts) if self._seeing else None)
+        ids = None
+        if made and fast_path:
+            each = zip(made.lines, texts, made.positions, written, strict=True)
+            texts = [fast_path.text_of(lines, others, at[rows.to_numpy()]) for lines, others, at, rows in each]
+            batch = batch._replace(ledger=batch.ledger + made.ledger)
+            ids = fast_path.ids_of(texts) if self._seeing else None
+        converted = self._converted(batch, frame, texts, ids)
+        if not self._gathering:
+            return converted
+        self._gathering.take(block.number, texts, [*_rows_of(block, written)])
+        # Lines and their signals are counted once they are gathered; what was changed or left out before has been.
+        ledger = replace(converted.ledger, written=0, lines=0, signals_written=0)
+        return converted._replace(texts=[[] for _ in texts], ledger=ledger)
 
     def _converted(
         self, batch: Judged, frame: pl.DataFrame, texts: Sequence[Sequence[Text]], ids: pl.DataFrame | None = None
@@ -138,6 +169,16 @@ class Converter:
             ids = self._records.accepted(frame)
         seen = [stage.prepare(ids) for stage in self._seeing] if ids is not None else []
         return Converted(batch.block, texts, rejected, batch.rows[are_rejected], batch.malformed, ledger, seen)
+
+
+def _rows_of(block: Parsed, written: Sequence[pl.Series]) -> Iterator[RowNumbers]:
+    """Yield the row numbers of the lines of each set of files; `written` are the rows of those that were left."""
+    for number, rows in enumerate(written):
+        chosen = rows.to_numpy()
+        numbers = block.numbers[chosen]
+        if block.made:
+            numbers = np.insert(block.made_of[number], block.made.positions[number][chosen], numbers)
+        yield numbers
 
 
 def _texts_of(frame: pl.DataFrame, written: Sequence[pl.Series]) -> list[list[Text]]:

@@ -58,12 +58,13 @@ class Made(NamedTuple):
     """What the kernel made of the rows of a block.
 
     `lines` are those of each set of files; a row that is left belongs before the line `positions` of its set. `ledger`
-    counts what is in the lines.
+    counts what is in the lines. `rows`, if they were made of a frame, are the indices in it of the rows with a line.
     """
 
     lines: tuple[Lines, ...]
     positions: tuple[Positions, ...]
     ledger: Ledger
+    rows: tuple[Positions, ...] = ()
 
 
 class FastPath:
@@ -123,7 +124,10 @@ class FastPath:
 
     def _of_rows(self, texts: pl.DataFrame, form: Form) -> tuple[Made, Positions]:
         lines = self._loops.frame_lines(chunks_of(texts.select(self._columns)), form)
-        return self.made(lines), lines.irregular
+        made = self.made(lines)
+        if self._records.job.record.gathers:
+            made = made._replace(rows=(np.delete(np.arange(texts.height), lines.irregular),))
+        return made, lines.irregular
 
     def _of_types(self, texts: pl.DataFrame) -> tuple[Made, Positions]:
         """Format IDs of several types, each with the form of its own, for the set that it goes to."""
@@ -145,7 +149,8 @@ class FastPath:
         are_left = np.ones(len(of_rows), np.bool_)
         are_left[np.concatenate(with_line)] = False
         left = np.flatnonzero(are_left)
-        return Made(tuple(lines), tuple(np.searchsorted(each, left) for each in with_line), ledger), left
+        positions = tuple(np.searchsorted(each, left) for each in with_line)
+        return Made(tuple(lines), positions, ledger, tuple(with_line)), left
 
     def text_of(self, made: Lines, others: Sequence[Text], positions: Positions) -> list[Text]:
         """Return the text of the lines, with the lines of `others` inserted, each before the line at its position.

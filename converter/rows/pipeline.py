@@ -6,7 +6,9 @@
    a worker as well.
 3. A stage that takes rows stands between judging and formatting: then all rows are judged by the query, go through the
    stages in a thread of their own, and are formatted in workers. Other stages see the IDs of what was written.
-4. Blocks come out in the order of the input. Only then it is known how many rows were before them: the main thread adds
+4. Where lines depend on all rows of a user, workers keep them by the hash of the user, and gather them once all
+   blocks were read (`users`).
+5. Blocks come out in the order of the input. Only then it is known how many rows were before them: the main thread adds
    that up, and does nothing else. The rows that come out are counted against those that the source counted in the
    input, so that no row is lost unnoticed.
 
@@ -29,8 +31,10 @@ from converter.rows.batches import Converted, Judged, Numbered
 from converter.rows.blocks import Converter, Parsed
 from converter.rows.records import Records
 from converter.rows.stages.base import Stage, StageResults
+from converter.rows.users.stage import Gathering
 from converter.sources import Origin, Source, tasks_of
 from converter.sources.base import Budget, Piece
+from converter.sources.origins.base import total_size
 
 _GROUPS = 2  # of blocks that are judged at the same time: each block holds memory
 _FULL = 4  # batches that wait for a stage
@@ -77,22 +81,29 @@ def convert_all(records: Records, sources: Sequence[Source], used: Sequence[Stag
     taking = [stage for stage in used if stage.takes_rows]
     seeing = [stage for stage in used if not stage.takes_rows]
     loops = kernel.load()
+    gathering = None
     with (
+        contextlib.ExitStack() as opened,
         # One more than there are threads, so that there is work while one waits for another.
         ThreadPoolExecutor(threads + 1, thread_name_prefix="convert") as pool,
         ThreadPoolExecutor(1, thread_name_prefix="stages") as aside,
         contextlib.closing(tasks_of(sources, records.selection.columns, loops, budget)) as tasks,
     ):
         try:
-            converter = Converter(records, loops, seeing, judges_only=bool(taking))
-            parsed = _in_order((pool.submit(converter.parse, task) for task in tasks), budget.ahead, at_once=False)
+            if records.job.record.gathers:
+                size = total_size(source.origin for source in sources)
+                gathering = opened.enter_context(contextlib.closing(Gathering(records, loops, budget, size)))
+            converter = Converter(records, loops, seeing, gathering, judges_only=bool(taking))
+            started = (pool.submit(converter.parse, task, number) for number, task in enumerate(tasks))
+            parsed = _in_order(started, budget.ahead, at_once=False)
             if taking:
                 judged = _in_order((pool.submit(converter.judge, block) for block in parsed), budget.ahead)
                 staged = _staged(_numbered(judged), taking, aside)
                 converted = _in_order((pool.submit(converter.format, batch) for batch in staged), budget.ahead)
             else:
                 converted = _numbered(_converted(converter, parsed, pool, budget.ahead))
-            yield from _seen(converted, seeing, aside)
+            converted = _seen(converted, seeing, aside)
+            yield from _gathered(converted, gathering, pool, budget.ahead) if gathering else converted
         finally:
             for executor in (pool, aside):
                 executor.shutdown(wait=True, cancel_futures=True)
@@ -131,6 +142,15 @@ def _converted(converter: Converter, parsed: Iterator[Parsed], pool: Executor, m
 
     for group in _in_order(groups(), _GROUPS):
         yield from group
+
+
+def _gathered(batches: Iterator[Converted], gathering: Gathering, pool: Executor, most: int) -> Iterator[Converted]:
+    """Yield blocks whose lines are taken, and then what they are gathered to."""
+    for batch in batches:
+        gathering.add(batch.block)
+        yield batch
+    for gathered in _in_order(gathering.finish(pool), most):
+        yield from gathered
 
 
 def _numbered(batches: Iterator[_Batch]) -> Iterator[_Batch]:

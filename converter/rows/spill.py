@@ -9,26 +9,22 @@
 The hash depends on the bytes of the key alone: not on the machine, nor on the version of a library. Partitions come in
 the order of the hash; callers who need the same order for any budget have each one sorted by it.
 
-The file has no name, so no other process can open it, and the system removes it however the process ends.
+The file (`spill_file`) has no name: it is gone however the process ends.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import itertools
-import os
-import shutil
-import tempfile
 from collections.abc import Generator, Iterator
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from converter.columns.buffers import VIEW_BYTES
-from converter.errors import DestinationError
+from converter.rows.spill_file import SpillFile
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -36,7 +32,6 @@ _BITS = 6  # of the hash, a level: 64 partitions of 8 GB fit the default budget,
 _LEVELS = 3  # a partition that is too large after these has few keys: it is given whole
 _SHARE = 4  # a partition takes at most this part of the budget
 _BATCH_BYTES = 1 << 16, 32 << 20  # partitioned at once: at least, and at most
-_RESERVE = 16 << 20  # bytes of free disk space that are left to others
 
 _WORD = 8  # bytes
 _HASHED_ROWS = 1 << 19
@@ -85,7 +80,7 @@ class Spill:
     """
 
     def __init__(self, key: pl.Expr, memory: int, folder: str | None = None) -> None:
-        self._top = _Level(key, memory, folder or tempfile.gettempdir(), depth=0)
+        self._top = _Level(key, memory, folder, depth=0)
         self._open = contextlib.ExitStack()
         self._open.callback(self._top.close)
 
@@ -161,10 +156,9 @@ class _SpilledBlock(NamedTuple):
 class _Level:
     """Rows partitioned by some bits of their hashes: those at `depth`, counted from the leading ones."""
 
-    def __init__(self, key: pl.Expr, memory: int, folder: str, depth: int) -> None:
+    def __init__(self, key: pl.Expr, memory: int, folder: str | None, depth: int) -> None:
         self.depth = depth
         self.most_bytes = memory // _SHARE
-        self.bytes_on_disk = 0
         self._key = key
         self._memory = memory
         self._folder = folder
@@ -173,7 +167,11 @@ class _Level:
         self._bytes_waiting = 0
         self._empty: dict[str, pl.DataFrame] = {}
         self._blocks: dict[tuple[str, int], list[_SpilledBlock]] = {}
-        self._file: IO[bytes] | None = None
+        self._file = SpillFile(folder)
+
+    @property
+    def bytes_on_disk(self) -> int:
+        return self._file.size
 
     def below(self) -> _Level:
         """Return an empty level for the rows of one partition."""
@@ -184,8 +182,7 @@ class _Level:
     def close(self) -> None:
         """Release memory and disk."""
         self._waiting, self._bytes_waiting, self._blocks = {}, 0, {}
-        if self._file is not None:
-            self._file.close()
+        self._file.close()
 
     def add(self, table: str, frame: pl.DataFrame) -> None:
         self._empty.setdefault(table, frame.clear())
@@ -193,24 +190,19 @@ class _Level:
             return
         self._waiting.setdefault(table, []).append(frame)
         self._bytes_waiting += _size_of(frame)
-        if self._bytes_waiting > (self._batch_bytes if self._file else self.most_bytes):
+        if self._bytes_waiting > (self._batch_bytes if self._file.is_open else self.most_bytes):
             self.flush()
 
     def in_memory(self, tables: tuple[str, ...]) -> list[tuple[pl.DataFrame, ...]] | None:
         """Return all rows as one partition, or `None` where some are on disk."""
-        if self._file is not None:
+        if self._file.is_open:
             return None
         return [tuple(pl.concat([self._empty[table], *self._waiting.get(table, [])]) for table in tables)]
 
     def flush(self) -> None:
         """Write the rows that are in memory to the file."""
         waiting, self._waiting, self._bytes_waiting = self._waiting, {}, 0
-        if self._file is None:
-            try:
-                # Without a name, and readable by its owner alone.
-                self._file = tempfile.TemporaryFile("w+b", buffering=0, dir=self._folder)  # noqa: SIM115 - see `close`
-            except OSError as error:
-                raise self._failure(error) from error
+        self._file.open()
         for table, frames in waiting.items():
             size, frame = sum(map(_size_of, frames)), pl.concat(frames)
             frames.clear()
@@ -225,7 +217,7 @@ class _Level:
     def blocks(self, number: int, table: str) -> Iterator[pl.DataFrame]:
         """Yield the rows of a partition, block by block."""
         for block in self._blocks.get((table, number), ()):
-            yield pl.read_ipc_stream(self._read(block))
+            yield pl.read_ipc_stream(self._file.read(block.offset, block.length))
 
     def load(self, number: int, table: str) -> pl.DataFrame:
         """Return the rows of a partition."""
@@ -250,41 +242,9 @@ class _Level:
                 rows = frame[start:end]
                 # Texts one after the other: string views would bring along the whole buffers that they refer to.
                 stream = rows.write_ipc_stream(None, compression="lz4", compat_level=pl.CompatLevel.oldest())
-                offset = self._append(stream.getbuffer())
-                block = _SpilledBlock(offset, self.bytes_on_disk - offset, _size_of(rows))
+                data = stream.getbuffer()
+                block = _SpilledBlock(self._file.append(data), len(data), _size_of(rows))
                 self._blocks.setdefault((table, number), []).append(block)
-
-    def _append(self, data: memoryview) -> int:
-        """Append to the file; return the offset in it."""
-        assert self._file is not None  # noqa: S101 - for the type checker: `flush` opened it
-        offset = self.bytes_on_disk
-        try:
-            if shutil.disk_usage(self._folder).free < len(data) + _RESERVE:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            while data:
-                written = os.pwrite(self._file.fileno(), data, self.bytes_on_disk)
-                data, self.bytes_on_disk = data[written:], self.bytes_on_disk + written
-        except OSError as error:
-            raise self._failure(error) from error
-        return offset
-
-    def _read(self, block: _SpilledBlock) -> bytes:
-        assert self._file is not None  # noqa: S101 - for the type checker: the block is in it
-        try:
-            data = os.pread(self._file.fileno(), block.length, block.offset)
-        except OSError as error:
-            raise self._failure(error) from error
-        if len(data) < block.length:
-            raise self._failure(OSError(errno.EIO, os.strerror(errno.EIO)))
-        return data
-
-    def _failure(self, error: OSError) -> DestinationError:
-        return DestinationError(
-            "E-SPILL-WRITE",
-            f"Cannot keep temporary rows in '{self._folder}': {error.strerror or error} "
-            f"({self.bytes_on_disk:,} bytes had been written).",
-            "Free disk space there, or choose another folder with run.spill_dir.",
-        )
 
 
 def _size_of(frame: pl.DataFrame) -> int:

@@ -16,6 +16,7 @@ from converter.spec.rules import (
     ROW_RULES,
     SKIPS,
     SYNC_ID_RULES,
+    USER_RULES,
     IdRule,
     Rule,
     line_rules,
@@ -158,7 +159,7 @@ FILE_KINDS: dict[Kind, FileKind] = {
             ROW_RULES,
             line_rules,
             compiled=True,
-            late_rules=(CASE_COLLISION,),
+            late_rules=(CASE_COLLISION, *USER_RULES),
             skips=SKIPS,
         ),
         FileKind(
@@ -170,7 +171,7 @@ FILE_KINDS: dict[Kind, FileKind] = {
             line_rules,
             trait="",
             compiled=True,
-            late_rules=(CASE_COLLISION,),
+            late_rules=(CASE_COLLISION, *USER_RULES),
             skips=SKIPS,
         ),
         FileKind(

@@ -30,6 +30,9 @@ class Limit(NamedTuple):
 LINE_BYTES = Limit(102_400, "bytes", "C8", NAMES_PAGE)
 """A line with its newline *(ours: Adobe does not say whether the newline counts)*; Adobe drops longer lines."""
 
+USER_LINES = Limit(200, "lines", "C7", CONTENTS_PAGE)
+"""The lines of a user ID in a file, counted over all parts of a run *(ours)*; Adobe discards what comes after."""
+
 PART_BYTES = Limit(1_000_000_000, "bytes", "Z1", COMPRESSION_PAGE)
 """A file as sent. Adobe says 3 GB on one page and 1 GB on another; the smaller limit is used *(ours)*."""
 

@@ -34,6 +34,7 @@ from converter.spec.limits import (
     LINE_BYTES,
     NAMES_PAGE,
     USAGE_PAGE,
+    USER_LINES,
 )
 
 OURS = "README.md"
@@ -160,6 +161,28 @@ BAD_VALUE = Rule(
     pl.col("bad_value"),
 )
 
+# Rules on rows of a user together (`rows.users`), in the order in which they are applied.
+TRAIT_CONFLICT = Rule(
+    "U1",
+    "trait_conflict",
+    "Rows of the user both add and remove a trait: say which row is the latest (record.order).",
+    OURS,
+)
+SEVERAL_VALUES = Rule(
+    "U2",
+    "several_values",
+    "The user has several values of one key: say which row is the latest (record.order), or set record.many_values = "
+    '"keep".',
+    OURS,
+)
+USER_OVER_LIMIT = Rule(
+    USER_LINES.code,
+    "user_over_limit",
+    f"The user has more than {USER_LINES.value} lines, of which Audience Manager would discard the last ones.",
+    USER_LINES.page,
+)
+USER_RULES = (TRAIT_CONFLICT, SEVERAL_VALUES, USER_OVER_LIMIT)
+
 # Reasons to skip a row, in the order in which they are applied.
 NO_SIGNAL = Rule("C1", "no_signal", "The row has no signal to send.", CONTENTS_PAGE, ~pl.col("any_signal"), skips=True)
 FILTERED_OUT = Rule("S1", "filtered_out", "The condition of input.filter is false for the row.", OURS, skips=True)
@@ -172,7 +195,11 @@ FILTER_UNKNOWN = Rule(
     skips=True,
 )
 SUPPRESSED = Rule("S3", "suppressed", "The user ID is in the list of input.suppress.", OURS, skips=True)
-SKIPS = (NO_SIGNAL,)
+ROW_SUPERSEDED = Rule(
+    "S4", "row_superseded", "A later row of the user says something else for all that this one says.", OURS, skips=True
+)
+ROW_REPEATED = Rule("S5", "row_repeated", "An earlier row gives the same line (record.repeated).", OURS, skips=True)
+SKIPS = (NO_SIGNAL, ROW_SUPERSEDED, ROW_REPEATED)
 """The reasons to skip a row of a data file that breaks no rule."""
 
 
@@ -294,6 +321,18 @@ CODE_NOT_CLEAN = Rule(
     "An integration code must not contain quotes or control characters.",
     CONTENTS_PAGE,
 )
+
+# Rules on signals of a user together (`rows.users`), which are left out and counted.
+SIGNAL_REPEATED = Rule("U3", "signal_repeated", "Another row of the user has the same signal.", OURS)
+SIGNAL_SUPERSEDED = Rule(
+    "U4",
+    "signal_superseded",
+    "A later row of the user has another value of its key, or the opposite of its trait.",
+    OURS,
+)
+SIGNAL_CONFLICT = Rule("U1", "signal_conflict", "Rows of the user both add and remove the trait.", OURS)
+SIGNAL_SEVERAL = Rule("U2", "signal_several", "The user has several values of its key.", OURS)
+SIGNAL_CUT = Rule(USER_LINES.code, "signal_cut", f"It is beyond line {USER_LINES.value} of the user.", USER_LINES.page)
 
 # IDs that are accepted with a warning in the report.
 ID_DOUBTFUL = Rule(

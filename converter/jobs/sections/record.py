@@ -149,8 +149,16 @@ class Record(Section):
         tuple[Codes, ...], BeforeValidator(as_list, json_schema_input_type=Codes | tuple[Codes, ...])
     ] = ()
     """Traits by integration code (`ic=…`): a column, `{ column, separator }` or a constant `{ value }`."""
-    rows: Literal["user"] = "user"
-    """What a row is: a user."""
+    rows: Literal["user", "signal"] = "user"
+    """What a row is: `user`, all of a user, which becomes a line; `signal`, some of a user, whose rows are gathered to
+    one line. See docs/users.md."""
+    many_values: Literal["keep", "reject"] = "keep"
+    """For `record.rows = "signal"`: where a user has several values of one key, `keep` sends all, `reject` none."""
+    user_lines: Literal["off", "count", "enforce"] = "off"
+    """For `record.rows = "user"`: Audience Manager takes 200 lines of a user (C7). `count` warns of users with more,
+    `enforce` rejects the rows beyond them."""
+    repeated: Literal["keep", "drop"] = "keep"
+    """For `record.rows = "user"`: `drop` skips rows that give the same line as an earlier one."""
     on_bad_value: Literal["clean", "drop", "reject"] = "clean"
     """For a value with control characters or double quotes: `clean` writes a space for each run of control
     characters and a single quote for each double quote, `drop` omits the pair, `reject` rejects the row."""
@@ -175,6 +183,11 @@ class Record(Section):
         if comma != "keep" and re.search(r'[",\x00-\x1f\x7f-\x9f]', comma):
             raise ValueError("the replacement of a comma contains no comma, double quote, tab or newline")
         return comma
+
+    @property
+    def gathers(self) -> bool:
+        """Whether lines depend on all rows of a user."""
+        return self.rows == "signal" or self.user_lines == "enforce" or self.repeated == "drop"
 
     @property
     def is_empty(self) -> bool:

@@ -1,0 +1,142 @@
+"""Lines partitioned by the hash of the user ID: in memory while they fit, else in a file."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from converter.kernel.calls import Loops
+from converter.rows.spill_file import SpillFile
+from converter.rows.users.lines import UserLines
+
+HASH_BITS = 64
+_MOST_BITS = 10  # of a hash at once: the blocks of more partitions would be short
+_MOST_DEPTH = 30  # bits, after which a partition has one user: that is gathered whole
+_TIMES = 2  # as large as wanted: only then a partition is partitioned again
+_IN_MEMORY = 4  # a share of the budget
+
+
+class _StoredBlock(NamedTuple):
+    """Lines in the file: their offset and length in bytes, and how many bytes of memory they take."""
+
+    offset: int
+    length: int
+    size: int
+
+
+@dataclass
+class Partition:
+    """The lines of users whose hashes have the same leading `bits`, which are `prefix`."""
+
+    prefix: int
+    bits: int
+    kept: list[UserLines] = field(default_factory=list)
+    stored: list[_StoredBlock] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """How many bytes of memory the lines take."""
+        return sum(each.size for each in self.kept) + sum(each.size for each in self.stored)
+
+    @property
+    def hashes(self) -> range:
+        """The hashes that its users may have."""
+        shift = HASH_BITS - self.bits
+        return range(self.prefix << shift, (self.prefix + 1) << shift)
+
+
+class LinePartitions:
+    """The lines of users. Workers add them at the same time.
+
+    Partitions are to take about `most` bytes each: there are so many as `expected` bytes of lines need, or where that
+    is not known, 64. `memory` is the budget in bytes for lines that are not in the file, of `folder`. The ID of a line
+    is behind `skipped` other fields. Use it as a context, or close it. Raises `DestinationError` where the disk fails.
+    """
+
+    def __init__(
+        self, most: int, expected: int | None, memory: int, folder: str | None, *, skipped: int, loops: Loops | None
+    ) -> None:
+        wanted = 6 if expected is None else max(-(-expected // most) - 1, 0).bit_length()
+        self._bits = min(wanted, _MOST_BITS)
+        self._most = most
+        self._memory = memory // _IN_MEMORY
+        self._skipped = skipped
+        self._loops = loops
+        self._partitions = [Partition(prefix, self._bits) for prefix in range(1 << self._bits)]
+        self._file = SpillFile(folder)
+        self._in_memory = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> LinePartitions:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release memory and disk."""
+        self._partitions = []
+        self._file.close()
+
+    @property
+    def bytes_on_disk(self) -> int:
+        """How many bytes of the disk are used; 0 while all lines are in memory."""
+        return self._file.size
+
+    def add(self, lines: UserLines) -> None:
+        """Take in lines, which must not change any more."""
+        self._add(self._partitions, lines, self._bits)
+
+    def partitions(self, pool: Executor) -> Iterator[Partition]:
+        """Yield the partitions that have lines, in the order of the hashes, once all lines are added.
+
+        One that is too large is partitioned again before, in a worker of the pool.
+        """
+        waiting = self._partitions[::-1]
+        while waiting:
+            partition = waiting.pop()
+            if partition.size > _TIMES * self._most and partition.bits < _MOST_DEPTH:
+                waiting += pool.submit(self._split, partition).result()[::-1]
+            elif partition.kept or partition.stored:
+                yield partition
+
+    def take(self, partition: Partition) -> UserLines:
+        """Return the lines of a partition, which holds them no longer."""
+        return UserLines.joined(list(self._blocks(partition)))
+
+    def _blocks(self, partition: Partition) -> Iterator[UserLines]:
+        kept, partition.kept = partition.kept, []
+        yield from kept
+        for block in partition.stored:
+            yield UserLines.unpacked(self._file.read(block.offset, block.length))
+
+    def _split(self, partition: Partition) -> list[Partition]:
+        """Partition the lines of a partition by further bits."""
+        bits = min((partition.size // self._most).bit_length(), _MOST_BITS, HASH_BITS - partition.bits)
+        below = [Partition((partition.prefix << bits) + each, partition.bits + bits) for each in range(1 << bits)]
+        for lines in self._blocks(partition):
+            self._add(below, lines, bits)
+        return below
+
+    def _add(self, partitions: Sequence[Partition], lines: UserLines, bits: int) -> None:
+        """Partition lines by the last `bits` of the prefixes of partitions, and keep or write them."""
+        parts = lines.partitioned(self._skipped, bits, HASH_BITS - partitions[0].bits, self._loops)
+        filled = [(partition, part) for partition, part in zip(partitions, parts, strict=True) if len(part.ends)]
+        with self._lock:
+            self._in_memory += sum(part.size for _, part in filled)
+            if self._in_memory <= self._memory and not self._file.is_open:
+                for partition, part in filled:
+                    partition.kept.append(part)
+                return
+            self._file.open()
+            filled += [(partition, part) for partition in self._partitions for part in partition.kept]
+            for partition in self._partitions:
+                partition.kept = []
+        for partition, part in filled:
+            data = part.packed()
+            block = _StoredBlock(self._file.append(data), len(data), part.size)
+            with self._lock:
+                partition.stored.append(block)

@@ -1,0 +1,240 @@
+"""The stage that gathers whole users: lines go in by blocks of the input, and come out user by user."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import polars as pl
+
+from converter.columns.buffers import Text
+from converter.jobs.job import Job
+from converter.kernel.calls import Loops
+from converter.kernel.sink import Positions
+from converter.ledger import Ledger
+from converter.rows.batches import Converted, Numbered
+from converter.rows.records import Records
+from converter.rows.users.gather import (
+    CONFLICT,
+    CUT,
+    OUTCOMES,
+    REPEATED,
+    SEVERAL,
+    SUPERSEDED,
+    WRITTEN,
+    Gathered,
+    GatherOptions,
+    gather,
+)
+from converter.rows.users.lines import Rows, UserLines, ids_of
+from converter.rows.users.partitions import LinePartitions, Partition
+from converter.sources import Origin, RowNumbers
+from converter.sources.base import Budget, Piece
+from converter.sources.malformed import NONE
+from converter.spec import rules
+from converter.spec.limits import USER_LINES
+
+_BLOCK_BITS = np.uint64(32)
+_IN_BLOCK = np.uint64((1 << 32) - 1)
+_TIMES_SIZE = 8  # as much memory as its lines, and more, takes a partition while it is gathered
+_TIMES_INPUT = 3  # as much memory as the input its lines may take, with what is kept beside their text
+_LEAST_BYTES = 1 << 16  # of a partition
+_UNLIMITED = 1 << 62  # lines
+
+_REJECTS = {CONFLICT: rules.TRAIT_CONFLICT, SEVERAL: rules.SEVERAL_VALUES, CUT: rules.USER_OVER_LIMIT}
+_SKIPS = {SUPERSEDED: rules.ROW_SUPERSEDED, REPEATED: rules.ROW_REPEATED}
+_SIGNALS = {
+    SUPERSEDED: rules.SIGNAL_SUPERSEDED,
+    CONFLICT: rules.SIGNAL_CONFLICT,
+    SEVERAL: rules.SIGNAL_SEVERAL,
+    CUT: rules.SIGNAL_CUT,
+    REPEATED: rules.SIGNAL_REPEATED,
+}
+
+
+class WholeUsers(NamedTuple):
+    """All users of a set of files whose hashes are in a range, with all of their lines.
+
+    They come in the order of the hashes of their IDs (`spill.hashes_of`), and of the IDs where these are equal. `users`
+    are the indices in `text` of the first line of each user, and after the last one the number of lines; `rows` is how
+    many rows of the input each user has in the lines. `set` is the index of the set, `hashes` the range.
+    """
+
+    text: Text
+    users: Positions
+    rows: Positions
+    hashes: range
+    set: int = 0
+
+
+class UserStage(Protocol):
+    """What sees whole users before their lines are final, and may change or leave out users.
+
+    `pass_on` runs in workers, several at once; `see` in order, with what `pass_on` prepared.
+    """
+
+    @classmethod
+    def applies(cls, job: Job) -> bool:
+        """Return whether a job needs the stage."""
+        ...
+
+    def __init__(self, job: Job, records: Records) -> None: ...
+
+    def pass_on(self, users: WholeUsers) -> tuple[WholeUsers, Ledger]:
+        """Return users for the next stage, and what is counted: rows that are not written any more, and signals."""
+        ...
+
+
+USER_STAGES: tuple[type[UserStage], ...] = ()
+"""The stages behind gathering, in their order."""
+
+
+class Places:
+    """Where rows are in the input, once their blocks are numbered in order."""
+
+    def __init__(self) -> None:
+        self._blocks = 0
+        self._origins: list[Origin] = []
+        self._starts: list[int] = []
+        self._of_origin: list[int] = []
+        self._shifts: list[int] = []
+
+    def add(self, block: Numbered) -> None:
+        """Add the next block."""
+        start = 0
+        for piece, first in zip(block.pieces, block.firsts, strict=True):
+            if not self._origins or self._origins[-1] is not piece.origin:
+                self._origins.append(piece.origin)
+            self._starts.append((self._blocks << int(_BLOCK_BITS)) + start)
+            self._of_origin.append(len(self._origins) - 1)
+            self._shifts.append(first - start)
+            start += piece.numbers
+        self._blocks += 1
+
+    @staticmethod
+    def at(block: int, numbers: RowNumbers) -> Rows:
+        """Return where rows are by their numbers in a block, and its number."""
+        return (np.uint64(block) << _BLOCK_BITS) + numbers.astype(np.uint64)
+
+    def by_origin(self, at: Rows) -> Iterator[tuple[Origin, Positions, RowNumbers]]:
+        """Yield for each input the indices of its rows among these, in order, and their row numbers in it."""
+        if not len(at):
+            return
+        order = np.argsort(at, kind="stable")
+        pieces = np.searchsorted(np.array(self._starts, np.uint64), at[order], side="right") - 1
+        origins = np.array(self._of_origin)[pieces]
+        numbers = (at[order] & _IN_BLOCK).astype(np.int64) + np.array(self._shifts, np.int64)[pieces]
+        edges = np.flatnonzero(np.diff(origins, prepend=-1, append=-1))
+        for start, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+            yield self._origins[int(origins[start])], order[start:end], numbers[start:end]
+
+
+class Gathering:
+    """Gathers the lines of a job's users.
+
+    Workers call `take` with the lines of blocks; `add` says, in order, which rows each block has; then `finish` yields
+    what the users come to. `size` is that of the input in bytes, where it is known.
+    """
+
+    def __init__(self, records: Records, loops: Loops | None, budget: Budget, size: int | None) -> None:
+        job = records.job
+        self._records = records
+        self._loops = loops
+        self._places = Places()
+        skipped = len(records.leads)
+        record = job.record
+        self._options = GatherOptions(
+            record.rows == "signal",
+            skipped,
+            records.most_line_bytes,
+            USER_LINES.value if record.rows == "signal" or record.user_lines == "enforce" else _UNLIMITED,
+            rejects_many=record.many_values == "reject",
+            drops_repeated=record.repeated == "drop",
+        )
+        most = max(budget.memory // (_TIMES_SIZE * budget.ahead), _LEAST_BYTES)
+        expected = None if size is None else _TIMES_INPUT * size
+        self._sets = [
+            LinePartitions(most, expected, budget.memory, job.run.spill_dir, skipped=skipped, loops=loops)
+            for _ in range(records.sets)
+        ]
+        self._stages = [kind(job, records) for kind in USER_STAGES if kind.applies(job)]
+
+    def close(self) -> None:
+        """Release memory and disk."""
+        for each in self._sets:
+            each.close()
+
+    def take(self, block: int, texts: Sequence[Sequence[Text]], rows: Sequence[RowNumbers]) -> None:
+        """Take in the lines of a block, for each set of files, with the numbers of their rows in the block."""
+        for partitions, of_set, numbers in zip(self._sets, texts, rows, strict=True):
+            done = 0
+            for text in of_set:
+                memory = text.buffers[0] if len(text.buffers) == 1 else np.concatenate(text.buffers)
+                at = Places.at(block, numbers[done : done + len(text.ends)])
+                partitions.add(UserLines(memory, text.ends, at))
+                done += len(text.ends)
+
+    def add(self, block: Numbered) -> None:
+        """Say which rows the next block has."""
+        self._places.add(block)
+
+    def finish(self, pool: Executor) -> Iterator[Future[list[Converted]]]:
+        """Yield the calls that gather partitions, in order."""
+        for number, partitions in enumerate(self._sets):
+            for partition in partitions.partitions(pool):
+                yield pool.submit(self._gathered, number, partition)
+
+    def _gathered(self, number: int, partition: Partition) -> list[Converted]:
+        """Gather a partition."""
+        lines = self._sets[number].take(partition)
+        made = gather(lines, self._options, self._loops)
+        users = WholeUsers(Text((made.text,), made.ends, made.users), made.users, made.rows, partition.hashes, number)
+        ledger = self._ledger_of(made)
+        for stage in self._stages:
+            users, counted = stage.pass_on(users)
+            ledger += counted
+        ledger.lines, ledger.users = len(users.text.ends), len(users.users) - 1
+        texts = [[users.text] if index == number and len(users.text.ends) else [] for index in range(len(self._sets))]
+        return [*self._rejected(lines, made), self._batch(texts, ledger)]
+
+    def _ledger_of(self, made: Gathered) -> Ledger:
+        """Count what became of rows and signals."""
+        rows = np.bincount(made.outcomes, minlength=OUTCOMES).tolist()
+
+        def counted(all_rules: Mapping[int, rules.Rule], counts: Sequence[int]) -> Counter[str]:
+            return +Counter({rule.name: counts[outcome] for outcome, rule in all_rules.items()})
+
+        return Ledger(
+            written=rows[WRITTEN],
+            rejected=counted(_REJECTS, rows),
+            skipped=counted(_SKIPS, rows),
+            signals_written=made.signals[WRITTEN],
+            signals_dropped=counted(_SIGNALS, made.signals),
+        )
+
+    def _rejected(self, lines: UserLines, made: Gathered) -> Iterator[Converted]:
+        """Yield the rejected rows of each input: they have the ID, in place of all columns, which are not kept."""
+        chosen = np.flatnonzero(np.isin(made.outcomes, list(_REJECTS)))
+        if not len(chosen):
+            return
+        reasons = np.zeros(max(_REJECTS) + 1, np.uint16)
+        for outcome, rule in _REJECTS.items():
+            reasons[outcome] = self._records.index_of(rule)
+        ids = ids_of(lines.texts().gather(pl.Series(chosen)), self._options.skipped)
+        id_ = self._records.job.ids[0].column
+        columns = {alias: ids if name == id_ else pl.lit("") for name, alias in self._records.aliases.items()}
+        rejected = pl.select(reason=pl.Series(reasons[made.outcomes[chosen]]), **columns)
+        for origin, indices, numbers in self._places.by_origin(lines.at[chosen]):
+            block = Numbered([Piece(origin, 0, 0)], [0])
+            texts: list[list[Text]] = [[] for _ in self._sets]
+            yield Converted(block, texts, rejected[indices], numbers, NONE, Ledger())
+
+    def _batch(self, texts: list[list[Text]], ledger: Ledger) -> Converted:
+        """Return lines as a batch that has no rows of its own."""
+        block = Numbered([], [])
+        return Converted(
+            block, texts, self._records.described(self._records.no_lines), np.zeros(0, np.int64), NONE, ledger
+        )

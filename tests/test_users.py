@@ -1,0 +1,353 @@
+"""Whole users: what is sent of all rows of a user, and what becomes of each row, as a model in plain Python says."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from converter import kernel
+from converter.columns.buffers import Text
+from converter.errors import JobError
+from converter.parts.blocks import Cutter
+from converter.rows.users import stage as stage_module
+from converter.rows.users.gather import OUTCOMES, Gathered, GatherOptions, gather
+from converter.rows.users.lines import UserLines
+from converter.rows.users.partitions import LinePartitions
+
+from . import users_model
+from .conftest import Run
+from .errors import codes_of, raises
+
+IDS = st.sampled_from(["u1", "u2", "é3", "a-much-longer-id-of-a-user", "4"])
+SIGNALS = st.sampled_from(
+    ["d_sid=5", "d_unsid=5", "d_sid=12", "d_unsid=12", "ic=code", "5", "77", "d_unsid=77"]
+    + [f'"{key}"="{value}"' for key in ("k", "key", "é") for value in ("x", "x y", "y, z", "ä", "d_sid=5")]
+)
+ROWS = st.lists(st.tuples(IDS, st.lists(SIGNALS, min_size=1, max_size=5, unique=True)), min_size=1, max_size=30)
+RANKS = st.sampled_from([users_model.OLDEST, -1, 0, 1, 12345678901234567, 12345678901234568])
+
+
+def lines_of(rows: Sequence[users_model.Line], ranks: Sequence[int] | None = None, lead: str = "") -> UserLines:
+    lines = [f"{lead}{id_}\t{','.join(signals)}\n".encode() for id_, signals in rows]
+    text = np.frombuffer(b"".join(lines), np.uint8)
+    ends = np.cumsum([len(line) for line in lines], dtype=np.int64)
+    return UserLines(text, ends, np.arange(len(lines), dtype=np.uint64), ranks and np.array(ranks, np.int64))
+
+
+def check(made: Gathered, model: users_model.Model) -> None:
+    assert bytes(made.text).decode() == "".join(f"{line}\n" for lines in model.lines.values() for line in lines)
+    assert made.users.tolist() == [*itertools.accumulate(map(len, model.lines.values()), initial=0)]
+    assert made.rows.tolist() == [model.rows[id_] for id_ in model.lines]
+    assert [users_model.OUTCOMES[each] for each in made.outcomes.tolist()] == model.outcomes
+    assert made.signals == [model.signals[name] for name in users_model.OUTCOMES]
+    assert len(made.ends) == made.users[-1]
+    assert len(made.text) == (made.ends[-1] if len(made.ends) else 0)
+
+
+LOOPS = pytest.mark.parametrize("loops", [None, kernel.load()] if kernel.load() else [None], ids=str)
+
+
+@LOOPS
+@pytest.mark.parametrize("lead", ["", "idfa\t"])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    rows=ROWS,
+    ranks=st.one_of(st.none(), st.lists(RANKS, min_size=30, max_size=30)),
+    room=st.sampled_from([1, 20, 60, 10_000]),
+    most_lines=st.sampled_from([1, 3, 200]),
+    rejects_many=st.booleans(),
+)
+def test_signals_are_gathered_as_the_model_does(
+    loops: Any, lead: str, rows: Any, ranks: Any, room: int, most_lines: int, rejects_many: bool
+) -> None:
+    ranks = ranks and ranks[: len(rows)]
+    most = max(len(f"{lead}{id_}\t{','.join(signals)}\n".encode()) for id_, signals in rows) + room - 1
+    options = GatherOptions(
+        by_signals=True,
+        skipped=lead.count("\t"),
+        most_line_bytes=most,
+        most_lines=most_lines,
+        rejects_many=rejects_many,
+    )
+    model = users_model.by_signals(
+        rows, ranks, most_bytes=most, most_lines=most_lines, rejects_many=rejects_many, lead=lead
+    )
+    check(gather(lines_of(rows, ranks, lead), options, loops), model)
+
+
+@LOOPS
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@given(rows=ROWS, most_lines=st.sampled_from([1, 2, 3, 1 << 60]), drops=st.booleans())
+def test_lines_are_kept_together_as_the_model_does(loops: Any, rows: Any, most_lines: int, drops: bool) -> None:
+    options = GatherOptions(
+        by_signals=False, skipped=0, most_line_bytes=10_000, most_lines=most_lines, drops_repeated=drops
+    )
+    model = users_model.by_lines(rows, most_lines=most_lines, drops=drops)
+    lines = lines_of(rows)
+    check(gather(lines, options, loops), model)
+    # The order is that of the input, wherever blocks of it have come from.
+    order = np.random.default_rng(1).permutation(len(rows))
+    made = gather(lines._taken(order), options, loops)
+    assert bytes(made.text) == bytes(gather(lines, options, loops).text)
+
+
+@LOOPS
+def test_nothing_is_gathered_of_nothing(loops: Any) -> None:
+    options = GatherOptions(by_signals=True, skipped=0, most_line_bytes=100, most_lines=200)
+    made = gather(lines_of([]), options, loops)
+    assert (len(made.text), made.users.tolist(), made.signals) == (0, [0], [0] * OUTCOMES)
+
+
+# --- partitions -----------------------------------------------------------------------------------------------------
+
+
+@LOOPS
+@pytest.mark.parametrize(
+    ("most", "expected", "memory", "on_disk"),
+    [
+        (1 << 30, 1 << 20, 1 << 30, False),
+        (10_000, 300_000, 1 << 30, False),
+        (10_000, 300_000, 10_000, True),
+        (2_000, None, 10_000, True),
+        (500, 1_000, 1_000, True),
+    ],
+)
+def test_users_come_whole_and_in_the_order_of_the_hash_for_any_number_of_partitions(
+    loops: Any, most: int, expected: int | None, memory: int, on_disk: bool, tmp_path: Path
+) -> None:
+    rows = [(f"user-{number * 7919 % 997}", [f"d_sid={number}"]) for number in range(5_000)]
+    rows += [("heavy", [f"d_sid={number}"]) for number in range(2_000)]
+    with (
+        ThreadPoolExecutor(3) as pool,
+        LinePartitions(most, expected, memory, str(tmp_path), skipped=0, loops=loops) as partitions,
+    ):
+        lines = lines_of(rows, [*range(len(rows))])
+        cuts = [*range(0, len(rows), 321), len(rows)]
+        list(pool.map(lambda cut: partitions.add(lines.between(*cut)), itertools.pairwise(cuts)))
+        assert (partitions.bytes_on_disk > 0) == on_disk
+        found, at, hashes = [], [], [-1]
+        for partition in partitions.partitions(pool):
+            part = partitions.take(partition)
+            ids = {id_.partition("\t")[0] for id_ in part.texts()}
+            found.append(ids)
+            at += part.at.tolist()
+            assert part.ranks is not None
+            assert part.ranks.tolist() == part.at.tolist()
+            mine = [users_model.hash_of(id_) for id_ in ids]
+            assert hashes[-1] < min(mine)
+            assert all(each in partition.hashes for each in mine)
+            hashes.append(max(mine))
+        assert sorted(at) == [*range(len(rows))]
+        assert sum(map(len, found)) == len(set().union(*found)) == 998
+        assert list(tmp_path.iterdir()) == []
+
+
+# --- runs -----------------------------------------------------------------------------------------------------------
+
+TABLE = "id,k,t,x\n" + "".join(
+    f'u{number * 7919 % 211},"v{number % 7}, w",{number % 5}|{number % 3},{number % 2}\n' for number in range(3_000)
+)
+RECORD = {
+    "rows": "signal",
+    "signals": [{"column": "k", "key": "key"}],
+    "traits": ["t"],
+    "removed_traits": ["x"],
+}
+
+
+def expected_of(table: str, **options: Any) -> users_model.Model:
+    rows = []
+    for line in table.splitlines()[1:]:
+        id_, value, traits, removed = (cell.strip('"') for cell in line.replace(", ", "; ").split(","))
+        signals = [f'"key"="{value.replace("; ", ", ")}"', *(f"d_sid={each}" for each in traits.split("|"))]
+        rows.append((id_, [*signals, f"d_unsid={removed}"]))
+    return users_model.by_signals(rows, most_bytes=102_400, **options)
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("many_values", ["keep", "reject"])
+def test_rows_of_users_become_one_line(run: Run, many_values: str) -> None:
+    model = expected_of(TABLE, rejects_many=many_values == "reject")
+    report = run.convert(TABLE, record={**RECORD, "many_values": many_values})
+    assert run.lines == [line for lines in model.lines.values() for line in lines]
+    records = report.records
+    assert records["read"] == 3_000
+    assert records["users"] == len(model.lines) == records["lines"]
+    counts = Counter(model.outcomes)
+    assert records["written"] == counts["written"]
+    assert records["rejected"] == {
+        name: counts[outcome]
+        for name, outcome in (("several_values", "several"), ("trait_conflict", "conflict"))
+        if counts[outcome]
+    }
+    assert report.signals["written"] == model.signals["written"]
+    names = {"conflict": "signal_conflict", "several": "signal_several", "repeated": "signal_repeated"}
+    assert report.signals["dropped"] == {
+        name: model.signals[outcome] for outcome, name in sorted(names.items(), key=lambda item: item[1])
+        if model.signals[outcome]
+    }  # fmt: skip
+
+
+@pytest.mark.usefixtures("way")
+def test_shuffled_rows_give_the_same_bytes(run: Run) -> None:
+    header, *rows = TABLE.splitlines()
+    texts = set()
+    for seed in range(3):
+        random.Random(seed).shuffle(rows)
+        run.convert("\n".join([header, *rows]), record=RECORD, output={"to": str(run.folder / str(seed))})
+        texts.add(b"".join(file.read_bytes() for file in sorted((run.folder / str(seed)).iterdir())))
+    assert len(texts) == 1
+
+
+@pytest.mark.usefixtures("way")
+def test_rejected_rows_say_where_they_are(run: Run) -> None:
+    run.write("id,k,t\nu1,a,\nu2,x,\n", "1.csv")
+    run.write('id,k,t\n\nu2,"x\ny",\nu1,b,\nu3,,7\nbad@mail.com,,8\nu1,a,9\n', "2.csv")
+    record = {"rows": "signal", "signals": ["k"], "traits": ["t"], "many_values": "reject"}
+    run.job["input"] = {"path": [str(run.folder / "1.csv"), str(run.folder / "2.csv")]}
+    report = run.convert(record=record)
+    assert run.lines == ["u3\td_sid=7", "u1\td_sid=9"]
+    found = {(Path(each["file"]).name, each["row"], each["rule"]) for each in run.rejects}
+    assert found == {
+        ("1.csv", 2, "several_values"),
+        ("1.csv", 3, "several_values"),
+        ("2.csv", 3, "several_values"),
+        ("2.csv", 5, "several_values"),
+        ("2.csv", 7, "id_is_email"),
+    }
+    assert all(each["code"] for each in run.rejects)
+    assert report.records["written"] == 2
+
+
+@pytest.mark.usefixtures("way")
+def test_the_output_does_not_depend_on_memory_threads_and_blocks(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found = set()
+    monkeypatch.setattr(stage_module, "_LEAST_BYTES", 1 << 10)
+    for number, (memory, threads) in enumerate([("1GB", 1), ("1MB", 3), ("2MB", 2)]):
+        out = {"to": str(tmp_path / f"out{number}"), "max_part_raw_bytes": 8_000}
+        report = run.convert(
+            TABLE,
+            record=RECORD,
+            output=out,
+            run={"memory": memory, "threads": threads, "spill_dir": str(tmp_path)},
+            report={"dir": str(tmp_path / f"reports{number}"), "max_rejects": "100%"},
+        )
+        assert len(report.parts) > 3
+        parts = sorted((tmp_path / f"out{number}").iterdir())
+        found.add(tuple((part.name, part.read_bytes()) for part in parts))
+        counted = {key: report.records[key] for key in ("read", "written", "rejected", "skipped", "users", "lines")}
+        assert counted["read"] == counted["written"] + sum(counted["rejected"].values())
+    assert len(found) == 1
+
+
+@pytest.mark.usefixtures("way")
+def test_signals_beyond_the_last_line_are_cut(run: Run) -> None:
+    values = "".join(f"u1,{number:06}{'x' * 90_000}\n" for number in range(203)) + "u2,y\n"
+    report = run.convert("id,a\n" + values, record={"rows": "signal", "signals": ["a"]})
+    assert len(run.lines) == 201
+    assert report.records["written"] == 201
+    assert report.records["rejected"] == {"user_over_limit": 3}
+    assert report.signals["dropped"] == {"signal_cut": 3}
+    assert sorted(each["row"] for each in run.rejects) == [202, 203, 204]
+
+
+@pytest.mark.usefixtures("way")
+def test_sets_of_files_are_gathered_each(run: Run) -> None:
+    device = "6D92078A-8246-4BA4-AE5B-76104861E7DC"
+    route = {"crm": {"dpid": 1}, "idfa": {"target": 1}}
+    run.job["output"].pop("dpid")
+    report = run.convert(
+        f"id,a\nu1,x\n{device},y\nu1,z\n{device},y\n",
+        id={"type": "auto"}, record={"rows": "signal", "signals": ["a"]}, output={"route": route, "compression": "none"},
+    )  # fmt: skip
+    texts = sorted(path.read_text() for path in run.out.iterdir())
+    assert texts == [f'{device}\t"a"="y"\n', 'u1\t"a"="x","a"="z"\n']
+    assert (report.records["users"], report.records["written"]) == (2, 4)
+
+
+# --- lines as they are ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("way")
+def test_the_lines_of_a_user_beyond_the_limit_are_rejected(run: Run) -> None:
+    table = "id,a\n" + "".join(f"u{number % 2},{number}\n" for number in range(450)) + "u3,x\nu3,x\n"
+    report = run.convert(table, record={"user_lines": "enforce"})
+    assert Counter(line.partition("\t")[0] for line in run.lines) == {"u0": 200, "u1": 200, "u3": 2}
+    assert [line for line in run.lines if line.startswith("u1")][:2] == ['u1\t"a"="1"', 'u1\t"a"="3"']
+    assert report.records["rejected"] == {"user_over_limit": 50}
+    assert sorted(each["row"] for each in run.rejects) == [*range(402, 452)]
+    assert report.signals["written"] == 402
+
+
+@pytest.mark.usefixtures("way")
+def test_users_with_too_many_lines_are_counted(run: Run) -> None:
+    table = "id,a\n" + "".join(f"u{number % 2},{number}\n" for number in range(450)) + "u3,x\nu3,x\n"
+    report = run.convert(table, record={"user_lines": "count"})
+    assert report.records["written"] == 452
+    assert "W-USER-OVER-LIMIT" in codes_of(report.warnings)
+    assert report.ids["over_limit"] == {"user_over_limit": 2}
+
+
+@pytest.mark.usefixtures("way")
+def test_repeated_lines_are_dropped(run: Run) -> None:
+    report = run.convert("id,a\nu1,x\nu2,x\nu1,y\n u1,x\nu1,y\n", record={"repeated": "drop"})
+    assert sorted(run.lines) == ['u1\t"a"="x"', 'u1\t"a"="y"', 'u2\t"a"="x"']
+    assert report.records["skipped"] == {"row_repeated": 2}
+    assert report.records["written"] == 3
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"many_values": "reject"},
+        {"rows": "signal", "user_lines": "count"},
+        {"rows": "signal", "repeated": "drop"},
+    ],
+)
+def test_keys_are_for_one_kind_of_rows(run: Run, record: dict[str, str]) -> None:
+    with raises(JobError, "E-JOB-INVALID", f"record.{[*record][-1]}", "record.rows"):
+        run.make_job(record=record)
+
+
+# --- blocks ---------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=200)
+@given(
+    users=st.lists(st.lists(st.integers(1, 40), min_size=1, max_size=5), max_size=12),
+    size=st.integers(40, 100),
+    most=st.integers(100, 150),
+    cut=st.integers(0, 12),
+)
+def test_blocks_hold_whole_users(users: list[list[int]], size: int, most: int, cut: int) -> None:
+    texts = []
+    for part in (users[:cut], users[cut:]):
+        lengths = [length for user in part for length in user]
+        data = b"".join(bytes([65 + number % 26]) * length for number, user in enumerate(part) for length in user)
+        firsts = np.array([*itertools.accumulate(map(len, part), initial=0)], np.int64)
+        texts.append(Text((np.frombuffer(data, np.uint8),), np.cumsum(lengths, dtype=np.int64), firsts))
+    cutter = Cutter(size, most)
+    blocks = [*cutter.feed(text for text in texts if len(text.ends)), *cutter.finish()]
+    whole = b"".join(bytes(buffer) for text in texts for buffer in text.buffers)
+    assert b"".join(bytes(piece) for pieces, _ in blocks for piece in pieces) == whole
+    assert sum(lines for _, lines in blocks) == sum(map(len, users))
+    edges = {*itertools.accumulate(sum(map(len, pieces)) for pieces, _ in blocks)}
+    inside, place = set(), 0
+    for user in users:
+        if sum(user) <= most:
+            inside |= {place + each for each in itertools.accumulate(user[:-1])}
+        place += sum(user)
+    assert not edges & inside
+    assert all(sum(map(len, pieces)) <= most for pieces, _ in blocks)
