@@ -191,7 +191,8 @@ class Job(Document):
         )
         signals = (item.column for item in items if item.column is not None)
         date = [self.sync.date] if self.sync and self.sync.date else []
-        return tuple(dict.fromkeys([*(id_.column for id_ in self.ids), *signals, *date]))
+        order = [self.record.order] if self.record.order else []
+        return tuple(dict.fromkeys([*(id_.column for id_ in self.ids), *signals, *date, *order]))
 
     @property
     def warnings(self) -> list[Finding]:
@@ -291,11 +292,16 @@ def _problems_of_data(job: Job) -> Iterator[str]:
 
 def _problems_of_users(record: Record) -> Iterator[str]:
     """Yield what is wrong with what a job says about all rows of a user, in sentences."""
-    others = {"user": {"many_values": "keep"}, "signal": {"user_lines": "off", "repeated": "keep"}}[record.rows]
-    for name, default in others.items():
-        if getattr(record, name) != default:
+    of_others = {"user": ("order", "order_format", "many_values"), "signal": ("user_lines", "repeated")}[record.rows]
+    for name in of_others:
+        if getattr(record, name) != Record.model_fields[name].default:
             other = "user" if record.rows == "signal" else "signal"
             yield f"record.{name} is for record.rows '{other}', but record.rows is '{record.rows}'."
+
+    if record.order_format and not record.order:
+        yield "record.order_format is the format of record.order, which is not set."
+    if record.order and record.many_values == "reject":
+        yield "record.many_values is for rows without record.order: with it, the latest value of a key is sent."
 
 
 def _problems_of_routes(job: Job) -> Iterator[str]:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-import numpy as np
 import polars as pl
 
 from converter.columns.buffers import FEW_ROWS, Text, series_of, texts_of
@@ -19,6 +18,7 @@ from converter.rows.batches import Converted, Judged, Numbered
 from converter.rows.fast_path import FastPath, Made
 from converter.rows.records import Records
 from converter.rows.stages.base import Stage
+from converter.rows.users.lines import RowsOfLines
 from converter.rows.users.stage import Gathering
 from converter.sources import MalformedRows, RowNumbers, Source, rows_lost
 from converter.sources.base import Task
@@ -30,7 +30,7 @@ class Parsed(NamedTuple):
 
     `left` has the columns of the job, and `numbers` are the row numbers of its rows in the block, of `rows` whole rows.
     `skipped` counts those that are not selected; `broken` values hold newlines. `number` is that of the block; where
-    lines are gathered, `made_of` has for each set of files the row numbers of the lines that are made.
+    lines are gathered, `made_of` has for each set of files the rows of the lines that are made.
     """
 
     block: Numbered
@@ -43,7 +43,7 @@ class Parsed(NamedTuple):
     skipped: Counter[str]
     broken: int
     number: int
-    made_of: Sequence[RowNumbers] = ()
+    made_of: Sequence[RowsOfLines] = ()
 
     def is_like(self, other: Parsed) -> bool:
         """Whether rows of both can be judged together."""
@@ -90,12 +90,13 @@ class Converter:
             left, rows, skipped = self._records.selected(left, task.source)
             numbers = numbers[rows]
         made = fast_path.made(block.lines) if fast_path and block.lines else None
-        made_of: list[RowNumbers] = []
+        made_of: list[RowsOfLines] = []
         if fast_path and not made and left.height:
             texts = self._records.texts(left, task.source)
-            made, rows = fast_path.of_texts(_collect(where, self._records.fast_texts(texts), left.height))
+            frame = _collect(where, self._records.fast_texts(texts), left.height)
+            made, rows = fast_path.of_texts(frame)
             if self._gathering:
-                made_of = [numbers[each] for each in made.rows]
+                made_of = [RowsOfLines.of(numbers, frame, each) for each in made.rows]
             left, numbers = _taken(left, rows), numbers[rows]
         malformed = block.malformed.detached(with_texts=self._records.job.report.show_rows)
         return Parsed(
@@ -145,7 +146,7 @@ class Converter:
         converted = self._converted(batch, frame, texts, ids)
         if not self._gathering:
             return converted
-        self._gathering.take(block.number, texts, [*_rows_of(block, written)])
+        self._gathering.take(block.number, texts, [*_rows_of(block, frame, written)])
         # Lines and their signals are counted once they are gathered; what was changed or left out before has been.
         ledger = replace(converted.ledger, written=0, lines=0, signals_written=0)
         return converted._replace(texts=[[] for _ in texts], ledger=ledger)
@@ -171,14 +172,13 @@ class Converter:
         return Converted(batch.block, texts, rejected, batch.rows[are_rejected], batch.malformed, ledger, seen)
 
 
-def _rows_of(block: Parsed, written: Sequence[pl.Series]) -> Iterator[RowNumbers]:
-    """Yield the row numbers of the lines of each set of files; `written` are the rows of those that were left."""
-    for number, rows in enumerate(written):
-        chosen = rows.to_numpy()
-        numbers = block.numbers[chosen]
-        if block.made:
-            numbers = np.insert(block.made_of[number], block.made.positions[number][chosen], numbers)
-        yield numbers
+def _rows_of(block: Parsed, frame: pl.DataFrame, written: Sequence[pl.Series]) -> Iterator[RowsOfLines]:
+    """Yield the rows of the lines of each set of files; `written` are those of the frame, which were left."""
+    for number, each in enumerate(written):
+        rows = each.to_numpy()
+        others = RowsOfLines.of(block.numbers, frame, rows)
+        made = block.made
+        yield block.made_of[number].with_others(others, made.positions[number][rows]) if made else others
 
 
 def _texts_of(frame: pl.DataFrame, written: Sequence[pl.Series]) -> list[list[Text]]:

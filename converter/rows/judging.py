@@ -12,6 +12,7 @@ from converter.columns.normalize import Step, is_bytewise, null_if_empty, recogn
 from converter.jobs.job import Job
 from converter.rows.counters import changed_by
 from converter.rows.dates import microseconds
+from converter.rows.order import NUMBER, OLDEST, OrderKind, rank_of
 from converter.rows.signals import Signals
 from converter.spec import rules
 from converter.spec.ids import AUTO, RECOGNIZED, type_of
@@ -26,11 +27,12 @@ class FirstRows(NamedTuple):
     """What the first rows of the input show (`rows.survey`).
 
     `numbers` are the names in queries of IDs and signals whose bare numbers are no payment cards, and `spaceless` the
-    indices of the IDs of the line of which hardly any has a space.
+    indices of the IDs of the line of which hardly any has a space. `order` is what the column of `record.order` holds.
     """
 
     numbers: frozenset[str] = frozenset()
     spaceless: frozenset[int] = frozenset()
+    order: OrderKind | None = None
 
 
 class Judging:
@@ -64,10 +66,13 @@ class Judging:
                 )
             ),
             *kind.row_rules,
+            *((rules.ORDER_UNREADABLE,) if job.record.order else ()),
         )
         self.id_steps = tuple(steps_of(id_) for id_ in job.ids)
         self._columns = [aliases[id_.column] for id_ in job.ids]
         self._dates = _dates(job, aliases) if rules.DATE_UNREADABLE in kind.row_rules else []
+        self.ranks = _ranks(job, aliases, found)
+        """Columns with the `rank` of a row among those of its user, and whether it cannot be read (`bad_order`)."""
         self._spaceless = found.spaceless
         self.normalizing = self._normalizing(self.id_steps)
         doubtful = [
@@ -157,6 +162,7 @@ class Judging:
                 signals.bad_value().alias("bad_value"),
                 signals.personal_value().alias("personal_value"),
                 *self._dates,
+                *self.ranks,
                 *warned,
             ],
             [rules.first_reason(self.rules).alias("reason")],
@@ -169,6 +175,14 @@ class Judging:
             return pl.when(pl.col("type").is_not_null()).then(pl.lit(0, pl.UInt8))
         sets = {RECOGNIZED.index(name): number for number, name in enumerate(self.job.output.route)}
         return pl.col("type").replace_strict(sets, default=None, return_dtype=pl.UInt8)
+
+
+def _ranks(job: Job, aliases: Mapping[str, str], found: FirstRows) -> list[pl.Expr]:
+    if not job.record.order:
+        return []
+    text = pl.col(aliases[job.record.order])
+    rank = rank_of(text, found.order or "date", "" if job.record.order_format == NUMBER else job.record.order_format)
+    return [rank.fill_null(OLDEST).alias("rank"), ((text != "") & rank.is_null()).alias("bad_order")]
 
 
 def _dates(job: Job, aliases: Mapping[str, str]) -> list[pl.Expr]:

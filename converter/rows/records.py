@@ -173,6 +173,7 @@ class Records:
             "type",
             "route",
             "rows",
+            "rank",
             *self._judging.counters,
             *self._judging.signals.kinds.values(),
             *self.id_names,
@@ -218,14 +219,18 @@ class Records:
     def fast_texts(self, texts: pl.LazyFrame) -> pl.LazyFrame:
         """Add what the kernel needs and cannot do to what `texts` gives.
 
-        These are the IDs (`fast_ids`, empty where there is none) with the counters of their steps, and the `type` and
-        `route` of each, where there are several.
+        These are the IDs (`fast_ids`, empty where there is none) with the counters of their steps, the `type` and
+        `route` of each, where there are several, and the `rank` of each row, where rows have an order.
         """
         judging = self._judging
         texts = _with(texts, judging.fast_normalizing)
         if judging.fast_normalizing:
             added = set(judging.fast_ids) - set(self.aliases.values())
             texts = texts.with_columns(pl.col(added).fill_null(""))
+        if judging.ranks:
+            # Without its ID a row is irregular.
+            id_ = pl.col(judging.fast_ids[0])
+            texts = _with(texts, [judging.ranks, [pl.when(~pl.col("bad_order")).then(id_).otherwise(pl.lit(""))]])
         return _with(texts, [judging.typing, [judging.route.alias("route")]]) if self.is_mixed else texts
 
     def are_rejected(self, rows: pl.DataFrame) -> npt.NDArray[np.bool_]:

@@ -9,6 +9,7 @@ import polars as pl
 from converter.columns import privacy
 from converter.errors import ConverterError, Finding, redact
 from converter.rows.judging import FirstRows
+from converter.rows.order import order_kind
 from converter.rows.records import Records
 from converter.sources import Source
 from converter.sources.base import first_rows
@@ -40,7 +41,8 @@ def survey(records: Records, sources: Sequence[Source]) -> tuple[FirstRows, Sequ
     Where they cannot be read nothing is found: the error is reported when the input is converted.
     """
     free = [f"id{number}" for number, type_ in enumerate(records.id_types) if not type_.groups]
-    first = first_texts(records, sources, _SURVEYED) if free or records.scanned else None
+    order = records.job.record.order
+    first = first_texts(records, sources, _SURVEYED) if free or records.scanned or order else None
     if first is None:
         return FirstRows(), ()
     source, texts = first
@@ -62,7 +64,11 @@ def survey(records: Records, sources: Sequence[Source]) -> tuple[FirstRows, Sequ
         for number, ids in bare.items()
         if len(ids) >= FEWEST_SPACELESS and ids.str.contains(" ", literal=True).sum() <= max(_FEW * len(ids), 1)
     )
-    return FirstRows(numbers, spaceless), warnings
+    kind = None
+    if order:
+        type_ = None if records.selection.is_computed(order) else source.schema.get(order)
+        kind = order_kind(rows[records.aliases[order]], type_, records.job.record.order_format)
+    return FirstRows(numbers, spaceless, kind), warnings
 
 
 def _doubts(column: str, ids: pl.Series) -> Iterator[Finding]:

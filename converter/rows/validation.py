@@ -8,18 +8,24 @@ from converter.columns import privacy
 from converter.errors import JobError, redact
 from converter.jobs.job import Job
 from converter.rows.dates import is_form
+from converter.rows.order import NUMBER
 from converter.rows.selection import Selection
 from converter.spec.ids import type_of
 
 
 def check_date(job: Job) -> None:
     """Raise `JobError` where the format of dates does not say all that a date needs."""
-    if job.sync and job.sync.date_format and not is_form(job.sync.date_format):
-        raise JobError(
-            "E-JOB-INVALID",
-            f"sync.date_format is '{redact(job.sync.date_format)}', by which no day can be read.",
-            'Set one such as "%m/%d/%Y" or "%d.%m.%y %H:%M", with year, month and day.',
-        )
+    forms = {
+        "sync.date_format": job.sync.date_format if job.sync else "",
+        "record.order_format": job.record.order_format,
+    }
+    for key, form in forms.items():
+        if form and form != NUMBER and not is_form(form):
+            raise JobError(
+                "E-JOB-INVALID",
+                f"{key} is '{redact(form)}', by which no day can be read.",
+                'Set one such as "%m/%d/%Y" or "%d.%m.%y %H:%M", with year, month and day.',
+            )
 
 
 def check_ids(job: Job, selection: Selection) -> None:

@@ -8,6 +8,7 @@ Rules on rows are Polars expressions over the columns that `converter.rows` prep
 - `personal_value`: whether a value is personal data that must not be sent (Boolean);
 - `bad_value`: whether a value cannot be written (Boolean);
 - `bad_date`: whether its date cannot be read (Boolean), in rows of `c2c-id-sync`;
+- `bad_order`: whether the value of `record.order` cannot be read (Boolean), where the job has one;
 - `any_signal`: whether the row has a signal (Boolean);
 - `line`: the line of the row, with its newline (String).
 
@@ -180,6 +181,13 @@ USER_OVER_LIMIT = Rule(
     "user_over_limit",
     f"The user has more than {USER_LINES.value} lines, of which Audience Manager would discard the last ones.",
     USER_LINES.page,
+)
+ORDER_UNREADABLE = Rule(
+    "U5",
+    "order_unreadable",
+    "The value of record.order is no number or date like the first ones: name its form in record.order_format.",
+    OURS,
+    pl.col("bad_order"),
 )
 USER_RULES = (TRAIT_CONFLICT, SEVERAL_VALUES, USER_OVER_LIMIT)
 

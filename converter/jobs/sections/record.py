@@ -11,7 +11,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from converter.jobs.document import Section
-from converter.jobs.values import as_list
+from converter.jobs.values import Name, as_list
 
 RESERVED_KEYS = {"d_sid": "record.traits", "d_unsid": "record.removed_traits", "ic": "record.integration_codes"}
 """Signal keys with another meaning in Audience Manager (C2), and the setting to use instead."""
@@ -152,6 +152,13 @@ class Record(Section):
     rows: Literal["user", "signal"] = "user"
     """What a row is: `user`, all of a user, which becomes a line; `signal`, some of a user, whose rows are gathered to
     one line. See docs/users.md."""
+    order: Name | None = None
+    """For `record.rows = "signal"`: the column that says which row of a user is later, a date or a number. Of several
+    values of one key, the latest is sent, and of a trait that is added and removed what is later. An empty value is the
+    oldest; a row whose value cannot be read is rejected."""
+    order_format: str = ""
+    """The format of `record.order`: `number`, or that of dates as for `sync.date_format`; by default what its type or
+    the first rows show."""
     many_values: Literal["keep", "reject"] = "keep"
     """For `record.rows = "signal"`: where a user has several values of one key, `keep` sends all, `reject` none."""
     user_lines: Literal["off", "count", "enforce"] = "off"

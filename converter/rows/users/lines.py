@@ -14,6 +14,27 @@ from converter.columns.pool import Bytes
 from converter.kernel.calls import Loops
 from converter.kernel.sink import Positions
 from converter.rows.spill import hashes_of
+from converter.sources import RowNumbers
+
+
+class RowsOfLines(NamedTuple):
+    """The row numbers in a block of the rows of lines and, where rows have an order, their ranks."""
+
+    numbers: RowNumbers
+    ranks: Positions | None = None
+
+    @classmethod
+    def of(cls, numbers: RowNumbers, frame: pl.DataFrame, rows: Positions | npt.NDArray[np.bool_]) -> RowsOfLines:
+        """Return those of some rows of a frame, whose row numbers are given."""
+        return cls(numbers[rows], frame["rank"].to_numpy()[rows] if "rank" in frame.columns else None)
+
+    def with_others(self, others: RowsOfLines, places: Positions) -> RowsOfLines:
+        """Return these rows with others inserted, each before the one at its place."""
+        ranks = None
+        if self.ranks is not None:
+            ranks = np.insert(self.ranks, places, others.ranks if others.ranks is not None else [])
+        return RowsOfLines(np.insert(self.numbers, places, others.numbers), ranks)
+
 
 Rows = npt.NDArray[np.uint64]
 """Where rows are: the number of the block, and in the lower 32 bits that of the row in it (`stage.Places`)."""

@@ -29,7 +29,7 @@ from converter.rows.users.gather import (
     GatherOptions,
     gather,
 )
-from converter.rows.users.lines import Rows, UserLines, ids_of
+from converter.rows.users.lines import Rows, RowsOfLines, UserLines, ids_of
 from converter.rows.users.partitions import LinePartitions, Partition
 from converter.sources import Origin, RowNumbers
 from converter.sources.base import Budget, Piece
@@ -167,14 +167,15 @@ class Gathering:
         for each in self._sets:
             each.close()
 
-    def take(self, block: int, texts: Sequence[Sequence[Text]], rows: Sequence[RowNumbers]) -> None:
-        """Take in the lines of a block, for each set of files, with the numbers of their rows in the block."""
-        for partitions, of_set, numbers in zip(self._sets, texts, rows, strict=True):
+    def take(self, block: int, texts: Sequence[Sequence[Text]], rows: Sequence[RowsOfLines]) -> None:
+        """Take in the lines of a block, for each set of files, with their rows."""
+        for partitions, of_set, each in zip(self._sets, texts, rows, strict=True):
             done = 0
             for text in of_set:
                 memory = text.buffers[0] if len(text.buffers) == 1 else np.concatenate(text.buffers)
-                at = Places.at(block, numbers[done : done + len(text.ends)])
-                partitions.add(UserLines(memory, text.ends, at))
+                part = slice(done, done + len(text.ends))
+                at, ranks = Places.at(block, each.numbers[part]), None if each.ranks is None else each.ranks[part]
+                partitions.add(UserLines(memory, text.ends, at, ranks))
                 done += len(text.ends)
 
     def add(self, block: Numbered) -> None:
