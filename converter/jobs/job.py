@@ -191,8 +191,8 @@ class Job(Document):
         )
         signals = (item.column for item in items if item.column is not None)
         date = [self.sync.date] if self.sync and self.sync.date else []
-        order = [self.record.order] if self.record.order else []
-        return tuple(dict.fromkeys([*(id_.column for id_ in self.ids), *signals, *date, *order]))
+        others = filter(None, (self.record.key_column, self.record.value_column, self.record.order))
+        return tuple(dict.fromkeys([*(id_.column for id_ in self.ids), *signals, *date, *others]))
 
     @property
     def warnings(self) -> list[Finding]:
@@ -292,12 +292,17 @@ def _problems_of_data(job: Job) -> Iterator[str]:
 
 def _problems_of_users(record: Record) -> Iterator[str]:
     """Yield what is wrong with what a job says about all rows of a user, in sentences."""
-    of_others = {"user": ("order", "order_format", "many_values"), "signal": ("user_lines", "repeated")}[record.rows]
+    of_others = {
+        "user": ("key_column", "value_column", "order", "order_format", "many_values"),
+        "signal": ("user_lines", "repeated"),
+    }[record.rows]
     for name in of_others:
         if getattr(record, name) != Record.model_fields[name].default:
             other = "user" if record.rows == "signal" else "signal"
             yield f"record.{name} is for record.rows '{other}', but record.rows is '{record.rows}'."
 
+    if (record.key_column is None) != (record.value_column is None):
+        yield "record.key_column and record.value_column belong together: one names the key of a pair, one its value."
     if record.order_format and not record.order:
         yield "record.order_format is the format of record.order, which is not set."
     if record.order and record.many_values == "reject":

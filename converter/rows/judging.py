@@ -12,8 +12,9 @@ from converter.columns.normalize import Step, is_bytewise, null_if_empty, recogn
 from converter.jobs.job import Job
 from converter.rows.counters import changed_by
 from converter.rows.dates import microseconds
+from converter.rows.keys import is_personal, is_unusable
 from converter.rows.order import NUMBER, OLDEST, OrderKind, rank_of
-from converter.rows.signals import Signals
+from converter.rows.signals import Signals, is_scanned
 from converter.spec import rules
 from converter.spec.ids import AUTO, RECOGNIZED, type_of
 from converter.spec.implausible import implausible_reason
@@ -65,10 +66,12 @@ class Judging:
                     *(each.of(number) for each in kind.id_rules),
                 )
             ),
+            *(rules.KEY_RULES if job.record.key_column else ()),
             *kind.row_rules,
             *((rules.ORDER_UNREADABLE,) if job.record.order else ()),
         )
         self.id_steps = tuple(steps_of(id_) for id_ in job.ids)
+        self._aliases = aliases
         self._columns = [aliases[id_.column] for id_ in job.ids]
         self._dates = _dates(job, aliases) if rules.DATE_UNREADABLE in kind.row_rules else []
         self.ranks = _ranks(job, aliases, found)
@@ -161,6 +164,7 @@ class Judging:
                 signals.any_signal().alias("any_signal"),
                 signals.bad_value().alias("bad_value"),
                 signals.personal_value().alias("personal_value"),
+                *_keys(self.job, self._aliases),
                 *self._dates,
                 *self.ranks,
                 *warned,
@@ -175,6 +179,15 @@ class Judging:
             return pl.when(pl.col("type").is_not_null()).then(pl.lit(0, pl.UInt8))
         sets = {RECOGNIZED.index(name): number for number, name in enumerate(self.job.output.route)}
         return pl.col("type").replace_strict(sets, default=None, return_dtype=pl.UInt8)
+
+
+def _keys(job: Job, aliases: Mapping[str, str]) -> list[pl.Expr]:
+    """Return whether the key of a row cannot be used (`bad_key`), or is personal data by its name (`personal_key`)."""
+    if not job.record.key_column:
+        return []
+    key, scanned = pl.col(aliases[job.record.key_column]), is_scanned(job, job.record.key_column)
+    personal = is_personal(key) if scanned else pl.lit(value=False)
+    return [is_unusable(key).alias("bad_key"), personal.alias("personal_key")]
 
 
 def _ranks(job: Job, aliases: Mapping[str, str], found: FirstRows) -> list[pl.Expr]:

@@ -76,6 +76,9 @@ class Signals:
                 self._add(kinds.pair(signal.key, constant_value(job, signal.value or "")))
             else:
                 self._add_pair(number, signal.key, pl.col(aliases[signal.column]), signal.column)
+        if job.record.key_column and job.record.value_column:
+            key, value = (pl.col(aliases[name]) for name in (job.record.key_column, job.record.value_column))
+            self._add_pair(len(job.record.signals), key, value, job.record.value_column)
         for number, each in enumerate(lists_of(job.record, kind)):
             if each.tokens.column is None:
                 self._add(kinds.FormattedSignal("", each.prefix + (each.tokens.value or ""), ""))
@@ -118,7 +121,7 @@ class Signals:
             present = signal.present if isinstance(signal.present, pl.Expr) else pl.lit(1, pl.UInt8)
             self.derived.append(self.count("signals", present))
 
-    def _add_pair(self, number: int, key: str, value: pl.Expr, column: str) -> None:
+    def _add_pair(self, number: int, key: str | pl.Expr, value: pl.Expr, column: str) -> None:
         record = self._job.record
         out, bad = value == OUT_OF_RANGE, value.str.contains(_BAD_IN_VALUE)
         cleaned = _clean(pl.when(bad).then(value))

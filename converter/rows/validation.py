@@ -55,6 +55,9 @@ def check_signals(job: Job, selection: Selection) -> None:
             _check_constant(signal.key, signal.value)
         elif signal.column not in job.privacy.allow:
             _check_names(signal.key, signal.column, *sorted(selection.origins_of(signal.column)))
+    for column in (job.record.key_column, job.record.value_column):
+        if column is not None and column not in job.privacy.allow:
+            _check_names(column, column, *sorted(selection.origins_of(column)))
 
 
 def _check_constant(key: str, value: str | None) -> None:

@@ -36,8 +36,11 @@ class FormattedSignal(NamedTuple):
     present: pl.Expr | bool = True
 
 
-def pair(key: str, value: pl.Expr | str, present: pl.Expr | bool = True) -> FormattedSignal:
-    """Return the signal `"key"="value"` (C2) for a value that is clean."""
+def pair(key: str | pl.Expr, value: pl.Expr | str, present: pl.Expr | bool = True) -> FormattedSignal:
+    """Return the signal `"key"="value"` (C2) for a value that is clean; of a key in a column, the value is one too."""
+    if isinstance(key, pl.Expr):
+        pair = pl.concat_str(pl.lit('"'), key, pl.lit('"="'), value, pl.lit('"'))
+        return FormattedSignal("", pl.when(present).then(pair).otherwise(pl.lit("")), "", present)
     return FormattedSignal(f'"{key}"="', value, '"', present)
 
 

@@ -8,6 +8,8 @@ Rules on rows are Polars expressions over the columns that `converter.rows` prep
 - `personal_value`: whether a value is personal data that must not be sent (Boolean);
 - `bad_value`: whether a value cannot be written (Boolean);
 - `bad_date`: whether its date cannot be read (Boolean), in rows of `c2c-id-sync`;
+- `bad_key`, `personal_key`: whether the key in `record.key_column` cannot be used, or names personal data (Boolean),
+  where the job has one;
 - `bad_order`: whether the value of `record.order` cannot be read (Boolean), where the job has one;
 - `any_signal`: whether the row has a signal (Boolean);
 - `line`: the line of the row, with its newline (String).
@@ -279,6 +281,25 @@ VALUE_PERSONAL = Rule(
     FAQ_PAGE,
     pl.col("personal_value"),
 )
+
+KEY_UNUSABLE = Rule(
+    "C16",
+    "key_unusable",
+    "The key in record.key_column is missing, has other characters than letters, digits, dashes and underscores, is "
+    "digits alone, begins with a dash, or has another meaning (d_sid, d_unsid, ic).",
+    "features/traits/trait-key-name-requirements.md",
+    pl.col("bad_key"),
+)
+KEY_PERSONAL = Rule(
+    "I3",
+    "key_personal",
+    "The key in record.key_column stands for personal data, by its name: leave its rows out, or list the column in "
+    "privacy.allow if it is not personal.",
+    FAQ_PAGE,
+    pl.col("personal_key"),
+)
+KEY_RULES = (KEY_UNUSABLE, KEY_PERSONAL)
+"""The rules on the key of a row that has one, in the order in which they are applied."""
 
 ROW_RULES = (VALUE_PERSONAL, BAD_VALUE)
 """The rules of a data file on the signals of a row, in the order in which they are applied."""

@@ -152,6 +152,10 @@ class Record(Section):
     rows: Literal["user", "signal"] = "user"
     """What a row is: `user`, all of a user, which becomes a line; `signal`, some of a user, whose rows are gathered to
     one line. See docs/users.md."""
+    key_column: Name | None = None
+    """For `record.rows = "signal"`: the column with the key of a key-value pair, where each row has one."""
+    value_column: Name | None = None
+    """The column with the value of that pair."""
     order: Name | None = None
     """For `record.rows = "signal"`: the column that says which row of a user is later, a date or a number. Of several
     values of one key, the latest is sent, and of a trait that is added and removed what is later. An empty value is the
@@ -199,4 +203,4 @@ class Record(Section):
     @property
     def is_empty(self) -> bool:
         """Whether there are no signals and no traits."""
-        return not (self.signals or self.traits or self.removed_traits or self.integration_codes)
+        return not (self.signals or self.key_column or self.traits or self.removed_traits or self.integration_codes)
