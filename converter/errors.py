@@ -224,6 +224,7 @@ CODES: dict[str, str] = {
     "W-SOURCE-ZERO": "The data source is 0, which is Audience Manager's own.",
     "W-SUPPRESS-INVALID": "Rows of the list in `input.suppress` have no valid user ID, and suppress nothing.",
     "W-SUPPRESS-UNUSED": "No user ID of the list in `input.suppress` is in the input.",
+    "W-USER-OVER-LIMIT": "A user has more lines than Audience Manager takes (C7).",
     "W-WRITE-UNTRIED": "Whether the destination can be written was not tested.",
 }
 """What each code means. Codes are stable; sentences may change."""

@@ -115,7 +115,14 @@ class RecordKeys(TypedDict, total=False):
     traits: str | int | Traits | TraitsKeys | Sequence[str | int | Traits | TraitsKeys]
     removed_traits: str | int | Traits | TraitsKeys | Sequence[str | int | Traits | TraitsKeys]
     integration_codes: str | int | Codes | CodesKeys | Sequence[str | int | Codes | CodesKeys]
-    rows: Literal["user"]
+    rows: Literal["user", "signal"]
+    key_column: str | None
+    value_column: str | None
+    order: str | None
+    order_format: str
+    many_values: Literal["keep", "reject"]
+    user_lines: Literal["off", "count", "enforce"]
+    repeated: Literal["keep", "drop"]
     on_bad_value: Literal["clean", "drop", "reject"]
     comma: str
 
