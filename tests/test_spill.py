@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from converter.errors import DestinationError
-from converter.rows import spill
+from converter.rows import spill_file
 from converter.rows.spill import Spill, hashes_of
 
 from .errors import raises
@@ -253,7 +253,7 @@ def test_the_file_has_no_name_and_only_its_owner_may_read_it(tmp_path: Path) -> 
 
 
 def opened(rows: Spill) -> Any:
-    file = rows._top._file
+    file = rows._top._file._file
     assert file is not None
     return file
 
@@ -299,7 +299,7 @@ with Spill(pl.col("user"), 1_000, {str(tmp_path)!r}) as rows:
 
 
 def test_a_disk_that_would_be_full_is_reported_before_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=spill._RESERVE + 100))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=spill_file._RESERVE + 100))
     with raises(DestinationError, "E-SPILL-WRITE", "No space left on device", str(tmp_path), "run.spill_dir"):
         filled_with(ROWS, 20_000, folder=str(tmp_path))
 

@@ -7,10 +7,12 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -19,6 +21,7 @@ from converter import kernel
 from converter.columns.buffers import Text
 from converter.errors import JobError
 from converter.parts.blocks import Cutter
+from converter.rows.order import rank_of
 from converter.rows.users import stage as stage_module
 from converter.rows.users.gather import OUTCOMES, Gathered, GatherOptions, gather
 from converter.rows.users.lines import UserLines
@@ -277,6 +280,102 @@ def test_sets_of_files_are_gathered_each(run: Run) -> None:
     assert (report.records["users"], report.records["written"]) == (2, 4)
 
 
+# --- the latest row -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize(
+    ("values", "order_format"),
+    [
+        (["2024-02-01", "2024-01-31T23:59:59+01:00", "20240131"], ""),
+        (["02/01/2024", "01/31/2024", "12/31/2023"], "%m/%d/%Y"),
+        (["12345678901234568", "12345678901234567", "-5"], ""),
+        (["1.5", "1.25", "-1e3"], ""),
+        (["10", "9", "1"], "number"),
+    ],
+)
+def test_the_latest_value_of_a_key_is_sent(run: Run, values: list[str], order_format: str) -> None:
+    latest, middle, first = values
+    table = (
+        f"id,a,t,r,when\nu1,old,5,6,{middle}\nu1,new,6,5,{latest}\nu1,never,,,\nu1,older,,,{first}\n"
+        f"u2,a,,,{middle}\nu2,b,,,{middle}\nu3,x,9,,{first}\nu3,x,,9,{first}\nu4,z,,,soon\nu4,y,,,\n"
+    )
+    record = {"rows": "signal", "signals": ["a"], "traits": ["t"], "removed_traits": ["r"], "order": "when"}
+    report = run.convert(table, record={**record, "order_format": order_format})
+    assert sorted(run.lines) == [
+        'u1\t"a"="new",d_sid=6,d_unsid=5',
+        'u2\t"a"="b"',
+        'u3\t"a"="x"',
+        'u4\t"a"="y"',
+    ]
+    assert report.records["skipped"] == {"row_superseded": 4}
+    assert report.records["rejected"] == {"order_unreadable": 1}
+    assert [(each["row"], each["rule"]) for each in run.rejects] == [(10, "order_unreadable")]
+    assert report.signals["dropped"]["signal_conflict"] == 2
+    header, *rows = table.splitlines()
+    text = run.text
+    for seed in range(2):
+        random.Random(seed).shuffle(rows)
+        # A later row with an unreadable value must not be what tells the kind of the others.
+        run.convert("\n".join([header, *rows]), record={**record, "order_format": order_format},
+                    output={"to": str(run.folder / str(seed)), "compression": "none"})  # fmt: skip
+        (part,) = (run.folder / str(seed)).iterdir()
+        assert part.read_bytes() == text
+
+
+def test_the_type_of_a_column_says_what_its_order_is(run: Run) -> None:
+    when = [datetime(2024, 1, 2, tzinfo=UTC), datetime(2024, 1, 3, tzinfo=UTC), None]
+    frames = {
+        "integers": pl.Series([12345678901234567, 12345678901234568, None]),
+        "decimals": pl.Series(["1.50", "1.75", None]).cast(pl.Decimal(38, 2)),
+        "floats": pl.Series([-1e20, 1e20, None]),
+        "times": pl.Series(when),
+    }
+    for name, values in frames.items():
+        path = run.folder / f"{name}.parquet"
+        pl.DataFrame({"id": ["u"] * 3, "a": ["x", "y", "z"], "order": values}).write_parquet(path)
+        out = {"to": str(run.folder / name), "compression": "none"}
+        record = {"rows": "signal", "signals": ["a"], "order": "order"}
+        run.convert(input={"path": str(path)}, record=record, output=out)
+        (part,) = (run.folder / name).iterdir()
+        assert part.read_text() == 'u\t"a"="y"\n', name
+
+
+@given(st.lists(st.floats(allow_nan=False), min_size=2))
+def test_numbers_have_ranks_in_their_order(numbers: list[float]) -> None:
+    texts = pl.DataFrame({"text": [repr(number) for number in numbers]})
+    ranks = texts.select(rank_of(pl.col("text"), "number", ""))["text"].to_list()
+    for (one, rank), (other, other_rank) in itertools.pairwise(zip(numbers, ranks, strict=True)):
+        if "inf" in f"{one}{other}":
+            continue
+        assert (one < other) == (rank < other_rank)
+        assert (one == other) == (rank == other_rank)
+
+
+@pytest.mark.usefixtures("way")
+def test_keys_may_be_in_a_column(run: Run) -> None:
+    table = (
+        'id,key,value\nu1,color,red\nu1,size,"a, ""b"""\nu1,color,blue\nu2,123,x\nu2,e-mail,x\nu2,IC,x\nu2,,x\n'
+        "u2,-a,x\nu2,ok,me@mail.com\nu2,ok,\nu2,ok_1,7\n"
+    )
+    record = {"signals": [], "rows": "signal", "key_column": "key", "value_column": "value", "traits": [8]}
+    report = run.convert(table, record=record)
+    assert sorted(run.lines) == [
+        """u1\t"color"="blue","color"="red","size"="a, 'b'",d_sid=8""",
+        'u2\t"ok_1"="7",d_sid=8',
+    ]
+    assert report.records["rejected"] == {"key_personal": 1, "key_unusable": 4, "value_personal": 1}
+    allowed = {"allow": ["key", "value"]}
+    report = run.convert(table, record=record, privacy=allowed, output={"to": str(run.folder / "2")})
+    assert report.records["rejected"] == {"key_unusable": 4}
+
+
+def test_columns_of_keys_and_values_are_not_personal_by_their_names(run: Run) -> None:
+    record = {"rows": "signal", "key_column": "key", "value_column": "phone_number"}
+    with raises(JobError, "E-PERSONAL-COLUMN", "phone_number"):
+        run.convert("id,key,phone_number\nu1,a,b\n", record=record)
+
+
 # --- lines as they are ----------------------------------------------------------------------------------------------
 
 
@@ -314,11 +413,27 @@ def test_repeated_lines_are_dropped(run: Run) -> None:
         {"many_values": "reject"},
         {"rows": "signal", "user_lines": "count"},
         {"rows": "signal", "repeated": "drop"},
+        {"order": "when"},
+        {"key_column": "key"},
     ],
 )
 def test_keys_are_for_one_kind_of_rows(run: Run, record: dict[str, str]) -> None:
     with raises(JobError, "E-JOB-INVALID", f"record.{[*record][-1]}", "record.rows"):
         run.make_job(record=record)
+
+
+@pytest.mark.parametrize(
+    ("record", "named"),
+    [
+        ({"order_format": "%Y-%m-%d"}, "record.order"),
+        ({"order": "when", "many_values": "reject"}, "record.many_values"),
+        ({"key_column": "key"}, "record.value_column"),
+        ({"order": "when", "order_format": "%H:%M"}, "record.order_format"),
+    ],
+)
+def test_keys_that_belong_together(run: Run, record: dict[str, str], named: str) -> None:
+    with raises(JobError, "E-JOB-INVALID", named):
+        run.convert("id,a,when,key\nu,x,1,k\n", record={"rows": "signal", **record})
 
 
 # --- blocks ---------------------------------------------------------------------------------------------------------

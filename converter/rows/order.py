@@ -23,13 +23,20 @@ def order_kind(values: pl.Series, type_: pl.DataType | DataTypeClass | None, for
     """Return what a column holds, by its type, the format that the job gives, and the first values (String)."""
     if form and form != NUMBER:
         return "date"
-    values = values.filter(values != "")
-    is_integer = bool(values.str.contains(_INTEGER).all())
-    if type_ is not None and (type_.is_float() or type_.is_decimal()):
-        return "integer" if type_.is_decimal() and is_integer else "number"
-    if len(values) and is_integer:
-        return "integer"
-    return "number" if form or (len(values) and values.str.contains(_NUMBER).all()) else "date"
+    given = pl.DataFrame({"value": values.filter(values != "")})
+    value = pl.col("value")
+    dates, numbers, integers = given.select(
+        microseconds(value).count().alias("dates"),
+        value.str.contains(_NUMBER).sum().alias("numbers"),
+        value.str.contains(_INTEGER).sum().alias("integers"),
+    ).row(0)
+    if type_ is not None and (type_.is_float() or type_.is_integer()):
+        return "number" if type_.is_float() else "integer"
+    if not given.height and not form:
+        return "date"
+    if dates > numbers and not form:  # times in UNIX seconds alone are in order as numbers, too
+        return "date"
+    return "integer" if numbers == integers else "number"
 
 
 def rank_of(text: pl.Expr, kind: OrderKind, form: str) -> pl.Expr:

@@ -227,7 +227,7 @@ class Gathering:
         ids = ids_of(lines.texts().gather(pl.Series(chosen)), self._options.skipped)
         id_ = self._records.job.ids[0].column
         columns = {alias: ids if name == id_ else pl.lit("") for name, alias in self._records.aliases.items()}
-        rejected = pl.select(reason=pl.Series(reasons[made.outcomes[chosen]]), **columns)
+        rejected = pl.DataFrame({"reason": reasons[made.outcomes[chosen]]}).with_columns(**columns)
         for origin, indices, numbers in self._places.by_origin(lines.at[chosen]):
             block = Numbered([Piece(origin, 0, 0)], [0])
             texts: list[list[Text]] = [[] for _ in self._sets]
