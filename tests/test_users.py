@@ -20,10 +20,11 @@ from hypothesis import strategies as st
 from converter import kernel
 from converter.columns.buffers import Text
 from converter.errors import JobError
+from converter.kernel.gather import Gathered
 from converter.parts.blocks import Cutter
 from converter.rows.order import rank_of
 from converter.rows.users import stage as stage_module
-from converter.rows.users.gather import OUTCOMES, Gathered, GatherOptions, gather
+from converter.rows.users.gather import OUTCOMES, GatherOptions, gather
 from converter.rows.users.lines import UserLines
 from converter.rows.users.partitions import LinePartitions
 

@@ -11,21 +11,17 @@ the greatest bytes. Of a trait that is added and removed, what is later is sent;
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from converter.columns.pool import Bytes
 from converter.kernel.calls import Loops
+from converter.kernel.gather import CONFLICT, CUT, REPEATED, SEVERAL, SUPERSEDED, WRITTEN, Gathered
 from converter.kernel.sink import Positions
 from converter.rows.spill import hashes_of
 from converter.rows.users.lines import UserLines, bytes_of, ids_of
 
-WRITTEN, CONFLICT, SEVERAL, CUT, SUPERSEDED, REPEATED = range(6)
-"""What becomes of a signal, or of a row: the first of what becomes of its signals."""
 OUTCOMES = 6
 _SIGNAL = r'(?:"[^"]*"|[^",])+'
 _KEY = r'^("[^"]*"=)'
@@ -49,34 +45,41 @@ class GatherOptions(NamedTuple):
     drops_repeated: bool = False
 
 
-class Gathered(NamedTuple):
-    """The lines of users, which end at `ends`, and what became of each row.
-
-    `users` are the indices of the first line of each user, and after the last one the number of lines; `rows` is how
-    many rows each user has that are written. `outcomes` has what became of each row as given, and `signals` how many
-    signals became what: gathered by signals, of equal ones of a user all but one are `REPEATED`.
-    """
-
-    text: Bytes
-    ends: Positions
-    users: Positions
-    rows: Positions
-    outcomes: npt.NDArray[np.uint8]
-    signals: Sequence[int]
-
-
 def gather(lines: UserLines, options: GatherOptions, loops: Loops | None = None) -> Gathered:
     """Gather the lines of users; all lines of each user must be among them."""
-    del loops
+    if loops:
+        return _by_loops(lines, options, loops)
     texts = lines.texts()
     if not len(texts):
         nothing = np.zeros(0, np.int64)
-        return Gathered(lines.text, nothing, np.zeros(1, np.int64), nothing, np.zeros(0, np.uint8), [0] * OUTCOMES)
+        no_rows = np.zeros(0, np.uint8)
+        return Gathered(lines.text, nothing, np.zeros(1, np.int64), nothing, no_rows, [0] * OUTCOMES, 0)
     ids = ids_of(texts, options.skipped)
     distinct = ids.unique()
     order = pl.DataFrame({"id": distinct, "hash": hashes_of(distinct)}).sort("hash", "id").with_row_index("user")
     rows = pl.DataFrame({"text": texts, "id": ids}).join(order.select("id", "user"), on="id", maintain_order="left")
     return (_by_signals if options.by_signals else _by_lines)(rows, lines, options)
+
+
+def _by_loops(lines: UserLines, options: GatherOptions, loops: Loops) -> Gathered:
+    if not options.by_signals:
+        return loops.gather_lines(
+            lines.text,
+            lines.ends,
+            options.skipped,
+            lines.at,
+            drop_repeated=options.drops_repeated,
+            most_lines=options.most_lines,
+        )
+    return loops.gather_signals(
+        lines.text,
+        lines.ends,
+        options.skipped,
+        lines.ranks,
+        reject_several=options.rejects_many,
+        most_line_bytes=options.most_line_bytes,
+        most_lines=options.most_lines,
+    )
 
 
 def _by_lines(rows: pl.DataFrame, lines: UserLines, options: GatherOptions) -> Gathered:
@@ -94,7 +97,8 @@ def _by_lines(rows: pl.DataFrame, lines: UserLines, options: GatherOptions) -> G
     users = _firsts(kept["user"])
     signals = rows.select("outcome", count=pl.col("text").str.split("\t").list.last().str.count_matches(_SIGNAL))
     counts = np.bincount(signals["outcome"].to_numpy(), signals["count"].to_numpy(), OUTCOMES).astype(np.int64)
-    return Gathered(text, ends, users, np.diff(users), rows.sort("row")["outcome"].to_numpy(), counts.tolist())
+    outcomes, over = rows.sort("row")["outcome"].to_numpy(), rows.filter(pl.col("outcome") == CUT)["user"].n_unique()
+    return Gathered(text, ends, users, np.diff(users), outcomes, counts.tolist(), over)
 
 
 def _by_signals(rows: pl.DataFrame, lines: UserLines, options: GatherOptions) -> Gathered:
@@ -123,7 +127,8 @@ def _by_signals(rows: pl.DataFrame, lines: UserLines, options: GatherOptions) ->
     counts = np.bincount(judged["outcome"].to_numpy(), minlength=OUTCOMES)
     counts[REPEATED] = split.height - judged.height
     written = np.bincount(rows["user"].filter(outcomes == WRITTEN).to_numpy(), minlength=heads.height)
-    return Gathered(text, ends, _firsts(made["user"]), written[written > 0], outcomes.to_numpy(), counts.tolist())
+    users, over = _firsts(made["user"]), judged.filter(pl.col("outcome") == CUT)["user"].n_unique()
+    return Gathered(text, ends, users, written[written > 0], outcomes.to_numpy(), counts.tolist(), over)
 
 
 def _judged(split: pl.DataFrame, options: GatherOptions, *, ordered: bool) -> pl.DataFrame:

@@ -89,6 +89,11 @@ class UserLines(NamedTuple):
         """
         if not bits or not len(self.ends):
             return [self, *[self.between(0, 0)] * ((1 << bits) - 1)]
+        if loops:
+            grouped = loops.partition(self.text, self.ends, skipped, bits, shift)
+            ranks = None if self.ranks is None else self.ranks[grouped.order]
+            ordered = UserLines(grouped.lines, grouped.ends, self.at[grouped.order], ranks)
+            return [ordered.between(start, end) for start, end in itertools.pairwise(grouped.edges.tolist())]
         numbers = (hashes_of(ids_of(self.texts(), skipped)) >> np.uint64(shift)) & np.uint64((1 << bits) - 1)
         edges = np.cumsum([0, *np.bincount(numbers.astype(np.int64), minlength=1 << bits)]).tolist()
         ordered = self._taken(np.argsort(numbers.astype(np.uint16), kind="stable"))

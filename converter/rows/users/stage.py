@@ -13,22 +13,12 @@ import polars as pl
 from converter.columns.buffers import Text
 from converter.jobs.job import Job
 from converter.kernel.calls import Loops
+from converter.kernel.gather import CONFLICT, CUT, REPEATED, SEVERAL, SUPERSEDED, WRITTEN, Gathered
 from converter.kernel.sink import Positions
 from converter.ledger import Ledger
 from converter.rows.batches import Converted, Numbered
 from converter.rows.records import Records
-from converter.rows.users.gather import (
-    CONFLICT,
-    CUT,
-    OUTCOMES,
-    REPEATED,
-    SEVERAL,
-    SUPERSEDED,
-    WRITTEN,
-    Gathered,
-    GatherOptions,
-    gather,
-)
+from converter.rows.users.gather import OUTCOMES, GatherOptions, gather
 from converter.rows.users.lines import Rows, RowsOfLines, UserLines, ids_of
 from converter.rows.users.partitions import LinePartitions, Partition
 from converter.sources import Origin, RowNumbers
