@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -17,6 +17,8 @@ _MOST_BITS = 10  # of a hash at once: the blocks of more partitions would be sho
 _MOST_DEPTH = 30  # bits, after which a partition has one user: that is gathered whole
 _TIMES = 2  # as large as wanted: only then a partition is partitioned again
 _IN_MEMORY = 4  # a share of the budget
+_USUAL_BITS = 6
+_STORED_BYTES = 1 << 24  # at once, at most
 
 
 class _StoredBlock(NamedTuple):
@@ -48,6 +50,20 @@ class Partition:
         return range(self.prefix << shift, (self.prefix + 1) << shift)
 
 
+class _Level:
+    """The partitions of some bits of hashes, and how many bytes of memory their lines take that are not in the file."""
+
+    def __init__(self, prefix: int, bits_before: int, bits: int) -> None:
+        self.bits = bits
+        self.partitions = [Partition((prefix << bits) + each, bits_before + bits) for each in range(1 << bits)]
+        self.in_memory = 0
+
+    @property
+    def shift(self) -> int:
+        """The first bit of a hash by which lines are partitioned."""
+        return HASH_BITS - self.partitions[0].bits
+
+
 class LinePartitions:
     """The lines of users. Workers add them at the same time.
 
@@ -59,15 +75,13 @@ class LinePartitions:
     def __init__(
         self, most: int, expected: int | None, memory: int, folder: str | None, *, skipped: int, loops: Loops | None
     ) -> None:
-        wanted = 6 if expected is None else max(-(-expected // most) - 1, 0).bit_length()
-        self._bits = min(wanted, _MOST_BITS)
+        wanted = _USUAL_BITS if expected is None else max(-(-expected // most) - 1, 0).bit_length()
         self._most = most
         self._memory = memory // _IN_MEMORY
         self._skipped = skipped
         self._loops = loops
-        self._partitions = [Partition(prefix, self._bits) for prefix in range(1 << self._bits)]
+        self._top = _Level(0, 0, min(wanted, _MOST_BITS))
         self._file = SpillFile(folder)
-        self._in_memory = 0
         self._lock = threading.Lock()
 
     def __enter__(self) -> LinePartitions:
@@ -78,7 +92,7 @@ class LinePartitions:
 
     def close(self) -> None:
         """Release memory and disk."""
-        self._partitions = []
+        self._top = _Level(0, 0, 0)
         self._file.close()
 
     @property
@@ -88,14 +102,14 @@ class LinePartitions:
 
     def add(self, lines: UserLines) -> None:
         """Take in lines, which must not change any more."""
-        self._add(self._partitions, lines, self._bits)
+        self._add(self._top, lines)
 
     def partitions(self, pool: Executor) -> Iterator[Partition]:
         """Yield the partitions that have lines, in the order of the hashes, once all lines are added.
 
         One that is too large is partitioned again before, in a worker of the pool.
         """
-        waiting = self._partitions[::-1]
+        waiting = self._top.partitions[::-1]
         while waiting:
             partition = waiting.pop()
             if partition.size > _TIMES * self._most and partition.bits < _MOST_DEPTH:
@@ -110,33 +124,53 @@ class LinePartitions:
     def _blocks(self, partition: Partition) -> Iterator[UserLines]:
         kept, partition.kept = partition.kept, []
         yield from kept
+        del kept
         for block in partition.stored:
             yield UserLines.unpacked(self._file.read(block.offset, block.length))
 
     def _split(self, partition: Partition) -> list[Partition]:
         """Partition the lines of a partition by further bits."""
         bits = min((partition.size // self._most).bit_length(), _MOST_BITS, HASH_BITS - partition.bits)
-        below = [Partition((partition.prefix << bits) + each, partition.bits + bits) for each in range(1 << bits)]
+        below = _Level(partition.prefix, partition.bits, bits)
         for lines in self._blocks(partition):
-            self._add(below, lines, bits)
-        return below
+            self._add(below, lines)
+        return below.partitions
 
-    def _add(self, partitions: Sequence[Partition], lines: UserLines, bits: int) -> None:
-        """Partition lines by the last `bits` of the prefixes of partitions, and keep or write them."""
-        parts = lines.partitioned(self._skipped, bits, HASH_BITS - partitions[0].bits, self._loops)
-        filled = [(partition, part) for partition, part in zip(partitions, parts, strict=True) if len(part.ends)]
+    def _add(self, level: _Level, lines: UserLines) -> None:
+        """Partition lines, and keep them; where all that are kept are too many, write them to the file.
+
+        Blocks in the file are longer, and fewer, where many lines are written at once.
+        """
+        parts = lines.partitioned(self._skipped, level.bits, level.shift, self._loops)
         with self._lock:
-            self._in_memory += sum(part.size for _, part in filled)
-            if self._in_memory <= self._memory and not self._file.is_open:
-                for partition, part in filled:
+            for partition, part in zip(level.partitions, parts, strict=True):
+                if len(part.ends):
                     partition.kept.append(part)
+                    level.in_memory += part.size
+            if level.in_memory <= self._memory:
                 return
-            self._file.open()
-            filled += [(partition, part) for partition in self._partitions for part in partition.kept]
-            for partition in self._partitions:
+            kept = [(partition, partition.kept) for partition in level.partitions]
+            for partition in level.partitions:
                 partition.kept = []
-        for partition, part in filled:
-            data = part.packed()
-            block = _StoredBlock(self._file.append(data), len(data), part.size)
-            with self._lock:
-                partition.stored.append(block)
+            level.in_memory = 0
+        while kept:
+            partition, parts = kept.pop()
+            while parts:
+                self._store(partition, _last_of(parts))
+
+    def _store(self, partition: Partition, lines: UserLines) -> None:
+        """Write lines to the file."""
+        data = lines.packed()
+        block = _StoredBlock(self._file.append(data), len(data), lines.size)
+        with self._lock:
+            partition.stored.append(block)
+
+
+def _last_of(parts: list[UserLines]) -> UserLines:
+    """Join the last of some parts, as many as are stored together, and remove them."""
+    taken = [parts.pop()]
+    size = taken[0].size
+    while parts and size + parts[-1].size <= _STORED_BYTES:
+        size += parts[-1].size
+        taken.append(parts.pop())
+    return UserLines.joined(taken)
