@@ -32,6 +32,7 @@ _IN_BLOCK = np.uint64((1 << 32) - 1)
 _TIMES_SIZE = 8  # as much memory as its lines, and more, takes a partition while it is gathered
 _TIMES_INPUT = 3  # as much memory as the input its lines may take, with what is kept beside their text
 _LEAST_BYTES = 1 << 16  # of a partition
+_MOST_REJECTED = 1 << 15  # rows in a batch
 _UNLIMITED = 1 << 62  # lines
 
 _REJECTS = {CONFLICT: rules.TRAIT_CONFLICT, SEVERAL: rules.SEVERAL_VALUES, CUT: rules.USER_OVER_LIMIT}
@@ -214,14 +215,18 @@ class Gathering:
         reasons = np.zeros(max(_REJECTS) + 1, np.uint16)
         for outcome, rule in _REJECTS.items():
             reasons[outcome] = self._records.index_of(rule)
-        ids = ids_of(lines.texts().gather(pl.Series(chosen)), self._options.skipped)
-        id_ = self._records.job.ids[0].column
-        columns = {alias: ids if name == id_ else pl.lit("") for name, alias in self._records.aliases.items()}
-        rejected = pl.DataFrame({"reason": reasons[made.outcomes[chosen]]}).with_columns(**columns)
+        texts, id_column = lines.texts(), self._records.job.ids[0].column
         for origin, indices, numbers in self._places.by_origin(lines.at[chosen]):
             block = Numbered([Piece(origin, 0, 0)], [0])
-            texts: list[list[Text]] = [[] for _ in self._sets]
-            yield Converted(block, texts, rejected[indices], numbers, NONE, Ledger())
+            for start in range(0, len(indices), _MOST_REJECTED):
+                part = slice(start, start + _MOST_REJECTED)
+                rows = chosen[indices[part]]
+                ids = ids_of(texts.gather(pl.Series(rows)), self._options.skipped)
+                columns = {
+                    alias: ids if name == id_column else pl.lit("") for name, alias in self._records.aliases.items()
+                }
+                rejected = pl.DataFrame({"reason": reasons[made.outcomes[rows]]}).with_columns(**columns)
+                yield Converted(block, [[] for _ in self._sets], rejected, numbers[part], NONE, Ledger())
 
     def _batch(self, texts: list[list[Text]], ledger: Ledger) -> Converted:
         """Return lines as a batch that has no rows of its own."""
