@@ -74,6 +74,7 @@ ID = b"abcXYZ019-"
 _IMPLAUSIBLE = re.compile(rb"^[=']|.[eE][+-][0-9]{1,3}$|[.,]0+$|^\{\{|^\$\{|\}\}$")
 """What is an implausible ID, and some that only resemble one: all of these are irregular."""
 TEXT = b"ab z"
+ROW_KEYS = [b"k", b"k1", b"k2", b"key-2", b"k" * 63, b"k" * 64, b"k" * 65, b"j" * 64, b"k" * 90]
 BAD = [b'"', b"\n", b"\x01", b"@", b",", b"\xff", b"\r", b"\x7f", b"\xc2\x85\xc2\x9f", b"\xc2\xa9"]
 
 
@@ -139,7 +140,10 @@ class FormTwin(NamedTuple):
         wrong = any(0 in id_ for id_ in ids)
         signals = []
         for number, part in enumerate(self.parts):
-            value = fields[part.column]
+            value, prefix = fields[part.column], part.prefix
+            if part.key_column >= 0:
+                wrong |= fields[part.key_column] not in part.keys
+                prefix += fields[part.key_column] + b'"="'
             if value and value in self.nulls and part.nulls != NO_NULLS and part.kind != CONSTANT:
                 wrong |= part.nulls == NULLS_IRREGULAR
                 value = b""
@@ -152,7 +156,7 @@ class FormTwin(NamedTuple):
                 wrong |= b"@" in value or value[0] == 0x1A
                 value = self._changed(value, counts)
                 wrong |= value is None
-                signals += [part.prefix + value + b'"'] if value else []
+                signals += [prefix + value + b'"'] if value else []
             else:
                 items = value.split(b"|")
                 signals += [part.prefix + item for item in items]
@@ -216,9 +220,10 @@ def form_of(drawn: random.Random) -> FormTwin:
         LinePart(TRAITS, 3, ord("|"), prefixes[2]),
         LinePart(CODES, 4, ord("|"), prefixes[3]),
         LinePart(CONSTANT, 0, 0, b'"c"="x"'),
+        LinePart(PAIR, 2, 0, b'"', drawn.random() < 0.5, key_column=4, keys=drawn.sample(ROW_KEYS, drawn.randrange(6))),
     ]
     parts = [replace(part, nulls=drawn.randrange(3)) for part in parts]
-    parts = drawn.sample(parts, drawn.randrange(drawn.random() < 0.9, 6))
+    parts = drawn.sample(parts, drawn.randrange(drawn.random() < 0.9, 7))
     own, upper = np.zeros(256, np.uint8), np.zeros(256, np.uint8)
     for byte in ID + b"e+.,'={}$":
         own[byte], upper[byte] = byte, bytes([byte]).upper()[0]
@@ -255,7 +260,7 @@ def row_of(drawn: random.Random) -> list[bytes]:
         text_of(drawn, TEXT, 200),
         text_of(drawn, TEXT + b"0123:-", 90),
         list_of(drawn, b"0123456789"),
-        list_of(drawn, b"abc-_:"),
+        drawn.choice([list_of(drawn, b"abc-_:"), *ROW_KEYS]),
     ]
 
 

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converter import kernel
-from converter.columns.buffers import Chunk, Text, Views
+from converter.columns.buffers import Chunk, Text, Views, chunks_of
 from converter.jobs.job import Job
 from converter.kernel import calls, form, gather, keys, sink, texts
 from converter.kernel.calls import Loops
@@ -294,6 +294,21 @@ def test_values_are_changed_by_the_loops(record: dict[str, Any], line: str, coun
     made = lines_of(compiled(signals=["a", "b"], **record), frame)
     assert b"".join(made.memory[:end].tobytes() for end in made.ends) == (f"U\t{line}\n" if line else "").encode()
     assert not line or (made.signals, made.dropped, made.cleaned, made.commas) == counts
+
+
+def test_a_pair_gets_its_key_from_a_column_if_it_is_known() -> None:
+    assert LOOPS
+    table = np.arange(256, dtype=np.uint8)
+    keys = [b"k%d" % number for number in range(300)]
+    part = form.LinePart(form.PAIR, 1, 0, b'"', key_column=2, keys=keys)
+    lines = form.Form([form.LineId(0, table)], [part, form.LinePart(form.TRAITS, 3, ord("|"), b"d_sid=")], 1000)
+    rows = [("k0", "x", "1"), ("k299", "a,b", ""), ("k300", "x", "1"), ("K1", "x", ""), ("", "x", "1"), ("k7", "", "5"), ("k300", "", "5")]  # fmt: skip
+    frame = pl.DataFrame({"id": "u", "value": [row[1] for row in rows], "key": [row[0] for row in rows], "t": [row[2] for row in rows]})  # fmt: skip
+    made = LOOPS.frame_lines(chunks_of(frame), lines)
+    assert made.irregular.tolist() == [2, 3, 4, 6]
+    text = made.memory[: made.ends[-1]].tobytes()
+    assert text == b'u\t"k0"="x",d_sid=1\nu\t"k299"="a,b"\nu\td_sid=5\n'
+    assert (made.signals, made.missing) == (4, 1)
 
 
 def test_a_frame_in_chunks_gives_the_same_lines_as_in_one() -> None:

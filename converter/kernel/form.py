@@ -63,7 +63,9 @@ class _Part(ctypes.Structure):
         ("separator", c_uint8),
         ("scan", c_uint8),
         ("nulls", c_uint8),
-        ("unused", c_uint8 * 5),
+        ("unused", c_uint8),
+        ("key_column", c_int32),
+        ("keys", POINTER(_Words)),
     ]
 
 
@@ -150,7 +152,8 @@ class LinePart:
     """One part of a line: its `kind`, its column, the byte between its items, and what stands before each of them.
 
     `scan` (`SCAN_…`) says whether a value that may be personal data makes the row irregular, and `nulls` what the words
-    for missing values mean.
+    for missing values mean. Where the key of a pair is in a column, that is the `key_column`: `prefix` is a quote, and
+    rows with other keys than `keys` are irregular, whether they have a value or not.
     """
 
     kind: int
@@ -159,6 +162,8 @@ class LinePart:
     prefix: bytes
     scan: int = SCAN_NOTHING
     nulls: int = NO_NULLS
+    key_column: int = -1
+    keys: Sequence[bytes] = ()
 
 
 class Form:
@@ -185,7 +190,7 @@ class Form:
         no_ids: Sequence[bytes] = (),
     ) -> None:
         beside = sum(1 + len(id_.prefix) + len(id_.suffix) + (id_.steps.pad if id_.steps else 0) for id_ in ids)
-        self.extra = 2 + len(lead) + beside + sum(len(part.prefix) + 2 for part in parts)
+        self.extra = 2 + len(lead) + beside + sum(len(part.prefix) + len(_ends_of(part)) for part in parts)
         """The most bytes of a line, beside its values and the further items of its lists."""
         self._constants: list[object] = []  # which live as long
         self._lead = ctypes.create_string_buffer(lead, len(lead) + SLACK)
@@ -204,11 +209,13 @@ class Form:
                 entry.steps = ctypes.pointer(self._steps(id_.steps))
         part_table = (_Part * len(parts))()
         for entry, part, text in zip(part_table, parts, self._texts, strict=True):
-            around = part.prefix + (b'",' if part.kind == PAIR else b",")
+            around = part.prefix + _ends_of(part)
             entry.prefix, entry.prefix_bytes = ctypes.addressof(text), len(part.prefix)
             entry.special = sum(_is_special(byte) or byte == bad_byte for byte in around)
             entry.kind, entry.column, entry.separator = part.kind, part.column, part.separator
-            entry.scan, entry.nulls = part.scan, part.nulls
+            entry.scan, entry.nulls, entry.key_column = part.scan, part.nulls, part.key_column
+            if part.key_column >= 0:
+                entry.keys = ctypes.pointer(self._words(part.keys))
         self.structure = FormStructure(
             lead=ctypes.addressof(self._lead),
             lead_bytes=len(lead),
@@ -232,7 +239,7 @@ class Form:
         return _Constant(ctypes.addressof(buffer), len(text))
 
     def _words(self, texts: Sequence[bytes]) -> _Words:
-        texts = sorted(filter(None, texts), key=len)
+        texts = sorted(filter(None, texts), key=lambda text: (len(text), text))
         starts = sum({1 << text[0] for text in texts})
         first = np.searchsorted([min(len(text), _LENGTHS - 1) for text in texts], np.arange(_LENGTHS + 1)).tolist()
         return _Words(
@@ -245,6 +252,11 @@ class Form:
         self._constants.append(kept := np.ascontiguousarray(steps.kept))
         cuts = self._constant(steps.cut_prefix), self._constant(steps.cut_suffix)
         return _Steps(*cuts, kept.ctypes.data, steps.pad, steps.strip_zeros)
+
+
+def _ends_of(part: LinePart) -> bytes:
+    """Return what is written behind the key that is in a column, and behind the value, or an item."""
+    return (b'"="' if part.key_column >= 0 else b"") + (b'",' if part.kind == PAIR else b",")
 
 
 def _is_special(byte: int) -> bool:

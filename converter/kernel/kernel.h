@@ -40,6 +40,22 @@ enum aam_scan { AAM_SCAN_NOTHING, AAM_SCAN_NUMBERS, AAM_SCAN_CARDS };
 /* Whether the words for missing values are missing ones in a column, or make the row irregular. */
 enum aam_nulls { AAM_NO_NULLS, AAM_NULLS, AAM_NULLS_IRREGULAR };
 
+/* A constant text. */
+struct aam_constant {
+    const uint8_t *start;
+    int64_t length;
+};
+
+enum { AAM_LENGTHS = 64 };
+
+/* Texts that values are compared with, the shortest first, and of those the least; none is empty. */
+struct aam_words {
+    const struct aam_constant *words;
+    uint64_t starts[4];             /* a bit for each byte that one begins with */
+    uint16_t first[AAM_LENGTHS + 1]; /* the index of the first word of each length; all long ones count as the last */
+    uint8_t unused[6];
+};
+
 /* One part of a line, behind the ID: a value in quotes, a list, or a constant text. */
 struct aam_part {
     const uint8_t *prefix; /* what stands before the value, or before each item, and AAM_SLACK bytes more */
@@ -50,13 +66,9 @@ struct aam_part {
     uint8_t separator; /* between items of a list */
     uint8_t scan;      /* enum aam_scan: whether a value that may be personal data makes the row irregular */
     uint8_t nulls;     /* enum aam_nulls */
-    uint8_t unused[5];
-};
-
-/* A constant text. */
-struct aam_constant {
-    const uint8_t *start;
-    int64_t length;
+    uint8_t unused;
+    int32_t key_column;           /* of a pair whose key is in a column: between the prefix and `"="` */
+    const struct aam_words *keys; /* what keys are regular there; NULL where the prefix has the key */
 };
 
 /* What changes an ID before its bytes are mapped, in this order. */
@@ -97,16 +109,6 @@ enum aam_on_bad { AAM_REJECT, AAM_DROP, AAM_CLEAN };
 #define AAM_MOST_COMMA 16
 
 enum { AAM_PART_COUNT = 64 }; /* parts whose values are counted; such a value of a further one is irregular */
-
-enum { AAM_LENGTHS = 64 };
-
-/* Texts that values are compared with, the shortest first; none is empty. */
-struct aam_words {
-    const struct aam_constant *words;
-    uint64_t starts[4];             /* a bit for each byte that one begins with */
-    uint16_t first[AAM_LENGTHS + 1]; /* the index of the first word of each length; all long ones count as the last */
-    uint8_t unused[6];
-};
 
 /* The form of a line: a constant lead, its IDs, with a tab between them, then a tab and its parts, with commas between
    them. A line of IDs alone has no parts; else a row without a value is irregular. */

@@ -110,6 +110,22 @@ AAM_INLINE bool is_word(const struct aam_words *words, const uint8_t *start, int
     return false;
 }
 
+/* Whether a text is one of many words. */
+AAM_INLINE bool is_one_of(const struct aam_words *words, const uint8_t *start, int64_t length) {
+    const uint16_t *first = &words->first[length < AAM_LENGTHS ? length : AAM_LENGTHS - 1];
+    int64_t low = first[0], high = length > 0 ? first[1] : low;
+    while (low < high) {
+        const struct aam_constant *word = &words->words[(low + high) / 2];
+        int64_t order = length - word->length;
+        if (AAM_LIKELY(order == 0))
+            order = memcmp(start, word->start, (size_t)length);
+        if (order == 0)
+            return true;
+        *(order < 0 ? &high : &low) = order < 0 ? (low + high) / 2 : (low + high) / 2 + 1;
+    }
+    return false;
+}
+
 /* Whether a text ends in a signed exponent of so many digits, as a rounded number does. */
 AAM_INLINE bool has_exponent(const uint8_t *end, int64_t length, int64_t digits) {
     if (length < digits + 3)
@@ -299,6 +315,9 @@ static enum made change_value(const struct aam_form *form, uint8_t *value, uint8
     return MADE_LINE;
 }
 
+enum { KEY_END_BYTES = 3 };
+static const uint8_t key_end[] = "\"=\""; /* what is between the key and the value of a pair */
+
 /* Write the line of a row from `target` on. `with_changes`: values are changed where they are bad or have commas; else
    the row is DIRTY then. */
 AAM_INLINE enum made write_parts(const struct aam_form *form, const struct aam_field *fields, uint8_t *target,
@@ -314,7 +333,12 @@ AAM_INLINE enum made write_parts(const struct aam_form *form, const struct aam_f
     int64_t signals = 0, missing = 0;
     bool all_right = true, has_values = false;
     for (const struct aam_part *part = form->parts; part < form->parts + form->part_count; part++) {
-        struct aam_field value = fields[part->column];
+        struct aam_field value = fields[part->column], key = {0};
+        if (AAM_UNLIKELY(part->keys != NULL)) {
+            key = fields[part->key_column];
+            if (!is_one_of(part->keys, key.start, key.length))
+                return IRREGULAR;
+        }
         if (part->kind == AAM_CONSTANT) {
             value.length = 0;
         } else if (value.length == 0 ||
@@ -326,7 +350,8 @@ AAM_INLINE enum made write_parts(const struct aam_form *form, const struct aam_f
         }
         /* Every second byte of a list may be a separator. A line that would be too long needs no room. */
         int64_t items_room = part->kind == AAM_PAIR ? 1 : value.length / 2 + 1;
-        if (AAM_UNLIKELY(value.length + (items_room + 1) * (part->prefix_bytes + 2) > limit - at)) {
+        int64_t length = value.length + key.length + KEY_END_BYTES;
+        if (AAM_UNLIKELY(length + (items_room + 1) * (part->prefix_bytes + 2) > limit - at)) {
             if (AAM_JUDGE && value.length + (at - target) > form->longest_line)
                 return IRREGULAR;
             return NO_ROOM;
@@ -335,6 +360,11 @@ AAM_INLINE enum made write_parts(const struct aam_form *form, const struct aam_f
         at = copy(at, part->prefix, part->prefix_bytes, part->prefix_bytes + AAM_SLACK);
         int64_t items = 1;
         if (part->kind == AAM_PAIR) {
+            if (AAM_UNLIKELY(part->keys != NULL)) {
+                at = copy(at, key.start, key.length, key.readable);
+                memcpy(at, key_end, KEY_END_BYTES);
+                at += KEY_END_BYTES;
+            }
             uint8_t *written = at;
             has_values = true;
             if (AAM_UNLIKELY(is_word(&form->doubted, value.start, value.length))) {

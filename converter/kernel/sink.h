@@ -47,7 +47,8 @@ AAM_INLINE bool is_sound_form(const struct aam_form *form, int64_t columns, cons
         if (id->column < 0 || id->column >= columns)
             return false;
     for (const struct aam_part *part = form->parts; part < form->parts + form->part_count; part++)
-        if (part->kind != AAM_CONSTANT && (part->column < 0 || part->column >= columns))
+        if ((part->kind != AAM_CONSTANT && (part->column < 0 || part->column >= columns)) ||
+            (part->keys != NULL && (part->kind != AAM_PAIR || part->key_column < 0 || part->key_column >= columns)))
             return false;
     return sink->lines_room >= AAM_SLACK;
 }
