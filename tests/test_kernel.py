@@ -93,10 +93,12 @@ def jobs(draw: st.DrawFn) -> Job:
         output |= {"kind": "odc", "dpid": 20914, "target": 2, "odc_type": draw(st.sampled_from(["", "android"]))}
     else:
         output |= {"dpid": 1234} | ({"target": 2} if id_["type"] == "gaid" else {})
+    of_rows = {"rows": "signal", "key_column": "id", "value_column": "b"} if draw(st.booleans()) else {}
     return Job(
         input={"path": "in.csv", "null_values": draw(st.sampled_from([[], [], ["a"], ["NULL", "-", "1"]]))},
         id={"column": "id", **id_},
         record={
+            **of_rows,
             "signals": signals,
             "traits": draw(st.sampled_from([["t"], ["t", 7], []])) if signals else ["t"],
             "integration_codes": draw(
@@ -150,7 +152,7 @@ def results(records: Records, source: Given, loops: Loops | None) -> list[Any]:
     sees = Sees(records.job, records, StageResults())
     converter = Converter(records, loops, [sees], judges_only=False)
     (task,) = source.blocks(records.columns, loops, Budget())
-    parsed = converter.parse(task)
+    parsed = converter.parse(task, 0)
     (each,) = converter.convert([parsed])
     lines = [[bytes(buffer) for text in texts for buffer in text.buffers] for texts in each.texts]
     ends = [[int(end) for text in texts for end in text.ends] for texts in each.texts]
@@ -242,9 +244,26 @@ def test_the_road_leaves_only_rows_to_the_query_that_are_irregular() -> None:
         )  # fmt: skip
         source = Given(frame)
         (task,) = source.blocks(job.columns, LOOPS, Budget())
-        parsed = Converter(Records(job, 10_000), LOOPS, [], judges_only=False).parse(task)
+        parsed = Converter(Records(job, 10_000), LOOPS, [], judges_only=False).parse(task, 0)
         assert parsed.left.height <= 2, steps
         assert parsed.made is not None
+
+
+def test_the_road_leaves_only_those_rows_to_the_query_whose_key_cannot_be_sent() -> None:
+    keys = ["color", "size-2", "_x", "email", "d_sid", "123", "-x", "", "price!", "color"]
+    frame = pl.DataFrame({"id": [f"u{number}" for number in range(len(keys))], "key": keys, "value": "x"})
+    job = Job(
+        input={"path": "in"},
+        id={"column": "id"},
+        record={"rows": "signal", "key_column": "key", "value_column": "value"},
+        output={"to": "out", "dpid": 1234},
+    )
+    (task,) = Given(frame).blocks(job.columns, LOOPS, Budget())
+    parsed = Converter(Records(job, 10_000), LOOPS, [], judges_only=False).parse(task, 0)
+    assert parsed.left["key"].to_list() == keys[3:9]
+    assert parsed.made
+    (lines,) = parsed.made.lines
+    assert lines.memory[: lines.ends[0]].tobytes() == b'u0\t"color"="x"\n'
 
 
 def compiled(**record: Any) -> FastPath:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -43,6 +43,7 @@ from converter.kernel.form import (
 from converter.kernel.sink import Lines, Positions
 from converter.ledger import Ledger
 from converter.rows.counters import tally_counters
+from converter.rows.keys import sendable
 from converter.rows.records import Records
 from converter.rows.signals import constant_value, is_scanned
 from converter.sources import Source
@@ -52,6 +53,7 @@ from converter.spec.implausible import MISSING_IDS, MISSING_VALUES
 
 _HYPHEN = b"-"
 _NO_SET = 255
+_MOST_KEYS = 4096  # that lines are made with, where keys are in a column
 
 
 class Made(NamedTuple):
@@ -77,10 +79,11 @@ class FastPath:
         self._columns = [*columns, *(name for name in records.fast_ids if name not in columns)]
         names = tuple(records.job.output.route) or RECOGNIZED if records.is_mixed else ()
         self._types = [RECOGNIZED.index(name) for name in names]
-        types: Sequence[Sequence[IdType]] = [(ID_TYPES[name],) for name in names] or [records.id_types]
-        self._forms = [_form(records, self._columns, each) for each in types]
+        self._id_types: Sequence[Sequence[IdType]] = [(ID_TYPES[name],) for name in names] or [records.id_types]
+        self._forms = self._forms_with(frozenset())
         bytewise = [id_ for id_, is_bytewise in zip(records.job.ids, records.is_bytewise, strict=True) if is_bytewise]
         self._around = Counter(name for id_ in bytewise for name in ("prefix", "suffix") if getattr(id_, name))
+        self._keyed = frozenset[str](), self._forms
         self._forms_of_inputs = {(NO_NULLS,) * len(columns): self._forms[0]}
 
     def form_of(self, source: Source) -> Form | None:
@@ -107,7 +110,8 @@ class FastPath:
     def made(self, lines: Lines) -> Made:
         """Return lines that were made with a form of the job."""
         ledger = _counts_of(lines)
-        columns = [signal.column for signal in self._records.job.record.signals]
+        record = self._records.job.record
+        columns = [*(signal.column for signal in record.signals), record.value_column]
         for column, count in zip(columns, lines.doubted, strict=False):
             if column is not None and count:
                 ledger.missing_words[column] += count
@@ -117,10 +121,26 @@ class FastPath:
 
     def of_texts(self, texts: pl.DataFrame) -> tuple[Made, Positions]:
         """Format what `Records.fast_texts` gave; return also the indices of the rows that are left."""
-        made, left = self._of_types(texts) if self._types else self._of_rows(texts, self._forms[0])
+        forms = self._forms_for(texts)
+        made, left = self._of_types(texts, forms) if self._types else self._of_rows(texts, forms[0])
         # What steps have changed in rows that are left is counted where these are judged.
         changed = tally_counters(texts).ids_changed - tally_counters(texts[left]).ids_changed
         return made._replace(ledger=made.ledger + Ledger(ids_changed=changed)), left
+
+    def _forms_for(self, texts: pl.DataFrame) -> Sequence[Form]:
+        """Return the forms of lines of each type of IDs, where keys are in a column with those that can be sent."""
+        column = self._records.job.record.key_column
+        if column is None:
+            return self._forms
+        known, forms = self._keyed
+        keys = sendable(texts[self._records.aliases[column]], scanned=is_scanned(self._records.job, column))
+        if not keys <= known and len(known | keys) <= _MOST_KEYS:
+            forms = self._forms_with(known | keys)
+            self._keyed = known | keys, forms  # at once, since other threads do so as well
+        return forms
+
+    def _forms_with(self, keys: frozenset[str]) -> list[Form]:
+        return [_form(self._records, self._columns, each, keys=keys) for each in self._id_types]
 
     def _of_rows(self, texts: pl.DataFrame, form: Form) -> tuple[Made, Positions]:
         lines = self._loops.frame_lines(chunks_of(texts.select(self._columns)), form)
@@ -129,7 +149,7 @@ class FastPath:
             made = made._replace(rows=(np.delete(np.arange(texts.height), lines.irregular),))
         return made, lines.irregular
 
-    def _of_types(self, texts: pl.DataFrame) -> tuple[Made, Positions]:
+    def _of_types(self, texts: pl.DataFrame, forms: Sequence[Form]) -> tuple[Made, Positions]:
         """Format IDs of several types, each with the form of its own, for the set that it goes to."""
         if self._records.job.output.route:
             sets = list(range(len(self._types)))
@@ -141,7 +161,7 @@ class FastPath:
         lines, with_line, ledger = [], [], Ledger()
         for number in sets:
             rows = np.flatnonzero(of_rows == number)
-            made, left = self._of_rows(columns if len(rows) == len(of_rows) else columns[rows], self._forms[number])
+            made, left = self._of_rows(columns if len(rows) == len(of_rows) else columns[rows], forms[number])
             lines.append(made.lines[0])
             with_line.append(np.delete(rows, left))
             ledger += made.ledger
@@ -184,10 +204,17 @@ def _counts_of(made: Lines) -> Ledger:
     return ledger
 
 
-def _form(records: Records, columns: Sequence[str], types: Sequence[IdType], nulls: Sequence[int] = ()) -> Form:
+def _form(
+    records: Records,
+    columns: Sequence[str],
+    types: Sequence[IdType],
+    nulls: Sequence[int] = (),
+    keys: Collection[str] = (),
+) -> Form:
     """Return the form of the job's lines whose IDs are of these types, for columns with these names in queries.
 
-    `nulls` says what the words for missing values mean in each column; by default, they are values like others.
+    `nulls` says what the words for missing values mean in each column; by default, they are values like others. Where
+    keys are in a column, rows with others than `keys` are irregular.
     """
     numbers = {name: columns.index(alias) for name, alias in records.aliases.items()}
     nulls = nulls or [NO_NULLS] * len(columns)
@@ -198,10 +225,15 @@ def _form(records: Records, columns: Sequence[str], types: Sequence[IdType], nul
             text = f'{start}{constant_value(records.job, signal.value or "")}"'
             signals.append(LinePart(CONSTANT, 0, 0, text.encode()))
         else:
-            is_looked_at = is_scanned(records.job, signal.column)
-            scan = _scan_of(records, records.aliases[signal.column]) if is_looked_at else SCAN_NOTHING
             column = numbers[signal.column]
-            signals.append(LinePart(PAIR, column, 0, start.encode(), scan, nulls[column]))
+            signals.append(
+                LinePart(PAIR, column, 0, start.encode(), _scan_of_value(records, signal.column), nulls[column])
+            )
+    record = records.job.record
+    if record.key_column and record.value_column:
+        column, key = numbers[record.value_column], numbers[record.key_column]
+        scan, words = _scan_of_value(records, record.value_column), [each.encode() for each in keys]
+        signals.append(LinePart(PAIR, column, 0, b'"', scan, nulls[column], key, words))
     for each in records.lists:
         tokens = each.tokens
         if tokens.column is None:
@@ -222,7 +254,6 @@ def _form(records: Records, columns: Sequence[str], types: Sequence[IdType], nul
         column_name = id_.column.encode() if is_judged else b""
         line_id = LineId(column, id_bytes, shape, type_.device, id_scan, nulls=nulls[column], name=column_name)
         ids.append(_with_steps(line_id, id_, type_) if is_bytewise else line_id)
-    record = records.job.record
     return Form(
         ids,
         signals,
@@ -239,6 +270,10 @@ def _form(records: Records, columns: Sequence[str], types: Sequence[IdType], nul
 def _scan_of(records: Records, name: str) -> int:
     """Return how closely an ID or a value is scanned for personal data, by its name in queries."""
     return SCAN_NUMBERS if name in records.found.numbers else SCAN_CARDS
+
+
+def _scan_of_value(records: Records, column: str) -> int:
+    return _scan_of(records, records.aliases[column]) if is_scanned(records.job, column) else SCAN_NOTHING
 
 
 def _with_steps(line_id: LineId, id_: Id, type_: IdType) -> LineId:

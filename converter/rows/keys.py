@@ -22,6 +22,13 @@ def is_personal(key: pl.Expr) -> pl.Expr:
     return key.map_batches(_are_personal, return_dtype=pl.Boolean, is_elementwise=True)
 
 
+def sendable(keys: pl.Series, *, scanned: bool) -> frozenset[str]:
+    """Return those of some keys (String) that can be sent; by their names as well, where they are scanned."""
+    key = pl.col("key")
+    good = pl.DataFrame({"key": keys.unique()}).lazy().filter(~is_unusable(key))
+    return frozenset((good.filter(~is_personal(key)) if scanned else good).collect()["key"])
+
+
 def _are_personal(keys: pl.Series) -> pl.Series:
     distinct = keys.unique()
     return keys.is_in(distinct.filter(pl.Series([*map(_is_personal, distinct)], dtype=pl.Boolean)).implode())

@@ -89,8 +89,7 @@ class Records:
         self.index_of = self._formatting.index_of
         self.sets = len(job.routes) if self.is_mixed and job.output.route else 1
         """How many sets of files there are: one for each route."""
-        is_colliding = colliding is not None and colliding.height > 0
-        self.compiled = self.kind.compiled and not is_colliding and not job.record.key_column
+        self.compiled = self.kind.compiled and not (colliding is not None and colliding.height)
         """Whether the kernel can make the lines: each depends on its row alone."""
 
     def rejecting(self, colliding: pl.DataFrame) -> Records:
