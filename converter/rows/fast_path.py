@@ -216,8 +216,35 @@ def _form(
     `nulls` says what the words for missing values mean in each column; by default, they are values like others. Where
     keys are in a column, rows with others than `keys` are irregular.
     """
-    numbers = {name: columns.index(alias) for name, alias in records.aliases.items()}
     nulls = nulls or [NO_NULLS] * len(columns)
+    each_id = zip(records.fast_ids, records.job.ids, types, records.is_bytewise, strict=True)
+    ids = []
+    for number, (name, id_, type_, is_bytewise) in enumerate(each_id):
+        column = columns.index(name)
+        shape = _HYPHEN.join(b"x" * count for count in type_.groups)
+        id_scan = SCAN_NOTHING if type_.groups else _scan_of(records, f"id{number}")
+        id_bytes = _id_bytes(type_, type_.case or id_.case if is_bytewise else "preserve")
+        is_judged = is_bytewise and not type_.groups and records.doubts[number] != "allow"
+        column_name = id_.column.encode() if is_judged else b""
+        line_id = LineId(column, id_bytes, shape, type_.device, id_scan, nulls=nulls[column], name=column_name)
+        ids.append(_with_steps(line_id, id_, type_) if is_bytewise else line_id)
+    record = records.job.record
+    return Form(
+        ids,
+        _parts(records, columns, nulls, keys),
+        records.most_line_bytes,
+        lead="".join(f"{each}\t" for each in records.leads).encode(),
+        on_bad={"reject": REJECT, "drop": DROP, "clean": CLEAN}[record.on_bad_value],
+        comma=None if record.comma == "keep" else record.comma.encode(),
+        nulls=[word.encode() for word in records.job.input.null_values],
+        doubted=[word.encode() for word in MISSING_VALUES],
+        no_ids=[word.encode() for word in MISSING_IDS],
+    )
+
+
+def _parts(records: Records, columns: Sequence[str], nulls: Sequence[int], keys: Collection[str]) -> list[LinePart]:
+    """Return the parts of lines behind the ID."""
+    numbers = {name: columns.index(alias) for name, alias in records.aliases.items()}
     signals = []
     for signal in records.job.record.signals:
         start = f'"{signal.key}"="'
@@ -243,28 +270,7 @@ def _form(
             column = numbers[tokens.column]
             prefix = each.prefix.encode()
             signals.append(LinePart(kind, column, ord(tokens.separator), prefix, nulls=nulls[column]))
-    each_id = zip(records.fast_ids, records.job.ids, types, records.is_bytewise, strict=True)
-    ids = []
-    for number, (name, id_, type_, is_bytewise) in enumerate(each_id):
-        column = columns.index(name)
-        shape = _HYPHEN.join(b"x" * count for count in type_.groups)
-        id_scan = SCAN_NOTHING if type_.groups else _scan_of(records, f"id{number}")
-        id_bytes = _id_bytes(type_, type_.case or id_.case if is_bytewise else "preserve")
-        is_judged = is_bytewise and not type_.groups and records.doubts[number] != "allow"
-        column_name = id_.column.encode() if is_judged else b""
-        line_id = LineId(column, id_bytes, shape, type_.device, id_scan, nulls=nulls[column], name=column_name)
-        ids.append(_with_steps(line_id, id_, type_) if is_bytewise else line_id)
-    return Form(
-        ids,
-        signals,
-        records.most_line_bytes,
-        lead="".join(f"{each}\t" for each in records.leads).encode(),
-        on_bad={"reject": REJECT, "drop": DROP, "clean": CLEAN}[record.on_bad_value],
-        comma=None if record.comma == "keep" else record.comma.encode(),
-        nulls=[word.encode() for word in records.job.input.null_values],
-        doubted=[word.encode() for word in MISSING_VALUES],
-        no_ids=[word.encode() for word in MISSING_IDS],
-    )
+    return signals
 
 
 def _scan_of(records: Records, name: str) -> int:
