@@ -82,6 +82,7 @@ _NOTES = [
 _DAYS = [str(dt.date(2023, 1, 1) + dt.timedelta(days)) for days in range(1000)]
 _TRAITS = [str(number) for first in (210_000, 4_100_000) for number in range(first, first + 250 * 997, 997)]
 _TRAITS_IN_ROW = 4
+_SKEW, _SKEWED_USERS = 0.1, 100
 _EMPTY = {"gender": 0.10, "product": 0.05, "revenue": 0.03}
 _NULL = {
     "age": 0.10,
@@ -209,10 +210,16 @@ def _typed(first: int, seed: int) -> pl.DataFrame:
     return _with_gaps(rng, drawn, _NULL)
 
 
-def _pairs(first: int, seed: int, *, users: int) -> pl.DataFrame:
-    """Return rows of the long table from `first` on, a chunk of them: a user drawn from so many, and a trait."""
+def _pairs(first: int, seed: int, *, users: int, skewed: bool) -> pl.DataFrame:
+    """Return rows of the long table from `first` on, a chunk of them: a user drawn from so many, and a trait.
+
+    If they are `skewed`, a tenth is of some users only.
+    """
     rng = np.random.default_rng([seed, first])
-    numbers = _numbers(rng.integers(0, users, _CHUNK), seed)
+    places = rng.integers(0, users, _CHUNK)
+    if skewed:
+        places = np.where(rng.random(_CHUNK) < _SKEW, places % _SKEWED_USERS, places)
+    numbers = _numbers(places, seed)
     return pl.DataFrame({"user_id": _ids(numbers), "trait_id": _pick(rng, _TRAITS)})
 
 
@@ -287,8 +294,9 @@ def _at(values: Sequence[str], places: _Places) -> pl.Series:
 
 def _chunks(table: Input) -> Callable[[int, int], pl.DataFrame]:
     """Return the function that makes chunks of a workload."""
-    if table.workload.name == "long-csv":
-        return partial(_pairs, users=-(-table.rows // _ROWS_OF_USER))
+    if table.workload.columns.keys() == {"user_id", "trait_id"}:
+        users = -(-table.rows // _ROWS_OF_USER)
+        return partial(_pairs, users=users, skewed=table.workload.name == "skewed")
     if table.workload.name == "typed-parquet":
         return _typed
     return partial(_wide, third=_PLANS_WITH_QUOTES if table.workload.quoted else _PLANS_WITH_COMMA)

@@ -42,7 +42,8 @@ class Workload:
     `row_bytes` about how many bytes each takes on disk; `contenders` can do the job.
 
     In the columns `quoted`, values contain double quotes, which lines have as single quotes. If `file_rows` is not 0,
-    the input is a folder of files with so many rows each, and `suffix` is `files`.
+    the input is a folder of files with so many rows each, and `suffix` is `files`. With `gathered`, a line has all
+    traits of a user, each once, sorted as text; users may be in any order.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Workload:
     suffix: Suffix
     quoted: tuple[str, ...] = ()
     file_rows: int = 0
+    gathered: bool = False
 
     @property
     def used(self) -> list[str]:
@@ -67,6 +69,7 @@ class Workload:
 
 _EVERYWHERE = ("ours", "ours-no-rules", "floor", "duckdb", "duckdb-pigz", "chdb", "polars", "pandas", "python")
 _ON_CSV = (*_EVERYWHERE, "awk")
+_GATHERING = ("ours", "floor", "duckdb-pigz", "chdb", "polars", "sort", "python")
 _BESIDE_PLAIN = ("ours", "ours-on-plain", *_ON_CSV[1:])
 _WIDE_SIGNALS = ("gender", "city", "country", "age_band", "plan", "product", "revenue")
 _WIDE_TRAITS = "trait_ids"
@@ -119,6 +122,14 @@ def _wide(
     )
 
 
+def _long(name: str, title: str, contenders: tuple[str, ...] = _ON_CSV, *, gathered: bool = False) -> Workload:
+    """Return a workload with the long table."""
+    columns: dict[str, Type] = {"user_id": "text", "trait_id": "text"}
+    return Workload(
+        name, title, "csv", 50_000_000, 19, "user_id", (), "trait_id", columns, contenders, "csv", gathered=gathered
+    )
+
+
 PLAIN = "wide-csv"
 """The workload with the wide table in one plain file."""
 WORKLOADS = {
@@ -126,19 +137,7 @@ WORKLOADS = {
     for workload in (
         _wide(PLAIN, "CSV, 12 columns", "csv", _ON_CSV, row_bytes=128),
         _wide("wide-parquet", "Parquet, the same 12 columns", "parquet", _EVERYWHERE, row_bytes=38),
-        Workload(
-            "long-csv",
-            "CSV, a user and a trait a row",
-            "csv",
-            50_000_000,
-            19,
-            "user_id",
-            (),
-            "trait_id",
-            {"user_id": "text", "trait_id": "text"},
-            _ON_CSV,
-            "csv",
-        ),
+        _long("long-csv", "CSV, a user and a trait a row"),
         Workload(
             "typed-parquet",
             "Parquet, numbers, dates and booleans",
@@ -171,6 +170,8 @@ WORKLOADS = {
             rows=5_000_000,
             file_rows=2_500,
         ),
+        _long("gathered", "CSV, a user and a trait a row, gathered by users", _GATHERING, gathered=True),
+        _long("skewed", "The same, a tenth of the rows of 100 users", _GATHERING, gathered=True),
     )
 }
 

@@ -101,6 +101,7 @@ CONTENDERS = {
     "duckdb-pigz": Contender("duckdb_copy.convert_with_pigz", modules=("duckdb",), commands=("pigz",), levels=_ZLIB),
     "chdb": Contender("chdb_query.convert", modules=("chdb",), levels=_ZLIB),
     "polars": Contender("polars_sink.convert", levels=_ZLIB),
+    "sort": Contender("sort_pipeline.convert", commands=("mawk", "sort", "pigz"), levels=_ZLIB),
     "awk": Contender("awk_pipeline.convert", commands=("mawk", "split", "pigz"), levels=_ZLIB),
     "pandas": Contender("pandas_chunks.convert", modules=("pandas",), levels=_ZLIB, one_in=10),
     "python": Contender("plain_python.convert", levels=_ZLIB, one_in=20),

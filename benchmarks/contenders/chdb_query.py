@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmarks.contenders import Task
 from benchmarks.workloads import TRAIT_SEPARATOR, Workload
 
+_MEMORY = 1_600_000_000  # bytes, where rows are gathered: half of them before it writes to disk
 _TYPES = {"text": "String", "integer": "Int64", "float": "Float64", "date": "Date32", "boolean": "Bool"}
 
 
@@ -31,6 +32,12 @@ def _query(task: Task) -> str:
     if workload.columns[traits] == "text":
         traits = f"replaceAll({traits}, '{TRAIT_SEPARATOR}', ',d_sid=')"
     items.append(_item(workload, workload.traits, "d_sid=", traits, ""))
+    settings = f"max_threads = {task.threads}"
+    group = ""
+    if workload.gathered:
+        items = [f"',d_sid=', arrayStringConcat(arraySort(groupUniqArray({workload.traits})), ',d_sid=')", "''"]
+        group = f"GROUP BY {workload.id}"
+        settings += f", max_memory_usage = {_MEMORY}, max_bytes_before_external_group_by = {_MEMORY // 2}"
     joined = f"concat({', '.join(items)})" if len(items) > 1 else items[0]
     schema = ", ".join(f"{name} {_type(workload, name)}" for name in workload.columns)
     format_ = {"csv": "CSVWithNames", "ndjson": "JSONEachRow", "parquet": "Parquet"}[workload.format]
@@ -38,9 +45,10 @@ def _query(task: Task) -> str:
         SELECT concat({workload.id}, '\\t', substring({joined}, 2))
         FROM file({_quoted(task.glob)}, '{format_}', '{schema}')
         WHERE position({workload.id}, ':') = 0 AND position({workload.id}, '@') = 0
+        {group}
         INTO OUTFILE {_quoted(task.target)} COMPRESSION 'gzip' LEVEL {task.level}
         FORMAT LineAsString
-        SETTINGS max_threads = {task.threads}
+        SETTINGS {settings}
     """
 
 

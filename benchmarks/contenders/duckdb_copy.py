@@ -35,7 +35,10 @@ def convert_with_pigz(task: Task) -> None:
 def _copy(task: Task, target: str, options: str) -> None:
     import duckdb
 
-    with duckdb.connect(config={"threads": task.threads}) as connection:
+    config: dict[str, str | bool | int | float | list[str]] = {"threads": task.threads}
+    if task.workload.gathered:
+        config |= {"memory_limit": "1GB", "temp_directory": str(task.folder) + "-temp"}
+    with duckdb.connect(config=config) as connection:
         # Rows may change their order: that is faster, and takes less memory.
         connection.execute("SET preserve_insertion_order = false")
         connection.execute(f"COPY ({_query(task)}) TO {_quoted(target)} ({_RAW}, {options})")
@@ -44,6 +47,15 @@ def _copy(task: Task, target: str, options: str) -> None:
 def _query(task: Task) -> str:
     """Return the query of the lines. What is missing is null; `||` then gives null, and `concat_ws` leaves it out."""
     workload = task.workload
+    if workload.gathered:  # distinct rows first: these are kept on disk where they are many, lists are not
+        return f"""
+            SELECT {workload.id} || chr(9) || string_agg('d_sid=' || {workload.traits}, ',' ORDER BY {workload.traits})
+            FROM (
+                SELECT DISTINCT {workload.id}, {workload.traits} FROM {_table(task)}
+                WHERE NOT contains({workload.id}, ':') AND NOT contains({workload.id}, '@')
+            )
+            GROUP BY {workload.id}
+        """
     items = [f"""'"{name}"="' || {_value(workload, name)} || '"'""" for name in workload.signals]
     traits = workload.traits
     if workload.columns[traits] == "text":

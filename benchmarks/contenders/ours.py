@@ -43,6 +43,8 @@ def _convert(task: Task, output: Mapping[str, object], **sections: object) -> No
         "run": {"threads": task.threads},
         **sections,
     }
+    if task.workload.gathered:
+        job["record"]["rows"] = "signal"
     added = OPTIONS[task.option].sections if task.option else {}
     for name, section in added.items():
         if section is None:

@@ -10,6 +10,7 @@ import csv
 import datetime as dt
 import gzip
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -23,11 +24,18 @@ def convert(task: Task) -> None:
     workload = task.workload
     columns = OPTIONS[task.option or BASE].columns
     rows = _parquet_rows(task.path, workload.used) if workload.format == "parquet" else _text_rows(task)
+    users: defaultdict[str, set[str]] = defaultdict(set)
     with gzip.open(task.target, "wt", compresslevel=task.level, encoding="utf-8", newline="") as lines:
         for row in map(OPTIONS[task.option or BASE].change, rows):
             # An ID with a colon is forbidden, and one that is an e-mail address would be personal data.
-            if ":" not in row[workload.id] and "@" not in row[workload.id]:
+            if ":" in row[workload.id] or "@" in row[workload.id]:
+                continue
+            if workload.gathered:
+                users[row[workload.id]].add(row[workload.traits])
+            else:
                 lines.write("\t".join(row[name] for name in columns) + "\n" if columns else _line(workload, row))
+        for user, traits in users.items():
+            lines.write(f"{user}\t{','.join(f'd_sid={trait}' for trait in sorted(traits))}\n")
 
 
 def _text_rows(task: Task) -> Iterator[Mapping[str, str]]:

@@ -31,7 +31,11 @@ def convert(task: Task) -> None:
     items = [pl.format(f'"{name}"="{{}}"', value) for name, value in values.items()]
     joined = pl.concat_str(*items, pl.format("d_sid={}", traits), separator=",", ignore_nulls=True)
     rejected = id_.str.contains(":", literal=True) | id_.str.contains("@", literal=True)
-    lines = scan.filter(~rejected).select(pl.format("{}\t{}", id_, joined))
+    accepted = scan.filter(~rejected)
+    if workload.gathered:
+        accepted = accepted.group_by(id_).agg(pl.col(workload.traits).unique())
+        joined = pl.format("d_sid={}", pl.col(workload.traits).list.sort().list.join(",d_sid="))
+    lines = accepted.select(pl.format("{}\t{}", id_, joined))
     lines.sink_csv(
         task.target,
         compression="gzip",
