@@ -235,7 +235,8 @@ def form_of(drawn: random.Random) -> FormTwin:
     doubted, no_ids = ([b"a", b"b ", b"id", b"A", b"ID"][: drawn.randrange(6)] for _ in range(2))
     longest = drawn.choice([30, 200, 10**6])
     words: dict[str, list[bytes]] = {"nulls": nulls, "doubted": doubted, "no_ids": no_ids}
-    form = Form(ids, parts, longest, lead=lead, on_bad=on_bad, comma=comma, **words)
+    numbered = drawn.random() < 0.5
+    form = Form(ids, parts, longest, lead=lead, on_bad=on_bad, comma=comma, numbered=numbered, **words)
     return FormTwin(form, ids, parts, on_bad, comma, lead, nulls, doubted, no_ids)
 
 
@@ -268,6 +269,7 @@ def check_lines(made: Lines, rows: list[list[bytes]], twin: FormTwin, indices: l
     """Fail unless each row either has its line or is left out, and those are left out that have to be."""
     lines = [made.memory[start:end].tobytes() for start, end in itertools.pairwise([0, *made.ends.tolist()])]
     left, all_counts = set(indices), Counter[str]()
+    assert made.numbers is None or len(made.numbers) == len(lines)
     assert len(lines) + len(left) == len(rows)
     written = iter(lines)
     for index, row in enumerate(rows):
@@ -392,6 +394,8 @@ def check_parsed(parsed: Parsed, given: list[Bytes], twin: Twin, slots: list[int
     kept = {number: row for row, number in enumerate(parsed.numbers.tolist())}
     assert len(kept) == parsed.chunk.rows
     made, where = 0, []
+    if parsed.lines and parsed.lines.numbers is not None:
+        assert parsed.lines.numbers.tolist() == [number for number, _ in twin.rows if number not in kept]
     for index, (number, row) in enumerate(twin.rows):
         if number not in kept:
             where.append((-1, index))
@@ -519,6 +523,8 @@ def fuzz_views(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
         return
     made = loops.frame_lines([Chunk(columns, len(rows))], form)
     check_lines(made, rows, twin, made.irregular.tolist())
+    if made.numbers is not None:
+        assert sorted([*made.numbers.tolist(), *made.irregular.tolist()]) == [*range(len(rows))]
 
 
 def fuzz_merge(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
@@ -668,6 +674,8 @@ def fuzz_objects(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
     if has_form:
         order = list(rows)
         check_lines(made.lines, list(rows.values()), twin, [order.index(number) for number in kept])
+        if made.lines.numbers is not None:
+            assert made.lines.numbers.tolist() == [number for number in rows if number not in kept]
     else:
         assert kept == list(rows)
 

@@ -108,6 +108,7 @@ class Loops:
             fields=layout.columns,
             columns=layout.columns,
             scratch=given.size + SLACK,
+            numbered=form is not None and form.numbered,
         )
         structure = form.structure if form else None
         sink.call(self._entries["delimited"], given.address, given.count, layout.structure, structure, last)
@@ -125,7 +126,8 @@ class Loops:
         given, columns = Texts(texts), len(keys.columns)
         rows = given.count_rows()
         made = given.size + rows * form.extra if form else 0
-        sink = Sink(self._pools, lines=made, rows=rows, fields=keys.slots, columns=columns)
+        numbered = form is not None and form.numbered
+        sink = Sink(self._pools, lines=made, rows=rows, fields=keys.slots, columns=columns, numbered=numbered)
         structure = form.structure if form else None
         sink.call(self._entries["objects"], given.address, given.count, keys.structure, structure)
         return sink.parsed(given, with_lines=form is not None)
@@ -141,7 +143,8 @@ class Loops:
         rows = sum(chunk.rows for chunk in chunks)
         size = sum(_expected_bytes(column) for chunk in chunks for column in chunk.columns)
         columns = max((len(chunk.columns) for chunk in chunks), default=1)
-        sink = Sink(self._pools, lines=2 * size + rows * form.extra, rows=rows, fields=columns)
+        room = 2 * size + rows * form.extra
+        sink = Sink(self._pools, lines=room, rows=rows, fields=columns, numbered=form.numbered)
         for chunk in chunks:
             views, _kept = _views_of(chunk)
             sink.call(self._entries["view_lines"], views, len(chunk.columns), chunk.rows, form.structure)

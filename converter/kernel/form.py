@@ -173,7 +173,8 @@ class Form:
     characters or double quotes: their rows are irregular (`REJECT`), or lines are without them (`DROP`), or each run of
     control characters becomes a space and each double quote a single one (`CLEAN`). `comma` is written for each comma
     in a value; `None` keeps it. `nulls` are the words for missing values; `doubted` are words that most likely mean
-    one, too: such values are counted. `no_ids` are words that no ID is.
+    one, too: such values are counted. `no_ids` are words that no ID is. With `numbered`, it is kept which row each line
+    is of.
     """
 
     def __init__(
@@ -188,7 +189,9 @@ class Form:
         nulls: Sequence[bytes] = (),
         doubted: Sequence[bytes] = (),
         no_ids: Sequence[bytes] = (),
+        numbered: bool = False,
     ) -> None:
+        self.numbered = numbered
         beside = sum(1 + len(id_.prefix) + len(id_.suffix) + (id_.steps.pad if id_.steps else 0) for id_ in ids)
         self.extra = 2 + len(lead) + beside + sum(len(part.prefix) + len(_ends_of(part)) for part in parts)
         """The most bytes of a line, beside its values and the further items of its lists."""

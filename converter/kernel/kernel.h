@@ -234,6 +234,7 @@ struct aam_sink {
     int64_t lines_room;
     int64_t *ends; /* where each line ends, in bytes from the start of the first one */
     int64_t ends_room;
+    int64_t *line_numbers; /* of each line, as `numbers`, in as much room as `ends` has; or NULL */
     uint8_t *views;    /* of the rows without a line, one column after the other; NULL: the caller has the values */
     int64_t *numbers;  /* for each of these rows: newlines before it in all texts, or its index among the rows */
     int64_t *positions; /* and lines made before it */

@@ -118,6 +118,8 @@ AAM_INLINE bool put_row(struct aam_sink *sink, const struct aam_form *form, int6
     if (AAM_UNLIKELY(sink->made == sink->ends_room))
         return is_full(sink, AAM_ROOM_ENDS);
     sink->lines_bytes = line.end - sink->lines;
+    if (sink->line_numbers != NULL)
+        sink->line_numbers[sink->made] = number;
     sink->ends[sink->made++] = sink->lines_bytes;
     sink->signals += line.signals;
     sink->missing += line.missing;

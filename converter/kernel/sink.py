@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Mapping, Sequence
 from ctypes import c_int64, c_void_p
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,7 @@ _INTEGER = 8
 _PARTS = 64  # AAM_PART_COUNT
 _FIELD_INTEGERS = 3
 _MALFORMED_INTEGERS = 6
-MEMORY = (*_ROOMS, "numbers", "positions")
+MEMORY = (*_ROOMS, "numbers", "positions", "line_numbers")
 """What a sink leases memory for, from a pool each, since sizes differ."""
 COUNTS = ("signals", "missing", "dropped", "cleaned", "commas")
 STEPS = ("cut_prefix", "cut_suffix", "remove", "strip_zeros", "pad", "case")  # enum aam_step
@@ -41,6 +41,7 @@ class Structure(ctypes.Structure):
 
     _fields_ = [
         *((name, kind) for room in ("lines", "ends") for name, kind in ((room, c_void_p), (f"{room}_room", c_int64))),
+        ("line_numbers", c_void_p),
         ("views", c_void_p),
         ("numbers", c_void_p),
         ("positions", c_void_p),
@@ -67,7 +68,8 @@ class Lines:
     before the line `positions`. `rows` is the number of rows, and `changed` how many IDs each step has changed.
     `doubted` has for each part how many of its values are words for missing ones.
     `signals` and the following count the rows with a line: the signals in them, values missing, values that were
-    dropped or cleaned, and values in which commas were replaced.
+    dropped or cleaned, and values in which commas were replaced. `numbers`, where a form is numbered, are those of the
+    rows with a line, as `irregular` of the others.
     """
 
     memory: Bytes
@@ -83,6 +85,11 @@ class Lines:
     dropped: int
     cleaned: int
     commas: int
+    numbers: Positions | None = None
+
+    def numbered_by(self, rows: Positions) -> Lines:
+        """Return the same lines, if they are numbered, by the numbers that their rows have among all rows."""
+        return self if self.numbers is None else replace(self, numbers=rows[self.numbers])
 
 
 @dataclass(frozen=True)
@@ -153,13 +160,22 @@ class Sink:
     """Memory of pools for what a call gives; more is made as needed.
 
     So many `rows` and bytes of `lines` are expected. Rows without a line keep views of `columns` columns. A row has up
-    to `fields` values; those that do not stand in the texts as they are may take `scratch` bytes.
+    to `fields` values; those that do not stand in the texts as they are may take `scratch` bytes. With `numbered`, it
+    is kept which row each line is of.
     """
 
     def __init__(
-        self, pools: Mapping[str, Pool], *, lines: int, rows: int, fields: int, columns: int = 0, scratch: int = 0
+        self,
+        pools: Mapping[str, Pool],
+        *,
+        lines: int,
+        rows: int,
+        fields: int,
+        columns: int = 0,
+        scratch: int = 0,
+        numbered: bool = False,
     ) -> None:
-        self._pools, self._columns = pools, columns
+        self._pools, self._columns, self._numbered = pools, columns, numbered
         self._fields = np.empty((fields + 1) * _FIELD_INTEGERS, np.int64)
         self.structure = Structure(fields=self._fields.ctypes.data, fields_room=fields + 1)
         self._arrays: dict[str, Bytes] = {}
@@ -190,7 +206,8 @@ class Sink:
             filled.made + filled.kept,
             dict(zip(STEPS, filled.changed, strict=True)),
             list(filled.doubted),
-            *(getattr(filled, name) for name in COUNTS),
+            **{name: getattr(filled, name) for name in COUNTS},
+            numbers=self._arrays["line_numbers"].view(np.int64)[: filled.made] if self._numbered else None,
         )
 
     def parsed(self, texts: Texts, *, with_lines: bool) -> Parsed:
@@ -234,6 +251,8 @@ class Sink:
         if name == "views":
             self._lease("numbers", 1, room * _INTEGER, used * _INTEGER)
             self._lease("positions", 1, room * _INTEGER, used * _INTEGER)
+        if name == "ends" and self._numbered:
+            self._lease("line_numbers", 1, room * _INTEGER, used * _INTEGER)
         self._lease(name, self._columns if name == "views" else 1, room * entry, used * entry)
         setattr(filled, f"{name}_room", room)
 

@@ -74,7 +74,7 @@ class Converter:
         self._gathering = gathering
         self._fast_path = FastPath(records, loops) if loops and records.compiled and not judges_only else None
 
-    def parse(self, task: Task, number: int) -> Parsed:
+    def parse(self, task: Task, number: int = 0) -> Parsed:
         """Parse the block with a number, and make the lines of its regular rows.
 
         Raises `InputError`, and `LedgerError`.
@@ -90,7 +90,8 @@ class Converter:
             left, rows, skipped = self._records.selected(left, task.source)
             numbers = numbers[rows]
         made = fast_path.made(block.lines) if fast_path and block.lines else None
-        made_of: list[RowsOfLines] = []
+        numbered = block.lines.numbers if block.lines else None
+        made_of = [RowsOfLines(numbered)] if numbered is not None else []
         if fast_path and not made and left.height:
             texts = self._records.texts(left, task.source)
             frame = _collect(where, self._records.fast_texts(texts), left.height)

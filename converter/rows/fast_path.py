@@ -145,9 +145,7 @@ class FastPath:
     def _of_rows(self, texts: pl.DataFrame, form: Form) -> tuple[Made, Positions]:
         lines = self._loops.frame_lines(chunks_of(texts.select(self._columns)), form)
         made = self.made(lines)
-        if self._records.job.record.gathers:
-            made = made._replace(rows=(np.delete(np.arange(texts.height), lines.irregular),))
-        return made, lines.irregular
+        return made if lines.numbers is None else made._replace(rows=(lines.numbers,)), lines.irregular
 
     def _of_types(self, texts: pl.DataFrame, forms: Sequence[Form]) -> tuple[Made, Positions]:
         """Format IDs of several types, each with the form of its own, for the set that it goes to."""
@@ -239,6 +237,7 @@ def _form(
         nulls=[word.encode() for word in records.job.input.null_values],
         doubted=[word.encode() for word in MISSING_VALUES],
         no_ids=[word.encode() for word in MISSING_IDS],
+        numbered=records.job.record.gathers,
     )
 
 

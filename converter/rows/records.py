@@ -210,11 +210,8 @@ class Records:
 
     @property
     def takes_steps(self) -> bool:
-        """Whether texts need steps that the kernel cannot do: where they do not, it can take them from the input.
-
-        Where lines are gathered, it has to be known which row each line is of.
-        """
-        return bool(self._judging.fast_normalizing or self.is_mixed or self.selects or self.job.record.gathers)
+        """Whether texts need steps that the kernel cannot do: where they do not, it can take them from the input."""
+        return bool(self._judging.fast_normalizing or self.is_mixed or self.selects or self._judging.ranks)
 
     def fast_texts(self, texts: pl.LazyFrame) -> pl.LazyFrame:
         """Add what the kernel needs and cannot do to what `texts` gives.

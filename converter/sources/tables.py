@@ -173,7 +173,7 @@ class TableSource:
             return Block((piece,), rows, Rest.of_frame(frame.select(columns)), numbers, malformed)
         if form is None or loops is None:
             return Block((piece,), rows, Rest.of_chunks(chunks, columns), numbers, malformed)
-        lines = loops.frame_lines(chunks, form)
+        lines = loops.frame_lines(chunks, form).numbered_by(numbers)
         rest = [chunks[0].take(lines.irregular)] if len(lines.irregular) else []
         left = Rest.of_chunks(rest, columns)
         return Block((piece,), rows, left, numbers[lines.irregular], malformed, lines=lines)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import dataclasses
 import itertools
 import sys
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
@@ -205,7 +206,7 @@ class _PartitionParser:
         chunks = [with_partition(chunk, self._own, self._partition, self._columns) for chunk in rows.rest.chunks]
         if form is None or self._loops is None or len(chunks) != 1:
             return rows._replace(rest=Rest.of_chunks(chunks, self._columns))
-        lines = self._loops.frame_lines(chunks, form)
+        lines = self._loops.frame_lines(chunks, form).numbered_by(rows.numbers)
         left = [chunks[0].take(lines.irregular)] if len(lines.irregular) else []
         return rows._replace(
             rest=Rest.of_chunks(left, self._columns), numbers=rows.numbers[lines.irregular], lines=lines
@@ -415,7 +416,7 @@ def parse_gathered(sources: Sequence[TextSource], parser: Parser, pool: Pool, fo
 
 def block_of(rows: Rows, pieces: Sequence[Piece], lines: Sequence[int]) -> Block:
     """Return the block of rows of texts, each of which is a piece, with so many `lines` before its text."""
-    numbers, malformed = rows.numbers, rows.malformed
+    numbers, malformed, made = rows.numbers, rows.malformed, rows.lines
     if any(lines):
         ends, before = np.cumsum(rows.newlines), np.cumsum(lines)
 
@@ -425,7 +426,9 @@ def block_of(rows: Rows, pieces: Sequence[Piece], lines: Sequence[int]) -> Block
 
         numbers = shifted(numbers)
         malformed = malformed.moved(shifted(malformed.numbers))
-    return Block(tuple(pieces), rows.rows, rows.rest, numbers, malformed, rows.blank, rows.lines, rows.broken)
+        if made and made.numbers is not None:
+            made = dataclasses.replace(made, numbers=shifted(made.numbers))
+    return Block(tuple(pieces), rows.rows, rows.rest, numbers, malformed, rows.blank, made, rows.broken)
 
 
 def joined(parts: Sequence[Rows]) -> Rows:
