@@ -17,6 +17,7 @@ from converter.cli.match import match
 from converter.cli.outcome import Messages, Outcome, Work
 from converter.cli.schema import schema
 from converter.cli.send import send
+from converter.cli.state import state
 from converter.cli.sync_urls import sync_urls
 from converter.cli.version import version
 from converter.errors import JobError
@@ -38,6 +39,7 @@ app.command(no_args_is_help=True)(send)
 app.command(no_args_is_help=True)(match)
 app.command(no_args_is_help=True)(doctor)
 app.command(no_args_is_help=True)(sync_urls)
+app.command(no_args_is_help=True)(state)
 app.command()(schema)
 
 

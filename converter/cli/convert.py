@@ -40,6 +40,7 @@ def convert(
     log_file: options.LogFile = None,
     dry_run: options.DryRun = False,
     resume: options.Resume = False,
+    full: options.Full = False,
     progress: options.Progress = "auto",
     quiet: options.Quiet = False,
     strict: options.Strict = False,
@@ -69,6 +70,7 @@ def convert(
         "output.target": target,
         "output.mode": mode,
         "output.force": force or None,
+        "delta.full": full or None,
         "report.max_rejects": max_rejects,
         "report.dir": report_dir,
     }

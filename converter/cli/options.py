@@ -95,6 +95,7 @@ LogFile: TypeAlias = Annotated[
 Resume: TypeAlias = Annotated[
     bool, typer.Option("--resume", help="Finish an interrupted run of the same job; start a new one if there is none.")
 ]
+Full: TypeAlias = Annotated[bool, typer.Option("--full", help="Send all users, and renew the state (delta.full).")]
 Target: TypeAlias = Annotated[
     int | None, typer.Option(metavar="NUMBER", help="Data source ID that the traits belong to.")
 ]

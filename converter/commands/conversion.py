@@ -21,6 +21,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from converter.commands.account import Account, end_report, tell_start
+from converter.commands.changes import RunChanges
 from converter.commands.encodings import OtherEncodings
 from converter.commands.failure import FailedRun, explain_kept, visible_parts
 from converter.commands.plan import Plan
@@ -75,6 +76,7 @@ class Conversion:
             show_rows=job.report.show_rows,
             most=job.report.rejects_file_rows,
         )
+        self._changes = RunChanges(job, plan.state, plan.name.stem, plan.moment.sent)
         self._guard = RejectsGuard(job.report, plan.sources)
         self._started = time.monotonic()
         self._pace = Pace()
@@ -171,7 +173,7 @@ class Conversion:
         except BaseException as error:
             stops.hold()
             if self._begun:
-                artifacts = [self._rejects, ArtifactFile(self._plan.report_path)]
+                artifacts = [*self._changes.artifacts, self._rejects, ArtifactFile(self._plan.report_path)]
                 has_input = bool(self._run.input)
                 failed = FailedRun(self._delivery, self._journal, self._hold, artifacts, is_resumable=has_input)
                 failed.end(error, publishing=self._publishing, keep=not self._plan.destination.direct)
@@ -188,7 +190,8 @@ class Conversion:
             packers = self._packers = [stack.enter_context(self._packer(index)) for index in range(len(plan.names))]
             cutters = [Cutter(plan.limits.block_bytes, plan.limits.part_text) for _ in packers]
             first_pass = partial(self._see_first_pass, progress)
-            converting = convert_sources(plan.job, plan.records, plan.sources, self._results, first_pass)
+            changes = self._changes.begin(plan.records)
+            converting = convert_sources(plan.job, plan.records, plan.sources, self._results, first_pass, changes)
             blocks = stack.enter_context(contextlib.closing(converting))
             for converted in blocks:
                 each_set = zip(cutters, packers, self._frequencies, converted.texts, strict=True)
@@ -323,7 +326,8 @@ class Conversion:
         """Publish the parts, then rejects and report; where too few rows are left, only these two, and raise."""
         stops.hold()  # from here on a message says what is visible
         plan, ledger = self._plan, self._ledger
-        if not (self._parts and plan.job.report.allows(ledger.rejects, ledger.read)):
+        has_users = self._changes.counts is not None and self._changes.counts.users > 0  # none of whom need be written
+        if not ((self._parts or has_users) and plan.job.report.allows(ledger.rejects, ledger.read)):
             self._refuse()
         self._warnings += unused(plan.records.suppression, ledger)
         report = self._report()
@@ -363,6 +367,7 @@ class Conversion:
             parts=self._delivery.visible_parts() if error else list(self._parts.values()),
             warnings=[*self._warnings, *frequent_warnings(self._frequencies)],
             error=error,
+            changes=self._changes.counts,
             has_rejects=error is None or self._has_rejects,
             complete=self._complete,
         )
@@ -370,9 +375,11 @@ class Conversion:
     def _prepare(self, report: Report) -> list[Artifact]:
         """Return the artifacts of the run, all of them prepared, in the order in which they are published."""
         file = report_file(self._plan.report_path, report)
-        for artifact in (self._rejects, file):
+        self._changes.describe()
+        artifacts = [*self._changes.artifacts, self._rejects, file]
+        for artifact in artifacts:
             artifact.prepare()
-        return [self._rejects, file]
+        return artifacts
 
 
 def _compressor(plan: Plan) -> str:

@@ -14,9 +14,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from converter.commands.account import Account, end_report, noticing
+from converter.commands.changes import artifacts_of, hold_state, is_up_to_date, state_print
 from converter.commands.conversion import Conversion
 from converter.commands.encodings import encoding_notices
 from converter.commands.failure import FailedRun, visible_parts
@@ -32,7 +33,7 @@ from converter.delivery.destinations import destination_of
 from converter.delivery.hold import Hold, hold_names
 from converter.delivery.journal import Journal, PastRun
 from converter.delivery.locks import lock_job
-from converter.delivery.publication import ArtifactFile, publish_run
+from converter.delivery.publication import publish_run
 from converter.errors import Finding, InputError, JobError, Reported, note_visible
 from converter.jobs.job import DIGITS, Job
 from converter.jobs.run_files import journal_path, report_path
@@ -76,6 +77,7 @@ def convert(
     with (
         job.concealing(),
         lock_job(journal.path),
+        hold_state(job),
         account.ending(),
         Hold(job.output.retry_seconds, account.retries) as hold,
         contextlib.closing(journal),
@@ -85,7 +87,7 @@ def convert(
         hold.on_wait = partial(_show_connecting, account, progress)
         account.warnings += remove_old(job, job.digest[:DIGITS])
         past = journal.read(resume=resume)
-        step = next_step(past, resume=resume, is_same=lambda past: _has_same_input(job, past, input))
+        step = next_step(past, resume=resume, is_same=lambda past: _has_same_input(job, past, input, moment))
         if past is None or step == "begin":
             died = past is not None and not past.is_done
             plan = make_plan(job, moment, input)
@@ -131,8 +133,8 @@ def _moment_of(past: PastRun) -> Moment:
     return Moment(past.run.timestamp, datetime.date.fromisoformat(past.run.sent))
 
 
-def _has_same_input(job: Job, past: PastRun, frame: Frame | None) -> bool:
-    """Return whether the input has not changed since an earlier run."""
+def _has_same_input(job: Job, past: PastRun, frame: Frame | None, moment: Moment) -> bool:
+    """Return whether the input has not changed since an earlier run, and no user has become due."""
     has_arrived = past.report is not None and not past.is_done  # every part, so the input is not needed
     try:
         lists = find_origins(job.input.suppress) if job.input.suppress else []
@@ -141,7 +143,16 @@ def _has_same_input(job: Job, past: PastRun, frame: Frame | None) -> bool:
         if has_arrived:
             return True
         raise
-    return has_arrived if current is None else current == past.run.input
+    if current is None:
+        return has_arrived
+    if past.is_done:
+        return current == _of_files(past) and is_up_to_date(job, past, moment.sent.isoformat())
+    return current == _of_files(past) if has_arrived else current + state_print(job) == past.run.input
+
+
+def _of_files(past: PastRun) -> list[dict[str, Any]]:
+    """Return the fingerprints of files that an earlier run has read, without that of its state."""
+    return [each for each in past.run.input if "generation" not in each]
 
 
 def _finish(
@@ -175,8 +186,7 @@ def _finish(
         journal.resume()
         renewed = report_file(account.path, describe(None))
         renewed.prepare()
-        artifacts = [ArtifactFile(journal.path.with_name(name)) for name in past.artifacts]
-        publish_run(past.run, delivery, journal, hold, artifacts)
+        publish_run(past.run, delivery, journal, hold, artifacts_of(job, past, journal.path.parent))
     except BaseException as error:
         if not is_resumed:  # what was visible is visible still
             delivery.arrived, delivery.published = dict(past.arrived), set(past.published)

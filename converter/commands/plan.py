@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
+from converter.commands.changes import read_state, state_print
 from converter.commands.resume import fingerprints
 from converter.commands.suppress import read_suppression
 from converter.delivery.destinations import Destination, Owner, destination_of
 from converter.delivery.destinations.base import warnings_of
 from converter.delivery.retry import Patience
+from converter.delivery.state import State
 from converter.delivery.threads import close_connections, run_in_thread
 from converter.errors import TAKEN, Finding, codes_of
 from converter.jobs.job import DIGITS, Job
@@ -59,7 +61,8 @@ class Plan(NamedTuple):
 
     Parts belong to sets, one for each data source; most jobs have one set. The parts of all sets are numbered in turns,
     from 1, so that the number of a part does not depend on the order in which parts are made. `findings` are warnings
-    about the files of the input and its first rows, and `left_out` are files that are not read.
+    about the files of the input and its first rows, and `left_out` are files that are not read. `state` is the one that
+    users are compared with, if they are.
     """
 
     job: Job
@@ -76,6 +79,7 @@ class Plan(NamedTuple):
     rejects_path: Path
     findings: Sequence[Finding] = ()
     left_out: Sequence[LeftOut] = ()
+    state: State | None = None
 
     @property
     def lists(self) -> Sequence[Origin]:
@@ -85,7 +89,8 @@ class Plan(NamedTuple):
     @property
     def fingerprints(self) -> list[dict[str, Any]] | None:
         """The fingerprints of all that is read, if it can be recognized (`resume.fingerprints`)."""
-        return fingerprints(self.origins, self.job.conceal_path, self.lists)
+        found = fingerprints(self.origins, self.job.conceal_path, self.lists)
+        return None if found is None else found + state_print(self.job)
 
     @property
     def warnings(self) -> list[Finding]:
@@ -165,6 +170,7 @@ def make_plan(job: Job, moment: Moment, frame: Frame | None = None) -> Plan:
 
     `frame` is its input, if it is one.
     """
+    state, of_state = read_state(job)
     records, sources, findings, left_out = open_input(job, frame=frame)
     key = encryption_key(job)
     owner = owner_of(job)
@@ -182,8 +188,9 @@ def make_plan(job: Job, moment: Moment, frame: Frame | None = None) -> Plan:
         owner,
         report_path(job, names[0].stem),
         rejects_path(job, names[0].stem),
-        findings,
+        [*findings, *of_state],
         left_out,
+        state,
     )
 
 

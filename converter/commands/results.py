@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from converter.commands.account import Account
+from converter.commands.changes import counts_of
 from converter.commands.encodings import encodings_of
 from converter.commands.plan import Plan
 from converter.delivery.journal import RunRecord
@@ -18,6 +19,7 @@ from converter.jobs.sections.output import Output
 from converter.ledger import Ledger
 from converter.parts.writing import Part
 from converter.report import Report, ids_of, records_of, rule_warnings, signals_of
+from converter.rows.delta.changes import ChangeCounts
 from converter.rows.frequency import Frequency
 from converter.rows.stages import StageResults
 from converter.sources import LeftOut
@@ -48,6 +50,7 @@ def report_of(
     parts: Sequence[Part],
     warnings: Sequence[Finding],
     error: Reported | None = None,
+    changes: ChangeCounts | None = None,
     has_rejects: bool = True,
     complete: bool = True,
 ) -> Report:
@@ -72,6 +75,7 @@ def report_of(
         complete=complete,
         left_out=_by_reason(plan.left_out),
         encodings=encodings_of(plan.sources, job),
+        changes=counts_of(changes) if changes else None,
         warnings=[
             *plan.warnings,
             *account.warnings,

@@ -1,4 +1,4 @@
-"""Locks of this machine: one for each job, beside its journal, and one for each name at a destination.
+"""Locks of this machine: one for each job, beside its journal, for each state, and for each name at a destination.
 
 They are locks of the operating system, which end with their process, even if the files stay. Files are removed when a
 lock is released: so a process that has locked a file checks that it is still the one at its path.
@@ -12,13 +12,16 @@ import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import NamedTuple
 
 from converter.delivery.atomic import make_folder
 from converter.errors import DestinationError
 
 _JOB_SUFFIX = ".lock"
+_STATE_LOCK = "state.lock"
 _FOLDER = "aam-inbound-locks"
 
 
@@ -31,12 +34,49 @@ def is_at(descriptor: int, path: Path) -> bool:
     return (at_path.st_ino, at_path.st_dev) == (opened.st_ino, opened.st_dev)
 
 
-@contextlib.contextmanager
-def lock_job(journal: Path) -> Iterator[None]:
+class _Lock(NamedTuple):
+    """What errors about a lock say: their codes, what is locked, which folder cannot be written, and what to do."""
+
+    locked: str
+    what: str
+    wait: str
+    unwritable: str
+    folder: str
+    choose: str
+
+
+_OF_JOB = _Lock(
+    "E-LOCKED",
+    "This job is locked by process {}, which runs it",
+    "Wait until it is done; two runs of one job would send everything twice.",
+    "E-REPORT-FOLDER",
+    "Cannot write the report to",
+    "Choose another folder with report.dir.",
+)
+_OF_STATE = _Lock(
+    "E-STATE-LOCKED",
+    "The state is locked by process {}, which runs a job with it",
+    "Wait until it is done; two runs with one state would not know of each other's changes.",
+    "E-STATE-WRITE",
+    "Cannot write the state",
+    "Choose another folder with delta.state.",
+)
+
+
+def lock_job(journal: Path) -> AbstractContextManager[None]:
     """Hold the lock of a job, by the path of its journal. Raises `DestinationError` where another process has it."""
-    path = journal.with_name(journal.name + _JOB_SUFFIX)
+    return _held(journal.with_name(journal.name + _JOB_SUFFIX), _OF_JOB, make_folder)
+
+
+def lock_state(folder: Path, make: Callable[[Path], None]) -> AbstractContextManager[None]:
+    """Hold the lock of a state, whose folder `make` makes. Raises `DestinationError` as `lock_job` does."""
+    return _held(folder / _STATE_LOCK, _OF_STATE, make)
+
+
+@contextlib.contextmanager
+def _held(path: Path, kind: _Lock, make: Callable[[Path], None]) -> Iterator[None]:
     is_new = not os.access(path.parent, os.F_OK)
-    descriptor = _lock_job(path)
+    descriptor = _acquire(path, kind, make)
     try:
         yield
     finally:
@@ -47,28 +87,22 @@ def lock_job(journal: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _lock_job(path: Path) -> int:
+def _acquire(path: Path, kind: _Lock, make: Callable[[Path], None]) -> int:
     """Return the descriptor of a lock file that is locked."""
     while True:
         try:
-            make_folder(path.parent)
+            make(path.parent)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise DestinationError(
-                "E-REPORT-FOLDER",
-                f"Cannot write the report to '{path.parent}': {error.strerror or error}.",
-                "Choose another folder with report.dir.",
-            ) from error
+            message = f"{kind.folder} '{path.parent}': {error.strerror or error}."
+            raise DestinationError(kind.unwritable, message, kind.choose) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
             os.close(descriptor)
-            raise DestinationError(
-                "E-LOCKED",
-                f"This job is locked by process {holder or 'unknown'}, which runs it ('{path}').",
-                "Wait until it is done; two runs of one job would send everything twice.",
-            ) from error
+            message = f"{kind.what.format(holder or 'unknown')} ('{path}')."
+            raise DestinationError(kind.locked, message, kind.wait) from error
         if is_at(descriptor, path):
             with contextlib.suppress(OSError):  # a full disk; the number is for messages alone
                 os.fchmod(descriptor, 0o600)

@@ -37,7 +37,7 @@ from converter.jobs.secrets import (
     variables_in,
 )
 
-_PATHS = (("input", "path"), ("input", "suppress", "path"), ("output", "to"), ("report", "dir"))
+_PATHS = (("input", "path"), ("input", "suppress", "path"), ("output", "to"), ("report", "dir"), ("delta", "state"))
 
 
 def descriptions(section: type[BaseModel]) -> dict[str, str]:

@@ -16,6 +16,7 @@ from converter.jobs.document import Document, Section, path_keys
 from converter.jobs.messages import flag_for
 from converter.jobs.paths import identity_of_path, is_url
 from converter.jobs.secrets import without_password
+from converter.jobs.sections.delta import Delta
 from converter.jobs.sections.ids import Id, IdTypeName, Sync, UserId
 from converter.jobs.sections.output import Output, Pgp, Target
 from converter.jobs.sections.privacy import Privacy
@@ -37,6 +38,8 @@ IDENTITY_VERSION = 1
 DIGITS = 12
 """The number of digits of a job's digest in the names of journals, reports and partial files."""
 _NOT_IN_DIGEST = {"s3", "ftp", "sftp", "report", "run"}  # sections that do not change what is written, or where
+_OF_LINES = ("id", "record", "privacy")
+_OF_FILES = {"path", "format", "member", "sheet", "empty", "suppress"}  # keys of `input`: another file has others
 _KEY = re.compile(r"(?![0-9]+$)[A-Za-z0-9_-]+")  # that a trait rule can name (C16)
 _MOST_KEYS = 5  # in a message
 _SMALLEST_ENCRYPTED = 10_000  # including the key of the message
@@ -55,6 +58,7 @@ class Job(Document):
     sync: Sync | None = None
     output: Output
     privacy: Privacy = Field(default_factory=Privacy)
+    delta: Delta = Field(default_factory=Delta)
     s3: S3 = Field(default_factory=S3)
     ftp: Ftp = Field(default_factory=Ftp)
     sftp: Sftp = Field(default_factory=Sftp)
@@ -68,7 +72,8 @@ class Job(Document):
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:
         """Check that the sections are those of the kind of file."""
-        for problem in _problems_of_sync(self) if self.output.kind.endswith("id-sync") else _problems_of_data(self):
+        of_kind = _problems_of_sync(self) if self.output.kind.endswith("id-sync") else _problems_of_data(self)
+        for problem in (*of_kind, *self.delta.problems(self.output)):
             raise ValueError(problem)
         return self
 
@@ -151,6 +156,18 @@ class Job(Document):
         }
         known["output"] = {key: value for key, value in known["output"].items() if key not in Target.model_fields}
         return identity({**{name: value for name, value in known.items() if value}, "place": self.destination_identity})
+
+    @property
+    def gathers(self) -> bool:
+        """Whether what is written depends on all rows of a user."""
+        return self.record.gathers or self.delta.state is not None
+
+    @property
+    def lines_digest(self) -> str:
+        """A digest of the settings that decide which lines rows become, wherever the rows are from."""
+        named = {name: _settings_in(getattr(self, name)) for name in _OF_LINES}
+        table = {key: value for key, value in _settings_in(self.input).items() if key not in _OF_FILES}
+        return identity({**named, "input": table, "mode": self.output.mode, "odc_type": self.output.odc_type})
 
     @property
     def destination_identity(self) -> list[str | None]:

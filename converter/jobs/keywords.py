@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Literal, Required, TypedDict
 
+from converter.jobs.sections.delta import Delta
 from converter.jobs.sections.ids import Sync, SyncColumn, UserId
 from converter.jobs.sections.output import Output, Pgp, Route
 from converter.jobs.sections.privacy import Privacy
@@ -32,6 +33,16 @@ class ComputedKeys(TypedDict, total=False):
 
     name: Required[str]
     sql: Required[str]
+
+
+class DeltaKeys(TypedDict, total=False):
+    """The keys of `Delta`."""
+
+    state: str | PathLike[str] | None
+    removals: bool
+    gone: Literal["count", "remove"]
+    refresh_days: int
+    full: bool
 
 
 class FtpKeys(TypedDict, total=False):
@@ -297,6 +308,7 @@ class JobKeys(TypedDict, total=False):
     sync: Sync | SyncKeys | None
     output: Required[Output | OutputKeys]
     privacy: Privacy | PrivacyKeys
+    delta: Delta | DeltaKeys
     s3: S3 | S3Keys
     ftp: Ftp | FtpKeys
     sftp: Sftp | SftpKeys

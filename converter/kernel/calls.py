@@ -53,6 +53,8 @@ class SplitStructure(ctypes.Structure):
     ]
 
 
+Hashes = npt.NDArray[np.uint64]
+
 _SAMPLED = 4096  # texts
 ENTRIES: dict[str, tuple[type[Any], ...]] = {
     "count_quotes": (c_void_p, c_int64, c_int32, c_int32, POINTER(c_int64)),
@@ -63,6 +65,7 @@ ENTRIES: dict[str, tuple[type[Any], ...]] = {
     "view_lines": (POINTER(_Views), c_int64, c_int64, POINTER(FormStructure), POINTER(Structure)),
     "line_fields": (c_void_p, c_int64, c_void_p, c_int64, c_int64, c_int64, c_void_p, c_int64),
     "merge_lines": (c_void_p, c_int64, c_void_p, c_int64, c_int64, c_void_p, c_void_p, c_void_p, c_int64),
+    "keyed_hashes": (c_void_p, c_int64, c_void_p, c_void_p, c_int64, c_void_p, c_void_p),
     **TEXT_ENTRIES,
     **GATHER_ENTRIES,
 }
@@ -259,6 +262,16 @@ class Loops:
             self._pools, lines, ends, at, skipped=skipped, drop_repeated=drop_repeated, most_lines=most_lines
         )
         return gathering.call(self._entries["gather"])
+
+    def keyed_hashes(self, text: Bytes, starts: Positions, ends: Positions, key: Hashes) -> Hashes:
+        """Return SipHash-2-4 of parts of a text, each from its start to its end: two words (UInt64) for each.
+
+        `key` has two words as well.
+        """
+        starts, ends = np.ascontiguousarray(starts), np.ascontiguousarray(ends)
+        made = np.empty((len(starts), 2), np.uint64)
+        self._call("keyed_hashes", text, len(text), starts, ends, len(starts), key, made)
+        return made
 
     def _call(self, name: str, *given: Any) -> None:
         """Call an entry that needs no more room. Raises `SystemError` where it refuses its arguments."""

@@ -94,6 +94,9 @@ class Report(SendReport):
     not `complete` ended before the end of its input, and the counts are those until then. `left_out` has the files
     beside the input that are not read, by `reason`: how many `files` they are, and the first 100 `paths`;
     `encodings`, where the job has none, those that were found, with their `certainty`, in the same way.
+    Where only changes are sent, `changes` says how many users of the input are `new`, `changed`, `refreshed` and
+    `unchanged`, and how many of the state are `gone`, or `removed` by a line; and how many `traits_removed` and
+    `keys_lost` there are.
     """
 
     records: Mapping[str, Any]
@@ -104,6 +107,7 @@ class Report(SendReport):
     complete: bool = True
     left_out: list[Mapping[str, Any]] = field(default_factory=list)
     encodings: list[Mapping[str, Any]] = field(default_factory=list)
+    changes: Mapping[str, int] | None = None
 
     def rejects(self) -> pl.DataFrame:
         """Return the rejects as a frame, a row for each: the columns of `converter.report.rejects`.

@@ -5,6 +5,17 @@ from __future__ import annotations
 from converter.report import Report
 
 _UNITS = ("KB", "MB", "GB", "TB")
+_CHANGES = {
+    "new": "users: new",
+    "changed": "users: changed",
+    "refreshed": "users: sent again",
+    "unchanged": "users: unchanged, so not sent",
+    "gone": "users: gone from the input",
+    "removed": "users: gone from the input, their traits removed",
+    "traits_removed": "traits removed",
+    "keys_lost": "keys lost, which cannot be taken back",
+}
+"""The counts of `Report.changes`, in words."""
 
 
 def size(count: float) -> str:
@@ -36,6 +47,7 @@ def _figures(report: Report) -> list[tuple[str, str]]:
             for fate in ("rejected", "skipped")
             for name, count in records[fate].items()
         ),
+        *((f"{count:,}", _CHANGES[name]) for name, count in (report.changes or {}).items() if count),
         *((f"{each['files']:,}", f"files not read: {each['reason']}") for each in report.left_out),
         *((f"{count:,}", f"IDs changed: {name}") for name, count in report.ids["changed"].items()),
         (f"{signals['written']:,}", "signals written"),

@@ -237,7 +237,7 @@ def _form(
         nulls=[word.encode() for word in records.job.input.null_values],
         doubted=[word.encode() for word in MISSING_VALUES],
         no_ids=[word.encode() for word in MISSING_IDS],
-        numbered=records.job.record.gathers,
+        numbered=records.job.gathers,
     )
 
 

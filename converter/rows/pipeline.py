@@ -29,6 +29,7 @@ from converter.jobs.job import Job
 from converter.rows import stages
 from converter.rows.batches import Converted, Judged, Numbered
 from converter.rows.blocks import Converter, Parsed
+from converter.rows.delta.stage import Changes
 from converter.rows.records import Records
 from converter.rows.stages.base import Stage, StageResults
 from converter.rows.users.stage import Gathering
@@ -48,13 +49,14 @@ def convert_sources(
     sources: Sequence[Source],
     results: StageResults,
     first_pass: Callable[[Converted], bool] = lambda _: False,
+    changes: Changes | None = None,
 ) -> Generator[Converted]:
     """Convert the sources, through the stages that the job needs, and yield their blocks in order.
 
     `results` are complete at the end. The sources are read twice if a stage must see all rows before any can be
-    written; then `first_pass` is called with each block of the first time, which ends where that returns true. Closing
-    the iterator stops the workers. Raises `InputError` where an input is damaged, `LedgerError` where rows are lost,
-    and what the stages raise.
+    written; then `first_pass` is called with each block of the first time, which ends where that returns true. With
+    `changes`, only these are written. Closing the iterator stops the workers. Raises `InputError` where an input is
+    damaged, `LedgerError` where rows are lost, and what the stages raise.
     """
     with contextlib.ExitStack() as opened:
         used: list[Stage] = []
@@ -69,11 +71,13 @@ def convert_sources(
             for stage in first:
                 records = stage.refine(records)
         others = [stage for stage in used if stage not in first]
-        with contextlib.closing(convert_all(records, sources, others)) as batches:
+        with contextlib.closing(convert_all(records, sources, others, changes)) as batches:
             yield from batches
 
 
-def convert_all(records: Records, sources: Sequence[Source], used: Sequence[Stage] = ()) -> Generator[Converted]:
+def convert_all(
+    records: Records, sources: Sequence[Source], used: Sequence[Stage] = (), changes: Changes | None = None
+) -> Generator[Converted]:
     """Convert the sources once, through the stages that are `used`. Raises what `convert_sources` raises."""
     threads = records.job.threads
     # A block whose texts need steps is there twice: as views of all columns, and as lines.
@@ -90,9 +94,9 @@ def convert_all(records: Records, sources: Sequence[Source], used: Sequence[Stag
         contextlib.closing(tasks_of(sources, records.selection.columns, loops, budget)) as tasks,
     ):
         try:
-            if records.job.record.gathers:
+            if records.job.record.gathers or changes:
                 size = total_size(source.origin for source in sources)
-                gathering = opened.enter_context(contextlib.closing(Gathering(records, loops, budget, size)))
+                gathering = opened.enter_context(contextlib.closing(Gathering(records, loops, budget, size, changes)))
             converter = Converter(records, loops, seeing, gathering, judges_only=bool(taking))
             started = (pool.submit(converter.parse, task, number) for number, task in enumerate(tasks))
             parsed = _in_order(started, budget.ahead, at_once=False)

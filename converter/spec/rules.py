@@ -209,6 +209,7 @@ ROW_SUPERSEDED = Rule(
     "S4", "row_superseded", "A later row of the user says something else for all that this one says.", OURS, skips=True
 )
 ROW_REPEATED = Rule("S5", "row_repeated", "An earlier row gives the same line (record.repeated).", OURS, skips=True)
+UNCHANGED = Rule("S6", "unchanged", "What is sent for the user has not changed (delta.state).", OURS, skips=True)
 SKIPS = (NO_SIGNAL,)
 """The reasons to skip a row of a data file that breaks no rule."""
 

@@ -6,5 +6,5 @@
    is the same for any memory, threads and machine.
 3. `stage` counts what became of each row, and says where in the input the rejected ones are.
 
-To add what must see whole users: a `UserStage` (`stage`), listed in `stage.USER_STAGES`.
+Where only changes are sent, users go through `converter.rows.delta` then.
 """

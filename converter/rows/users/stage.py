@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from typing import NamedTuple, Protocol
+from dataclasses import replace
+from threading import Event
 
 import numpy as np
 import polars as pl
 
 from converter.columns.buffers import Text
-from converter.jobs.job import Job
 from converter.kernel.calls import Loops
 from converter.kernel.gather import CONFLICT, CUT, REPEATED, SEVERAL, SUPERSEDED, WRITTEN, Gathered
 from converter.kernel.sink import Positions
 from converter.ledger import Ledger
 from converter.rows.batches import Converted, Numbered
+from converter.rows.delta.past import FILES
+from converter.rows.delta.stage import Changes, files_of, is_whole
 from converter.rows.records import Records
 from converter.rows.users.gather import OUTCOMES, GatherOptions, gather
 from converter.rows.users.lines import Rows, RowsOfLines, UserLines, ids_of
 from converter.rows.users.partitions import LinePartitions, Partition
+from converter.rows.users.whole import WholeUsers
 from converter.sources import Origin, RowNumbers
 from converter.sources.base import Budget, Piece
 from converter.sources.malformed import NONE
@@ -44,43 +47,6 @@ _SIGNALS = {
     CUT: rules.SIGNAL_CUT,
     REPEATED: rules.SIGNAL_REPEATED,
 }
-
-
-class WholeUsers(NamedTuple):
-    """All users of a set of files whose hashes are in a range, with all of their lines.
-
-    They come in the order of the hashes of their IDs (`spill.hashes_of`), and of the IDs where these are equal. `users`
-    are the indices in `text` of the first line of each user, and after the last one the number of lines; `rows` is how
-    many rows of the input each user has in the lines. `set` is the index of the set, `hashes` the range.
-    """
-
-    text: Text
-    users: Positions
-    rows: Positions
-    hashes: range
-    set: int = 0
-
-
-class UserStage(Protocol):
-    """What sees whole users before their lines are final, and may change or leave out users.
-
-    `pass_on` runs in workers, several at once; `see` in order, with what `pass_on` prepared.
-    """
-
-    @classmethod
-    def applies(cls, job: Job) -> bool:
-        """Return whether a job needs the stage."""
-        ...
-
-    def __init__(self, job: Job, records: Records) -> None: ...
-
-    def pass_on(self, users: WholeUsers) -> tuple[WholeUsers, Ledger]:
-        """Return users for the next stage, and what is counted: rows that are not written any more, and signals."""
-        ...
-
-
-USER_STAGES: tuple[type[UserStage], ...] = ()
-"""The stages behind gathering, in their order."""
 
 
 class Places:
@@ -127,10 +93,13 @@ class Gathering:
     """Gathers the lines of a job's users.
 
     Workers call `take` with the lines of blocks; `add` says, in order, which rows each block has; then `finish` yields
-    what the users come to. `size` is that of the input in bytes, where it is known.
+    what the users come to. `size` is that of the input in bytes, where it is known. With `changes`, only these are
+    passed on.
     """
 
-    def __init__(self, records: Records, loops: Loops | None, budget: Budget, size: int | None) -> None:
+    def __init__(
+        self, records: Records, loops: Loops | None, budget: Budget, size: int | None, changes: Changes | None = None
+    ) -> None:
         job = records.job
         self._records = records
         self._loops = loops
@@ -151,7 +120,7 @@ class Gathering:
             LinePartitions(most, expected, budget.memory, job.run.spill_dir, skipped=skipped, loops=loops)
             for _ in range(records.sets)
         ]
-        self._stages = [kind(job, records) for kind in USER_STAGES if kind.applies(job)]
+        self._changes = changes
 
     def close(self) -> None:
         """Release memory and disk."""
@@ -176,8 +145,32 @@ class Gathering:
     def finish(self, pool: Executor) -> Iterator[Future[list[Converted]]]:
         """Yield the calls that gather partitions, in order."""
         for number, partitions in enumerate(self._sets):
+            done, ends = 0, list[Event]()  # files of the state that are done, and what is under way of the next one
             for partition in partitions.partitions(pool):
-                yield pool.submit(self._gathered, number, partition)
+                files = files_of(partition.hashes)
+                yield from self._finish_files(pool, number, range(done, files.start), ends)
+                future = pool.submit(self._gathered, number, partition)
+                ends.append(end := Event())
+                future.add_done_callback(lambda _, end=end: end.set())  # type: ignore[misc] # of the default
+                done = files.stop if is_whole(partition.hashes) else files.start
+                yield future
+            yield from self._finish_files(pool, number, range(done, FILES), ends)
+
+    def _finish_files(
+        self, pool: Executor, number: int, files: range, ends: list[Event]
+    ) -> Iterator[Future[list[Converted]]]:
+        """Yield the calls that finish files of a state, if there is one, once others have come to their `ends`."""
+        for file in files if self._changes else ():
+            yield pool.submit(self._finished, number, file, tuple(ends))
+            ends.clear()
+
+    def _finished(self, number: int, file: int, ends: Sequence[Event]) -> list[Converted]:
+        """Finish a file of the state: what is left of it are users who are gone."""
+        assert self._changes is not None  # noqa: S101 - for the type checker: only then this is called
+        for end in ends:
+            end.wait()
+        users, ledger = self._changes.finish(number, file)
+        return [self._batch(users, ledger)] if len(users.rows) else []
 
     def _gathered(self, number: int, partition: Partition) -> list[Converted]:
         """Gather a partition."""
@@ -185,12 +178,10 @@ class Gathering:
         made = gather(lines, self._options, self._loops)
         users = WholeUsers(Text((made.text,), made.ends, made.users), made.users, made.rows, partition.hashes, number)
         ledger = self._ledger_of(made)
-        for stage in self._stages:
-            users, counted = stage.pass_on(users)
-            ledger += counted
-        ledger.lines, ledger.users = len(users.text.ends), len(users.users) - 1
-        texts = [[users.text] if index == number and len(users.text.ends) else [] for index in range(len(self._sets))]
-        return [*self._rejected(lines, made), self._batch(texts, ledger)]
+        if self._changes:
+            users, counted = self._changes.pass_on(users)
+            ledger = replace(ledger, signals_written=0) + counted
+        return [*self._rejected(lines, made), self._batch(users, ledger)]
 
     def _ledger_of(self, made: Gathered) -> Ledger:
         """Count what became of rows and signals."""
@@ -228,8 +219,11 @@ class Gathering:
                 rejected = pl.DataFrame({"reason": reasons[made.outcomes[rows]]}).with_columns(**columns)
                 yield Converted(block, [[] for _ in self._sets], rejected, numbers[part], NONE, Ledger())
 
-    def _batch(self, texts: list[list[Text]], ledger: Ledger) -> Converted:
+    def _batch(self, users: WholeUsers, ledger: Ledger) -> Converted:
         """Return lines as a batch that has no rows of its own."""
+        ledger.lines, ledger.users = len(users.text.ends), len(users.rows)
+        sets = range(len(self._sets))
+        texts = [[users.text] if number == users.set and len(users.text.ends) else [] for number in sets]
         block = Numbered([], [])
         return Converted(
             block, texts, self._records.described(self._records.no_lines), np.zeros(0, np.int64), NONE, ledger

@@ -1,0 +1,70 @@
+"""`aam-inbound state`."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from converter.cli import options
+from converter.cli.lines import print_numbers
+from converter.cli.outcome import Messages, Outcome, Work
+
+if TYPE_CHECKING:
+    from converter.commands.state import StateReport
+
+
+def state(
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="The folder of delta.state.")],
+    *,
+    json_: options.Json = False,
+    debug: options.Debug = False,
+) -> Work:
+    """Show the state of a job that sends changes only, and check that it is whole.
+
+    Reads all of its files. IDs are not shown.
+
+    \b
+    Example:
+      aam-inbound state state/crm
+    """  # noqa: D301 - \b keeps the lines that follow as they are
+    del json_, debug  # `Messages.of` reads them
+    return partial(_check, folder)
+
+
+def _check(folder: str, messages: Messages) -> Outcome:
+    from converter.commands.state import check_state
+
+    found = check_state(folder)
+    return Outcome(
+        fields=found.as_dict(), show=partial(_show, found, messages), warnings=found.findings, prints_only=True
+    )
+
+
+def _show(found: StateReport, messages: Messages) -> None:
+    from converter.report.terminal import size
+
+    messages.warn(found.findings)
+    record, days = found.record, [*found.sent]
+    sources = ", ".join(
+        f"{each['dpid']}" + (f" for {each['target']}" if each["target"] else "") for each in record.sources
+    )
+    with_what = [what for what, has in (("traits", record.traits), ("user IDs as they are sent", record.ids)) if has]
+    print_numbers(
+        [
+            (f"{record.users:,}", f"users, in {len(record.files)} files ({size(found.bytes)}), whole"),
+            ("run", f"{record.run}, on {record.day}"),
+            ("source", f"{sources} (kind {record.kind}, mode {record.mode})"),
+            *(
+                (f"{count:,}", f"users were {name} then")
+                for name, count in record.counts.items()
+                if name in _USERS and count
+            ),
+            *([("sent", f"last between {days[0]} and {days[-1]}")] if days else []),
+            *([("holds", " and ".join(with_what))] if with_what else []),
+        ]
+    )
+
+
+_USERS = ("new", "changed", "refreshed", "unchanged", "gone", "removed")

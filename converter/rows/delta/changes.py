@@ -1,0 +1,153 @@
+"""Changes only: which users are new or changed since the last run, and what their lines become (`delta.state`).
+
+1. A user's lines stand together. Their keyed hash is compared with that of the lines that were last sent.
+2. New and changed users are written, and those whose lines were last sent too long ago; others are left out.
+3. Where the job says so, lines of changed users remove the traits that they lost, and lines of their own remove the
+   traits of users who are gone.
+4. What is known of all users of the input becomes the next state.
+
+Everything works on the users of one file of the state (`past`), many at once.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from converter.kernel.calls import Hashes
+from converter.kernel.sink import Positions
+from converter.rows.delta.keyed import keyed_hashes
+from converter.rows.delta.lines import Users, id_places, signals_in, texts_at
+from converter.rows.delta.options import DeltaOptions
+from converter.rows.delta.past import NONE, PastUsers
+from converter.rows.delta.removals import SIGNAL, Signals, lost_signals, removal_lines, with_removals
+
+NEW, CHANGED, REFRESHED, UNCHANGED = range(4)
+"""What became of a user of the input."""
+Outcomes = npt.NDArray[np.uint8]
+
+
+class ChangeCounts(NamedTuple):
+    """Users of the input that are `new`, `changed`, `refreshed` and `unchanged`, and users of the state who are gone.
+
+    Of the latter, `removed` are those whose traits a line removes, and `gone` the others. `traits` is how many traits
+    are removed, and `keys` how many keys (and integration codes) were lost, which cannot be taken back.
+    `signals` is how many are written.
+    """
+
+    new: int = 0
+    changed: int = 0
+    refreshed: int = 0
+    unchanged: int = 0
+    gone: int = 0
+    removed: int = 0
+    traits: int = 0
+    keys: int = 0
+    signals: int = 0
+
+    def plus(self, other: ChangeCounts) -> ChangeCounts:
+        """Return the sums of both."""
+        return ChangeCounts(*map(sum, zip(self, other, strict=True)))
+
+    @property
+    def users(self) -> int:
+        """How many users the input has."""
+        return self.new + self.changed + self.refreshed + self.unchanged
+
+    @property
+    def known(self) -> int:
+        """How many users the state had."""
+        return self.changed + self.refreshed + self.unchanged + self.gone + self.removed
+
+
+class Compared(NamedTuple):
+    """Users after a comparison: those to write, what became of each one, and their rows of the next state."""
+
+    sent: Users
+    outcomes: Outcomes
+    rows: pl.DataFrame
+    counts: ChangeCounts
+
+
+def compare(users: Users, past: PastUsers, options: DeltaOptions) -> Compared:
+    """Compare users with what was last sent for them. Threads may compare different users at the same time."""
+    starts, ends, lasts = users.starts, users.ends, users.firsts[1:] - 1
+    of_ids, of_users = id_places(users, options.skipped), (starts[users.firsts[:-1]], ends[lasts])
+    hashes = keyed_hashes(users.lines, *of_ids, options.key)
+    lines = keyed_hashes(users.lines, *of_users, options.key)[:, 0]
+    found = past.find(hashes)
+    outcomes = _judged(found, lines, hashes[:, 1], past, options)
+    is_sent = outcomes != UNCHANGED
+    days = np.full(len(found), options.today, np.int32)
+    days[~is_sent] = past.days[found[~is_sent]]
+    rows = pl.DataFrame({"first": hashes[:, 0], "second": hashes[:, 1], "lines": lines, "day": days})
+    sent = users.take(np.flatnonzero(is_sent))
+    counts = ChangeCounts(*np.bincount(outcomes, minlength=UNCHANGED + 1).tolist())
+    if options.keeps_traits:
+        signals = _signals(users, sent, outcomes, found, past, options)
+        rows = rows.with_columns(signals.traits.alias("traits"), signals.keys.alias("keys"))
+        if options.removals and past.has_traits:
+            changed = np.flatnonzero(outcomes == CHANGED)
+            before = past.frame[found[changed]]
+            lost = lost_signals(before, signals.take(changed))
+            sent = with_removals(sent, np.flatnonzero(outcomes[is_sent] == CHANGED), lost, options)
+            counts = counts._replace(traits=lost.trait_count, keys=lost.key_count)
+    if options.removes_gone:
+        ids = texts_at(users.lines, *of_ids)
+        rows = rows.with_columns(ids.alias("id"))
+    counts = counts._replace(signals=signal_count(sent, options))
+    return Compared(sent, outcomes, rows, counts)
+
+
+def gone(past: PastUsers, options: DeltaOptions) -> tuple[Users, ChangeCounts]:
+    """Return users who are gone with lines that remove their traits, and count them; all others have been found."""
+    left = past.gone
+    if not (options.removes_gone and "id" in left.columns):
+        return Users.joined([]), ChangeCounts(gone=left.height)
+    with_traits = left.filter(pl.col("traits").list.len() > 0)
+    counts = ChangeCounts(
+        gone=left.height - with_traits.height,
+        removed=with_traits.height,
+        traits=int(with_traits["traits"].list.len().sum()),
+        keys=int(left["keys"].list.len().sum()),
+    )
+    users = removal_lines(with_traits, options)
+    return users, counts._replace(signals=signal_count(users, options))
+
+
+def signal_count(users: Users, options: DeltaOptions) -> int:
+    """Return how many signals are in the lines of users."""
+    return int(signals_in(users, options.skipped).str.count_matches(SIGNAL).sum()) if len(users.ends) else 0
+
+
+def _judged(found: Positions, lines: Hashes, random: Hashes, past: PastUsers, options: DeltaOptions) -> Outcomes:
+    """Return what becomes of users; `random` is a word of the keyed hash of each ID."""
+    outcomes = np.full(len(found), NEW, np.uint8)
+    known = np.flatnonzero(found != NONE)
+    before = found[known]
+    is_changed = past.lines[before] != lines[known]
+    is_due = options.today - past.days[before] >= due_days(random[known], options.refresh_days)
+    outcomes[known] = np.where(is_changed, CHANGED, np.where(is_due | options.full, REFRESHED, UNCHANGED))
+    return outcomes
+
+
+def due_days(random: Hashes, refresh_days: int) -> npt.NDArray[np.int64]:
+    """Return after how many days each user is sent again: from half of `refresh_days` on, evenly distributed."""
+    spread = np.uint64(refresh_days // 2 + 1)
+    days: npt.NDArray[np.int64] = refresh_days - (random % spread).astype(np.int64)
+    return days
+
+
+def _signals(
+    users: Users, sent: Users, outcomes: Outcomes, found: Positions, past: PastUsers, options: DeltaOptions
+) -> Signals:
+    """Return the signals of all users: those of users whose lines have not changed are in the state, if it has any."""
+    if not past.has_traits:
+        return Signals.of(users, options)
+    is_parsed = (outcomes == NEW) | (outcomes == CHANGED)
+    parsed = Signals.of(sent.take(np.flatnonzero(is_parsed[outcomes != UNCHANGED])), options)
+    known = Signals(past.frame["traits"][found[~is_parsed]], past.frame["keys"][found[~is_parsed]])
+    return Signals.merged(is_parsed, parsed, known)
