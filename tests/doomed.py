@@ -6,6 +6,8 @@ Nothing is loaded there that starts a thread (Polars does), so that a fork is as
 from __future__ import annotations
 
 import contextlib
+import functools
+import importlib
 import multiprocessing
 import os
 import signal
@@ -42,11 +44,13 @@ class Moment:
 
     With an `event`: right before the run notes it for the so-manieth time, after what it tells of has happened; with
     the last line of the journal torn; or right after it. With `seconds` as well: so long after that, but for a torn line.
-    With `seconds` alone: so long after the start.
+    With `seconds` alone: so long after the start. With a `call`, such as `converter.delivery.state:NextState.publish`:
+    right before or after that function is called for the so-manieth time.
     """
 
     seconds: float = 0
     event: str = ""
+    call: str = ""
     times: int = 1
     how: How = "after"
     signal: int = signal.SIGKILL
@@ -78,6 +82,8 @@ def _run(arguments: list[str], said: str, moment: Moment | None, environment: Ma
         assert len(threads) == 1, "what was loaded before the fork has started threads"
     if moment and moment.event:
         doom(moment)
+    if moment and moment.call:
+        doom_call(moment)
     from converter.cli import main
 
     sys.argv = ["aam-inbound", *arguments]
@@ -113,6 +119,26 @@ def doom(moment: Moment) -> None:
             _die(moment, moment.seconds)
 
     Journal.note, Journal.resume = noting, going_on  # type: ignore[method-assign]
+
+
+def doom_call(moment: Moment) -> None:
+    """Have a function kill this process."""
+    module, _, path = moment.call.partition(":")
+    *owners, name = path.split(".")
+    owner = functools.reduce(getattr, owners, importlib.import_module(module))
+    original, left = getattr(owner, name), moment.times
+
+    def calling(*args: Any, **keywords: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left == 0 and moment.how == "before":
+            _die(moment, 0)
+        result = original(*args, **keywords)
+        if left == 0:
+            _die(moment, 0)
+        return result
+
+    setattr(owner, name, calling)
 
 
 def _die(moment: Moment, seconds: float) -> None:
