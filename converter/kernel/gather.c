@@ -113,8 +113,10 @@ static int32_t write_signals(struct aam_gather *gather, const uint8_t *head, int
         if (length > 0)
             *writer.at++ = ',';
     }
+    if (!end_line(gather, &writer))
+        return needs(gather, AAM_ROOM_TEXT_ENDS, gather->made.lines + 1);
     gather->made.over += is_cut;
-    return end_line(gather, &writer) ? AAM_OK : needs(gather, AAM_ROOM_TEXT_ENDS, gather->made.lines + 1);
+    return AAM_OK;
 }
 
 /* Do the lines of a user signal by signal. `spare` has room for so many items. */
@@ -170,7 +172,7 @@ static int32_t gather_lines(struct aam_gather *gather, struct aam_item *lines, i
         }
         sort_by_rank(lines, count, spare);
     }
-    int64_t written = 0;
+    int64_t written = 0, signals[AAM_OUTCOMES] = {0};
     bool is_cut = false;
     for (struct aam_item *line = lines; line < lines + count; line++) {
         const uint8_t *start = line_at(gather, line->row), *end = gather->lines + gather->ends[line->row];
@@ -179,8 +181,8 @@ static int32_t gather_lines(struct aam_gather *gather, struct aam_item *lines, i
             is_cut = true;
         }
         const uint8_t *tab = field_end(line->start, end - 1, limit);
-        int64_t found = tab + 1 < end - 1 ? split_signals(tab + 1, end - 1, limit, *line, NULL, 0) : 0;
-        gather->made.signals[line->outcome] += found;
+        if (tab + 1 < end - 1)
+            signals[line->outcome] += split_signals(tab + 1, end - 1, limit, *line, NULL, 0);
         gather->outcomes[line->row] = (uint8_t)line->outcome;
         if (line->outcome != AAM_WRITTEN)
             continue;
@@ -193,13 +195,15 @@ static int32_t gather_lines(struct aam_gather *gather, struct aam_item *lines, i
         gather->text_ends[gather->made.lines++] = gather->made.text_bytes;
         written++;
     }
+    for (int outcome = 0; outcome < AAM_OUTCOMES; outcome++)
+        gather->made.signals[outcome] += signals[outcome];
     gather->made.over += is_cut;
     return AAM_OK;
 }
 
-/* Do lines whose leading bits are equal: mostly those of one user. */
+/* Do lines whose leading bits are equal: mostly those of one user. Those before `gather->done` are done already. */
 static int32_t gather_run(struct aam_gather *gather, int64_t from, int64_t stop) {
-    int64_t count = stop - from, user = 0;
+    int64_t count = stop - from;
     struct aam_item *lines = gather->items;
     if (2 * count > gather->items_room)
         return needs(gather, AAM_ROOM_ITEMS, 2 * count);
@@ -223,14 +227,17 @@ static int32_t gather_run(struct aam_gather *gather, int64_t from, int64_t stop)
     }
     if (AAM_UNLIKELY(!are_same(lines, count)))
         sort_by_text(lines, count, lines + count);
-    for (int64_t next; user < count; user = next) {
+    for (int64_t user = gather->done - from, next; user < count; user = next) {
         for (next = user + 1; next < count && is_same(&lines[user], &lines[next]);)
             next++;
-        int64_t made = gather->made.lines, room = gather->items_room - count;
+        int64_t made = gather->made.lines, text_bytes = gather->made.text_bytes, room = gather->items_room - count;
         int32_t status = gather->by_signal ? gather_signals(gather, lines + user, next - user, lines + count, room)
                                            : gather_lines(gather, lines + user, next - user, lines + count, room);
-        if (status != AAM_OK)
-            return status;
+        if (status != AAM_OK) {
+            gather->made.lines = made, gather->made.text_bytes = text_bytes;
+            return status; /* what was done of the user is done again */
+        }
+        gather->done += next - user;
         if (gather->made.lines == made)
             continue;
         int64_t written = 0;
@@ -245,7 +252,7 @@ static int32_t gather_run(struct aam_gather *gather, int64_t from, int64_t stop)
 /* Gather the lines of users. */
 AAM_ENTRY(gather)(struct aam_gather *given) {
     struct aam_gather gather = *given;
-    if (gather.count < 0 || gather.skipped < 0 || gather.done < 0 || gather.done > gather.count ||
+    if (gather.count < 0 || gather.skipped < 0 || gather.run < 0 || gather.run > gather.done || gather.done > gather.count ||
         gather.rows_room / 2 < gather.count || gather.users_room <= gather.count ||
         gather.user_rows_room < gather.count || gather.outcomes_room < gather.count ||
         (gather.order != NULL && gather.order_room < gather.count) || gather.made.lines > gather.text_ends_room ||
@@ -257,17 +264,14 @@ AAM_ENTRY(gather)(struct aam_gather *given) {
         memset(gather.outcomes, UINT8_MAX, (size_t)gather.count);
         gather.is_sorted = true;
     }
-    for (int64_t next; gather.done < gather.count; gather.done = next) {
-        uint64_t hash = gather.rows[gather.done].hash;
-        for (next = gather.done + 1; next < gather.count;)
+    for (int64_t start = gather.run, next; start < gather.count; start = next) {
+        uint64_t hash = gather.rows[start].hash;
+        for (next = start + 1; next < gather.count; next++)
             if ((gather.rows[next].hash ^ hash) << gather.lead >> (AAM_WINDOW - gather.bits) != 0)
                 break;
-            else
-                next++;
-        struct aam_gathered before = gather.made;
-        int32_t status = gather_run(&gather, gather.done, next);
+        int32_t status = gather_run(&gather, start, next);
         if (status != AAM_OK) {
-            gather.made = before; /* what was done of these is done again */
+            gather.run = start;
             *given = gather;
             return status;
         }

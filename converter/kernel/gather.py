@@ -46,7 +46,7 @@ class GatherStructure(ctypes.Structure):
         *((name, c_uint8) for name in ("by_signal", "reject_several", "drop_repeated")),
         ("unused", c_uint8 * 5),
         *(field for name in _GIVEN for field in ((name, c_void_p), (f"{name}_room", c_int64))),
-        *((name, c_int64) for name in ("is_sorted", "done", "lead", "bits", "full", "needed", *_COUNTS)),
+        *((name, c_int64) for name in ("is_sorted", "done", "run", "lead", "bits", "full", "needed", *_COUNTS)),
         ("signals", c_int64 * 6),
     ]
 

@@ -333,6 +333,7 @@ struct aam_gather {
     /* Where the next call goes on: */
     int64_t is_sorted; /* whether the rows are */
     int64_t done;      /* rows */
+    int64_t run;       /* the first of those whose leading bits are equal to those of the next one */
     int64_t lead;      /* leading bits of the hashes that are equal */
     int64_t bits;      /* behind these that rows are sorted by */
     int64_t full;      /* enum aam_gather_room */
