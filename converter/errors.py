@@ -174,7 +174,6 @@ CODES: dict[str, str] = {
     "E-STDOUT": "Standard output is closed, or cannot be written.",
     "E-STOPPED": "The command was stopped by a signal.",
     "E-SUPPRESS-INVALID": "No row of the list in `input.suppress` has a valid user ID.",
-    "E-SUPPRESS-MEMORY": "The list in `input.suppress` has more user IDs than fit into `run.memory`.",
     "E-SYNC-ADDRESS": "The options of a synchronization address are wrong.",
     "E-STRICT": "There is a warning, and `--strict` makes warnings errors.",
     "E-THREADS": "The system does not allow the process to start the threads it needs.",

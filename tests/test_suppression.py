@@ -13,8 +13,9 @@ import pytest
 from converter import InputError, Job, JobError, convert
 from converter.commands.estimate import estimate_outcome
 from converter.commands.plan import plan
-from converter.errors import ColumnError, ResumeError
-from converter.rows.suppression import Suppression
+from converter.errors import ColumnError, DestinationError, ResumeError
+from converter.rows.spill_file import SpillFile
+from converter.rows.suppression import Held, Pairs, Suppression, hashes_of_ids
 
 from .conftest import TIMESTAMP, Run
 from .errors import raises
@@ -93,12 +94,30 @@ def test_wrong_lists_are_errors(tmp_path: Path) -> None:
     assert run.files == []
 
 
-def test_a_list_that_does_not_fit_into_memory_is_an_error(run: Run) -> None:
-    content = "id\n" + "".join(f"u{number}\n" for number in range(300_000))
-    with raises(InputError, "E-SUPPRESS-MEMORY", "run.memory"):
-        run.convert(ROWS, input=listed(run, content), run={"memory": "32MB"})
-    report = run.convert(input=listed(run, content), run={"memory": "64MB"})
-    assert report.records["skipped"] == {"suppressed": 3}
+def test_a_list_that_does_not_fit_into_memory_is_kept_in_a_file(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Held] = []
+    real = Suppression.__init__
+    monkeypatch.setattr(
+        Suppression, "__init__", lambda self, held, *others: (made.append(held), real(self, held, *others))[1]
+    )
+    listed_ids = "id\n" + "".join(f"u{number % 30_000}\n" for number in range(40_000))
+    rows = "id,a\n" + "".join(f"u{number},x\n" for number in range(0, 60_000, 3))
+    lines = []
+    for number, memory in enumerate(("1MB", "100MB")):
+        options = {"input": listed(run, listed_ids), "run": {"memory": memory}}
+        report = run.convert(rows, **options, output={"timestamp": TIMESTAMP + number, "to": str(run.folder / memory)})
+        assert report.records["skipped"] == {"suppressed": 10_000}
+        lines.append(report.records["written"])
+    assert lines == [10_000, 10_000]
+    assert [len(held) for held in made] == [30_000, 30_000]
+    assert [isinstance(held.where, SpillFile) for held in made] == [True, False]
+
+
+def test_a_list_that_does_not_fit_on_disk_is_an_error(run: Run) -> None:
+    listed_ids = "id\n" + "".join(f"u{number}\n" for number in range(40_000))
+    missing = str(run.folder / "nowhere")
+    with raises(DestinationError, "E-SPILL-WRITE", missing, "run.spill_dir"):
+        run.convert(ROWS, input=listed(run, listed_ids), run={"memory": "1MB", "spill_dir": missing})
 
 
 def test_an_id_of_a_synchronization_file_is_chosen(fresh_run: Callable[[], Run]) -> None:
@@ -187,25 +206,37 @@ def test_a_dry_run_counts_suppressed_rows(run: Run) -> None:
     assert 'u1\t"a"="x"\n' not in planned.preview(5)["line"].to_list()
 
 
-def test_ids_with_equal_first_hashes_are_told_apart() -> None:
-    hashes = pl.DataFrame(
-        {"hash0": [7, 7, 7, 1 << 63, (1 << 64) - 1], "hash1": [3, 1, 2, 5, 6]},
-        schema={"hash0": pl.UInt64, "hash1": pl.UInt64},
-    )
-    held = Suppression.of(hashes, 0, [])
-    first = np.array([7, 7, 7, 8, 1 << 63, 1 << 63, (1 << 64) - 1, (1 << 64) - 1, 7], np.uint64)
+def held_in(where: str, pairs: Pairs) -> Suppression:
+    if where == "memory":
+        return Suppression(Held(pairs, 1 << 30), 0, [])
+    file = SpillFile()
+    file.append(memoryview(pairs.tobytes()))
+    return Suppression(Held(file, 1 << 30 if where == "file" else 1), 0, [])
+
+
+PLACES = pytest.mark.parametrize("where", ["memory", "file", "file with a small table"])
+
+
+@PLACES
+def test_ids_with_equal_first_hashes_are_told_apart(where: str) -> None:
+    last = (1 << 64) - 1
+    pairs = np.array([[7, 3], [7, 1], [7, 2], [1 << 63, 5], [last, 6]], np.uint64)
+    held = held_in(where, pairs)
+    first = np.array([7, 7, 7, 8, 1 << 63, 1 << 63, last, last, 7], np.uint64)
     second = np.array([2, 4, 3, 3, 5, 6, 6, 7, 1], np.uint64)
     assert held.contains(first, second).tolist() == [0, 2, 4, 6, 8]
-    assert Suppression.of(hashes.clear(), 0, []).contains(first, second).tolist() == []
+    assert held_in(where, pairs[:0]).contains(first, second).tolist() == []
 
 
-def test_many_ids_are_found_as_a_set_finds_them() -> None:
+@PLACES
+def test_many_ids_are_found_as_a_set_finds_them(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("converter.rows.suppression._READ_PAGES", 7)
+    monkeypatch.setattr("converter.rows.suppression._AT_ONCE", 1_000)
     generator = np.random.default_rng(1)
     known, asked = generator.integers(0, 1 << 40, 20_000), generator.integers(0, 1 << 40, 50_000)
     asked[::7] = generator.choice(known, len(asked[::7]))
-    columns = [[pl.col("id0").hash(seed).alias(f"hash{seed}") for seed in range(2)]]
     known_ids, asked_ids = (pl.DataFrame({"id0": [f"{n:x}" for n in each]}) for each in (known, asked))
-    held = Suppression.of(known_ids.select(*columns).unique(), 0, [])
-    hashes = asked_ids.select(*columns)
-    found = held.contains(hashes["hash0"].to_numpy(), hashes["hash1"].to_numpy())
+    pairs = known_ids.select(hashes_of_ids()).unique().sort("hash0").to_numpy(order="c")
+    hashes = asked_ids.select(hashes_of_ids())
+    found = held_in(where, pairs).contains(hashes["hash0"].to_numpy(), hashes["hash1"].to_numpy())
     assert found.tolist() == np.flatnonzero(np.isin(asked, known)).tolist()

@@ -1,7 +1,7 @@
 """Reads the list of `input.suppress`: the user IDs whose rows are skipped.
 
 Its IDs go the way of those of a job: they are normalized, and judged by the same rules, in workers. Their hashes are
-kept in memory.
+kept in memory, or in a file where they are many.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import polars as pl
 
 from converter.errors import Finding, InputError, JobError
@@ -19,24 +20,28 @@ from converter.ledger import Ledger
 from converter.rows.batches import Judged
 from converter.rows.pipeline import convert_all
 from converter.rows.records import Records
+from converter.rows.spill import Spill
+from converter.rows.spill_file import SpillFile
 from converter.rows.stages.base import Stage
-from converter.rows.suppression import BYTES_AN_ID, HASHES, Suppression, hashes_of_ids
+from converter.rows.suppression import BYTES_AN_ID, HASHES, Held, Suppression, hashes_of_ids, pairs_of
 from converter.rows.survey import survey
 from converter.sources import find_origins, open_sources
 from converter.spec.limits import LINE_BYTES
 from converter.spec.rules import SUPPRESSED
 
 _SHARE = 2  # of run.memory: the other half is for the blocks of rows
+_SHARE_OF_TABLE = 2  # of that, where the hashes are in a file
 
 
 class _Hashing(Stage):
-    """Keeps the hashes of IDs, each once. Raises `InputError` where they do not fit into memory."""
+    """Keeps the hashes of IDs, each once: in memory, or in a file where they are many."""
 
-    def __init__(self, memory: int) -> None:
-        self._memory = memory
-        self._batches: list[pl.DataFrame] = []
-        self._waiting = 0
-        self.distinct = pl.DataFrame(schema=dict.fromkeys(HASHES, pl.UInt64))
+    def __init__(self, job: Job) -> None:
+        self._memory = job.run.memory // _SHARE
+        self._spill = Spill(pl.col(HASHES[0]), self._memory, job.run.spill_dir)
+        self._file = SpillFile(job.run.spill_dir)
+        self._spill.add(pl.DataFrame(schema=dict.fromkeys(HASHES, pl.UInt64)))
+        self.held = Held(pairs_of(b""), self._memory)
 
     @classmethod
     def applies(cls, job: Job) -> bool:
@@ -44,38 +49,32 @@ class _Hashing(Stage):
         return job.input.suppress is not None
 
     def prepare(self, ids: pl.DataFrame) -> pl.DataFrame:
-        """Return the hashes of the IDs of a batch."""
-        return ids.select(hashes_of_ids())
+        """Return the hashes of the IDs of a batch, each once."""
+        return ids.select(hashes_of_ids()).unique()
 
     def see(self, prepared: pl.DataFrame) -> None:
         """Keep the hashes of a batch."""
-        self._batches.append(prepared)
-        self._waiting += prepared.height
-        if self._waiting > max(self._most, self.distinct.height):
-            self._combine()
+        self._spill.add(prepared)
 
     def finish(self) -> Iterator[Judged]:
-        """Combine all hashes."""
-        self._combine()
+        """Sort all hashes. The partitions come in the order of the first ones. Raises `DestinationError`."""
+        parts = [pairs_of(b"")]
+        for (frame,) in self._spill.partitions("rows"):
+            parts.append(frame.unique().sort(HASHES[0]).to_numpy(order="c"))
+            if self._file.is_open or BYTES_AN_ID * sum(map(len, parts)) > self._memory:
+                for part in parts:
+                    self._file.append(memoryview(part.tobytes()))
+                parts.clear()
+        self._spill.close()
+        where = self._file if self._file.is_open else np.concatenate(parts)
+        self.held = Held(where, self._memory // _SHARE_OF_TABLE)
         yield from ()
 
     def close(self) -> None:
-        """Do nothing: all is in memory."""
-        return
-
-    @property
-    def _most(self) -> int:
-        return self._memory // _SHARE // BYTES_AN_ID
-
-    def _combine(self) -> None:
-        self.distinct = pl.concat([self.distinct, *self._batches]).unique()
-        self._batches, self._waiting = [], 0
-        if self.distinct.height > self._most:
-            raise InputError(
-                "E-SUPPRESS-MEMORY",
-                f"The list in input.suppress has more than {self._most:,} user IDs, which do not fit into run.memory.",
-                f"Raise run.memory: each ID needs {_SHARE * BYTES_AN_ID} bytes of it.",
-            )
+        """Release memory and disk, but for what is `held`."""
+        self._spill.close()
+        if self.held.where is not self._file:
+            self._file.close()
 
 
 def read_suppression(job: Job) -> tuple[Suppression | None, Sequence[Finding]]:
@@ -94,23 +93,23 @@ def read_suppression(job: Job) -> tuple[Suppression | None, Sequence[Finding]]:
     for source in sources:
         records.check_columns(source)
     records = Records(inner, LINE_BYTES.value, found=survey(records, sources)[0])
-    stage, ledger = _Hashing(job.run.memory), Ledger()
-    with contextlib.closing(convert_all(records, sources, [stage])) as batches:
+    stage, ledger = _Hashing(job), Ledger()
+    with contextlib.closing(stage), contextlib.closing(convert_all(records, sources, [stage])) as batches:
         for converted in batches:
             ledger += converted.ledger
     ledger.check()
     origins = [source.origin for source in sources]
-    return Suppression.of(stage.distinct, number, origins), _findings(ledger)
+    return Suppression(stage.held, number, origins), _findings(ledger)
 
 
 def unused(suppression: Suppression | None, ledger: Ledger) -> list[Finding]:
     """Return the warning that a list suppresses nothing in a run with these counts, if that is so."""
-    if suppression is None or not len(suppression.first) or ledger.skipped[SUPPRESSED.name]:
+    if suppression is None or not len(suppression) or ledger.skipped[SUPPRESSED.name]:
         return []
     return [
         Finding(
             "W-SUPPRESS-UNUSED",
-            f"None of the {len(suppression.first):,} user IDs in input.suppress is in the input.",
+            f"None of the {len(suppression):,} user IDs in input.suppress is in the input.",
             "Are they of the same kind, and in the same form? They are normalized as the IDs of the job.",
         )
     ]
