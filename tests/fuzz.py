@@ -45,6 +45,7 @@ from converter.kernel.form import (
     REMOVED,
     SLACK,
     TRAITS,
+    VALUES,
     Form,
     Grammar,
     Layout,
@@ -69,12 +70,13 @@ _kept: list[tuple[mmap.mmap, Bytes]] = []
 
 KEYS = [b"id", b"a", b"b", b"t", b"c"]
 COLUMNS = [*map(bytes.decode, KEYS), "o.p", "o.q.r"]
-OBJECT_KEYS = Keys(COLUMNS, {objects.EXACT}, {"t", "c"})
+OBJECT_KEYS = Keys(COLUMNS, {objects.EXACT}, {"t", "c"}, {"b"})
 ID = b"abcXYZ019-"
 _IMPLAUSIBLE = re.compile(rb"^[=']|.[eE][+-][0-9]{1,3}$|[.,]0+$|^\{\{|^\$\{|\}\}$")
 """What is an implausible ID, and some that only resemble one: all of these are irregular."""
 TEXT = b"ab z"
 ROW_KEYS = [b"k", b"k1", b"k2", b"key-2", b"k" * 63, b"k" * 64, b"k" * 65, b"j" * 64, b"k" * 90]
+ITEM = objects.ITEM.encode()
 BAD = [b'"', b"\n", b"\x01", b"@", b",", b"\xff", b"\r", b"\x7f", b"\xc2\x85\xc2\x9f", b"\xc2\xa9"]
 
 
@@ -150,13 +152,17 @@ class FormTwin(NamedTuple):
             if part.kind == CONSTANT:
                 signals.append(part.prefix)
             elif not value:
-                counts["missing"] += part.kind == PAIR
+                counts["missing"] += part.kind in (PAIR, VALUES)
             elif part.kind == PAIR:
                 counts[f"doubted{number}"] += value in self.doubted
                 wrong |= b"@" in value or value[0] == 0x1A
                 value = self._changed(value, counts)
                 wrong |= value is None
                 signals += [prefix + value + b'"'] if value else []
+            elif part.kind == VALUES:
+                values, is_wrong = self._values(part, value, counts)
+                wrong |= is_wrong
+                signals += values
             else:
                 items = value.split(b"|")
                 signals += [part.prefix + item for item in items]
@@ -166,6 +172,24 @@ class FormTwin(NamedTuple):
         counts["signals"] = len(signals)
         line = self.lead + b"\t".join(ids) + b"\t" * bool(self.parts) + b",".join(signals) + b"\n"
         return line, wrong or (bool(self.parts) and not signals), counts
+
+    def _values(self, part: LinePart, text: bytes, counts: Counter[str]) -> tuple[list[bytes], bool]:
+        """The pairs of a list of values, and whether the row must be left out."""
+        separator = bytes([part.separator])
+        wrong = separator != ITEM != text[:1] and (text[:1] in b"[{" or _may_be_space(text[0]))
+        items = text[1:].split(ITEM) if text.startswith(ITEM) else text.split(separator)
+        items = [item for item in items if item and item not in self.nulls]
+        counts["missing"] += not items
+        pairs = []
+        for item in items:
+            last = item.rstrip(bytes(range(0x80, 0xC0)))[-1:] or item[:1]
+            last = last if item[-1] >= 0x80 and last[0] >= 0xC0 else item[-1:]
+            wrong |= _may_be_space(item[0]) or _may_be_space(last[0]) or item in self.doubted
+            wrong |= b"@" in item or item[0] == 0x1A
+            changed = self._changed(item, counts)
+            wrong |= changed is None
+            pairs += [part.prefix + changed + b'"'] if changed else []
+        return pairs, wrong
 
     def _id(self, id_: LineId, text: bytes, counts: Counter[str]) -> bytes:
         """An ID after its steps, with a NUL where it is irregular."""
@@ -211,6 +235,10 @@ class FormTwin(NamedTuple):
         return value
 
 
+def _may_be_space(byte: int) -> bool:
+    return byte <= 0x20 or byte in (0xC2, 0xE1, 0xE2, 0xE3)
+
+
 def form_of(drawn: random.Random) -> FormTwin:
     """A form."""
     prefixes = [b'"a"="', b'"%b"="' % (b"k" * drawn.randrange(40)), b"d_sid=", b"ic="]
@@ -221,9 +249,10 @@ def form_of(drawn: random.Random) -> FormTwin:
         LinePart(CODES, 4, ord("|"), prefixes[3]),
         LinePart(CONSTANT, 0, 0, b'"c"="x"'),
         LinePart(PAIR, 2, 0, b'"', drawn.random() < 0.5, key_column=4, keys=drawn.sample(ROW_KEYS, drawn.randrange(6))),
+        LinePart(VALUES, 2, drawn.choice(b" \x1fz"), prefixes[1]),
     ]
     parts = [replace(part, nulls=drawn.randrange(3)) for part in parts]
-    parts = drawn.sample(parts, drawn.randrange(drawn.random() < 0.9, 7))
+    parts = drawn.sample(parts, drawn.randrange(drawn.random() < 0.9, 8))
     own, upper = np.zeros(256, np.uint8), np.zeros(256, np.uint8)
     for byte in ID + b"e+.,'={}$":
         own[byte], upper[byte] = byte, bytes([byte]).upper()[0]
@@ -259,7 +288,7 @@ def row_of(drawn: random.Random) -> list[bytes]:
     return [
         drawn.choice([text_of(drawn, ID, 40), text_of(drawn, b"e+-.,01'={}$", 8)]) or b"id",
         text_of(drawn, TEXT, 200),
-        text_of(drawn, TEXT + b"0123:-", 90),
+        drawn.choice([b"", b"", ITEM, b"[", b" "]) + text_of(drawn, TEXT + b"0123:-" + drawn.choice([b"", ITEM]), 90),
         list_of(drawn, b"0123456789"),
         drawn.choice([list_of(drawn, b"abc-_:"), *ROW_KEYS]),
     ]
@@ -583,6 +612,10 @@ def json_line(drawn: random.Random, fields: list[bytes]) -> tuple[bytes, bool]:
             items = [objects.string_of(drawn, item.decode()) for item in field.split(b"|")] if field else []
             members.append((key, b"[" + b",".join(items) + b"]"))
             is_plain &= not any(each in field for each in (*BAD, b" "))
+        elif key == b"b" and drawn.random() < 0.3:
+            items = [objects.string_of(drawn, item.decode()) for item in field.split(b" ")]
+            members.append((key, b"[" + b", ".join([*items, b"null", b"1.0", b"true"][: drawn.randrange(9)]) + b"]"))
+            is_plain &= not any(each in field for each in (*BAD, ITEM))
         elif field or drawn.random() < 0.5:
             members.append((key, objects.string_of(drawn, field.decode())))
         elif drawn.random() < 0.5:
@@ -631,7 +664,7 @@ def fuzz_objects(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
     twin = form_of(drawn)
     form, parts = twin.form, twin.parts
     has_form = drawn.random() < 0.7
-    lists: dict[str, str | None] = {"t": None, "c": None}
+    lists: dict[str, str | None] = {"t": None, "c": None, "b": objects.ITEM}
     if has_form:
         lists |= {KEYS[part.column].decode(): "|" for part in parts if part.kind in (TRAITS, CODES)}
     lines, plain = [], []

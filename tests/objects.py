@@ -13,6 +13,7 @@ STRING = re.compile(r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"')
 NUMBERS = [b"0", b"-0", b"007", b"12.50", b"-5e-7", b"1E400", b"9" * 40, b"0.0"]
 SPACES = [b"", b"", b"", b"", b" ", b"\t", b"  ", b"\r"]
 NESTED = [b"{}", b"[]", b'[1,{"b":["\\n",null]}]', b'{"id":{"a":[]}}', b"[" * 70 + b"]" * 70]
+ITEM = "\x1f"
 EXACT = "id"
 DAMAGE = b'{}[]",:\\u0dDd8 \n\t\x00\xff\xc3\xa9-+.eEtnf1'
 
@@ -57,7 +58,8 @@ def damaged(drawn: random.Random, line: bytes) -> bytes:
 def parsed(line: bytes, columns: Sequence[str], lists: Mapping[str, str | None]) -> list[str]:
     """The values of columns in one object, slowly. Raises `DoubtfulError` where it is no object, or must be judged.
 
-    `lists` are the columns that may hold lists, with what separates their items. `EXACT` holds whole numbers only.
+    `lists` are the columns that may hold lists, with what separates their items; `ITEM` is what stands before values.
+    `EXACT` holds whole numbers only.
     """
     try:
         text = line.decode()
@@ -105,6 +107,8 @@ def _text_of(name: str, value: Any, lists: Mapping[str, str | None]) -> str:
         if not all(isinstance(each, str) for each in items):
             raise DoubtfulError
         separator = lists[name]
+        if separator == ITEM:
+            return "".join(f"{ITEM}{item}" for each, item in zip(value, items, strict=True) if each is not None)
         if separator is not None:
             if None in value:
                 raise DoubtfulError

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from converter import kernel
 from converter.columns.buffers import Chunk, Text, Views, chunks_of
 from converter.jobs.job import Job
+from converter.jobs.sections.record import Signal
 from converter.kernel import calls, form, gather, keys, sink, texts
 from converter.kernel.calls import Loops
 from converter.kernel.library import FOLDER, NAME
@@ -80,8 +81,9 @@ def ids(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def jobs(draw: st.DrawFn) -> Job:
+    lists = [{"column": "a", "key": "words", "separator": " "}, {"column": "t", "key": "items", "separator": "|"}]
     signals: list[Any] = draw(
-        st.lists(st.sampled_from(["a", "b", {"column": "a", "key": "again" * 5}]), max_size=3, unique_by=str)
+        st.lists(st.sampled_from(["a", "b", {"column": "a", "key": "again" * 5}, *lists]), max_size=3, unique_by=str)
     )
     if draw(st.booleans()):
         signals.insert(draw(st.integers(0, len(signals))), {"key": "k", "value": "one, two"})
@@ -173,6 +175,39 @@ def test_lines_rejects_and_counts_are_those_of_the_query(rows: list[tuple[str, .
     records = Records(job, most)
     frame = pl.DataFrame(rows, schema=dict.fromkeys(["id", "a", "b", "t", "c"], pl.String), orient="row")
     source = Given(pl.concat([frame.head(3), frame.slice(3)], rechunk=False))  # in two chunks
+    assert results(records, source, None) == results(records, source, LOOPS)
+
+
+LISTED = st.text(alphabet=CHARACTERS + "\x1f\x85\xa0\u2003Ö[{", max_size=4) | st.sampled_from(
+    ["NULL", "N/A", "a@example.com", "4111111111111111", "x" * 70, None]
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(st.tuples(st.lists(LISTED, max_size=5) | st.none(), LISTED), min_size=1, max_size=12), jobs())
+def test_lists_of_values_give_the_same_on_both_ways(
+    rows: list[tuple[list[str | None] | None, str | None]], job: Job
+) -> None:
+    record = job.record.model_copy(
+        update={
+            "signals": (
+                Signal(column="l", key="list"),
+                *job.record.signals,
+                Signal(column="s", key="texts", separator="|"),
+                Signal(column="s", key="whole"),
+            )
+        }
+    )
+    if job.output.kind != "data" or job.output.route:
+        return
+    job = job.model_copy(update={"record": record})
+    each = [
+        {"id": f"u{n}", "a": "a b", "b": "x", "t": "1|2", "c": "z", "l": listed, "s": text}
+        for n, (listed, text) in enumerate(rows)
+    ]
+    schema = {**dict.fromkeys(["id", "a", "b", "t", "c", "s"], pl.String), "l": pl.List(pl.String)}
+    source = Given(pl.DataFrame(each, schema=schema))
+    records = Records(job, 10_000).with_lists([source], [source])
     assert results(records, source, None) == results(records, source, LOOPS)
 
 

@@ -20,6 +20,7 @@ from converter.rows.sql import FUNCTIONS, columns_of
 from converter.sources.delimited import DelimitedSource
 
 from .conftest import Run, converted
+from .errors import raises
 
 ROOT = Path(__file__).parent.parent
 ROWS = "id,a,b,t\nu1,gold,10.5,1\nu2,silver,,2\nu3,,7,3\nu4,gold,99,4\n"
@@ -187,6 +188,26 @@ def test_a_value_that_cannot_be_cast_is_an_error_without_the_value(run: Run) -> 
     assert "TRY_CAST" in raised.value.hint
     assert "gold" not in str(raised.value)
     assert run.files == []
+
+
+@pytest.mark.parametrize("block", [1 << 16, 1 << 30])
+def test_the_first_row_with_such_a_value_is_named(run: Run, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr("converter.sources.base._MOST_BLOCK", block)
+    monkeypatch.setattr("converter.sources.base._LEAST_BLOCK", min(block, 1 << 16))
+    rows = [f"u{number},{number}" for number in range(20_000)]
+    rows[14_000] = rows[14_001] = rows[19_000] = "u,n/a"
+    computed = {"computed": [{"name": "n", "sql": "CAST(a AS DOUBLE)"}, {"name": "m", "sql": "n + 1"}]}
+    used = {"record": {"signals": ["m"]}}
+    with raises(InputError, "E-SQL-VALUE", "input.computed of 'n' fails for a value of line 14,002 of ", "in.csv"):
+        run.convert("id,a\n" + "\n".join(rows), input=computed, **used)
+    run.write("id,a\nu,1\n", "1.csv")
+    run.write("id,a\nu,1\n\nu,x\n", "2.csv")
+    files = [str(run.folder / name) for name in ("1.csv", "2.csv")]
+    with raises(InputError, "E-SQL-VALUE", "line 4 of ", "2.csv"):
+        run.convert(input={"path": files, **computed}, **used)
+    pl.DataFrame({"id": ["u", "v", "w"], "a": ["1", "2", "x"]}).write_parquet(run.folder / "in.parquet")
+    with raises(InputError, "E-SQL-VALUE", "row 3 of ", "in.parquet"):
+        run.convert(input={"path": str(run.folder / "in.parquet"), **computed}, **used)
 
 
 def test_what_is_computed_from_personal_data_is_not_sent(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@
 - Times and date-times: `13:05:00`, `2024-01-31 13:05:00`, with a fraction only if it is not zero; with a time zone in
   UTC, ending in `Z`. Values outside the years 0001 to 9999, or outside a day, are `OUT_OF_RANGE`.
 - Lists of trait IDs: their items in these forms, joined by a separator.
+- Lists of values: their items in these forms, with `lists.ITEM` before each.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from decimal import Decimal
 import polars as pl
 from polars.datatypes import DataTypeClass
 
+from converter.columns.lists import ITEM, joined_values
 from converter.errors import ColumnError
 
 OUT_OF_RANGE = "\x1a(out of range)"
@@ -37,7 +39,8 @@ def as_text(column: pl.Expr, name: str, type_: pl.DataType | DataTypeClass, sepa
         return column
     if isinstance(type_, pl.List | pl.Array) and separator is not None:
         items = column.list if isinstance(type_, pl.List) else column.arr.to_list().list
-        return items.eval(as_text(pl.element(), name, type_.inner)).list.join(separator, ignore_nulls=True)
+        texts = items.eval(as_text(pl.element(), name, type_.inner))
+        return joined_values(texts) if separator == ITEM else texts.list.join(separator, ignore_nulls=True)
     if isinstance(type_, pl.Datetime):
         day = _DAY[type_.time_unit]
         within = _within(column, column.cast(pl.Int64), _FIRST_DAY * day, (_LAST_DAY + 1) * day)
@@ -58,7 +61,7 @@ def as_text(column: pl.Expr, name: str, type_: pl.DataType | DataTypeClass, sepa
     raise ColumnError(
         "E-COLUMN-TYPE",
         f"The column '{name}' is of type {type_}, which has no text form.",
-        "Lists can be used in record.traits; other types must be converted to text, numbers or dates first.",
+        "Lists can be signals and traits; other types must be converted to text, numbers or dates first.",
     )
 
 

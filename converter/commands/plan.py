@@ -212,10 +212,10 @@ def open_input(job: Job, kind: FileKind | None = None, frame: Frame | None = Non
     max_bytes = _limits(job).line_bytes
     suppression, of_list = read_suppression(job)
     records = Records(job, max_bytes, kind=kind, suppression=suppression)
-    sources, found = _open_sources(job, records, frame)
+    records, sources, found = _open_sources(job, records, frame)
     first, of_first = survey(records, sources)
     if any(first):
-        records = Records(job, max_bytes, found=first, kind=kind, suppression=suppression)
+        records = records.surveyed(first)
     of_sources = (each for source in sources if isinstance(source, TextSource) for each in source.findings)
     doubts = [*found.warnings, *of_sources, *survey_encodings(sources, job.input)]
     warnings = [Finding(each.code, job.conceal(each.message), job.conceal(each.hint)) for each in doubts]
@@ -239,8 +239,11 @@ def output_plan(job: Job, moment: Moment, owner: Owner) -> OutputPlan:
     return OutputPlan(job.names(moment.timestamp), limits, destination_of(job, moment.sent, limits.part_bytes, owner))
 
 
-def _open_sources(job: Job, records: Records, frame: Frame | None) -> tuple[list[Source], Found]:
-    """Open the input, and check that it has the columns that the job uses, with types that can be used."""
+def _open_sources(job: Job, records: Records, frame: Frame | None) -> tuple[Records, list[Source], Found]:
+    """Open the input, and check that it has the columns that the job uses, with types that can be used.
+
+    The records know which of them hold lists.
+    """
     selection = records.selection
     if frame is None:
         job.check_path()
@@ -253,9 +256,14 @@ def _open_sources(job: Job, records: Records, frame: Frame | None) -> tuple[list
         sources = [open_frame(frame, job.input, selection.columns, selection.own)]
         found = Found([sources[0].origin])
         _check_passes(job, found.origins)
-    for source in {layout_of(source): source for source in reversed(sources)}.values():
+    unlike = {layout_of(source): source for source in reversed(sources)}.values()
+    records = records.with_lists(sources, unlike)
+    for source in sources:
+        if isinstance(source, TextSource):
+            source.roles = records.roles
+    for source in unlike:
         records.check_columns(source)
-    return sources, found
+    return records, sources, found
 
 
 def _check_passes(job: Job, origins: Sequence[Origin]) -> None:

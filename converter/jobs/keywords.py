@@ -209,6 +209,7 @@ class SignalKeys(TypedDict, total=False):
     column: str | None
     key: str
     value: str | None
+    separator: str | None
 
 
 class SuppressKeys(TypedDict, total=False):

@@ -14,8 +14,8 @@ from converter.columns.pool import Bytes
 
 SLACK = 64
 """How many bytes must be readable behind a text."""
-PAIR, TRAITS, CODES, CONSTANT = range(4)
-"""Kinds of parts of a line: a value in quotes, a list of digits, a list of codes, a constant text."""
+PAIR, TRAITS, CODES, CONSTANT, VALUES = range(5)
+"""Kinds of parts of a line: a value in quotes, lists of digits, of codes, a constant text, a list of values."""
 REJECT, DROP, CLEAN = range(3)
 """What becomes of values with control characters or double quotes."""
 MOST_COMMA = 16
@@ -259,7 +259,7 @@ class Form:
 
 def _ends_of(part: LinePart) -> bytes:
     """Return what is written behind the key that is in a column, and behind the value, or an item."""
-    return (b'"="' if part.key_column >= 0 else b"") + (b'",' if part.kind == PAIR else b",")
+    return (b'"="' if part.key_column >= 0 else b"") + (b'",' if part.kind in (PAIR, VALUES) else b",")
 
 
 def _is_special(byte: int) -> bool:

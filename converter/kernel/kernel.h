@@ -32,7 +32,13 @@ enum aam_status {
     AAM_MALFORMED = 2, /* an argument is not what it has to be, or there are more rows than room for them */
 };
 
-enum aam_kind { AAM_PAIR, AAM_TRAITS, AAM_CODES, AAM_CONSTANT };
+enum aam_kind { AAM_PAIR, AAM_TRAITS, AAM_CODES, AAM_CONSTANT, AAM_VALUES };
+
+/* Whether a key of JSON may hold a list, and of what. */
+enum aam_list { AAM_NO_LIST, AAM_LIST_CODES, AAM_LIST_VALUES };
+
+/* What stands before each value in the text of a list of values. */
+enum { AAM_ITEM = 0x1F };
 
 /* How closely texts are scanned for personal data. */
 enum aam_scan { AAM_SCAN_NOTHING, AAM_SCAN_NUMBERS, AAM_SCAN_CARDS };
@@ -184,7 +190,7 @@ struct aam_key {
     int32_t slot;   /* of a value: its field */
     int32_t column; /* and the column that this is for */
     uint8_t is_exact; /* whether a value is irregular that is neither a text nor a whole number */
-    uint8_t is_list;  /* whether it may be a list */
+    uint8_t list;     /* enum aam_list */
     uint8_t unused[6];
 };
 

@@ -11,6 +11,8 @@ from collections.abc import Collection, Sequence
 from ctypes import POINTER, c_char_p, c_int32, c_int64, c_uint8
 
 MOST_NODES = 32
+NO_LIST, CODES, VALUES = range(3)
+"""Whether a key may hold a list, and of what."""
 _DOT = "."
 
 
@@ -25,7 +27,7 @@ class KeyStructure(ctypes.Structure):
         ("slot", c_int32),
         ("column", c_int32),
         ("is_exact", c_uint8),
-        ("is_list", c_uint8),
+        ("list", c_uint8),
         ("unused", c_uint8 * 6),
     ]
 
@@ -54,12 +56,20 @@ class Node:
 class Keys:
     """The keys that are read for some columns.
 
-    Columns that are `exact` take texts and whole numbers alone, and only those of `lists` may hold lists. The value of
-    column i is in slot i, or else in slot `fallbacks[i]`, unless that is -1. `root` is the object of a line.
+    Columns that are `exact` take texts and whole numbers alone. Only those of `lists` may hold lists, of codes, and
+    those of `values`, of values: a text is made of each, with the codes in quotes, or a byte before each value. The
+    value of column i is in slot i, or else in slot `fallbacks[i]`, unless that is -1. `root` is the object of a line.
     """
 
-    def __init__(self, columns: Sequence[str], exact: Collection[str] = (), lists: Collection[str] = ()) -> None:
-        self.columns, self.exact, self.lists = tuple(columns), frozenset(exact), frozenset(lists)
+    def __init__(
+        self,
+        columns: Sequence[str],
+        exact: Collection[str] = (),
+        lists: Collection[str] = (),
+        values: Collection[str] = (),
+    ) -> None:
+        self.columns, self.exact = tuple(columns), frozenset(exact)
+        self.lists, self.values = frozenset(lists), frozenset(values)
         self.root = Node()
         self.root.values = {name: slot for slot, name in enumerate(columns)}
         self.fallbacks = [-1] * len(columns)
@@ -87,7 +97,8 @@ class Keys:
         for name, slot in node.values.items():
             column = slot if slot < len(self.columns) else self.fallbacks.index(slot)
             of_column = self.columns[column]
-            flags = {"is_exact": of_column in self.exact, "is_list": of_column in self.lists}
+            kind = CODES if of_column in self.lists else VALUES if of_column in self.values else NO_LIST
+            flags = {"is_exact": of_column in self.exact, "list": kind}
             self._enter(name, number, slot=slot, column=column, **flags)
         for name, inner in node.nodes.items():
             inner_number = self.nodes

@@ -318,6 +318,71 @@ static enum made change_value(const struct aam_form *form, uint8_t *value, uint8
 enum { KEY_END_BYTES = 3 };
 static const uint8_t key_end[] = "\"=\""; /* what is between the key and the value of a pair */
 
+/* Write a value, and its closing quote. `is_left` becomes whether anything is left of it. */
+AAM_INLINE enum made write_value(const struct aam_form *form, const struct aam_part *part, struct aam_field value,
+                                 uint8_t **target, const uint8_t *limit, bool with_changes, struct line *line,
+                                 bool *is_left) {
+    uint8_t *written = *target, *at = copy(written, value.start, value.length, value.readable);
+    bool is_dropped = false;
+    if (with_changes) {
+        enum made made = change_value(form, written, &at, limit - part->prefix_bytes - 2, line, &is_dropped);
+        if (made != MADE_LINE)
+            return made;
+    }
+    bool is_scanned = part->scan != AAM_SCAN_NOTHING && at - written >= LEAST_PERSONAL;
+    if (AAM_JUDGE && is_scanned && may_be_personal(written, at - written, part->scan == AAM_SCAN_CARDS))
+        return IRREGULAR;
+    *is_left = !with_changes || (!is_dropped && at != written);
+    *at++ = '"';
+    *target = at;
+    return MADE_LINE;
+}
+
+/* Whether a byte is white space, or may begin a character beyond ASCII that is. */
+AAM_INLINE bool may_be_space(uint8_t byte) { return byte <= ' ' || byte == LATIN || (byte >= 0xE1 && byte <= 0xE3); }
+
+/* Write a pair for each value of a list, with a comma behind each. `items` becomes how many are written, `given` how
+   many there are that are not missing. */
+static enum made write_values(const struct aam_form *form, const struct aam_part *part, struct aam_field list,
+                              uint8_t **target, const uint8_t *limit, int64_t room, bool with_changes,
+                              struct line *line, int64_t *items, int64_t *given) {
+    const uint8_t *item = list.start, *stop = list.start + list.length, *line_limit = *target + room;
+    uint8_t separator = part->separator;
+    if (*item == AAM_ITEM)
+        separator = AAM_ITEM, item++;
+    else if (separator != AAM_ITEM && (*item == '[' || *item == '{' || may_be_space(*item)))
+        return IRREGULAR; /* perhaps a list in another form */
+    for (*items = *given = 0;; item++) {
+        const uint8_t *end = memchr(item, separator, (size_t)(stop - item));
+        end = end == NULL ? stop : end;
+        struct aam_field value = {item, end - item, list.readable - (item - list.start)};
+        item = end;
+        if (value.length != 0 && !is_word(&form->nulls, value.start, value.length)) {
+            const uint8_t *last = end - 1;
+            while (last > value.start && (*last & 0xC0) == 0x80)
+                last--;
+            if (may_be_space(*value.start) || may_be_space(*last) ||
+                is_word(&form->doubted, value.start, value.length))
+                return IRREGULAR;
+            if (value.length + 2 * (part->prefix_bytes + 2) > limit - *target)
+                return *target > line_limit ? IRREGULAR : NO_ROOM;
+            bool is_left;
+            uint8_t *at = copy(*target, part->prefix, part->prefix_bytes, part->prefix_bytes + AAM_SLACK);
+            enum made made = write_value(form, part, value, &at, limit, with_changes, line, &is_left);
+            if (made != MADE_LINE)
+                return made;
+            ++*given;
+            if (is_left) {
+                ++*items;
+                *at++ = ',';
+                *target = at;
+            }
+        }
+        if (end == stop)
+            return MADE_LINE;
+    }
+}
+
 /* Write the line of a row from `target` on. `with_changes`: values are changed where they are bad or have commas; else
    the row is DIRTY then. */
 AAM_INLINE enum made write_parts(const struct aam_form *form, const struct aam_field *fields, uint8_t *target,
@@ -345,7 +410,7 @@ AAM_INLINE enum made write_parts(const struct aam_form *form, const struct aam_f
                    (part->nulls != AAM_NO_NULLS && is_word(&form->nulls, value.start, value.length))) {
             if (AAM_UNLIKELY(value.length != 0 && part->nulls == AAM_NULLS_IRREGULAR))
                 return IRREGULAR;
-            missing += part->kind == AAM_PAIR;
+            missing += part->kind == AAM_PAIR || part->kind == AAM_VALUES;
             continue;
         }
         /* Every second byte of a list may be a separator. A line that would be too long needs no room. */
@@ -356,37 +421,40 @@ AAM_INLINE enum made write_parts(const struct aam_form *form, const struct aam_f
                 return IRREGULAR;
             return NO_ROOM;
         }
+        int64_t items = 1;
+        if (AAM_UNLIKELY(part->kind == AAM_VALUES)) {
+            int64_t given;
+            has_values = true;
+            made = write_values(form, part, value, &at, limit, form->longest_line - (at - target), with_changes, line,
+                                &items, &given);
+            if (made != MADE_LINE)
+                return made;
+            missing += given == 0;
+            signals += items, special += items * part->special;
+            continue;
+        }
         uint8_t *start = at;
         at = copy(at, part->prefix, part->prefix_bytes, part->prefix_bytes + AAM_SLACK);
-        int64_t items = 1;
         if (part->kind == AAM_PAIR) {
+            bool is_left;
             if (AAM_UNLIKELY(part->keys != NULL)) {
                 at = copy(at, key.start, key.length, key.readable);
                 memcpy(at, key_end, KEY_END_BYTES);
                 at += KEY_END_BYTES;
             }
-            uint8_t *written = at;
             has_values = true;
             if (AAM_UNLIKELY(is_word(&form->doubted, value.start, value.length))) {
                 if (part - form->parts >= AAM_PART_COUNT)
                     return IRREGULAR;
                 line->doubted |= (uint64_t)1 << (part - form->parts);
             }
-            at = copy(at, value.start, value.length, value.readable);
-            bool is_dropped = false;
-            if (with_changes) {
-                made = change_value(form, written, &at, limit - part->prefix_bytes - 2, line, &is_dropped);
-                if (made != MADE_LINE)
-                    return made;
-            }
-            bool is_scanned = part->scan != AAM_SCAN_NOTHING && at - written >= LEAST_PERSONAL;
-            if (AAM_JUDGE && is_scanned && may_be_personal(written, at - written, part->scan == AAM_SCAN_CARDS))
-                return IRREGULAR;
-            if (with_changes && (is_dropped || at == written)) { /* nothing is left of it */
+            made = write_value(form, part, value, &at, limit, with_changes, line, &is_left);
+            if (AAM_UNLIKELY(made != MADE_LINE))
+                return made;
+            if (AAM_UNLIKELY(!is_left)) {
                 at = start;
                 continue;
             }
-            *at++ = '"';
         } else if (part->kind != AAM_CONSTANT) {
             bool is_right;
             /* A loop for each kind: in one, the compiler would choose between their tests window by window. */

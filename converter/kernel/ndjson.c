@@ -17,7 +17,7 @@ struct joint {
     int32_t parent; /* the node of the object that the joint is in */
     int32_t node;   /* of the object that is the value; 0: such an object is not read */
     bool is_exact;
-    bool is_list;
+    uint8_t list; /* enum aam_list */
 };
 
 struct parser {
@@ -297,6 +297,38 @@ static const uint8_t *parse_list(struct parser *parser, const uint8_t *at, uint8
     return at + 1;
 }
 
+/* Parse a list of scalars to a text with AAM_ITEM before each of them. Not parsed are escapes. */
+static const uint8_t *parse_values(struct parser *parser, const uint8_t *at, struct aam_field *list) {
+    const uint8_t *unescaped = parser->spare;
+    uint8_t *to = parser->spare;
+    at = skip_spaces(at + 1);
+    while (*at != ']') {
+        struct aam_field item;
+        bool is_missing = *at == 'n';
+        if ((at = parse_scalar(parser, at, &item)) == NULL || parser->spare != unescaped)
+            return NULL;
+        if (parser->spare_end - to < item.length + 2 * AAM_SHORT) {
+            parser->no_room = true;
+            return NULL;
+        }
+        if (!is_missing) {
+            *to++ = AAM_ITEM;
+            to = copy(to, item.start, item.length, item.length + AAM_SLACK);
+        }
+        at = skip_spaces(at);
+        if (*at == ']')
+            break;
+        if (*at != ',')
+            return NULL;
+        at = skip_spaces(at + 1);
+        if (*at == ']')
+            return NULL;
+    }
+    *list = (struct aam_field){parser->spare, to - parser->spare, parser->spare_end - parser->spare};
+    parser->spare = to;
+    return at + 1;
+}
+
 AAM_INLINE bool is_joint(const struct joint *joint, const uint8_t *at, const uint8_t *end) {
     uint64_t same = half_bits_of((aam_half_truths)(load_half(at) == load_half(joint->start)));
     return (~same & joint->mask) == 0 &&
@@ -317,7 +349,7 @@ static void describe(const struct parser *parser, const struct aam_field *key, s
         joint->slot = each->slot;
         joint->column = each->column;
         joint->is_exact = each->is_exact;
-        joint->is_list = each->is_list;
+        joint->list = each->list;
     }
 }
 
@@ -385,7 +417,9 @@ AAM_INLINE const uint8_t *parse_value(struct parser *parser, const uint8_t *at, 
     } else if (AAM_UNLIKELY(*at == '[' || *at == '{')) {
         if (!is_used)
             at = skip_value(parser, at);
-        else if (*at == '[' && joint->is_list)
+        else if (*at == '[' && joint->list == AAM_LIST_VALUES)
+            at = parse_values(parser, at, field);
+        else if (*at == '[' && joint->list == AAM_LIST_CODES)
             at = parse_list(parser, at, separator_of(parser->form, joint->column), field);
         else
             return NULL;

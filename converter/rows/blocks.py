@@ -8,15 +8,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
 from converter.columns.buffers import FEW_ROWS, Text, series_of, texts_of
+from converter.errors import InputError
 from converter.kernel.calls import Loops
 from converter.kernel.sink import Positions
 from converter.ledger import Ledger
 from converter.rows.batches import Converted, Judged, Numbered
 from converter.rows.fast_path import FastPath, Made
 from converter.rows.records import Records
+from converter.rows.selection import ValueInRowError
 from converter.rows.stages.base import Stage
 from converter.rows.users.lines import RowsOfLines
 from converter.rows.users.stage import Gathering
@@ -53,6 +56,20 @@ class Parsed(NamedTuple):
         return self.left.schema == other.left.schema and types[0] == types[1]
 
 
+class FailedBlockError(Exception):
+    """A row of a block fails. The cause is an error without the place, which is known where rows are counted."""
+
+    def __init__(self, block: Numbered, row: int, unit: str) -> None:
+        super().__init__(unit)
+        self.block, self.row, self.unit = block, row, unit
+
+    def located(self, firsts: Sequence[int]) -> InputError:
+        """Return the error with the place of the row, where the pieces of the block begin with these row numbers."""
+        ((index, _, shift),) = Numbered(self.block.pieces, firsts).by_piece(np.array([self.row]))
+        assert isinstance(self.__cause__, ValueInRowError)  # noqa: S101 - for the type checker: see `Converter.parse`
+        return self.__cause__.at(self.block.pieces[index].origin.label, f"{self.unit} {self.row + shift:,}")
+
+
 class Converter:
     """Converts blocks. Its methods run in workers, several at once.
 
@@ -87,7 +104,10 @@ class Converter:
             raise rows_lost(where.origin, block.rows, counted)
         skipped: Counter[str] = Counter()
         if self._records.selects and left.height:
-            left, rows, skipped = self._records.selected(left, task.source)
+            try:
+                left, rows, skipped = self._records.selected(left, task.source)
+            except ValueInRowError as error:
+                raise FailedBlockError(where, int(numbers[error.row]), task.source.unit) from error
             numbers = numbers[rows]
         made = fast_path.made(block.lines) if fast_path and block.lines else None
         numbered = block.lines.numbers if block.lines else None

@@ -35,6 +35,7 @@ from converter.kernel.form import (
     SCAN_NOTHING,
     SCAN_NUMBERS,
     TRAITS,
+    VALUES,
     Form,
     LineId,
     LinePart,
@@ -245,16 +246,15 @@ def _parts(records: Records, columns: Sequence[str], nulls: Sequence[int], keys:
     """Return the parts of lines behind the ID."""
     numbers = {name: columns.index(alias) for name, alias in records.aliases.items()}
     signals = []
-    for signal in records.job.record.signals:
+    for number, signal in enumerate(records.job.record.signals):
         start = f'"{signal.key}"="'
         if signal.column is None:
             text = f'{start}{constant_value(records.job, signal.value or "")}"'
             signals.append(LinePart(CONSTANT, 0, 0, text.encode()))
         else:
-            column = numbers[signal.column]
-            signals.append(
-                LinePart(PAIR, column, 0, start.encode(), _scan_of_value(records, signal.column), nulls[column])
-            )
+            column, separator = numbers[signal.column], records.value_lists.get(number)
+            kind, scan = VALUES if separator else PAIR, _scan_of_value(records, signal.column)
+            signals.append(LinePart(kind, column, ord(separator or "\0"), start.encode(), scan, nulls[column]))
     record = records.job.record
     if record.key_column and record.value_column:
         column, key = numbers[record.value_column], numbers[record.key_column]

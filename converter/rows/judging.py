@@ -28,12 +28,14 @@ class FirstRows(NamedTuple):
     """What the first rows of the input show (`rows.survey`).
 
     `numbers` are the names in queries of IDs and signals whose bare numbers are no payment cards, and `spaceless` the
-    indices of the IDs of the line of which hardly any has a space. `order` is what the column of `record.order` holds.
+    indices of the IDs of the line of which hardly any has a space. `order` is what the column of `record.order` holds,
+    and `lists` are the columns that hold lists.
     """
 
     numbers: frozenset[str] = frozenset()
     spaceless: frozenset[int] = frozenset()
     order: OrderKind | None = None
+    lists: frozenset[str] = frozenset()
 
 
 class Judging:
@@ -56,7 +58,7 @@ class Judging:
             "allow" if type_.groups else id_.implausible for id_, type_ in zip(job.ids, self.id_types, strict=True)
         ]
         """What happens to implausible IDs; those of a type with a form of its own are never any."""
-        self.signals = Signals(job, kind, aliases)
+        self.signals = Signals(job, kind, aliases, found.lists)
         self.rules = (
             *(
                 rule

@@ -28,7 +28,7 @@ from converter.columns.buffers import FEW_ROWS
 from converter.jobs.job import Job
 from converter.rows import stages
 from converter.rows.batches import Converted, Judged, Numbered
-from converter.rows.blocks import Converter, Parsed
+from converter.rows.blocks import Converter, FailedBlockError, Parsed
 from converter.rows.delta.stage import Changes
 from converter.rows.records import Records
 from converter.rows.stages.base import Stage, StageResults
@@ -40,7 +40,6 @@ from converter.sources.origins.base import total_size
 _GROUPS = 2  # of blocks that are judged at the same time: each block holds memory
 _FULL = 4  # batches that wait for a stage
 _Result = TypeVar("_Result")
-_Batch = TypeVar("_Batch", Converted, Judged)
 
 
 def convert_sources(
@@ -99,13 +98,13 @@ def convert_all(
                 gathering = opened.enter_context(contextlib.closing(Gathering(records, loops, budget, size, changes)))
             converter = Converter(records, loops, seeing, gathering, judges_only=bool(taking))
             started = (pool.submit(converter.parse, task, number) for number, task in enumerate(tasks))
-            parsed = _in_order(started, budget.ahead, at_once=False)
+            parsed = _numbered(_in_order(started, budget.ahead, at_once=False))
             if taking:
                 judged = _in_order((pool.submit(converter.judge, block) for block in parsed), budget.ahead)
-                staged = _staged(_numbered(judged), taking, aside)
+                staged = _staged(judged, taking, aside)
                 converted = _in_order((pool.submit(converter.format, batch) for batch in staged), budget.ahead)
             else:
-                converted = _numbered(_converted(converter, parsed, pool, budget.ahead))
+                converted = _converted(converter, parsed, pool, budget.ahead)
             converted = _seen(converted, seeing, aside)
             yield from _gathered(converted, gathering, pool, budget.ahead) if gathering else converted
         finally:
@@ -157,8 +156,8 @@ def _gathered(batches: Iterator[Converted], gathering: Gathering, pool: Executor
         yield from gathered
 
 
-def _numbered(batches: Iterator[_Batch]) -> Iterator[_Batch]:
-    """Add to blocks which row number of each input they begin with."""
+def _numbered(blocks: Iterator[Parsed]) -> Iterator[Parsed]:
+    """Add to blocks which row number of each input they begin with. Raises `InputError` where a row has failed."""
     origin: Origin | None = None
     following = 1
 
@@ -169,9 +168,12 @@ def _numbered(batches: Iterator[_Batch]) -> Iterator[_Batch]:
         first, following = following, following + piece.numbers
         return first
 
-    for batch in batches:
-        pieces = batch.block.pieces
-        yield batch._replace(block=Numbered(pieces, [first_of(piece) for piece in pieces]))
+    try:
+        for block in blocks:
+            pieces = block.block.pieces
+            yield block._replace(block=Numbered(pieces, [first_of(piece) for piece in pieces]))
+    except FailedBlockError as error:
+        raise error.located([first_of(piece) for piece in error.block.pieces]) from error.__cause__
 
 
 def _staged(judged: Iterator[Judged], taking: Sequence[Stage], aside: Executor) -> Iterator[Judged]:

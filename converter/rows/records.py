@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from converter.columns.lists import ITEM, codes_of, values_of
 from converter.columns.normalize import check_hashing
 from converter.columns.text import as_text, check_id_type
 from converter.jobs.job import Job
@@ -29,16 +30,13 @@ from converter.rows.counters import Columns, tally
 from converter.rows.formatting import Formatting
 from converter.rows.judging import FirstRows, Judging
 from converter.rows.selection import Selected, Selection
-from converter.rows.signals import lists_of
+from converter.rows.signals import lists_of, value_lists_of
 from converter.rows.suppression import Suppression
 from converter.rows.validation import check_date, check_ids, check_signals
 from converter.sources import Roles, Source
 from converter.sources.engine import collect
 from converter.spec import rules
 from converter.spec.kinds import FILE_KINDS, FileKind
-
-_LIST = r"(?s)^\s*(?:\{.*\}|\[.*\])\s*$"
-_ITEM = r""""(?:[^"\\]|\\.)*"|[^\s,{}\[\]"][^,{}\[\]"]*"""
 
 
 class Records:
@@ -69,6 +67,11 @@ class Records:
         self.aliases = {name: f"c{number}" for number, name in enumerate(self.columns)}
         """The names of the job's columns in queries."""
         self.lists = lists_of(job.record, self.kind)
+        self.value_lists = value_lists_of(job, found.lists)
+        """The separators of the signals that are lists, by their numbers."""
+        signals = [(number, job.record.signals[number].column or "") for number in self.value_lists]
+        self._value_columns = {name: self.value_lists[number] != ITEM for number, name in signals}
+        """The columns with lists of values, and whether they are split at a separator."""
         check_ids(job, self.selection)
         check_signals(job, self.selection)
         check_date(job)
@@ -94,10 +97,17 @@ class Records:
 
     def rejecting(self, colliding: pl.DataFrame) -> Records:
         """Return the same records with IDs whose rows are rejected."""
+        return self._with(colliding=colliding)
+
+    def surveyed(self, first: FirstRows) -> Records:
+        """Return the same records with what first rows show; the columns that hold lists stay."""
+        return self._with(found=first._replace(lists=self.found.lists))
+
+    def _with(self, *, found: FirstRows | None = None, colliding: pl.DataFrame | None = None) -> Records:
         return Records(
             self.job,
             self.most_line_bytes,
-            found=self.found,
+            found=found or self.found,
             kind=self.kind,
             colliding=colliding,
             suppression=self.suppression,
@@ -106,8 +116,23 @@ class Records:
     @property
     def roles(self) -> Roles:
         """What the job uses the columns of its input for."""
-        lists = (each.tokens.column for each in self.lists)
-        return Roles(frozenset(id_.column for id_ in self.job.ids), frozenset(name for name in lists if name))
+        ids, lists = (
+            {id_.column for id_ in self.job.ids},
+            {each.tokens.column for each in self.lists if each.tokens.column},
+        )
+        return Roles(frozenset(ids), frozenset(lists), frozenset(self._value_columns) - lists - ids)
+
+    def with_lists(self, sources: Sequence[Source], unlike: Iterable[Source]) -> Records:
+        """Return the same records, with the columns that hold lists in any of these sources.
+
+        Columns of other sources than those that are `unlike` have the same types.
+        """
+        columns = {signal.column for signal in self.job.record.signals if signal.column}
+        found = columns.intersection(*[frozenset().union(*(source.lists for source in sources))])
+        for source in unlike if columns else ():
+            schema = self.selection.check(source)
+            found |= {name for name in columns if isinstance(schema[name], pl.List | pl.Array)}
+        return self._with(found=self.found._replace(lists=frozenset(found))) if found else self
 
     def check_columns(self, source: Source) -> None:
         """Raise `ColumnError` unless the columns of a source can be used as the job uses them."""
@@ -151,8 +176,11 @@ class Records:
 
     def _as_text(self, name: str, type_: pl.DataType) -> pl.Expr:
         separator = next((each.tokens.separator for each in reversed(self.lists) if each.tokens.column == name), None)
+        if separator is None and name in self._value_columns:
+            text = as_text(pl.col(name), name, type_, ITEM)
+            return values_of(text) if self._value_columns[name] and type_ == pl.String else text
         text = as_text(pl.col(name), name, type_, separator)
-        return _from_list(text, separator) if separator and type_ == pl.String else text
+        return codes_of(text, separator) if separator and type_ == pl.String else text
 
     def with_ids(self, texts: pl.LazyFrame) -> pl.LazyFrame:
         """Add the normalized IDs to what `texts` gives: step 2."""
@@ -273,15 +301,3 @@ def _with(frame: pl.LazyFrame, steps: Iterable[Sequence[pl.Expr]]) -> pl.LazyFra
     for columns in steps:
         frame = frame.with_columns(columns)
     return frame
-
-
-def _from_list(text: pl.Expr, separator: str) -> pl.Expr:
-    """Turn the text of a list of JSON or PostgreSQL, `[1, 2]` or `{1,2}`, into items with a separator between them.
-
-    Missing items (`null`, `NULL`) are left out, and what no item may hold makes it one that cannot be sent.
-    """
-    is_list = text.str.contains(_LIST)
-    item = pl.element().str.strip_chars()
-    items = pl.when(is_list).then(text).str.extract_all(_ITEM).list.eval(item.filter(item.str.to_lowercase() != "null"))
-    items = items.list.eval(pl.element().str.strip_chars('"').str.replace_all('[",]', "\x1a"))
-    return pl.when(is_list).then(items.list.join(separator)).otherwise(text)

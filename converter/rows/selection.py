@@ -7,6 +7,7 @@ other block. In SQL, columns have the types of the input (those of text formats 
 
 from __future__ import annotations
 
+import bisect
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -44,6 +45,25 @@ class _Step(NamedTuple):
     sql: str
     key: str
     columns: Sequence[Column]
+
+
+class ValueInRowError(InputError):
+    """A value of a row cannot be computed: that with the index `row` in the frame that was selected from.
+
+    `message` is what happens, without the place.
+    """
+
+    def __init__(self, message: str, label: str, row: int, kind: str) -> None:
+        self.row, self._message, self._kind = row, message, kind
+        super().__init__(
+            "E-SQL-VALUE",
+            f"{message} '{label}' ({kind}).",
+            "Most likely a text is no number or no date. TRY_CAST(column AS DOUBLE) gives NULL where CAST fails.",
+        )
+
+    def at(self, label: str, place: str) -> InputError:
+        """Return the error with the place of the row in its input, such as `line 7`."""
+        return InputError(self.code, f"{self._message} {place} of '{label}' ({self._kind}).", self.hint)
 
 
 class Selection:
@@ -118,7 +138,7 @@ class Selection:
         return {name: types[name] if self.is_computed(name) else source.schema[name] for name in self.used}
 
     def apply(self, frame: pl.DataFrame, source: Source) -> Selected:
-        """Select rows of a block of a source. Raises `InputError` where a value cannot be computed."""
+        """Select rows of a block of a source. Raises `ValueInRowError` where a value cannot be computed."""
         if not self.applies:
             return Selected(frame, np.arange(frame.height), Counter())
         frame = frame.with_columns(
@@ -185,20 +205,21 @@ class Selection:
             "Texts are in single quotes. Columns of text formats are text: CAST(column AS DOUBLE) makes numbers.",
         )
 
-    def _failed(self, frame: pl.DataFrame, source: Source, error: BaseException) -> InputError:
+    def _failed(self, frame: pl.DataFrame, source: Source, error: BaseException) -> ValueInRowError:
         """Return the error that a value cannot be computed, without the message of Polars, which may quote it."""
-        key = self._steps[-1].key
-        for number, step in enumerate(self._steps, 1):
+
+        def fails(rows: int, steps: int = len(self._steps)) -> bool:
+            """Return whether one of the first rows makes one of the first steps fail."""
             try:
-                self._query(frame, self._steps[:number]).collect(engine="in-memory")
+                self._query(frame.head(rows), self._steps[:steps]).collect(engine="in-memory")
             except PANICS:
-                key = step.key
-                break
-        return InputError(
-            "E-SQL-VALUE",
-            f"{key} fails for a value of '{source.origin.label}' ({type(error).__name__}).",
-            "Most likely a text is no number or no date. TRY_CAST(column AS DOUBLE) gives NULL where CAST fails.",
-        )
+                return True
+            return False
+
+        row = bisect.bisect_left(range(frame.height), 1, key=lambda row: int(fails(row + 1)))
+        numbers = range(1, len(self._steps))
+        key = next((self._steps[number - 1].key for number in numbers if fails(row + 1, number)), self._steps[-1].key)
+        return ValueInRowError(f"{key} fails for a value of", source.origin.label, row, type(error).__name__)
 
 
 def _type_in_queries(type_: pl.DataType) -> pl.DataType:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import polars as pl
 
+from converter.columns import privacy
+from converter.columns.lists import ITEM
 from converter.columns.text import OUT_OF_RANGE
 from converter.jobs.job import Job
 from converter.jobs.sections.record import Record, Tokens
@@ -49,16 +51,31 @@ def constant_value(job: Job, value: str) -> str:
     return value if comma == "keep" else value.replace(",", comma)
 
 
+def value_lists_of(job: Job, lists: Collection[str]) -> dict[int, str]:
+    """Return the separators of the signals whose texts may hold several values, by their numbers.
+
+    They are `ITEM` where only a list is one, as in the columns that are `lists`. In a column that is one of traits as
+    well, lists are as those are.
+    """
+    tokens = {each.column: each.separator for each in (*job.record.traits, *job.record.removed_traits)}
+    tokens |= {each.column: each.separator for each in job.record.integration_codes}
+    return {
+        number: tokens.get(signal.column) or signal.separator or ITEM
+        for number, signal in enumerate(job.record.signals)
+        if signal.column and (signal.separator or signal.column in lists)
+    }
+
+
 class Signals:
     """The signals of a job in the order of the line: pairs, traits, removed traits, codes.
 
     A query adds columns in this order: the values that would be `written`; which kind of personal data those `scanned`
     are, each with the name that its column has in the query; then `columns`; then `derived`, which refer to `columns`.
     `formatted` refer to all of these. `counters` are the names of those that are counters (`converter.rows.counters`).
-    `aliases` are the names that the job's columns have in the query.
+    `aliases` are the names that the job's columns have in the query; those of `lists` hold lists in the input.
     """
 
-    def __init__(self, job: Job, kind: FileKind, aliases: Mapping[str, str]) -> None:
+    def __init__(self, job: Job, kind: FileKind, aliases: Mapping[str, str], lists: Collection[str]) -> None:
         self.written: list[pl.Expr] = []
         self.scanned: list[tuple[pl.Expr, str]] = []
         self.columns: list[pl.Expr] = []
@@ -71,9 +88,12 @@ class Signals:
         """The names of the kinds of personal data in the query, by the counters of values that are any."""
         self._job = job
         self._aliases = aliases
+        separators = value_lists_of(job, lists)
         for number, signal in enumerate(job.record.signals):
             if signal.column is None:
                 self._add(kinds.pair(signal.key, constant_value(job, signal.value or "")))
+            elif number in separators:
+                self._add_values(number, signal.key, signal.column, separators[number])
             else:
                 self._add_pair(number, signal.key, pl.col(aliases[signal.column]), signal.column)
         if job.record.key_column and job.record.value_column:
@@ -112,7 +132,7 @@ class Signals:
         return _any(self._counted("personal") if self._job.privacy.signals == "block" else [])
 
     def _counted(self, name: str) -> list[pl.Expr]:
-        return [pl.col(each) for each in self.counters if each.startswith(f"{name}#")]
+        return [pl.col(each).cast(pl.Boolean) for each in self.counters if each.startswith(f"{name}#")]
 
     def _add(self, signal: kinds.FormattedSignal, *, counted: bool = True) -> None:
         """Add a signal to the line; `counted` as one, where the row has it."""
@@ -151,6 +171,57 @@ class Signals:
         self.columns += [written.alias(f"v{number}"), *counts]
         written = pl.col(f"v{number}")
         self._add(kinds.pair(key, written, written != ""))
+
+    def _add_values(self, number: int, key: str, column: str, separator: str) -> None:
+        """Add a pair for each value of a list, without empty values and words for missing ones."""
+        record, items, counts = self._job.record, pl.col(f"i{number}"), pl.element().struct.field
+        self.written.append(self._values(pl.col(self._aliases[column]), separator).alias(f"i{number}"))
+        self.columns.append(items.list.eval(self._value(column)).alias(f"i{number}"))
+        is_cleaned, is_personal = record.on_bad_value == "clean", counts("personal").is_not_null()
+        bad = counts("bad") & ~is_personal
+        kept = ~counts("out") & ~is_personal & (pl.lit(is_cleaned) | ~bad) & (counts("text") != "")
+        self.derived.append(items.list.eval(counts("personal").drop_nulls()).list.first().alias(f"kind{number}"))
+        self.derived.append(self.count("missing", items.list.len() == 0))
+        for name, counted in {
+            "out_of_range": counts("out"),
+            MISSING_WORDS: counts("missing"),
+            "cleaned" if is_cleaned else "dropped": bad,
+            "commas": counts("comma") & kept,
+            "personal": is_personal,
+        }.items():
+            self.derived.append(self.count(name, items.list.eval(counted).list.sum(), column))
+        self.kinds[self.counters[-1]] = f"kind{number}"
+        values = items.list.eval(pl.when(kept).then(counts("text"))).list.drop_nulls()
+        self.derived += [
+            values.list.join(f'","{key}"="').alias(f"v{number}"),
+            self.count("signals", values.list.len()),
+        ]
+        self._add(kinds.pair(key, pl.col(f"v{number}"), pl.col(self.counters[-1]) > 0), counted=False)
+
+    def _values(self, text: pl.Expr, separator: str) -> pl.Expr:
+        """Return the values of a list (List of String)."""
+        of_list = text.str.slice(1).str.split(ITEM)
+        values = pl.when(text.str.starts_with(ITEM)).then(of_list).otherwise(text.str.split(separator))
+        values = values.list.eval(pl.element().str.strip_chars())
+        none = ["", *self._job.input.null_values]
+        return values.list.eval(pl.element().filter(~pl.element().is_in(none)))
+
+    def _value(self, column: str) -> pl.Expr:
+        """Return what a value of a list is (Struct): its `text` as it is written, and what it counts as."""
+        value, comma = pl.element(), self._job.record.comma
+        out, bad = value == OUT_OF_RANGE, value.str.contains(_BAD_IN_VALUE)
+        written = pl.when(out).then(pl.lit("")).when(bad).then(_clean(value)).otherwise(value)
+        if comma != "keep":
+            written = written.str.replace_all(",", comma, literal=True)
+        personal = privacy.personal_kind(written) if is_scanned(self._job, column) else pl.lit(None, pl.UInt8)
+        return pl.struct(
+            text=written,
+            out=out,
+            bad=bad & ~out,
+            personal=personal,
+            comma=value.str.contains(",", literal=True) if comma != "keep" else pl.lit(value=False),
+            missing=value.is_in(list(MISSING_VALUES)),
+        )
 
     def _add_list(self, number: int, each: ListOfItems, text: pl.Expr) -> None:
         """Add a list of traits or codes, without empty items and those in another form."""

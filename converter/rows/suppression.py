@@ -81,7 +81,9 @@ class Suppression:
         self._table = np.zeros(1 << bits - 3, np.uint8)
         bits = max((len(held) // _PAGE if self._in_file else len(held) // 2).bit_length(), 1)
         self._bucket_shift = np.uint64(64 - bits)
-        self._starts = np.zeros((1 << bits) + 1, np.int64 if self._in_file else np.uint32)
+        self._starts: npt.NDArray[np.int64 | np.uint32] = np.zeros(
+            (1 << bits) + 1, np.int64 if self._in_file else np.uint32
+        )
         """Where the hashes of each bucket start: those with the same leading bits."""
         for pairs in held.parts():
             self._enter(np.ascontiguousarray(pairs[:, 0]))
@@ -100,7 +102,8 @@ class Suppression:
         buckets = (first >> self._bucket_shift).astype(np.int64)
         counts = np.bincount(buckets - buckets[0])
         bucket = int(buckets[0]) + 1
-        self._starts[bucket : bucket + len(counts)] += counts.astype(self._starts.dtype)
+        part = self._starts[bucket : bucket + len(counts)]
+        np.add(part, counts, out=part, casting="unsafe")
 
     def hashes(self, ids: pl.LazyFrame) -> pl.LazyFrame:
         """Select the hashes of IDs (`id0` …)."""

@@ -42,11 +42,11 @@ def survey(records: Records, sources: Sequence[Source]) -> tuple[FirstRows, Sequ
     """
     free = [f"id{number}" for number, type_ in enumerate(records.id_types) if not type_.groups]
     order = records.job.record.order
-    first = first_texts(records, sources, _SURVEYED) if free or records.scanned or order else None
-    if first is None:
-        return FirstRows(), ()
-    source, texts = first
     try:
+        first = first_texts(records, sources, _SURVEYED) if free or records.scanned or order else None
+        if first is None:
+            return FirstRows(), ()
+        source, texts = first
         rows = collect(source.origin, records.with_ids(texts))
     except ConverterError:
         return FirstRows(), ()

@@ -31,10 +31,11 @@ _SHARE = 14  # the lines of a block take three times the memory of its text; a w
 
 
 class Roles(NamedTuple):
-    """The columns of a job that hold IDs, and those that hold lists of traits or codes. All others hold values."""
+    """The columns of a job that hold IDs, lists of traits or codes, and lists of values. All others hold values."""
 
     ids: frozenset[str] = frozenset()
     lists: frozenset[str] = frozenset()
+    values: frozenset[str] = frozenset()
 
 
 class Encoding(NamedTuple):
@@ -158,6 +159,8 @@ class Source(Protocol):
     """Whether the names are the first row of a text, and might be a row with values."""
     json_lists: bool
     """Whether a list stands in a column as the text of a JSON list."""
+    lists: frozenset[str]
+    """The columns of text that hold lists in the first rows."""
     columns_hint: str
     """What helps where it lacks a column."""
     typed: frozenset[str]

@@ -66,24 +66,28 @@ class NdjsonSource(TextSource):
             with self.body.open() as lines:
                 head = _head_of(lines)
         rows: list[object] = []
+        lists: set[str] = set()
         for line in head.split(b"\n")[:_SAMPLE]:
             with contextlib.suppress(orjson.JSONDecodeError):  # no object: the row is rejected when it is read
                 rows.append(orjson.loads(line))
-                names.update(dict.fromkeys(_names_in(rows[-1])))
+                found = dict(_keys_in(rows[-1]))
+                names.update(dict.fromkeys(found))
+                lists.update(name for name, value in found.items() if isinstance(value, list))
+        self.lists = frozenset(lists)
         self.columns_hint = _hint_of(rows)
         self.names = tuple(names)
         self.layout = NdjsonSource  # all inputs are parsed alike
 
     def parser(self, columns: Sequence[str], loops: Loops | None) -> Parser:
         """Return what parses its lines."""
-        return _Parser(self.origin, Keys(columns, self.roles.ids, self.roles.lists), loops)
+        return _Parser(self.origin, Keys(columns, *self.roles), loops)
 
 
-def _names_in(value: object, prefix: str = "", depth: int = 0) -> Iterator[str]:
-    """Yield the keys of an object, and those of objects in it as `key.inner`."""
+def _keys_in(value: object, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, object]]:
+    """Yield the keys of an object, and those of objects in it as `key.inner`, with their values."""
     for key, inner in value.items() if isinstance(value, dict) and depth < _MOST_DEPTH else ():
-        yield prefix + key
-        yield from _names_in(inner, f"{prefix}{key}.", depth + 1)
+        yield prefix + key, inner
+        yield from _keys_in(inner, f"{prefix}{key}.", depth + 1)
 
 
 def _hint_of(rows: Sequence[object]) -> str:

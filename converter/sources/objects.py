@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 import orjson
 import polars as pl
 
+from converter.columns.lists import ITEM
 from converter.columns.utf8 import is_utf8
 from converter.kernel.keys import Keys, Node
 from converter.spec.rules import ID_NOT_EXACT, ROW_NOT_JSON, ROW_NOT_TEXT, ROW_REPEATS_KEY, VALUE_NESTED, Rule
@@ -57,7 +58,7 @@ def values_of(line: bytes, keys: Keys) -> list[str | None]:
     found: dict[int, bytes] = {}
     _find(line, keys.root, found)
     return [
-        _text_of(found.get(slot, found.get(fallback, b"null")), is_exact=name in keys.exact, is_list=name in keys.lists)
+        _text_of(found.get(slot, found.get(fallback, b"null")), keys, name)
         for slot, (name, fallback) in enumerate(zip(keys.columns, keys.fallbacks, strict=True))
     ]
 
@@ -113,18 +114,20 @@ def _members(text: bytes) -> Iterator[tuple[str, bytes]]:
             depth += 1
 
 
-def _text_of(value: bytes, *, is_exact: bool, is_list: bool) -> str | None:
-    """Return the text of a value that is given as JSON; null for null. Raises `RuleError`."""
+def _text_of(value: bytes, keys: Keys, name: str) -> str | None:
+    """Return the text of a value of a column that is given as JSON; null for null. Raises `RuleError`."""
     start = value[:1]
     if start == b'"':
         return str(orjson.loads(value))
     if start == b"n":
         return None
-    if start == b"{" or (start == b"[" and not is_list):
-        raise RuleError(VALUE_NESTED)
-    if start == b"[":
+    if start == b"[" and name in keys.lists:
         return f"[{', '.join(map(_item_of, _items(value)))}]"
-    if is_exact and not _WHOLE.fullmatch(value):
+    if start == b"[" and name in keys.values:
+        return "".join(f"{ITEM}{_value_of(item)}" for item in _items(value) if item[:1] != b"n")
+    if start in (b"[", b"{"):
+        raise RuleError(VALUE_NESTED)
+    if name in keys.exact and not _WHOLE.fullmatch(value):
         raise RuleError(ID_NOT_EXACT)
     return value.decode()
 
@@ -140,6 +143,11 @@ def _items(value: bytes) -> Iterator[bytes]:
             if item := value[start : token.start()].strip():
                 yield item
             start = token.end()
+
+
+def _value_of(item: bytes) -> str:
+    """Return an item of a list of values."""
+    return str(orjson.loads(item)).replace(ITEM, _UNUSABLE) if item[:1] == b'"' else item.decode()
 
 
 def _item_of(item: bytes) -> str:

@@ -87,6 +87,7 @@ class TableSource:
 
     has_header = False
     json_lists = False
+    lists: frozenset[str] = frozenset()
     columns_hint = ""
     unit: Literal["line", "row"] = "row"
 

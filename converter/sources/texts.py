@@ -114,6 +114,7 @@ class TextSource:
 
     has_header = False
     json_lists = False
+    lists: frozenset[str] = frozenset()
     columns_hint = ""
     typed: frozenset[str] = frozenset()
     unit: Literal["line", "row"] = "line"

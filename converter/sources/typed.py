@@ -52,7 +52,7 @@ class Types(Mapping[str, pl.DataType]):
         arrow = field_at(self._schema, found_at).type
         type_ = type_of(arrow)
         if type_ is None:
-            hint = "Turn it into text, numbers or dates first; lists of these can be used in record.traits."
+            hint = "Turn it into text, numbers or dates first; lists of texts and numbers can be signals and traits."
             if _is.is_struct(arrow) and arrow.num_fields:
                 hint = f"Name a field of it, such as '{redact(f'{name}.{arrow.field(0).name}')}'."
             raise ColumnError(

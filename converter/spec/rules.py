@@ -396,8 +396,8 @@ ROW_REPEATS_KEY = Rule("F6", "row_repeats_key", "A key that the job uses is more
 VALUE_NESTED = Rule(
     "F7",
     "value_nested",
-    "An object or a list is where an ID or a value belongs: name a key in the object (such as profile.city), and use "
-    "lists in record.traits.",
+    "An object or a list is where an ID or a value belongs: name a key in the object (such as profile.city). Lists are "
+    "values of a signal if the first 1,000 rows show them, or if it has a separator.",
     OURS,
 )
 ID_NOT_EXACT = Rule(

@@ -17,6 +17,11 @@ RESERVED_KEYS = {"d_sid": "record.traits", "d_unsid": "record.removed_traits", "
 """Signal keys with another meaning in Audience Manager (C2), and the setting to use instead."""
 
 
+def _check_separator(separator: str) -> None:
+    if len(separator) != 1 or not separator.isascii() or separator.isalnum() or separator in '"\r\n':
+        raise ValueError("a separator is one ASCII character, but no letter, digit, double quote or line ending")
+
+
 class Signal(Section):
     """A key-value pair of a row, `"key"="value"`; the value is from a column or constant."""
 
@@ -26,6 +31,8 @@ class Signal(Section):
     """The key; by default the name of the column."""
     value: str | None = None
     """A constant value, instead of a column."""
+    separator: str | None = None
+    """The separator of the values where a text holds several, each of which becomes a pair; list columns need none."""
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
@@ -47,6 +54,10 @@ class Signal(Section):
             raise ValueError(
                 'a signal is a column name, { column = "…", key = "…" }, or a constant { key = "…", value = "…" }'
             )
+        if self.separator is not None:
+            _check_separator(self.separator)
+            if self.column is None:
+                raise ValueError(f"the constant signal '{self.key}' has a separator: give its values one by one")
         if self.key.strip().casefold() in RESERVED_KEYS:
             raise ValueError(
                 f"the key '{self.key}' has another meaning in Audience Manager (C2): "
@@ -102,13 +113,7 @@ class Tokens(Section):
     def _well_formed(self) -> Self:
         if (self.column is None) == (self.value is None):
             raise ValueError('an item is a column name, { column = "…", separator = "|" } or a constant')
-        if (
-            len(self.separator) != 1
-            or not self.separator.isascii()
-            or self.separator.isalnum()
-            or self.separator in '"\r\n'
-        ):
-            raise ValueError("a separator is one ASCII character, but no letter, digit, double quote or line ending")
+        _check_separator(self.separator)
         return self
 
 
@@ -136,7 +141,8 @@ class Record(Section):
     """What a row says about its user."""
 
     signals: tuple[Signal, ...] = ()
-    """Key-value pairs: a column, `{ column, key }` or a constant `{ key, value }`."""
+    """Key-value pairs: a column, `{ column, key }` or a constant `{ key, value }`. A column with lists gives a pair for
+    each value; `{ column, separator }` splits texts such as `a|b`."""
     traits: Annotated[
         tuple[Traits, ...], BeforeValidator(as_list, json_schema_input_type=Traits | tuple[Traits, ...])
     ] = ()
