@@ -42,7 +42,7 @@ ROWS = "id,a\n" + "".join(f"u{number},x\n" for number in range(100))
 
 
 def test_the_report_says_what_was_read_written_and_rejected(run: Run) -> None:
-    report = run.convert(ROWS + "a:b,x\n,x\nu,\n", output={"max_part_raw_bytes": 500})
+    report = run.convert(ROWS + "a:b,x\n,x\nu,\n", output={"max_part_raw_bytes": "500B"})
     assert report.records == {
         "read": 103, "written": 100,
         "rejected": {"id_forbidden_character": 1, "id_missing": 1}, "skipped": {"no_signal": 1},
@@ -193,7 +193,7 @@ def test_f26_an_input_that_changes_during_the_run_is_noticed(run: Run) -> None:
 
 def test_f36_one_timestamp_a_run_now_where_the_job_has_none(run: Run) -> None:
     before = int(time.time())
-    report = run.convert(ROWS, output={"timestamp": None, "max_part_raw_bytes": 300})
+    report = run.convert(ROWS, output={"timestamp": None, "max_part_raw_bytes": "300B"})
     stamps = {int(part.name.split("_")[3].split(".")[0]) for part in report.parts}
     assert len(report.parts) > 1
     assert len(stamps) == 1

@@ -124,7 +124,7 @@ def test_any_table_in_blocks_of_any_size_gives_what_plain_python_makes_of_it(
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sources.FORMATS, "csv", small)
         # The reference knows nothing of IDs that are implausible.
-        changes = {"id": {"implausible": "allow"}, "output": {"max_part_raw_bytes": 400}}
+        changes = {"id": {"implausible": "allow"}, "output": {"max_part_raw_bytes": "400B"}}
         report = run.convert(record=record, run={"threads": threads}, **changes)
     assert run.text.decode() == "".join(filter(None, expected))
     assert report.records["read"] == len(table)

@@ -84,6 +84,12 @@ def test_names_that_are_taken_are_found(job: dict[str, Any], tmp_path: Path) -> 
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "ftp_dpm_1234_1366545717.sync.7.gz").write_bytes(b"")
     assert codes_of(looked_over(job)) == ["E-NAME-TAKEN"]
+
+
+def test_a_run_of_the_same_second_is_no_error(job: dict[str, Any]) -> None:
+    wanted = merge(job, {"output": {"timestamp": None}})
+    convert(Job(**wanted), now=NOW)
+    assert codes_of(looked_over(wanted)) == []
     assert set(levels(looked_over(job, output={"timestamp": NOW + 1}))) == {"ok"}
 
 

@@ -13,11 +13,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from converter import convert, doctor
+from converter import convert, doctor, match
 from converter.errors import ColumnError, Finding, InputError, StrictError
 
 from .conftest import Run
 from .errors import check_named, codes_of, raises
+from .test_cli import command
 
 CSV = b"id,a\nu1,x\n"
 OTHER = b"id,a\nu2,y\n"
@@ -227,3 +228,39 @@ def test_the_file_of_a_set_whose_columns_or_types_differ_is_named(run: Run) -> N
     with raises(ColumnError, "E-COLUMN-TYPE", "b.parquet'", "'id'"):
         Told(run, "p", {})
     assert run.files == []
+
+
+def test_every_command_tells_what_is_not_read(tmp_path: Path) -> None:
+    for name, content in {"t/a.csv": CSV, "t/empty.csv": b"", "t/old/b.csv": CSV, "t/_SUCCESS": b""}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    dry = "convert", "t", "--id", "id", "--dpid", "1", "--signal", "a", "--to", "out", "--dry-run"
+    urls = "sync-urls", "t", "--id", "id", "--dpid", "1", "-o", "urls.csv"
+    for args in (dry, urls, ("match", "t", "t/a.csv", "--id", "id")):
+        exit_code, out, error = command(tmp_path, *args, "--json")
+        assert exit_code == 0, error
+        check_named(error, "1 empty file of the input is not read: 'empty.csv'", "1 folder", "'old'")
+        found = {each["reason"]: each["files"] for each in json.loads(out)["left_out"]}
+        assert found == {"empty": 1, "marker": 1, "subfolder": 1}
+
+
+def test_a_comparison_warns_about_a_folder_that_is_not_finished(tmp_path: Path) -> None:
+    (tmp_path / "t" / "_temporary").mkdir(parents=True)
+    (tmp_path / "t" / "part-00000.csv").write_bytes(CSV)
+    (tmp_path / "ids.csv").write_bytes(CSV)
+    assert "W-FOLDER-UNFINISHED" in codes_of(match(tmp_path / "t", tmp_path / "ids.csv").warnings)
+
+
+@pytest.mark.parametrize("names", [["plain", "trailing", "named", "unix"], ["trailing", "unix", "plain", "named"]])
+def test_each_file_of_a_set_says_how_its_rows_end(run: Run, names: list[str]) -> None:
+    files = {
+        "plain": "id,a\r\nu1,x\r\nu2,\r\nu2,x\r\n",
+        "trailing": "id,a\r\nu3,x,\r\nu4,,\r\n",
+        "named": "id,a,\r\nu5,x,\r\n",
+        "unix": "id,a\r\n" + "u6,x\n" * 30,
+    }
+    paths = [str(run.write(files[name], f"{name}.csv")) for name in names]
+    report = run.convert(input={"path": paths})
+    assert {line.partition("\t")[0] for line in run.lines} == {"u1", "u2", "u3", "u5", "u6"}
+    assert report.records["rejected"] == {}
+    assert report.records["skipped"] == {"no_signal": 2}

@@ -488,7 +488,15 @@ def test_z1_the_largest_and_smallest_parts_are_allowed() -> None:
     assert (
         job(at("output", {"max_part_bytes": "1GB", "max_part_raw_bytes": "5GB"})).output.max_part_raw_bytes == 5 * 10**9
     )
-    assert job(at("output", {"max_part_bytes": 100, "max_part_raw_bytes": 100})).output.max_part_bytes == 100
+    assert job(at("output", {"max_part_bytes": "100B", "max_part_raw_bytes": 1000})).output.max_part_bytes == 100
+
+
+@pytest.mark.parametrize(
+    "key", ["output.max_part_bytes", "output.max_part_raw_bytes", "output.bandwidth", "run.memory"]
+)
+def test_a_small_number_of_bytes_needs_its_unit(key: str) -> None:
+    with raises(JobError, "E-JOB-INVALID", key, "250 are bytes", '"250MB"', '"250B"'):
+        job(at(key, 250))
 
 
 @pytest.mark.parametrize(

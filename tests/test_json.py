@@ -264,3 +264,15 @@ def test_lists_of_json_keep_to_what_their_items_are(run: Run) -> None:
 )
 def test_rows_are_lines_unless_the_start_shows_that_they_are_not(head: bytes, is_so: bool) -> None:
     assert json_rows.is_split(head) == is_so
+
+
+def test_a_key_that_comes_late_is_told_with_the_setting_that_helps(run: Run) -> None:
+    rows = '{"id":"u1","a":"x"}\n' * 1000 + '{"id":"late","a":"y","z":"seen"}\n'
+    told = "E-COLUMN-MISSING", "'z'", "Only its first 1,000 rows", "input.columns"
+    with raises(ColumnError, *told):
+        run.convert(rows.encode(), "in.ndjson", record={"signals": ["a", "z"]})
+    for sql in ({"filter": "z = 'seen'"}, {"computed": [{"name": "a", "sql": "upper(z)"}]}):
+        with raises(ColumnError, *told):
+            run.convert(rows.encode(), "in.ndjson", input=sql)
+    run.convert(rows.encode(), "in.ndjson", record={"signals": ["z"]}, input={"columns": ["z"], "filter": "z = 'seen'"})
+    assert run.lines == ['late\t"z"="seen"']

@@ -77,7 +77,7 @@ def test_skipped_rows_do_not_move_other_rows(run: Run) -> None:
         ("u:1,", "id_forbidden_character", {}),
         ("USER,", "id_case_collision", {"id": {"case_collisions": "reject"}}),
         ("u" * 102_400 + ",", "line_too_long", {}),
-        ("u" * 400 + ",", "line_fits_no_part", {"output": {"max_part_raw_bytes": 300}}),
+        ("u" * 400 + ",", "line_fits_no_part", {"output": {"max_part_raw_bytes": "300B"}}),
         ('u,"a""b"', "bad_value", {"record": {"on_bad_value": "reject"}}),
         ("u,joe@example.com", "value_personal", {}),
     ],

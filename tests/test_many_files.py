@@ -76,7 +76,7 @@ def test_progress_goes_through_all_files_to_their_end(run: Run) -> None:
     assert {progress.bytes_total for progress in seen} == {sum(sizes)}
 
 
-@pytest.mark.parametrize("level", [{}, {"max_part_raw_bytes": 500}])
+@pytest.mark.parametrize("level", [{}, {"max_part_raw_bytes": "500B"}])
 def test_what_a_file_costs_does_not_grow_with_their_number(tmp_path: Path, level: dict[str, int]) -> None:
     """Calls are counted, in the thread that has to do with every file; seconds would depend on the machine."""
 

@@ -138,7 +138,7 @@ def test_c8_a_line_of_more_than_102400_bytes_is_rejected(run: Run, over: int) ->
 
 def test_z1_a_line_that_fits_no_part_is_rejected(run: Run) -> None:
     content = f"id,a\n1,x\n2,{'y' * 500}\n3,z\n"
-    assert rejected(run, content, output={"max_part_raw_bytes": 300}) == {"line_fits_no_part": 1}
+    assert rejected(run, content, output={"max_part_raw_bytes": "300B"}) == {"line_fits_no_part": 1}
     assert run.lines == ['1\t"a"="x"', '3\t"a"="z"']
 
 

@@ -662,7 +662,7 @@ def test_f36_a_run_over_midnight_has_one_date(way: Way) -> None:
 def test_f37_many_small_parts(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda _: None)
     way.run.write("id,a\n" + "".join(f"{number},{number}\n" for number in range(3000)))
-    tiny = {"output": {"max_part_raw_bytes": 500, "uploads": 8}}
+    tiny = {"output": {"max_part_raw_bytes": "500B", "uploads": 8}}
     die(way, "arrived", 30, **tiny)
     way.convert(resume=True, **tiny)
     assert len(way.visible()) > 80
@@ -674,7 +674,7 @@ def test_f37_thousands_of_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(os, "fsync", lambda _: None)  # which is nearly all of the time
     run = Run(tmp_path)
     run.write("id,a\n" + "".join(f"{number},{'x' * 60}\n" for number in range(3000)))
-    convert(run.make_job(output={"max_part_raw_bytes": 100}))
+    convert(run.make_job(output={"max_part_raw_bytes": "100B"}))
     assert len(run.files) == 3000
     assert len(set(run.lines)) == 3000
 

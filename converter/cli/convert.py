@@ -109,14 +109,18 @@ def _convert(
 
 def _dry_run(job: Job, messages: Messages, *, strict: bool) -> Outcome:
     from converter.cli import preview
+    from converter.commands.encodings import encoding_notices
     from converter.commands.estimate import too_many
     from converter.commands.plan import plan
     from converter.commands.results import warnings_of_rows
     from converter.commands.warnings import strict_error
     from converter.delivery.threads import close_connections
+    from converter.report.left_out import left_out_notices
 
     checked = plan(job)
     close_connections(checked.destination)
+    for notice in (*left_out_notices(checked.left_out), *encoding_notices(checked.sources, job)):
+        messages.notice(notice)
     shown = preview.preview_of(checked)
     warnings = [*checked.warnings, *warnings_of_rows(shown.estimate.ledger)]
     error = too_many(checked, shown.estimate) or (strict_error(warnings) if strict and warnings else None)

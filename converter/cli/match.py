@@ -85,6 +85,7 @@ def _compare(
     with loading(comparison.run.threads):
         from converter.commands.match import match as run
         from converter.commands.match import without_header
+        from converter.report.left_out import left_out_notices
     crm, site = (
         without_header(each) if without else each
         for each, without in zip((comparison.input, comparison.site), headless, strict=True)
@@ -98,6 +99,11 @@ def _compare(
             run=comparison.run,
             notify=messages.notice if sys.stderr.isatty() else None,
         )
+    result = result._replace(
+        left_out=[each._replace(path=comparison.conceal_path(each.path)) for each in result.left_out]
+    )
+    for notice in left_out_notices(result.left_out):
+        messages.notice(notice)
     if html is not None:
         result.write_html(Path(html))
     warnings = [

@@ -11,8 +11,10 @@ from rich.text import Text
 
 from converter.cli.console import console
 from converter.columns.privacy import mask
+from converter.commands.encodings import encodings_of
 from converter.commands.estimate import Estimate, estimate_outcome
 from converter.commands.plan import Plan
+from converter.report.left_out import by_reason
 from converter.report.terminal import size
 from converter.spec.rules import Rule
 
@@ -64,6 +66,8 @@ def as_dict(preview: Preview) -> dict[str, Any]:
             for reason, ids, signals in _first_lines(preview)
         ],
         "estimate": preview.estimate.as_dict(plan),
+        "left_out": by_reason(plan.left_out),
+        "encodings": encodings_of(plan.sources, job),
     }
 
 

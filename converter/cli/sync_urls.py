@@ -20,6 +20,7 @@ from converter.errors import Finding, JobError
 if TYPE_CHECKING:
     from converter.jobs.job import UrlJob
     from converter.ledger import Ledger
+    from converter.sources import LeftOut
 
 
 def sync_urls(
@@ -95,18 +96,21 @@ def _write(
     with loading(job.run.threads):
         from converter.commands.sync_urls import sync_urls as run
         from converter.report import records_of, rule_warnings
+        from converter.report.left_out import by_reason
     warnings: list[Finding] = []
+    left_out: list[LeftOut] = []
 
     def warn(found: Sequence[Finding]) -> None:
         warnings.extend(found)
         messages.warn(found)
 
     with _destination(output) as destination:
-        ledger = run(job, destination, warn=warn, **how)
+        ledger = run(job, destination, warn=warn, notify=messages.notice, left_out=left_out.extend, **how)
     warnings += rule_warnings(ledger.warnings)
     messages.warn(warnings)
     show = Outcome.show if messages.quiet else partial(_show, ledger)
-    return Outcome(fields=records_of(ledger), show=show, warnings=warnings)
+    fields = {**records_of(ledger), "left_out": by_reason(left_out)}
+    return Outcome(fields=fields, show=show, warnings=warnings)
 
 
 def _job(tables: list[str], job_file: str | None, flags: dict[str, Any], settings: list[str]) -> UrlJob:

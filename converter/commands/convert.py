@@ -24,7 +24,7 @@ from converter.commands.failure import FailedRun, visible_parts
 from converter.commands.naming import hold_free_names
 from converter.commands.plan import Moment, make_plan, moment_of, owner_of
 from converter.commands.progress import Progress
-from converter.commands.results import early_report, left_out_notices, nothing_done
+from converter.commands.results import early_report, nothing_done
 from converter.commands.resume import fingerprints, next_step, unseen_parts
 from converter.commands.retention import remove_old
 from converter.commands.warnings import Warnings
@@ -38,6 +38,7 @@ from converter.errors import Finding, InputError, JobError, Reported, note_visib
 from converter.jobs.job import DIGITS, Job
 from converter.jobs.run_files import journal_path, report_path
 from converter.report import Report, report_file
+from converter.report.left_out import left_out_notices
 from converter.sources import find_origins
 from converter.spec.names import FileName
 

@@ -9,10 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from converter import kernel
-from converter.commands.plan import check_input, check_names, encryption_key, moment_of, output_plan, owner_of
+from converter.commands.plan import check_free_names, check_input, encryption_key, moment_of, output_plan, owner_of
 from converter.delivery.disk_space import check_disk_space
-from converter.delivery.retry import Patience
-from converter.delivery.threads import close_connections, run_in_thread
+from converter.delivery.threads import close_connections
 from converter.errors import ConverterError, Finding, TransientError
 from converter.jobs.job import Job
 from converter.sources import Origin, find_origins
@@ -63,9 +62,8 @@ def _check_key(job: Job) -> Iterator[Finding]:
 def _check_destination(job: Job, now: float | None) -> list[Finding]:
     names, limits, destination = output_plan(job, moment_of(job, now), owner_of(job))
     findings = list(job.warnings)
-    patience = Patience(min(job.output.retry_seconds, _PATIENCE))
     try:
-        findings += run_in_thread(lambda: check_names(destination, names, patience)).result()
+        findings += check_free_names(job, destination, names, min(job.output.retry_seconds, _PATIENCE))[1]
     except TransientError as error:
         findings.append(Finding.of(error))
     finally:

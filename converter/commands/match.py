@@ -40,7 +40,7 @@ from converter.report.matches import Collisions, Match, Tried
 from converter.rows.formatting import fold_case
 from converter.rows.selection import Selection
 from converter.rows.spill import Spill, hashes_of
-from converter.sources import Roles, Source, find_origins, open_source, open_sources, tasks_of
+from converter.sources import Found, Roles, Source, find_input, find_origins, open_source, open_sources, tasks_of
 from converter.sources.base import Budget, Task, first_rows
 from converter.sources.engine import collect, start
 from converter.sources.origins.base import check_rereadable
@@ -83,9 +83,10 @@ def match(
     """
     run, notify = run or RunOptions(), notify or (lambda _: None)
     ours, theirs = _open(crm, column), _open(site, site_column)
+    left_out = [*ours.found.left_out, *theirs.found.left_out]
     first = _first_ids(ours)  # here, since some inputs can be read only once
     with Spill(_FOLDED, run.memory, run.spill_dir) as spill:
-        warnings: list[Finding] = []
+        warnings = [*ours.found.warnings, *theirs.found.warnings]
         for table, side in (("crm", ours), ("site", theirs)):
             spill.add(_NO_IDS, table)
             warnings += _read(side, spill, table, run)
@@ -102,7 +103,7 @@ def match(
         trial.count()
         notify("Counting the best of them.")
         trial.count_in_full()
-        return trial.match(warnings)
+        return trial.match(warnings)._replace(left_out=left_out)
 
 
 def without_header(options: Input | str | os.PathLike[str]) -> Input:
@@ -128,6 +129,7 @@ class _Side(NamedTuple):
     column: str
     named: bool
     selection: Selection
+    found: Found
 
     def ids(self, rows: pl.LazyFrame) -> pl.LazyFrame:
         """Select the unchanged IDs of rows (String), null where one is missing, as in `Records.texts`."""
@@ -148,13 +150,13 @@ def _input(options: Input | str | os.PathLike[str]) -> Input:
 def _open(options: Input | str | os.PathLike[str], column: str | None) -> _Side:
     options = _input(options)
     start()
-    files = find_origins(options)
-    name = column if column is not None else next(iter(open_source(files[0], options, ()).schema))
+    found = find_input(options)
+    name = column if column is not None else next(iter(open_source(found.origins[0], options, ()).schema))
     selection = Selection(options, (name,))
-    sources = open_sources(files, options, selection.own, Roles(ids=frozenset((name,))))
+    sources = open_sources(found.origins, options, selection.own, Roles(ids=frozenset((name,))))
     for source in sources:
         check_id_type(name, selection.check(source)[name], source.origin.label)
-    return _Side(options, sources, name, column is not None, selection)
+    return _Side(options, sources, name, column is not None, selection, found)
 
 
 def _read(side: _Side, spill: Spill, table: str, run: RunOptions) -> Iterator[Finding]:

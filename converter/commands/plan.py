@@ -275,18 +275,33 @@ def _check_passes(job: Job, origins: Sequence[Origin]) -> None:
 
 def _check_destination(plan: Plan) -> Plan:
     """Check the destination; return the plan with names that are free. Raises `DestinationError`."""
-    patience = Patience(plan.job.output.retry_seconds)
     try:
-        for left in reversed(range(MAX_SECONDS)):
-            findings = run_in_thread(partial(check_names, plan.destination, plan.names, patience)).result()
-            if not (left and plan.may_move and codes_of(findings) and codes_of(findings) <= TAKEN):
-                warnings_of(findings)
-                break
-            plan = plan.next_second()
+        seconds, findings = check_free_names(plan.job, plan.destination, plan.names, plan.job.output.retry_seconds)
+        warnings_of(findings)
     except BaseException:
         close_connections(plan.destination)
         raise
+    for _ in range(seconds):
+        plan = plan.next_second()
     return plan
+
+
+def check_free_names(
+    job: Job, destination: Destination, names: Sequence[FileName], patience: float
+) -> tuple[int, list[Finding]]:
+    """Check a destination for the parts of a run, at the second of its names, or at the next one that is free.
+
+    Returns how many seconds later that is, and the findings. `patience` are the seconds in which retries have to help.
+    Raises `TransientError` where they have not, and `DestinationError`.
+    """
+    waiting = Patience(patience)
+    for seconds in range(MAX_SECONDS):
+        moved = [replace(name, timestamp=name.timestamp + seconds) for name in names]
+        findings = run_in_thread(partial(check_names, destination, moved, waiting)).result()
+        may_move = seconds < MAX_SECONDS - 1 and job.output.timestamp is None
+        if not (may_move and codes_of(findings) and codes_of(findings) <= TAKEN):
+            break
+    return seconds, findings
 
 
 def check_names(destination: Destination, names: Sequence[FileName], patience: Patience) -> list[Finding]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import PurePath
-from typing import Any
 
 from converter.commands.account import Account
 from converter.commands.changes import counts_of
@@ -19,24 +17,13 @@ from converter.jobs.sections.output import Output
 from converter.ledger import Ledger
 from converter.parts.writing import Part
 from converter.report import Report, ids_of, records_of, rule_warnings, signals_of
+from converter.report.left_out import by_reason
 from converter.rows.delta.changes import ChangeCounts
 from converter.rows.frequency import Frequency
 from converter.rows.stages import StageResults
-from converter.sources import LeftOut
 from converter.spec.ids import ID_TYPES, RECOGNIZED
 from converter.spec.rules import CASE_COLLISION
 
-_NOTICED = (
-    ("empty", "1 empty file of the input is", "{:,} empty files of the input are"),
-    ("subfolder", "1 folder in the input is", "{:,} folders in the input are"),
-    (
-        "special",
-        "1 entry of the input that is no regular file is",
-        "{:,} entries of the input are no regular files, and",
-    ),
-)
-"""Reasons why files are not read that users might miss, with how one and how many of them are called."""
-_MOST_NAMED, _MOST_PATHS = 3, 100
 _MOST_FREQUENT = 3  # IDs in a warning
 
 
@@ -73,7 +60,7 @@ def report_of(
         rejects_path=job.conceal_path(str(plan.rejects_path)) if has_rejects else None,
         encrypted_for=plan.key.fingerprint if plan.key else None,
         complete=complete,
-        left_out=_by_reason(plan.left_out),
+        left_out=by_reason(plan.left_out),
         encodings=encodings_of(plan.sources, job),
         changes=counts_of(changes) if changes else None,
         warnings=[
@@ -86,27 +73,6 @@ def report_of(
         ],
         **account.facts(sum(sizes), error),
     )
-
-
-def _by_reason(left_out: Sequence[LeftOut]) -> list[Mapping[str, Any]]:
-    """Return what the report says about files that were not read."""
-    paths: dict[str, list[str]] = {}
-    for path, reason in left_out:
-        paths.setdefault(reason, []).append(path)
-    return [
-        {"reason": reason, "files": len(those), "paths": those[:_MOST_PATHS]} for reason, those in sorted(paths.items())
-    ]
-
-
-def left_out_notices(left_out: Sequence[LeftOut]) -> list[str]:
-    """Return sentences about files that are not read and might be missed."""
-    sentences = []
-    for reason, one, many in _NOTICED:
-        names = [PurePath(path).name for path, found in left_out if found == reason]
-        if names:
-            shown = ", ".join(f"'{name}'" for name in names[:_MOST_NAMED]) + ", …" * (len(names) > _MOST_NAMED)
-            sentences.append(f"{one if len(names) == 1 else many.format(len(names))} not read: {shown}.")
-    return sentences
 
 
 def early_report(job: Job, name: str, account: Account, error: Reported | None) -> Report:

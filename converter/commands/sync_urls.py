@@ -22,6 +22,7 @@ from typing import BinaryIO, Literal
 import polars as pl
 
 from converter.columns.percent import percent_encode
+from converter.commands.encodings import encoding_notices
 from converter.commands.plan import open_input
 from converter.commands.rejections import RejectsGuard, too_few_rows
 from converter.commands.warnings import Warnings
@@ -30,10 +31,11 @@ from converter.delivery.destinations.folder import FolderDestination
 from converter.errors import DestinationError, EmptyInputError, Finding, JobError
 from converter.jobs.job import Job, UrlJob
 from converter.ledger import Ledger
+from converter.report.left_out import left_out_notices
 from converter.rows.pipeline import convert_sources
 from converter.rows.records import Records
 from converter.rows.stages import StageResults
-from converter.sources import Source
+from converter.sources import LeftOut, Source
 from converter.spec.addresses import SyncAddress
 from converter.spec.kinds import FileKind, FormattedSignal
 from converter.spec.limits import ID_SYNC_HTTP_PAGE
@@ -53,6 +55,8 @@ def sync_urls(
     form: Form = "csv",
     image: bool = False,
     warn: Callable[[Sequence[Finding]], None] | None = None,
+    notify: Callable[[str], None] | None = None,
+    left_out: Callable[[Sequence[LeftOut]], None] | None = None,
     strict: bool = False,
 ) -> Ledger:
     """Write the address of each ID of a job or a job file (`converter.spec.addresses`); return the counts of rows.
@@ -60,7 +64,8 @@ def sync_urls(
     `to` is a file, which appears complete or not at all and never replaces another, or a stream of bytes. `form` is
     `csv` (a header and the columns `id` and `url`) or `ndjson`; the ID is the normalized one. With `image`, the column
     `image` has an HTML image of the address instead. `warn` is called with warnings about the job and the first rows,
-    before anything is written; with `strict`, they are errors. Raises a `ConverterError`.
+    before anything is written; with `strict`, they are errors. `notify` is called with sentences about files that are
+    not read and encodings that were found, and `left_out` with the former. Raises a `ConverterError`.
     """
     job = UrlJob.of(job)
     with job.concealing():
@@ -69,7 +74,11 @@ def sync_urls(
         kind = FileKind(
             "data", "addresses of IDs", ID_SYNC_HTTP_PAGE, line, (), lambda _: (), late_rules=(CASE_COLLISION,)
         )
-        records, sources, found, _ = open_input(job, kind)
+        records, sources, found, omitted = open_input(job, kind)
+        if left_out:
+            left_out(omitted)
+        for notice in (*left_out_notices(omitted), *encoding_notices(sources, job)) if notify else ():
+            notify(notice)
         Warnings(warn, strict=strict).add([*job.warnings, *found])
         fate = "No file was written." if isinstance(to, str | Path) else "The other addresses have been written."
         with _open_output(to) as write:

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from converter.jobs.paths import expand_home
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+_LEAST_BARE = 1000  # bytes, as a number without a unit
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*")
 
 Name = Annotated[str, Field(min_length=1)]
@@ -24,8 +25,10 @@ PathText = Annotated[str, AfterValidator(expand_home)]
 def parse_size(size: object) -> object:
     """Return bytes for a text such as `"250MB"`; KB, MB, GB are powers of 1,000, KiB, MiB, GiB of 1,024.
 
-    A text needs a unit: `"250"` most likely means 250 of another one than bytes.
+    A text needs a unit, and so does a number below a thousand: `250` most likely means 250 of another one than bytes.
     """
+    if isinstance(size, int) and 0 < size < _LEAST_BARE:
+        raise ValueError(f'{size} are bytes: write the unit, such as "{size}MB", or "{size}B" for bytes')
     if isinstance(size, str):
         match = _SIZE.fullmatch(size)
         if not match or match[2].upper() not in _UNITS:
@@ -60,4 +63,4 @@ Number = Annotated[int, BeforeValidator(reject_bool)]
 Dpid = Annotated[int, Field(ge=0), BeforeValidator(reject_bool)]
 """The number of a data source."""
 Size = Annotated[int, BeforeValidator(parse_size, json_schema_input_type=int | str), BeforeValidator(reject_bool)]
-"""A number of bytes, or a text such as `"250MB"`."""
+"""A number of bytes, from 1,000 on, or a text such as `"250MB"`."""

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 from converter.delivery.publication import ArtifactFile
 from converter.errors import Finding
+from converter.report.left_out import by_reason
+from converter.sources import LeftOut
 
 _MOST_SHOWN = 20
 
@@ -48,6 +50,7 @@ class Match(NamedTuple):
 
     `crm` and `site` are how many distinct IDs there are. `candidates` begins with those that match most. `other_types`
     says how many IDs of the CRM have the form of another type, by its name.
+    `left_out` are files of both that are not read.
     """
 
     crm: int
@@ -58,6 +61,7 @@ class Match(NamedTuple):
     case_collisions: Collisions
     other_types: Mapping[str, int]
     warnings: Sequence[Finding]
+    left_out: Sequence[LeftOut] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -75,6 +79,7 @@ class Match(NamedTuple):
                 "examples": [list(example) for example in self.case_collisions.examples],
             },
             "other_types": dict(self.other_types),
+            "left_out": by_reason(self.left_out),
         }
 
     def summary(self) -> list[tuple[str, str]]:

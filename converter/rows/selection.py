@@ -186,7 +186,7 @@ class Selection:
                     "E-COLUMN-MISSING",
                     f"{step.key} names the column '{column.name}', which the input '{source.origin.label}' does not "
                     f"have{nearest(column.name, known) or '.'}",
-                    f"{quotes}Columns are {shown}{more}.",
+                    f"{quotes}{source.columns_hint}Columns are {shown}{more}.",
                 )
             if step.name not in known:
                 known.append(step.name)

@@ -104,6 +104,7 @@ FORMATS: dict[Format, FileFormat] = {
 _ALIKE = ({"csv", "tsv"}, {"ndjson", "json"})
 """Formats that are read alike."""
 _MOST_EMPTY = 1 << 10  # bytes, that something empty has when it is packed
+_FIRST_ROW = 1 << 12  # bytes that are looked at behind a header
 _MOST_HEADERS = 16  # of different ones that are kept, to recognize them
 
 
@@ -177,9 +178,9 @@ def _like_another(origin: Origin, others: Sequence[TextSource]) -> Source | None
     """Return the source of an input that begins as one of the others does, if there is one."""
     if not others or not origin.rereadable or not origin.size:
         return None
-    memory = np.empty(max(len(other.start) for other in others), np.uint8)
+    memory = np.empty(max(len(other.start) for other in others) + _FIRST_ROW, np.uint8)
     start = memory[: Ranges(origin).read(memory, 0)].tobytes()
-    return next((other.like(origin) for other in others if start.startswith(other.start)), None)
+    return next((other.like(origin) for other in others if other.begins(start)), None)
 
 
 def open_source(origin: Origin, options: Input, columns: tuple[str, ...]) -> Source:

@@ -66,6 +66,14 @@ class DelimitedSource(TextSource):
         """The names of all fields of a row."""
         return (*self.names, _NO_NAME) if self.grammar.empty_last else tuple(self.names)
 
+    def begins(self, start: bytes) -> bool:
+        """Return whether another input with this start has the same header, and a first row that ends alike."""
+        if not super().begins(start):
+            return False
+        row, newline, _ = start[len(self.start) :].partition(b"\n")
+        is_alike = row.endswith(b"\r") or not self.grammar.is_crlf
+        return not newline or (is_alike and not row.rstrip(b"\r ").endswith(self.grammar.separator.strip(b" ")))
+
     def parser(self, columns: Sequence[str], loops: Loops | None) -> Parser:
         """Return what parses its rows."""
         return _LoopsParser(self, columns, loops) if loops else _PythonParser(self, columns)

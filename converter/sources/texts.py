@@ -153,6 +153,10 @@ class TextSource:
         own = own_columns(columns, self.partition, self.names)
         return _PartitionParser(self.parser(own, loops), own, self.partition, columns, loops)
 
+    def begins(self, start: bytes) -> bool:
+        """Return whether another input with this start can be read as this one."""
+        return start.startswith(self.start)
+
     def like(self, origin: Origin) -> Self:
         """Return the source of another input, which begins with `start`."""
         other = copy.copy(self)
