@@ -97,16 +97,31 @@ def test_other_shells_show_what_a_value_means() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
-def test_bash_completes_by_the_script_that_is_installed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "words, expected",
+    [
+        ("convert crm.csv --id L", [r"Last\ Name"]),
+        ("convert --set output.mode =", ["sync", "overwrite"]),
+        ("convert --set output.mode = o", ["overwrite"]),
+        ("convert --mode = o", ["overwrite"]),
+        ("convert crm.data --set input.format = parquet --id u", ["user"]),
+        ("convert crm.csv --set output.mode = --id c", ["crm_id", "city"]),
+    ],
+)
+def test_bash_completes_by_the_script_that_is_installed(tmp_path: Path, words: str, expected: list[str]) -> None:
     command = tmp_path / "aam-inbound"
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m converter "$@"\n')
     command.chmod(0o755)
     script = (
-        'eval "$(aam-inbound --show-completion bash)"; COMP_WORDS=(aam-inbound convert crm.csv --id L); COMP_CWORD=4; '
-        '_aam_inbound_completion aam-inbound; printf "%s\\n" "${COMPREPLY[@]}"'
+        'eval "$(aam-inbound --show-completion bash)"; COMP_WORDS=(aam-inbound $WORDS); '
+        'COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _aam_inbound_completion aam-inbound; printf "%s\\n" "${COMPREPLY[@]}"'
     )
-    variables = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    variables = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1",
+        "WORDS": words,
+    }
     done = subprocess.run(
         ["bash", "-c", script], env=ENVIRONMENT | variables, capture_output=True, text=True, check=True
     )
-    assert done.stdout == "Last\\ Name\n"
+    assert done.stdout.split("\n")[:-1] == expected

@@ -11,6 +11,7 @@ from typing import Annotated, cast
 
 import typer
 
+from converter.cli.completion import asked_by_bash
 from converter.cli.convert import convert
 from converter.cli.doctor import doctor
 from converter.cli.match import match
@@ -46,7 +47,8 @@ app.command()(schema)
 def parsed(args: Sequence[str]) -> Work:
     """Return the work of a command line. Raises `JobError` where the command line is wrong."""
     try:
-        result = typer.main.get_command(_app_for(args)).main(list(args), "aam-inbound", standalone_mode=False)
+        with asked_by_bash():
+            result = typer.main.get_command(_app_for(args)).main(list(args), "aam-inbound", standalone_mode=False)
     except SystemExit as end:  # shell completion
         result = end.code or 0
     except _UsageError as error:

@@ -5,9 +5,11 @@ Completion says nothing where the command line is not right yet: an error here w
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 import typer
@@ -18,6 +20,35 @@ if TYPE_CHECKING:
 
 _TABLES = {"match": ("crm", "input"), "sync-urls": ("tables", "input")}
 """The arguments of commands that name the input, and its section; by default `job_file`."""
+
+
+@contextlib.contextmanager
+def asked_by_bash() -> Iterator[None]:
+    """Put words together that bash has split at `=`, and print of completions only what follows the last one.
+
+    Bash has such a sign as a word of its own, and replaces only what follows it.
+    """
+    words = os.environ.get("COMP_WORDS", "").split("\n")
+    if not _is_bash() or not any(word.startswith("=") for word in words):
+        yield
+        return
+    joined: list[str] = []
+    numbers = []
+    for word in words:
+        is_inside = joined and (word.startswith("=") or (joined[-1].endswith("=") and not word.startswith("-")))
+        joined = [*joined[:-1], joined[-1] + word] if is_inside else [*joined, word]
+        numbers.append(len(joined) - 1)
+    current = int(os.environ["COMP_CWORD"])
+    number = numbers[current] if current < len(numbers) else len(joined)
+    before = joined[number].rpartition("=") if number < len(joined) else ("", "", "")
+    os.environ["COMP_WORDS"], os.environ["COMP_CWORD"] = "\n".join(joined), str(number)
+    out = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(out):
+            yield
+    finally:
+        for line in out.getvalue().splitlines():
+            print(line.removeprefix("".join(before[:2])))
 
 
 def modes(incomplete: str) -> list[tuple[str, str]]:
@@ -130,8 +161,13 @@ def _beginning(incomplete: str, values: Sequence[tuple[str, str]]) -> list[tuple
     return [(value, meaning) for value, meaning in values if value.startswith(incomplete)]
 
 
+def _is_bash() -> bool:
+    """Return whether bash asks."""
+    return "complete_bash" in os.environ.get("_AAM_INBOUND_COMPLETE", "")
+
+
 def _quoted(name: str) -> str:
     """Return a name as it stands in a command line of bash, which inserts it as it is; other shells quote it."""
-    if "complete_bash" not in os.environ.get("_AAM_INBOUND_COMPLETE", ""):
+    if not _is_bash():
         return name
     return re.sub(r"([^\w@%+=:,./-])", r"\\\1", name)
