@@ -239,7 +239,7 @@ def test_every_command_tells_what_is_not_read(tmp_path: Path) -> None:
     for args in (dry, urls, ("match", "t", "t/a.csv", "--id", "id")):
         exit_code, out, error = command(tmp_path, *args, "--json")
         assert exit_code == 0, error
-        check_named(error, "1 empty file of the input is not read: 'empty.csv'", "1 folder", "'old'")
+        check_named(error, "1 empty file", "'empty.csv'", "1 folder", "'old'")
         found = {each["reason"]: each["files"] for each in json.loads(out)["left_out"]}
         assert found == {"empty": 1, "marker": 1, "subfolder": 1}
 

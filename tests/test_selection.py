@@ -198,15 +198,15 @@ def test_the_first_row_with_such_a_value_is_named(run: Run, monkeypatch: pytest.
     rows[14_000] = rows[14_001] = rows[19_000] = "u,n/a"
     computed = {"computed": [{"name": "n", "sql": "CAST(a AS DOUBLE)"}, {"name": "m", "sql": "n + 1"}]}
     used = {"record": {"signals": ["m"]}}
-    with raises(InputError, "E-SQL-VALUE", "input.computed of 'n' fails for a value of line 14,002 of ", "in.csv"):
+    with raises(InputError, "E-SQL-VALUE", "input.computed", "'n'", "14,002", "in.csv"):
         run.convert("id,a\n" + "\n".join(rows), input=computed, **used)
     run.write("id,a\nu,1\n", "1.csv")
     run.write("id,a\nu,1\n\nu,x\n", "2.csv")
     files = [str(run.folder / name) for name in ("1.csv", "2.csv")]
-    with raises(InputError, "E-SQL-VALUE", "line 4 of ", "2.csv"):
+    with raises(InputError, "E-SQL-VALUE", "4", "2.csv"):
         run.convert(input={"path": files, **computed}, **used)
     pl.DataFrame({"id": ["u", "v", "w"], "a": ["1", "2", "x"]}).write_parquet(run.folder / "in.parquet")
-    with raises(InputError, "E-SQL-VALUE", "row 3 of ", "in.parquet"):
+    with raises(InputError, "E-SQL-VALUE", "row 3", "in.parquet"):
         run.convert(input={"path": str(run.folder / "in.parquet"), **computed}, **used)
 
 

@@ -80,6 +80,7 @@ class WordsSource:
     """A file of pairs of words, an ID and a value, without a header."""
 
     has_header = json_lists = False
+    lists: frozenset[str] = frozenset()
     unit: Literal["line", "row"] = "row"
     names = ("id", "a")
     schema: ClassVar = {"id": pl.String(), "a": pl.String()}
