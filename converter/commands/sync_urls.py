@@ -77,8 +77,9 @@ def sync_urls(
         records, sources, found, omitted = open_input(job, kind)
         if left_out:
             left_out(omitted)
-        for notice in (*left_out_notices(omitted), *encoding_notices(sources, job)) if notify else ():
-            notify(notice)
+        if notify:
+            for notice in (*left_out_notices(omitted), *encoding_notices(sources, job)):
+                notify(notice)
         Warnings(warn, strict=strict).add([*job.warnings, *found])
         fate = "No file was written." if isinstance(to, str | Path) else "The other addresses have been written."
         with _open_output(to) as write:
