@@ -565,7 +565,7 @@ def test_json_is_all_that_is_printed(folder: Path) -> None:
     assert (code, error) == (0, "")
     found = json.loads(out)
     assert list(found) == [
-        "crm", "site", "as_is", "recommended", "candidates", "case_collisions", "other_types",
+        "crm", "site", "as_is", "recommended", "candidates", "case_collisions", "other_types", "left_out",
         "outcome", "exit_code", "error", "warnings",
     ]  # fmt: skip
     assert found["as_is"] == {"matched": 37, "rate": round(37 / 302, 6)}
