@@ -27,6 +27,7 @@ from converter.rows.users import stage as stage_module
 from converter.rows.users.gather import OUTCOMES, GatherOptions, gather
 from converter.rows.users.lines import UserLines
 from converter.rows.users.partitions import LinePartitions
+from converter.rows.users.stage import Gathering
 
 from . import users_model
 from .conftest import Run
@@ -375,6 +376,32 @@ def test_columns_of_keys_and_values_are_not_personal_by_their_names(run: Run) ->
     record = {"rows": "signal", "key_column": "key", "value_column": "phone_number"}
     with raises(JobError, "E-PERSONAL-COLUMN", "phone_number"):
         run.convert("id,key,phone_number\nu1,a,b\n", record=record)
+
+
+@pytest.mark.usefixtures("way")
+def test_nothing_is_gathered_in_a_first_pass(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    finished = []
+    real = Gathering.finish
+    monkeypatch.setattr(Gathering, "finish", lambda self, pool: finished.append(1) or real(self, pool))
+    report = run.convert(
+        "id,a\nu1,x\nU1,y\nu2,x\nu2,y\n",
+        id={"case_collisions": "reject"},
+        record={"rows": "signal", "signals": ["a"]},
+    )
+    assert run.lines == ['u2\t"a"="x","a"="y"']
+    assert report.records["rejected"] == {"id_case_collision": 2}
+    assert finished == [1]
+
+
+@pytest.mark.usefixtures("way")
+def test_types_of_devices_have_their_lead(run: Run) -> None:
+    device = "6D92078A-8246-4BA4-AE5B-76104861E7D"
+    table = f"id,t,r\n{device}C,5|6,7\n{device}C,7|8,\n{device.lower()}d,9,\n{device}D,8|8,8\n"
+    record = {"rows": "signal", "signals": [], "traits": ["t"], "removed_traits": ["r"]}
+    output = {"kind": "odc", "dpid": 20915, "target": 12, "compression": "none"}
+    report = run.convert(table, id={"type": "idfa"}, record=record, output=output)
+    assert run.lines == [f"idfa\t{device}C\t5,6,8", f"idfa\t{device}D\t9"]
+    assert report.records["rejected"] == {"trait_conflict": 1}
 
 
 # --- lines as they are ----------------------------------------------------------------------------------------------

@@ -93,7 +93,8 @@ def convert_all(
         contextlib.closing(tasks_of(sources, records.selection.columns, loops, budget)) as tasks,
     ):
         try:
-            if records.job.record.gathers or changes:
+            is_first_pass = any(stage.needs_first_pass for stage in used)  # of which no line is kept
+            if (records.job.record.gathers or changes) and not is_first_pass:
                 size = total_size(source.origin for source in sources)
                 gathering = opened.enter_context(contextlib.closing(Gathering(records, loops, budget, size, changes)))
             converter = Converter(records, loops, seeing, gathering, judges_only=bool(taking))
