@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from converter.commands.send import send
     from converter.commands.sync_urls import sync_urls
     from converter.errors import ConverterError, DestinationError, InputError, JobError, TooManyRejectsError
-    from converter.jobs.job import Job, Transfer, UrlJob
+    from converter.jobs.job import Job, Transfer
+    from converter.jobs.url_job import UrlJob
     from converter.report import Report
     from converter.report.matches import Match
 
@@ -56,7 +57,7 @@ _MODULES = {
     "Progress": "commands.progress",
     "Report": "report",
     "TooManyRejectsError": "errors",
-    "UrlJob": "jobs.job",
+    "UrlJob": "jobs.url_job",
     "Transfer": "jobs.job",
     "convert": "commands.convert",
     "doctor": "commands.doctor",

@@ -11,6 +11,8 @@ from typing import Any, Literal, NamedTuple
 
 CODES: dict[str, str] = {
     "E-ARGUMENT": "An argument of a function in Python has a wrong type, such as a frame instead of a path.",
+    "E-BOTH-MODES": "Files that add to and that replace the data of one data source would be sent on one day (T2).",
+    "E-CLEARED": "More users would be cleared than `report.max_cleared` allows (C11).",
     "E-COLLISIONS-MEMORY": "More IDs differ from each other only by case than fit into `run.memory`.",
     "E-COLUMN-MISSING": "The input lacks a column that the job uses.",
     "E-COLUMN-REPEATED": "The input has two columns with the name of a column that the job uses.",
@@ -98,7 +100,11 @@ CODES: dict[str, str] = {
     "E-PUBLISHED-OTHER": "The published file is not the one that was sent.",
     "E-PUBLISHED-UNSEEN": "A published file is not visible yet.",
     "E-RENAME-REFUSED": "The server does not allow files to be renamed.",
+    "E-REJECTS-CAPPED": "The rejects file of `input.rejects_of` does not have all rejected rows.",
+    "E-REJECTS-INPUT": "The input is not that of the run of `input.rejects_of`.",
+    "E-REJECTS-OF": "The report of `input.rejects_of` cannot be used.",
     "E-REJECTS-READ": "The file of rejects cannot be read.",
+    "E-REJECTS-ROWS": "Rows that an earlier run rejected do not begin where they did (`input.rejects_of`).",
     "E-REPORT-FOLDER": "The report folder cannot be written.",
     "E-REPORT-WRITE": "The report or the rejects file cannot be written.",
     "E-RESUME-INPUT": "The input differs from that of the run to resume.",
@@ -135,7 +141,6 @@ CODES: dict[str, str] = {
     "E-S3-TIMEOUT": "S3 did not respond in time.",
     "E-S3-UNREACHABLE": "S3 cannot be reached.",
     "E-S3-UNSUPPORTED": "The S3 server does not support the request.",
-    "E-SEND-MODES": "Files to send would both add to and replace the data of one data source (T2).",
     "E-SEND-NAME-TWICE": "Two files to send have the same name.",
     "E-SEND-NO-FILES": "There are no files to send.",
     "E-SEND-RULES": "Files to send break the rules of Audience Manager.",
@@ -182,6 +187,7 @@ CODES: dict[str, str] = {
     "E-TOO-MANY-REJECTS": "More rows were rejected than `report.max_rejects` allows.",
     "E-USAGE": "The command line is wrong.",
     "E-VARIABLE-UNSET": "The job uses an environment variable that is not set.",
+    "E-VOLUME": "The run reads or writes far less or far more than the last runs of the job (`report.max_change`).",
     "W-ABORT-REFUSED": "The destination does not allow uploads to be aborted.",
     "W-BETA": "The beta environment checks names and syntax only (T1).",
     "W-CLOCK-SKEW": "The clocks of this machine and of the server differ.",
@@ -390,6 +396,12 @@ class LedgerError(ConverterError):
 
 class TooManyRejectsError(ConverterError):
     """More rows were rejected than `report.max_rejects` allows. Nothing was published; `report` says what was wrong."""
+
+    exit_code = 3
+
+
+class GuardError(ConverterError):
+    """A guard has refused the run, such as that of `report.max_change`. Nothing was published."""
 
     exit_code = 3
 

@@ -42,8 +42,8 @@ class Ledger:
     of steps in `converter.columns.normalize`, those of `id_types` types of IDs, where the job recognizes them.
     `causes` counts the rejected rows whose rule is on a column, and `missing_words` the values of each column that are
     written and are words for missing ones. `written` counts rows, `lines` the lines of these: fewer, where rows are
-    gathered; then `users` counts the users that have lines. `line_breaks` counts the values of delimited text that hold
-    one.
+    gathered; then `users` counts the users that have lines. `cleared` counts the rows whose lines have no signal.
+    `line_breaks` counts the values of delimited text that hold one.
     """
 
     read: int = 0
@@ -51,6 +51,7 @@ class Ledger:
     lines: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
+    cleared: int = 0
     signals_written: int = 0
     signals_dropped: Counter[str] = field(default_factory=Counter)
     signals_changed: Counter[str] = field(default_factory=Counter)

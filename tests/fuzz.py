@@ -134,13 +134,14 @@ class FormTwin(NamedTuple):
     nulls: list[bytes]
     doubted: list[bytes]
     no_ids: list[bytes]
+    clears: bool
 
     def line(self, fields: list[bytes]) -> tuple[bytes, bool, Counter[str]]:
         """The line of a row, whether it must be left out, and what is counted if it is not."""
         counts: Counter[str] = Counter()
         ids = [self._id(id_, fields[0], counts) for id_ in self.ids]
         wrong = any(0 in id_ for id_ in ids)
-        signals = []
+        signals, is_empty = [], True
         for number, part in enumerate(self.parts):
             value, prefix = fields[part.column], part.prefix
             if part.key_column >= 0:
@@ -149,6 +150,7 @@ class FormTwin(NamedTuple):
             if value and value in self.nulls and part.nulls != NO_NULLS and part.kind != CONSTANT:
                 wrong |= part.nulls == NULLS_IRREGULAR
                 value = b""
+            is_empty &= not value and part.kind != CONSTANT
             if part.kind == CONSTANT:
                 signals.append(part.prefix)
             elif not value:
@@ -171,7 +173,7 @@ class FormTwin(NamedTuple):
                 wrong |= any(byte <= 32 or byte > 126 or byte in b'",@' for byte in value)
         counts["signals"] = len(signals)
         line = self.lead + b"\t".join(ids) + b"\t" * bool(self.parts) + b",".join(signals) + b"\n"
-        return line, wrong or (bool(self.parts) and not signals), counts
+        return line, wrong or (bool(self.parts) and not signals and not (self.clears and is_empty)), counts
 
     def _values(self, part: LinePart, text: bytes, counts: Counter[str]) -> tuple[list[bytes], bool]:
         """The pairs of a list of values, and whether the row must be left out."""
@@ -264,9 +266,9 @@ def form_of(drawn: random.Random) -> FormTwin:
     doubted, no_ids = ([b"a", b"b ", b"id", b"A", b"ID"][: drawn.randrange(6)] for _ in range(2))
     longest = drawn.choice([30, 200, 10**6])
     words: dict[str, list[bytes]] = {"nulls": nulls, "doubted": doubted, "no_ids": no_ids}
-    numbered = drawn.random() < 0.5
-    form = Form(ids, parts, longest, lead=lead, on_bad=on_bad, comma=comma, numbered=numbered, **words)
-    return FormTwin(form, ids, parts, on_bad, comma, lead, nulls, doubted, no_ids)
+    numbered, clears = (drawn.random() < 0.5 for _ in range(2))
+    form = Form(ids, parts, longest, lead=lead, on_bad=on_bad, comma=comma, numbered=numbered, clears=clears, **words)
+    return FormTwin(form, ids, parts, on_bad, comma, lead, nulls, doubted, no_ids, clears)
 
 
 def id_of(drawn: random.Random, table: Bytes) -> LineId:

@@ -53,6 +53,8 @@ SCHEMA: dict[str, type | tuple[type, ...]] = {
     "job": dict,
     "job_path": (str, type(None)),
     "host": str,
+    "place": str,
+    "sent": (str, type(None)),
     "input": list,
     "outcome": str,
     "exit_code": int,
@@ -76,6 +78,8 @@ OF_CONVERT: dict[str, type | tuple[type, ...]] = {
     "complete": bool,
     "left_out": list,
     "encodings": list,
+    "series": str,
+    "fingerprints": list,
 }
 
 
@@ -84,7 +88,7 @@ def check_schema(report: dict[str, Any], of: dict[str, type | tuple[type, ...]])
     assert report.keys() == of.keys()
     for key, kinds in of.items():
         assert isinstance(report[key], kinds), key
-    assert report["schema_version"] == SCHEMA_VERSION == 2
+    assert report["schema_version"] == SCHEMA_VERSION == 3
     started, ended = (datetime.datetime.fromisoformat(report[key]) for key in ("started", "ended"))
     assert started.tzinfo is not None
     # Times are cut off to milliseconds, and the seconds are rounded: together they may differ by less than two.

@@ -22,7 +22,7 @@ from converter.commands.send import _digest
 from converter.delivery.delivery import Delivery
 from converter.delivery.journal import Journal
 from converter.delivery.locks import lock_job
-from converter.errors import DestinationError, InputError, JobError
+from converter.errors import DestinationError, GuardError, InputError, JobError
 from converter.jobs.document import merge
 from converter.jobs.job import Transfer
 from converter.report import SendReport
@@ -291,7 +291,7 @@ def test_a_name_stands_for_one_file(files: list[Path], out: Path, given: list[st
 def test_sync_and_overwrite_of_one_data_source_are_not_sent_together(files: list[Path], out: Path) -> None:
     other = files[0].with_name(NAME.format(1).replace("sync", "overwrite"))
     other.write_bytes(content(1))
-    with raises(JobError, "E-SEND-MODES", ".sync", ".overwrite", "(T2)"):
+    with raises(GuardError, "E-BOTH-MODES", ".sync", ".overwrite", "(T2)", "1234"):
         send([*files, other], transfer(files, out))
     assert not out.exists()
     elsewhere = other.rename(other.with_name(other.name.replace("1234", "5678")))

@@ -36,6 +36,11 @@ def convert(
     trait: options.Traits = None,
     set_: options.Settings = None,
     max_rejects: options.MaxRejects = None,
+    max_cleared: options.MaxCleared = None,
+    yes: options.Yes = False,
+    allow_both_modes: options.AllowBothModes = False,
+    accept_volume: options.AcceptVolume = False,
+    rejects_of: options.RejectsOf = None,
     report_dir: options.ReportDir = None,
     log_file: options.LogFile = None,
     dry_run: options.DryRun = False,
@@ -58,25 +63,27 @@ def convert(
       aam-inbound convert crm.csv --id crm_id --dpid 1234 --signal gender --signal city=home_city --to out/
     """  # noqa: D301 - \b keeps the lines that follow as they are
     del json_, debug  # `Messages.of` reads them
+    max_cleared = "100%" if yes else max_cleared
+    both = allow_both_modes or None
+    max_change = "off" if accept_volume else None
+    signals = [_signal(text) for text in signal_ or ()] or None
+    traits = [_trait(text) for text in trait or ()] or None
     flags = {
-        "input.path": input_ or None,
-        "input.format": format_,
-        "id.column": id_,
-        "id.type": id_type,
-        "record.signals": [_signal(text) for text in signal_ or ()] or None,
-        "record.traits": [_trait(text) for text in trait or ()] or None,
-        "output.to": to,
-        "output.dpid": dpid,
-        "output.target": target,
-        "output.mode": mode,
-        "output.force": force or None,
-        "delta.full": full or None,
-        "report.max_rejects": max_rejects,
-        "report.dir": report_dir,
+        **_keys("input", path=input_ or None, format=format_, rejects_of=rejects_of),
+        **_keys("id", column=id_, type=id_type),
+        **_keys("record", signals=signals, traits=traits),
+        **_keys("output", to=to, dpid=dpid, target=target, mode=mode, force=force or None, allow_both_modes=both),
+        **_keys("delta", full=full or None),
+        **_keys("report", max_rejects=max_rejects, max_cleared=max_cleared, max_change=max_change, dir=report_dir),
     }
     shown: Mode = "off" if quiet and progress == "auto" else progress
     work = partial(_convert, job_file, flags, set_ or (), shown, dry_run=dry_run, resume=resume, strict=strict)
     return logged(log_file, work)
+
+
+def _keys(section: str, **values: Any) -> dict[str, Any]:
+    """Return the keys of a section, as --set names them, with their values."""
+    return {f"{section}.{key}": value for key, value in values.items()}
 
 
 def _convert(
@@ -109,10 +116,12 @@ def _convert(
 
 def _dry_run(job: Job, messages: Messages, *, strict: bool) -> Outcome:
     from converter.cli import preview
+    from converter.commands import clearing, modes
     from converter.commands.encodings import encoding_notices
     from converter.commands.estimate import too_many
     from converter.commands.plan import plan
     from converter.commands.results import warnings_of_rows
+    from converter.commands.volume import VolumeGuard
     from converter.commands.warnings import strict_error
     from converter.delivery.threads import close_connections
     from converter.report.left_out import left_out_notices
@@ -123,7 +132,14 @@ def _dry_run(job: Job, messages: Messages, *, strict: bool) -> Outcome:
         messages.notice(notice)
     shown = preview.preview_of(checked)
     warnings = [*checked.warnings, *warnings_of_rows(shown.estimate.ledger)]
-    error = too_many(checked, shown.estimate) or (strict_error(warnings) if strict and warnings else None)
+    errors = (
+        too_many(checked, shown.estimate),
+        clearing.of_estimate(job, shown.estimate),
+        modes.other_mode(job, checked.names, checked.moment.sent),
+        VolumeGuard(job).of_estimate(shown.estimate),
+        strict_error(warnings) if strict and warnings else None,
+    )
+    error = next(filter(None, errors), None)
     outcome = Outcome.of(error) if error else Outcome(prints_only=True)
     messages.warn(warnings)
     return replace(outcome, fields=preview.as_dict(shown), show=partial(preview.show, shown), warnings=warnings)

@@ -84,6 +84,29 @@ MaxRejects: TypeAlias = Annotated[
     str | None,
     typer.Option("--max-rejects", metavar="N|P%", help="Most rows that may be rejected before the run fails. [10%]"),
 ]
+MaxCleared: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--max-cleared", metavar="N|P%", help="Most users that may be cleared by record.empty. [0]"),
+]
+Yes: TypeAlias = Annotated[bool, typer.Option("--yes", help="Clear any number of users, as --max-cleared 100% does.")]
+AllowBothModes: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--allow-both-modes", help="Let .sync and .overwrite files of a data source go to a place on one day."
+    ),
+]
+AcceptVolume: TypeAlias = Annotated[
+    bool,
+    typer.Option("--accept-volume", help="Let this run read and write any amount, whatever report.max_change says."),
+]
+RejectsOf: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--rejects-of",
+        metavar="REPORT.json",
+        help="Convert only the rows that the run of this report has rejected.",
+    ),
+]
 LogFile: TypeAlias = Annotated[
     str | None,
     typer.Option(

@@ -129,6 +129,8 @@ def _fates(estimate: Estimate) -> list[tuple[str, str]]:
     if not ledger.read:
         return []
     lines = [(_percent(1 - estimate.rejected - estimate.skipped), "written")]
+    if ledger.cleared:
+        lines.append((_percent(ledger.cleared / ledger.read), "users cleared"))
     for fate, share, counts in (
         ("rejected", estimate.rejected, ledger.rejected),
         ("skipped", estimate.skipped, ledger.skipped),

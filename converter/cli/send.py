@@ -26,6 +26,7 @@ def send(
     no_check: Annotated[
         bool, typer.Option("--no-check", help="Send files even if their names or contents break the rules.")
     ] = False,
+    allow_both_modes: options.AllowBothModes = False,
     log_file: options.LogFile = None,
     resume: options.Resume = False,
     progress: options.Progress = "auto",
@@ -42,7 +43,8 @@ def send(
       aam-inbound send out/*.gz --job job.toml --resume
     """  # noqa: D301 - \b keeps the lines that follow as they are
     del json_, debug  # `Messages.of` reads them
-    changes = {"output": {}, **changes_from({"output.to": to or None}, set_ or ())}
+    flags = {"output.to": to or None, "output.allow_both_modes": allow_both_modes or None}
+    changes = {"output": {}, **changes_from(flags, set_ or ())}
     shown: Mode = "off" if quiet and progress == "auto" else progress
     work = partial(_send, files, job_file, changes, shown, check=not no_check, resume=resume, strict=strict)
     return logged(log_file, work)

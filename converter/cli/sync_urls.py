@@ -18,7 +18,7 @@ from converter.cli.streams import failure_of
 from converter.errors import Finding, JobError
 
 if TYPE_CHECKING:
-    from converter.jobs.job import UrlJob
+    from converter.jobs.url_job import UrlJob
     from converter.ledger import Ledger
     from converter.sources import LeftOut
 
@@ -115,7 +115,7 @@ def _write(
 
 def _job(tables: list[str], job_file: str | None, flags: dict[str, Any], settings: list[str]) -> UrlJob:
     """Return the job of a file, flags and settings; the first argument may be the job file."""
-    from converter.jobs.job import UrlJob
+    from converter.jobs.url_job import UrlJob
 
     if job_file is None and tables and tables[0].endswith(".toml"):
         job_file, *tables = tables

@@ -55,6 +55,7 @@ class Account:
             "job": document.public(),
             "job_path": document.conceal_path(document.path) if document.path else None,
             "host": platform.node(),
+            "place": document.place,
             "outcome": error.outcome if error else "done",
             "exit_code": error.exit_code if error else 0,
             "error": self._error(error) if error else None,

@@ -21,15 +21,19 @@ from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from converter.commands.account import Account, end_report, tell_start
+from converter.commands.again import check_found
 from converter.commands.changes import RunChanges
+from converter.commands.clearing import check_cleared
 from converter.commands.encodings import OtherEncodings
 from converter.commands.failure import FailedRun, explain_kept, visible_parts
+from converter.commands.modes import check_modes
 from converter.commands.plan import Plan
 from converter.commands.progress import Pace, Phase, Progress
 from converter.commands.rejections import RejectsGuard, too_few_rows
 from converter.commands.results import frequent_warnings, mixed_types, report_of
 from converter.commands.resume import changed_input, check_key, unseen_parts
 from converter.commands.suppress import unused
+from converter.commands.volume import VolumeGuard
 from converter.commands.warnings import Warnings
 from converter.delivery import stops
 from converter.delivery.delivery import delivery_of
@@ -78,6 +82,7 @@ class Conversion:
         )
         self._changes = RunChanges(job, plan.state, plan.name.stem, plan.moment.sent)
         self._guard = RejectsGuard(job.report, plan.sources)
+        self._volume = VolumeGuard(job)
         self._started = time.monotonic()
         self._pace = Pace()
         self._packers: list[Packer] = []
@@ -165,6 +170,8 @@ class Conversion:
         self._delivery.on_wait = lambda: progress(self._progress())
         try:
             warnings.add([*self._plan.warnings, *self._warnings])
+            check_modes(self._plan.job, self._plan.names, self._plan.moment.sent)
+            self._volume.check_known(self._plan.sources, self._fate)
             start()
             self._rejects.begin()
             self._convert(progress)
@@ -201,6 +208,7 @@ class Conversion:
                     for block in cutter.feed(texts):
                         packer.add(*block)
                 self._count(converted)
+                self._volume.check_so_far(self._ledger.read, self._fate)
                 progress(self._progress())
                 if stopped := self._guard.is_exceeded(self._ledger, self._bytes_read):
                     break
@@ -226,6 +234,7 @@ class Conversion:
         self._compared += converted.ledger
         for piece in converted.block.pieces:
             self._bytes_compared[piece.origin.label] += piece.size
+        self._volume.check_so_far(self._compared.read, self._fate)
         progress(self._progress())
         return self._guard.is_exceeded(self._compared, self._bytes_compared)
 
@@ -318,6 +327,7 @@ class Conversion:
             raise EmptyInputError(
                 "E-NO-ROWS", "The input has no rows, so there is nothing to send (C10).", "Is the export complete?"
             )
+        check_found(self._plan.records.chosen)
         types = self._ledger.id_types
         if len(types) > 1 and not self._plan.job.output.route:
             raise mixed_types(self._plan.job, types)
@@ -329,6 +339,10 @@ class Conversion:
         has_users = self._changes.counts is not None and self._changes.counts.users > 0  # none of whom need be written
         if not ((self._parts or has_users) and plan.job.report.allows(ledger.rejects, ledger.read)):
             self._refuse()
+        check_cleared(plan.job, ledger, self._fate)
+        if not self._delivery.published:
+            check_modes(plan.job, plan.names, plan.moment.sent)  # again: another run may have ended meanwhile
+        self._volume.check(ledger, sum(part.raw_bytes for part in self._parts.values()), self._fate)
         self._warnings += unused(plan.records.suppression, ledger)
         report = self._report()
         warnings.add(report.warnings)
@@ -345,15 +359,20 @@ class Conversion:
         most_rows = self._guard.most_rows(ledger, self._bytes_read) if stopped else None
         if stopped:  # stages may still hold rows
             self._ledger = replace(ledger, read=ledger.accounted)
-        # Where each part is published at once, some are visible.
-        visible = len(self._delivery.published)
-        fate = f"{visible:,} parts are visible already" if visible else "Nothing was published"
         files = f"; the rejects are in '{plan.rejects_path}'" if ledger.rejects else ""
         self._rejects.prepare()
         self._rejects.publish()
         self._has_rejects = True
         others = "".join(f"{each.hint} " for each in self._other_encodings.warnings())
-        raise too_few_rows(plan.job, ledger, plan.records.rules, f"{others}{fate}{files}.", most_rows=most_rows)
+        raise too_few_rows(
+            plan.job, ledger, plan.records.rules, f"{others}{self._fate[:-1]}{files}.", most_rows=most_rows
+        )
+
+    @property
+    def _fate(self) -> str:
+        """A sentence about what is published: where each part is at once, some are visible."""
+        visible = len(self._delivery.published)
+        return f"{visible:,} parts are visible already." if visible else "Nothing was published."
 
     def _report(self, error: Reported | None = None) -> Report:
         """Return the report of the run so far, with the parts that are visible; or, without an error, of all of it."""

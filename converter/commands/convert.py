@@ -22,7 +22,7 @@ from converter.commands.conversion import Conversion
 from converter.commands.encodings import encoding_notices
 from converter.commands.failure import FailedRun, visible_parts
 from converter.commands.naming import hold_free_names
-from converter.commands.plan import Moment, make_plan, moment_of, owner_of
+from converter.commands.plan import Moment, Plan, make_plan, moment_of, owner_of
 from converter.commands.progress import Progress
 from converter.commands.results import early_report, nothing_done
 from converter.commands.resume import fingerprints, next_step, unseen_parts
@@ -35,6 +35,7 @@ from converter.delivery.journal import Journal, PastRun
 from converter.delivery.locks import lock_job
 from converter.delivery.publication import publish_run
 from converter.errors import Finding, InputError, JobError, Reported, note_visible
+from converter.jobs.document import Section
 from converter.jobs.job import DIGITS, Job
 from converter.jobs.run_files import journal_path, report_path
 from converter.report import Report, report_file
@@ -56,6 +57,8 @@ def convert(
     now: float | None = None,
     resume: bool = False,
     strict: bool = False,
+    accept_volume: bool = False,
+    rejects_of: str | os.PathLike[str] | None = None,
 ) -> Report:
     """Convert as a job or a job file says and return the report, which is also written to `report.dir`.
 
@@ -65,11 +68,13 @@ def convert(
     `resume` finishes a run of the same job that died; where the last run is finished and the input has not changed
     since, nothing is done, and `outcome` says so. `progress` is called from time to time, in this thread, and `notify`
     with sentences about what is resumed; `warn` with warnings, as soon as they are known and before anything is
-    published. With `strict`, a warning is an error. `now` is UNIX seconds, the clock's if None. Raises a
-    `ConverterError`, whose `report` is written too; nothing is published then, or the error says what is. The rejects
-    are written as well where too many rows were rejected.
+    published. With `strict`, a warning is an error. `accept_volume` lets the run read and write any amount
+    (`report.max_change`). `rejects_of` is the report of an earlier run, whose rejected rows alone are converted
+    (`input.rejects_of`). `now` is UNIX seconds, the clock's if None. Raises a `ConverterError`, whose `report` is
+    written too; nothing is published then, or the error says what is. The rejects are written as well where too many
+    rows were rejected.
     """
-    job = Job.of(job)
+    job = _for_this_run(Job.of(job), rejects_of, accept_volume=accept_volume)
     _check_named(job, input)
     journal = Journal(journal_path(job))
     moment = moment_of(job, now)
@@ -91,10 +96,7 @@ def convert(
         step = next_step(past, resume=resume, is_same=lambda past: _has_same_input(job, past, input, moment))
         if past is None or step == "begin":
             died = past is not None and not past.is_done
-            plan = make_plan(job, moment, input)
-            for notice in (*left_out_notices(plan.left_out), *encoding_notices(plan.sources, job)):
-                tell_notice(notice)
-            named = hold_free_names(plan, hold, own=died)
+            named = hold_free_names(_new_plan(job, moment, input, tell_notice), hold, own=died)
             run = Conversion(journal, hold, *named, account)
             return run.run(partial(run.begin, past), progress, warnings)
         if step == "nothing":
@@ -106,6 +108,24 @@ def convert(
         named = hold_free_names(make_plan(job, _moment_of(past), input), hold, resumed=True)
         run = Conversion(journal, hold, *named, account)
         return run.run(partial(run.resume, past, tell_notice), progress, warnings)
+
+
+def _new_plan(job: Job, moment: Moment, frame: Frame | None, notify: Callable[[str], None]) -> Plan:
+    """Return the plan of a new run, and tell what might be missed of its input."""
+    plan = make_plan(job, moment, frame)
+    for notice in (*left_out_notices(plan.left_out), *encoding_notices(plan.sources, job)):
+        notify(notice)
+    return plan
+
+
+def _for_this_run(job: Job, rejects_of: str | os.PathLike[str] | None, *, accept_volume: bool) -> Job:
+    """Return a job with what arguments change of it."""
+    sections: dict[str, Section] = {}
+    if rejects_of is not None:
+        sections["input"] = job.input.model_copy(update={"rejects_of": os.fspath(rejects_of)})
+    if accept_volume:
+        sections["report"] = job.report.model_copy(update={"max_change": "off"})
+    return job.model_copy(update=sections) if sections else job
 
 
 def _check_named(job: Job, frame: Frame | None) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, NamedTuple
 
+from converter.commands.again import check_found
 from converter.commands.plan import Plan
 from converter.commands.rejections import advice_on
 from converter.errors import TooManyRejectsError
 from converter.ledger import Ledger
+from converter.rows.pipeline import convert_all
 from converter.sources.engine import collect
 from converter.sources.origins.base import total_size
 from converter.sources.sample import Sample
@@ -54,6 +57,8 @@ def estimate_outcome(plan: Plan, least: int = LEAST_ROWS) -> Estimate:
     Reads the first, middle and last part of each input (`converter.sources.sample`). Raises `InputError` where one is
     damaged.
     """
+    if plan.records.chosen:
+        return _of_chosen(plan)
     sample = Sample(plan.sources, plan.records.selection.columns, least)
     ledger, weights, rejected, skipped, read = Ledger(), 0, 0.0, 0.0, 0
     for source in sample.sources:
@@ -82,6 +87,17 @@ def estimate_outcome(plan: Plan, least: int = LEAST_ROWS) -> Estimate:
         total = None if input_size is None else max(round(input_size * ledger.read / max(read, 1)), ledger.read)
     shares = rejected / max(weights, 1), skipped / max(weights, 1)
     return Estimate(ledger, len(sample.sources), sample.is_whole, sample.beginnings, total, *shares)
+
+
+def _of_chosen(plan: Plan) -> Estimate:
+    """Judge all rows that are converted, where these are only some: their places are known once all are counted."""
+    ledger = Ledger()
+    with contextlib.closing(convert_all(plan.records, plan.sources)) as blocks:
+        for block in blocks:
+            ledger += block.ledger
+    check_found(plan.records.chosen)
+    rows = max(ledger.read, 1)
+    return Estimate(ledger, len(plan.sources), True, [], ledger.read, ledger.rejects / rows, ledger.skips / rows)
 
 
 def too_many(plan: Plan, estimate: Estimate) -> TooManyRejectsError | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
+from converter.commands.again import read_chosen
 from converter.commands.changes import read_state, state_print
 from converter.commands.resume import fingerprints
 from converter.commands.suppress import read_suppression
@@ -127,8 +128,8 @@ class Plan(NamedTuple):
         return (split - 1) * len(self.names) + index + 1
 
     def preview(self, rows: int = 5) -> pl.DataFrame:
-        """Return the first rows as `Records.lines` gives them; nothing is written."""
-        first = first_texts(self.records, self.sources, rows)
+        """Return the first rows as `Records.lines` gives them, unless only some are converted; nothing is written."""
+        first = None if self.records.chosen else first_texts(self.records, self.sources, rows)
         return collect(first[0].origin, self.records.lines(first[1])) if first else pl.DataFrame()
 
 
@@ -213,9 +214,10 @@ def open_input(job: Job, kind: FileKind | None = None, frame: Frame | None = Non
     suppression, of_list = read_suppression(job)
     records = Records(job, max_bytes, kind=kind, suppression=suppression)
     records, sources, found = _open_sources(job, records, frame)
+    chosen = read_chosen(job, sources)
     first, of_first = survey(records, sources)
-    if any(first):
-        records = records.surveyed(first)
+    if any(first) or chosen:
+        records = records.surveyed(first, chosen)
     of_sources = (each for source in sources if isinstance(source, TextSource) for each in source.findings)
     doubts = [*found.warnings, *of_sources, *survey_encodings(sources, job.input)]
     warnings = [Finding(each.code, job.conceal(each.message), job.conceal(each.hint)) for each in doubts]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from converter.jobs.job import Job, Transfer
 from converter.jobs.run_files import REJECTS_SUFFIX, REPORT_SUFFIX
 
 _DELIVERED_KEPT = 6
+"""Of each series (`Job.series`): more than `report.max_change` compares with."""
 _DAY = 24 * 3600
 _FILE = re.compile(
     rf"(?P<name>.+)\.(?P<digest>[0-9a-f]{{12}})(\.failed-[0-9]+)?({re.escape(REPORT_SUFFIX)}|{re.escape(REJECTS_SUFFIX)})"
@@ -35,6 +37,11 @@ class _Run(NamedTuple):
     report: Mapping[str, Any]
 
     @property
+    def series(self) -> str:
+        """The series that it belongs to (`Job.series`)."""
+        return str(self.report.get("series"))
+
+    @property
     def is_delivered(self) -> bool:
         """Whether all of its parts became visible."""
         return self.report.get("outcome") == "done"
@@ -49,22 +56,22 @@ class _Run(NamedTuple):
 def remove_old(document: Job | Transfer, digest: str, now: float | None = None) -> list[Finding]:
     """Remove reports and rejects of a job that are older than `report.keep`, and return warnings.
 
-    The six newest runs that were delivered stay, and those that are not finished. `digest` is that of the job, as in
-    the names of files; `now` is UNIX seconds, the clock's if None.
+    The six newest runs of a series that were delivered stay, and those that are not finished. `digest` is that of the
+    job, as in the names of files; `now` is UNIX seconds, the clock's if None.
     """
     if document.report.keep is None:
         return []
     folder = Path(document.report.dir)
     oldest = (time.time() if now is None else now) - document.report.keep_days * _DAY
-    delivered = 0
+    delivered: Counter[str] = Counter()
     refused: list[Path] = []
     try:
         unfinished = set(_unfinished(folder))
         for run in sorted(_runs_in(folder), key=lambda run: -run.written):
             if not run.is_of(document, digest):
                 continue
-            delivered += run.is_delivered
-            is_newest = run.is_delivered and delivered <= _DELIVERED_KEPT
+            delivered[run.series] += run.is_delivered
+            is_newest = run.is_delivered and delivered[run.series] <= _DELIVERED_KEPT
             if run.written < oldest and not is_newest and not unfinished & {(run.name, run.digest), ("", run.digest)}:
                 refused += _remove(run.files)
     except OSError as error:

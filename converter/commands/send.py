@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from converter.commands.account import Account, end_report, noticing, tell_start
 from converter.commands.check import Checked, check_file
 from converter.commands.failure import FailedRun, explain_kept, visible_parts
+from converter.commands.modes import check_modes
 from converter.commands.progress import Pace, Progress
 from converter.commands.resume import fingerprints, next_step, unseen_parts
 from converter.commands.retention import remove_old
@@ -128,6 +129,8 @@ def send(
                 _name_run(account, transfer, run, digest)
             checked, warnings = _check_files(inputs, check=check, notify=notify)
             account.warnings += warnings
+            names = [each.checked.name for each in checked if each.checked.name]
+            check_modes(transfer, names, datetime.date.fromisoformat(run.sent))
             tell_start(transfer, _name_of(run), inputs)
             sending = _Sending(checked, account, journal, hold, run, digest)
             sending.start(past, resumed=step == "resume", check=check, notify=notify)
@@ -213,16 +216,6 @@ def _check_files(
             "\n".join(errors),
             "Nothing was sent. Correct the files, or send them as they are with --no-check.",
         )
-    names = [each.checked.name for each in checked_files if each.checked.name]
-    if check and len({(name.kind, name.dpids, name.target) for name in names}) < len(
-        {(name.kind, name.dpids, name.target, name.mode) for name in names}
-    ):
-        raise JobError(
-            "E-SEND-MODES",
-            "The files are .sync and .overwrite ones of one data source: Audience Manager may process them in either "
-            "order (T2).",
-            "Send the ones, and the others when those are processed; or all with --no-check.",
-        )
     return checked_files, warnings
 
 
@@ -241,6 +234,7 @@ def _report(
         parts = account.delivery.visible_parts() if account.delivery else []
     return SendReport(
         name=_name_of(run),
+        sent=run.sent,
         input=files,
         parts=list(parts),
         report_path=account.document.conceal_path(str(account.path)),

@@ -13,9 +13,10 @@ import numpy as np
 import polars as pl
 
 from converter.errors import Finding, InputError, JobError
-from converter.jobs.job import Job, UrlJob
+from converter.jobs.job import Job
 from converter.jobs.sections.ids import Id, UserId
 from converter.jobs.sections.table import Suppress, Table
+from converter.jobs.url_job import UrlJob
 from converter.ledger import Ledger
 from converter.rows.batches import Judged
 from converter.rows.pipeline import convert_all

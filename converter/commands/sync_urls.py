@@ -29,7 +29,8 @@ from converter.commands.warnings import Warnings
 from converter.delivery.atomic import PARTIAL
 from converter.delivery.destinations.folder import FolderDestination
 from converter.errors import DestinationError, EmptyInputError, Finding, JobError
-from converter.jobs.job import Job, UrlJob
+from converter.jobs.job import Job
+from converter.jobs.url_job import UrlJob
 from converter.ledger import Ledger
 from converter.report.left_out import left_out_notices
 from converter.rows.pipeline import convert_sources

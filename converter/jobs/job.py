@@ -73,7 +73,8 @@ class Job(Document):
     def _fits_its_kind(self) -> Self:
         """Check that the sections are those of the kind of file."""
         of_kind = _problems_of_sync(self) if self.output.kind.endswith("id-sync") else _problems_of_data(self)
-        for problem in (*of_kind, *self.delta.problems(self.output)):
+        clearing = self.record.problems(self.output, self.report, self.delta)
+        for problem in (*of_kind, *self.delta.problems(self.output), *clearing):
             raise ValueError(problem)
         return self
 
@@ -151,11 +152,33 @@ class Job(Document):
         Settings with default values are left out, so that later versions, which have more settings, find the runs of
         this one. Paths are absolute, and passwords are removed.
         """
+        return identity(self._deciding_settings())
+
+    @property
+    def series(self) -> str:
+        """The identity of the job without the timestamp of its files, and without digits in the paths of its input.
+
+        So a job has the same one each day, although these have dates in them.
+        """
+        settings = self._deciding_settings()
+        settings.get("output", {}).pop("timestamp", None)
+        table = settings.get("input", {})
+        for each in (table, table.get("suppress", {})):
+            each |= {"path": [re.sub("[0-9]+", "0", path) for path in each.get("path", ())]}
+        return identity(settings)[:DIGITS]
+
+    def _deciding_settings(self) -> dict[str, Any]:
+        """Return the settings that decide what is written, and where, as plain data."""
         known = {
             name: _settings_in(getattr(self, name)) for name in type(self).model_fields if name not in _NOT_IN_DIGEST
         }
         known["output"] = {key: value for key, value in known["output"].items() if key not in Target.model_fields}
-        return identity({**{name: value for name, value in known.items() if value}, "place": self.destination_identity})
+        return {**{name: value for name, value in known.items() if value}, "place": self.destination_identity}
+
+    @property
+    def max_change(self) -> str:
+        """`report.max_change`, or what it is by default."""
+        return self.report.max_change or ("50%" if self.output.mode == "overwrite" else "off")
 
     @property
     def gathers(self) -> bool:
@@ -173,6 +196,11 @@ class Job(Document):
     def destination_identity(self) -> list[str | None]:
         """The identity of the destination, without passwords."""
         return _destination(self.output, self.s3)
+
+    @property
+    def place(self) -> str:
+        """What identifies the destination in reports."""
+        return identity(self.destination_identity)[:DIGITS]
 
     @property
     def ids(self) -> tuple[Id, ...]:
@@ -390,7 +418,7 @@ def _destination(target: Target, s3: S3) -> list[str | None]:
     """Return the identity of a destination, without passwords."""
     scheme, _, rest = target.url.partition("://")
     local = rest if scheme.lower() == "file" else "" if is_url(target.url) else target.url
-    url = identity_of_path(local) if local else without_password(target.url)
+    url = identity_of_path(local) if local else without_password(target.url).rstrip("/")
     return [url, target.partner, s3.endpoint_url]
 
 
@@ -439,6 +467,11 @@ class Transfer(Document):
         """The identity of the destination, without passwords."""
         return _destination(self.output, self.s3)
 
+    @property
+    def place(self) -> str:
+        """What identifies the destination in reports."""
+        return identity(self.destination_identity)[:DIGITS]
+
     @classmethod
     def _select(cls, data: dict[str, Any]) -> dict[str, Any]:
         """Return the data without the sections about the input and the content of files."""
@@ -447,34 +480,6 @@ class Transfer(Document):
         if isinstance(output := known.get("output"), Mapping):
             known["output"] = {key: value for key, value in output.items() if key not in of_jobs}
         return known
-
-
-_OF_IDS = {"input", "id", "output", "privacy", "report", "run"}
-
-
-class UrlJob(Job):
-    """The part of a job about its IDs: the input, the ID, its data source, and how many rows may be rejected.
-
-    Other sections are ignored, so that the job file of a conversion can be used.
-    """
-
-    def __init__(self, /, **data: Unpack[JobKeys]) -> None:
-        known: dict[str, Any] = {
-            key: value for key, value in data.items() if key in _OF_IDS or key not in Job.model_fields
-        }
-        output = known.get("output", {})
-        if isinstance(output, Output):
-            output = output.model_dump(include={"dpid", "force"})
-        if isinstance(output, Mapping):
-            kept = {
-                key: value
-                for key, value in output.items()
-                if key in ("dpid", "force") or key not in Output.model_fields
-            }
-            # No file is written. The target is what the validation of global data sources asks for (N4).
-            known["output"] = {**kept, "to": "-", "target": 0}
-        known["record"] = {"signals": [{"key": "synchronized", "value": "by HTTP"}]}
-        super().__init__(**known)
 
 
 class Comparison(Document):

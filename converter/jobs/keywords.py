@@ -79,6 +79,7 @@ class InputKeys(TypedDict, total=False):
     null_values: str | Sequence[str]
     filter: str | None
     computed: Computed | ComputedKeys | Sequence[Computed | ComputedKeys]
+    rejects_of: str | PathLike[str] | None
     suppress: Suppress | SuppressKeys | None
 
 
@@ -92,6 +93,7 @@ class OutputKeys(TypedDict, total=False):
     bandwidth: int | str | None
     retry_seconds: float
     publish: Literal["end", "each"]
+    allow_both_modes: bool
     dpid: int | None
     kind: Literal["data", "id-sync", "c2c-id-sync", "odc"]
     odc_type: str
@@ -134,6 +136,7 @@ class RecordKeys(TypedDict, total=False):
     many_values: Literal["keep", "reject"]
     user_lines: Literal["off", "count", "enforce"]
     repeated: Literal["keep", "drop"]
+    empty: Literal["skip", "clear"]
     on_bad_value: Literal["clean", "drop", "reject"]
     comma: str
 
@@ -143,6 +146,8 @@ class ReportOptionsKeys(TypedDict, total=False):
 
     dir: str | PathLike[str]
     max_rejects: int | str
+    max_change: str | None
+    max_cleared: int | str
     rejects_file_rows: int
     show_rows: bool
     keep: str | None

@@ -105,7 +105,8 @@ class FormStructure(ctypes.Structure):
         ("comma", c_uint8 * MOST_COMMA),
         ("on_bad", c_int32),
         ("bad_byte", c_uint8),
-        ("unused", c_uint8 * 3),
+        ("clears", c_uint8),
+        ("unused", c_uint8 * 2),
     ]
 
 
@@ -174,7 +175,7 @@ class Form:
     control characters becomes a space and each double quote a single one (`CLEAN`). `comma` is written for each comma
     in a value; `None` keeps it. `nulls` are the words for missing values; `doubted` are words that most likely mean
     one, too: such values are counted. `no_ids` are words that no ID is. With `numbered`, it is kept which row each line
-    is of.
+    is of. With `clears`, rows without any value or item have lines that end in a tab; else they are irregular.
     """
 
     def __init__(
@@ -190,6 +191,7 @@ class Form:
         doubted: Sequence[bytes] = (),
         no_ids: Sequence[bytes] = (),
         numbered: bool = False,
+        clears: bool = False,
     ) -> None:
         self.numbered = numbered
         beside = sum(1 + len(id_.prefix) + len(id_.suffix) + (id_.steps.pad if id_.steps else 0) for id_ in ids)
@@ -206,8 +208,7 @@ class Form:
         for entry, id_, (table, shape) in zip(id_table, ids, self._ids, strict=True):
             entry.bytes, entry.shape, entry.length = table.ctypes.data, ctypes.addressof(shape), len(id_.shape)
             entry.column, entry.scan, entry.not_zero, entry.nulls = id_.column, id_.scan, id_.not_zero, id_.nulls
-            entry.prefix, entry.suffix = self._constant(id_.prefix), self._constant(id_.suffix)
-            entry.name = self._constant(id_.name)
+            entry.prefix, entry.suffix, entry.name = map(self._constant, (id_.prefix, id_.suffix, id_.name))
             if id_.steps:
                 entry.steps = ctypes.pointer(self._steps(id_.steps))
         part_table = (_Part * len(parts))()
@@ -235,6 +236,7 @@ class Form:
             comma=(c_uint8 * MOST_COMMA)(*(comma if comma is not None and is_replaced else b"")),
             on_bad=on_bad,
             bad_byte=bad_byte,
+            clears=clears,
         )
 
     def _constant(self, text: bytes) -> _Constant:

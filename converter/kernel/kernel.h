@@ -134,7 +134,8 @@ struct aam_form {
     uint8_t comma[AAM_MOST_COMMA];
     int32_t on_bad;    /* enum aam_on_bad */
     uint8_t bad_byte;  /* a byte that no line may hold but in texts of the form */
-    uint8_t unused[3];
+    uint8_t clears;    /* whether a row without values and items has a line, too, which ends in a tab */
+    uint8_t unused[2];
 };
 
 /* A column of string views, as Arrow has them, and the buffers in which the longer strings are. */

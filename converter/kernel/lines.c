@@ -466,8 +466,11 @@ AAM_INLINE enum made write_parts(const struct aam_form *form, const struct aam_f
         special += items * part->special;
         *at++ = ','; /* the last one gives way to the newline */
     }
-    if (signals == 0 && form->part_count != 0)
-        return IRREGULAR;
+    if (signals == 0 && form->part_count != 0) {
+        if (!form->clears || has_values || !all_right || at == limit)
+            return IRREGULAR;
+        at++; /* the tab stays */
+    }
     if (AAM_JUDGE && (!all_right || at - target > form->longest_line))
         return IRREGULAR;
     /* A special byte more than there are around the values is in one of them: IDs and lists are judged already. */

@@ -23,7 +23,7 @@ from converter.rows.stages import StageResults
 if TYPE_CHECKING:
     import polars as pl
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +39,15 @@ class SendReport:
     not be written.
 
     `outcome` is `nothing to do` where an earlier run is finished: `name` and the path are of that run then, and there
-    are no parts.
+    are no parts. `place` identifies the destination, and `sent` is the day of sending in UTC, if that was decided.
     """
 
     name: str
     job: Mapping[str, Any]
     job_path: str | None
     host: str
+    place: str
+    sent: str | None = None
     input: list[Mapping[str, Any]]
     outcome: EndName
     exit_code: int = 0
@@ -85,15 +87,17 @@ class Report(SendReport):
 
     `records` says how many rows were `read` and `written`, and how many `rejected` or `skipped` by the name of the
     rule: rejected rows break it, skipped ones break none and have nothing to send; where rows of users are gathered,
-    how many `users` and `lines` are written; and how many values of delimited text hold `line_breaks`, if any do. `ids`
-    says how many were `changed` by the name of the step that changed them,
-    and where types are recognized how many there are of each of the `types`.
+    how many `users` and `lines` are written; how many of the rows written have no signal, so that their users are
+    `cleared`; and how many values of delimited text hold `line_breaks`, if any do. `ids` says how many were `changed`
+    by the name of the step that changed them, and where types are recognized how many there are of each of the `types`.
     `signals` says how many were `written`, and how many `dropped` or `changed` by the name of the rule. `rejects_path`
     is where the rejects are, None where the run ended before they were complete. `encrypted_for` is the fingerprint of
     the key that parts are encrypted for, if any. Always `read = written + sum(rejected) + sum(skipped)`; a run that is
     not `complete` ended before the end of its input, and the counts are those until then. `left_out` has the files
     beside the input that are not read, by `reason`: how many `files` they are, and the first 100 `paths`;
-    `encodings`, where the job has none, those that were found, with their `certainty`, in the same way.
+    `encodings`, where the job has none, those that were found, with their `certainty`, in the same way. `series`
+    identifies the job: it is the same for all its runs (`Job.series`). `fingerprints` show whether the input changes;
+    there are none where it could be read only once.
     Where only changes are sent, `changes` says how many users of the input are `new`, `changed`, `refreshed` and
     `unchanged`, and how many of the state are `gone`, or `removed` by a line; and how many `traits_removed` and
     `keys_lost` there are.
@@ -104,6 +108,8 @@ class Report(SendReport):
     signals: Mapping[str, Any]
     rejects_path: str | None
     encrypted_for: str | None = None
+    series: str
+    fingerprints: list[Mapping[str, Any]] = field(default_factory=list)
     complete: bool = True
     left_out: list[Mapping[str, Any]] = field(default_factory=list)
     encodings: list[Mapping[str, Any]] = field(default_factory=list)
@@ -129,7 +135,12 @@ def records_of(ledger: Ledger) -> dict[str, Any]:
         "rejected": dict(sorted(ledger.rejected.items())),
         "skipped": dict(sorted(ledger.skipped.items())),
     }
-    others = {"users": ledger.users, "lines": ledger.lines if ledger.users else 0, "line_breaks": ledger.line_breaks}
+    others = {
+        "users": ledger.users,
+        "lines": ledger.lines if ledger.users else 0,
+        "cleared": ledger.cleared,
+        "line_breaks": ledger.line_breaks,
+    }
     return records | {name: count for name, count in others.items() if count}
 
 

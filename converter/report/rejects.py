@@ -2,8 +2,8 @@
 
 `file`, `row`, `unit`, `rule`, `code`, and `columns`, the columns of the job, masked. `row` is counted from 1 in what
 `unit` says: the `line` of a text, with its header and blank lines, or the `row` of a table. Malformed rows have
-`length` in bytes instead of columns, and `text` only with `report.show_rows`. A thread of its own describes and writes
-them.
+`length` in bytes and the number of `lines` instead of columns, and `text` only with `report.show_rows`. A thread of its
+own describes and writes them.
 
 There are at most `report.rejects_file_rows` of them, the first ones. Where there are more, the last object says so:
 `left_out` has the number of the others by rule, and `kept` the number of those in the file.
@@ -33,7 +33,7 @@ from converter.sources.malformed import RULES, MalformedRows, RowNumbers
 from converter.spec.rules import Rule
 
 _TYPES = {"file": pl.String, "row": pl.Int64, "unit": pl.String, "rule": pl.String, "code": pl.String}
-_OPTIONAL: dict[str, pl.DataType] = {"columns": pl.Struct({}), "length": pl.Int64()}
+_OPTIONAL: dict[str, pl.DataType] = {"columns": pl.Struct({}), "length": pl.Int64(), "lines": pl.Int64()}
 _MOST_WAITING = 16  # batches
 _MOST_ROWS_WAITING = 4096
 _MOST_WRITING = 4  # groups of batches
@@ -147,6 +147,7 @@ class RejectsFile(ArtifactFile):
                 "rule": pl.Series([rule.name for rule in RULES]).gather(rules),
                 "code": pl.Series([rule.code for rule in RULES]).gather(rules),
                 "length": series_of(np.concatenate([each.lengths for each in bad])),
+                "lines": series_of(np.concatenate([each.lines for each in bad])),
             }
             if self._show_rows:
                 texts = [text.decode("utf-8", "backslashreplace") for each in bad for text in each.texts()]
@@ -186,7 +187,7 @@ class RejectsFile(ArtifactFile):
 
 
 def read_rejects(path: Path) -> pl.DataFrame:
-    """Return the rejects of a file: `file`, `row`, `unit`, `rule`, `code`, `columns` (a struct), `length` (see above).
+    """Return the rejects of a file: `file`, `row`, `unit`, `rule`, `code`, `columns` (a struct), `length`, `lines`.
 
     `text` is there if the job has `report.show_rows`. Raises `InputError` where the file cannot be read.
     """

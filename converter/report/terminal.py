@@ -50,6 +50,7 @@ def _figures(report: Report) -> list[tuple[str, str]]:
         *((f"{count:,}", _CHANGES[name]) for name, count in (report.changes or {}).items() if count),
         *((f"{each['files']:,}", f"files not read: {each['reason']}") for each in report.left_out),
         *((f"{count:,}", f"IDs changed: {name}") for name, count in report.ids["changed"].items()),
+        *((f"{records[name]:,}", "users cleared") for name in ("cleared",) if name in records),
         (f"{signals['written']:,}", "signals written"),
     ]
     for what in ("dropped", "changed"):

@@ -39,6 +39,22 @@ class Numbered(NamedTuple):
                 yield index, slice(start, end), self.firsts[index] - starts[index]
 
 
+def numbered(
+    pieces: Sequence[Piece], origin: Origin | None, following: int
+) -> tuple[list[int], tuple[Origin | None, int]]:
+    """Return the row number that each piece begins with, behind a row of `origin` that `following` is the next of.
+
+    Returns also the last origin, and the number that follows.
+    """
+    firsts = []
+    for piece in pieces:
+        if piece.origin is not origin:
+            origin, following = piece.origin, 1
+        firsts.append(following)
+        following += piece.numbers
+    return firsts, (origin, following)
+
+
 class Judged(NamedTuple):
     """Rows that are judged and not formatted yet: what stages see.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from converter.kernel.calls import Loops
 from converter.kernel.sink import Positions
 from converter.ledger import Ledger
 from converter.rows.batches import Converted, Judged, Numbered
+from converter.rows.chosen import Place
 from converter.rows.fast_path import FastPath, Made
 from converter.rows.records import Records
 from converter.rows.selection import ValueInRowError
@@ -26,21 +28,23 @@ from converter.rows.users.stage import Gathering
 from converter.sources import MalformedRows, RowNumbers, Source, rows_lost
 from converter.sources.base import Task
 from converter.sources.engine import collect
+from converter.spec import rules
 
 
 class Parsed(NamedTuple):
     """A block after the kernel: what it `made`, if it can, and the rows that are `left` to judge.
 
-    `left` has the columns of the job, and `numbers` are the row numbers of its rows in the block, of `rows` whole rows.
-    `skipped` counts those that are not selected; `broken` values hold newlines. `number` is that of the block; where
-    lines are gathered, `made_of` has for each set of files the rows of the lines that are made.
+    `left` has the columns of the job, and `numbers` are the row numbers of its rows in the block. `read` counts all
+    rows of the block, malformed ones as well, and `skipped` those that are not selected; `broken` values hold newlines.
+    `number` is that of the block; where lines are gathered, `made_of` has for each set of files the rows of the lines
+    that are made.
     """
 
     block: Numbered
     made: Made | None
     left: pl.DataFrame
     numbers: RowNumbers
-    rows: int
+    read: int
     malformed: MalformedRows
     source: Source
     skipped: Counter[str]
@@ -91,24 +95,33 @@ class Converter:
         self._gathering = gathering
         self._fast_path = FastPath(records, loops) if loops and records.compiled and not judges_only else None
 
-    def parse(self, task: Task, number: int = 0) -> Parsed:
+    def parse(self, task: Task, number: int = 0, place: Place | None = None) -> Parsed:
         """Parse the block with a number, and make the lines of its regular rows.
 
-        Raises `InputError`, and `LedgerError`.
+        `place` is where it begins, where that is needed. Raises `InputError`, and `LedgerError`.
         """
+        with place.failing() if place else contextlib.nullcontext():
+            return self._parse(task, number, place)
+
+    def _parse(self, task: Task, number: int, place: Place | None) -> Parsed:
         fast_path = self._fast_path
         block = task.parse(fast_path.form_of(task.source) if fast_path else None)
         where, left, numbers = Numbered(block.pieces), block.rest.frame(), block.numbers
         counted = left.height + (len(block.lines.ends) if block.lines else 0)
         if counted != block.rows:
             raise rows_lost(where.origin, block.rows, counted)
-        skipped: Counter[str] = Counter()
+        malformed, skipped = block.malformed, Counter[str]()
+        if place and (chosen := self._records.chosen):
+            where = Numbered(block.pieces, place.firsts_of(block.pieces))
+            rows, bad = chosen.among(where, numbers), chosen.among(where, malformed.numbers)
+            skipped[rules.NOT_REJECTED.name] = len(numbers) - len(rows) + len(malformed) - len(bad)
+            left, numbers, malformed = _taken(left, rows), numbers[rows], malformed.take(bad)
         if self._records.selects and left.height:
             try:
-                left, rows, skipped = self._records.selected(left, task.source)
+                left, rows, not_selected = self._records.selected(left, task.source)
             except ValueInRowError as error:
                 raise FailedBlockError(where, int(numbers[error.row]), task.source.unit) from error
-            numbers = numbers[rows]
+            numbers, skipped = numbers[rows], skipped + not_selected
         made = fast_path.made(block.lines) if fast_path and block.lines else None
         numbered = block.lines.numbers if block.lines else None
         made_of = [RowsOfLines(numbered)] if numbered is not None else []
@@ -119,10 +132,9 @@ class Converter:
             if self._gathering:
                 made_of = [RowsOfLines.of(numbers, frame, each) for each in made.rows]
             left, numbers = _taken(left, rows), numbers[rows]
-        malformed = block.malformed.detached(with_texts=self._records.job.report.show_rows)
-        return Parsed(
-            where, made, left, numbers, block.rows, malformed, task.source, skipped, block.broken, number, made_of
-        )
+        malformed = malformed.detached(with_texts=self._records.job.report.show_rows)
+        read = block.rows + len(block.malformed)
+        return Parsed(where, made, left, numbers, read, malformed, task.source, +skipped, block.broken, number, made_of)
 
     def convert(self, blocks: Sequence[Parsed]) -> list[Converted]:
         """Judge and format the rows that are left of blocks that are alike, and put their lines among the others."""
@@ -217,7 +229,7 @@ def _collect(block: Numbered, query: pl.LazyFrame, rows: int) -> pl.DataFrame:
 
 def _ledger_of(block: Parsed) -> Ledger:
     """Count the rows of a block that were read, which of them cannot be parsed, and which are not selected."""
-    ledger = Ledger(read=block.rows + len(block.malformed), skipped=block.skipped, line_breaks=block.broken)
+    ledger = Ledger(read=block.read, skipped=block.skipped, line_breaks=block.broken)
     ledger.rejected += block.malformed.counts()
     return ledger
 

@@ -33,6 +33,8 @@ _COUNTERS = {
 _CHANGED = "changed:"
 MISSING_WORDS = "missing_words"
 """The counter of values that are written and are words for missing ones."""
+CLEARED = "cleared"
+"""The counter of rows that are written without a signal, so that their users are cleared."""
 _OF_VALUES = {rules.VALUE_PERSONAL.name: ("personal",), rules.BAD_VALUE.name: ("dropped", "out_of_range")}
 """The counters of the values that break a rule, by its name."""
 _KIND_OF = {f"id_is_{kind}": kind for kind in rules.PERSONAL}
@@ -109,6 +111,8 @@ def tally_counters(rows: pl.DataFrame) -> Ledger:
             continue  # these are counted by column
         if counter == "signals":
             ledger.signals_written += count
+        elif counter == CLEARED:
+            ledger.cleared += count
         elif counter.startswith(_CHANGED):
             ledger.ids_changed[counter.removeprefix(_CHANGED)] += count
         else:

@@ -55,6 +55,7 @@ from converter.spec.implausible import MISSING_IDS, MISSING_VALUES
 _HYPHEN = b"-"
 _NO_SET = 255
 _MOST_KEYS = 4096  # that lines are made with, where keys are in a column
+_CLEARED = b"\t\n"  # what lines without signals end in, and no others
 
 
 class Made(NamedTuple):
@@ -116,6 +117,8 @@ class FastPath:
         for column, count in zip(columns, lines.doubted, strict=False):
             if column is not None and count:
                 ledger.missing_words[column] += count
+        if self._records.job.record.empty == "clear":
+            ledger.cleared = int(np.count_nonzero(lines.memory[lines.ends - len(_CLEARED)] == _CLEARED[0]))
         if len(lines.ends):
             ledger.ids_changed += Counter({name: count * len(lines.ends) for name, count in self._around.items()})
         return Made((lines,), (lines.positions,), ledger)
@@ -239,6 +242,7 @@ def _form(
         doubted=[word.encode() for word in MISSING_VALUES],
         no_ids=[word.encode() for word in MISSING_IDS],
         numbered=records.job.gathers,
+        clears=record.empty == "clear",
     )
 
 

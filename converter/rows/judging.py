@@ -10,7 +10,7 @@ import polars as pl
 from converter.columns import privacy
 from converter.columns.normalize import Step, is_bytewise, null_if_empty, recognize_type, steps_of
 from converter.jobs.job import Job
-from converter.rows.counters import changed_by
+from converter.rows.counters import CLEARED, changed_by
 from converter.rows.dates import microseconds
 from converter.rows.keys import is_personal, is_unusable
 from converter.rows.order import NUMBER, OLDEST, OrderKind, rank_of
@@ -80,6 +80,8 @@ class Judging:
         """Columns with the `rank` of a row among those of its user, and whether it cannot be read (`bad_order`)."""
         self._spaceless = found.spaceless
         self.normalizing = self._normalizing(self.id_steps)
+        clears_users = job.record.empty == "clear"
+        self._clearing = [self.signals.count(CLEARED, self.signals.is_empty())] if clears_users else []
         doubtful = [
             self.signals.count("doubtful", id_.str.contains(type_.doubtful, literal=True))
             for type_, id_ in zip(self.id_types, self.ids, strict=True)
@@ -142,6 +144,7 @@ class Judging:
         signals = self.signals
         scanned = [each for each, _ in signals.scanned]
         cards = [name not in numbers for _, name in signals.scanned]
+        clears = signals.is_empty() if self._clearing else pl.lit(value=False)
         mixed = [recognize_type(self.ids[0]).alias("type"), self.route.alias("route")] if self.is_mixed else []
         return [
             signals.written,
@@ -163,7 +166,8 @@ class Judging:
             *([mixed[:1]] if mixed else []),
             [
                 *mixed[1:],
-                signals.any_signal().alias("any_signal"),
+                (signals.any_signal() | clears).alias("any_signal"),
+                *self._clearing,
                 signals.bad_value().alias("bad_value"),
                 signals.personal_value().alias("personal_value"),
                 *_keys(self.job, self._aliases),

@@ -27,14 +27,15 @@ from converter import kernel
 from converter.columns.buffers import FEW_ROWS
 from converter.jobs.job import Job
 from converter.rows import stages
-from converter.rows.batches import Converted, Judged, Numbered
+from converter.rows.batches import Converted, Judged, Numbered, numbered
 from converter.rows.blocks import Converter, FailedBlockError, Parsed
+from converter.rows.chosen import Place
 from converter.rows.delta.stage import Changes
 from converter.rows.records import Records
 from converter.rows.stages.base import Stage, StageResults
 from converter.rows.users.stage import Gathering
 from converter.sources import Origin, Source, tasks_of
-from converter.sources.base import Budget, Piece
+from converter.sources.base import Budget, Task
 from converter.sources.origins.base import total_size
 
 _GROUPS = 2  # of blocks that are judged at the same time: each block holds memory
@@ -98,7 +99,7 @@ def convert_all(
                 size = total_size(source.origin for source in sources)
                 gathering = opened.enter_context(contextlib.closing(Gathering(records, loops, budget, size, changes)))
             converter = Converter(records, loops, seeing, gathering, judges_only=bool(taking))
-            started = (pool.submit(converter.parse, task, number) for number, task in enumerate(tasks))
+            started = (pool.submit(converter.parse, *each) for each in _placed(tasks, records))
             parsed = _numbered(_in_order(started, budget.ahead, at_once=False))
             if taking:
                 judged = _in_order((pool.submit(converter.judge, block) for block in parsed), budget.ahead)
@@ -111,6 +112,14 @@ def convert_all(
         finally:
             for executor in (pool, aside):
                 executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _placed(tasks: Iterator[Task], records: Records) -> Iterator[tuple[Task, int, Place | None]]:
+    """Yield tasks with their numbers, and with their places, where these are needed before the blocks are in order."""
+    place: Place | None = None
+    for number, task in enumerate(tasks):
+        place = Place(place) if records.chosen else None
+        yield task, number, place
 
 
 def _in_order(started: Iterable[Future[_Result]], most: int, *, at_once: bool = True) -> Iterator[_Result]:
@@ -159,22 +168,13 @@ def _gathered(batches: Iterator[Converted], gathering: Gathering, pool: Executor
 
 def _numbered(blocks: Iterator[Parsed]) -> Iterator[Parsed]:
     """Add to blocks which row number of each input they begin with. Raises `InputError` where a row has failed."""
-    origin: Origin | None = None
-    following = 1
-
-    def first_of(piece: Piece) -> int:
-        nonlocal origin, following
-        if piece.origin is not origin:
-            origin, following = piece.origin, 1
-        first, following = following, following + piece.numbers
-        return first
-
+    end: tuple[Origin | None, int] = (None, 1)
     try:
         for block in blocks:
-            pieces = block.block.pieces
-            yield block._replace(block=Numbered(pieces, [first_of(piece) for piece in pieces]))
+            firsts, end = numbered(block.block.pieces, *end)
+            yield block._replace(block=Numbered(block.block.pieces, firsts))
     except FailedBlockError as error:
-        raise error.located([first_of(piece) for piece in error.block.pieces]) from error.__cause__
+        raise error.located(numbered(error.block.pieces, *end)[0]) from error.__cause__
 
 
 def _staged(judged: Iterator[Judged], taking: Sequence[Stage], aside: Executor) -> Iterator[Judged]:

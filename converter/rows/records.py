@@ -26,6 +26,7 @@ from converter.columns.normalize import check_hashing
 from converter.columns.text import as_text, check_id_type
 from converter.jobs.job import Job
 from converter.ledger import Ledger
+from converter.rows.chosen import Chosen
 from converter.rows.counters import Columns, tally
 from converter.rows.formatting import Formatting
 from converter.rows.judging import FirstRows, Judging
@@ -56,6 +57,7 @@ class Records:
         kind: FileKind | None = None,
         colliding: pl.DataFrame | None = None,
         suppression: Suppression | None = None,
+        chosen: Chosen | None = None,
     ) -> None:
         self.job = job
         self.most_line_bytes = most_line_bytes
@@ -64,6 +66,8 @@ class Records:
         self.columns = job.columns
         self.selection = Selection(job.input, self.columns)
         self.suppression = suppression
+        self.chosen = chosen
+        """The rows that are converted, where not all are."""
         self.aliases = {name: f"c{number}" for number, name in enumerate(self.columns)}
         """The names of the job's columns in queries."""
         self.lists = lists_of(job.record, self.kind)
@@ -99,11 +103,20 @@ class Records:
         """Return the same records with IDs whose rows are rejected."""
         return self._with(colliding=colliding)
 
-    def surveyed(self, first: FirstRows) -> Records:
-        """Return the same records with what first rows show; the columns that hold lists stay."""
-        return self._with(found=first._replace(lists=self.found.lists))
+    def surveyed(self, first: FirstRows, chosen: Chosen | None) -> Records:
+        """Return the same records with what first rows show, and the rows that are converted, where not all are.
 
-    def _with(self, *, found: FirstRows | None = None, colliding: pl.DataFrame | None = None) -> Records:
+        The columns that hold lists stay.
+        """
+        return self._with(found=first._replace(lists=self.found.lists), chosen=chosen)
+
+    def _with(
+        self,
+        *,
+        found: FirstRows | None = None,
+        colliding: pl.DataFrame | None = None,
+        chosen: Chosen | None = None,
+    ) -> Records:
         return Records(
             self.job,
             self.most_line_bytes,
@@ -111,6 +124,7 @@ class Records:
             kind=self.kind,
             colliding=colliding,
             suppression=self.suppression,
+            chosen=chosen or self.chosen,
         )
 
     @property
@@ -239,7 +253,8 @@ class Records:
     @property
     def takes_steps(self) -> bool:
         """Whether texts need steps that the kernel cannot do: where they do not, it can take them from the input."""
-        return bool(self._judging.fast_normalizing or self.is_mixed or self.selects or self._judging.ranks)
+        steps = self._judging.fast_normalizing or self.is_mixed or self.selects or self._judging.ranks
+        return bool(steps or self.chosen)
 
     def fast_texts(self, texts: pl.LazyFrame) -> pl.LazyFrame:
         """Add what the kernel needs and cannot do to what `texts` gives.

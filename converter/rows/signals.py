@@ -86,6 +86,7 @@ class Signals:
         """The columns of the input that counters of values are of."""
         self.kinds: dict[str, str] = {}
         """The names of the kinds of personal data in the query, by the counters of values that are any."""
+        self._nothing: list[pl.Expr] = []  # whether there is no value and no item at all, for each that is not constant
         self._job = job
         self._aliases = aliases
         separators = value_lists_of(job, lists)
@@ -119,6 +120,11 @@ class Signals:
         expressions = [each for each in present if isinstance(each, pl.Expr)]
         return pl.lit(value=True) if len(expressions) < len(present) else _any(expressions)
 
+    def is_empty(self) -> pl.Expr:
+        """Whether the row has no value and no item (Boolean): not even one that cannot be sent."""
+        is_constant = len(self._nothing) < len(self.formatted)
+        return pl.lit(value=False) if is_constant else pl.all_horizontal(self._nothing)
+
     def bad_value(self) -> pl.Expr:
         """Whether a value cannot be written, and the row is rejected for that (Boolean)."""
         dropped, out_of_range = self._counted("dropped"), self._counted("out_of_range")
@@ -151,6 +157,7 @@ class Signals:
         self.written.append(written.alias(f"v{number}"))
         written, kept = pl.col(f"v{number}"), pl.lit(value=True)
         counts = [self.count("missing", value == ""), self.count("out_of_range", out, column)]
+        self._nothing.append(pl.col(self.counters[-2]))
         counts.append(self.count(MISSING_WORDS, value.is_in(list(MISSING_VALUES)), column))
         if is_scanned(self._job, column):
             # What would be written: a value without its tabs or commas may be a phone number or a card.
@@ -235,6 +242,7 @@ class Signals:
             self.count("signals", kept.list.len()),
             self.count(each.counter, pl.col(f"all{number}") - kept.list.len()),
         ]
+        self._nothing.append(pl.col(f"all{number}") == 0)
         self._add(kinds.FormattedSignal(each.prefix, pl.col(f"t{number}"), "", kept.list.len() > 0), counted=False)
 
 

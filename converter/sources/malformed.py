@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from converter.spec.rules import SOURCE_RULES, Rule
 
 RowNumbers = npt.NDArray[np.int64]
 _MOST_NOT_TEXT, _MOST_BYTES = 50, 1 << 12
+_NEWLINE = ord("\n")
 RULES = tuple(SOURCE_RULES.values())
 _RULE_OF = {
     sink.TOO_SHORT: rules.ROW_TOO_SHORT,
@@ -44,6 +45,8 @@ class MalformedRows:
     of_buffer: RowNumbers
     starts: RowNumbers
     lengths: RowNumbers
+    lines: RowNumbers = field(default_factory=lambda: np.empty(0, np.int64))
+    """How many lines each row has, once it is detached from its text."""
     not_text: bytes = b""
     """Some of those that are not in the encoding of the input, also where their texts are not kept."""
 
@@ -91,6 +94,7 @@ class MalformedRows:
             self.of_buffer[rows],
             self.starts[rows],
             self.lengths[rows],
+            self.lines[rows] if len(self.lines) else self.lines,
             self.not_text,
         )
 
@@ -107,15 +111,26 @@ class MalformedRows:
         """Return the rows with copies of their texts, or without: then they do not keep the memory of a block."""
         if not len(self):
             return replace(self, buffers=())
+        lines = self._count_lines()
         first = np.flatnonzero(self.rules == RULES.index(rules.ROW_NOT_TEXT))[:_MOST_NOT_TEXT]
         not_text = b"\n".join(text[:_MOST_BYTES] for text in self.take(first).texts() if text)
         if not with_texts:
-            return replace(self, buffers=(), not_text=not_text)
+            return replace(self, buffers=(), lines=lines, not_text=not_text)
         texts = self.texts()
         lengths = self.lengths
         buffers = (np.frombuffer(b"".join(texts), np.uint8),)
         starts = np.cumsum(lengths) - lengths
-        return replace(self, buffers=buffers, of_buffer=np.zeros_like(lengths), starts=starts, not_text=not_text)
+        of_buffer = np.zeros_like(lengths)
+        return replace(self, buffers=buffers, of_buffer=of_buffer, starts=starts, lines=lines, not_text=not_text)
+
+    def _count_lines(self) -> RowNumbers:
+        lines = np.ones_like(self.lengths)
+        for number, buffer in enumerate(self.buffers):
+            rows = np.flatnonzero(self.of_buffer == number)
+            breaks = np.flatnonzero(buffer == _NEWLINE)
+            starts, lengths = self.starts[rows], self.lengths[rows]
+            lines[rows] += np.searchsorted(breaks, starts + lengths) - np.searchsorted(breaks, starts)
+        return lines
 
     def counts(self) -> Counter[str]:
         """Count the rows by the names of their rules."""

@@ -11,7 +11,7 @@ Rules on rows are Polars expressions over the columns that `converter.rows` prep
 - `bad_key`, `personal_key`: whether the key in `record.key_column` cannot be used, or names personal data (Boolean),
   where the job has one;
 - `bad_order`: whether the value of `record.order` cannot be read (Boolean), where the job has one;
-- `any_signal`: whether the row has a signal (Boolean);
+- `any_signal`: whether the row has a signal, or has a line without one (Boolean);
 - `line`: the line of the row, with its newline (String).
 
 A row is rejected by the first rule that it breaks. A row that breaks none but has nothing to send is skipped, by the
@@ -210,6 +210,9 @@ ROW_SUPERSEDED = Rule(
 )
 ROW_REPEATED = Rule("S5", "row_repeated", "An earlier row gives the same line (record.repeated).", OURS, skips=True)
 UNCHANGED = Rule("S6", "unchanged", "What is sent for the user has not changed (delta.state).", OURS, skips=True)
+NOT_REJECTED = Rule(
+    "S7", "not_rejected", "The row is not one that the run of input.rejects_of has rejected.", OURS, skips=True
+)
 SKIPS = (NO_SIGNAL,)
 """The reasons to skip a row of a data file that breaks no rule."""
 

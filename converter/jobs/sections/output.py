@@ -63,6 +63,10 @@ class Target(Section):
     """`end`: all parts become visible together, once every row is accounted for; `each`: each part does as soon as
     it is complete."""
 
+    allow_both_modes: bool = False
+    """Whether `.sync` and `.overwrite` files of one data source may go to one place on one day, although Audience
+    Manager may process them in either order (T2); see docs/guards.md."""
+
     @field_validator("to")
     @classmethod
     def _well_formed(cls, to: str) -> str:

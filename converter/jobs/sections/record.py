@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, GetJsonSchemaHandler, ValidationInfo, field_validator, model_validator
@@ -11,6 +11,9 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from converter.jobs.document import Section
+from converter.jobs.sections.delta import Delta
+from converter.jobs.sections.output import Output
+from converter.jobs.sections.report import ReportOptions
 from converter.jobs.values import Name, as_list
 
 RESERVED_KEYS = {"d_sid": "record.traits", "d_unsid": "record.removed_traits", "ic": "record.integration_codes"}
@@ -176,6 +179,10 @@ class Record(Section):
     `enforce` rejects the rows beyond them."""
     repeated: Literal["keep", "drop"] = "keep"
     """For `record.rows = "user"`: `drop` skips rows that give the same line as an earlier one."""
+    empty: Literal["skip", "clear"] = "skip"
+    """For a row without any value: `skip` writes no line, `clear` a line without a signal, which deletes all traits of
+    the user in the data source (C11). `clear` needs `output.mode = "overwrite"`, and `report.max_cleared` or `--yes`.
+    See docs/guards.md."""
     on_bad_value: Literal["clean", "drop", "reject"] = "clean"
     """For a value with control characters or double quotes: `clean` writes a space for each run of control
     characters and a single quote for each double quote, `drop` omits the pair, `reject` rejects the row."""
@@ -210,3 +217,20 @@ class Record(Section):
     def is_empty(self) -> bool:
         """Whether there are no signals and no traits."""
         return not (self.signals or self.key_column or self.traits or self.removed_traits or self.integration_codes)
+
+    def problems(self, output: Output, report: ReportOptions, delta: Delta) -> Iterator[str]:
+        """Yield what `empty` does not fit of the other settings of a job, in sentences."""
+        if self.empty == "skip":
+            return
+        if output.mode != "overwrite":
+            yield (
+                f"record.empty 'clear' is for output.mode 'overwrite', but output.mode is '{output.mode}': only there a "
+                "line without a signal has a meaning (C11)."
+            )
+        if self.rows != "user" or delta.state is not None:
+            yield "record.empty 'clear' is for record.rows 'user', without delta.state: there rows are gathered."
+        if output.publish == "each" and report.max_cleared != "100%":
+            yield (
+                "output.publish is 'each', but with record.empty 'clear' only the whole input shows how many users are "
+                "cleared: set output.publish = 'end', or report.max_cleared = '100%' (--yes)."
+            )

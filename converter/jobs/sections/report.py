@@ -22,6 +22,13 @@ class ReportOptions(Section):
     """The maximum number or percentage of rejected rows. If more are rejected, nothing is published. A run stops as
     soon as it is certain that more will be: with a percentage, on an estimate of all rows that is rather too high.
     Skipped rows do not count."""
+    max_change: str | None = None
+    """The maximum difference, such as `"50%"`, of the rows read and of the bytes written from the median of the last
+    five delivered runs of the job; `"off"` for no limit. By default `"50%"` with `output.mode = "overwrite"`, where a
+    short file erases data, else `"off"`. See docs/guards.md."""
+    max_cleared: str = "0"
+    """The maximum number or percentage of rows that clear users (`record.empty = "clear"`). If more do, nothing is
+    published. `--yes` is `100%`."""
     rejects_file_rows: Annotated[Number, Field(ge=0)] = 1_000_000
     """The maximum number of rows in the rejects file. Further ones are counted by rule in its last line."""
     show_rows: bool = False
@@ -44,7 +51,14 @@ class ReportOptions(Section):
             raise ValueError('a number of days, such as "90d"')
         return keep
 
-    @field_validator("max_rejects", mode="before", json_schema_input_type=int | str)
+    @field_validator("max_change")
+    @classmethod
+    def _percent_or_off(cls, most: str | None) -> str | None:
+        if most is not None and most != "off" and not re.fullmatch(r"(?!0+(\.0+)?%)[0-9]+(\.[0-9]+)?%", most):
+            raise ValueError('a percentage, such as "50%", or "off"')
+        return most
+
+    @field_validator("max_rejects", "max_cleared", mode="before", json_schema_input_type=int | str)
     @classmethod
     def _number_or_percent(cls, most: object) -> object:
         text = str(most).strip()
@@ -65,6 +79,13 @@ class ReportOptions(Section):
 
     def allows(self, rejected: int, read: int) -> bool:
         """Whether a run may be published with `rejected` of `read` rows rejected."""
-        if self.is_share:
-            return rejected * 100 <= Decimal(self.max_rejects[:-1]) * read
-        return rejected <= int(self.max_rejects)
+        return _is_within(self.max_rejects, rejected, read)
+
+    def allows_cleared(self, cleared: int, read: int) -> bool:
+        """Whether a run may be published with `cleared` of `read` rows that clear users."""
+        return _is_within(self.max_cleared, cleared, read)
+
+
+def _is_within(most: str, count: int, read: int) -> bool:
+    """Return whether at most so many rows, or at most this percentage of those `read`, are `count`."""
+    return count * 100 <= Decimal(most[:-1]) * read if most.endswith("%") else count <= int(most)
