@@ -224,8 +224,8 @@ class Record(Section):
             return
         if output.mode != "overwrite":
             yield (
-                f"record.empty 'clear' is for output.mode 'overwrite', but output.mode is '{output.mode}': only there a "
-                "line without a signal has a meaning (C11)."
+                f"record.empty 'clear' is for output.mode 'overwrite', but output.mode is '{output.mode}': only there "
+                "a line without a signal has a meaning (C11)."
             )
         if self.rows != "user" or delta.state is not None:
             yield "record.empty 'clear' is for record.rows 'user', without delta.state: there rows are gathered."
