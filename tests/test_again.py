@@ -259,8 +259,11 @@ def test_a_capped_rejects_file_is_refused(run: Run) -> None:
         again_of(run, first)
 
 
+DAMAGED = ((b'{"file":"x"', -9), (b"[1\n", None), (b"", None))
+
+
 @pytest.mark.parametrize(
-    "content", [None, b"junk", gzip.compress(b'{"file":"x"')[:-9], gzip.compress(b"[1\n"), gzip.compress(b"")]
+    "content", [None, b"junk", *(gzip.compress(text, mtime=0)[:end] for text, end in DAMAGED)], ids=range(5)
 )
 def test_a_missing_or_damaged_rejects_file_is_refused(run: Run, rejected: Report, content: bytes | None) -> None:
     path = Path(rejected.rejects_path or "")

@@ -202,7 +202,7 @@ def test_a_known_number_of_rows_is_judged_before_any_is_read(run: Run) -> None:
 
 
 def test_parts_that_are_visible_already_are_said(days: Days) -> None:
-    days.changes |= {"publish": "each", "max_part_bytes": 100}
+    days.changes |= {"publish": "each", "max_part_bytes": "100B"}
     for _ in range(3):
         days.convert(100)
     with raises(GuardError, "E-VOLUME", "10 rows read", "visible already"):

@@ -88,15 +88,14 @@ def convert(
         Hold(job.output.retry_seconds, account.retries) as hold,
         contextlib.closing(journal),
     ):
-        progress, tell_notice = progress or (lambda _: None), noticing(notify)
-        warnings = Warnings(warn, strict=strict)
+        progress, tell_notice, warnings = progress or (lambda _: None), noticing(notify), Warnings(warn, strict=strict)
         hold.on_wait = partial(_show_connecting, account, progress)
         account.warnings += remove_old(job, job.digest[:DIGITS])
         past = journal.read(resume=resume)
         step = next_step(past, resume=resume, is_same=lambda past: _has_same_input(job, past, input, moment))
         if past is None or step == "begin":
-            died = past is not None and not past.is_done
-            named = hold_free_names(_new_plan(job, moment, input, tell_notice), hold, own=died)
+            plan = _new_plan(job, moment, input, tell_notice)
+            named = hold_free_names(plan, hold, own=past is not None and not past.is_done)
             run = Conversion(journal, hold, *named, account)
             return run.run(partial(run.begin, past), progress, warnings)
         if step == "nothing":

@@ -156,12 +156,13 @@ class Job(Document):
 
     @property
     def series(self) -> str:
-        """The identity of the job without the timestamp of its files, and without digits in the paths of its input.
+        """The identity of the job without its timestamp, `delta.full`, and digits in the paths of its input.
 
         So a job has the same one each day, although these have dates in them.
         """
         settings = self._deciding_settings()
         settings.get("output", {}).pop("timestamp", None)
+        settings.get("delta", {}).pop("full", None)
         table = settings.get("input", {})
         for each in (table, table.get("suppress", {})):
             each |= {"path": [re.sub("[0-9]+", "0", path) for path in each.get("path", ())]}
