@@ -78,6 +78,7 @@ OF_CONVERT: dict[str, type | tuple[type, ...]] = {
     "complete": bool,
     "left_out": list,
     "encodings": list,
+    "changes": (dict, type(None)),
     "series": str,
     "fingerprints": list,
 }
