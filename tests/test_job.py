@@ -74,11 +74,11 @@ def signal(**fields: Any) -> dict[str, Any]:
     "key, named",
     [
         ("outpt", ["'output'?"]),
-        ("zzz", ["input, id, record, sync, output, privacy, s3, ftp, sftp, pgp, report, run"]),
+        ("zzz", ["input, id, record, sync, output, privacy, delta, s3, ftp, sftp, pgp, report, run"]),
         ("output.dpidd", ["'dpid'?"]),
         ("output.DPID", ["'dpid'?"]),
         ("input.seperator", ["'separator'?"]),
-        ("report.zzz", ["dir, max_rejects, rejects_file_rows, show_rows"]),
+        ("report.zzz", ["dir, max_rejects, max_change, max_cleared, rejects_file_rows, show_rows"]),
     ],
 )
 def test_an_unknown_key_is_told_with_the_nearest_or_all_known_ones(key: str, named: list[str]) -> None:
@@ -905,7 +905,7 @@ def _sections(annotation: Any) -> list[type[BaseModel]]:
 def test_the_json_schema_has_every_field_of_every_section() -> None:
     schema = Job.model_json_schema()
     sections = dict.fromkeys(_sections(Job))
-    assert len(sections) == 20
+    assert len(sections) == 21
     for section in sections:
         described = schema if section is Job else schema["$defs"][section.__name__]
         (described,) = [one for one in described.get("anyOf", [described]) if "properties" in one]
