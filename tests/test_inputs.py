@@ -264,3 +264,8 @@ def test_each_file_of_a_set_says_how_its_rows_end(run: Run, names: list[str]) ->
     assert {line.partition("\t")[0] for line in run.lines} == {"u1", "u2", "u3", "u5", "u6"}
     assert report.records["rejected"] == {}
     assert report.records["skipped"] == {"no_signal": 2}
+
+
+def test_names_have_no_invisible_characters_around_them(run: Run) -> None:
+    run.convert("\ufeff\u200bid\u200b,\u00a0a \u200b\nu1,x\n")
+    assert run.lines == ['u1\t"a"="x"']

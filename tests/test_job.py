@@ -941,3 +941,10 @@ def test_the_json_schema_takes_the_short_forms_that_a_job_takes(
     node = schema["$defs"][section]["properties"][field]
     items = next((one["items"] for one in [node, *node.get("anyOf", ())] if "items" in one), None)
     assert takes in _types(items if item and items else node, schema)
+
+
+def test_what_is_advised_for_a_name_with_quotes_is_toml() -> None:
+    with raises(JobError, "E-JOB-INVALID") as raised:
+        job(at("record.signals", ['the "city"']))
+    advised = str(raised.value).partition("set a key: { column = ")[2].partition(", key")[0]
+    assert tomllib.loads(f"column = {advised}") == {"column": 'the "city"'}

@@ -24,6 +24,7 @@ from converter.sources.origins.base import Origin
 from converter.sources.streams import TextStream
 from converter.sources.structure import Structure
 from converter.sources.texts import Body, Parser, Rows, TextSource, joined
+from converter.spec.ids import TRIMMED
 from converter.spec.rules import ROW_MISQUOTED
 
 _LONGEST_ROW = 16 << 20
@@ -80,7 +81,7 @@ class DelimitedSource(TextSource):
 
     def _names(self, fields: tuple[str, ...]) -> tuple[str, ...]:
         if self._options.header:
-            return tuple(name.strip() for name in fields)
+            return tuple(name.strip().strip(TRIMMED) for name in fields)
         if fields and len(fields) != len(self._options.columns):
             raise InputError(
                 "E-HEADER-FIELDS",

@@ -150,8 +150,8 @@ def is_split(head: bytes) -> bool:
         return False
     state = SplitStructure()
     row, newline, _ = split(text, state).partition(b"\n")
-    if newline:
-        return len(row) > len(line.rstrip()) and _is_object(row)
+    if newline:  # over several lines, or with a comma behind each object
+        return (len(row) > len(line.rstrip()) or line.rstrip().endswith(b",")) and _is_object(row)
     # An object that is longer than the head: its first line is open, and none is an object.
     is_open = line.rstrip().endswith((b"{", b",", b"[", b":"))
     return is_open and not any(_is_object(each) for each in text.split(b"\n"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal, Self
@@ -66,7 +67,8 @@ class Signal(Section):
                 f"the key '{self.key}' has another meaning in Audience Manager (C2): "
                 f"use {RESERVED_KEYS[self.key.strip().casefold()]} instead"
             )
-        instead = f'set a key: {{ column = "{self.column}", key = "…" }}' if self.column else "choose another key"
+        column = json.dumps(self.column, ensure_ascii=False)  # a text of TOML
+        instead = f'set a key: {{ column = {column}, key = "…" }}' if self.column else "choose another key"
         if not self.key.strip():
             raise ValueError(f"the key of a signal is empty (C2): {instead}")
         if self.key.lstrip().startswith("-"):
