@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from converter.commands.progress import Progress
     from converter.commands.send import send
     from converter.commands.sync_urls import sync_urls
-    from converter.errors import ConverterError, DestinationError, InputError, JobError, TooManyRejectsError
+    from converter.errors import ConverterError, DestinationError, GuardError, InputError, JobError, TooManyRejectsError
     from converter.jobs.job import Job, Transfer
     from converter.jobs.url_job import UrlJob
     from converter.report import Report
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ConverterError",
     "DestinationError",
+    "GuardError",
     "InputError",
     "Job",
     "JobError",
@@ -50,6 +51,7 @@ __all__ = [
 _MODULES = {
     "ConverterError": "errors",
     "DestinationError": "errors",
+    "GuardError": "errors",
     "InputError": "errors",
     "Job": "jobs.job",
     "JobError": "errors",
