@@ -55,6 +55,7 @@ from converter.kernel.form import (
 )
 from converter.kernel.keys import Keys
 from converter.kernel.sink import NOT_JSON, NOT_UTF8, UNCERTAIN, Lines, Parsed
+from converter.rows.delta import keyed
 from converter.sources.cuts import Cuts
 from converter.sources.json_rows import split
 
@@ -731,6 +732,25 @@ def fuzz_split(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
         at += len(piece)
     fields = ("depth", "in_list", "has_content", "in_string", "is_escaped")
     assert [getattr(state, name) for name in fields] == [getattr(slow, name) for name in fields], text
+
+
+def fuzz_keyed_hashes(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
+    """Keyed hashes of parts of a text, or of a field of each, and places that are none."""
+    field = drawn.choice([-1, -1, 0, 1])
+    parts = [b"\t".join(text_of(drawn, ID, 90, 0) for _ in range(field + 2)) for _ in range(drawn.randrange(20))]
+    edges = np.cumsum([0, *map(len, parts)], dtype=np.int64)
+    key = np.array([drawn.getrandbits(64), drawn.getrandbits(64)], np.uint64)
+    made = loops.keyed_hashes(memory.of(b"".join(parts)), edges[:-1], edges[1:], key, field)
+    wanted = parts if field < 0 else [part.split(b"\t")[field] for part in parts]
+    joined = np.frombuffer(b"".join(wanted) + bytes(8), np.uint8)
+    ends = np.cumsum([*map(len, wanted)], dtype=np.int64)
+    starts = np.concatenate([[0], ends[:-1]])[: len(ends)].astype(np.int64)
+    assert (made == keyed._hashes(joined, starts, ends, key)).all() or not parts
+    wrong = drawn.choice([(-1, 0), (0, len(parts) + int(edges[-1]) + 1), (2, 1)])
+    places = [np.array([place], np.int64) for place in wrong]
+    with contextlib.suppress(SystemError):
+        loops.keyed_hashes(memory.of(b"".join(parts)), *places, key, field)
+        raise AssertionError(f"{wrong} were no places")
 
 
 ENTRIES: tuple[Callable[[Loops, random.Random, Guarded], None], ...] = (

@@ -65,7 +65,7 @@ ENTRIES: dict[str, tuple[type[Any], ...]] = {
     "view_lines": (POINTER(_Views), c_int64, c_int64, POINTER(FormStructure), POINTER(Structure)),
     "line_fields": (c_void_p, c_int64, c_void_p, c_int64, c_int64, c_int64, c_void_p, c_int64),
     "merge_lines": (c_void_p, c_int64, c_void_p, c_int64, c_int64, c_void_p, c_void_p, c_void_p, c_int64),
-    "keyed_hashes": (c_void_p, c_int64, c_void_p, c_void_p, c_int64, c_void_p, c_void_p),
+    "keyed_hashes": (c_void_p, c_int64, c_void_p, c_void_p, c_int64, c_int64, c_void_p, c_void_p),
     **TEXT_ENTRIES,
     **GATHER_ENTRIES,
 }
@@ -263,14 +263,14 @@ class Loops:
         )
         return gathering.call(self._entries["gather"])
 
-    def keyed_hashes(self, text: Bytes, starts: Positions, ends: Positions, key: Hashes) -> Hashes:
+    def keyed_hashes(self, text: Bytes, starts: Positions, ends: Positions, key: Hashes, field: int = -1) -> Hashes:
         """Return SipHash-2-4 of parts of a text, each from its start to its end: two words (UInt64) for each.
 
-        `key` has two words as well.
+        `key` has two words as well. With a `field`, counted from 0, that of the field of each part which ends in a tab.
         """
         starts, ends = np.ascontiguousarray(starts), np.ascontiguousarray(ends)
         made = np.empty((len(starts), 2), np.uint64)
-        self._call("keyed_hashes", text, len(text), starts, ends, len(starts), key, made)
+        self._call("keyed_hashes", text, len(text), starts, ends, len(starts), field, key, made)
         return made
 
     def _call(self, name: str, *given: Any) -> None:

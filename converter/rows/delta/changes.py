@@ -75,8 +75,8 @@ class Compared(NamedTuple):
 def compare(users: Users, past: PastUsers, options: DeltaOptions) -> Compared:
     """Compare users with what was last sent for them. Threads may compare different users at the same time."""
     starts, ends, lasts = users.starts, users.ends, users.firsts[1:] - 1
-    of_ids, of_users = id_places(users, options.skipped), (starts[users.firsts[:-1]], ends[lasts])
-    hashes = keyed_hashes(users.lines, *of_ids, options.key)
+    of_users = starts[users.firsts[:-1]], ends[lasts]
+    hashes = keyed_hashes(users.lines, *of_users, options.key, options.skipped)
     lines = keyed_hashes(users.lines, *of_users, options.key)[:, 0]
     found = past.find(hashes)
     outcomes = _judged(found, lines, hashes[:, 1], past, options)
@@ -96,7 +96,7 @@ def compare(users: Users, past: PastUsers, options: DeltaOptions) -> Compared:
             sent = with_removals(sent, np.flatnonzero(outcomes[is_sent] == CHANGED), lost, options)
             counts = counts._replace(traits=lost.trait_count, keys=lost.key_count)
     if options.removes_gone:
-        ids = texts_at(users.lines, *of_ids)
+        ids = texts_at(users.lines, *id_places(users, options.skipped))
         rows = rows.with_columns(ids.alias("id"))
     counts = counts._replace(signals=signal_count(sent, options))
     return Compared(sent, outcomes, rows, counts)

@@ -13,6 +13,7 @@ from converter.kernel.calls import Hashes
 from converter.kernel.sink import Positions
 
 KEY_BYTES = 16
+_TAB = 9
 _WORD = 8  # bytes
 _HASHED_ROWS = 1 << 16
 _MASKS = np.array([(1 << 8 * count) - 1 for count in range(_WORD)], np.uint64)
@@ -25,14 +26,27 @@ def key_of(secret: bytes) -> Hashes:
     return np.frombuffer(secret, "<u8", 2).astype(np.uint64)
 
 
-def keyed_hashes(text: Bytes, starts: Positions, ends: Positions, key: Hashes) -> Hashes:
-    """Return SipHash-2-4 of parts of a text, each from its start to its end: two words (UInt64) for each."""
+def keyed_hashes(text: Bytes, starts: Positions, ends: Positions, key: Hashes, field: int = -1) -> Hashes:
+    """Return SipHash-2-4 of parts of a text, each from its start to its end: two words (UInt64) for each.
+
+    With a `field`, counted from 0, that of the field of each part alone which ends in a tab.
+    """
     if loops := kernel.load():
-        return loops.keyed_hashes(text, starts, ends, key)
+        return loops.keyed_hashes(text, starts, ends, key, field)
+    if field >= 0:
+        starts, ends = fields_at(text, starts, field)
     padded = np.concatenate([text, np.zeros(_WORD, np.uint8)])
     slices = (slice(start, start + _HASHED_ROWS) for start in range(0, len(starts), _HASHED_ROWS))
     made = [_hashes(padded, starts[rows], ends[rows], key) for rows in slices]
     return np.concatenate([np.zeros((0, 2), np.uint64), *made])
+
+
+def fields_at(text: Bytes, starts: Positions, field: int) -> tuple[Positions, Positions]:
+    """Return where a field, counted from 0, begins and ends in parts of a text that begin at `starts`."""
+    tabs = np.flatnonzero(text == _TAB)
+    index = np.searchsorted(tabs, starts) + field
+    ends: Positions = tabs[index]
+    return (tabs[index - 1] + 1 if field else starts), ends
 
 
 def _hashes(text: Bytes, starts: Positions, ends: Positions, key: Hashes) -> Hashes:

@@ -10,8 +10,7 @@ import polars as pl
 
 from converter.columns.pool import Bytes
 from converter.kernel.sink import Positions
-
-_TAB = 9
+from converter.rows.delta.keyed import fields_at
 
 
 class Users(NamedTuple):
@@ -69,20 +68,13 @@ class Users(NamedTuple):
 
 def id_places(users: Users, skipped: int) -> tuple[Positions, Positions]:
     """Return where the ID of each user starts and ends, behind `skipped` fields of its first line."""
-    return _places(users.lines, users.starts[users.firsts[:-1]], skipped)
+    return fields_at(users.lines, users.starts[users.firsts[:-1]], skipped)
 
 
 def signals_in(users: Users, skipped: int) -> pl.Series:
     """Return what stands behind the ID of each line (String), without its newline."""
-    _, ends = _places(users.lines, users.starts, skipped)
+    _, ends = fields_at(users.lines, users.starts, skipped)
     return texts_at(users.lines, ends + 1, users.ends - 1)
-
-
-def _places(lines: Bytes, starts: Positions, skipped: int) -> tuple[Positions, Positions]:
-    tabs = np.flatnonzero(lines == _TAB)
-    index = np.searchsorted(tabs, starts) + skipped
-    ends: Positions = tabs[index]
-    return (starts if not skipped else tabs[index - 1] + 1), ends
 
 
 def texts_at(text: Bytes, starts: Positions, ends: Positions) -> pl.Series:

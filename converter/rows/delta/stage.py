@@ -11,13 +11,11 @@ import numpy as np
 import polars as pl
 
 from converter.columns.buffers import Text
-from converter.kernel.sink import Positions
 from converter.ledger import Ledger
-from converter.rows.delta.changes import UNCHANGED, ChangeCounts, Compared, compare, gone
-from converter.rows.delta.lines import Users, id_places, texts_at
+from converter.rows.delta.changes import UNCHANGED, ChangeCounts, compare, gone
+from converter.rows.delta.lines import Users
 from converter.rows.delta.options import DeltaOptions
 from converter.rows.delta.past import BITS, PastUsers, file_schema, sorted_users
-from converter.rows.spill import hashes_of
 from converter.rows.users.whole import WholeUsers
 from converter.spec import rules
 
@@ -48,8 +46,8 @@ class _File:
 class Changes:
     """Leaves out users who have not changed, and makes the next state. Workers call it at the same time.
 
-    Users come in the order of the hashes of their IDs. A file is loaded when its first users come, and finished once
-    all of them have come (`finish`), or at once where they come together.
+    Users come in the order of the hashes of their IDs, those of a file in one or more calls. A file is loaded when its
+    first users come, and finished once all of them have come.
     """
 
     def __init__(self, options: DeltaOptions, files: StateFiles) -> None:
@@ -60,41 +58,23 @@ class Changes:
         self._lock = threading.Lock()
 
     def pass_on(self, whole: WholeUsers) -> tuple[WholeUsers, Ledger]:
-        """Return the users that are to be written, and what is to be counted in addition."""
+        """Return the users that are to be written, and what is to be counted in addition; all are of one file."""
         memory = whole.text.buffers[0] if len(whole.text.buffers) == 1 else np.concatenate(whole.text.buffers)
-        users = Users(memory, whole.text.ends, whole.users)
-        numbers = files_of(whole.hashes)
-        edges = [0, len(whole.rows)]
-        if len(numbers) > 1:
-            hashes = hashes_of(texts_at(users.lines, *id_places(users, self._options.skipped)))
-            edges = np.searchsorted(hashes >> np.uint64(_SHIFT), np.arange(numbers.start, numbers.stop + 1)).tolist()
-        made: list[tuple[Users, Positions]] = []
-        unchanged = signals = 0
-        for number, start, end in zip(numbers, edges[:-1], edges[1:], strict=True):
-            if start < end:
-                rows = whole.rows[start:end]
-                compared = self._compare(users.take(slice(start, end)), whole.set, number)
-                is_sent = compared.outcomes != UNCHANGED
-                made.append((compared.sent, rows[is_sent]))
-                unchanged += int(rows[~is_sent].sum())
-                signals += compared.counts.signals
-            if is_whole(whole.hashes):
-                removed, counted = self._gone(whole.set, number)
-                made.append((removed, np.zeros(len(removed.firsts) - 1, np.int64)))
-                signals += counted.signals_written
-        joined = Users.joined([sent for sent, _ in made])
-        rows = np.concatenate([np.zeros(0, np.int64), *(each for _, each in made)])
+        number = file_of(whole.hashes)
+        file = self._file(whole.set, number)
+        past = self._past(file, whole.set, number)
+        compared = compare(Users(memory, whole.text.ends, whole.users), past, self._options)
+        with self._lock:
+            file.rows.append(compared.rows)
+            self.counts = self.counts.plus(compared.counts)
+        sent, is_sent = compared.sent, compared.outcomes != UNCHANGED
+        unchanged = int(whole.rows[~is_sent].sum())
         skipped = Counter({rules.UNCHANGED.name: unchanged}) if unchanged else Counter[str]()
-        ledger = Ledger(written=-unchanged, skipped=skipped, signals_written=signals)
-        return whole._replace(text=_text(joined), users=joined.firsts, rows=rows), ledger
+        ledger = Ledger(written=-unchanged, skipped=skipped, signals_written=compared.counts.signals)
+        return whole._replace(text=_text(sent), users=sent.firsts, rows=whole.rows[is_sent]), ledger
 
     def finish(self, set_: int, number: int) -> tuple[WholeUsers, Ledger]:
         """Return the users of a file who are gone, with lines that remove their traits; all others have come."""
-        users, ledger = self._gone(set_, number)
-        hashes = range(number << _SHIFT, (number + 1) << _SHIFT)
-        return WholeUsers(_text(users), users.firsts, np.zeros(len(users.firsts) - 1, np.int64), hashes, set_), ledger
-
-    def _gone(self, set_: int, number: int) -> tuple[Users, Ledger]:
         file = self._file(set_, number)
         users, counts = gone(self._past(file, set_, number), self._options)
         schema = file_schema(traits=self._options.keeps_traits, ids=self._options.removes_gone)
@@ -102,16 +82,9 @@ class Changes:
         with self._lock:
             del self._open[set_, number]
             self.counts = self.counts.plus(counts)
-        return users, Ledger(signals_written=counts.signals)
-
-    def _compare(self, users: Users, set_: int, number: int) -> Compared:
-        """Compare users of one file."""
-        file = self._file(set_, number)
-        compared = compare(users, self._past(file, set_, number), self._options)
-        with self._lock:
-            file.rows.append(compared.rows)
-            self.counts = self.counts.plus(compared.counts)
-        return compared
+        hashes = range(number << _SHIFT, (number + 1) << _SHIFT)
+        whole = WholeUsers(_text(users), users.firsts, np.zeros(len(users.firsts) - 1, np.int64), hashes, set_)
+        return whole, Ledger(signals_written=counts.signals)
 
     def _file(self, set_: int, number: int) -> _File:
         with self._lock:
@@ -128,11 +101,6 @@ def _text(users: Users) -> Text:
     return Text((users.lines,), users.ends, users.firsts)
 
 
-def files_of(hashes: range) -> range:
-    """Return the numbers of the files that have users with these hashes."""
-    return range(hashes.start >> _SHIFT, ((hashes.stop - 1) >> _SHIFT) + 1)
-
-
-def is_whole(hashes: range) -> bool:
-    """Whether these are all hashes of one or more files."""
-    return hashes.start % (1 << _SHIFT) == 0 and hashes.stop % (1 << _SHIFT) == 0
+def file_of(hashes: range) -> int:
+    """Return the number of the file that has users with these hashes, all of which are of one file."""
+    return hashes.start >> _SHIFT

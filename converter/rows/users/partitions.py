@@ -69,13 +69,23 @@ class LinePartitions:
 
     Partitions are to take about `most` bytes each: there are so many as `expected` bytes of lines need, or where that
     is not known, 64. `memory` is the budget in bytes for lines that are not in the file, of `folder`. The ID of a line
-    is behind `skipped` other fields. Use it as a context, or close it. Raises `DestinationError` where the disk fails.
+    is behind `skipped` other fields. There are at least two to the power of `least_bits`. Use it as a context, or close
+    it. Raises `DestinationError` where the disk fails.
     """
 
     def __init__(
-        self, most: int, expected: int | None, memory: int, folder: str | None, *, skipped: int, loops: Loops | None
+        self,
+        most: int,
+        expected: int | None,
+        memory: int,
+        folder: str | None,
+        *,
+        skipped: int,
+        loops: Loops | None,
+        least_bits: int = 0,
     ) -> None:
         wanted = _USUAL_BITS if expected is None else max(-(-expected // most) - 1, 0).bit_length()
+        wanted = max(wanted, least_bits)
         self._most = most
         self._memory = memory // _IN_MEMORY
         self._skipped = skipped

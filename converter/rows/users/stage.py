@@ -17,8 +17,8 @@ from converter.kernel.gather import CONFLICT, CUT, REPEATED, SEVERAL, SUPERSEDED
 from converter.kernel.sink import Positions
 from converter.ledger import Ledger
 from converter.rows.batches import Converted, Numbered
-from converter.rows.delta.past import FILES
-from converter.rows.delta.stage import Changes, files_of, is_whole
+from converter.rows.delta.past import BITS, FILES
+from converter.rows.delta.stage import Changes, file_of
 from converter.rows.records import Records
 from converter.rows.users.gather import OUTCOMES, GatherOptions, gather
 from converter.rows.users.lines import Rows, RowsOfLines, UserLines, ids_of
@@ -116,8 +116,11 @@ class Gathering:
         )
         most = max(budget.memory // (_TIMES_SIZE * budget.ahead), _LEAST_BYTES)
         expected = None if size is None else _TIMES_INPUT * size
+        least = BITS if changes else 0  # so that a partition is of one file of the state
         self._sets = [
-            LinePartitions(most, expected, budget.memory, job.run.spill_dir, skipped=skipped, loops=loops)
+            LinePartitions(
+                most, expected, budget.memory, job.run.spill_dir, skipped=skipped, loops=loops, least_bits=least
+            )
             for _ in range(records.sets)
         ]
         self._changes = changes
@@ -147,12 +150,11 @@ class Gathering:
         for number, partitions in enumerate(self._sets):
             done, ends = 0, list[Event]()  # files of the state that are done, and what is under way of the next one
             for partition in partitions.partitions(pool):
-                files = files_of(partition.hashes)
-                yield from self._finish_files(pool, number, range(done, files.start), ends)
+                yield from self._finish_files(pool, number, range(done, file_of(partition.hashes)), ends)
+                done = file_of(partition.hashes)
                 future = pool.submit(self._gathered, number, partition)
                 ends.append(end := Event())
                 future.add_done_callback(lambda _, end=end: end.set())  # type: ignore[misc] # of the default
-                done = files.stop if is_whole(partition.hashes) else files.start
                 yield future
             yield from self._finish_files(pool, number, range(done, FILES), ends)
 
