@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import stat
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from converter.report import Report
 
 from .conftest import TIMESTAMP, Run
 from .errors import codes_of, raises
-from .test_delta import Model, Table, traits_in
+from .test_delta import OPTIONS, Model, Table, traits_in
 
 DAY = 86_400
 CRM = "id,a,t\nu1,x,1|2\nu2,y,3\nu3,z,\n"
@@ -319,6 +320,82 @@ def csv_of(drawn: random.Random, table: Table) -> str:
     return "id,a,t\n" + "".join(rows)
 
 
+def drawn_users(drawn: random.Random, before: Table) -> Table:
+    """A table of the next day: some users have other lines, more, fewer, or one of them twice."""
+    table = {id_: list(lines) for id_, lines in before.items() if drawn.random() < 0.95}
+    for id_, lines in list(table.items()):
+        match drawn.randrange(8):
+            case 0:
+                lines.append(f'"a"="v{drawn.randrange(4)}"')
+            case 1:
+                lines.insert(0, drawn.choice(lines))
+            case 2 if len(lines) > 1:
+                lines.pop()
+            case 3:
+                table[id_] = [f'"a"="v{drawn.randrange(4)}"']
+    return {**table, **{f"user{drawn.randrange(300)}": ['"a"="v9"'] for _ in range(20)}}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_users_with_several_rows_are_those_of_a_plain_model(
+    run: Run, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = random.Random(seed)
+    for name in ("_LEAST_BLOCK", "_MOST_BLOCK"):
+        monkeypatch.setattr(f"converter.sources.base.{name}", 1000)
+    days, slow = Days(run, run={"threads": 3}), Days(run, delta={"state": str(run.folder / "slow")})
+    slow.state = run.folder / "slow"
+    model, table = Model(OPTIONS), {}
+    for day in range(4):
+        table = drawn_users(drawn, table)
+        rows = [(id_, line) for id_, lines in table.items() for line in lines]
+        order = sorted(rows, key=lambda row: (drawn.random() < 0.5, drawn.random()))
+        queues = {id_: iter(lines) for id_, lines in table.items()}  # the lines of each user stay in order
+        content = "id,a,t\n" + "".join(f"{id_},{next(queues[id_])[5:-1]},\n" for id_, _ in order)
+        made, outcomes, _ = model.run(table, day, dict.fromkeys(table, 50))
+        lines = days.send(content, day)
+        assert sorted(lines) == sorted(line[:-1] for line in made)
+        counts = days.report.changes or {}
+        assert [counts[name] for name in ("new", "changed", "refreshed", "unchanged")] == [
+            outcomes.count(outcome) for outcome in range(4)
+        ]
+        with monkeypatch.context() as patched:  # as where the state does not fit into memory
+            patched.setattr("converter.commands.changes.BYTES_A_USER", 1 << 40)
+            assert slow.send(content, day) == lines
+        names = ("records", "signals", "changes")
+        assert [getattr(slow.report, name) for name in names] == [getattr(days.report, name) for name in names]
+        assert check_state(slow.state).sent == check_state(days.state).sent
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [["u1,x,", "u1,y,"], ["u1,y,", "u1,x,"], ["u1,x,", "u1,x,"], ["u1,x,", "u1,x,", "u1,x,"]],
+    ids=["first", "last", "twice", "thrice"],
+)
+def test_a_line_that_was_known_is_sent_with_the_others_of_its_user(days: Days, rows: list[str]) -> None:
+    days.send("id,a,t\nu1,x,\nu2,x,\n", 0)
+    lines = days.send("id,a,t\n" + "\n".join([*rows, "u2,x,"]) + "\n", 1)
+    assert lines == [f'u1\t"a"="{row[3]}"' for row in rows]
+    assert days.counts("changed", "unchanged") == [1, 1]
+    records = days.report.records
+    assert (records["read"], records["written"], records["skipped"]) == (len(rows) + 1, len(rows), {"unchanged": 1})
+
+
+def test_what_can_be_read_only_once_is_compared_too(run: Run) -> None:
+    days = Days(run)
+    days.send("id,a,t\nu1,x,\nu2,x,\n", 0)
+    pipe = run.folder / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_text("id,a,t\nu1,x,\nu2,x,\nu1,y,\n"))
+    writer.start()
+    job = run.make_job(
+        **merge(days.changes, {"input": {"path": str(pipe), "format": "csv"}, "output": {"timestamp": None}})
+    )
+    report = convert(job, now=TIMESTAMP + DAY)
+    writer.join()
+    assert days.lines(report) == ['u1\t"a"="x"', 'u1\t"a"="y"']
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_days_send_what_a_plain_model_sends(run: Run, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = random.Random(seed)
@@ -334,8 +411,6 @@ def test_days_send_what_a_plain_model_sends(run: Run, seed: int, monkeypatch: py
         table = drawn_table(drawn, table) or {"user1": ['"a"="x"']}
         lines = days.send(csv_of(drawn, table), day)
         if model is None:
-            from .test_delta import OPTIONS
-
             model = Model(OPTIONS._replace(removals=bool(delta["removals"]), removes_gone=removing))
         made, outcomes, gone = model.run(table, day, dict.fromkeys(table, 50))
         assert sorted(lines) == sorted(line[:-1] for line in [*made, *gone])

@@ -112,7 +112,7 @@ def test_lines_are_kept_together_as_the_model_does(loops: Any, rows: Any, most_l
     check(gather(lines, options, loops), model)
     # The order is that of the input, wherever blocks of it have come from.
     order = np.random.default_rng(1).permutation(len(rows))
-    made = gather(lines._taken(order), options, loops)
+    made = gather(lines.taken(order), options, loops)
     assert bytes(made.text) == bytes(gather(lines, options, loops).text)
 
 

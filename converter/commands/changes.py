@@ -16,6 +16,7 @@ from converter.delivery.state import NAME, NextState, State, make_state_folder, 
 from converter.errors import Finding, JobError
 from converter.jobs.job import Job
 from converter.rows.delta.changes import ChangeCounts
+from converter.rows.delta.known import BYTES_A_USER
 from converter.rows.delta.options import DeltaOptions
 from converter.rows.delta.stage import Changes
 from converter.rows.records import Records
@@ -104,8 +105,15 @@ class RunChanges:
             return None
         self._salt = self._next.begin(self._state)
         self._options = DeltaOptions.of(self._job, records, self._salt, self._sent)
-        self._changes = Changes(self._options, self._next)
+        self._changes = Changes(self._options, self._next, in_memory=self._fits())
         return self._changes
+
+    def _fits(self) -> bool:
+        """Whether the state can be in memory, and rows are lines whose hashes are in it."""
+        record = self._state.record if self._state else None
+        is_simple = self._job.record.rows == "user" and not (self._job.delta.removes or self._job.delta.full)
+        fits = record is not None and not record.traits and record.users * BYTES_A_USER <= self._job.run.memory
+        return is_simple and fits
 
     @property
     def counts(self) -> ChangeCounts | None:

@@ -21,6 +21,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 from converter import kernel
@@ -99,8 +100,18 @@ def convert_all(
                 size = total_size(source.origin for source in sources)
                 gathering = opened.enter_context(contextlib.closing(Gathering(records, loops, budget, size, changes)))
             converter = Converter(records, loops, seeing, gathering, judges_only=bool(taking))
-            started = (pool.submit(converter.parse, *each) for each in _placed(tasks, records))
-            parsed = _numbered(_in_order(started, budget.ahead, at_once=False))
+            if changes:
+                changes.begin(records.sets, pool, again=all(source.origin.rereadable for source in sources))
+
+            def parsing(tasks: Iterator[Task]) -> Iterator[Parsed]:
+                started = (pool.submit(converter.parse, *each) for each in _placed(tasks, records))
+                return _numbered(_in_order(started, budget.ahead, at_once=False))
+
+            def convert_again() -> Iterator[Converted]:
+                with contextlib.closing(tasks_of(sources, records.selection.columns, loops, budget)) as tasks:
+                    yield from _converted(converter, parsing(tasks), pool, budget.ahead)
+
+            parsed = parsing(tasks)
             if taking:
                 judged = _in_order((pool.submit(converter.judge, block) for block in parsed), budget.ahead)
                 staged = _staged(judged, taking, aside)
@@ -108,7 +119,8 @@ def convert_all(
             else:
                 converted = _converted(converter, parsed, pool, budget.ahead)
             converted = _seen(converted, seeing, aside)
-            yield from _gathered(converted, gathering, pool, budget.ahead) if gathering else converted
+            gathered = partial(_gathered, pool=pool, most=budget.ahead, again=convert_again)
+            yield from gathered(converted, gathering) if gathering else converted
         finally:
             for executor in (pool, aside):
                 executor.shutdown(wait=True, cancel_futures=True)
@@ -157,11 +169,20 @@ def _converted(converter: Converter, parsed: Iterator[Parsed], pool: Executor, m
         yield from group
 
 
-def _gathered(batches: Iterator[Converted], gathering: Gathering, pool: Executor, most: int) -> Iterator[Converted]:
-    """Yield blocks whose lines are taken, and then what they are gathered to."""
+def _gathered(
+    batches: Iterator[Converted],
+    gathering: Gathering,
+    pool: Executor,
+    most: int,
+    again: Callable[[], Iterator[Converted]],
+) -> Iterator[Converted]:
+    """Yield blocks whose lines are taken, and then what they are gathered to; `again` converts all blocks again."""
     for batch in batches:
         gathering.add(batch.block)
         yield batch
+    if gathering.lacks_lines():
+        for _ in again():  # they were counted before
+            pass
     for gathered in _in_order(gathering.finish(pool), most):
         yield from gathered
 

@@ -96,7 +96,7 @@ class UserLines(NamedTuple):
             return [ordered.between(start, end) for start, end in itertools.pairwise(grouped.edges.tolist())]
         numbers = (hashes_of(ids_of(self.texts(), skipped)) >> np.uint64(shift)) & np.uint64((1 << bits) - 1)
         edges = np.cumsum([0, *np.bincount(numbers.astype(np.int64), minlength=1 << bits)]).tolist()
-        ordered = self._taken(np.argsort(numbers.astype(np.uint16), kind="stable"))
+        ordered = self.taken(np.argsort(numbers.astype(np.uint16), kind="stable"))
         return [ordered.between(start, end) for start, end in itertools.pairwise(edges)]
 
     def texts(self) -> pl.Series:
@@ -135,7 +135,18 @@ class UserLines(NamedTuple):
         numbers = [column.to_numpy() for column in batch.columns[1:]]
         return cls(np.frombuffer(text, np.uint8, int(ends[-1])), ends, *numbers)
 
-    def _taken(self, rows: Positions) -> UserLines:
+    def distinct(self) -> UserLines:
+        """Return the lines without those that are of the same row as another."""
+        _, rows = np.unique(self.at, return_index=True)
+        return self if len(rows) == len(self.at) else self.taken(np.sort(rows))
+
+    def hashes(self, skipped: int, loops: Loops | None) -> npt.NDArray[np.uint64]:
+        """Return the hashes of the IDs of the lines, each of which is behind `skipped` other fields."""
+        if loops:
+            return loops.hashes(self.text, self.ends, skipped)
+        return hashes_of(ids_of(self.texts(), skipped))
+
+    def taken(self, rows: Positions) -> UserLines:
         """Return some of the lines, by their indices, in new memory."""
         text, ends = bytes_of(self.texts().gather(pl.Series(rows)))
         return UserLines(text, ends, self.at[rows], None if self.ranks is None else self.ranks[rows])

@@ -124,6 +124,7 @@ class Gathering:
             for _ in range(records.sets)
         ]
         self._changes = changes
+        self._is_repeated = False
 
     def close(self) -> None:
         """Release memory and disk."""
@@ -132,18 +133,26 @@ class Gathering:
 
     def take(self, block: int, texts: Sequence[Sequence[Text]], rows: Sequence[RowsOfLines]) -> None:
         """Take in the lines of a block, for each set of files, with their rows."""
-        for partitions, of_set, each in zip(self._sets, texts, rows, strict=True):
+        for number, (partitions, of_set, each) in enumerate(zip(self._sets, texts, rows, strict=True)):
             done = 0
             for text in of_set:
                 memory = text.buffers[0] if len(text.buffers) == 1 else np.concatenate(text.buffers)
                 part = slice(done, done + len(text.ends))
                 at, ranks = Places.at(block, each.numbers[part]), None if each.ranks is None else each.ranks[part]
-                partitions.add(UserLines(memory, text.ends, at, ranks))
+                lines = UserLines(memory, text.ends, at, ranks)
+                if self._changes:
+                    lines = self._changes.unknown(number, lines, self._loops)
+                partitions.add(lines)
                 done += len(text.ends)
 
     def add(self, block: Numbered) -> None:
         """Say which rows the next block has."""
         self._places.add(block)
+
+    def lacks_lines(self) -> bool:
+        """Return whether all blocks have to come once more, since lines were omitted as known that are needed."""
+        self._is_repeated = self._changes is not None and self._changes.lacks_lines()
+        return self._is_repeated
 
     def finish(self, pool: Executor) -> Iterator[Future[list[Converted]]]:
         """Yield the calls that gather partitions, in order."""
@@ -172,11 +181,13 @@ class Gathering:
         for end in ends:
             end.wait()
         users, ledger = self._changes.finish(number, file)
-        return [self._batch(users, ledger)] if len(users.rows) else []
+        return [self._batch(users, ledger)]
 
     def _gathered(self, number: int, partition: Partition) -> list[Converted]:
         """Gather a partition."""
         lines = self._sets[number].take(partition)
+        if self._is_repeated:
+            lines = lines.distinct()
         made = gather(lines, self._options, self._loops)
         users = WholeUsers(Text((made.text,), made.ends, made.users), made.users, made.rows, partition.hashes, number)
         ledger = self._ledger_of(made)
