@@ -196,6 +196,9 @@ def test_a_state_has_ids_only_where_it_must_and_is_private(run: Run, gone: str, 
     for path in days.state.rglob("*"):
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
     assert check_state(days.state).record.ids == has_ids
+    notices: list[str] = []
+    convert(run.make_job(**merge(days.changes, {"output": {"timestamp": None}})), notify=notices.append)
+    assert any(str(days.state) in notice for notice in notices) == has_ids
     assert b"SomebodyInParticular" not in Path(days.report.report_path or "").read_bytes()
 
 

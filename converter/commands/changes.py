@@ -59,6 +59,13 @@ def read_state(job: Job) -> tuple[State | None, list[Finding]]:
     return state, findings
 
 
+def state_notices(job: Job) -> list[str]:
+    """Return sentences about what a state holds that may surprise."""
+    path = job.conceal_path(job.delta.state or "")
+    has_ids = job.delta.state is not None and job.delta.gone == "remove"
+    return [f"The state '{path}' holds user IDs as they are sent (delta.gone = 'remove')."] if has_ids else []
+
+
 def sources_of(job: Job) -> list[dict[str, int | None]]:
     """Return the data sources of a job's files, as a state has them."""
     return [{"dpid": dpid, "target": target} for _, dpid, target in job.routes]

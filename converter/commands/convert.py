@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from converter.commands.account import Account, end_report, noticing
-from converter.commands.changes import artifacts_of, hold_state, is_up_to_date, state_print
+from converter.commands.changes import artifacts_of, hold_state, is_up_to_date, state_notices, state_print
 from converter.commands.conversion import Conversion
 from converter.commands.encodings import encoding_notices
 from converter.commands.failure import FailedRun, visible_parts
@@ -112,7 +112,7 @@ def convert(
 def _new_plan(job: Job, moment: Moment, frame: Frame | None, notify: Callable[[str], None]) -> Plan:
     """Return the plan of a new run, and tell what might be missed of its input."""
     plan = make_plan(job, moment, frame)
-    for notice in (*left_out_notices(plan.left_out), *encoding_notices(plan.sources, job)):
+    for notice in (*left_out_notices(plan.left_out), *encoding_notices(plan.sources, job), *state_notices(job)):
         notify(notice)
     return plan
 
