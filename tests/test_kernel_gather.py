@@ -162,7 +162,7 @@ def test_what_does_not_fit_is_refused(change: dict[str, int]) -> None:
     text, ends = text_of([b"u\t1\n", b"v\t1\n"])
     ends = ends + change.get("ends", 0)
     rank = np.zeros(change.get("rank", 2), np.int64)
-    with pytest.raises(SystemError, match="wrong way"):
+    with pytest.raises(SystemError):
         LOOPS.gather_signals(
             text, ends, change.get("skipped", 0), rank, reject_several=False, most_line_bytes=10, most_lines=1
         )

@@ -67,7 +67,8 @@ def check(made: Gathered, model: users_model.Model) -> None:
     assert len(made.text) == (made.ends[-1] if len(made.ends) else 0)
 
 
-LOOPS = pytest.mark.parametrize("loops", [None, kernel.load()] if kernel.load() else [None], ids=str)
+_BOTH = {"frames": None, **({"loops": kernel.load()} if kernel.load() else {})}
+LOOPS = pytest.mark.parametrize("loops", _BOTH.values(), ids=_BOTH)
 
 
 @LOOPS
