@@ -232,6 +232,8 @@ def fuzz_partition(loops: Loops, drawn: random.Random, memory: Memory) -> None:
     text, ends = memory.of(b"".join(lines)), np.cumsum([*map(len, lines)], dtype=np.int64)
     hashes = [hash_of(id_) for id_ in ids]
     assert loops.hashes(text, ends, skipped).tolist() == hashes
+    behind = [b"\t".join(line[:-1].split(b"\t")[skipped + 1 :]) for line in lines]
+    assert loops.count_signals(text, ends, skipped) == sum(len(split(each)) for each in behind if each)
     made = loops.partition(text, ends, skipped, bits, shift)
     groups = [each >> shift & (1 << bits) - 1 for each in hashes]
     order = sorted(range(len(lines)), key=groups.__getitem__)
@@ -243,5 +245,7 @@ def fuzz_partition(loops: Loops, drawn: random.Random, memory: Memory) -> None:
         ends[drawn.randrange(len(ends))] = drawn.choice([0, -1, len(text) + 1, 2**62, -(2**63)])
         with pytest.raises(SystemError):
             loops.hashes(text, ends, skipped)
+        with pytest.raises(SystemError):
+            loops.count_signals(text, ends, skipped)
         with pytest.raises(SystemError):
             loops.gather_lines(text, ends, skipped, ends.view(np.uint64), drop_repeated=True, most_lines=1)

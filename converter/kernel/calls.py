@@ -198,6 +198,12 @@ class Loops:
         self._call("line_hashes", lines, len(lines), ends, len(ends), skipped, hashes, len(hashes))
         return hashes
 
+    def count_signals(self, lines: Bytes, ends: Positions, skipped: int) -> int:
+        """Return how many signals lines have: what is behind the field after the first `skipped` ones."""
+        found, ends = c_int64(), np.ascontiguousarray(ends)
+        self._call("count_signals", lines, len(lines), ends, len(ends), skipped, found)
+        return found.value
+
     def partition(self, lines: Bytes, ends: Positions, skipped: int, bits: int, shift: int) -> Partitioned:
         """Copy lines so that those are together whose IDs have the same `bits` of their hashes, from bit `shift` on.
 

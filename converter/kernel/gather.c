@@ -280,3 +280,19 @@ AAM_ENTRY(gather)(struct aam_gather *given) {
     *given = gather;
     return AAM_OK;
 }
+
+/* Count the signals of lines: what is behind the field after the first `skipped` ones. */
+AAM_ENTRY(count_signals)
+(const uint8_t *lines, int64_t size, const int64_t *ends, int64_t count, int64_t skipped, int64_t *found) {
+    *found = 0;
+    for (int64_t line = 0, start = 0; line < count; start = ends[line++]) {
+        if (ends[line] <= start || ends[line] > size)
+            return AAM_MALFORMED;
+        const uint8_t *newline = lines + ends[line] - 1;
+        struct aam_field id = id_of(lines + start, newline, lines + size, skipped);
+        const uint8_t *signals = id.start + id.length + 1;
+        if (signals < newline)
+            *found += split_signals(signals, newline, lines + size, (struct aam_item){0}, NULL, 0);
+    }
+    return AAM_OK;
+}

@@ -58,6 +58,7 @@ ENTRIES: dict[str, tuple[type[Any], ...]] = {
         *(c_void_p, c_void_p, c_int64, c_void_p, c_void_p, c_int64, c_void_p, c_int64),
     ),
     "gather": (POINTER(GatherStructure),),
+    "count_signals": (c_void_p, c_int64, c_void_p, c_int64, c_int64, POINTER(c_int64)),
 }
 """The entries of the library, and what each takes."""
 

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from converter import kernel
 from converter.kernel.calls import Hashes
 from converter.kernel.sink import Positions
 from converter.rows.delta.keyed import keyed_hashes
@@ -120,6 +121,8 @@ def gone(past: PastUsers, options: DeltaOptions) -> tuple[Users, ChangeCounts]:
 
 def signal_count(users: Users, options: DeltaOptions) -> int:
     """Return how many signals are in the lines of users."""
+    if loops := kernel.load():
+        return loops.count_signals(users.lines, users.ends, options.skipped)
     return int(signals_in(users, options.skipped).str.count_matches(SIGNAL).sum()) if len(users.ends) else 0
 
 
