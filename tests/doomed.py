@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+import itertools
 import multiprocessing
 import os
 import signal
@@ -50,10 +51,10 @@ class Moment:
 
     seconds: float = 0
     event: str = ""
-    call: str = ""
     times: int = 1
     how: How = "after"
     signal: int = signal.SIGKILL
+    call: str = ""
 
 
 def start(arguments: list[str], said: Path, moment: Moment | None) -> ForkServerProcess:
@@ -126,15 +127,14 @@ def doom_call(moment: Moment) -> None:
     module, _, path = moment.call.partition(":")
     *owners, name = path.split(".")
     owner = functools.reduce(getattr, owners, importlib.import_module(module))
-    original, left = getattr(owner, name), moment.times
+    original, calls = getattr(owner, name), itertools.count(1)  # of several threads
 
     def calling(*args: Any, **keywords: Any) -> Any:
-        nonlocal left
-        left -= 1
-        if left == 0 and moment.how == "before":
+        is_last = next(calls) == moment.times
+        if is_last and moment.how == "before":
             _die(moment, 0)
         result = original(*args, **keywords)
-        if left == 0:
+        if is_last:
             _die(moment, 0)
         return result
 

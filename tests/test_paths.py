@@ -20,6 +20,8 @@ from .errors import raises
 
 KEYS = {
     "input.path",
+    "input.rejects_of",
+    "delta.state",
     "output.to",
     "report.dir",
     "run.spill_dir",

@@ -34,7 +34,7 @@ from converter.errors import DestinationError, JobError
 from converter.parts.packer import PlannedPart
 from converter.parts.writing import Part
 
-VERSION = 3
+VERSION = 4
 _NEW = ".new"
 _PRIVATE = 0o600
 
