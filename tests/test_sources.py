@@ -167,9 +167,9 @@ def test_a_column_that_cannot_keep_ids_is_refused(run: Run, type_: pl.DataType) 
         run.convert(input={"path": str(run.folder / "in.parquet")})
 
 
-def test_a_list_is_no_signal(run: Run) -> None:
-    pl.DataFrame({"id": ["1"], "a": [[1]]}).write_parquet(run.folder / "in.parquet")
-    with raises(ColumnError, "E-COLUMN-TYPE", "'a'", "List"):
+def test_a_list_is_no_id(run: Run) -> None:
+    pl.DataFrame({"id": [["1"]], "a": [1]}).write_parquet(run.folder / "in.parquet")
+    with raises(ColumnError, "E-COLUMN-TYPE", "'id'", "List"):
         run.convert(input={"path": str(run.folder / "in.parquet")})
 
 
@@ -313,6 +313,7 @@ def test_f28_rows_that_cannot_be_taken_apart_are_rejected_without_their_text(run
             "rule": "row_too_short",
             "code": "F1",
             "length": 1,
+            "lines": 1,
         },
         {
             "file": str(run.folder / "in.csv"),
@@ -321,6 +322,7 @@ def test_f28_rows_that_cannot_be_taken_apart_are_rejected_without_their_text(run
             "rule": "row_too_long",
             "code": "F2",
             "length": 5,
+            "lines": 1,
         },
         {
             "file": str(run.folder / "in.csv"),
@@ -329,6 +331,7 @@ def test_f28_rows_that_cannot_be_taken_apart_are_rejected_without_their_text(run
             "rule": "row_misquoted",
             "code": "F3",
             "length": 4,
+            "lines": 1,
         },
         {
             "file": str(run.folder / "in.csv"),
@@ -337,6 +340,7 @@ def test_f28_rows_that_cannot_be_taken_apart_are_rejected_without_their_text(run
             "rule": "row_not_text",
             "code": "C9",
             "length": 3,
+            "lines": 1,
         },
         {
             "file": str(run.folder / "in.csv"),
@@ -345,6 +349,7 @@ def test_f28_rows_that_cannot_be_taken_apart_are_rejected_without_their_text(run
             "rule": "row_too_short",
             "code": "F1",
             "length": 1,
+            "lines": 1,
         },
     ]
 
