@@ -177,7 +177,7 @@ def test_an_empty_frame_is_an_error(run: Run) -> None:
 def test_rejects_are_a_frame(run: Run) -> None:
     report = run.convert("id,a\nu1,x\nann@example.com,y\nshort\n,z\n", report={"show_rows": True})
     rejects = report.rejects()
-    assert rejects.columns == ["file", "row", "unit", "rule", "code", "columns", "length", "text"]
+    assert rejects.columns == ["file", "row", "unit", "rule", "code", "columns", "length", "lines", "text"]
     assert rejects["rule"].to_list() == ["id_is_email", "row_too_short", "id_missing"]
     assert rejects["row"].to_list() == [3, 4, 5]
     assert rejects["columns"].struct.field("a").to_list() == ["…", None, "…"]

@@ -46,6 +46,7 @@ from converter.sources.engine import collect, start
 from converter.sources.origins.base import check_rereadable
 from converter.spec import rules
 from converter.spec.ids import FORM_LENGTHS, FORMS, ID_TYPES, RECOGNIZED, TRIMMED
+from converter.spec.implausible import implausible_reason
 
 Counts = npt.NDArray[np.int64]
 
@@ -388,7 +389,7 @@ class _Trial:
         for (name, cards), numbers in self._by_rules.items():
             group = matches.filter(pl.col("number").is_in(numbers)) if len(self._by_rules) > 1 else matches
             if group.height:
-                accepted = group.filter(_accepted(group, name, cards=cards))
+                accepted = group.filter(_accepted(group, self._ids, name, cards=cards))
                 counts += np.bincount(accepted["number"].to_numpy(), minlength=len(self._ids))
         return counts
 
@@ -427,10 +428,21 @@ def _normalize(ids: pl.DataFrame, number: int, id_: Id) -> pl.DataFrame:
     return ids.select(normalize_id(id_, pl.col("id")).alias("id"), pl.lit(number, pl.UInt16).alias("number"))
 
 
-def _accepted(made: pl.DataFrame, type_: str, *, cards: bool) -> pl.Series:
-    """Return for each normalized ID whether the rules of a data file accept it."""
-    judged = made.select(id0="id").with_columns(personal0=personal_kind(pl.col("id0"), cards=cards))
-    return judged.select(rules.first_reason(rules.id_rules(ID_TYPES[type_])).is_null()).to_series()
+def _accepted(made: pl.DataFrame, candidates: Sequence[Id], type_: str, *, cards: bool) -> pl.Series:
+    """Return for each ID, normalized by the candidate with its number, whether the rules of a data file accept it."""
+    around = pl.DataFrame(
+        [(number, id_.prefix, id_.suffix) for number, id_ in enumerate(candidates)],
+        schema={"number": pl.UInt16, "prefix": pl.String, "suffix": pl.String},
+        orient="row",
+    )
+    bare = pl.col("id0").str.strip_prefix(pl.col("prefix")).str.strip_suffix(pl.col("suffix"))
+    judged = made.join(around, on="number", maintain_order="left").rename({"id": "id0"})
+    judged = judged.with_columns(
+        personal0=personal_kind(pl.col("id0"), cards=cards),
+        implausible0=implausible_reason(bare, bare, candidates[0].column, spaceless=False),
+    )
+    of_type = rules.id_rules(ID_TYPES[type_], implausible=not ID_TYPES[type_].groups)
+    return judged.select(rules.first_reason(of_type).is_null()).to_series()
 
 
 def _masked(examples: pl.DataFrame) -> list[list[str]]:

@@ -186,19 +186,19 @@ class Signals:
         self.columns.append(items.list.eval(self._value(column)).alias(f"i{number}"))
         is_cleaned, is_personal = record.on_bad_value == "clean", counts("personal").is_not_null()
         bad = counts("bad") & ~is_personal
-        kept = ~counts("out") & ~is_personal & (pl.lit(is_cleaned) | ~bad) & (counts("text") != "")
+        is_sound = ~counts("out") & ~is_personal & (pl.lit(is_cleaned) | ~bad)
         self.derived.append(items.list.eval(counts("personal").drop_nulls()).list.first().alias(f"kind{number}"))
         self.derived.append(self.count("missing", items.list.len() == 0))
         for name, counted in {
             "out_of_range": counts("out"),
             MISSING_WORDS: counts("missing"),
             "cleaned" if is_cleaned else "dropped": bad,
-            "commas": counts("comma") & kept,
+            "commas": counts("comma") & is_sound,
             "personal": is_personal,
         }.items():
             self.derived.append(self.count(name, items.list.eval(counted).list.sum(), column))
         self.kinds[self.counters[-1]] = f"kind{number}"
-        values = items.list.eval(pl.when(kept).then(counts("text"))).list.drop_nulls()
+        values = items.list.eval(pl.when(is_sound & (counts("text") != "")).then(counts("text"))).list.drop_nulls()
         self.derived += [
             values.list.join(f'","{key}"="').alias(f"v{number}"),
             self.count("signals", values.list.len()),
