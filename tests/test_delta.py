@@ -16,7 +16,8 @@ from converter.rows.delta.changes import CHANGED, NEW, REFRESHED, UNCHANGED, com
 from converter.rows.delta.keyed import key_of, keyed_hashes
 from converter.rows.delta.lines import Users
 from converter.rows.delta.options import DeltaOptions
-from converter.rows.delta.past import NONE, PastUsers, file_schema, sorted_users
+from converter.rows.delta.past import PastUsers, file_schema, sorted_users
+from converter.rows.lookup import NONE
 
 from .conftest import without_loops
 

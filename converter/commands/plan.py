@@ -261,8 +261,7 @@ def _open_sources(job: Job, records: Records, frame: Frame | None) -> tuple[Reco
     unlike = {layout_of(source): source for source in reversed(sources)}.values()
     records = records.with_lists(sources, unlike)
     for source in sources:
-        if isinstance(source, TextSource):
-            source.roles = records.roles
+        source.roles = records.roles
     for source in unlike:
         records.check_columns(source)
     return records, sources, found

@@ -13,8 +13,7 @@ from typing import Any
 
 from converter.delivery.state import NAME, State, StateRecord
 from converter.errors import Finding, JobError
-
-_FIRST_DAY = datetime.date(1970, 1, 1)
+from converter.rows.delta.past import FIRST_DAY
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def _days(state: State) -> dict[str, int]:
     for file in state.record.files if state.record else ():
         users = state.load(file.set, file.number)
         days.update(dict(users.frame["day"].value_counts().rows()))
-    return {(_FIRST_DAY + datetime.timedelta(day)).isoformat(): count for day, count in sorted(days.items())}
+    return {(FIRST_DAY + datetime.timedelta(day)).isoformat(): count for day, count in sorted(days.items())}
 
 
 def _findings(path: Path, record: StateRecord) -> list[Finding]:

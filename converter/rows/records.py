@@ -130,10 +130,8 @@ class Records:
     @property
     def roles(self) -> Roles:
         """What the job uses the columns of its input for."""
-        ids, lists = (
-            {id_.column for id_ in self.job.ids},
-            {each.tokens.column for each in self.lists if each.tokens.column},
-        )
+        ids = {id_.column for id_ in self.job.ids}
+        lists = {each.tokens.column for each in self.lists if each.tokens.column}
         return Roles(frozenset(ids), frozenset(lists), frozenset(self._value_columns) - lists - ids)
 
     def with_lists(self, sources: Sequence[Source], unlike: Iterable[Source]) -> Records:

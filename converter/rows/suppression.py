@@ -12,18 +12,18 @@ from __future__ import annotations
 import weakref
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from converter.rows.lookup import NONE, Hashes, Places, find_pairs
 from converter.rows.selection import Selected
 from converter.rows.spill_file import SpillFile
 from converter.sources.origins.base import Origin
 from converter.spec.rules import SUPPRESSED
 
-Hashes = npt.NDArray[np.uint64]
 Pairs = npt.NDArray[np.uint64]
 """The hashes of IDs, of shape (number of IDs, 2)."""
 
@@ -38,7 +38,8 @@ _READ_PAGES = 2048  # at once
 _AT_ONCE = 1 << 20  # hashes that are entered
 
 
-class Held(NamedTuple):
+@dataclass(frozen=True)
+class Held:
     """The hashes of a list, each pair once, sorted by the first ones.
 
     They are in memory, or in a file, one after the other; `memory` is how many bytes the table may take.
@@ -72,18 +73,16 @@ class Suppression:
         self.number = number
         self.origins = origins
         self._held = held
-        self._in_file = isinstance(held.where, SpillFile)
+        in_file = isinstance(held.where, SpillFile)  # then there may be more than 2**32
         if isinstance(held.where, SpillFile):
             weakref.finalize(self, held.where.close)
         bits = max((_SLOTS * len(held)).bit_length(), _LEAST_BITS)
         bits = min(bits, (8 * max(held.memory, 1 << _LEAST_BITS)).bit_length() - 1)
         self._shift = np.uint64(64 - bits)
         self._table = np.zeros(1 << bits - 3, np.uint8)
-        bits = max((len(held) // _PAGE if self._in_file else len(held) // 2).bit_length(), 1)
+        bits = max((len(held) // (_PAGE if in_file else 2)).bit_length(), 1)
         self._bucket_shift = np.uint64(64 - bits)
-        self._starts: npt.NDArray[np.int64 | np.uint32] = np.zeros(
-            (1 << bits) + 1, np.int64 if self._in_file else np.uint32
-        )
+        self._starts: npt.NDArray[np.int64 | np.uint32] = np.zeros((1 << bits) + 1, np.int64 if in_file else np.uint32)
         """Where the hashes of each bucket start: those with the same leading bits."""
         for pairs in held.parts():
             self._enter(np.ascontiguousarray(pairs[:, 0]))
@@ -119,7 +118,7 @@ class Suppression:
         skipped = selected.skipped + Counter({SUPPRESSED.name: len(found)})
         return Selected(selected.frame.filter(pl.Series(kept)), selected.rows[kept], skipped)
 
-    def contains(self, first: Hashes, second: Hashes) -> npt.NDArray[np.int64]:
+    def contains(self, first: Hashes, second: Hashes) -> Places:
         """Return the indices of IDs that are in the list, in order."""
         slots = (first >> self._shift).astype(np.int64)
         rows = np.flatnonzero((self._table[slots >> 3] >> (slots & 7).astype(np.uint8)) & 1)
@@ -131,9 +130,7 @@ class Suppression:
             found = [_found(first, second, self._held.where, rows, self._starts[buckets].astype(np.int64))]
         return np.sort(np.concatenate(found)) if found else rows
 
-    def _read(
-        self, first: Hashes, rows: npt.NDArray[np.int64]
-    ) -> Iterator[tuple[Pairs, npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    def _read(self, first: Hashes, rows: Places) -> Iterator[tuple[Pairs, Places, Places]]:
         """Yield the hashes of the buckets of some rows, sorted by their hashes; the rows; and where to look for each.
 
         It reads the buckets that rows are in alone, those that follow each other at once.
@@ -150,20 +147,11 @@ class Suppression:
             yield pairs, of_some, np.searchsorted(np.ascontiguousarray(pairs[:, 0]), first[of_some])
 
 
-def _found(
-    first: Hashes, second: Hashes, pairs: Pairs, rows: npt.NDArray[np.int64], places: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
+def _found(first: Hashes, second: Hashes, pairs: Pairs, rows: Places, places: Places) -> Places:
     """Return those of the `rows` whose hashes are among the pairs, at their `places` or behind these."""
-    found = []
-    while len(rows):
-        inside = places < len(pairs)
-        rows, places = rows[inside], places[inside]
-        there, wanted = pairs[places, 0], first[rows]
-        equal = (there == wanted) & (pairs[places, 1] == second[rows])
-        found.append(rows[equal])
-        follows = (there <= wanted) & ~equal
-        rows, places = rows[follows], places[follows] + 1
-    return np.concatenate(found) if found else rows
+    found = find_pairs((pairs[:, 0], pairs[:, 1]), (first[rows], second[rows]), places)
+    kept: Places = rows[found != NONE]
+    return kept
 
 
 def hashes_of_ids(number: int = 0) -> list[pl.Expr]:

@@ -152,7 +152,7 @@ def _is_empty(origin: Origin, options: Table) -> bool:
 def open_sources(
     origins: Sequence[Origin], options: Input, columns: tuple[str, ...], roles: Roles | None = None
 ) -> list[Source]:
-    """Open inputs as `open_source` does; `roles` says what their columns are used for, if that is known.
+    """Open inputs as `open_source` does; `roles` says what their columns are used for, as far as that is known.
 
     A header that another one has had, byte by byte, is not parsed again.
     """
@@ -164,8 +164,7 @@ def open_sources(
         source = None if options.encoding == AUTO else _like_another(origin, list(alike.values()))
         if source is None:
             source = open_source(origin, options, columns)
-            if isinstance(source, TextSource) and roles:
-                source.roles = roles
+            source.roles = roles or Roles()
             if isinstance(source, TextSource) and source.start:
                 alike[source.start] = source
                 if len(alike) > _MOST_HEADERS:

@@ -163,6 +163,8 @@ class Source(Protocol):
     """The columns of text that hold lists in the first rows."""
     columns_hint: str
     """What helps where it lacks a column."""
+    roles: Roles
+    """What the job uses the columns for; set where that is known."""
     typed: frozenset[str]
     """Columns that keep their types in blocks, for queries; set where that is known. Of text, all are texts."""
     unit: Literal["line", "row"]

@@ -30,7 +30,7 @@ from converter.columns.text import as_text
 from converter.errors import InputError
 from converter.kernel.calls import Loops
 from converter.kernel.form import Form
-from converter.sources.base import PANICS, Block, Budget, Piece, Rest, Task, damaged, engine_failed
+from converter.sources.base import PANICS, Block, Budget, Piece, Rest, Roles, Task, damaged, engine_failed
 from converter.sources.columns import views_of
 from converter.sources.malformed import NONE, MalformedRows, RowNumbers
 from converter.sources.origins.base import Origin
@@ -89,6 +89,7 @@ class TableSource:
     json_lists = False
     lists: frozenset[str] = frozenset()
     columns_hint = ""
+    roles = Roles()
     unit: Literal["line", "row"] = "row"
 
     partition: Mapping[str, str] = {}

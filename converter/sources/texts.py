@@ -135,7 +135,6 @@ class TextSource:
     findings: Sequence[Finding] = ()
     """Warnings about the input."""
     roles = Roles()
-    """What the job uses the columns for, set where it is known."""
 
     def parser(self, columns: Sequence[str], loops: Loops | None) -> Parser:
         """Return what parses its rows."""

@@ -21,10 +21,12 @@ from converter import kernel
 from converter.kernel.calls import Hashes
 from converter.kernel.sink import Positions
 from converter.rows.delta.keyed import keyed_hashes
-from converter.rows.delta.lines import Users, id_places, signals_in, texts_at
+from converter.rows.delta.lines import Users
 from converter.rows.delta.options import DeltaOptions
-from converter.rows.delta.past import NONE, PastUsers
-from converter.rows.delta.removals import SIGNAL, Signals, lost_signals, removal_lines, with_removals
+from converter.rows.delta.past import PastUsers
+from converter.rows.delta.removals import Signals, lost_signals, removal_lines, with_removals
+from converter.rows.lookup import NONE
+from converter.rows.users.lines import SIGNAL
 
 NEW, CHANGED, REFRESHED, UNCHANGED = range(4)
 """What became of a user of the input."""
@@ -97,8 +99,7 @@ def compare(users: Users, past: PastUsers, options: DeltaOptions) -> Compared:
             sent = with_removals(sent, np.flatnonzero(outcomes[is_sent] == CHANGED), lost, options)
             counts = counts._replace(traits=lost.trait_count, keys=lost.key_count)
     if options.removes_gone:
-        ids = texts_at(users.lines, *id_places(users, options.skipped))
-        rows = rows.with_columns(ids.alias("id"))
+        rows = rows.with_columns(users.ids(options.skipped).alias("id"))
     counts = counts._replace(signals=signal_count(sent, options))
     return Compared(sent, outcomes, rows, counts)
 
@@ -123,7 +124,7 @@ def signal_count(users: Users, options: DeltaOptions) -> int:
     """Return how many signals are in the lines of users."""
     if loops := kernel.load():
         return loops.count_signals(users.lines, users.ends, options.skipped)
-    return int(signals_in(users, options.skipped).str.count_matches(SIGNAL).sum()) if len(users.ends) else 0
+    return int(users.signals().str.count_matches(SIGNAL).sum())
 
 
 def _judged(found: Positions, lines: Hashes, random: Hashes, past: PastUsers, options: DeltaOptions) -> Outcomes:

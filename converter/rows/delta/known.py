@@ -18,7 +18,8 @@ from converter.kernel.sink import Positions
 from converter.rows.delta.changes import due_days
 from converter.rows.delta.keyed import keyed_hashes
 from converter.rows.delta.options import DeltaOptions
-from converter.rows.delta.past import NONE, PastUsers
+from converter.rows.delta.past import PastUsers
+from converter.rows.lookup import NONE
 
 BYTES_A_USER = 48
 """How much memory a user takes at most: 28 bytes the state, 8 the sorted hash, 4 its index, 2 the table, 6 notes."""

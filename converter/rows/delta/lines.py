@@ -1,4 +1,4 @@
-"""Lines of users in memory: taken, and turned into strings."""
+"""Lines of users, those of each together."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import polars as pl
 
 from converter.columns.pool import Bytes
 from converter.kernel.sink import Positions
-from converter.rows.delta.keyed import fields_at
+from converter.rows.users.lines import bytes_of, ids_of, lines_of, signals_in
 
 
 class Users(NamedTuple):
@@ -50,41 +50,19 @@ class Users(NamedTuple):
         taken = np.arange(len(self.firsts) - 1)[users]
         if len(taken) == len(self.firsts) - 1:
             return self
-        starts, counts = self.starts, np.diff(self.firsts)[taken]
-        first, last = self.firsts[:-1][taken], self.firsts[1:][taken] - 1
-        # Users who follow each other are copied at once.
-        breaks = np.flatnonzero(np.diff(taken) != 1)
-        edges = zip(
-            starts[first[np.concatenate([[0], breaks + 1])]].tolist() if len(taken) else [],
-            self.ends[last[np.concatenate([breaks, [len(taken) - 1]])]].tolist() if len(taken) else [],
-            strict=True,
-        )
-        pieces = [self.lines[start:end] for start, end in edges]
-        firsts = np.concatenate([[0], np.cumsum(counts)])
-        of_lines = np.repeat(first - firsts[:-1], counts) + np.arange(firsts[-1])
-        ends = np.cumsum((self.ends - starts)[of_lines])
-        return Users(np.concatenate([np.zeros(0, np.uint8), *pieces]), ends, firsts)
+        firsts = np.concatenate([[0], np.cumsum(np.diff(self.firsts)[taken])])
+        of_lines = np.repeat(self.firsts[:-1][taken] - firsts[:-1], np.diff(firsts)) + np.arange(firsts[-1])
+        text, ends = bytes_of(self.texts().gather(pl.Series(of_lines)))
+        return Users(text, ends, firsts)
 
+    def texts(self) -> pl.Series:
+        """Return the lines as texts (String)."""
+        return lines_of(self.lines, self.ends)
 
-def id_places(users: Users, skipped: int) -> tuple[Positions, Positions]:
-    """Return where the ID of each user starts and ends, behind `skipped` fields of its first line."""
-    return fields_at(users.lines, users.starts[users.firsts[:-1]], skipped)
+    def ids(self, skipped: int) -> pl.Series:
+        """Return the ID of each user (String), behind `skipped` fields of its first line."""
+        return ids_of(self.texts().gather(pl.Series(self.firsts[:-1])), skipped)
 
-
-def signals_in(users: Users, skipped: int) -> pl.Series:
-    """Return what stands behind the ID of each line (String), without its newline."""
-    _, ends = fields_at(users.lines, users.starts, skipped)
-    return texts_at(users.lines, ends + 1, users.ends - 1)
-
-
-def texts_at(text: Bytes, starts: Positions, ends: Positions) -> pl.Series:
-    """Return parts of a text as strings."""
-    import pyarrow as pa  # here, since few jobs need it
-
-    lengths = ends - starts
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    places = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(text[places]))]
-    series = pl.from_arrow(pa.LargeStringArray.from_buffers(len(starts), buffers[1], buffers[2]))
-    assert isinstance(series, pl.Series)  # noqa: S101 - for the type checker: of an array
-    return series
+    def signals(self) -> pl.Series:
+        """Return the signals of each line (String), with commas between them."""
+        return self.texts().to_frame("line").select(signals_in(pl.col("line"))).to_series()

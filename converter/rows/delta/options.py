@@ -8,9 +8,8 @@ from typing import NamedTuple
 from converter.jobs.job import Job
 from converter.kernel.calls import Hashes
 from converter.rows.delta.keyed import key_of
+from converter.rows.delta.past import FIRST_DAY
 from converter.rows.records import Records
-
-_FIRST_DAY = datetime.date(1970, 1, 1)
 
 
 class DeltaOptions(NamedTuple):
@@ -46,7 +45,7 @@ class DeltaOptions(NamedTuple):
         delta = job.delta
         return cls(
             key_of(salt),
-            (sent - _FIRST_DAY).days,
+            (sent - FIRST_DAY).days,
             delta.refresh_days,
             delta.full,
             delta.removals,

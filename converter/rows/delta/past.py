@@ -16,21 +16,24 @@ Rows are sorted by the keyed hash, so that their order says nothing about IDs.
 
 from __future__ import annotations
 
+import datetime
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from converter.kernel.calls import Hashes
 from converter.kernel.sink import Positions
+from converter.rows.lookup import NONE, find_pairs
 
 FILES = 64
 """The number of files of a state: one for each value of the leading bits of the ID's hash (`spill.hashes_of`)."""
 BITS = 6
+FIRST_DAY = datetime.date(1970, 1, 1)
+"""Days are counted from this one."""
 SCHEMA = pl.Schema({"first": pl.UInt64, "second": pl.UInt64, "lines": pl.UInt64, "day": pl.Int32})
 OF_TRAITS = pl.Schema({"traits": pl.List(pl.String), "keys": pl.List(pl.UInt32)})
 OF_IDS = pl.Schema({"id": pl.String})
-NONE = -1
-"""The index of a user that is not in the state."""
 
 
 class PastUsers:
@@ -61,17 +64,7 @@ class PastUsers:
         Threads may look for different users at the same time.
         """
         first, second = hashes[:, 0], hashes[:, 1]
-        found = np.full(len(first), NONE, np.int64)
-        rows = np.arange(len(first))
-        places = np.searchsorted(self._first, first)
-        while len(rows):  # first words that are equal follow each other: there is one, nearly always
-            inside = places < len(self._first)
-            rows, places = rows[inside], places[inside]
-            equal = self._first[places] == first[rows]
-            rows, places = rows[equal], places[equal]
-            same = self._second[places] == second[rows]
-            found[rows[same]] = places[same]
-            rows, places = rows[~same], places[~same] + 1
+        found = find_pairs((self._first, self._second), (first, second), np.searchsorted(self._first, first))
         self.are_found[found[found != NONE]] = True
         return found
 

@@ -12,12 +12,11 @@ import polars as pl
 from converter.kernel.calls import Hashes
 from converter.kernel.sink import Positions
 from converter.rows.delta.keyed import keyed_hashes
-from converter.rows.delta.lines import Users, id_places, signals_in, texts_at
+from converter.rows.delta.lines import Users
 from converter.rows.delta.options import DeltaOptions
+from converter.rows.users.lines import SIGNAL, bytes_of
 from converter.spec.limits import USER_LINES
 
-SIGNAL = r'"[^"]*"="[^"]*"|[^,"]+'
-"""A signal: a pair, or what stands without quotes."""
 _ADDED, _REMOVED = "d_sid=", "d_unsid="
 
 
@@ -34,7 +33,7 @@ class Signals(NamedTuple):
         count = len(users.firsts) - 1
         number = np.repeat(np.arange(count, dtype=np.uint32), np.diff(users.firsts))
         signals = (
-            pl.DataFrame({"user": number, "signal": signals_in(users, options.skipped)})
+            pl.DataFrame({"user": number, "signal": users.signals()})
             .lazy()
             .with_columns(pl.col("signal").str.extract_all(SIGNAL))
             .explode("signal")
@@ -111,22 +110,23 @@ def with_removals(users: Users, those: Positions, lost: Lost, options: DeltaOpti
     signals = _removing(traits)
     sizes = signals.str.len_bytes().to_numpy().astype(np.int64)
     fits = (users.ends - users.starts)[last] + sizes + 1 <= options.most_line_bytes
-    added = ("," + signals).to_list()
+    added = "," + signals
     new_ends: list[tuple[int, int]] = []  # where a line is inserted behind a line, and its length
     at = np.where(fits, users.ends[last] - 1, users.ends[last])
     if not fits.all():
-        ids = texts_at(users.lines, *id_places(users, options.skipped))
+        ids, texts = users.ids(options.skipped), added.to_list()
         for row in np.flatnonzero(~fits).tolist():
             room = USER_LINES.value - int(users.firsts[those[row] + 1] - users.firsts[those[row]])
             lines = _split(f"{options.lead}{ids[int(those[row])]}\t", traits[row].to_list(), options.most_line_bytes)[
                 :room
             ]
-            added[row] = "".join(lines)
+            texts[row] = "".join(lines)
             new_ends += [(int(last[row]) + 1, len(line.encode())) for line in lines]
-    inserted = [np.frombuffer(text.encode(), np.uint8) for text in added]
-    lengths = np.array([len(each) for each in inserted])
+        added = pl.Series(texts)
+    inserted, inserted_ends = bytes_of(added)
+    lengths = np.diff(inserted_ends, prepend=0)
     size = int(users.ends[-1])
-    text = np.insert(users.lines[:size], np.repeat(at, lengths), np.concatenate(inserted))
+    text = np.insert(users.lines[:size], np.repeat(at, lengths), inserted)
     grown = np.diff(users.ends, prepend=0)
     grown[last[fits]] += lengths[fits]
     firsts = users.firsts
@@ -151,9 +151,7 @@ def removal_lines(users: pl.DataFrame, options: DeltaOptions) -> Users:
             counts[row] = len(several)
             made += several
         lines = pl.Series(made, dtype=pl.String)
-    ends = lines.str.len_bytes().cast(pl.Int64).cum_sum().to_numpy()
-    memory = np.frombuffer("".join(lines).encode(), np.uint8)
-    return Users(memory, ends, np.concatenate([[0], np.cumsum(counts)]))
+    return Users(*bytes_of(lines), np.concatenate([[0], np.cumsum(counts)]))
 
 
 def _split(start: str, traits: Sequence[str], most: int) -> list[str]:
@@ -179,10 +177,9 @@ def _removing(traits: pl.Series) -> pl.Series:
 def _hashed(texts: pl.Series, key: Hashes) -> pl.Series:
     """Return keyed hashes of texts (UInt32), of which few are distinct."""
     distinct = texts.unique()
-    encoded = [text.encode() for text in distinct]
-    ends = np.cumsum([*map(len, encoded)], dtype=np.int64)
+    memory, ends = bytes_of(distinct)
     starts = np.concatenate([np.zeros(1, np.int64), ends[:-1]])[: len(ends)]
-    hashes = keyed_hashes(np.frombuffer(b"".join(encoded), np.uint8), starts, ends, key)[:, 0].astype(np.uint32)
+    hashes = keyed_hashes(memory, starts, ends, key)[:, 0].astype(np.uint32)
     table = pl.DataFrame({"text": distinct, "hash": pl.Series(hashes, dtype=pl.UInt32)})
     return texts.alias("text").to_frame().join(table, on="text", maintain_order="left")["hash"]
 

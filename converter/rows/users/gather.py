@@ -20,10 +20,9 @@ from converter.kernel.calls import Loops
 from converter.kernel.gather import CONFLICT, CUT, REPEATED, SEVERAL, SUPERSEDED, WRITTEN, Gathered
 from converter.kernel.sink import Positions
 from converter.rows.spill import hashes_of
-from converter.rows.users.lines import UserLines, bytes_of, ids_of
+from converter.rows.users.lines import SIGNAL, UserLines, bytes_of, ids_of, signals_in
 
 OUTCOMES = 6
-_SIGNAL = r'(?:"[^"]*"|[^",])+'
 _KEY = r'^("[^"]*"=)'
 _TRAIT = "^(?:d_sid=|d_unsid=)?([0-9]+)$"
 _REMOVAL = "d_unsid="
@@ -95,7 +94,7 @@ def _by_lines(rows: pl.DataFrame, lines: UserLines, options: GatherOptions) -> G
     kept = rows.filter(pl.col("outcome") == WRITTEN)
     text, ends = bytes_of(kept["text"])
     users = _firsts(kept["user"])
-    signals = rows.select("outcome", count=pl.col("text").str.split("\t").list.last().str.count_matches(_SIGNAL))
+    signals = rows.select("outcome", count=signals_in(pl.col("text")).str.count_matches(SIGNAL))
     counts = np.bincount(signals["outcome"].to_numpy(), signals["count"].to_numpy(), OUTCOMES).astype(np.int64)
     outcomes, over = rows.sort("row")["outcome"].to_numpy(), rows.filter(pl.col("outcome") == CUT)["user"].n_unique()
     return Gathered(text, ends, users, np.diff(users), outcomes, counts.tolist(), over)
@@ -105,9 +104,9 @@ def _by_signals(rows: pl.DataFrame, lines: UserLines, options: GatherOptions) ->
     ranks = pl.lit(0, pl.Int64) if lines.ranks is None else pl.Series(lines.ranks)
     split = (
         rows.lazy()
-        .select("user", rank=ranks, signal=pl.col("text").str.strip_suffix("\n").str.split("\t").list.last())
+        .select("user", rank=ranks, signal=signals_in(pl.col("text")))
         .with_row_index("row")
-        .with_columns(pl.col("signal").str.extract_all(_SIGNAL))
+        .with_columns(pl.col("signal").str.extract_all(SIGNAL))
         .explode("signal")
         .collect()
     )

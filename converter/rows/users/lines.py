@@ -36,6 +36,8 @@ class RowsOfLines(NamedTuple):
         return RowsOfLines(np.insert(self.numbers, places, others.numbers), ranks)
 
 
+SIGNAL = r'(?:"[^"]*"|[^",])+'
+"""A signal, among others with commas between them."""
 Rows = npt.NDArray[np.uint64]
 """Where rows are: the number of the block, and in the lower 32 bits that of the row in it (`stage.Places`)."""
 
@@ -55,9 +57,7 @@ class UserLines(NamedTuple):
     @property
     def size(self) -> int:
         """How many bytes of memory they take."""
-        return sum(each.nbytes for each in (self.text, self.ends, self.at)) + (
-            len(self.at) * 8 if self.ranks is not None else 0
-        )
+        return sum(each.nbytes for each in self if each is not None)
 
     def between(self, start: int, end: int) -> UserLines:
         """Return the lines with these indices; they refer to the same memory."""
@@ -101,11 +101,7 @@ class UserLines(NamedTuple):
 
     def texts(self) -> pl.Series:
         """Return the lines as texts (String)."""
-        import pyarrow as pa  # here, since it takes a while
-
-        offsets = np.concatenate([np.zeros(1, np.int64), self.ends])
-        array = pa.LargeStringArray.from_buffers(len(self.ends), pa.py_buffer(offsets), pa.py_buffer(self.text))
-        return pl.Series(array)
+        return lines_of(self.text, self.ends)
 
     def packed(self) -> memoryview:
         """Return the lines as an Arrow IPC stream, compressed by LZ4."""
@@ -150,6 +146,19 @@ class UserLines(NamedTuple):
         """Return some of the lines, by their indices, in new memory."""
         text, ends = bytes_of(self.texts().gather(pl.Series(rows)))
         return UserLines(text, ends, self.at[rows], None if self.ranks is None else self.ranks[rows])
+
+
+def lines_of(text: Bytes, ends: Positions) -> pl.Series:
+    """Return lines as texts (String) by where each ends, in bytes."""
+    import pyarrow as pa  # here, since it takes a while
+
+    offsets = np.concatenate([np.zeros(1, np.int64), ends])
+    return pl.Series(pa.LargeStringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(text)))
+
+
+def signals_in(lines: pl.Expr) -> pl.Expr:
+    """Return the signals of lines (String), with commas between them."""
+    return lines.str.strip_suffix("\n").str.split("\t").list.last()
 
 
 def ids_of(lines: pl.Series, skipped: int) -> pl.Series:
