@@ -180,6 +180,14 @@ def test_ids_may_not_be_computed_as_floats(tmp_path: Path) -> None:
     assert raised.value.code == "E-COLUMN-TYPE"
 
 
+def test_a_computed_column_without_a_text_form_is_named(tmp_path: Path) -> None:
+    days = "STRPTIME(a, '%Y-%m-%d') - STRPTIME(b, '%Y-%m-%d')"
+    with pytest.raises(ColumnError, match="'x'") as raised:
+        Run(tmp_path).convert(ROWS, input={"computed": [{"name": "x", "sql": days}]}, record={"signals": ["x"]})
+    assert raised.value.code == "E-COLUMN-TYPE"
+    assert "Duration" in raised.value.message
+
+
 def test_a_value_that_cannot_be_cast_is_an_error_without_the_value(run: Run) -> None:
     with pytest.raises(InputError) as raised:
         run.convert(ROWS, input={"computed": [{"name": "n", "sql": "CAST(a AS DOUBLE)"}], "filter": "n > 1"})
