@@ -91,6 +91,14 @@ def _options(arguments: argparse.Namespace) -> None:
     option_costs(arguments.option or list(OPTIONS), source.rows, source.seed, arguments.runs, target)
 
 
+def _changes(arguments: argparse.Namespace) -> None:
+    from benchmarks.changes import changes
+    from benchmarks.results import changes_path, folder_for
+
+    source = _input(PLAIN, arguments)
+    changes(source, arguments.runs, arguments.json or changes_path(folder_for(source)))
+
+
 def _cores(arguments: argparse.Namespace) -> None:
     from benchmarks.cores import cores
     from benchmarks.results import cores_path, folder_for
@@ -236,6 +244,10 @@ def _add_measurements(commands: _Commands) -> None:
     text = f"repeatable: {', '.join(OPTIONS)}"
     options.add_argument("--option", action="append", choices=list(OPTIONS), metavar="NAME", help=text)
     _add_runs(options, keep=True)
+
+    changes = commands.add("changes", _changes, "measure ours with a state, when few users have changed")
+    _add_rows(changes)
+    _add_runs(changes, keep=True)
 
     cores = commands.add("cores", _cores, "measure CPU seconds of ours by role of threads, and what limits the cores")
     cores.add_argument("workload", nargs="*", choices=[*WORKLOADS, []], help=f"default: {', '.join(ON_CORES)}")

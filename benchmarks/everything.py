@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks import results
+from benchmarks.changes import changes
 from benchmarks.compare import compare, present
 from benchmarks.cores import cores
 from benchmarks.install import install
@@ -32,6 +33,8 @@ def everything(share: float, seed: int, runs: int) -> None:
     folder = results.folder_for(first)
     print("--- options", flush=True)
     option_costs(list(OPTIONS), first.rows, seed, runs, results.options_path(folder))
+    print("\n--- changes", flush=True)
+    changes(first, runs, results.changes_path(folder))
     print("\n--- cores", flush=True)
     cores([sources[name] for name in ON_CORES], _THREADS, runs, results.cores_path(folder))
     print("\n--- start", flush=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import BenchmarkError, cores, install, start
+from benchmarks import BenchmarkError, changes, cores, install, start
 from benchmarks.contenders import CONTENDERS, OURS
 from benchmarks.options import OPTIONS
 from benchmarks.results import (
@@ -17,6 +18,7 @@ from benchmarks.results import (
     OptionCosts,
     Scaling,
     Start,
+    changes_path,
     comparison_path,
     cores_path,
     install_path,
@@ -41,6 +43,8 @@ _ABOVE_FLOOR = {"wide-csv": 1.8, "wide-parquet": 2.1, "typed-parquet": 2.6}
 """How many times as long as the floor ours takes, at most."""
 _ABOVE_PLAIN = {"csv-gz": 1.25, "many-files": 1.25}
 _ABOVE_NO_RULES = 1.12
+_ABOVE_EVEN = 1.5
+"""How many times as long users take of whom some have most rows, at most."""
 _PEAK_MB = 512
 _GATHERED_PEAK_MB = 1_000
 _MOST_OF_PEERS = 2e9
@@ -90,17 +94,25 @@ def _goals(folder: Path) -> Iterator[Goal]:
             comparison = read(Comparison, path)
             peaks[name] = [comparison.of_base]
             yield from _of_comparison(comparison)
+    if {"gathered", "skewed"} <= peaks.keys():
+        even, skewed = (statistics.median(_walls(peaks[name])) for name in ("gathered", "skewed"))
+        yield Goal("skewed / gathered, wall", skewed / even, _ABOVE_EVEN)
     if (path := options_path(folder)).exists():
         costs = read(OptionCosts, path)
         peaks["options"] = costs.options
         for each in costs.options:
             if wanted := OPTIONS[each.name].goal:
                 yield Goal(f"{each.name} / {costs.base}, CPU", each.cpu_ratio(costs.of_base), wanted)
+    if (path := changes_path(folder)).exists():
+        days = read(OptionCosts, path)
+        peaks["changes"] = days.options
+        changed = next(each for each in days.options if each.name == changes.CHANGED)
+        yield Goal(f"{changed.name} / {days.base}, wall", changed.ratio(days.of_base), changes.GOAL)
     if (path := cores_path(folder)).exists():
         uses = read(Cores, path).uses
         for use in (use for use in uses if use.threads == max(each.threads for each in uses)):
             name = f"{use.workload}, {use.threads} threads: share of {use.limit.name}"
-            yield Goal(name, use.limit.cpu_seconds / use.cpu_seconds, cores.GOAL)
+            yield Goal(name, use.limit.cpu_seconds / use.cpu_seconds, cores.goal_of(use.workload))
     if (path := scaling_path(folder)).exists():
         peaks["scale"] = read(Scaling, path).sizes
     for name, measured in peaks.items():
@@ -114,8 +126,13 @@ def _goals(folder: Path) -> Iterator[Goal]:
         yield Goal("first run / second run", installed.first_ratio, install.GOAL_RATIO)
 
 
+def _walls(measured: list[Measured]) -> list[float]:
+    return [wall for each in measured for wall in each.walls]
+
+
 def _most_of(name: str) -> float:
-    return _GATHERED_PEAK_MB if name in WORKLOADS and WORKLOADS[name].gathered else _PEAK_MB
+    gathers = name == "changes" or (name in WORKLOADS and WORKLOADS[name].gathered)
+    return _GATHERED_PEAK_MB if gathers else _PEAK_MB
 
 
 def _of_comparison(comparison: Comparison) -> Iterator[Goal]:

@@ -56,14 +56,15 @@ def digest(folder: Path) -> Digest:
 def first_difference(one: Path, other: Path) -> tuple[int, bool]:
     """Return how many lines of two outputs are equal from the start, and whether one then differs."""
     equal = 0
-    for mine, theirs in zip_longest(_lines(one), _lines(other)):
+    for mine, theirs in zip_longest(lines_of(one), lines_of(other)):
         if mine != theirs:
             return equal, True
         equal += 1
     return equal, False
 
 
-def _lines(folder: Path) -> Iterator[bytes]:
+def lines_of(folder: Path) -> Iterator[bytes]:
+    """Yield the lines of an output, each with its end."""
     for file in outputs(folder):
         # The buffer around it finds lines much faster than the gzip file does by itself.
         with gzip.open(file) as text, io.BufferedReader(text, _READ) as buffered:

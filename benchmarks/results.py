@@ -111,7 +111,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class OptionCosts:
-    """Ours with options, each on the same number of rows, beside the plain job."""
+    """Ours with options or a state, each on the same number of rows, beside the plain job."""
 
     rows: int
     seed: int
@@ -293,6 +293,11 @@ def comparison_path(folder: Path, workload: str) -> Path:
 def options_path(folder: Path) -> Path:
     """Return where the costs of options are kept."""
     return folder / "options.json"
+
+
+def changes_path(folder: Path) -> Path:
+    """Return where the costs of sending only changes are kept."""
+    return folder / "changes.json"
 
 
 def cores_path(folder: Path) -> Path:

@@ -177,7 +177,7 @@ WORKLOADS = {
 
 INSTALL_ROWS = 1_000_000
 """Rows of the runs in a new environment."""
-ON_CORES = (PLAIN, "wide-parquet", "ndjson")
+ON_CORES = (PLAIN, "wide-parquet", "ndjson", "gathered")
 """Workloads by which the use of cores is measured."""
 
 

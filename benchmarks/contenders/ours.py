@@ -13,6 +13,9 @@ from benchmarks.workloads import DPID, TIMESTAMP
 
 ENDPOINT = "BENCHMARK_S3_ENDPOINT"
 """The variable that tells `convert_to_s3` where its server is."""
+STATE = "BENCHMARK_STATE"
+REMOVALS = "BENCHMARK_REMOVALS"
+"""The variables that tell `convert_changes` the folder of the state, and whether lost traits are removed."""
 
 
 def convert(task: Task) -> None:
@@ -24,6 +27,14 @@ def convert_to_s3(task: Task) -> None:
     """Convert, and send to a server on this machine (`benchmarks.s3_sink`)."""
     endpoint = os.environ[ENDPOINT]
     _convert(task, {"to": "s3://bucket/prefix"}, s3={"endpoint_url": endpoint, "addressing_style": "path"})
+
+
+def convert_changes(task: Task) -> None:
+    """Convert what has changed since the run that left the state; the first time, everything."""
+    delta: dict[str, object] = {"state": os.environ[STATE]}
+    if os.environ.get(REMOVALS):
+        delta |= {"removals": True, "gone": "remove"}
+    _convert(task, {"to": str(task.folder)}, delta=delta)
 
 
 def _convert(task: Task, output: Mapping[str, object], **sections: object) -> None:
