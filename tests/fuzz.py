@@ -632,8 +632,9 @@ def json_line(drawn: random.Random, fields: list[bytes]) -> tuple[bytes, bool]:
             objects.string_of(drawn, 'x\n\u00e9"y' * drawn.randrange(9)),
         ]
         value = drawn.choice(others)
-        is_plain &= value != objects.NESTED[-1]
-        members.append((b'"z%d"' % drawn.randrange(200), value))
+        key = b'"z%d"' % drawn.randrange(200)
+        is_plain &= value != objects.NESTED[-1] and key not in dict(members)
+        members.append((key, value))
     if drawn.random() < 0.4:
         inner = drawn.sample([b"p", b"q", b"id", b"s"], drawn.randrange(5))
         values = [b'"x"', b"5", b'{"r":"y"}', b'{"r":null,"z":[]}', b"{}", b"null", b"true"]

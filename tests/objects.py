@@ -76,14 +76,12 @@ def parsed(line: bytes, columns: Sequence[str], lists: Mapping[str, str | None])
 
 def _values(members: list[tuple[str, Any]], columns: Sequence[str]) -> dict[str, Any]:
     """The values of columns: those of their keys, or else those of keys in objects."""
-    heads = {name.split(".")[0] for name in columns if "." in name}
     values: dict[str, Any] = dict.fromkeys(columns)
     found: dict[str, Any] = {}
     for key, value in members:
-        if key in columns or key in heads:
-            if key in found:
-                raise DoubtfulError
-            found[key] = value
+        if key in found:
+            raise DoubtfulError
+        found[key] = value
     for name in columns:
         head, _, rest = name.partition(".")
         if name in found:

@@ -66,12 +66,37 @@ def test_values_are_truths_and_numbers_as_they_stand(run: Run, value: str, text:
         '{"id":"u2","a":"x","o":{"b":1},"o":{}}',
         '{"id":"u2","a":"x","o":null,"o":{"b":1}}',
         '{"id":"u2","a":"x","o":{"b":1,"b":1}}',
+        '{"id":"u2","z":1,"a":"x","z":1}',
+        '{"id":"u2","z":1,"a":"x", "z" : 2}',
+        '{"id":"u2","z":[1],"a":"x","z":{"y":1}}',
+        '{"id":"u2","a":"x","o":{"b":1,"z":1,"z":2}}',
     ],
 )
 def test_a_key_that_is_there_twice_makes_a_row_malformed(run: Run, line: str) -> None:
     more = {"record": {"signals": ["a", {"column": "o.b", "key": "b"}]}, "input": {"columns": ["o.b"]}}
     run.convert((WHOLE + line + "\n").encode(), "in.ndjson", **more)
     assert rejected(run) == [(2, "row_repeats_key")]
+
+
+def test_keys_of_objects_that_are_not_used_are_not_compared(run: Run) -> None:
+    run.convert(b'{"id":"u1","a":"x","o":{"b":1,"b":2},"l":[{"c":1,"c":1}]}\n', "in.ndjson")
+    assert run.lines == ['u1\t"a"="x"']
+
+
+@pytest.mark.parametrize("count", [100, 127, 128, 129, 300, 3000])
+def test_keys_are_compared_however_many_there_are(run: Run, count: int) -> None:
+    others = [f'"k{number}":{number}' for number in range(count)]
+    lines = [
+        ",".join(others),
+        ",".join([*others, '"k0":1']),
+        ",".join([*others, f'"k{count - 1}" :1']),
+        ", ".join(others),
+        ",".join(reversed(others)),
+        ",".join([*others[:2], *others[1:]]),
+    ]
+    run.convert("".join(f'{{"id":"u{n}","a":"x",{line}}}\n' for n, line in enumerate(lines)).encode(), "in.ndjson")
+    assert run.lines == [f'u{number}\t"a"="x"' for number in (0, 3, 4)]
+    assert rejected(run) == [(number, "row_repeats_key") for number in (2, 3, 6)]
 
 
 def test_keys_inside_of_objects_are_columns(run: Run) -> None:

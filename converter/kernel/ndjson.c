@@ -2,10 +2,11 @@
 
    Most lines have the same keys in the same order. What stands between two values (a comma, a key, a colon, spaces) is a
    joint; joints of lines before are compared with the next line as they are, and parsed only where none is the same. */
+#include "hashes.h"
 #include "sink.h"
 #include "utf8.h"
 
-enum { MOST_JOINTS = 128, MOST_DEPTH = 64, NO_JOINT = -1 };
+enum { MOST_JOINTS = 128, MOST_DEPTH = 64, NO_JOINT = -1, KEY_WORDS = MOST_JOINTS / 64, MOST_OTHERS = 1 << 12 };
 
 struct joint {
     const uint8_t *start;
@@ -16,15 +17,23 @@ struct joint {
     int32_t slot;   /* its field; behind the last one, if it is not read */
     int32_t parent; /* the node of the object that the joint is in */
     int32_t node;   /* of the object that is the value; 0: such an object is not read */
+    uint64_t key_bit; /* of its key among those of all joints, in this word; 0: it is compared elsewhere */
+    uint8_t key_word;
     bool is_exact;
     uint8_t list; /* enum aam_list */
+};
+
+/* A key of a line for which no joint is kept. */
+struct other_key {
+    uint64_t line, hash;
 };
 
 struct parser {
     const struct aam_form *form;
     const struct aam_keys *keys;
     struct aam_field *fields;
-    uint64_t seen; /* a bit for each node that was there */
+    uint64_t seen[KEY_WORDS]; /* a bit for each key that the line has */
+    uint64_t line;            /* its number, from 1 */
     const uint8_t *readable; /* the end of what may be read of the text */
     uint8_t *spare;          /* scratch memory, for what is not in the text as it is */
     const uint8_t *spare_end;
@@ -32,6 +41,9 @@ struct parser {
     int64_t first[AAM_MOST_NODES]; /* the joint with which the last object of each node began */
     int64_t joint_count;
     struct joint joints[MOST_JOINTS + 1]; /* the last one holds one after the other, when there are more */
+    uint64_t hashes[MOST_JOINTS];         /* of their keys */
+    int64_t other_count;                  /* of other keys in this line */
+    struct other_key others[MOST_OTHERS]; /* a table of them, by their hashes */
 };
 
 /* All that follows returns where it ends, and NULL where the text is not what it should be. No byte behind the newline
@@ -353,6 +365,35 @@ static void describe(const struct parser *parser, const struct aam_field *key, s
     }
 }
 
+/* Whether the line has had a key before for which no joint is kept, or so many that this is not known. */
+static bool is_repeated(struct parser *parser, uint64_t hash) {
+    struct other_key *other;
+    for (uint64_t at = hash;; at++) {
+        other = &parser->others[at % MOST_OTHERS];
+        if (other->line != parser->line)
+            break;
+        if (other->hash == hash)
+            return true;
+    }
+    *other = (struct other_key){parser->line, hash};
+    return ++parser->other_count > MOST_OTHERS / 2;
+}
+
+/* Set the bit of the key of a joint, the same for all joints with the key. Of keys with equal hashes the lines are
+   judged elsewhere. Return whether it is certain that a joint that is not kept does not repeat a key. */
+static bool set_key_bit(struct parser *parser, const struct aam_field *key, int64_t added, struct joint *joint) {
+    uint64_t hash = hash_of(*key) ^ (uint64_t)joint->parent;
+    int64_t same = 0;
+    while (same < added && parser->hashes[same] != hash)
+        same++;
+    if (same == MOST_JOINTS)
+        return !is_repeated(parser, hash);
+    parser->hashes[same] = hash;
+    joint->key_bit = (uint64_t)1 << same % 64;
+    joint->key_word = (uint8_t)(same / 64);
+    return true;
+}
+
 /* Find the joint that stands here, which is not the expected one; parse it where it is not known. */
 static int64_t find_joint(struct parser *parser, const uint8_t *start, bool is_first, int32_t parent) {
     const uint8_t *unescaped = parser->spare, *at = skip_spaces(start);
@@ -376,7 +417,7 @@ static int64_t find_joint(struct parser *parser, const uint8_t *start, bool is_f
     *joint = (struct joint){.start = start, .length = at - start, .mask = mask, .next = NO_JOINT, .parent = parent,
                             .slot = (int32_t)parser->keys->slots};
     describe(parser, &key, joint);
-    return added;
+    return set_key_bit(parser, &key, added, joint) ? added : NO_JOINT;
 }
 
 /* Return what separates the items of a list in a column; 0 where it has none. */
@@ -402,12 +443,9 @@ AAM_INLINE bool is_whole_number(const uint8_t *start, const uint8_t *end) {
 AAM_INLINE const uint8_t *parse_value(struct parser *parser, const uint8_t *at, const struct joint *joint) {
     struct aam_field *field = &parser->fields[joint->slot];
     bool is_used = joint->slot < parser->keys->slots;
-    if (AAM_UNLIKELY(is_used && field->start != NULL)) /* a key that is there twice */
-        return NULL;
     if (AAM_UNLIKELY(joint->node != 0)) {
-        if ((parser->seen >> joint->node & 1) != 0 || *at == '[')
+        if (*at == '[')
             return NULL;
-        parser->seen |= (uint64_t)1 << joint->node;
         if (*at == '{')
             return is_used ? NULL : parse_inner(parser, at, joint->node);
     }
@@ -453,6 +491,10 @@ AAM_INLINE const uint8_t *parse_members(struct parser *parser, const uint8_t *at
                 *expected = number;
         }
         struct joint *joint = &parser->joints[number];
+        uint64_t *seen = &parser->seen[joint->key_word];
+        if (AAM_UNLIKELY((*seen & joint->key_bit) != 0)) /* a key that is there twice */
+            return NULL;
+        *seen |= joint->key_bit;
         at += joint->length;
         if (AAM_UNLIKELY(*at <= ' ')) /* more of them than in the line that the joint is from */
             at = skip_spaces(at);
@@ -473,7 +515,10 @@ AAM_INLINE const uint8_t *parse_object(struct parser *parser, const uint8_t *at)
     const struct aam_keys *keys = parser->keys;
     for (int64_t slot = 0; slot < keys->slots; slot++)
         parser->fields[slot] = (struct aam_field){0};
-    parser->seen = 0;
+    for (int word = 0; word < KEY_WORDS; word++)
+        parser->seen[word] = 0;
+    parser->line++;
+    parser->other_count = 0;
     at = parse_members(parser, at, 0);
     if (AAM_UNLIKELY(keys->slots > keys->columns))
         for (int64_t column = 0; column < keys->columns; column++)

@@ -195,11 +195,11 @@ class _Parser:
         return frame_of_lines(lines, self._keys)
 
     def _is_plain(self, line: bytes) -> bool:
-        """Return whether a line, if it is an object, has no object or list in it, and none of the keys twice.
+        """Return whether a line, if it is an object, has no object or list in it, and no key twice.
 
         IDs are texts or whole numbers.
         """
-        if b"\\" in line or b"[" in line or line.count(b"{") != 1 or self._keys.nodes > 1:
+        if b"\\" in line or b"[" in line or line.count(b"{") != 1 or self._keys.nodes > 1 or _repeats_key(line):
             return False
         return all(
             (count := line.count(key)) == 0 or (count == 1 and (exact is None or bool(exact.search(line))))
@@ -209,6 +209,13 @@ class _Parser:
     def _frame(self, text: bytes) -> pl.DataFrame:
         schema = dict.fromkeys(self._keys.columns, pl.String)
         return collect(self._origin, pl.scan_ndjson(text, schema=schema)) if text else pl.DataFrame(schema=schema)
+
+
+def _repeats_key(line: bytes) -> bool:
+    """Return whether an object without escapes, lists and objects in it has a key twice."""
+    texts = line.split(b'"')  # by turns outside and inside of quotes
+    keys = [key for key, behind in zip(texts[1::2], texts[2::2], strict=False) if behind.lstrip().startswith(b":")]
+    return len(set(keys)) < len(keys)
 
 
 def _plain_value(name: str, keys: Keys) -> tuple[bytes, re.Pattern[bytes] | None]:

@@ -82,8 +82,6 @@ def _find(text: bytes, node: Node, found: dict[int, bytes]) -> None:
     """Add the values of an object, as JSON by their slots, and those of the objects in it that are read."""
     seen = set()
     for key, value in _members(text):
-        if key not in node.values and key not in node.nodes:
-            continue
         if key in seen:
             raise RuleError(ROW_REPEATS_KEY)
         seen.add(key)

@@ -395,7 +395,7 @@ ROW_MISQUOTED = Rule("F3", "row_misquoted", "The quotes of the row are not balan
 ROW_NOT_TEXT = Rule("C9", "row_not_text", "The row is not valid in the input's encoding.", NAMES_PAGE)
 ROW_TORN = Rule("F5", "row_torn", "The row holds a line feed without quotes, where rows end in CR LF.", OURS)
 ROW_NOT_JSON = Rule("F4", "row_not_json", "The row is not one JSON object.", OURS)
-ROW_REPEATS_KEY = Rule("F6", "row_repeats_key", "A key that the job uses is more than once in the object.", OURS)
+ROW_REPEATS_KEY = Rule("F6", "row_repeats_key", "A key is more than once in an object.", OURS)
 VALUE_NESTED = Rule(
     "F7",
     "value_nested",
