@@ -51,6 +51,7 @@ CODES: dict[str, str] = {
     "E-INPUT-REMOTE": "An input path is a URL with an unsupported scheme.",
     "E-INPUT-SPECIAL": "An input path is a socket or a device.",
     "E-INPUT-STDIN": "Standard input is a terminal, or closed.",
+    "E-INPUT-URL": "An input path is a URL that names no file or folder.",
     "E-INPUT-UNSUPPORTED": "An input file uses an unsupported feature of its format.",
     "E-INTERNAL": "Unexpected failure: a bug.",
     "E-JOB-INVALID": "Keys or values of the job are wrong.",

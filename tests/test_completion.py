@@ -11,7 +11,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from converter.jobs.job import Comparison, Job, Transfer
+from converter.jobs.comparison import Comparison
+from converter.jobs.job import Job, Transfer
 from converter.jobs.messages import all_keys
 from converter.spec.ids import ID_TYPES
 

@@ -77,7 +77,7 @@ def pipes(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     """What comes out of the pipe `pipe://NAME`, by its name."""
     contents: dict[str, bytes] = {}
 
-    def expand(path: str, format_of: Callable[[str], str | None]) -> Found:
+    def expand(path: str, *_: object) -> Found:
         return Found([Pipe(path, contents[path.removeprefix("pipe://")])])
 
     monkeypatch.setitem(SCHEMES, "pipe", expand)
@@ -206,6 +206,15 @@ def test_other_schemes_are_refused(run: Run) -> None:
         convert(run.make_job(input={"path": "s3://bucket/in.csv"}))
 
 
+def test_a_url_of_a_local_file_is_its_path(run: Run) -> None:
+    path = run.write("id,a\n1,x\n", "a b.csv")
+    for url in (f"file://{path}", f"FILE://localhost{str(path).replace(' ', '%20')}", f"file://{path.parent}/*.csv"):
+        assert [origin.label for origin in find_origins(Input(path=(url,)))] == [str(path)]
+    for url in ("file://server/in.csv", "file://"):
+        with raises(JobError, "E-INPUT-URL"):
+            find_origins(Input(path=(url,)))
+
+
 def test_a_local_file_is_read_at_any_position(tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
     path.write_bytes(CSV)
@@ -251,10 +260,10 @@ def test_formats_need_no_local_file(run: Run, monkeypatch: pytest.MonkeyPatch, n
     write(run.folder / name)
     content = (run.folder / name).read_bytes()
     (run.folder / name).unlink()
-    monkeypatch.setitem(SCHEMES, "memory", lambda url, _: Found([Memory(url, content)]))
+    monkeypatch.setitem(SCHEMES, "memory", lambda url, *_: Found([Memory(url, content)]))
     job = run.make_job(input={"path": f"memory://{name}"})
     assert convert(job).records["written"] == 1000
     assert convert(job, resume=True).outcome == "nothing to do"
-    monkeypatch.setitem(SCHEMES, "memory", lambda url, _: Found([Memory(url, content[:-10])]))
+    monkeypatch.setitem(SCHEMES, "memory", lambda url, *_: Found([Memory(url, content[:-10])]))
     with raises(InputError, "E-INPUT-DAMAGED") if name != "in.csv" else contextlib.nullcontext():
         convert(run.make_job(input={"path": f"memory://{name}"}, output={"timestamp": 1_400_000_000}))

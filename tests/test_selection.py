@@ -14,7 +14,8 @@ from converter import ConverterError, InputError, JobError, Report, match
 from converter.commands.estimate import estimate_outcome
 from converter.commands.plan import plan
 from converter.errors import ColumnError
-from converter.jobs.job import Comparison, Job
+from converter.jobs.comparison import Comparison
+from converter.jobs.job import Job
 from converter.rows.records import Records
 from converter.rows.sql import FUNCTIONS, columns_of
 from converter.sources.delimited import DelimitedSource

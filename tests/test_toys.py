@@ -67,7 +67,7 @@ class MemoryOrigin:
 
 
 def test_an_origin(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(origins.SCHEMES, "toy", lambda url, _: Found([MemoryOrigin(url, b"id,a\nu1,x\n")]))
+    monkeypatch.setitem(origins.SCHEMES, "toy", lambda url, *_: Found([MemoryOrigin(url, b"id,a\nu1,x\n")]))
     report = run.convert(input={"path": "toy://somewhere/in.csv"})
     assert run.lines == ['u1\t"a"="x"']
     assert report.input == [{"path": "toy://somewhere/in.csv", "bytes": 10}]

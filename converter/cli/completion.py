@@ -72,8 +72,9 @@ def formats(incomplete: str) -> list[tuple[str, str]]:
 
 def settings(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """Return the keys of the job that a command takes, with the values of those that have a few."""
+    from converter.jobs.comparison import Comparison
     from converter.jobs.document import descriptions
-    from converter.jobs.job import Comparison, Job, Transfer
+    from converter.jobs.job import Job, Transfer
     from converter.jobs.messages import model_in
 
     documents: dict[str, type[Document]] = {"send": Transfer, "match": Comparison}
@@ -102,6 +103,10 @@ def site_columns(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
 def _columns(ctx: typer.Context, argument: str, section: str, incomplete: str) -> list[tuple[str, str]]:
     try:
         options = _input_of(_parameters(ctx), argument, section)
+        from converter.jobs.paths import is_url
+
+        if any(is_url(path) for path in options.path):  # a server may take long to answer
+            return []
         from converter.sources import find_origins, open_source
 
         origin = find_origins(options)[0]

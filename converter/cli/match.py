@@ -79,7 +79,7 @@ def _compare(
     *,
     headless: tuple[bool, bool],
 ) -> Outcome:
-    from converter.jobs.job import Comparison
+    from converter.jobs.comparison import Comparison
 
     comparison = Comparison(**changes)
     with loading(comparison.run.threads):
@@ -87,7 +87,7 @@ def _compare(
         from converter.commands.match import without_header
         from converter.report.left_out import left_out_notices
     crm, site = (
-        without_header(each) if without else each
+        without_header(each, comparison.access) if without else each
         for each, without in zip((comparison.input, comparison.site), headless, strict=True)
     )
     with comparison.concealing():
@@ -97,6 +97,7 @@ def _compare(
             **columns,
             type_=comparison.id_type,
             run=comparison.run,
+            access=comparison.access,
             notify=messages.notice if sys.stderr.isatty() else None,
         )
     result = result._replace(

@@ -157,8 +157,10 @@ def _has_same_input(job: Job, past: PastRun, frame: Frame | None, moment: Moment
     """Return whether the input has not changed since an earlier run, and no user has become due."""
     has_arrived = past.report is not None and not past.is_done  # every part, so the input is not needed
     try:
-        lists = find_origins(job.input.suppress) if job.input.suppress else []
-        current = None if frame is not None else fingerprints(find_origins(job.input), job.conceal_path, lists)
+        lists = find_origins(job.input.suppress, job.access) if job.input.suppress else []
+        current = (
+            None if frame is not None else fingerprints(find_origins(job.input, job.access), job.conceal_path, lists)
+        )
     except InputError:
         if has_arrived:
             return True

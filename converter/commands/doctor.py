@@ -43,7 +43,7 @@ def _check_kernel(job: Job) -> Iterator[Finding]:
 
 
 def _check_input(job: Job) -> Iterator[Finding]:
-    if once := next((origin for origin in find_origins(job.input) if not origin.rereadable), None):
+    if once := next((origin for origin in find_origins(job.input, job.access) if not origin.rereadable), None):
         yield Finding("", f"The input '{once.label}' can be read only once, so it is not checked.")
         return
     origins, found = check_input(job)
@@ -72,7 +72,7 @@ def _check_destination(job: Job, now: float | None) -> list[Finding]:
         return findings
     origins: list[Origin] = []
     with contextlib.suppress(ConverterError):  # `_check_input` reports errors of the input
-        origins = find_origins(job.input)
+        origins = find_origins(job.input, job.access)
     return [*findings, check_disk_space(job, limits, destination, total_size(origins))]
 
 

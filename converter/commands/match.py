@@ -32,7 +32,8 @@ from converter.columns.privacy import mask, numbers_are_ids, personal_kind
 from converter.columns.text import as_text, check_id_type
 from converter.commands.candidates import as_it_is, candidates, settings_of
 from converter.errors import ColumnError, ConverterError, EmptyInputError, Finding
-from converter.jobs.job import Comparison
+from converter.jobs.access import DEFAULT_ACCESS, Access
+from converter.jobs.comparison import Comparison
 from converter.jobs.sections.ids import Id, IdTypeName
 from converter.jobs.sections.run import RunOptions
 from converter.jobs.sections.table import Input
@@ -73,17 +74,19 @@ def match(
     site_column: str | None = None,
     type_: IdTypeName = "crm",
     run: RunOptions | None = None,
+    access: Access = DEFAULT_ACCESS,
     notify: Callable[[str], None] | None = None,
 ) -> Match:
     """Compare the IDs of a CRM with those that a web site sends, and recommend the settings that match most.
 
     `crm` and `site` are paths, or inputs as in a job; `column` and `site_column` are the columns with the IDs, by
     default the first ones. All candidates have the type `type_`; e-mail addresses may also become `hashed_email`.
+    `access` has the settings of servers.
     `notify` is called with sentences about the progress. Raises `InputError`, `ColumnError`, and `DestinationError` if
     the disk is full.
     """
     run, notify = run or RunOptions(), notify or (lambda _: None)
-    ours, theirs = _open(crm, column), _open(site, site_column)
+    ours, theirs = _open(crm, column, access), _open(site, site_column, access)
     left_out = [*ours.found.left_out, *theirs.found.left_out]
     first = _first_ids(ours)  # here, since some inputs can be read only once
     with Spill(_FOLDED, run.memory, run.spill_dir) as spill:
@@ -107,13 +110,13 @@ def match(
         return trial.match(warnings)._replace(left_out=left_out)
 
 
-def without_header(options: Input | str | os.PathLike[str]) -> Input:
+def without_header(options: Input | str | os.PathLike[str], access: Access = DEFAULT_ACCESS) -> Input:
     """Return the same input without a header, so that its first row is one like the others.
 
     Its columns are named `column_1`, `column_2` and so on. Formats that always name their columns are not changed.
     """
     options = _input(options)
-    origin = find_origins(options)[0]
+    origin = find_origins(options, access)[0]
     check_rereadable([origin], "its columns are counted first", "Copy it to a file first.")
     source = open_source(origin, options, ())
     if not source.has_header:
@@ -148,10 +151,10 @@ def _input(options: Input | str | os.PathLike[str]) -> Input:
     return Comparison(input={"path": options}, site={"path": options}).input
 
 
-def _open(options: Input | str | os.PathLike[str], column: str | None) -> _Side:
+def _open(options: Input | str | os.PathLike[str], column: str | None, access: Access) -> _Side:
     options = _input(options)
     start()
-    found = find_input(options)
+    found = find_input(options, access)
     name = column if column is not None else next(iter(open_source(found.origins[0], options, ()).schema))
     selection = Selection(options, (name,))
     sources = open_sources(found.origins, options, selection.own, Roles(ids=frozenset((name,))))

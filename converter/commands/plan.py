@@ -249,7 +249,7 @@ def _open_sources(job: Job, records: Records, frame: Frame | None) -> tuple[Reco
     selection = records.selection
     if frame is None:
         job.check_path()
-        found = find_input(job.input)
+        found = find_input(job.input, job.access)
         _check_passes(job, found.origins)
         sources = open_sources(found.origins, job.input, selection.own, records.roles)
     else:

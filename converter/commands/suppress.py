@@ -90,7 +90,7 @@ def read_suppression(job: Job) -> tuple[Suppression | None, Sequence[Finding]]:
     number = _number(job, options)
     inner = _job_of(job, job.ids[number], options)
     records = Records(inner, LINE_BYTES.value)
-    sources = open_sources(find_origins(options), inner.input, records.selection.own, records.roles)
+    sources = open_sources(find_origins(options, job.access), inner.input, records.selection.own, records.roles)
     for source in sources:
         records.check_columns(source)
     records = Records(inner, LINE_BYTES.value, found=survey(records, sources)[0])

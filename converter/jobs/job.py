@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, Unpack
 from pydantic import Field, model_validator
 
 from converter.errors import Finding, JobError, redact
+from converter.jobs.access import Access
 from converter.jobs.document import Document, Section, path_keys
 from converter.jobs.messages import flag_for
 from converter.jobs.paths import identity_of_path, is_url
 from converter.jobs.secrets import without_password
 from converter.jobs.sections.delta import Delta
-from converter.jobs.sections.ids import Id, IdTypeName, Sync, UserId
+from converter.jobs.sections.ids import Id, Sync, UserId
 from converter.jobs.sections.output import Output, Pgp, Target
 from converter.jobs.sections.privacy import Privacy
 from converter.jobs.sections.record import Record, Signal, Tokens
@@ -39,7 +40,8 @@ DIGITS = 12
 """The number of digits of a job's digest in the names of journals, reports and partial files."""
 _NOT_IN_DIGEST = {"s3", "ftp", "sftp", "report", "run"}  # sections that do not change what is written, or where
 _OF_LINES = ("id", "record", "privacy")
-_OF_FILES = {"path", "format", "member", "sheet", "empty", "suppress"}  # keys of `input`: another file has others
+_OF_FILES = {"path", "format", "member", "sheet", "empty", "suppress", "retry_seconds"}
+"""Keys of `input`: another file has others."""
 _KEY = re.compile(r"(?![0-9]+$)[A-Za-z0-9_-]+")  # that a trait rule can name (C16)
 _MOST_KEYS = 5  # in a message
 _SMALLEST_ENCRYPTED = 10_000  # including the key of the message
@@ -173,6 +175,7 @@ class Job(Document):
         known = {
             name: _settings_in(getattr(self, name)) for name in type(self).model_fields if name not in _NOT_IN_DIGEST
         }
+        known["input"].pop("retry_seconds", None)
         known["output"] = {key: value for key, value in known["output"].items() if key not in Target.model_fields}
         return {**{name: value for name, value in known.items() if value}, "place": self.destination_identity}
 
@@ -180,6 +183,12 @@ class Job(Document):
     def max_change(self) -> str:
         """`report.max_change`, or what it is by default."""
         return self.report.max_change or ("50%" if self.output.mode == "overwrite" else "off")
+
+    @property
+    def access(self) -> Access:
+        """How inputs are read that are not on the local disk."""
+        patience = self.input.retry_seconds
+        return Access(self.s3, self.ftp, self.sftp, self.output.retry_seconds if patience is None else patience)
 
     @property
     def gathers(self) -> bool:
@@ -481,15 +490,3 @@ class Transfer(Document):
         if isinstance(output := known.get("output"), Mapping):
             known["output"] = {key: value for key, value in output.items() if key not in of_jobs}
         return known
-
-
-class Comparison(Document):
-    """A comparison of IDs: `input` has those of the CRM, as in a job, and `site` those of the web site."""
-
-    input: Input
-    site: Input
-    id_type: IdTypeName = "crm"
-    run: RunOptions = Field(default_factory=RunOptions)
-
-    def __init__(self, /, **data: Any) -> None:  # for type checkers, which otherwise derive it from the fields
-        super().__init__(**data)

@@ -79,6 +79,7 @@ class InputKeys(TypedDict, total=False):
     null_values: str | Sequence[str]
     filter: str | None
     computed: Computed | ComputedKeys | Sequence[Computed | ComputedKeys]
+    retry_seconds: float | None
     rejects_of: str | PathLike[str] | None
     suppress: Suppress | SuppressKeys | None
 

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from converter.errors import ColumnError, Finding, InputError
+from converter.jobs.access import DEFAULT_ACCESS, Access
 from converter.jobs.sections.table import AUTO, Format, Input, Table
 from converter.sources.base import FIRST_BYTES, Block, Roles, Source, damaged, rows_lost
 from converter.sources.contents import ZIP, Content, content_of, wrong_content
@@ -108,23 +109,27 @@ _FIRST_ROW = 1 << 12  # bytes behind a header, which show how rows end
 _MOST_HEADERS = 16  # of different ones that are kept, to recognize them
 
 
-def find_origins(options: Table) -> list[Origin]:
+def find_origins(options: Table, access: Access = DEFAULT_ACCESS) -> list[Origin]:
     """Return the origins of `find_input`. Raises what that raises."""
-    return find_input(options).origins
+    return find_input(options, access).origins
 
 
-def find_input(options: Table) -> Found:
+def find_input(options: Table, access: Access = DEFAULT_ACCESS) -> Found:
     """Return the origins that `input.path` names, in its order; those of a folder or a glob by name.
 
     Each is returned once, by the first path to it. Empty ones are not returned, if others are not empty, unless
     `input.empty` is `error`. Raises `InputError` where a path names nothing, or a folder of which it is not clear what
-    is to be read, and `JobError` for a scheme that is not supported.
+    is to be read, and `JobError` for a scheme that is not supported. `access` has the settings of servers.
     """
     origins: dict[Hashable, Origin] = {}
     left_out: list[LeftOut] = []
     warnings: list[Finding] = []
+
+    def format_of(name: str) -> str | None:
+        return options.format or _format_of(name) or _format_of_zip(name, options)
+
     for path in dict.fromkeys(options.path):
-        found = expand(path, lambda name: options.format or _format_of(name) or _format_of_zip(name, options))
+        found = expand(path, format_of, access)
         left_out += found.left_out
         warnings += found.warnings
         for origin in found.origins:

@@ -175,6 +175,9 @@ class Input(Table):
         PathKey(globs=True, stays=lambda text: text == "-" or is_url(text)),
     ] = ()
     """A file, a list of files, a glob or a folder; `-` is standard input. In Python, a frame may be given instead."""
+    retry_seconds: Annotated[float, Field(ge=0)] | None = None
+    """The total time to wait, in seconds, while temporary failures of a server are retried; by default
+    `output.retry_seconds`."""
     rejects_of: Annotated[PathText | None, PathKey()] = None
     """The report of an earlier run of this job, with the same input: only the rows that it rejected are converted, the
     others are skipped (`--rejects-of`). See docs/rows.md."""

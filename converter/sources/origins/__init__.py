@@ -10,23 +10,26 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from converter.errors import JobError
+from converter.jobs.access import DEFAULT_ACCESS, Access
 from converter.jobs.secrets import mask_password
 from converter.sources.origins import local
 from converter.sources.origins.base import Found
 from converter.sources.origins.once import ReadOnce
 from converter.sources.origins.pipes import find_pipe
 
-Expand = Callable[[str, Callable[[str], str | None]], Found]
+FormatOf = Callable[[str], str | None]
+Expand = Callable[[str, FormatOf, Access], Found]
 """Returns what a path names; of a folder, its table, whose files are of the format that the given function returns.
 
+The settings of servers are those of the job.
 Raises `InputError` where there is nothing, it cannot be listed, or it is not clear what of it is meant.
 """
 
-SCHEMES: dict[str, Expand] = {"": local.expand}
-"""By the part of a URL before `://`; local paths have none."""
+SCHEMES: dict[str, Expand] = {"": local.expand, "file": local.expand_url}
+"""By the part of a URL before `://`, in lower case; local paths have none."""
 
 
-def expand(path: str, format_of: Callable[[str], str | None]) -> Found:
+def expand(path: str, format_of: FormatOf, access: Access = DEFAULT_ACCESS) -> Found:
     """Return what a path or URL names; `format_of` returns the format that a name says, if any.
 
     The start of those that can be read only once can be read again: see `ReadOnce`. Raises `JobError` for a scheme
@@ -34,12 +37,12 @@ def expand(path: str, format_of: Callable[[str], str | None]) -> Found:
     """
     if pipe := find_pipe(path):
         return Found([ReadOnce(pipe)])
-    scheme = path.partition("://")[0] if "://" in path else ""
+    scheme = path.partition("://")[0].lower() if "://" in path else ""
     if scheme not in SCHEMES:
         raise JobError(
             "E-INPUT-REMOTE",
             f"The input '{mask_password(path)}' is not a local file, and URLs are not supported as input yet.",
             "Copy it to a folder first.",
         )
-    found = SCHEMES[scheme](path, format_of)
+    found = SCHEMES[scheme](path, format_of, access)
     return found._replace(origins=[origin if origin.rereadable else ReadOnce(origin) for origin in found.origins])

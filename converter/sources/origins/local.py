@@ -8,8 +8,11 @@ import os
 from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
+from urllib.parse import unquote
 
-from converter.errors import InputError, nearest
+from converter.errors import InputError, JobError, nearest
+from converter.jobs.access import DEFAULT_ACCESS, Access
+from converter.jobs.secrets import mask_password
 from converter.sources.origins.base import Found
 from converter.sources.origins.folders import Selection, files_of_folder, files_of_glob
 
@@ -76,12 +79,13 @@ class LocalFile(NamedTuple):
             )
 
 
-def expand(path: str, format_of: Callable[[str], str | None]) -> Found:
+def expand(path: str, format_of: Callable[[str], str | None], access: Access = DEFAULT_ACCESS) -> Found:
     """Return the files that a path names: a file, those that a glob matches, or those of a folder, by name.
 
     Of a folder, the files are those of its table (`folders`); `format_of` returns the format that a name says.
     Raises `InputError` where there are none, or it is not clear which are meant.
     """
+    del access
     try:
         selection = _select(path, format_of)
     except OSError as error:  # a folder that cannot be read is not one that holds nothing
@@ -91,6 +95,18 @@ def expand(path: str, format_of: Callable[[str], str | None]) -> Found:
             "Check that this user has the permission to read it and to list its folders.",
         ) from error
     return Found([LocalFile.at(each) for each in selection.files], selection.left_out, selection.warnings)
+
+
+def expand_url(url: str, format_of: Callable[[str], str | None], access: Access = DEFAULT_ACCESS) -> Found:
+    """Return the files that a `file://` URL names, as `expand` does. Raises `JobError` for one of another machine."""
+    host, slash, path = url.partition("://")[2].partition("/")
+    if host.lower() not in ("", "localhost") or not slash:
+        raise JobError(
+            "E-INPUT-URL",
+            f"The input '{mask_password(url)}' has no absolute path on this machine.",
+            "For example: file:///data/crm.csv.",
+        )
+    return expand(unquote(f"/{path}"), format_of, access)
 
 
 def _select(text: str, format_of: Callable[[str], str | None]) -> Selection:
