@@ -3,7 +3,7 @@
 # make lint   ruff, strict type checks, and whether the tables of the documentation are those of the code
 # make tables writes these tables
 # make slow   all tests, including those that take minutes
-# make kill   kills runs at any moment and resumes them, ROUNDS times at each destination
+# make kill   kills runs at any moment and resumes them, ROUNDS times at each destination, and ROUNDS times for each kind of job
 # make sweep  failing calls and signals at any point of a run; changed bytes in tables
 # make race   two feeds of one data source at the same time, ROUNDS times at each destination (ROUNDS=50 is enough)
 # make fuzz   the compiled loops against slow twins, between unreadable pages, for SECONDS=60
@@ -59,6 +59,8 @@ slow: $(VENV)/.dev-ready
 
 kill: $(VENV)/.dev-ready
 	for place in folder s3 ftp sftp; do $(BIN)/python -m tests.kill $$place --rounds $(ROUNDS) || exit 1; done
+	for job in pgp route gathered; do for place in folder s3; do \
+		$(BIN)/python -m tests.kill $$place --job $$job --rounds $(ROUNDS) || exit 1; done; done
 
 sweep: $(VENV)/.dev-ready
 	$(BIN)/python -m tests.sweep_faults

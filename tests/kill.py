@@ -1,6 +1,6 @@
 """Runs that are killed at any moment and resumed until they are done: no row is lost, none is there twice.
 
-    python -m tests.kill folder|s3|ftp|sftp [--rounds 50] [--side-by-side 2] [--seed N]
+    python -m tests.kill folder|s3|ftp|sftp [--job plain|pgp|route|gathered] [--rounds 50] [--side-by-side 2] [--seed N]
 
 A round converts a small file into a folder of its own. Its process is killed (SIGKILL) at a moment drawn from the time
 that a run takes, or from that in which it works, or right before or after it notes an event in its journal; then the
@@ -36,6 +36,7 @@ import orjson
 from converter.spec.names import FileName
 
 from .doomed import HOWS, KILLED, How, Moment, start
+from .kill_jobs import KINDS, PLAIN, Kind, set_of
 
 ROWS = 20_000
 PART_BYTES = "105KB"
@@ -132,41 +133,35 @@ SERVERS: dict[str, Callable[[Path], AbstractContextManager[Server]]] = {
 # What is sent, and what must be true of it.
 
 
-def rows(seed: int, count: int = ROWS) -> list[tuple[str, str, int]]:
-    """Rows with distinct IDs: the ID, a value, a trait."""
-    drawn = random.Random(seed)
-    return [(f"user{number:07d}", f"v{drawn.randrange(10**9)}", drawn.randrange(10**6)) for number in range(count)]
+Text = Callable[[bytes], bytes]
 
 
-def lines_of(given: list[tuple[str, str, int]]) -> Counter[bytes]:
-    """The lines that rows must become."""
-    return Counter(f'{id_}\t"a"="{value}",d_sid={trait}'.encode() for id_, value, trait in given)
-
-
-def whole(name: str, content: bytes) -> list[bytes]:
+def whole(name: str, content: bytes, text_of: Text = gzip.decompress) -> list[bytes]:
     """Return the lines of a visible part; fail where it is not whole."""
     FileName.parse(name)
-    text = gzip.decompress(content)
+    text = text_of(content)
     assert text.endswith(b"\n"), f"'{name}' is visible, and its last line is cut off"
     return text.split(b"\n")[:-1]
 
 
-def check_killed(visible: Mapping[str, bytes], events: list[str]) -> None:
+def check_killed(visible: Mapping[str, bytes], events: list[str], text_of: Text = gzip.decompress) -> None:
     """Fail unless what a killed run left is all right."""
     # Of a finished run, its journal tells no more than that.
     assert {"publishing", "done"} & set(events) or not visible, (
         f"{sorted(visible)} are visible, but not about to be published"
     )
     for name, content in visible.items():
-        whole(name, content)
+        whole(name, content, text_of)
 
 
-def check_done(visible: Mapping[str, bytes], hidden: set[str], expected: Counter[bytes]) -> None:
+def check_done(
+    visible: Mapping[str, bytes], hidden: set[str], expected: Counter[bytes], text_of: Text = gzip.decompress
+) -> None:
     """Fail unless every line is there once, in parts of one run, and nothing else is."""
     names = [FileName.parse(name) for name in visible]
     assert len({name.stem for name in names}) == 1, f"not the parts of one run: {sorted(visible)}"
     assert sorted(name.split or 0 for name in names) == list(range(1, len(names) + 1)), f"gaps: {sorted(visible)}"
-    found = Counter(line for name, content in visible.items() for line in whole(name, content))
+    found = Counter(line for name, content in visible.items() for line in whole(name, content, text_of))
     lost, extra = expected - found, found - expected
     assert found == expected, f"{lost.total():,} lines are lost, {extra.total():,} are too many"
     assert not hidden, f"left behind: {sorted(hidden)}"
@@ -174,8 +169,14 @@ def check_done(visible: Mapping[str, bytes], hidden: set[str], expected: Counter
 
 def toml(sections: Mapping[str, Mapping[str, Any]]) -> str:
     """A job file. JSON's texts, numbers and lists of them are TOML's as well."""
+
+    def text(value: Any) -> str:
+        if isinstance(value, Mapping):
+            return "{" + ", ".join(f"{key} = {text(inner)}" for key, inner in value.items()) + "}"
+        return json.dumps(value)
+
     return "".join(
-        f"[{name}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in section.items())
+        f"[{name}]\n" + "".join(f"{key} = {text(value)}\n" for key, value in section.items())
         for name, section in sections.items()
     )
 
@@ -214,14 +215,14 @@ _PROCESSES = threading.Lock()
 class Rounds:
     """Rounds of one kind, and how often a run was killed in which phase: the last event in its journal."""
 
-    def __init__(self, server: Server, folder: Path, seed: int, count: int = ROWS) -> None:
-        self._server, self._folder = server, folder
+    def __init__(self, server: Server, folder: Path, seed: int, count: int = ROWS, kind: Kind = PLAIN) -> None:
+        self._server, self._folder, self._kind = server, folder, kind
         self._drawn = random.Random(seed)
         self._aims: list[tuple[str, How]] = []
-        given = rows(seed, count)
-        self._expected = lines_of(given)
+        given = kind.rows(seed, count)
+        self._expected = kind.lines(given)
         self._input = folder / "crm.csv"
-        self._input.write_text("id,a,t\n" + "".join(f"{id_},{value},{trait}\n" for id_, value, trait in given))
+        self._input.write_text("id,a,t\n" + kind.table(given))
         self._lock = threading.Lock()
         self.kills: Counter[str] = Counter()
         self.play("warming-up")  # what is loaded once is loaded now
@@ -260,8 +261,12 @@ class Rounds:
             events = events_of(reports)
             with self._lock:
                 self.kills[events[-1] if events else "nothing yet"] += 1
-            check_killed(self._server.visible(round_), events)
-        check_done(self._server.visible(round_), self._server.hidden(round_), self._expected)
+            check_killed(self._server.visible(round_), events, self._kind.text)
+        visible, hidden = self._server.visible(round_), self._server.hidden(round_)
+        assert {set_of(name) for name in visible} == self._expected.keys()
+        for set_, expected in self._expected.items():
+            parts = {name: content for name, content in visible.items() if set_of(name) == set_}
+            check_done(parts, hidden, expected, self._kind.text)
         assert events_of(reports)[-1] == "done"
 
     def _ended(self, job: Path, moment: Moment | None) -> bool:
@@ -284,35 +289,44 @@ class Rounds:
         return code == 0
 
     def _job(self, round_: str, reports: Path) -> str:
-        sections: dict[str, Mapping[str, Any]] = {
+        sections: dict[str, dict[str, Any]] = {
             "input": {"path": str(self._input)},
             "id": {"column": "id"},
             "record": {"signals": ["a"], "traits": ["t"]},
-            "output": {"to": self._server.url(round_), "dpid": 1234, "max_part_raw_bytes": PART_BYTES},
+            "output": {"to": self._server.url(round_), "max_part_raw_bytes": PART_BYTES, **self._kind.output},
             "report": {"dir": str(reports)},
-            **self._server.settings,
         }
+        for name, section in {**self._server.settings, **self._kind.sections}.items():
+            sections[name] = {**sections.get(name, {}), **section}
         return toml(sections)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.kill", description=__doc__)
     parser.add_argument("place", choices=SERVERS)
+    parser.add_argument("--job", choices=KINDS, default="plain")
     parser.add_argument("--rounds", type=int, default=ENOUGH_ROUNDS)
     parser.add_argument("--side-by-side", type=int, default=2)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     asked = parser.parse_args()
-    print(f"{asked.place}: {asked.rounds} rounds, --seed {asked.seed}", flush=True)
+    title = f"{asked.place}, {asked.job}"
+    print(f"{title}: {asked.rounds} rounds, --seed {asked.seed}", flush=True)
     begun = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder, SERVERS[asked.place](Path(folder)) as server:
-        rounds = Rounds(server, Path(folder), asked.seed)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        SERVERS[asked.place](Path(folder)) as server,
+        KINDS[asked.job](Path(folder)) as kind,
+    ):
+        rounds = Rounds(server, Path(folder), asked.seed, kind=kind)
         drawn = [rounds.draw(number) for number in range(asked.rounds)]
 
         def play(number: int) -> None:
             try:
                 rounds.play(f"round-{number}", *drawn[number])
             except Exception as error:  # a part that is cut off is no gzip file, say
-                why = f"{asked.place}, round {number} of --seed {asked.seed}, {drawn[number]}: {type(error).__name__}: {error}"
+                why = (
+                    f"{title}, round {number} of --seed {asked.seed}, {drawn[number]}: {type(error).__name__}: {error}"
+                )
                 raise SystemExit(why) from None
 
         with ThreadPoolExecutor(asked.side_by_side) as side_by_side:
@@ -324,12 +338,12 @@ def main() -> None:
             each.result()
     phases = ", ".join(f"{rounds.kills[event]} after {event}" for event in ("nothing yet", *EVENTS))
     print(
-        f"{asked.place}: {asked.rounds} rounds were finished after {rounds.kills.total()} kills, "
+        f"{title}: {asked.rounds} rounds were finished after {rounds.kills.total()} kills, "
         f"in {time.monotonic() - begun:.0f} seconds: {phases}"
     )
     missed = [event for event in PHASES if not rounds.kills[event]]
     if missed and asked.rounds >= ENOUGH_ROUNDS:
-        sys.exit(f"{asked.place}: no run was killed after {', '.join(missed)}")
+        sys.exit(f"{title}: no run was killed after {', '.join(missed)}")
 
 
 if __name__ == "__main__":

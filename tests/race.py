@@ -35,7 +35,8 @@ from typing import Any
 from converter.spec.names import FileName
 
 from .kill import SERVERS as KILL_SERVERS
-from .kill import Server, lines_of, on_disk, rows, toml, whole
+from .kill import Server, on_disk, toml, whole
+from .kill_jobs import PLAIN, lines_of
 
 ROWS = 3_000
 PART_BYTES = "20KB"  # so that a run has several parts
@@ -140,7 +141,7 @@ class Races:
         self._server, self._folder = server, folder
         self._inputs = []
         for number, name in enumerate("ab"):
-            given = rows(seed + number, ROWS + number * 500)
+            given = PLAIN.rows(seed + number, ROWS + number * 500)
             path = folder / f"{name}.csv"
             path.write_text("id,a,t\n" + "".join(f"{id_},{value},{trait}\n" for id_, value, trait in given) + ",,\n")
             self._inputs.append((path, lines_of(given)))

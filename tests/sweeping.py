@@ -21,7 +21,8 @@ from typing import Any, TypeVar
 import orjson
 
 from .forked import Ended, Forks
-from .kill import PART_BYTES, PARTIAL, SERVERS, Server, check_done, events_of, lines_of, rows, toml, whole
+from .kill import PART_BYTES, PARTIAL, SERVERS, Server, check_done, events_of, toml, whole
+from .kill_jobs import PLAIN, lines_of
 
 ROWS = 9_000
 REJECTED = 90
@@ -99,7 +100,7 @@ class Command:
 class Convert(Command):
     """A job with several parts, some rejects and a report."""
 
-    given = rows(1, ROWS)
+    given = PLAIN.rows(1, ROWS)
     expected = lines_of(given)
 
     def prepare(self) -> None:

@@ -14,13 +14,14 @@ from converter.delivery.delivery import Delivery
 from converter.delivery.destinations.folder import FolderDestination
 from converter.delivery.journal import Journal, PastRun, RunRecord
 
-from . import kill
+from . import kill_jobs
 from .doomed import HOWS, How, Moment
-from .kill import EVENTS, PHASES, SERVERS, Rounds, check_done, check_killed, draw, events_of, lines_of, rows
+from .kill import EVENTS, PHASES, SERVERS, Rounds, check_done, check_killed, draw, events_of
+from .kill_jobs import KINDS, PLAIN, lines_of
 from .servers.place import OWNER
 
 NAME = "ftp_dpm_1234_1366545717.sync.{}.gz"
-EXPECTED = lines_of(rows(1, 3))
+EXPECTED = lines_of(PLAIN.rows(1, 3))
 LINES = sorted(EXPECTED)
 
 
@@ -55,6 +56,15 @@ def test_f1_killed_in_each_phase_no_row_is_lost_or_there_twice(tmp_path: Path) -
         rounds = Rounds(server, tmp_path, seed=7, count=10_000)
         rounds.play("round", *(Moment(event=event, how=how) for event, how, _ in kills))
     assert rounds.kills == Counter(phase for _, _, phase in kills)
+
+
+@pytest.mark.parametrize("job", ["pgp", "route", "gathered"])
+def test_f1_killed_jobs_of_other_kinds_lose_no_row_and_have_none_twice(tmp_path: Path, job: str) -> None:
+    moments = [Moment(event=event) for event in ("made", "arrived", "publishing", "published")]
+    with SERVERS["folder"](tmp_path) as server, KINDS[job](tmp_path) as kind:
+        rounds = Rounds(server, tmp_path, seed=7, count=5_000, kind=kind)
+        rounds.play("round", *moments)
+    assert rounds.kills == Counter(moment.event for moment in moments)
 
 
 @pytest.mark.parametrize(
@@ -121,14 +131,16 @@ def test_killed_some_time_after_a_moment(tmp_path: Path, kill: dict[str, Any]) -
 
 
 def test_rows_are_distinct_and_the_same_for_a_seed() -> None:
-    assert rows(3, 1000) == rows(3, 1000) != rows(4, 1000)
-    assert set(lines_of(rows(3, 1000)).values()) == {1}
-    assert len(lines_of(rows(3, 1000))) == 1000
+    assert PLAIN.rows(3, 1000) == PLAIN.rows(3, 1000) != PLAIN.rows(4, 1000)
+    assert set(lines_of(PLAIN.rows(3, 1000)).values()) == {1}
+    assert len(lines_of(PLAIN.rows(3, 1000))) == 1000
 
 
 def test_a_row_too_many_is_noticed_in_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kill, "lines_of", lambda given: lines_of(given[:-1]))
-    with SERVERS["folder"](tmp_path) as server, pytest.raises(AssertionError, match=r"\b1\b"):
+    monkeypatch.setattr(
+        kill_jobs, "lines_of", lambda given: Counter() if given[0][0].endswith("9") else lines_of(given)
+    )
+    with SERVERS["folder"](tmp_path) as server, pytest.raises(AssertionError, match=r"\b10\b"):
         Rounds(server, tmp_path, seed=1, count=100)
 
 

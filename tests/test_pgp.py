@@ -39,7 +39,8 @@ from .conftest import TIMESTAMP, Run
 from .doomed import KILLED, Moment, start
 from .errors import check_named, codes_of, only_report, raises, told
 from .gnupg import ENVELOPE, FINGERPRINT, SHOWN, WRAP, Impostor, Recipient, impostor, recipient_at_home, unwrapped
-from .kill import SERVERS, events_of, lines_of, rows
+from .kill import SERVERS, events_of
+from .kill_jobs import PLAIN, lines_of
 from .servers.ftp import ftp_server
 from .servers.process import _made_by
 from .test_resume import KilledError, die_at
@@ -650,7 +651,7 @@ def test_a_key_from_the_environment_is_not_told(small: Run, gpg: Impostor, monke
 @pytest.mark.parametrize("place", ["folder", "s3", "ftp"])
 def test_f1_a_run_that_is_killed_is_finished(recipient: Recipient, tmp_path: Path, place: str) -> None:
     recipient.make(f"killed at {place}")
-    drawn = rows(5, 4000)
+    drawn = PLAIN.rows(5, 4000)
     data = tmp_path / "crm.csv"
     data.write_text("id,a,t\n" + "".join(f"{id_},{value},{trait}\n" for id_, value, trait in drawn))
     reports, job, said = tmp_path / "reports", tmp_path / "job.toml", tmp_path / "said"
