@@ -61,7 +61,7 @@ from converter.sources.json_rows import split
 
 from . import objects
 from .fuzz_columns import fuzz_columns
-from .fuzz_gather import fuzz_gather, fuzz_partition
+from .fuzz_gather import fuzz_gather, fuzz_partition, fuzz_users
 from .scanner import PLAIN, scan
 
 Bytes = npt.NDArray[np.uint8]
@@ -769,6 +769,7 @@ ENTRIES: tuple[Callable[[Loops, random.Random, Guarded], None], ...] = (
     fuzz_columns,
     fuzz_partition,
     fuzz_gather,
+    fuzz_users,
 )
 
 

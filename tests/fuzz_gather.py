@@ -16,6 +16,7 @@ import pytest
 from converter.kernel import gather
 from converter.kernel.calls import Loops
 from converter.kernel.gather import CONFLICT, CUT, REPEATED, SEVERAL, SUPERSEDED, WRITTEN, Gathered
+from converter.rows.delta import keyed
 
 Bytes = npt.NDArray[np.uint8]
 _FACTOR = 0x9E3779B97F4A7C15
@@ -249,3 +250,41 @@ def fuzz_partition(loops: Loops, drawn: random.Random, memory: Memory) -> None:
             loops.count_signals(text, ends, skipped)
         with pytest.raises(SystemError):
             loops.gather_lines(text, ends, skipped, ends.view(np.uint64), drop_repeated=True, most_lines=1)
+
+
+def fuzz_users(loops: Loops, drawn: random.Random, memory: Memory) -> None:
+    """What is known of users by their lines; lines whose ends are wrong, and users who are, are refused."""
+    skipped = drawn.choice([0, 0, 1, 2])
+    lines = lines_of(drawn, skipped)
+    text, ends = memory.of(b"".join(lines)), np.cumsum([*map(len, lines)], dtype=np.int64)
+    edges = sorted({0, len(lines), *(drawn.randrange(len(lines) + 1) for _ in lines[::2])})
+    key = np.array([drawn.getrandbits(64), drawn.getrandbits(64)], np.uint64)
+    made = loops.user_signals(text, ends, np.array(edges, np.int64), skipped, key)
+    wanted: list[list[bytes]] = [[], [], [], []]
+    for start, end in itertools.pairwise(edges):
+        of_user = [[*line[:-1].split(b"\t"), b"", b""] for line in lines[start:end]]
+        signals = [each for fields in of_user for each in split(b"\t".join(fields[skipped + 1 : -2])) if each]
+        others = [each for each in signals if not each.startswith((b"d_sid=", b"d_unsid="))]
+        keys = [found[0][:-1] if (found := _KEY.match(each)) else each for each in others]
+        wanted[0].append(of_user[0][skipped])
+        for number, prefix in enumerate([b"d_sid=", b"d_unsid="], 1):
+            added = [each.removeprefix(prefix) for each in signals if each.startswith(prefix)]
+            wanted[number].append(b",".join(added) if added != [b""] else b"")
+        wanted[3].append(_hashes_of(keys, key))
+    for kept, texts in zip(made, wanted, strict=True):
+        parts = [kept.bytes[start:end].tobytes() for start, end in itertools.pairwise([0, *kept.ends.tolist()])]
+        assert parts == texts
+    if lines:
+        wrong = [*edges[:-1], drawn.choice([-1, len(lines) + 1, 2**62])]
+        with pytest.raises(SystemError):
+            loops.user_signals(text, ends, np.array(wrong, np.int64), skipped, key)
+        ends[drawn.randrange(len(ends))] = drawn.choice([0, -1, len(text) + 1, 2**62, -(2**63)])
+        with pytest.raises(SystemError):
+            loops.user_signals(text, ends, np.array(edges, np.int64), skipped, key)
+
+
+def _hashes_of(texts: Sequence[bytes], key: npt.NDArray[np.uint64]) -> bytes:
+    """Return the keyed hashes of texts, four bytes of each."""
+    padded = np.frombuffer(b"".join(texts) + bytes(8), np.uint8)
+    edges = np.cumsum([0, *map(len, texts)], dtype=np.int64)
+    return keyed._hashes(padded, edges[:-1], edges[1:], key)[:, 0].astype("<u4").tobytes()

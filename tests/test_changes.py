@@ -454,7 +454,7 @@ def spoil_record(state: Path, **facts: Any) -> None:
     path.write_bytes(orjson.dumps({**orjson.loads(path.read_bytes()), **facts}))
 
 
-@pytest.mark.parametrize("what", ["byte", "file", "salt", "no salt", "record", "columns", "truncated"])
+@pytest.mark.parametrize("what", ["byte", "file", "salt", "no salt", "record", "columns", "rows", "truncated"])
 def test_a_damaged_state_is_noticed_and_nothing_is_sent(days: Days, what: str) -> None:
     days.send(CRM, 0)
     path = a_file(days.state)
@@ -474,6 +474,9 @@ def test_a_damaged_state_is_noticed_and_nothing_is_sent(days: Days, what: str) -
             (days.state / "state.json").write_text("{")
         case "columns":
             spoil_record(days.state, traits=True)
+        case "rows":
+            files = orjson.loads((days.state / "state.json").read_bytes())["files"]
+            spoil_record(days.state, files=[{**each, "users": each["users"] + 1} for each in files])
     before, files = days.files, days.run.files
     with raises(JobError, "E-STATE-DAMAGED", str(days.state), "delta.state"):
         days.send(CRM.replace("u1,x", "u1,v").replace("u2,y", "u2,v").replace("u3,z", "u3,v"), 1)

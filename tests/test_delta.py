@@ -69,7 +69,7 @@ def test_users_whose_hashes_begin_alike_are_told_apart() -> None:
     past = PastUsers(rows.cast(dict(file_schema(traits=False, ids=False))))
     hashes = np.array([[5, 9], [5, 3], [7, 1], [7, 2], [5, 1], [9, 9], [0, 0]], np.uint64)
     assert past.find(hashes).tolist() == [2, NONE, 3, NONE, 0, NONE, NONE]
-    assert past.gone["second"].to_list() == [2]
+    assert past.rows(~past.are_found, ["second"])["second"].to_list() == [2]
 
 
 def test_users_are_sent_again_on_different_days_and_never_too_late() -> None:
@@ -195,7 +195,7 @@ def test_many_threads_may_look_at_one_file(way: str) -> None:
     halves = [dict(itertools.islice(table.items(), start, start + 500)) for start in (0, 500)]
     outcomes = [compare(users_of(half), past, OPTIONS).outcomes.tolist() for half in halves]
     assert outcomes == [[UNCHANGED] * 500] * 2
-    assert not past.gone.height
+    assert past.are_found.all()
 
 
 def test_leads_are_no_part_of_the_id() -> None:

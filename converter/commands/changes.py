@@ -118,9 +118,11 @@ class RunChanges:
     def _fits(self) -> bool:
         """Whether the state can be in memory, and rows are lines whose hashes are in it."""
         record = self._state.record if self._state else None
-        is_simple = self._job.record.rows == "user" and not (self._job.delta.removes or self._job.delta.full)
-        fits = record is not None and not record.traits and record.users * BYTES_A_USER <= self._job.run.memory
-        return is_simple and fits
+        job, delta = self._job, self._job.delta
+        if record is None or job.record.rows != "user" or delta.full:
+            return False
+        has_all = (record.traits or not delta.removes) and (record.ids or delta.gone != "remove")
+        return has_all and record.users * BYTES_A_USER <= job.run.memory
 
     @property
     def counts(self) -> ChangeCounts | None:

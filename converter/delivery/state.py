@@ -17,7 +17,7 @@ import os
 import secrets
 import shutil
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,9 @@ from isal import isal_zlib
 from converter.delivery.atomic import AtomicFile, make_folder, sync_folder
 from converter.errors import DestinationError, JobError
 from converter.rows.delta.keyed import KEY_BYTES
-from converter.rows.delta.past import PastUsers, file_schema
+from converter.rows.delta.past import SCHEMA, PastUsers, file_schema
 
-VERSION = 1
+VERSION = 2
 NAME = "state.json"
 _SALT = "salt"
 _GENERATION = "generation-"
@@ -113,10 +113,16 @@ class State:
         return cls(folder, record, salt)
 
     def load(self, set_: int, number: int) -> PastUsers:
-        """Return the users of one file. Raises `JobError` where it is damaged."""
+        """Return the users of one file. Raises `JobError` where it is damaged, then or when all columns are loaded."""
         record, file = self.record, self._files.get((set_, number))
         if record is None or file is None:
-            return PastUsers(pl.DataFrame(schema=file_schema(traits=True, ids=False)))
+            return PastUsers(pl.DataFrame(schema=file_schema(traits=True, ids=True)))
+        schema = file_schema(traits=record.traits, ids=record.ids)
+        others = [name for name in schema.names() if name not in SCHEMA]
+        return PastUsers(self._columns(record, file, SCHEMA.names()), lambda: self._columns(record, file, others))
+
+    def _columns(self, record: StateRecord, file: StateFile, names: Sequence[str]) -> pl.DataFrame:
+        """Return some columns of a file."""
         path = self.folder / f"{_GENERATION}{record.generation}" / file.name
         try:
             data = path.read_bytes()
@@ -124,10 +130,14 @@ class State:
             raise _damaged(self.folder, f"'{file.name}' cannot be read: {error.strerror or error}") from error
         if (len(data), isal_zlib.crc32(data)) != (file.bytes, file.crc32):
             raise _damaged(self.folder, f"'{file.name}' is not as it was written")
-        frame = pl.read_parquet(io.BytesIO(data))
-        if frame.schema != file_schema(traits=record.traits, ids=record.ids) or frame.height != file.users:
-            raise _damaged(self.folder, f"'{file.name}' has other columns or rows than it should have")
-        return PastUsers(frame)
+        if pl.read_parquet_schema(io.BytesIO(data)) != file_schema(traits=record.traits, ids=record.ids):
+            raise _damaged(self.folder, f"'{file.name}' has other columns than it should have")
+        if not names:
+            return pl.DataFrame()
+        frame = pl.read_parquet(io.BytesIO(data), columns=list(names))
+        if frame.height != file.users:
+            raise _damaged(self.folder, f"'{file.name}' has other rows than it should have")
+        return frame
 
 
 class NextState:

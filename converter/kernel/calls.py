@@ -24,6 +24,8 @@ from converter.kernel.library import Library
 from converter.kernel.sink import MEMORY, Lines, Parsed, Positions, Sink, Structure, Texts
 from converter.kernel.texts import ENTRIES as TEXT_ENTRIES
 from converter.kernel.texts import Values, fill_views
+from converter.kernel.users import ENTRIES as USER_ENTRIES
+from converter.kernel.users import UserSignals, user_signals
 
 
 class _Views(ctypes.Structure):
@@ -68,6 +70,7 @@ ENTRIES: dict[str, tuple[type[Any], ...]] = {
     "keyed_hashes": (c_void_p, c_int64, c_void_p, c_void_p, c_int64, c_int64, c_void_p, c_void_p),
     **TEXT_ENTRIES,
     **GATHER_ENTRIES,
+    **USER_ENTRIES,
 }
 """The entries of the library, and what each takes."""
 
@@ -278,6 +281,14 @@ class Loops:
         made = np.empty((len(starts), 2), np.uint64)
         self._call("keyed_hashes", text, len(text), starts, ends, len(starts), field, key, made)
         return made
+
+    def user_signals(self, lines: Bytes, ends: Positions, firsts: Positions, skipped: int, key: Hashes) -> UserSignals:
+        """Return the IDs of users, their traits, and hashes of what else they have.
+
+        `firsts` are the indices of the first lines of users, and the number of lines; an ID is behind `skipped` fields.
+        `key` has two words.
+        """
+        return user_signals(self._entries["user_signals"], lines, ends, firsts, skipped, key)
 
     def _call(self, name: str, *given: Any) -> None:
         """Call an entry that needs no more room. Raises `SystemError` where it refuses its arguments."""

@@ -68,11 +68,11 @@ AAM_INLINE void sort_items(struct aam_item *items, int64_t count, struct aam_ite
         memcpy(items, from, (size_t)count * sizeof *items);
 }
 
-static void sort_by_text(struct aam_item *items, int64_t count, struct aam_item *spare) {
+static inline void sort_by_text(struct aam_item *items, int64_t count, struct aam_item *spare) {
     sort_items(items, count, spare, true);
 }
 
-static void sort_by_rank(struct aam_item *items, int64_t count, struct aam_item *spare) {
+static inline void sort_by_rank(struct aam_item *items, int64_t count, struct aam_item *spare) {
     sort_items(items, count, spare, false);
 }
 

@@ -348,4 +348,32 @@ struct aam_gather {
     struct aam_gathered made;
 };
 
+/* Texts, or other bytes, one after the other: where they go, and where each of them ends. */
+struct aam_kept {
+    uint8_t *bytes;
+    int64_t room;
+    int64_t *ends;
+    int64_t ends_room;
+    int64_t used; /* bytes */
+};
+
+/* What is known of a user: its ID, the traits that are added to it and those that are removed, with commas between them,
+   and a hash of four bytes of each key, or of each other signal that has none. */
+enum aam_of_user { AAM_OF_ID, AAM_OF_ADDED, AAM_OF_REMOVED, AAM_OF_KEYS, AAM_OF_USER };
+
+/* The lines of users (users.c), and what is known of them. */
+struct aam_users {
+    const uint8_t *lines;
+    int64_t size; /* bytes */
+    const int64_t *ends;
+    int64_t count;
+    const int64_t *firsts; /* of each user the index of its first line, and the number of lines */
+    int64_t firsts_room;
+    int64_t skipped;        /* fields before the ID */
+    uint64_t key[2];        /* of the hashes */
+    struct aam_item *items; /* as many as the longest line has bytes, and one more */
+    int64_t items_room;
+    struct aam_kept kept[AAM_OF_USER];
+};
+
 #endif

@@ -120,7 +120,7 @@ static void resolve_traits(struct aam_item *added, const struct aam_item *added_
 }
 
 /* Decide which of the signals of a user are sent, apart from the limit of lines. */
-static void resolve(struct aam_item *signals, int64_t count, bool has_order, bool reject_several) {
+static inline void resolve(struct aam_item *signals, int64_t count, bool has_order, bool reject_several) {
     if (has_order || reject_several)
         resolve_values(signals, count, has_order);
     struct aam_item *at[] = {signals, signals, signals, signals, signals}, *end = signals + count;

@@ -24,12 +24,21 @@ from converter.rows.delta.keyed import keyed_hashes
 from converter.rows.delta.lines import Users
 from converter.rows.delta.options import DeltaOptions
 from converter.rows.delta.past import PastUsers
-from converter.rows.delta.removals import Signals, lost_signals, removal_lines, with_removals
+from converter.rows.delta.removals import (
+    Signals,
+    distinct_traits,
+    hash_lists,
+    lost_signals,
+    removal_lines,
+    with_removals,
+)
 from converter.rows.lookup import NONE
 from converter.rows.users.lines import SIGNAL
 
 NEW, CHANGED, REFRESHED, UNCHANGED = range(4)
 """What became of a user of the input."""
+OF_GONE = "id", "traits", "keys"
+"""The columns of the state by which the traits of users who are gone are removed."""
 Outcomes = npt.NDArray[np.uint8]
 
 
@@ -90,31 +99,30 @@ def compare(users: Users, past: PastUsers, options: DeltaOptions) -> Compared:
     sent = users.take(np.flatnonzero(is_sent))
     counts = ChangeCounts(*np.bincount(outcomes, minlength=UNCHANGED + 1).tolist())
     if options.keeps_traits:
-        signals = _signals(users, sent, outcomes, found, past, options)
-        rows = rows.with_columns(signals.traits.alias("traits"), signals.keys.alias("keys"))
-        if options.removals and past.has_traits:
-            changed = np.flatnonzero(outcomes == CHANGED)
-            before = past.frame[found[changed]]
-            lost = lost_signals(before, signals.take(changed))
+        signals = Signals.of(users, options)
+        rows = rows.with_columns(signals.traits, signals.keys, *([signals.ids] if options.removes_gone else []))
+        changed = np.flatnonzero(outcomes == CHANGED)
+        if options.removals and len(changed) and "traits" in past.others().columns:
+            lost = lost_signals(past.others()[found[changed]], signals.take(changed))
             sent = with_removals(sent, np.flatnonzero(outcomes[is_sent] == CHANGED), lost, options)
             counts = counts._replace(traits=lost.trait_count, keys=lost.key_count)
-    if options.removes_gone:
-        rows = rows.with_columns(users.ids(options.skipped).alias("id"))
     counts = counts._replace(signals=signal_count(sent, options))
     return Compared(sent, outcomes, rows, counts)
 
 
 def gone(past: PastUsers, options: DeltaOptions) -> tuple[Users, ChangeCounts]:
     """Return users who are gone with lines that remove their traits, and count them; all others have been found."""
-    left = past.gone
-    if not (options.removes_gone and "id" in left.columns):
-        return Users.joined([]), ChangeCounts(gone=left.height)
+    are_gone = ~past.are_found
+    count = int(are_gone.sum())
+    if not (options.removes_gone and count and "id" in past.others().columns):
+        return Users.joined([]), ChangeCounts(gone=count)
+    left = past.rows(are_gone, list(OF_GONE)).with_columns(distinct_traits("traits"))
     with_traits = left.filter(pl.col("traits").list.len() > 0)
     counts = ChangeCounts(
-        gone=left.height - with_traits.height,
+        gone=count - with_traits.height,
         removed=with_traits.height,
         traits=int(with_traits["traits"].list.len().sum()),
-        keys=int(left["keys"].list.len().sum()),
+        keys=int(hash_lists(left["keys"]).list.n_unique().sum()),
     )
     users = removal_lines(with_traits, options)
     return users, counts._replace(signals=signal_count(users, options))
@@ -143,15 +151,3 @@ def due_days(random: Hashes, refresh_days: int) -> npt.NDArray[np.int64]:
     spread = np.uint64(refresh_days // 2 + 1)
     days: npt.NDArray[np.int64] = refresh_days - (random % spread).astype(np.int64)
     return days
-
-
-def _signals(
-    users: Users, sent: Users, outcomes: Outcomes, found: Positions, past: PastUsers, options: DeltaOptions
-) -> Signals:
-    """Return the signals of all users: those of users whose lines have not changed are in the state, if it has any."""
-    if not past.has_traits:
-        return Signals.of(users, options)
-    is_parsed = (outcomes == NEW) | (outcomes == CHANGED)
-    parsed = Signals.of(sent.take(np.flatnonzero(is_parsed[outcomes != UNCHANGED])), options)
-    known = Signals(past.frame["traits"][found[~is_parsed]], past.frame["keys"][found[~is_parsed]])
-    return Signals.merged(is_parsed, parsed, known)

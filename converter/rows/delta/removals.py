@@ -6,74 +6,78 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from converter import kernel
+from converter.columns.pool import Bytes
 from converter.kernel.calls import Hashes
 from converter.kernel.sink import Positions
+from converter.kernel.users import KEY_HASH_BYTES
 from converter.rows.delta.keyed import keyed_hashes
 from converter.rows.delta.lines import Users
 from converter.rows.delta.options import DeltaOptions
-from converter.rows.users.lines import SIGNAL, bytes_of
+from converter.rows.users.lines import SIGNAL, bytes_of, lines_of
 from converter.spec.limits import USER_LINES
 
 _ADDED, _REMOVED = "d_sid=", "d_unsid="
+_TRAIT = "[^,]+"
+_SORTED = pl.element().sort()  # of a list; `list.sort` takes ten times as long for short ones
+_NO_EDGES = np.zeros(1, np.int64)
 
 
 class Signals(NamedTuple):
-    """The signals of users: their `traits`, their `keys` as hashes (`past`), and the traits that lines remove."""
+    """What users have by their lines, each in their order: the columns `id`, `traits` and `keys` of a state (`past`).
 
+    `removed` are the traits that lines remove, as `traits` are.
+    """
+
+    ids: pl.Series
     traits: pl.Series
+    removed: pl.Series
     keys: pl.Series
-    removed: pl.Series | None = None
 
     @classmethod
     def of(cls, users: Users, options: DeltaOptions) -> Signals:
         """Return the signals in the lines of users."""
-        count = len(users.firsts) - 1
-        number = np.repeat(np.arange(count, dtype=np.uint32), np.diff(users.firsts))
-        signals = (
-            pl.DataFrame({"user": number, "signal": users.signals()})
-            .lazy()
-            .with_columns(pl.col("signal").str.extract_all(SIGNAL))
-            .explode("signal")
-            .filter(pl.col("signal").is_not_null())
-            .unique()
-            .sort("user", "signal")
-            .collect(engine="in-memory")
-        )
-        signal = pl.col("signal")
-        is_added, is_removed = signal.str.starts_with(_ADDED), signal.str.starts_with(_REMOVED)
-        others = signals.filter(~(is_added | is_removed)).with_columns(
-            signal.str.extract('^("[^"]*")=').fill_null(signal)
-        )
-        added, removed = (
-            signals.filter(chosen).with_columns(signal.str.strip_prefix(prefix))
-            for chosen, prefix in ((is_added, _ADDED), (is_removed, _REMOVED))
-        )
-        keys = (
-            others.select("user", _hashed(others["signal"], options.key).alias("signal"))
-            .unique()
-            .sort("user", "signal")
-        )
-        return cls(_lists(added, count), _lists(keys, count), _lists(removed, count))
-
-    @classmethod
-    def merged(cls, are_first: npt.NDArray[np.bool_], first: Signals, second: Signals) -> Signals:
-        """Return those of users of which some are in `first`, in order, and the others in `second`."""
-        order = np.argsort(np.concatenate([np.flatnonzero(are_first), np.flatnonzero(~are_first)]))
-        traits, keys = (pl.concat([one, other])[order] for one, other in zip(first[:2], second[:2], strict=True))
-        none = pl.Series([[]] * len(second.traits), dtype=pl.List(pl.String))
-        return cls(traits, keys, None if first.removed is None else pl.concat([first.removed, none])[order])
+        if loops := kernel.load():
+            made = loops.user_signals(users.lines, users.ends, users.firsts, options.skipped, options.key)
+            texts = (lines_of(*each) for each in made[:3])
+            ids, traits, removed, keys = *texts, _binary(*made.keys)
+        else:
+            ids, (traits, removed, keys) = users.ids(options.skipped), _by_query(users, options)
+        return cls(ids.alias("id"), traits.alias("traits"), removed.alias("removed"), keys.alias("keys"))
 
     def take(self, users: Positions) -> Signals:
         """Return those of some users."""
-        removed = None if self.removed is None else self.removed[users]
-        return Signals(self.traits[users], self.keys[users], removed)
+        return Signals(*(each[users] for each in self))
+
+
+def _by_query(users: Users, options: DeltaOptions) -> tuple[pl.Series, pl.Series, pl.Series]:
+    """Return the traits, the removed ones and the keys of users."""
+    count = len(users.firsts) - 1
+    number = np.repeat(np.arange(count, dtype=np.uint32), np.diff(users.firsts))
+    signals = (
+        pl.DataFrame({"user": number, "signal": users.signals()})
+        .with_columns(pl.col("signal").str.extract_all(SIGNAL))
+        .explode("signal")
+        .filter(pl.col("signal").is_not_null())
+    )
+    signal = pl.col("signal")
+    is_added, is_removed = signal.str.starts_with(_ADDED), signal.str.starts_with(_REMOVED)
+    all_users = pl.DataFrame({"user": np.arange(count, dtype=np.uint32)})
+
+    def traits(chosen: pl.Expr, prefix: str) -> pl.Series:
+        joined = signals.filter(chosen).group_by("user").agg(signal.str.strip_prefix(prefix).str.join(","))
+        return all_users.join(joined, on="user", how="left", maintain_order="left")["signal"].fill_null("")
+
+    others = signals.filter(~(is_added | is_removed)).with_columns(signal.str.extract('^("[^"]*")=').fill_null(signal))
+    hashes = _hashed(others["signal"], options.key).to_numpy().astype("<u4").view(np.uint8)
+    ends = KEY_HASH_BYTES * np.cumsum(np.bincount(others["user"].to_numpy(), minlength=count))
+    return traits(is_added, _ADDED), traits(is_removed, _REMOVED), _binary(hashes, ends)
 
 
 class Lost(NamedTuple):
-    """What users have lost: their traits, and how many keys."""
+    """What users have lost: their traits, each once and sorted, and how many keys."""
 
     traits: pl.Series
     key_count: int
@@ -86,14 +90,37 @@ class Lost(NamedTuple):
 
 def lost_signals(before: pl.DataFrame, now: Signals) -> Lost:
     """Return what users have lost who had the `traits` and `keys` of a frame; what a line removes is not lost."""
-    frame = before.select("traits", "keys").with_columns(
-        now.traits.alias("has"), now.keys.alias("keys_now"), pl.Series("removed", now.removed)
+    frame = before.select(
+        pl.col("traits").str.extract_all(_TRAIT),
+        pl.Series("has", now.traits).str.split(","),
+        pl.Series("removed", now.removed).str.split(","),
+        hash_lists(before["keys"]).alias("keys"),
+        hash_lists(now.keys).alias("keys_now"),
     )
     lost = frame.select(
-        pl.col("traits").list.set_difference("has").list.set_difference("removed").list.sort(),
+        pl.col("traits").list.set_difference("has").list.set_difference("removed").list.eval(_SORTED),
         pl.col("keys").list.set_difference("keys_now").list.len(),
     )
     return Lost(lost["traits"], int(lost["keys"].sum()))
+
+
+def distinct_traits(column: str) -> pl.Expr:
+    """Return the traits of a column of a state as lists (List(String)), each once and sorted."""
+    return pl.col(column).str.extract_all(_TRAIT).list.unique().list.eval(_SORTED)
+
+
+def hash_lists(keys: pl.Series) -> pl.Series:
+    """Return the hashes of keys of a state as lists (List(UInt32))."""
+    import pyarrow as pa  # here, since few jobs need it
+
+    array = keys.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+    _, offsets, data = array.buffers()
+    edges = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1] if len(array) else _NO_EDGES
+    hashes = np.frombuffer(data, np.uint8)[edges[0] : edges[-1]].view("<u4")
+    offsets = pa.array((edges - edges[0]) // KEY_HASH_BYTES)
+    lists = pl.from_arrow(pa.LargeListArray.from_arrays(offsets, pa.array(hashes)))
+    assert isinstance(lists, pl.Series)  # noqa: S101 - for the type checker: of an array
+    return lists.alias(keys.name)
 
 
 def with_removals(users: Users, those: Positions, lost: Lost, options: DeltaOptions) -> Users:
@@ -184,13 +211,10 @@ def _hashed(texts: pl.Series, key: Hashes) -> pl.Series:
     return texts.alias("text").to_frame().join(table, on="text", maintain_order="left")["hash"]
 
 
-def _lists(items: pl.DataFrame, count: int) -> pl.Series:
-    """Return the `signal`s of each `user` of `count` users as a list; items are in the order of users."""
+def _binary(data: Bytes, ends: Positions) -> pl.Series:
+    """Return parts of memory (Binary) by where each ends."""
     import pyarrow as pa  # here, since few jobs need it
 
-    sizes = np.bincount(items["user"].to_numpy(), minlength=count)
-    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    values = items["signal"].rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
-    lists = pl.from_arrow(pa.LargeListArray.from_arrays(pa.array(offsets), values))
-    assert isinstance(lists, pl.Series)  # noqa: S101 - for the type checker: of an array
-    return lists.cast(pl.List(items["signal"].dtype))
+    offsets = np.concatenate([np.zeros(1, np.int64), ends])
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(data))]
+    return pl.Series(pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(ends), buffers), dtype=pl.Binary)

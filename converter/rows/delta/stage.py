@@ -112,9 +112,10 @@ class Changes:
         if self._known:
             omitted = self._known[set_].result().omitted(number)
             past.are_found |= omitted
-            file.rows.append(past.frame.filter(pl.Series(omitted, dtype=pl.Boolean)).select(schema.names()))
+            file.rows.append(past.rows(omitted, schema.names()))
             unchanged = int(omitted.sum())
         users, counts = gone(past, self._options)
+        past.release()
         counts = counts._replace(unchanged=unchanged)
         self._state.store(set_, number, sorted_users(file.rows, schema))
         with self._lock:
