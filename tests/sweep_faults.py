@@ -29,8 +29,10 @@ from .forked import Ended, Fault, Forks
 from .kill import Server
 from .sweeping import (
     Asked,
+    Changes,
     Command,
     Convert,
+    Gathered,
     Match,
     Send,
     SyncUrls,
@@ -80,6 +82,9 @@ KINDS = {
         Kind("convert", Convert),
         Kind("convert, resumed", Convert, Moment(event="publishing", how="before"), in_turns=True),
         Kind("convert, resumed while published", Convert, Moment(event="published"), in_turns=True),
+        Kind("convert, gathered", Gathered, in_turns=True),
+        Kind("convert, changes", Changes, in_turns=True),
+        Kind("convert, changes, resumed", Changes, Moment(event="publishing"), in_turns=True),
         Kind("send", Send, in_turns=True),
         Kind("sync-urls", SyncUrls),
         Kind("match", Match, in_turns=True),

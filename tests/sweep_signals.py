@@ -5,7 +5,8 @@
 At each place SIGINT, SIGTERM and SIGHUP are sent in turns at 200 moments: every other one is drawn from the whole life
 of a process of its own, from its start to its end; the others are right before, right after or soon after an event is
 noted in the journal. What the run said is compared with what is at the destination once it has ended; then the same
-command with --resume must finish, with every row there once.
+command with --resume must finish, with every row there once. In a folder, runs that gather users and that send changes
+only get as many.
 """
 
 from __future__ import annotations
@@ -27,9 +28,11 @@ from pathlib import Path
 from .doomed import ROOT, Moment
 from .forked import Ended, Forks
 from .kill import EVENTS, Server
-from .sweeping import Asked, Convert, asked_of, check_told, play_all, serving, share_of, told
+from .sweeping import Asked, Changes, Convert, Gathered, asked_of, check_told, play_all, serving, share_of, told
 
 MOMENTS = 200
+KINDS: dict[str, type[Convert]] = {"convert": Convert, "gathered": Gathered, "changes": Changes}
+"""What is run, at the first place; elsewhere only the first."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _SOON = 0.05  # seconds
 _AFTER = 1.05  # of a run's seconds, up to which moments are drawn
@@ -53,8 +56,8 @@ class Case:
 class Sweep:
     """The signals that runs to a place get."""
 
-    def __init__(self, server: Server, folder: Path) -> None:
-        self._server, self._folder = server, folder
+    def __init__(self, name: str, kind: type[Convert], server: Server, folder: Path) -> None:
+        self._name, self._kind, self._server, self._folder = name, kind, server, folder
 
     def play(self, share: float, seed: int) -> tuple[Counter[str], list[str]]:
         """Play a share of all cases."""
@@ -74,7 +77,7 @@ class Sweep:
         return command
 
     def _command(self, name: str) -> Convert:
-        command = Convert(self._folder / f"signals-{name}", self._server)
+        command = self._kind(self._folder / f"signals-{self._name}-{name}", self._server)
         command.prepare()
         _said(command).mkdir(parents=True)
         return command
@@ -175,8 +178,9 @@ def cases_of(seed: int, seconds: float, parts: int) -> list[Case]:
 def sweep(
     place: str, share: float, seed: int, server: Server, folder: Path
 ) -> Iterator[tuple[str, Counter[str], list[str]]]:
-    """Play a share of all cases at a place."""
-    yield "convert", *Sweep(server, folder).play(share, seed)
+    """Play a share of all cases at a place, for each kind of run."""
+    for name, kind in (KINDS if place == "folder" else {"convert": Convert}).items():
+        yield name, *Sweep(name, kind, server, folder).play(share, seed)
 
 
 def main(asked: Asked) -> None:

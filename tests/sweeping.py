@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import functools
 import gzip
 import queue
 import random
 import re
+import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -20,6 +24,9 @@ from typing import Any, TypeVar
 
 import orjson
 
+from converter.commands.state import check_state
+
+from .doomed import ROOT
 from .forked import Ended, Forks
 from .kill import PART_BYTES, PARTIAL, SERVERS, Server, check_done, events_of, toml, whole
 from .kill_jobs import PLAIN, lines_of
@@ -103,18 +110,27 @@ class Convert(Command):
     given = PLAIN.rows(1, ROWS)
     expected = lines_of(given)
 
+    read, written = ROWS + REJECTED, ROWS
+    """How many rows its report tells of."""
+
+    def table(self) -> list[str]:
+        """The rows that are written, or skipped."""
+        return [f"{id_},{value},{trait}\n" for id_, value, trait in self.given]
+
     def prepare(self) -> None:
         super().prepare()
-        bad = [f"someone{number}@example.com,x,1\n" for number in range(REJECTED)]
-        text = [f"{id_},{value},{trait}\n" for id_, value, trait in self.given]
-        step = len(text) // len(bad)
-        for place, line in enumerate(bad):
-            text.insert(place * (step + 1), line)
-        (self.folder / "crm.csv").write_text("id,a,t\n" + "".join(text))
+        self.write_table(self.table())
         job = self.folder / "job.toml"
         job.write_text(toml(self.sections()))
         self.arguments = ["convert", str(job), "--progress", "off"]
         self.again = [*self.arguments, "--resume"]
+
+    def write_table(self, text: list[str]) -> None:
+        """Write rows, with others between them that are rejected."""
+        step = len(text) // REJECTED
+        for number in range(REJECTED):
+            text.insert(number * (step + 1), f"someone{number}@example.com,x,1\n")
+        (self.folder / "crm.csv").write_text("id,a,t\n" + "".join(text))
 
     def sections(self) -> dict[str, Mapping[str, Any]]:
         return {
@@ -139,9 +155,116 @@ class Convert(Command):
         assert events_of(self.reports)[-1] == "done"
         (report,) = (path for path in self.reports.glob("*.report.json") if ".failed-" not in path.name)
         records = orjson.loads(report.read_bytes())["records"]
-        assert (records["read"], records["written"]) == (ROWS + REJECTED, ROWS), f"the report tells of {records}"
+        assert (records["read"], records["written"]) == (self.read, self.written), f"the report tells of {records}"
         (rejects,) = self.reports.glob("*rejects*.gz")
         assert len(rejects_in(rejects)) == REJECTED, f"{rejects.name} is not whole"
+
+
+class Gathered(Convert):
+    """The same users in twice as many rows, which do not fit into memory."""
+
+    read, written = 2 * ROWS + REJECTED, 2 * ROWS
+
+    def table(self) -> list[str]:
+        return [
+            *(f"{id_},{value},\n" for id_, value, _ in self.given),
+            *(f"{id_},,{trait}\n" for id_, _, trait in self.given),
+        ]
+
+    def sections(self) -> dict[str, Mapping[str, Any]]:
+        sections = super().sections()
+        record = {**sections["record"], "rows": "signal"}
+        return {**sections, "record": record, "run": {"memory": "1MB", "spill_dir": str(self.spill)}}
+
+    @property
+    def spill(self) -> Path:
+        return self.folder / "spill"
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.spill.mkdir()
+
+    def check_left(self) -> None:
+        super().check_left()
+        left = [path.name for path in self.spill.iterdir()]
+        assert not left, f"temporary files are left: {left}"
+
+
+_SAME, _GONE = 900, 600  # users
+_DAYS = (
+    Convert.given,
+    [
+        *Convert.given[:_SAME],
+        *((id_, value, trait + 1) for id_, value, trait in Convert.given[_SAME:-_GONE]),
+        *((f"new{id_}", value, trait) for id_, value, trait in Convert.given[-_GONE:]),
+    ],
+)
+
+
+def _changes() -> Counter[bytes]:
+    """The lines of the second day."""
+    changed, gone = Convert.given[_SAME:-_GONE], Convert.given[-_GONE:]
+    return Counter(
+        [
+            *(f'{id_}\t"a"="{value}",d_sid={trait + 1},d_unsid={trait}'.encode() for id_, value, trait in changed),
+            *(f'new{id_}\t"a"="{value}",d_sid={trait}'.encode() for id_, value, trait in gone),
+            *(f"{id_}\td_unsid={trait}".encode() for id_, _, trait in gone),
+        ]
+    )
+
+
+class Changes(Convert):
+    """The second day of a feed that sends changes only: most users have another trait, and some are new or gone."""
+
+    given = _DAYS[1]
+    expected = _changes()
+    read, written = ROWS + REJECTED, ROWS - _SAME
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state"
+
+    def sections(self) -> dict[str, Mapping[str, Any]]:
+        delta = {"state": str(self.state), "removals": True, "gone": "remove"}
+        return {**super().sections(), "delta": delta}
+
+    def prepare(self) -> None:
+        super().prepare()
+        shutil.copytree(_first_state(), self.state)
+        self.state.chmod(0o700)
+
+    def check_left(self) -> None:
+        super().check_left()
+        record = check_state(self.state).record  # which reads all of it
+        assert record.generation in (1, 2), f"generation {record.generation}"
+        events = events_of(self.reports)
+        assert record.generation == 1 or {"publishing", "done"} & set(events), "a state of a run that is not published"
+
+    def check_done(self) -> None:
+        super().check_done()
+        assert check_state(self.state).record.generation == 2, "the state is the old one"
+        left = sorted(path.name for path in self.state.iterdir())
+        assert left == ["generation-2", "salt", "state.json"], f"the state has {left}"
+
+
+@functools.cache
+def _first_state() -> Path:
+    """The state that the first day of a feed leaves."""
+    folder = Path(tempfile.mkdtemp(prefix="first-day-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    (folder / "crm.csv").write_text("id,a,t\n" + "".join(f"{id_},{value},{trait}\n" for id_, value, trait in _DAYS[0]))
+    job = {
+        "input": {"path": str(folder / "crm.csv")},
+        "id": {"column": "id"},
+        "record": {"signals": ["a"], "traits": ["t"]},
+        "output": {"to": str(folder / "out"), "dpid": 1234},
+        "report": {"dir": str(folder / "reports")},
+        "delta": {"state": str(folder / "state"), "removals": True, "gone": "remove"},
+    }
+    (folder / "job.toml").write_text(toml(job))
+    command = [sys.executable, "-m", "converter", "convert", str(folder / "job.toml"), "--progress", "off"]
+    subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
+    return folder / "state"
 
 
 class Send(Command):

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from converter.delivery import stops
-from converter.errors import StoppedError
+from converter.errors import JobError, StoppedError
 
 from . import sweep_faults, sweep_signals
 from .doomed import Moment
 from .forked import Ended, Fault, Forks
 from .kill import EVENTS, SERVERS, Server
 from .servers import required
-from .sweeping import Convert, Match, Send, SyncUrls, check_told, sentence, share_of, told
+from .sweeping import Changes, Convert, Gathered, Match, Send, SyncUrls, check_told, sentence, share_of, told
 
 SHARE = 0.1
 SEED = 7
@@ -171,6 +171,35 @@ def test_reports_of_a_run_that_died_and_is_given_up_do_not_stay(
         else:
             assert forks.run(command.arguments, tmp_path).code == 0
             command.check_done()
+
+
+def test_users_that_are_gathered_are_written_to_a_file_that_fails_as_others_do(
+    tmp_path: Path, server: Server, library: Path
+) -> None:
+    command = Gathered(tmp_path / "run", server)
+    command.prepare()
+    with Forks(library) as forks:
+        fault = Fault(f"{command.folder}/", str(tmp_path / "log"), "write", "spill/*", 2, errno.EIO)
+        ended = forks.run(command.arguments, tmp_path, fault=fault)
+        assert "[E-SPILL-WRITE]" in sentence(ended)
+        command.check_left()
+        assert forks.run(command.again, tmp_path).code == 0
+    command.check_done()
+
+
+def test_a_file_of_a_state_that_is_left_or_damaged_is_noticed(tmp_path: Path, server: Server, forks: Forks) -> None:
+    command = Changes(tmp_path / "run", server)
+    command.prepare()
+    assert forks.run(command.arguments, tmp_path).code == 0
+    command.check_left()
+    command.check_done()
+    (command.state / "generation-3").mkdir()
+    with pytest.raises(AssertionError, match="generation-3"):
+        command.check_done()
+    path = next(command.state.glob("generation-2/*"))
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(JobError, match="damaged"):
+        command.check_left()
 
 
 def test_calls_of_one_kind_of_file_fail_at_the_first_the_middle_and_the_last() -> None:
