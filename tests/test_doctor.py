@@ -207,6 +207,23 @@ def test_little_room_for_parts_on_their_way_is_a_warning(
     assert not of("warning", looked_over(job, **merge(at(place), spill)))
 
 
+@pytest.mark.parametrize("gathering", [{"record": {"rows": "signal"}}, {"delta": {"state": "state"}}])
+def test_little_room_for_lines_of_users_is_a_warning(
+    job: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gathering: dict[str, Any]
+) -> None:
+    size = 200_000
+    (tmp_path / "in.csv").write_text("id,a\n" + "".join(f"u{number:06},x\n" for number in range((size - 5) // 10)))
+    size = (tmp_path / "in.csv").stat().st_size
+    wanted = merge(job, {**gathering, "run": {"memory": "1MB", "spill_dir": str(tmp_path)}})
+    usage = shutil.disk_usage(tmp_path)
+    for free, codes in ((2 * size - 1, ["W-DISK-SPACE"]), (2 * size, [])):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: usage._replace(free=free))
+        found = looked_over(wanted)
+        assert codes_of(found) == codes
+        check_named(of("warning", found), *([f"'{tmp_path}'", f"{free:,}", f"{size:,}", "run.memory"] if codes else []))
+    assert "the lines of gathered users" not in of("ok", looked_over(wanted, run={"memory": "10MB"}))
+
+
 def test_a_folder_for_parts_on_their_way_that_is_not_there_is_an_error(
     job: dict[str, Any], place: ScriptedPlace, tmp_path: Path
 ) -> None:

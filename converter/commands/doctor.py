@@ -73,7 +73,7 @@ def _check_destination(job: Job, now: float | None) -> list[Finding]:
     origins: list[Origin] = []
     with contextlib.suppress(ConverterError):  # `_check_input` reports errors of the input
         origins = find_origins(job.input, job.access)
-    return [*findings, check_disk_space(job, limits, destination, total_size(origins))]
+    return [*findings, *check_disk_space(job, limits, destination, total_size(origins))]
 
 
 def _check_report_folder(job: Job) -> list[Finding]:

@@ -24,7 +24,7 @@ def hold_free_names(plan: Plan, hold: Hold, *, own: bool = False, resumed: bool 
     try:
         if resumed or not plan.may_move:
             warnings = hold_names(plan.destination, plan.names, hold, own=own or resumed, visible=resumed)
-            return plan, [*warnings, *warnings_of([space])]
+            return plan, [*warnings, *warnings_of(space)]
         for left in reversed(range(MAX_SECONDS)):
             findings = hold.take(plan.destination, plan.names, own=own)
             if not left or not codes_of(findings) or codes_of(findings) - TAKEN:
@@ -32,7 +32,7 @@ def hold_free_names(plan: Plan, hold: Hold, *, own: bool = False, resumed: bool 
             plan = plan.next_second()
             if "E-NAME-IN-USE" in codes_of(findings):  # the other run may have withdrawn too, for the same second
                 time.sleep(random.uniform(0, PAUSE))  # noqa: S311 - nothing secret
-        return plan, warnings_of([*findings, space])
+        return plan, warnings_of([*findings, *space])
     except BaseException:
         close_connections(plan.destination)
         raise

@@ -1,4 +1,4 @@
-"""Whether the local disk has space for the parts of a run."""
+"""Whether the local disk has space for what a run writes: its parts, and users whose lines do not fit into memory."""
 
 from __future__ import annotations
 
@@ -6,36 +6,78 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 from converter.delivery.destinations import Destination
 from converter.errors import Finding
 from converter.jobs.job import Job
 from converter.parts.packer import Limits
+from converter.rows.users.partitions import disk_bytes
 
 
-def check_disk_space(job: Job, limits: Limits, destination: Destination, input_bytes: int | None) -> Finding:
-    """Return a finding about the free space in the output folder or, where parts are uploaded, in `run.spill_dir`.
+class _Need(NamedTuple):
+    """How many bytes are needed in a folder, for `what`; None where the size of the input is not known.
+
+    `key` is the one that names the folder, `advice` what helps where there is less.
+    """
+
+    folder: Path
+    needed: int | None
+    what: str
+    key: str
+    advice: str
+
+
+def check_disk_space(job: Job, limits: Limits, destination: Destination, input_bytes: int | None) -> list[Finding]:
+    """Return findings about the free space for parts and, where users are gathered, for their lines.
 
     A folder needs `input_bytes` (`None`: not known), since parts are rarely larger than the input; an upload needs room
-    for all parts that are uploaded at the same time. The finding has the code `W-DISK-SPACE` where there is less,
+    in `run.spill_dir` for all parts that are uploaded at the same time. Lines that do not fit into memory take about as
+    much as the input there. What is on one disk is added up. A finding has the code `W-DISK-SPACE` where there is less,
     `E-FOLDER-READ` where the folder cannot be read, and no code where there is enough.
     """
-    if destination.direct:
-        needed, what = input_bytes or 0, "the parts may need"
-        folder, advice = Path(job.output.url), "Free some space, or write to another folder."
-    else:
-        needed, what = job.output.uploads * limits.part_bytes, "parts waiting for their upload may need"
-        folder = Path(job.run.spill_dir or tempfile.gettempdir())
+    needs = [_for_parts(job, limits, destination, input_bytes)]
+    of_lines = None if input_bytes is None else disk_bytes(input_bytes, job.run.memory)
+    if job.gathers and of_lines != 0:
+        advice = "Set run.spill_dir to a folder with more space, or raise run.memory."
+        needs.append(_Need(_spill_folder(job), of_lines, "the lines of gathered users", "run.spill_dir", advice))
+    taken: dict[int, int] = {}
+    findings: list[Finding] = []
+    for need in needs:
+        finding = _finding(need, taken)
+        if finding.message not in (each.message for each in findings):
+            findings.append(finding)
+    return findings
+
+
+def _for_parts(job: Job, limits: Limits, destination: Destination, input_bytes: int | None) -> _Need:
+    if not destination.direct:
+        needed = job.output.uploads * limits.part_bytes
         advice = "Set run.spill_dir to a folder with more space, or lower output.uploads or output.max_part_bytes."
-    while destination.direct and not os.access(folder, os.F_OK) and folder != folder.parent:
+        return _Need(_spill_folder(job), needed, "parts waiting for their upload", "run.spill_dir", advice)
+    folder = Path(job.output.url)
+    while not os.access(folder, os.F_OK) and folder != folder.parent:
         folder = folder.parent  # the run creates the folder
+    return _Need(folder, input_bytes, "the parts", "output.to", "Free some space, or write to another folder.")
+
+
+def _spill_folder(job: Job) -> Path:
+    return Path(job.run.spill_dir or tempfile.gettempdir())
+
+
+def _finding(need: _Need, taken: dict[int, int]) -> Finding:
+    """Return a finding about a need, where others have `taken` space of disks; add it there."""
+    folder, needed = need.folder, need.needed
     try:
-        free = shutil.disk_usage(folder).free
+        disk, free = folder.stat().st_dev, shutil.disk_usage(folder).free
     except OSError as error:
-        key = "output.to" if destination.direct else "run.spill_dir"
-        return Finding("E-FOLDER-READ", f"The folder '{folder}' cannot be used: {error.strerror}.", f"Set {key}.")
-    if destination.direct and input_bytes is None:
+        return Finding("E-FOLDER-READ", f"The folder '{folder}' cannot be used: {error.strerror}.", f"Set {need.key}.")
+    if needed is None:
         return Finding("", f"'{folder}' has {free:,} bytes free; the size of the input is not known.")
-    if free < needed:
-        return Finding("W-DISK-SPACE", f"'{folder}' has {free:,} bytes free; {what} {needed:,}.", advice)
-    return Finding("", f"'{folder}' has space for {'the parts' if destination.direct else 'parts waiting for upload'}.")
+    others = taken.get(disk, 0)
+    taken[disk] = others + needed
+    if free < others + needed:
+        beside = f", beside {others:,} for others" if others else ""
+        message = f"'{folder}' has {free:,} bytes free; {need.what} may need {needed:,}{beside}."
+        return Finding("W-DISK-SPACE", message, need.advice)
+    return Finding("", f"'{folder}' has space for {need.what}.")

@@ -13,12 +13,23 @@ from converter.rows.spill_file import SpillFile
 from converter.rows.users.lines import UserLines
 
 HASH_BITS = 64
+TIMES_INPUT = 3
+"""As much memory as the input its lines may take, with what is kept beside their text."""
 _MOST_BITS = 10  # of a hash at once: the blocks of more partitions would be short
 _MOST_DEPTH = 30  # bits, after which a partition has one user: that is gathered whole
 _TIMES = 2  # as large as wanted: only then a partition is partitioned again
 _IN_MEMORY = 4  # a share of the budget
 _USUAL_BITS = 6
 _STORED_BYTES = 1 << 24  # at once, at most
+
+
+def disk_bytes(input_bytes: int, memory: int) -> int:
+    """Return how many bytes the file of lines may take for an input; 0 where they fit into memory, of this budget.
+
+    Compressed lines take about as much as the input: half of it where rows are long, and all of it where a user has
+    several short ones.
+    """
+    return 0 if TIMES_INPUT * input_bytes <= memory // _IN_MEMORY else input_bytes
 
 
 class _StoredBlock(NamedTuple):

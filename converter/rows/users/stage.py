@@ -22,7 +22,7 @@ from converter.rows.delta.stage import Changes, file_of
 from converter.rows.records import Records
 from converter.rows.users.gather import OUTCOMES, GatherOptions, gather
 from converter.rows.users.lines import Rows, RowsOfLines, UserLines, ids_of
-from converter.rows.users.partitions import LinePartitions, Partition
+from converter.rows.users.partitions import TIMES_INPUT, LinePartitions, Partition
 from converter.rows.users.whole import WholeUsers
 from converter.sources import Origin, RowNumbers
 from converter.sources.base import Budget, Piece
@@ -33,7 +33,6 @@ from converter.spec.limits import USER_LINES
 _BLOCK_BITS = np.uint64(32)
 _IN_BLOCK = np.uint64((1 << 32) - 1)
 _TIMES_SIZE = 8  # as much memory as its lines, and more, takes a partition while it is gathered
-_TIMES_INPUT = 3  # as much memory as the input its lines may take, with what is kept beside their text
 _LEAST_BYTES = 1 << 16  # of a partition
 _MOST_REJECTED = 1 << 15  # rows in a batch
 _UNLIMITED = 1 << 62  # lines
@@ -115,7 +114,7 @@ class Gathering:
             drops_repeated=record.repeated == "drop",
         )
         most = max(budget.memory // (_TIMES_SIZE * budget.ahead), _LEAST_BYTES)
-        expected = None if size is None else _TIMES_INPUT * size
+        expected = None if size is None else TIMES_INPUT * size
         least = BITS if changes else 0  # so that a partition is of one file of the state
         self._sets = [
             LinePartitions(
