@@ -12,12 +12,14 @@ from typing import Any
 import polars as pl
 import pytest
 
-from converter import convert
+from converter import Job, convert
 from converter.cli.command import run as run_command
 from converter.cli.outcome import Messages
+from converter.cli.preview import as_dict, preview_of, show
 from converter.commands.estimate import Estimate, estimate_outcome
 from converter.commands.plan import plan
 from converter.errors import Finding, StrictError
+from converter.jobs.document import merge
 from converter.sources import sample
 
 from .conftest import Run
@@ -239,3 +241,42 @@ def test_quiet_silences_warnings_and_strict_refuses(
     code, out, error = dry_run(run, capsys, *flags, "--quiet")
     assert (code, error) == (0, "")
     assert bool(out) == bool(more)
+
+
+USERS = "id,a,t,o\nu1,x,1,2024-01-02\nu2,y,2,2024-01-02\nu1,z,3,2024-01-01\nu:3,x,4,2024-01-01\n"
+
+
+def shown(run: Run, capsys: pytest.CaptureFixture[str], **changes: Any) -> tuple[dict[str, Any], str]:
+    """What a dry run gives as JSON, and what it prints."""
+    run.write(USERS)
+    path = run.folder / "job.json"
+    path.write_text(json.dumps(merge(run.job, {"record": {"signals": ["a"], "traits": ["t"]}, **changes})))
+    job = Job(**json.loads(path.read_text()))
+    preview = preview_of(plan(job))
+    show(preview)
+    return as_dict(preview), " ".join(capsys.readouterr().out.split())
+
+
+def test_of_users_who_are_gathered_their_lines_are_shown(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    made, text = shown(run, capsys, record={"signals": ["a"], "traits": ["t"], "rows": "signal", "order": "o"})
+    found = {(each["fate"], each["signals"]) for each in made["first_rows"]}
+    assert found == {
+        ("written", '"a"="x",d_sid=1,d_sid=3'),
+        ("written", '"a"="y",d_sid=2'),
+        ("rejected: id_forbidden_character", None),
+    }
+    assert made["gathered"] is True
+    assert "as lines of their users, who may have more rows further on" in text
+    assert "a run may skip or reject more" in text
+
+
+def test_rows_of_users_that_are_rejected_are_shown_with_the_reason(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = {"signals": ["a"], "traits": [], "rows": "signal", "many_values": "reject"}
+    made, _ = shown(run, capsys, record=record)
+    fates = [each["fate"] for each in made["first_rows"]]
+    assert sorted(fates) == ["rejected: id_forbidden_character", *["rejected: several_values"] * 2, "written"]
+    made, text = shown(run, capsys, delta={"state": str(run.folder / "state")})
+    assert (made["gathered"], len(made["first_rows"])) == (False, 4)
+    assert "Which users have not changed is not known" in text

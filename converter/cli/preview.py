@@ -14,6 +14,7 @@ from converter.columns.privacy import mask
 from converter.commands.encodings import encodings_of
 from converter.commands.estimate import Estimate, estimate_outcome
 from converter.commands.plan import Plan
+from converter.jobs.job import Job
 from converter.report.left_out import by_reason
 from converter.report.terminal import size
 from converter.spec.rules import Rule
@@ -65,6 +66,7 @@ def as_dict(preview: Preview) -> dict[str, Any]:
             }
             for reason, ids, signals in _first_lines(preview)
         ],
+        "gathered": job.record.gathers,
         "estimate": preview.estimate.as_dict(plan),
         "left_out": by_reason(plan.left_out),
         "encodings": encodings_of(plan.sources, job),
@@ -74,6 +76,7 @@ def as_dict(preview: Preview) -> dict[str, Any]:
 def _shown(preview: Preview) -> RenderableType:
     """Return what a run would do: names, columns, first lines with the ID masked, and the fates of rows."""
     plan, job = preview.plan, preview.plan.job
+    gathers = job.record.gathers
     facts = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     facts.add_column(style="bold")
     facts.add_column(overflow="fold")
@@ -93,7 +96,7 @@ def _shown(preview: Preview) -> RenderableType:
         facts.add_row("encrypted", f"for the key {plan.key.fingerprint}, by GnuPG {plan.key.gnupg}")
     facts.add_row("report", job.conceal_path(str(plan.report_path)))
     facts.add_row("rejects", job.conceal_path(str(plan.rejects_path)))
-    lines = Text("\n")
+    lines = Text("\nThe first rows, as lines of their users, who may have more rows further on:\n" if gathers else "\n")
     for reason, ids, rest in _first_lines(preview):
         shown_line = "\t".join(filter(None, [ids, rest]))
         lines.append(f"{shown_line if reason is None else _outcome(plan.records.rules[reason])}\n")
@@ -102,7 +105,26 @@ def _shown(preview: Preview) -> RenderableType:
     fates.add_column(overflow="fold")
     for row in _fates(preview.estimate):
         fates.add_row(*map(Text, row))
-    return Group(facts, lines, Text(_sampled(preview)), fates, Text("Nothing was written (--dry-run)."))
+    return Group(
+        facts,
+        lines,
+        Text(_sampled(preview)),
+        fates,
+        *map(Text, _unknown(job)),
+        Text("Nothing was written (--dry-run)."),
+    )
+
+
+def _unknown(job: Job) -> list[str]:
+    """Return what is not known of rows that were judged one by one."""
+    found = []
+    if job.record.gathers:
+        found.append(
+            "Rows were judged one by one: a run may skip or reject more, because of other rows of their users."
+        )
+    if job.delta.state:
+        found.append("Which users have not changed is not known: a run leaves them out.")
+    return found
 
 
 def _sampled(preview: Preview) -> str:

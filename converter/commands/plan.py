@@ -27,6 +27,7 @@ from converter.jobs.run_files import rejects_path, report_path
 from converter.parts.packer import Limits
 from converter.rows.records import Records
 from converter.rows.survey import first_texts, survey
+from converter.rows.users.preview import gathered
 from converter.sources import Found, LeftOut, Origin, Source, find_input, layout_of, open_sources
 from converter.sources.encodings import survey_encodings
 from converter.sources.engine import collect, start
@@ -128,9 +129,15 @@ class Plan(NamedTuple):
         return (split - 1) * len(self.names) + index + 1
 
     def preview(self, rows: int = 5) -> pl.DataFrame:
-        """Return the first rows as `Records.lines` gives them, unless only some are converted; nothing is written."""
+        """Return the first rows as `Records.lines` gives them, unless only some are converted; nothing is written.
+
+        Where users are gathered, these are the lines that they come to (`gathered`).
+        """
         first = None if self.records.chosen else first_texts(self.records, self.sources, rows)
-        return collect(first[0].origin, self.records.lines(first[1])) if first else pl.DataFrame()
+        if not first:
+            return pl.DataFrame()
+        lines = collect(first[0].origin, self.records.lines(first[1]))
+        return gathered(self.records, lines) if self.job.record.gathers else lines
 
 
 def plan(job: Job, *, now: float | None = None) -> Plan:

@@ -19,10 +19,17 @@ import polars as pl
 from converter.kernel.calls import Loops
 from converter.kernel.gather import CONFLICT, CUT, REPEATED, SEVERAL, SUPERSEDED, WRITTEN, Gathered
 from converter.kernel.sink import Positions
+from converter.rows.records import Records
 from converter.rows.spill import hashes_of
 from converter.rows.users.lines import SIGNAL, UserLines, bytes_of, ids_of, signals_in
+from converter.spec import rules
+from converter.spec.limits import USER_LINES
 
 OUTCOMES = 6
+REJECTS = {CONFLICT: rules.TRAIT_CONFLICT, SEVERAL: rules.SEVERAL_VALUES, CUT: rules.USER_OVER_LIMIT}
+SKIPS = {SUPERSEDED: rules.ROW_SUPERSEDED, REPEATED: rules.ROW_REPEATED}
+"""Why rows of an outcome are rejected, or skipped."""
+_UNLIMITED = 1 << 62  # lines
 _KEY = r'^("[^"]*"=)'
 _TRAIT = "^(?:d_sid=|d_unsid=)?([0-9]+)$"
 _REMOVAL = "d_unsid="
@@ -42,6 +49,19 @@ class GatherOptions(NamedTuple):
     most_lines: int
     rejects_many: bool = False
     drops_repeated: bool = False
+
+    @classmethod
+    def of(cls, records: Records) -> GatherOptions:
+        """Return the options of a job."""
+        record = records.job.record
+        return cls(
+            record.rows == "signal",
+            len(records.leads),
+            records.most_line_bytes,
+            USER_LINES.value if record.rows == "signal" or record.user_lines == "enforce" else _UNLIMITED,
+            rejects_many=record.many_values == "reject",
+            drops_repeated=record.repeated == "drop",
+        )
 
 
 def gather(lines: UserLines, options: GatherOptions, loops: Loops | None = None) -> Gathered:

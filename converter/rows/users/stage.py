@@ -20,7 +20,7 @@ from converter.rows.batches import Converted, Numbered
 from converter.rows.delta.past import BITS, FILES
 from converter.rows.delta.stage import Changes, file_of
 from converter.rows.records import Records
-from converter.rows.users.gather import OUTCOMES, GatherOptions, gather
+from converter.rows.users.gather import OUTCOMES, REJECTS, SKIPS, GatherOptions, gather
 from converter.rows.users.lines import Rows, RowsOfLines, UserLines, ids_of
 from converter.rows.users.partitions import TIMES_INPUT, LinePartitions, Partition
 from converter.rows.users.whole import WholeUsers
@@ -28,17 +28,13 @@ from converter.sources import Origin, RowNumbers
 from converter.sources.base import Budget, Piece
 from converter.sources.malformed import NONE
 from converter.spec import rules
-from converter.spec.limits import USER_LINES
 
 _BLOCK_BITS = np.uint64(32)
 _IN_BLOCK = np.uint64((1 << 32) - 1)
 _TIMES_SIZE = 8  # as much memory as its lines, and more, takes a partition while it is gathered
 _LEAST_BYTES = 1 << 16  # of a partition
 _MOST_REJECTED = 1 << 15  # rows in a batch
-_UNLIMITED = 1 << 62  # lines
 
-_REJECTS = {CONFLICT: rules.TRAIT_CONFLICT, SEVERAL: rules.SEVERAL_VALUES, CUT: rules.USER_OVER_LIMIT}
-_SKIPS = {SUPERSEDED: rules.ROW_SUPERSEDED, REPEATED: rules.ROW_REPEATED}
 _SIGNALS = {
     SUPERSEDED: rules.SIGNAL_SUPERSEDED,
     CONFLICT: rules.SIGNAL_CONFLICT,
@@ -104,15 +100,7 @@ class Gathering:
         self._loops = loops
         self._places = Places()
         skipped = len(records.leads)
-        record = job.record
-        self._options = GatherOptions(
-            record.rows == "signal",
-            skipped,
-            records.most_line_bytes,
-            USER_LINES.value if record.rows == "signal" or record.user_lines == "enforce" else _UNLIMITED,
-            rejects_many=record.many_values == "reject",
-            drops_repeated=record.repeated == "drop",
-        )
+        self._options = GatherOptions.of(records)
         most = max(budget.memory // (_TIMES_SIZE * budget.ahead), _LEAST_BYTES)
         expected = None if size is None else TIMES_INPUT * size
         least = BITS if changes else 0  # so that a partition is of one file of the state
@@ -204,19 +192,19 @@ class Gathering:
 
         return Ledger(
             written=rows[WRITTEN],
-            rejected=counted(_REJECTS, rows),
-            skipped=counted(_SKIPS, rows),
+            rejected=counted(REJECTS, rows),
+            skipped=counted(SKIPS, rows),
             signals_written=made.signals[WRITTEN],
             signals_dropped=counted(_SIGNALS, made.signals),
         )
 
     def _rejected(self, lines: UserLines, made: Gathered) -> Iterator[Converted]:
         """Yield the rejected rows of each input: they have the ID, in place of all columns, which are not kept."""
-        chosen = np.flatnonzero(np.isin(made.outcomes, list(_REJECTS)))
+        chosen = np.flatnonzero(np.isin(made.outcomes, list(REJECTS)))
         if not len(chosen):
             return
-        reasons = np.zeros(max(_REJECTS) + 1, np.uint16)
-        for outcome, rule in _REJECTS.items():
+        reasons = np.zeros(max(REJECTS) + 1, np.uint16)
+        for outcome, rule in REJECTS.items():
             reasons[outcome] = self._records.index_of(rule)
         texts, id_column = lines.texts(), self._records.job.ids[0].column
         for origin, indices, numbers in self._places.by_origin(lines.at[chosen]):
