@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ import pytest
 from converter import InputError, Job, JobError, convert
 from converter.commands.progress import Progress
 from converter.errors import ColumnError
-from converter.sources import batches
+from converter.sources import batches, frames
 
 from .conftest import Run
 from .errors import raises
@@ -109,6 +112,48 @@ def test_a_query_runs_with_the_columns_that_are_used(run: Run) -> None:
     query = FRAME.lazy().with_columns(pl.col("unused").map_batches(fail, return_dtype=pl.String))
     convert(job_of(run), input=query)
     assert run.lines == LINES
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_rows_of_a_query(tmp_path: Path) -> None:
+    code = f"""
+import polars as pl, resource
+from converter import Job, convert
+path = {str(tmp_path / "in.csv")!r}
+with open(path, "w") as file:
+    file.write("id,a\\n")
+    for number in range(3_000_000):
+        file.write(f"user-{{number}},{{'x' * 200}}\\n")
+output = {{"to": {str(tmp_path / "out")!r}, "dpid": 1234}}
+report = {{"dir": {str(tmp_path / "reports")!r}}}
+job = Job(id={{"column": "id"}}, record={{"signals": ["a"]}}, output=output, report=report)
+report = convert(job, input=pl.scan_csv(path))
+print(report.records["written"], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    written, peak = map(int, out.split())
+    assert written == 3_000_000
+    assert peak < 500_000, "KiB, where the rows take 640 MB"
+
+
+def test_the_environment_is_as_it_was_after_a_query(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = frames._CHUNK_VARIABLE
+    inside: list[str | None] = []
+
+    def look(column: pl.Series) -> pl.Series:
+        inside.append(os.environ.get(name))
+        return column
+
+    query = FRAME.lazy().with_columns(pl.col("id").map_batches(look, return_dtype=pl.String, is_elementwise=True))
+    for number, given in enumerate((None, "1000")):
+        monkeypatch.delenv(name, raising=False)
+        if given:
+            monkeypatch.setenv(name, given)
+        output = {"to": str(run.folder / "out"), "dpid": 1234, "timestamp": 1_400_000_000 + number}
+        convert(job_of(run, output=output), input=query)
+        assert os.environ.get(name) == given
+        assert set(inside) == {given or str(frames._CHUNK_BYTES)}
+        inside.clear()
 
 
 def test_frames_in_memory_are_read_twice_where_that_is_needed(run: Run) -> None:

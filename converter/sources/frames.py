@@ -6,6 +6,7 @@ They are taken batch by batch, and only the columns that the job uses, as far as
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,8 @@ from converter.sources.header import check_columns
 
 _ROWS = 1 << 17  # of a batch
 _NEWEST = pl.CompatLevel.newest()  # texts are views, which are not copied
+_CHUNK_VARIABLE = "POLARS_CSV_CHUNK_SIZE"
+_CHUNK_BYTES = 1 << 22
 
 
 class ArrowStream(Protocol):
@@ -132,11 +135,28 @@ def _of_query(
     selected = query.select(used)
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for part in selected.collect_batches(maintain_order=True, engine="streaming"):
-            yield from part.to_arrow(compat_level=_NEWEST).to_batches()
+        with _in_small_chunks():
+            for part in selected.collect_batches(maintain_order=True, engine="streaming"):
+                yield from part.to_arrow(compat_level=_NEWEST).to_batches()
 
     empty = pl.DataFrame(schema={name: types[name] for name in used})
     return empty.to_arrow(compat_level=_NEWEST).schema, batches
+
+
+@contextlib.contextmanager
+def _in_small_chunks() -> Iterator[None]:
+    """Let queries read CSV files in smaller chunks than Polars does by itself, which takes 300 MB for those under way.
+
+    As fast (measured); there is no other way to say so than the environment, whose own value is kept.
+    """
+    if _CHUNK_VARIABLE in os.environ:
+        yield
+        return
+    os.environ[_CHUNK_VARIABLE] = str(_CHUNK_BYTES)
+    try:
+        yield
+    finally:
+        os.environ.pop(_CHUNK_VARIABLE, None)
 
 
 def _of_table(table: pa.Table, used: list[str]) -> tuple[pa.Schema, Callable[[], Iterator[pa.RecordBatch]]]:
