@@ -346,7 +346,7 @@ class ConverterError(Reported, Exception):
 
 
 class JobError(ConverterError):
-    """The job or the command line is wrong. No run was started."""
+    """The job or the command line is wrong, or does not fit the input. No run was started."""
 
     exit_code = 2
 
@@ -391,6 +391,10 @@ class InternalError(ConverterError):
     """An unexpected failure, which is a bug; its cause says more."""
 
 
+class StateError(ConverterError):
+    """The state of earlier runs cannot be read, or is damaged. No run was started."""
+
+
 class LedgerError(ConverterError):
     """The counts of rows do not add up. Nothing was published."""
 
@@ -402,7 +406,7 @@ class TooManyRejectsError(ConverterError):
 
 
 class GuardError(ConverterError):
-    """A guard has refused the run, such as that of `report.max_change`. Nothing was published."""
+    """A rule or a limit has refused the run, such as `report.max_change`. Nothing was published."""
 
     exit_code = 3
 

@@ -7,16 +7,18 @@ That every public function and class has a docstring is checked by ruff (D).
 
 from __future__ import annotations
 
+import ast
 import re
+import signal
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import typer.main
 
-from converter import Job
+from converter import Job, errors
 from converter.cli.app import app
 from converter.errors import CODES
 from converter.jobs.messages import all_keys
@@ -159,7 +161,31 @@ def _page(page: str) -> str:
 
 
 def _codes(_: Iterable[str]) -> str:
-    return _table("code | meaning", ((f"`{code}`", meaning) for code, meaning in CODES.items()))
+    ends = exit_codes()
+    rows = ((f"`{code}`", ", ".join(map(str, sorted(ends[code]))), meaning) for code, meaning in CODES.items())
+    return _table("code | exit code | meaning", rows)
+
+
+def exit_codes() -> dict[str, set[int]]:
+    """Return with which exit codes commands end, by the codes of errors: those of the classes that are made with them.
+
+    What is raised by way of a table or a function of a client of servers is a failure.
+    """
+    kinds = {
+        name: each.exit_code
+        for name, each in vars(errors).items()
+        if isinstance(each, type) and issubclass(each, errors.Reported)
+    }
+    found: dict[str, set[int]] = defaultdict(set)
+    for path in (ROOT / "converter").rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call) and call.args:
+                name = getattr(call.func, "id", "")
+                for part in ast.walk(call.args[0]):
+                    if isinstance(part, ast.Constant) and part.value in CODES and name in kinds:
+                        found[part.value].add(kinds[name])
+    found["E-STOPPED"] = {128 + number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)}
+    return {code: (found.get(code) or {1}) if code.startswith("E-") else set() for code in CODES}
 
 
 TABLES: dict[str, Callable[[Iterable[str]], str]] = {

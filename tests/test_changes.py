@@ -20,7 +20,7 @@ from converter.commands.convert import convert as convert_job
 from converter.commands.state import check_state
 from converter.delivery.locks import lock_state
 from converter.delivery.state import NextState, State, make_state_folder
-from converter.errors import DestinationError, EmptyInputError, JobError, TooManyRejectsError
+from converter.errors import DestinationError, EmptyInputError, JobError, StateError, TooManyRejectsError
 from converter.jobs.document import merge
 from converter.report import Report
 
@@ -478,9 +478,9 @@ def test_a_damaged_state_is_noticed_and_nothing_is_sent(days: Days, what: str) -
             files = orjson.loads((days.state / "state.json").read_bytes())["files"]
             spoil_record(days.state, files=[{**each, "users": each["users"] + 1} for each in files])
     before, files = days.files, days.run.files
-    with raises(JobError, "E-STATE-DAMAGED", str(days.state), "delta.state"):
+    with raises(StateError, "E-STATE-DAMAGED", str(days.state), "delta.state"):
         days.send(CRM.replace("u1,x", "u1,v").replace("u2,y", "u2,v").replace("u3,z", "u3,v"), 1)
-    with raises(JobError, "E-STATE-DAMAGED"):
+    with raises(StateError, "E-STATE-DAMAGED"):
         check_state(days.state)
     assert (days.files, days.run.files) == (before, files)
 
@@ -488,11 +488,11 @@ def test_a_damaged_state_is_noticed_and_nothing_is_sent(days: Days, what: str) -
 def test_a_state_of_another_version_or_that_cannot_be_read_is_refused(days: Days) -> None:
     days.send(CRM, 0)
     spoil_record(days.state, version=0)
-    with raises(JobError, "E-STATE-VERSION"):
+    with raises(StateError, "E-STATE-VERSION"):
         days.send(CRM, 1)
     (days.state / "state.json").unlink()
     (days.state / "state.json").mkdir()
-    with raises(JobError, "E-STATE-READ"):
+    with raises(StateError, "E-STATE-READ"):
         days.send(CRM, 1)
 
 

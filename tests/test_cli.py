@@ -421,9 +421,16 @@ def test_a_dry_run_shows_names_with_brackets_as_they_are(run: Run, capsys: pytes
     assert '"price[eur]"="1","x[/b]"="2"' in out
 
 
-def test_progress_off_prints_nothing_at_all(folder: Path) -> None:
-    assert command(folder, "convert", "job.toml", "--progress", "off") == (0, "", "")
+@pytest.mark.parametrize("flags", [[], ["--progress", "auto"], ["--progress", "off"]], ids=str)
+def test_quiet_prints_nothing_at_all_and_only_quiet(folder: Path, flags: list[str]) -> None:
+    assert command(folder, "convert", "job.toml", *flags, "--quiet") == (0, "", "")
     assert f"out/{STEM}.1.gz" in files(folder)
+
+
+def test_progress_off_prints_the_summary_alone(folder: Path) -> None:
+    code, out, error = command(folder, "convert", "job.toml", "--progress", "off")
+    assert (code, error) == (0, "")
+    assert f"out/{STEM}.1.gz" in out
 
 
 def test_progress_json_prints_json_lines_alone(folder: Path) -> None:

@@ -16,6 +16,8 @@ from converter.errors import CODES, Finding, InputError
 from converter.report import rule_warnings
 from converter.spec import rules
 
+from . import documented
+
 PACKAGE = Path(errors.__file__).parent
 CODE = re.compile(r"[EW]-[A-Z][A-Z0-9-]*")
 OF_RULES = {
@@ -40,6 +42,31 @@ def test_the_table_has_each_code_that_is_used_and_no_other() -> None:
     }
     assert used - set(CODES) == set()
     assert set(CODES) - used - OF_RULES == {"E-STOPPED"}
+
+
+WRONG_USE = {
+    "E-ARGUMENT",
+    *(f"E-COLUMN-{what}" for what in ("MISSING", "REPEATED", "TYPE")),
+    *("E-FTP-CA-FILE", "E-SFTP-KEY-FILE", "E-LOG-FILE"),
+    *(f"E-HEADER-{what}" for what in ("FIELDS", "LATER", "MISSING", "UNEXPECTED")),
+    *("E-ID-TYPE-AUTO", "E-INPUT-REMOTE", "E-INPUT-STDIN", "E-MATCH-HEADER", "E-SHEET-MISSING", "E-SQL"),
+    *(f"E-JOB-{what}" for what in ("INVALID", "MISSING", "READ", "TOML")),
+    *(f"E-PASSWORD-{what}" for what in ("COMMAND", "FILE", "TWICE")),
+    *("E-PERSONAL-COLUMN", "E-PERSONAL-CONSTANT", "E-REJECTS-OF", "E-SEND-NAME-TWICE", "E-SEND-NO-FILES"),
+    *("E-SET-MALFORMED", "E-STATE-MISSING", "E-STATE-OTHER", "E-SYNC-ADDRESS", "E-TO-MALFORMED", "E-TO-SCHEME"),
+    *("E-USAGE", "E-VARIABLE-UNSET"),
+}
+REFUSED = {
+    *("E-BOTH-MODES", "E-CLEARED", "E-COLLISIONS-MEMORY", "E-ID-TYPES-MIXED", "E-SEND-RULES", "E-STRICT"),
+    *("E-TOO-MANY-REJECTS", "E-VOLUME"),
+}
+
+
+def test_a_code_has_one_exit_code() -> None:
+    ends = documented.exit_codes()
+    assert {code for code, each in ends.items() if each == {2}} == WRONG_USE
+    assert {code for code, each in ends.items() if each == {3}} == REFUSED
+    assert {code for code, each in ends.items() if len(each) > 1} == {"E-STOPPED"}
 
 
 @pytest.mark.parametrize("code", CODES)

@@ -153,7 +153,7 @@ def test_a_header_with_numbers_is_one_where_a_name_is_near(run: Run) -> None:
 
 
 def test_a_header_where_there_should_be_none_is_not_sent(run: Run) -> None:
-    with raises(InputError, "E-HEADER-UNEXPECTED", "in.csv'", "input.header"):
+    with raises(ColumnError, "E-HEADER-UNEXPECTED", "in.csv'", "input.header"):
         run.convert(b"ID, a\n1,x\n", input={"header": False, "columns": ["id", "a"]})
     assert run.files == []
 

@@ -22,7 +22,7 @@ from converter.delivery.locks import lock_job
 from converter.delivery.spool import Spool
 from converter.delivery.threads import RunEndedError, run_in_thread
 from converter.delivery.throttle import Throttle
-from converter.errors import DestinationError, JobError, StoppedError, TransientError
+from converter.errors import DestinationError, ResumeError, StoppedError, TransientError
 from converter.parts.writing import Part
 from converter.spec.names import FileName
 
@@ -432,10 +432,10 @@ def test_a_journal_that_makes_no_sense_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "x.journal"
     for content in (b"{}\n", b"\xff\n", b"[]\n"):
         path.write_bytes(content)
-        with raises(JobError, "E-JOURNAL-DAMAGED", str(path)):
+        with raises(ResumeError, "E-JOURNAL-DAMAGED", str(path)):
             Journal(path).read()
     path.write_bytes(b'{"event": "run", "version": 99}\n')
-    with raises(JobError, "E-JOURNAL-VERSION", str(path)):
+    with raises(ResumeError, "E-JOURNAL-VERSION", str(path)):
         Journal(path).read()
     path.write_bytes(b"")
     assert Journal(path).read() is None

@@ -12,7 +12,7 @@ import openpyxl
 import pytest
 
 from converter.commands.plan import plan
-from converter.errors import ColumnError, InputError
+from converter.errors import ColumnError, InputError, JobError
 from converter.sources import excel
 from converter.sources.shown import shown
 
@@ -168,7 +168,7 @@ def test_the_first_sheet_that_is_not_hidden_is_read_and_others_are_told(run: Run
 
 @pytest.mark.parametrize("sheet", ["other", 5, 0])
 def test_a_sheet_that_is_missing_is_named_with_those_that_there_are(run: Run, sheet: str | int) -> None:
-    with raises(InputError, "E-SHEET-MISSING", repr(sheet), "'notes', 'crm', 'empty', '2024'"):
+    with raises(JobError, "E-SHEET-MISSING", repr(sheet), "'notes', 'crm', 'empty', '2024'"):
         run.convert(workbook(SHEETS), "in.xlsx", input={"sheet": sheet})
 
 

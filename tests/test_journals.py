@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from converter import convert
-from converter.errors import JobError
+from converter.errors import ResumeError
 from converter.jobs.run_files import journal_path
 
 from .conftest import Run
@@ -39,7 +39,7 @@ def test_a_run_of_another_version_that_is_not_finished_is_told_of(
             run.convert(CONTENT, output=SMALL)
     make_newer(run)
     before = run.files
-    with raises(JobError, "E-JOURNAL-VERSION", str(NEWER), "without --resume"):
+    with raises(ResumeError, "E-JOURNAL-VERSION", str(NEWER), "without --resume"):
         run.convert(output=SMALL, resume=resume)
     assert run.files == before
 
@@ -49,7 +49,7 @@ def test_a_finished_run_of_another_version_is_over(run: Run) -> None:
     path = next((run.folder / "reports").glob("*.journal"))
     first, done = path.read_bytes().splitlines()
     path.write_bytes(json.dumps({**json.loads(first), "version": NEWER}).encode() + b"\n" + done + b"\n")
-    with raises(JobError, "E-JOURNAL-VERSION"):  # whether it has sent this input cannot be told
+    with raises(ResumeError, "E-JOURNAL-VERSION"):  # whether it has sent this input cannot be told
         run.convert(output={**SMALL, "timestamp": None}, resume=True)
     assert run.convert(output={**SMALL, "timestamp": None}).outcome == "done"
 

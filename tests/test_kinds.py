@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from converter import Job
-from converter.errors import JobError
+from converter.errors import GuardError, JobError
 from converter.report.terminal import summary
 
 from .conftest import TIMESTAMP, Run
@@ -255,13 +255,11 @@ def test_i1_without_routes_a_mixed_column_is_refused_with_an_example_that_works(
 ) -> None:
     import tomllib
 
-    from converter.errors import ColumnError
-
     content = "id,a\n" + "".join(f"{id_},x\n" for id_ in ids)
     if fine:
         assert run.convert(content, id={"type": "auto"}).ids == {"changed": {}, "types": {"crm": 2}}
         return
-    with raises(ColumnError, "E-ID-TYPES-MIXED", "(1 uuid, 1 gaid, 1 crm)") as raised:
+    with raises(GuardError, "E-ID-TYPES-MIXED", "(1 uuid, 1 gaid, 1 crm)") as raised:
         run.convert(content, id={"type": "auto"})
     said = str(raised.value)
     assert run.files == []

@@ -26,6 +26,7 @@ from converter.delivery.retry import Patience, Retries
 from converter.errors import (
     ConverterError,
     DestinationError,
+    GuardError,
     InputError,
     InternalError,
     JobError,
@@ -168,9 +169,9 @@ def test_a_job_that_is_wrong_starts_no_run_and_leaves_nothing(run: Run) -> None:
 
 def test_ids_of_several_types_are_found_by_a_run_which_leaves_a_report(run: Run) -> None:
     content = "id,a\ncdda802e-fb9c-47ad-0794-d394c912ab77,x\nu1,x\n"
-    with raises(JobError, "E-ID-TYPES-MIXED"):
+    with raises(GuardError, "E-ID-TYPES-MIXED"):
         run.convert(content, id={"type": "auto"})
-    assert (run.report["exit_code"], run.report["records"]["read"]) == (2, 2)
+    assert (run.report["exit_code"], run.report["records"]["read"]) == (3, 2)
 
 
 def test_a_run_that_loses_its_names_does_not_replace_the_report_of_the_one_that_has_them(run: Run) -> None:

@@ -254,7 +254,7 @@ def test_what_breaks_the_rules_is_not_sent_and_told_without_what_it_holds(files:
     wrong = files[0].with_name("crm-export.csv")
     wrong.write_bytes(b'user\t"a"="1"\n')
     named = [f"'{files[1].name}'", "line 2", "'crm-export.csv'", "(N", "--no-check"]
-    with raises(InputError, "E-SEND-RULES", *named) as raised:
+    with raises(GuardError, "E-SEND-RULES", *named) as raised:
         send([*files, wrong], transfer(files, out))
     said = str(raised.value)
     assert "example" not in said.replace("for example", "")
@@ -264,12 +264,12 @@ def test_what_breaks_the_rules_is_not_sent_and_told_without_what_it_holds(files:
     assert found(out) == contents([*files, wrong])
 
 
-def test_the_command_ends_with_1_where_a_file_is_wrong_unless_told_to_send_it(
+def test_the_command_ends_with_3_where_a_file_breaks_rules_unless_told_to_send_it(
     files: list[Path], tmp_path: Path
 ) -> None:
     files[0].write_bytes(gzip.compress(b"someone@example.com\n"))
     code, said, error = command(tmp_path, files[0], "--to", "out")
-    assert (code, said) == (1, "")
+    assert (code, said) == (3, "")
     check_named(error, "[E-SEND-RULES]", "line 1")
     assert "someone" not in error
     assert command(tmp_path, files[0], "--to", "out", "--no-check", "--quiet") == (0, "", "")

@@ -279,7 +279,7 @@ def test_f30_a_column_that_is_there_twice_is_refused_where_it_is_used(run: Run) 
 
 
 def test_columns_of_the_job_and_of_the_file_must_be_as_many(run: Run) -> None:
-    with raises(InputError, "E-HEADER-FIELDS", " 3 ", "input.columns", " 2"):
+    with raises(ColumnError, "E-HEADER-FIELDS", " 3 ", "input.columns", " 2"):
         run.convert(CSV, input={"header": False, "columns": ["id", "a"]})
 
 

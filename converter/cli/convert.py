@@ -109,7 +109,7 @@ def _convert(
     return Outcome(
         report.outcome,
         fields=report.as_dict(),
-        show=partial(summary.show, report) if progress == "auto" else Outcome.show,
+        show=Outcome.show if messages.quiet or messages.events else partial(summary.show, report),
         warnings=report.warnings,
     )
 

@@ -15,7 +15,7 @@ from converter.cli.lines import print_numbers
 from converter.cli.outcome import Messages, Outcome, Work
 from converter.cli.preamble import changes_from, loading
 from converter.cli.streams import failure_of
-from converter.errors import Finding, JobError
+from converter.errors import DestinationError, Finding, JobError
 
 if TYPE_CHECKING:
     from converter.jobs.url_job import UrlJob
@@ -130,7 +130,7 @@ def _destination(output: str) -> Iterator[str | BinaryIO]:
         yield output
         return
     if failure_of(sys.stdout):
-        raise JobError("E-STDOUT", "Standard output is closed.", "Set a file: --output FILE.")
+        raise DestinationError("E-STDOUT", "Standard output is closed.", "Set a file: --output FILE.")
     stream = open(sys.stdout.fileno(), "wb", closefd=False)  # noqa: SIM115 - `sys.stdout` hides errors
     try:
         yield stream

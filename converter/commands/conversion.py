@@ -364,9 +364,8 @@ class Conversion:
         self._rejects.publish()
         self._has_rejects = True
         others = "".join(f"{each.hint} " for each in self._other_encodings.warnings())
-        raise too_few_rows(
-            plan.job, ledger, plan.records.rules, f"{others}{self._fate[:-1]}{files}.", most_rows=most_rows
-        )
+        fate = self._fate.removesuffix(".")
+        raise too_few_rows(plan.job, ledger, plan.records.rules, f"{others}{fate}{files}.", most_rows=most_rows)
 
     @property
     def _fate(self) -> str:

@@ -10,7 +10,7 @@ from converter.commands.changes import counts_of
 from converter.commands.encodings import encodings_of
 from converter.commands.plan import Plan
 from converter.delivery.journal import RunRecord
-from converter.errors import ColumnError, Finding, Reported, redact
+from converter.errors import Finding, GuardError, Reported, redact
 from converter.jobs.job import Job
 from converter.jobs.run_files import rejects_path, report_path
 from converter.jobs.sections.output import Output
@@ -110,7 +110,7 @@ def nothing_done(job: Job, run: RunRecord, account: Account) -> Report:
     )
 
 
-def mixed_types(job: Job, types: Mapping[str, int]) -> ColumnError:
+def mixed_types(job: Job, types: Mapping[str, int]) -> GuardError:
     """Return the error that one column has IDs of several types, with an example of routes for them.
 
     `types` has the number of IDs by type.
@@ -121,7 +121,7 @@ def mixed_types(job: Job, types: Mapping[str, int]) -> ColumnError:
         f"{name} = {{ {'target' if ID_TYPES[name].device else 'dpid'} = {_data_source(name, job.output)} }}"
         for name in present
     )
-    return ColumnError(
+    return GuardError(
         "E-ID-TYPES-MIXED",
         f"The column '{redact(job.ids[0].column)}' has IDs of several types ({counts}); a file holds one (I1).",
         f"Nothing was published. Route them, in place of output.dpid: [output] route = {{ {routes} }}.",

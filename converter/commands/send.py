@@ -34,7 +34,7 @@ from converter.delivery.journal import Journal, PastRun, RunRecord
 from converter.delivery.locks import lock_job
 from converter.delivery.publication import ArtifactFile, publish_run
 from converter.delivery.threads import close_connections
-from converter.errors import Finding, InputError, JobError, Reported, note_visible
+from converter.errors import Finding, GuardError, InputError, JobError, Reported, note_visible
 from converter.jobs.job import DIGITS, Job, Transfer, identity
 from converter.jobs.paths import identity_of_path
 from converter.parts.writing import Part
@@ -211,7 +211,7 @@ def _check_files(
             else:
                 warnings.append(Finding("W-SEND-RULES", message))
     if errors:
-        raise InputError(
+        raise GuardError(
             "E-SEND-RULES",
             "\n".join(errors),
             "Nothing was sent. Correct the files, or send them as they are with --no-check.",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from converter.delivery.state import NAME, State, StateRecord
-from converter.errors import Finding, JobError
+from converter.errors import Finding, JobError, StateError
 from converter.rows.delta.past import FIRST_DAY
 
 
@@ -44,7 +44,7 @@ class StateReport:
 
 
 def check_state(folder: str | os.PathLike[str]) -> StateReport:
-    """Read a whole state and check it. Raises `JobError` where there is none, or it is damaged."""
+    """Read a whole state and check it. Raises `JobError` where there is none, `StateError` where it is damaged."""
     path = Path(folder)
     state = _read(path)
     while True:
@@ -53,7 +53,7 @@ def check_state(folder: str | os.PathLike[str]) -> StateReport:
         try:
             sent = _days(state)
             break
-        except JobError:
+        except StateError:
             state = _read(path)
             if state.record == record:  # else a run has replaced the state meanwhile
                 raise

@@ -30,7 +30,7 @@ import orjson
 
 from converter.delivery.atomic import AtomicFile
 from converter.delivery.destinations.base import Arrived
-from converter.errors import DestinationError, JobError
+from converter.errors import DestinationError, ResumeError
 from converter.parts.packer import PlannedPart
 from converter.parts.writing import Part
 
@@ -130,8 +130,8 @@ class Journal:
     def read(self, *, resume: bool = True) -> PastRun | None:
         """Return the run that the journal describes; None without a journal, or where its run died before it began.
 
-        Without `resume`, a finished run in another version's format counts as none. Raises `JobError` where the journal
-        cannot be read.
+        Without `resume`, a finished run in another version's format counts as none. Raises `ResumeError` where the
+        journal cannot be read.
         """
         try:
             lines = self.path.read_bytes().split(b"\n")[:-1]  # what follows the last newline is torn, or empty
@@ -142,7 +142,7 @@ class Journal:
         try:
             return self._past([orjson.loads(line) for line in lines], resume=resume)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise JobError(
+            raise ResumeError(
                 "E-JOURNAL-DAMAGED",
                 f"The journal '{self.path}' is damaged.",
                 "Check what its run has delivered, remove the journal, and run without --resume.",
@@ -155,7 +155,7 @@ class Journal:
         if version != VERSION:
             if not resume and events[-1]["event"] == "done":
                 return None
-            raise JobError(
+            raise ResumeError(
                 "E-JOURNAL-VERSION",
                 f"The journal '{self.path}' is of version {version}, but this program writes and reads {VERSION}.",
                 "Finish its run with the program that began it; or check what it has delivered, remove the journal, "

@@ -27,7 +27,7 @@ import polars as pl
 from isal import isal_zlib
 
 from converter.delivery.atomic import AtomicFile, make_folder, sync_folder
-from converter.errors import DestinationError, JobError
+from converter.errors import DestinationError, StateError
 from converter.rows.delta.keyed import KEY_BYTES
 from converter.rows.delta.past import SCHEMA, PastUsers, file_schema
 
@@ -99,13 +99,13 @@ class State:
 
     @classmethod
     def read(cls, folder: Path) -> State:
-        """Read the record of the state in a folder. Raises `JobError` where it cannot be used."""
+        """Read the record of the state in a folder. Raises `StateError` where it cannot be used."""
         path = folder / NAME
         try:
             record = _record(path)
             salt = (folder / _SALT).read_bytes() if record or (folder / _SALT).exists() else b""
         except OSError as error:
-            raise JobError(
+            raise StateError(
                 "E-STATE-READ", f"The state '{folder}' cannot be read: {error.strerror or error}."
             ) from error
         if record and (len(salt) != KEY_BYTES or salt_id(salt) != record.salt):
@@ -113,7 +113,7 @@ class State:
         return cls(folder, record, salt)
 
     def load(self, set_: int, number: int) -> PastUsers:
-        """Return the users of one file. Raises `JobError` where it is damaged, then or when all columns are loaded."""
+        """Return the users of one file. Raises `StateError` where it is damaged, then or when all columns are loaded."""
         record, file = self.record, self._files.get((set_, number))
         if record is None or file is None:
             return PastUsers(pl.DataFrame(schema=file_schema(traits=True, ids=True)))
@@ -181,7 +181,7 @@ class NextState:
         return salt
 
     def load(self, set_: int, number: int) -> PastUsers:
-        """Return the users of one file of the state before. Raises `JobError` where it is damaged."""
+        """Return the users of one file of the state before. Raises `StateError` where it is damaged."""
         return self._state.load(set_, number)
 
     def store(self, set_: int, number: int, users: pl.DataFrame) -> None:
@@ -233,7 +233,7 @@ class NextState:
 
     def discard(self) -> None:
         """Remove the new generation, unless it is the state."""
-        with contextlib.suppress(OSError, JobError):  # the first error is the one to report
+        with contextlib.suppress(OSError, StateError):  # the first error is the one to report
             self._file.discard()
             current = _record(self.path)
             self._remove_others(current.generation if current else 0)
@@ -268,12 +268,12 @@ def salt_id(salt: bytes) -> str:
 
 
 def _record(path: Path) -> StateRecord | None:
-    """Return the record of a state; None where there is none. Raises `OSError`, and `JobError` where it is damaged."""
+    """Return the record of a state; None where there is none. Raises `OSError`, `StateError` where it is damaged."""
     try:
         facts = orjson.loads(path.read_bytes())
         version = facts.pop("version")
         if version != VERSION:
-            raise JobError(
+            raise StateError(
                 "E-STATE-VERSION",
                 f"The state '{path.parent}' is of version {version}, but this program writes and reads {VERSION}.",
                 "Use the program that wrote it, or name another folder in delta.state: then a run sends all users.",
@@ -286,5 +286,5 @@ def _record(path: Path) -> StateRecord | None:
         raise _damaged(path.parent, f"'{path.name}' is not what was written") from error
 
 
-def _damaged(folder: Path, why: str) -> JobError:
-    return JobError("E-STATE-DAMAGED", f"The state '{folder}' is damaged: {why}.", _NEW)
+def _damaged(folder: Path, why: str) -> StateError:
+    return StateError("E-STATE-DAMAGED", f"The state '{folder}' is damaged: {why}.", _NEW)

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from converter.columns.pool import Bytes
-from converter.errors import InputError
+from converter.errors import ColumnError, InputError
 from converter.jobs.sections.table import Input
 from converter.kernel.calls import Loops
 from converter.kernel.form import Form, Grammar, Layout
@@ -83,14 +83,14 @@ class DelimitedSource(TextSource):
         if self._options.header:
             return tuple(name.strip().strip(TRIMMED) for name in fields)
         if fields and len(fields) != len(self._options.columns):
-            raise InputError(
+            raise ColumnError(
                 "E-HEADER-FIELDS",
                 f"The first row of '{self.origin.label}' has {len(fields)} fields, but input.columns names "
                 f"{len(self._options.columns)}.",
                 "Name every column, in order.",
             )
         if fields and [name.strip().casefold() for name in fields] == [*map(str.casefold, self._options.columns)]:
-            raise InputError(
+            raise ColumnError(
                 "E-HEADER-UNEXPECTED",
                 f"The first row of '{self.origin.label}' has the names of input.columns, but input.header is false.",
                 "Remove input.header and input.columns: otherwise the header would be sent as a row.",

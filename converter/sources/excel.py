@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 import orjson
 
-from converter.errors import Finding, InputError, redact
+from converter.errors import Finding, InputError, JobError, redact
 from converter.jobs.sections.table import Input
 from converter.sources.ndjson import NdjsonSource
 from converter.sources.origins.base import Origin
@@ -79,7 +79,7 @@ class _Book:
             return sheets[names.index(str(wanted))]
         if wanted is None and sheets:
             return next((sheet for sheet in sheets if sheet.sheet_state == "visible"), sheets[0])
-        raise InputError(
+        raise JobError(
             "E-SHEET-MISSING",
             f"The workbook '{self.origin.label}' has no sheet {wanted!r}.",
             f"Its sheets are {', '.join(repr(redact(name)) for name in names)}. Set input.sheet to a name or a number "
@@ -147,7 +147,7 @@ class SheetRows(Reshaped):
         """Return some rows."""
         try:
             lines = _quietly(list, self._lines())
-        except (InputError, MemoryError):
+        except (InputError, JobError, MemoryError):
             raise
         except Exception as error:  # of openpyxl, and of what reads zip and XML for it: there is no common class
             raise damaged_workbook(self._book.origin, error) from error
@@ -184,7 +184,7 @@ class ExcelSource(NdjsonSource):
             sheet = book.sheet(options.sheet)
             others = book.others(sheet) if options.sheet is None else []
             names, skipped = _quietly(_header_of, sheet, options)
-        except (InputError, MemoryError):
+        except (InputError, JobError, MemoryError):
             raise
         except Exception as error:  # of openpyxl, and of what reads zip and XML for it: there is no common class
             raise damaged_workbook(origin, error) from error
