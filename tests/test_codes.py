@@ -49,7 +49,7 @@ WRONG_USE = {
     *(f"E-COLUMN-{what}" for what in ("MISSING", "REPEATED", "TYPE")),
     *("E-FTP-CA-FILE", "E-SFTP-KEY-FILE", "E-LOG-FILE"),
     *(f"E-HEADER-{what}" for what in ("FIELDS", "LATER", "MISSING", "UNEXPECTED")),
-    *("E-ID-TYPE-AUTO", "E-INPUT-REMOTE", "E-INPUT-STDIN", "E-MATCH-HEADER", "E-SHEET-MISSING", "E-SQL"),
+    *("E-ID-TYPE-AUTO", "E-INPUT-REMOTE", "E-INPUT-STDIN", "E-INPUT-URL", "E-MATCH-HEADER", "E-SHEET-MISSING", "E-SQL"),
     *(f"E-JOB-{what}" for what in ("INVALID", "MISSING", "READ", "TOML")),
     *(f"E-PASSWORD-{what}" for what in ("COMMAND", "FILE", "TWICE")),
     *("E-PERSONAL-COLUMN", "E-PERSONAL-CONSTANT", "E-REJECTS-OF", "E-SEND-NAME-TWICE", "E-SEND-NO-FILES"),

@@ -113,7 +113,7 @@ class State:
         return cls(folder, record, salt)
 
     def load(self, set_: int, number: int) -> PastUsers:
-        """Return the users of one file. Raises `StateError` where it is damaged, then or when all columns are loaded."""
+        """Return the users of one file. Raises `StateError` where it is damaged, at once or when all is loaded."""
         record, file = self.record, self._files.get((set_, number))
         if record is None or file is None:
             return PastUsers(pl.DataFrame(schema=file_schema(traits=True, ids=True)))
