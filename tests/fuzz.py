@@ -35,10 +35,12 @@ from converter.kernel.form import (
     CONSTANT,
     DROP,
     ESCAPED,
+    HASHED_ADDRESS,
     INSIDE,
     KEPT,
     MOST_COMMA,
     NO_NULLS,
+    NOT_HASHED,
     NULLS_IRREGULAR,
     PAIR,
     REJECT,
@@ -75,6 +77,7 @@ OBJECT_KEYS = Keys(COLUMNS, {objects.EXACT}, {"t", "c"}, {"b"})
 ID = b"abcXYZ019-"
 _IMPLAUSIBLE = re.compile(rb"^[=']|.[eE][+-][0-9]{1,3}$|[.,]0+$|^\{\{|^\$\{|\}\}$")
 """What is an implausible ID, and some that only resemble one: all of these are irregular."""
+_HASH_OR_ADDRESS = re.compile(rb"[0-9A-Fa-f]{64}|[^@\s]+@[^@\s]+\.[^@\s]+")
 TEXT = b"ab z"
 ROW_KEYS = [b"k", b"k1", b"k2", b"key-2", b"k" * 63, b"k" * 64, b"k" * 65, b"j" * 64, b"k" * 90]
 ITEM = objects.ITEM.encode()
@@ -199,6 +202,8 @@ class FormTwin(NamedTuple):
         whole = text
         if not text or (text in self.nulls and id_.nulls):
             return b"\0"
+        if id_.hashed != NOT_HASHED and text.strip(b" ") != text:
+            return b"\0"
         if steps := id_.steps:
             if not all(0x20 < text[at] < 0x7F for at in (0, -1)):
                 return b"\0"
@@ -219,7 +224,10 @@ class FormTwin(NamedTuple):
         counts["case"] += mapped != text
         if id_.name and (whole == id_.name or mapped in self.no_ids or _IMPLAUSIBLE.search(mapped)):
             return b"\0"
-        return id_.prefix + mapped + id_.suffix
+        made = id_.prefix + mapped + id_.suffix
+        if id_.hashed == HASHED_ADDRESS and not _HASH_OR_ADDRESS.fullmatch(made):
+            return b"\0"
+        return made
 
     def _changed(self, value: bytes, counts: Counter[str]) -> bytes | None:
         if re.search(rb'["\x00-\x1f\x7f]|\xc2[\x80-\x9f]', value):
@@ -257,7 +265,7 @@ def form_of(drawn: random.Random) -> FormTwin:
     parts = [replace(part, nulls=drawn.randrange(3)) for part in parts]
     parts = drawn.sample(parts, drawn.randrange(drawn.random() < 0.9, 8))
     own, upper = np.zeros(256, np.uint8), np.zeros(256, np.uint8)
-    for byte in ID + b"e+.,'={}$":
+    for byte in ID + b"e+.,'={}$" + drawn.choice([b"", b"@ "]):
         own[byte], upper[byte] = byte, bytes([byte]).upper()[0]
     tables = drawn.choice([[own], [own], [own, upper]])
     on_bad, comma = drawn.randrange(3), drawn.choice([None, None, b"", b";", b" and ", b"x" * 16, b"x" * 17, b"@"])
@@ -278,22 +286,32 @@ def id_of(drawn: random.Random, table: Bytes) -> LineId:
     if drawn.random() < 0.5:
         kept = np.zeros(256, np.uint8)
         kept[0x21:0x7F] = KEPT
+        kept[ord(" ")] = drawn.choice([0, KEPT])
         kept[[*drawn.choice([b"", b"a0", b"-X "])]] = REMOVED
         cuts = (drawn.choice([b"", b"id", b"a", b"0", b"b" * 70]) for _ in range(2))
         steps = LineSteps(kept, *cuts, drawn.random() < 0.3, drawn.choice([0, 0, 1, 20, 200]))
     around = (drawn.choice([b"", b"", b"p", b"0" * 70]) for _ in range(2))
     name = drawn.choice([b"", b"id", b"a", b"b" * 70])
-    return LineId(0, table, b"", False, drawn.randrange(3), steps, *around, nulls=drawn.randrange(2), name=name)
+    more = {"nulls": drawn.randrange(2), "hashed": drawn.choice([NOT_HASHED, *range(3)])}
+    return LineId(0, table, b"", False, drawn.randrange(3), steps, *around, name=name, **more)
 
 
 def row_of(drawn: random.Random) -> list[bytes]:
     """The fields of a row."""
     return [
-        drawn.choice([text_of(drawn, ID, 40), text_of(drawn, b"e+-.,01'={}$", 8)]) or b"id",
+        drawn.choice([text_of(drawn, ID, 40), text_of(drawn, b"e+-.,01'={}$", 8), *_addresses(drawn)]) or b"id",
         text_of(drawn, TEXT, 200),
         drawn.choice([b"", b"", ITEM, b"[", b" "]) + text_of(drawn, TEXT + b"0123:-" + drawn.choice([b"", ITEM]), 90),
         list_of(drawn, b"0123456789"),
         drawn.choice([list_of(drawn, b"abc-_:"), *ROW_KEYS]),
+    ]
+
+
+def _addresses(drawn: random.Random) -> list[bytes]:
+    """An address and a hash, or what only resembles them."""
+    return [
+        text_of(drawn, b"a@.. "[: drawn.choice([4, 4, 5])], 6, 0),
+        bytes(drawn.choices(b"0aF", k=drawn.choice([63, 64, 65]))),
     ]
 
 
@@ -589,6 +607,38 @@ def fuzz_fields(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
     assert texts_of(chunk) == [[*fields[skipped:], *[b""] * columns][:columns] for fields in lines]
 
 
+def fuzz_replaced(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
+    """Lines with other texts in place of some of their fields, of which they sometimes have too few."""
+    skipped, columns = drawn.randrange(2), drawn.randrange(1, 4)
+    fewest = drawn.choice([1, *[skipped + columns] * 9])
+    lines = [
+        [text_of(drawn, ID, 40) or b"x" for _ in range(drawn.randrange(fewest, 7))] for _ in range(drawn.randrange(20))
+    ]
+    new = [[text_of(drawn, ID, 70, 0) or b"y" for _ in lines] for _ in range(columns)]
+    if lines and drawn.random() < 0.05:
+        new[0][drawn.randrange(len(lines))] = b""
+    ends = np.cumsum([len(b"\t".join(line)) + 1 for line in lines], dtype=np.int64)
+    text = memory.of(b"".join(b"\t".join(line) + b"\n" for line in lines))
+    empty = np.empty(0, np.int64)
+    made = Lines(text, ends, ends, empty, empty, len(lines), {}, [], 0, 0, 0, 0, 0)
+    is_sound = all(map(all, new)) and all(len(line) >= skipped + columns for line in lines)
+    try:
+        replaced = loops.replaced(
+            made, Chunk(tuple(views_of(drawn, memory, each) for each in new), len(lines)), skipped
+        )
+    except SystemError:
+        assert not is_sound
+        return
+    assert is_sound
+    others = [
+        [*line[:skipped], *own, *line[skipped + columns :]]
+        for line, own in zip(lines, zip(*new, strict=True), strict=True)
+    ]
+    size = int(replaced.ends[-1]) if lines else 0
+    assert replaced.memory[:size].tobytes() == b"".join(b"\t".join(line) + b"\n" for line in others)
+    assert [*replaced.ends] == [*np.cumsum([len(b"\t".join(line)) + 1 for line in others])]
+
+
 def texts_of(chunk: Chunk) -> list[list[bytes]]:
     """The rows of columns of string views."""
     columns = []
@@ -758,6 +808,7 @@ ENTRIES: tuple[Callable[[Loops, random.Random, Guarded], None], ...] = (
     fuzz_utf8,
     fuzz_cut,
     fuzz_fields,
+    fuzz_replaced,
     fuzz_text,
     fuzz_blocks,
     fuzz_lines,
@@ -766,6 +817,7 @@ ENTRIES: tuple[Callable[[Loops, random.Random, Guarded], None], ...] = (
     fuzz_merge,
     fuzz_objects,
     fuzz_split,
+    fuzz_keyed_hashes,
     fuzz_columns,
     fuzz_partition,
     fuzz_gather,

@@ -7,6 +7,7 @@ import itertools
 import mmap
 import os
 import random
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,10 @@ STEPS: list[dict[str, Any]] = [
 ]
 
 
+HASHED: list[list[dict[str, Any]]] = [[], [], [STEPS[0]], [STEPS[1], STEPS[4]], [STEPS[2], STEPS[3], STEPS[5]]]
+"""Steps before a hash."""
+
+
 @st.composite
 def ids(draw: st.DrawFn) -> dict[str, Any]:
     id_: dict[str, Any] = {
@@ -76,6 +81,7 @@ def ids(draw: st.DrawFn) -> dict[str, Any]:
     if "hash" in steps:
         id_["type"] = draw(st.sampled_from(["crm", "hashed_email"]))
         id_["case"] = "preserve"
+        steps = steps | {name: each for other in draw(st.sampled_from(HASHED)) for name, each in other.items()}
     return id_ | steps
 
 
@@ -284,6 +290,39 @@ def test_the_road_leaves_only_rows_to_the_query_that_are_irregular() -> None:
         assert parsed.made is not None
 
 
+@pytest.mark.parametrize(
+    ("id_", "plain", "others", "changed"),
+    [
+        (
+            {"type": "hashed_email"},
+            ["joe@example.com", "JOE@b.co.uk", "0a" * 32, "0A" * 32],
+            ["joe", "a@b@c.d", "@b.c"],
+            2,
+        ),
+        ({"type": "crm"}, ["joe@example.com", 'a:"b"', "a b", "0A" * 32], ["a%b", "é", "=x", " a", "NULL"], 4),
+        ({"type": "crm", "pad": 9, "prefix": "a-"}, ["joe@example.com", "a b", "7"], ["a%b", "a ", "1.0"], 3),
+    ],
+)
+def test_the_road_hashes_ids_that_are_plain(
+    id_: dict[str, Any], plain: list[str], others: list[str], changed: int
+) -> None:
+    job = Job(
+        input={"path": "in"},
+        id={"column": "id", "hash": "sha256", **id_},
+        record={"signals": ["a"]},
+        output={"to": "out", "dpid": 1234},
+    )
+    (task,) = Given(pl.DataFrame({"id": [*plain, *others], "a": "x"})).blocks(job.columns, LOOPS, Budget())
+    parsed = Converter(Records(job, 10_000), LOOPS, [], judges_only=False).parse(task, 0)
+    assert parsed.left["id"].to_list() == others
+    assert parsed.made
+    (lines,) = parsed.made.lines
+    ends = lines.ends.tolist()
+    texts = [lines.memory[start:end].tobytes() for start, end in itertools.pairwise([0, *ends])]
+    assert all(re.fullmatch(rb'[0-9a-f]{64}\t"a"="x"\n', text) for text in texts)
+    assert parsed.made.ledger.ids_changed["hash"] == changed
+
+
 def test_the_road_leaves_only_those_rows_to_the_query_whose_key_cannot_be_sent() -> None:
     keys = ["color", "size-2", "_x", "email", "d_sid", "123", "-x", "", "price!", "color"]
     frame = pl.DataFrame({"id": [f"u{number}" for number in range(len(keys))], "key": keys, "value": "x"})
@@ -320,7 +359,8 @@ def test_structures_have_the_sizes_that_the_loops_know() -> None:
 
 
 def lines_of(form: FastPath, frame: pl.DataFrame) -> Lines:
-    made, left = form.of_texts(frame.rename({name: f"c{index}" for index, name in enumerate(frame.columns)}))
+    texts = frame.rename({name: f"c{index}" for index, name in enumerate(frame.columns)})
+    made, left = form.of_texts(texts, LocalFile(Path("in.parquet"), 1, 1))
     (lines,) = made.lines
     assert left.tolist() == lines.irregular.tolist()
     return lines

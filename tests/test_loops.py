@@ -179,6 +179,7 @@ def test_lines_rejects_and_counts_are_those_of_frames(
             "type": id_type,
             "case": data.draw(st.sampled_from(["preserve", "lower", "upper"])),
             **data.draw(STEPS),
+            **({"hash": data.draw(st.sampled_from([None, None, "sha256"]))} if id_type == "crm" else {}),
         },
         privacy=data.draw(st.sampled_from([{}, {"signals": "drop"}, {"signals": "allow"}, {"allow": ["a"]}])),
         record={

@@ -45,9 +45,12 @@ def steps_of(id_: Id) -> tuple[Step, ...]:
 
 
 def is_bytewise(id_: Id) -> bool:
-    """Return whether steps over bytes give the same as those of an ID of visible ASCII, with no percent sign in it."""
+    """Return whether steps over bytes give the same as those of an ID of visible ASCII, with no percent sign in it.
+
+    The hash is aside, which is the last step.
+    """
     texts = id_.cut_prefix, id_.cut_suffix, id_.remove, id_.prefix, id_.suffix
-    return not id_.hash and "".join(texts).isascii() and not (id_.decode and "%" in "".join(texts[:2]))
+    return "".join(texts).isascii() and not (id_.decode and "%" in "".join(texts[:2]))
 
 
 def normalize_id(id_: Id, text: pl.Expr) -> pl.Expr:
@@ -164,6 +167,9 @@ def _hash(text: pl.Expr, *, of_address: bool) -> pl.Expr:
     """Hash a text, except where it is a hash already or, where addresses are hashed, is not an address."""
     import polars_hash  # here, since few jobs hash
 
-    is_plain = text.str.contains(_ADDRESS) if of_address else ~text.str.contains(_HASH)
+    # The regular expression sees only what can match.
+    of_length = pl.when(text.str.len_bytes() == FORM_LENGTHS["hashed_email"]).then(text)
+    is_hash = of_length.str.contains(_HASH).fill_null(value=False)
+    is_plain = text.str.contains(_ADDRESS) if of_address else ~is_hash
     hash_ = polars_hash.concat_str(pl.when(is_plain).then(null_if_empty(text))).chash.sha2_256()
     return pl.when(is_plain).then(hash_).otherwise(text.str.to_lowercase())

@@ -26,6 +26,8 @@ KEPT, REMOVED = 1, 2
 """What becomes of a byte of an ID."""
 NO_NULLS, NULLS, NULLS_IRREGULAR = range(3)
 """Whether the words for missing values are missing ones in a column, or make the row irregular."""
+NOT_HASHED, HASHED, HASHED_ADDRESS = range(3)
+"""Whether an ID is to be hashed: any text, or an address, which others than hashes have to be."""
 _LENGTHS = 64  # AAM_LENGTHS
 
 
@@ -81,7 +83,8 @@ class _Id(ctypes.Structure):
         ("scan", c_int32),
         ("not_zero", c_uint8),
         ("nulls", c_uint8),
-        ("unused", c_uint8 * 6),
+        ("hashed", c_uint8),
+        ("unused", c_uint8 * 5),
         ("name", _Constant),
     ]
 
@@ -92,7 +95,6 @@ class FormStructure(ctypes.Structure):
     _fields_ = [
         ("lead", c_void_p),
         ("lead_bytes", c_int64),
-        ("lead_special", c_int64),
         ("ids", POINTER(_Id)),
         ("id_count", c_int64),
         ("parts", POINTER(_Part)),
@@ -133,7 +135,8 @@ class LineId:
     `suffix` stand around that. `shape` is empty, or as long as all of this must be, with a hyphen where one must stand;
     `not_zero` says that not all of it may be zeros, and `scan` (`SCAN_…`) whether it may be personal data. `nulls`
     (`NULLS` …) says what the words for missing values mean. `name` is that of its column where an ID that is
-    implausible makes the row irregular, else empty.
+    implausible makes the row irregular, else empty. `hashed` (`HASHED` …) says that its hash takes its place later;
+    spaces inside of it are allowed then, not around it.
     """
 
     column: int
@@ -146,6 +149,7 @@ class LineId:
     suffix: bytes = b""
     nulls: int = NO_NULLS
     name: bytes = b""
+    hashed: int = NOT_HASHED
 
 
 @dataclass(frozen=True)
@@ -208,6 +212,7 @@ class Form:
         for entry, id_, (table, shape) in zip(id_table, ids, self._ids, strict=True):
             entry.bytes, entry.shape, entry.length = table.ctypes.data, ctypes.addressof(shape), len(id_.shape)
             entry.column, entry.scan, entry.not_zero, entry.nulls = id_.column, id_.scan, id_.not_zero, id_.nulls
+            entry.hashed = id_.hashed
             entry.prefix, entry.suffix, entry.name = map(self._constant, (id_.prefix, id_.suffix, id_.name))
             if id_.steps:
                 entry.steps = ctypes.pointer(self._steps(id_.steps))
@@ -223,7 +228,6 @@ class Form:
         self.structure = FormStructure(
             lead=ctypes.addressof(self._lead),
             lead_bytes=len(lead),
-            lead_special=sum(_is_special(byte) or byte == bad_byte for byte in lead),
             ids=id_table,
             id_count=len(ids),
             parts=part_table,

@@ -92,6 +92,9 @@ enum { AAM_KEPT = 1, AAM_REMOVED = 2 };
 /* What is counted of the steps, in the order of the counts. The case is that of the map. */
 enum aam_step { AAM_CUT_PREFIX, AAM_CUT_SUFFIX, AAM_REMOVE, AAM_STRIP_ZEROS, AAM_PAD, AAM_CASE, AAM_STEP_COUNT };
 
+/* Whether an ID of a line is one to be hashed, which then takes its place (fields.c): an address, or any text. */
+enum aam_hashed { AAM_NOT_HASHED, AAM_HASHED, AAM_HASHED_ADDRESS };
+
 /* An ID of a line. */
 struct aam_id {
     const uint8_t *bytes; /* 256: what to write for each byte of it, 0 where that makes it irregular */
@@ -104,7 +107,8 @@ struct aam_id {
     int32_t scan;     /* enum aam_scan */
     uint8_t not_zero; /* whether an ID of zeros alone is irregular */
     uint8_t nulls;    /* enum aam_nulls */
-    uint8_t unused[6];
+    uint8_t hashed;   /* enum aam_hashed */
+    uint8_t unused[5];
     struct aam_constant name; /* of its column, where an implausible ID makes the row irregular; else empty */
 };
 
@@ -121,7 +125,6 @@ enum { AAM_PART_COUNT = 64 }; /* parts whose values are counted; such a value of
 struct aam_form {
     const uint8_t *lead; /* with AAM_SLACK bytes behind it */
     int64_t lead_bytes;
-    int64_t lead_special; /* special bytes (see lines.c) in it */
     const struct aam_id *ids;
     int64_t id_count;
     const struct aam_part *parts;

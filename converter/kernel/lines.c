@@ -2,7 +2,7 @@
 #include "lines.h"
 #include "personal.h"
 
-enum { DELETE = 0x7F, LATIN = 0xC2 };
+enum { DELETE = 0x7F, LATIN = 0xC2, HASH_BYTES = 64 };
 
 /* How many bytes the control character has that a text begins with, 0 where it does not: those of ASCII, DEL, and from
    U+0080 to U+009F, which begin like other signs of Latin-1. */
@@ -19,7 +19,8 @@ AAM_INLINE uint64_t special_in(const uint8_t *window, uint8_t other) {
     return bits_of((aam_truths)((text < ' ') | (text == '"') | (text == other) | (text == DELETE)) | latin);
 }
 
-/* Whether there are as many special characters in a line as there should be: those, at signs, and one other. */
+/* Whether there are as many special characters in the parts of a line as there should be: those, at signs, and one
+   other. */
 AAM_INLINE bool has_special(const uint8_t *start, const uint8_t *end, uint8_t other, int64_t wanted) {
     int64_t found = 0;
     for (const uint8_t *at = start; at < end; at += AAM_WINDOW) {
@@ -108,6 +109,24 @@ AAM_INLINE bool is_word(const struct aam_words *words, const uint8_t *start, int
         if (words->words[word].length == length && memcmp(words->words[word].start, start, (size_t)length) == 0)
             return true;
     return false;
+}
+
+/* Whether a text has the form of a hash, which stays one. */
+static bool is_hash(const uint8_t *start, int64_t length) {
+    bool digits = length == HASH_BYTES;
+    for (int64_t at = 0; digits && at < length; at++)
+        digits = is_digit(start[at]) || (uint8_t)((start[at] | 32) - 'a') < 6;
+    return digits;
+}
+
+/* Whether a text is an address for sure: one at sign, and behind it a dot, each with something around it. */
+static bool is_address(const uint8_t *start, int64_t length) {
+    const uint8_t *end = start + length, *sign = memchr(start, '@', (size_t)length);
+    if (sign == NULL || sign == start || end - sign < 4)
+        return false;
+    const uint8_t *domain = sign + 1;
+    return memchr(domain, '@', (size_t)(end - domain)) == NULL && memchr(start, ' ', (size_t)length) == NULL &&
+           memchr(domain + 1, '.', (size_t)(end - domain - 2)) != NULL;
 }
 
 /* Whether a text is one of many words. */
@@ -218,6 +237,8 @@ AAM_INLINE enum made write_ids(const struct aam_form *form, const struct aam_fie
         int64_t length = field->length;
         if (length == 0 || (id->nulls != AAM_NO_NULLS && is_word(&form->nulls, source, length)))
             return IRREGULAR;
+        if (id->hashed != AAM_NOT_HASHED && (source[0] == ' ' || source[length - 1] == ' ')) /* might be trimmed */
+            return IRREGULAR;
         bool is_doubted = AAM_JUDGE && id->name.length != 0;
         if (is_doubted && length == id->name.length && memcmp(source, id->name.start, (size_t)length) == 0)
             return IRREGULAR;
@@ -247,6 +268,8 @@ AAM_INLINE enum made write_ids(const struct aam_form *form, const struct aam_fie
             memcpy(start + length, id->suffix.start, (size_t)id->suffix.length);
             length += id->prefix.length + id->suffix.length;
         }
+        if (id->hashed == AAM_HASHED_ADDRESS && !is_hash(at, length) && !is_address(at, length))
+            return IRREGULAR;
         bool is_scanned = id->scan != AAM_SCAN_NOTHING && length >= LEAST_PERSONAL;
         if (AAM_JUDGE && ((is_scanned && may_be_personal(scanned, length, id->scan == AAM_SCAN_CARDS)) ||
                           (id->not_zero && is_zero(at, length)) || (id->length != 0 && !has_shape(at, length, id))))
@@ -394,8 +417,8 @@ AAM_INLINE enum made write_parts(const struct aam_form *form, const struct aam_f
     enum made made = write_ids(form, fields, &at, limit, line);
     if (AAM_UNLIKELY(made != MADE_LINE))
         return made;
-    int64_t special = form->lead_special + form->id_count; /* the tabs */
-    int64_t signals = 0, missing = 0;
+    const uint8_t *parts = at;
+    int64_t signals = 0, missing = 0, special = 0;
     bool all_right = true, has_values = false;
     for (const struct aam_part *part = form->parts; part < form->parts + form->part_count; part++) {
         struct aam_field value = fields[part->column], key = {0};
@@ -474,7 +497,7 @@ AAM_INLINE enum made write_parts(const struct aam_form *form, const struct aam_f
     if (AAM_JUDGE && (!all_right || at - target > form->longest_line))
         return IRREGULAR;
     /* A special byte more than there are around the values is in one of them: IDs and lists are judged already. */
-    if (AAM_JUDGE && has_values && AAM_UNLIKELY(!has_special(target, at, form->bad_byte, special)))
+    if (AAM_JUDGE && has_values && AAM_UNLIKELY(!has_special(parts, at, form->bad_byte, special)))
         return DIRTY;
     at[-1] = '\n';
     line->end = at, line->signals = signals, line->missing = missing;

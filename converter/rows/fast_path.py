@@ -3,6 +3,9 @@
 Nearly all rows of nearly all inputs break no rule and need no change: one pass over their bytes makes lines of them.
 Irregular rows, of which this is not certain, are left to `Records.lines`. So the lines are the same either way: it only
 affects the speed which rows are irregular.
+
+The kernel does all steps of IDs but the hash. Where IDs are hashed, it makes lines with the IDs as they are before; the
+IDs of a block are hashed as one column, and take their places.
 """
 
 from __future__ import annotations
@@ -24,8 +27,11 @@ from converter.kernel.form import (
     CODES,
     CONSTANT,
     DROP,
+    HASHED,
+    HASHED_ADDRESS,
     KEPT,
     NO_NULLS,
+    NOT_HASHED,
     NULLS,
     NULLS_IRREGULAR,
     PAIR,
@@ -47,12 +53,15 @@ from converter.rows.counters import tally_counters
 from converter.rows.keys import sendable
 from converter.rows.records import Records
 from converter.rows.signals import constant_value, is_scanned
-from converter.sources import Source
+from converter.sources import Origin, Source
+from converter.sources.engine import collect
 from converter.spec import rules
 from converter.spec.ids import ID_TYPES, RECOGNIZED, IdType
 from converter.spec.implausible import MISSING_IDS, MISSING_VALUES
 
 _HYPHEN = b"-"
+_TO_HASH = bytes(code for code in range(0x21, 0x7F) if code != ord("%"))  # which might be decoded, or of a template
+_HASH_BYTES = 64
 _NO_SET = 255
 _MOST_KEYS = 4096  # that lines are made with, where keys are in a column
 _CLEARED = b"\t\n"  # what lines without signals end in, and no others
@@ -109,8 +118,10 @@ class FastPath:
             NO_NULLS if types[name] != pl.String else NULLS_IRREGULAR if name in lists else NULLS for name in columns
         )
 
-    def made(self, lines: Lines) -> Made:
-        """Return lines that were made with a form of the job."""
+    def made(self, lines: Lines, origin: Origin) -> Made:
+        """Return lines that were made with a form of the job, of rows of an input. Raises `EngineError`."""
+        if self._records.hashes_lines and len(lines.ends):
+            lines = self._hashed(lines, origin)
         ledger = _counts_of(lines)
         record = self._records.job.record
         columns = [*(signal.column for signal in record.signals), record.value_column]
@@ -123,10 +134,19 @@ class FastPath:
             ledger.ids_changed += Counter({name: count * len(lines.ends) for name, count in self._around.items()})
         return Made((lines,), (lines.positions,), ledger)
 
-    def of_texts(self, texts: pl.DataFrame) -> tuple[Made, Positions]:
+    def _hashed(self, lines: Lines, origin: Origin) -> Lines:
+        """Put the hashes of IDs in their places."""
+        records, count = self._records, len(lines.ends)
+        ids = self._ids_of([(lines.memory, lines.ends)])
+        hashed = collect(origin, records.hashed(ids.lazy()), count)
+        changed = {**lines.changed, **tally_counters(hashed).ids_changed}
+        (columns,) = chunks_of(hashed.select(records.id_names).rechunk())
+        return dataclasses.replace(self._loops.replaced(lines, columns, len(records.leads)), changed=changed)
+
+    def of_texts(self, texts: pl.DataFrame, origin: Origin) -> tuple[Made, Positions]:
         """Format what `Records.fast_texts` gave; return also the indices of the rows that are left."""
         forms = self._forms_for(texts)
-        made, left = self._of_types(texts, forms) if self._types else self._of_rows(texts, forms[0])
+        made, left = self._of_types(texts, forms, origin) if self._types else self._of_rows(texts, forms[0], origin)
         # What steps have changed in rows that are left is counted where these are judged.
         changed = tally_counters(texts).ids_changed - tally_counters(texts[left]).ids_changed
         return made._replace(ledger=made.ledger + Ledger(ids_changed=changed)), left
@@ -146,12 +166,12 @@ class FastPath:
     def _forms_with(self, keys: frozenset[str]) -> list[Form]:
         return [_form(self._records, self._columns, each, keys=keys) for each in self._id_types]
 
-    def _of_rows(self, texts: pl.DataFrame, form: Form) -> tuple[Made, Positions]:
+    def _of_rows(self, texts: pl.DataFrame, form: Form, origin: Origin) -> tuple[Made, Positions]:
         lines = self._loops.frame_lines(chunks_of(texts.select(self._columns)), form)
-        made = self.made(lines)
+        made = self.made(lines, origin)
         return made if lines.numbers is None else made._replace(rows=(lines.numbers,)), lines.irregular
 
-    def _of_types(self, texts: pl.DataFrame, forms: Sequence[Form]) -> tuple[Made, Positions]:
+    def _of_types(self, texts: pl.DataFrame, forms: Sequence[Form], origin: Origin) -> tuple[Made, Positions]:
         """Format IDs of several types, each with the form of its own, for the set that it goes to."""
         if self._records.job.output.route:
             sets = list(range(len(self._types)))
@@ -163,7 +183,8 @@ class FastPath:
         lines, with_line, ledger = [], [], Ledger()
         for number in sets:
             rows = np.flatnonzero(of_rows == number)
-            made, left = self._of_rows(columns if len(rows) == len(of_rows) else columns[rows], forms[number])
+            some = columns if len(rows) == len(of_rows) else columns[rows]
+            made, left = self._of_rows(some, forms[number], origin)
             lines.append(made.lines[0])
             with_line.append(np.delete(rows, left))
             ledger += made.ledger
@@ -187,8 +208,10 @@ class FastPath:
 
     def ids_of(self, texts: Sequence[Sequence[Text]]) -> pl.DataFrame:
         """Return the IDs of lines, as `Records.accepted` does. They refer to the memory of the lines."""
+        return self._ids_of([(text.buffers[0], text.ends) for each in texts for text in each])
+
+    def _ids_of(self, lines: Sequence[tuple[Bytes, Positions]]) -> pl.DataFrame:
         names = self._records.id_names
-        lines = [(text.buffers[0], text.ends) for each in texts for text in each]
         return frame_of([self._loops.fields(*each, len(names), len(self._records.leads)) for each in lines], names)
 
 
@@ -219,22 +242,12 @@ def _form(
     keys are in a column, rows with others than `keys` are irregular.
     """
     nulls = nulls or [NO_NULLS] * len(columns)
-    each_id = zip(records.fast_ids, records.job.ids, types, records.is_bytewise, strict=True)
-    ids = []
-    for number, (name, id_, type_, is_bytewise) in enumerate(each_id):
-        column = columns.index(name)
-        shape = _HYPHEN.join(b"x" * count for count in type_.groups)
-        id_scan = SCAN_NOTHING if type_.groups else _scan_of(records, f"id{number}")
-        id_bytes = _id_bytes(type_, type_.case or id_.case if is_bytewise else "preserve")
-        is_judged = is_bytewise and not type_.groups and records.doubts[number] != "allow"
-        column_name = id_.column.encode() if is_judged else b""
-        line_id = LineId(column, id_bytes, shape, type_.device, id_scan, nulls=nulls[column], name=column_name)
-        ids.append(_with_steps(line_id, id_, type_) if is_bytewise else line_id)
+    ids = [_line_id(records, number, type_, columns, nulls) for number, type_ in enumerate(types)]
     record = records.job.record
     return Form(
         ids,
         _parts(records, columns, nulls, keys),
-        records.most_line_bytes,
+        records.most_line_bytes - _HASH_BYTES * sum(each.hashed != NOT_HASHED for each in ids),
         lead="".join(f"{each}\t" for each in records.leads).encode(),
         on_bad={"reject": REJECT, "drop": DROP, "clean": CLEAN}[record.on_bad_value],
         comma=None if record.comma == "keep" else record.comma.encode(),
@@ -244,6 +257,26 @@ def _form(
         numbered=records.job.gathers,
         clears=record.empty == "clear",
     )
+
+
+def _line_id(records: Records, number: int, type_: IdType, columns: Sequence[str], nulls: Sequence[int]) -> LineId:
+    """Return an ID of a line, by its number; see `_form`."""
+    id_, is_bytewise = records.job.ids[number], records.is_bytewise[number]
+    column = columns.index(records.fast_ids[number])
+    case = type_.case or id_.case if is_bytewise else "preserve"
+    is_judged = is_bytewise and not type_.groups and records.doubts[number] != "allow"
+    column_name = id_.column.encode() if is_judged else b""
+    if id_.hash and is_bytewise:
+        plain = _TO_HASH if number in records.found.spaceless else _TO_HASH + b" "
+        hashed = HASHED_ADDRESS if id_.type == "hashed_email" else HASHED
+        line_id = LineId(column, _id_bytes(plain, case), nulls=nulls[column], name=column_name, hashed=hashed)
+    else:
+        plain = type_.plain + (_HYPHEN if type_.groups else b"")
+        shape = _HYPHEN.join(b"x" * count for count in type_.groups)
+        scan = SCAN_NOTHING if type_.groups else _scan_of(records, f"id{number}")
+        id_bytes = _id_bytes(plain, case)
+        line_id = LineId(column, id_bytes, shape, type_.device, scan, nulls=nulls[column], name=column_name)
+    return _with_steps(line_id, id_, plain) if is_bytewise else line_id
 
 
 def _parts(records: Records, columns: Sequence[str], nulls: Sequence[int], keys: Collection[str]) -> list[LinePart]:
@@ -285,15 +318,17 @@ def _scan_of_value(records: Records, column: str) -> int:
     return _scan_of(records, records.aliases[column]) if is_scanned(records.job, column) else SCAN_NOTHING
 
 
-def _with_steps(line_id: LineId, id_: Id, type_: IdType) -> LineId:
-    """Return an ID of a line with the steps of the job, those of `_id_bytes` aside."""
+def _with_steps(line_id: LineId, id_: Id, plain: bytes) -> LineId:
+    """Return an ID of a line, of these bytes, with the steps of the job, those of `_id_bytes` aside."""
     prefix, suffix, removed = id_.prefix.encode(), id_.suffix.encode(), id_.remove.encode()
-    if not set(prefix + suffix) <= {*type_.plain, *(_HYPHEN if type_.groups else b"")}:
+    if not set(prefix + suffix) <= set(plain):
         return dataclasses.replace(line_id, table=np.zeros(256, np.uint8))  # all IDs are irregular
     steps = None
     if id_.cut_prefix or id_.cut_suffix or removed or id_.strip_zeros or id_.pad:
         kept = np.zeros(256, np.uint8)
         kept[0x21:0x7F] = KEPT
+        if b" " in plain:
+            kept[ord(" ")] = KEPT
         kept[np.frombuffer(removed, np.uint8)] = REMOVED
         if id_.decode:
             kept[ord("%")] = 0
@@ -301,15 +336,13 @@ def _with_steps(line_id: LineId, id_: Id, type_: IdType) -> LineId:
     return dataclasses.replace(line_id, steps=steps, prefix=prefix, suffix=suffix)
 
 
-def _id_bytes(type_: IdType, case: str) -> Bytes:
-    """Return what is written for each byte of an ID of a type, 0 where it may be no plain ID."""
+def _id_bytes(plain: bytes, case: str) -> Bytes:
+    """Return what is written for each byte of an ID in this case, 0 where that is none of the `plain` ones."""
     id_bytes = np.zeros(256, np.uint8)
     for byte in range(128):
-        if byte == ord('"'):  # which is special in all of a line
-            continue
         given = bytes([byte])
         cased = given.lower() if case == "lower" else given.upper() if case == "upper" else given
-        if cased in type_.plain or (type_.groups and given == _HYPHEN):
+        if cased in plain:
             id_bytes[byte] = cased[0]
     return id_bytes
 
