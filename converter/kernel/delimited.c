@@ -505,6 +505,10 @@ AAM_ENTRY(delimited)
         struct grammar plain = {layout.separator, '"', true, false, false, 0, NULL};
         status = form != NULL ? parse_all(texts, count, &layout, plain, form, is_last, &sink)
                               : parse_all(texts, count, &layout, plain, NULL, is_last, &sink);
+    } else if (grammar.quote == '"' && !grammar.skips_spaces && grammar.comment == 0) {
+        struct grammar escaped = {layout.separator, '"', true, true, false, 0, layout.meanings};
+        status = form != NULL ? parse_all(texts, count, &layout, escaped, form, is_last, &sink)
+                              : parse_all(texts, count, &layout, escaped, NULL, is_last, &sink);
     } else {
         status = form != NULL ? parse_all(texts, count, &layout, grammar, form, is_last, &sink)
                               : parse_all(texts, count, &layout, grammar, NULL, is_last, &sink);

@@ -289,10 +289,11 @@ enum { OUT_OF_RANGE = 0x1A }; /* what begins a value that cannot be written, wha
    becomes where it ends then. A value that is dropped is cleaned as well, to be scanned. */
 static enum made change_value(const struct aam_form *form, uint8_t *value, uint8_t **end, const uint8_t *limit,
                               struct line *line, bool *is_dropped) {
-    int64_t length = *end - value, bad = 0, commas = 0, at_signs = 0;
+    int64_t length = *end - value, bad = 0, quotes = 0, commas = 0, at_signs = 0;
     for (int64_t at = 0; at < length; at += AAM_WINDOW) {
         uint64_t own = lowest(length - at);
         bad += count_bits(special_in(value + at, '"') & own);
+        quotes += count_bits(equal(value + at, '"') & own);
         commas += count_bits(equal(value + at, ',') & own);
         at_signs += count_bits(equal(value + at, '@') & own);
     }
@@ -309,6 +310,12 @@ static enum made change_value(const struct aam_form *form, uint8_t *value, uint8
     if (bad == 0 && commas == 0)
         return MADE_LINE;
     line->commas += commas != 0 && !*is_dropped;
+    if (AAM_LIKELY(commas == 0 && bad == quotes)) {
+        for (int64_t at = 0; at < length; at += AAM_WINDOW)
+            for (uint64_t left = equal(value + at, '"') & lowest(length - at); left != 0; left &= left - 1)
+                value[at + first_bit(left)] = '\'';
+        return MADE_LINE;
+    }
     const uint8_t *from = value;
     if (form->comma_bytes > 1) { /* it may grow: what is left is moved behind its end */
         int64_t growth = commas * (form->comma_bytes - 1);
@@ -505,9 +512,9 @@ AAM_INLINE enum made write_parts(const struct aam_form *form, const struct aam_f
 }
 
 enum made write_line(const struct aam_form *form, const struct aam_field *fields, uint8_t *target, const uint8_t *limit,
-                     struct line *line) {
+                     bool may_change, struct line *line) {
     enum made made = DIRTY;
-    if (AAM_LIKELY(form->comma_bytes < 0)) {
+    if (AAM_LIKELY(form->comma_bytes < 0 && (!may_change || form->on_bad == AAM_REJECT))) {
         made = write_parts(form, fields, target, limit, false, line);
         if (AAM_LIKELY(made != DIRTY) || form->on_bad == AAM_REJECT)
             return made == DIRTY ? IRREGULAR : made;

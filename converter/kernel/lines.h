@@ -31,8 +31,9 @@ AAM_INLINE uint64_t not_in_codes(const uint8_t *start) {
 #define write_line AAM_JOIN(aam_write_line, AAM_VARIANT)
 
 /* Write the line of a row from `target` on. What is behind it up to `limit`, and AAM_SLACK bytes more, may be written
-   to as well. Only rows that are regular beyond doubt get one, and those whose values the form says how to change. */
+   to as well. Only rows that are regular beyond doubt get one, and those whose values the form says how to change.
+   `may_change` says that values are likely to be changed: the line is the same, but is not tried without that first. */
 enum made write_line(const struct aam_form *form, const struct aam_field *fields, uint8_t *target, const uint8_t *limit,
-                     struct line *line);
+                     bool may_change, struct line *line);
 
 #endif

@@ -110,7 +110,8 @@ AAM_INLINE bool put_row(struct aam_sink *sink, const struct aam_form *form, int6
         return keep_row(sink, columns, origin, number, scratch);
     struct line line;
     const uint8_t *limit = sink->lines + sink->lines_room - AAM_SLACK;
-    enum made made = write_line(form, sink->fields, sink->lines + sink->lines_bytes, limit, &line);
+    bool may_change = scratch != sink->scratch_bytes; /* there are values with escapes: most likely of quotes */
+    enum made made = write_line(form, sink->fields, sink->lines + sink->lines_bytes, limit, may_change, &line);
     if (AAM_UNLIKELY(made == NO_ROOM))
         return is_full(sink, AAM_ROOM_LINES);
     if (AAM_UNLIKELY(made == IRREGULAR))
