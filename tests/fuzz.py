@@ -36,6 +36,7 @@ from converter.kernel.form import (
     DROP,
     ESCAPED,
     HASHED_ADDRESS,
+    ID_FORMS,
     INSIDE,
     KEPT,
     MOST_COMMA,
@@ -139,10 +140,14 @@ class FormTwin(NamedTuple):
     doubted: list[bytes]
     no_ids: list[bytes]
     clears: bool
+    of_ids: list[FormTwin | None]
 
     def line(self, fields: list[bytes]) -> tuple[bytes, bool, Counter[str]]:
         """The line of a row, whether it must be left out, and what is counted if it is not."""
         counts: Counter[str] = Counter()
+        if self.of_ids:
+            own = self.of_ids[form_of_id(fields[0])]
+            return own.line(fields) if own else (b"", True, counts)
         ids = [self._id(id_, fields[0], counts) for id_ in self.ids]
         wrong = any(0 in id_ for id_ in ids)
         signals, is_empty = [], True
@@ -246,6 +251,16 @@ class FormTwin(NamedTuple):
         return value
 
 
+_DEVICE = rb"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+
+
+def form_of_id(id_: bytes) -> int:
+    """What an ID is by its form: an index in `ID_FORMS`."""
+    forms = rb"[0-9]{38}", rb"(?=.*[a-f])" + _DEVICE, rb"(?=.*[A-F])" + _DEVICE, rb"[0-9A-Fa-f]{64}"
+    found = next((number for number, form in enumerate(forms) if re.fullmatch(form, id_)), ID_FORMS.index("other"))
+    return ID_FORMS.index("gaid") if re.fullmatch(rb"[0-9-]*", id_) and re.fullmatch(_DEVICE, id_) else found
+
+
 def _may_be_space(byte: int) -> bool:
     return byte <= 0x20 or byte in (0xC2, 0xE1, 0xE2, 0xE3)
 
@@ -276,8 +291,18 @@ def form_of(drawn: random.Random) -> FormTwin:
     longest = drawn.choice([30, 200, 10**6])
     words: dict[str, list[bytes]] = {"nulls": nulls, "doubted": doubted, "no_ids": no_ids}
     numbered, clears = (drawn.random() < 0.5 for _ in range(2))
-    form = Form(ids, parts, longest, lead=lead, on_bad=on_bad, comma=comma, numbered=numbered, clears=clears, **words)
-    return FormTwin(form, ids, parts, on_bad, comma, lead, nulls, doubted, no_ids, clears)
+
+    def twin_of(ids: list[LineId], of_ids: list[FormTwin | None]) -> FormTwin:
+        forms = [each and each.form for each in of_ids]
+        more = {"lead": lead, "on_bad": on_bad, "comma": comma, "numbered": numbered, "clears": clears, **words}
+        form = Form(ids, parts, longest, of_ids=forms, **more)
+        return FormTwin(form, ids, parts, on_bad, comma, lead, nulls, doubted, no_ids, clears, of_ids)
+
+    of_ids: list[FormTwin | None] = []
+    if drawn.random() < 0.3:
+        each_ids = ([id_of(drawn, table) for table in drawn.choice([[own], [upper]])] for _ in ID_FORMS)
+        of_ids = [twin_of(each, []) if drawn.random() < 0.8 else None for each in each_ids]
+    return twin_of(ids, of_ids)
 
 
 def id_of(drawn: random.Random, table: Bytes) -> LineId:
@@ -308,8 +333,12 @@ def row_of(drawn: random.Random) -> list[bytes]:
 
 
 def _addresses(drawn: random.Random) -> list[bytes]:
-    """An address and a hash, or what only resembles them."""
+    """An address, a hash and other IDs of a form, or what only resembles them."""
+    digits = drawn.choice([b"0123456789", b"01aF", b"0a", b"0F", b"0"])
+    groups = drawn.choice([(8, 4, 4, 4, 12), (8, 4, 4, 4, 12), (8, 4, 4, 5, 11)])
     return [
+        b"-".join(bytes(drawn.choices(digits, k=count)) for count in groups),
+        bytes(drawn.choices(digits, k=drawn.choice([37, 38, 38]))),
         text_of(drawn, b"a@.. "[: drawn.choice([4, 4, 5])], 6, 0),
         bytes(drawn.choices(b"0aF", k=drawn.choice([63, 64, 65]))),
     ]
@@ -318,7 +347,7 @@ def _addresses(drawn: random.Random) -> list[bytes]:
 def check_lines(made: Lines, rows: list[list[bytes]], twin: FormTwin, indices: list[int]) -> None:
     """Fail unless each row either has its line or is left out, and those are left out that have to be."""
     lines = [made.memory[start:end].tobytes() for start, end in itertools.pairwise([0, *made.ends.tolist()])]
-    left, all_counts = set(indices), Counter[str]()
+    left, all_counts, forms = set(indices), Counter[str](), []
     assert made.numbers is None or len(made.numbers) == len(lines)
     assert len(lines) + len(left) == len(rows)
     written = iter(lines)
@@ -329,6 +358,8 @@ def check_lines(made: Lines, rows: list[list[bytes]], twin: FormTwin, indices: l
         assert not wrong, row
         assert next(written) == line, row
         all_counts += counts
+        forms.append(form_of_id(row[0]))
+    assert made.forms is None or made.forms.tolist() == forms
     for name in ("signals", "missing", "dropped", "cleaned", "commas"):
         assert getattr(made, name) == all_counts[name], name
     assert made.doubted[: len(twin.parts)] == [all_counts[f"doubted{number}"] for number in range(len(twin.parts))]
@@ -597,6 +628,19 @@ def fuzz_merge(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
     assert merged[:size].tobytes() == expected
 
 
+def fuzz_grouped(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
+    """Lines in a few groups, one of which sometimes has all of them."""
+    count = drawn.randrange(1, 6)
+    lines = [text_of(drawn, ID, 40) + b"\n" for _ in range(drawn.randrange(20))]
+    groups = np.array([drawn.randrange(count) * drawn.choice([0, 1, 1]) for _ in lines], np.uint8)
+    ends, empty = np.cumsum([*map(len, lines)], dtype=np.int64), np.empty(0, np.int64)
+    made = Lines(memory.of(b"".join(lines)), ends, ends, empty, empty, len(lines), {}, [], 0, 0, 0, 0, 0)
+    for group, (own, order) in enumerate(loops.grouped(made, groups, count)):
+        assert order.tolist() == np.flatnonzero(groups == group).tolist()
+        edges = itertools.pairwise([0, *own.ends.tolist()])
+        assert [own.memory[start:end].tobytes() for start, end in edges] == [lines[at] for at in order]
+
+
 def fuzz_fields(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
     """Where fields of lines are, some of which have fewer than are asked for."""
     skipped, columns = drawn.randrange(2), drawn.randrange(1, 4)
@@ -809,6 +853,7 @@ ENTRIES: tuple[Callable[[Loops, random.Random, Guarded], None], ...] = (
     fuzz_cut,
     fuzz_fields,
     fuzz_replaced,
+    fuzz_grouped,
     fuzz_text,
     fuzz_blocks,
     fuzz_lines,

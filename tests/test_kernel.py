@@ -323,6 +323,27 @@ def test_the_road_hashes_ids_that_are_plain(
     assert parsed.made.ledger.ids_changed["hash"] == changed
 
 
+def test_the_road_takes_ids_of_several_types_from_the_input() -> None:
+    assert LOOPS
+    ids = ["u1", "38400000-8cf0-11bd-b23e-10b96e40000d", "38400000-8CF0-11BD-B23E-10B96E40000D", "1" * 38, "u2"]
+    frame = pl.DataFrame({"id": ids, "a": "x"})
+    job = Job(
+        input={"path": "in"},
+        id={"column": "id", "type": "auto"},
+        record={"signals": ["a"]},
+        output={"to": "out", "route": {"gaid": {"target": 2}, "crm": {"dpid": 1}, "idfa": {"target": 2}}},
+    )
+    road = FastPath(Records(job, 10_000), LOOPS)
+    form = road.form_of(Given(frame))
+    assert form
+    made = road.made(LOOPS.frame_lines(chunks_of(frame), form), LocalFile(Path("in.parquet"), 1, 1))
+    texts = [lines.memory[: lines.ends[-1]].tobytes() for lines in made.lines]
+    expected = [ids[1:2], [ids[0], ids[4]], ids[2:3]]
+    assert texts == ["".join(f'{id_}\t"a"="x"\n' for id_ in each).encode() for each in expected]
+    assert [positions.tolist() for positions in made.positions] == [[1], [1], [1]]
+    assert made.ledger.id_types == {"gaid": 1, "idfa": 1, "crm": 2}
+
+
 def test_the_road_leaves_only_those_rows_to_the_query_whose_key_cannot_be_sent() -> None:
     keys = ["color", "size-2", "_x", "email", "d_sid", "123", "-x", "", "price!", "color"]
     frame = pl.DataFrame({"id": [f"u{number}" for number in range(len(keys))], "key": keys, "value": "x"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,11 @@ from hypothesis import strategies as st
 from converter import kernel
 from converter.jobs.job import Job
 from converter.kernel.form import SLACK, Grammar, Layout
+from converter.ledger import Ledger
+from converter.rows.pipeline import convert_all
+from converter.rows.records import Records
 from converter.sources.delimited import DelimitedSource
+from converter.sources.origins.local import LocalFile
 
 from .conftest import Run, converted, without_loops
 from .fuzz import RULES, strings_of
@@ -195,6 +200,61 @@ def test_lines_rejects_and_counts_are_those_of_frames(
         patch.setattr(kernel, "load", without_loops)
         expected = converted(DelimitedSource, path, job, most_line_bytes=most)
     assert converted(DelimitedSource, path, job, data.draw(st.sampled_from([1 << 20, 300, 97])), most) == expected
+
+
+OF_TYPES = ["u1", "U-2", "0123abcd-0000-4000-8000-0123456789ab", "0123ABCD-0000-4000-8000-0123456789AB", "01234567-0000-4000-8000-0123456789Ab",
+            "12345678-0000-4000-8000-012345678901", "9" * 38, "0a" * 32, "0A" * 32, "x" * 38, "x" * 36, "x" * 64]  # fmt: skip
+OTHERS_OF_TYPES = ["u:1", "", " u3", "a@b.cd", "00000000-0000-0000-0000-000000000000", "NULL", "é", "%30", " 0123ABCD-0000-4000-8000-0123456789AB", "0" * 64]  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    ids=st.lists(st.sampled_from(OF_TYPES), min_size=20, max_size=40),
+    others=st.lists(st.sampled_from(OTHERS_OF_TYPES), max_size=4),
+    id_=st.fixed_dictionaries(
+        {"case": st.sampled_from(["preserve", "lower", "upper"])},
+        optional={"decode": st.just(True), "trim": st.just(False)},
+    ),
+    route=st.sampled_from([("crm",), ("crm", "gaid", "idfa"), ("idfa", "hashed_email", "uuid", "crm"), ("gaid",), ()]),
+    block=st.sampled_from([1 << 20, 300]),
+)
+def test_ids_of_several_types_are_routed_as_in_frames(
+    tmp_path: Path, ids: list[str], others: list[str], id_: dict[str, Any], route: tuple[str, ...], block: int
+) -> None:
+    for number, other in enumerate(others):
+        ids.insert(number * 7, other)
+    path = tmp_path / "in.csv"
+    path.write_text("id,a\n" + "".join(f"{id_},{'x' if number % 9 else ''}\n" for number, id_ in enumerate(ids)))
+    routes = {
+        name: {"target": 5} if name in ("gaid", "idfa") else {"dpid": number + 1} for number, name in enumerate(route)
+    }
+    job = Job(
+        input={"path": str(path), "null_values": ["NULL"]},
+        id={"column": "id", "type": "auto", **id_},
+        record={"signals": ["a"]},
+        output={"to": str(tmp_path / "out"), **({"route": routes} if route else {"dpid": 5})},
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernel, "load", without_loops)
+        expected = of_sets(path, job, 1 << 20)
+    assert of_sets(path, job, block) == expected
+
+
+def of_sets(path: Path, job: Job, block: int) -> tuple[dict[int, bytes], list[Any], Ledger]:
+    """Convert a text; return the lines of each set of files, the row numbers of rejects and the counts."""
+    source, records = DelimitedSource(LocalFile.at(path), job.input, block=block), Records(job, 1000)
+    rejects, ledger = list[Any](), Ledger()
+    lines = dict.fromkeys(range(records.sets), b"")
+    for each in convert_all(records, [source]):
+        for number, parts in enumerate(each.texts):
+            lines[number] += b"".join(bytes(buffer) for part in parts for buffer in part.buffers)
+        rejects += [
+            (int(row), reason)
+            for _, rows, rejected, _ in each.rejects()
+            for row, reason in zip(rows, rejected["reason"], strict=True)
+        ]
+        ledger += each.ledger
+    return lines, rejects, ledger
 
 
 UUIDS = ["0123abcd-0000-4000-8000-0123456789ab", "0123ABCD-0000-4000-8000-0123456789AB", "00000000-0000-0000-0000-000000000000",

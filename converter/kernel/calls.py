@@ -117,7 +117,7 @@ class Loops:
             fields=layout.columns,
             columns=layout.columns,
             scratch=given.size + SLACK,
-            numbered=form is not None and form.numbered,
+            form=form,
         )
         structure = form.structure if form else None
         sink.call(self._entries["delimited"], given.address, given.count, layout.structure, structure, last)
@@ -135,8 +135,7 @@ class Loops:
         given, columns = Texts(texts), len(keys.columns)
         rows = given.count_rows()
         made = given.size + rows * form.extra if form else 0
-        numbered = form is not None and form.numbered
-        sink = Sink(self._pools, lines=made, rows=rows, fields=keys.slots, columns=columns, numbered=numbered)
+        sink = Sink(self._pools, lines=made, rows=rows, fields=keys.slots, columns=columns, form=form)
         structure = form.structure if form else None
         sink.call(self._entries["objects"], given.address, given.count, keys.structure, structure)
         return sink.parsed(given, with_lines=form is not None)
@@ -153,7 +152,7 @@ class Loops:
         size = sum(_expected_bytes(column) for chunk in chunks for column in chunk.columns)
         columns = max((len(chunk.columns) for chunk in chunks), default=1)
         room = 2 * size + rows * form.extra
-        sink = Sink(self._pools, lines=room, rows=rows, fields=columns, numbered=form.numbered)
+        sink = Sink(self._pools, lines=room, rows=rows, fields=columns, form=form)
         for chunk in chunks:
             views, _kept = _views_of(chunk)
             sink.call(self._entries["view_lines"], views, len(chunk.columns), chunk.rows, form.structure)
@@ -230,7 +229,31 @@ class Loops:
 
         The groups are in the order of these bits, at most 16; lines of a group are in the order given.
         """
-        hashes, ends = self.hashes(lines, ends, skipped), np.ascontiguousarray(ends)
+        return self._partition(lines, ends, self.hashes(lines, ends, skipped), bits, shift)
+
+    def grouped(self, made: Lines, groups: Bytes, count: int) -> list[tuple[Lines, Positions]]:
+        """Return the lines of each of `count` groups, in order, and which of all lines these are.
+
+        `groups` has the group of each line. What lines count stays that of all. Lines that are all in one group are not
+        copied.
+        """
+        empty = replace(made, memory=made.memory[:0], ends=made.ends[:0], ends_room=made.ends[:0])
+        parts = [(empty, np.empty(0, np.int64))] * count
+        present = np.flatnonzero(np.bincount(groups, minlength=count)).tolist()
+        if len(present) == 1:
+            parts[present[0]] = made, np.arange(len(groups))
+        elif present:
+            whole = self._partition(made.memory, made.ends, groups.astype(np.uint64), (count - 1).bit_length(), 0)
+            starts = np.concatenate([[0], whole.ends])[whole.edges].tolist()
+            for group in present:
+                own = slice(*whole.edges[group : group + 2].tolist())
+                ends = whole.ends[own] - starts[group]
+                memory = whole.lines[starts[group] : starts[group + 1]]
+                parts[group] = replace(made, memory=memory, ends=ends, ends_room=ends), whole.order[own]
+        return parts
+
+    def _partition(self, lines: Bytes, ends: Positions, hashes: Hashes, bits: int, shift: int) -> Partitioned:
+        ends = np.ascontiguousarray(ends)
         size = int(ends[-1]) if len(ends) else 0
         made, names = self._pools["grouped"].lease(size), ("order", "grouped_ends")
         order, made_ends = (self._pools[name].lease(len(ends) * 8).view(np.int64) for name in names)

@@ -26,6 +26,8 @@ KEPT, REMOVED = 1, 2
 """What becomes of a byte of an ID."""
 NO_NULLS, NULLS, NULLS_IRREGULAR = range(3)
 """Whether the words for missing values are missing ones in a column, or make the row irregular."""
+ID_FORMS = ("uuid", "gaid", "idfa", "hash", "other")
+"""What an ID is by its form, where lines have several."""
 NOT_HASHED, HASHED, HASHED_ADDRESS = range(3)
 """Whether an ID is to be hashed: any text, or an address, which others than hashes have to be."""
 _LENGTHS = 64  # AAM_LENGTHS
@@ -109,6 +111,7 @@ class FormStructure(ctypes.Structure):
         ("bad_byte", c_uint8),
         ("clears", c_uint8),
         ("unused", c_uint8 * 2),
+        ("of_ids", c_void_p),
     ]
 
 
@@ -180,6 +183,9 @@ class Form:
     in a value; `None` keeps it. `nulls` are the words for missing values; `doubted` are words that most likely mean
     one, too: such values are counted. `no_ids` are words that no ID is. With `numbered`, it is kept which row each line
     is of. With `clears`, rows without any value or item have lines that end in a tab; else they are irregular.
+
+    `of_ids` has for what the first ID is by its form (`ID_FORMS`) the form of its line, and `None` where such a row is
+    irregular: if it is not empty, lines are of these forms, and it is kept of which.
     """
 
     def __init__(
@@ -196,12 +202,18 @@ class Form:
         no_ids: Sequence[bytes] = (),
         numbered: bool = False,
         clears: bool = False,
+        of_ids: Sequence[Form | None] = (),
     ) -> None:
         self.numbered = numbered
+        self.has_forms = bool(of_ids)
         beside = sum(1 + len(id_.prefix) + len(id_.suffix) + (id_.steps.pad if id_.steps else 0) for id_ in ids)
-        self.extra = 2 + len(lead) + beside + sum(len(part.prefix) + len(_ends_of(part)) for part in parts)
+        extra = 2 + len(lead) + beside + sum(len(part.prefix) + len(_ends_of(part)) for part in parts)
+        self.extra = max([extra, *(each.extra for each in of_ids if each)])
         """The most bytes of a line, beside its values and the further items of its lists."""
-        self._constants: list[object] = []  # which live as long
+        self._constants: list[object] = [of_ids]  # which live as long
+        self._of_ids = (c_void_p * len(of_ids))(
+            *(ctypes.addressof(each.structure) if each else None for each in of_ids)
+        )
         self._lead = ctypes.create_string_buffer(lead, len(lead) + SLACK)
         self._texts = [ctypes.create_string_buffer(part.prefix, len(part.prefix) + SLACK) for part in parts]
         self._ids = [(np.ascontiguousarray(id_.table), ctypes.create_string_buffer(id_.shape)) for id_ in ids]
@@ -241,6 +253,7 @@ class Form:
             on_bad=on_bad,
             bad_byte=bad_byte,
             clears=clears,
+            of_ids=ctypes.addressof(self._of_ids) if of_ids else None,
         )
 
     def _constant(self, text: bytes) -> _Constant:

@@ -116,6 +116,9 @@ struct aam_id {
    each run of control characters becomes a space, and each double quote a single one. */
 enum aam_on_bad { AAM_REJECT, AAM_DROP, AAM_CLEAN };
 
+/* What an ID is by its form, where forms differ: digits, a device ID in lower or upper case, a hash, or any other. */
+enum aam_id_form { AAM_UUID, AAM_GAID, AAM_IDFA, AAM_HASH, AAM_OTHER, AAM_ID_FORMS };
+
 #define AAM_MOST_COMMA 16
 
 enum { AAM_PART_COUNT = 64 }; /* parts whose values are counted; such a value of a further one is irregular */
@@ -139,6 +142,9 @@ struct aam_form {
     uint8_t bad_byte;  /* a byte that no line may hold but in texts of the form */
     uint8_t clears;    /* whether a row without values and items has a line, too, which ends in a tab */
     uint8_t unused[2];
+    /* Of each `aam_id_form` that the first ID has, the form that its line has instead, or NULL where such a row is
+       irregular; NULL where all lines have this form. None of these has such forms itself. */
+    const struct aam_form *const *of_ids;
 };
 
 /* A column of string views, as Arrow has them, and the buffers in which the longer strings are. */
@@ -245,6 +251,7 @@ struct aam_sink {
     int64_t *ends; /* where each line ends, in bytes from the start of the first one */
     int64_t ends_room;
     int64_t *line_numbers; /* of each line, as `numbers`, in as much room as `ends` has; or NULL */
+    uint8_t *line_forms; /* of each line the `aam_id_form`, where lines have several forms, in as much room; or NULL */
     uint8_t *views;    /* of the rows without a line, one column after the other; NULL: the caller has the values */
     int64_t *numbers;  /* for each of these rows: newlines before it in all texts, or its index among the rows */
     int64_t *positions; /* and lines made before it */

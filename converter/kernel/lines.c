@@ -2,7 +2,7 @@
 #include "lines.h"
 #include "personal.h"
 
-enum { DELETE = 0x7F, LATIN = 0xC2, HASH_BYTES = 64 };
+enum { DELETE = 0x7F, LATIN = 0xC2 };
 
 /* How many bytes the control character has that a text begins with, 0 where it does not: those of ASCII, DEL, and from
    U+0080 to U+009F, which begin like other signs of Latin-1. */
@@ -111,12 +111,33 @@ AAM_INLINE bool is_word(const struct aam_words *words, const uint8_t *start, int
     return false;
 }
 
+AAM_INLINE bool is_hexadecimal(uint8_t byte) { return is_digit(byte) || (uint8_t)((byte | 32) - 'a') < 6; }
+
 /* Whether a text has the form of a hash, which stays one. */
 static bool is_hash(const uint8_t *start, int64_t length) {
     bool digits = length == HASH_BYTES;
     for (int64_t at = 0; digits && at < length; at++)
-        digits = is_digit(start[at]) || (uint8_t)((start[at] | 32) - 'a') < 6;
+        digits = is_hexadecimal(start[at]);
     return digits;
+}
+
+/* Return what an ID is by its form: a device ID with capital letters alone is Apple's. */
+enum aam_id_form form_of_id(const uint8_t *start, int64_t length) {
+    bool is_right = true, has_lower = false, has_upper = false;
+    if (length == UUID_BYTES) {
+        for (int64_t at = 0; at < length; at++)
+            is_right &= is_digit(start[at]);
+        return is_right ? AAM_UUID : AAM_OTHER;
+    }
+    if (length != DEVICE_BYTES)
+        return is_hash(start, length) ? AAM_HASH : AAM_OTHER;
+    for (int64_t at = 0; at < length; at++) {
+        bool is_hyphen = at == 8 || at == 13 || at == 18 || at == 23;
+        is_right &= is_hyphen ? start[at] == '-' : is_hexadecimal(start[at]);
+        has_lower |= start[at] >= 'a';
+        has_upper |= start[at] >= 'A' && start[at] < 'a';
+    }
+    return !is_right ? AAM_OTHER : has_upper && !has_lower ? AAM_IDFA : AAM_GAID;
 }
 
 /* Whether a text is an address for sure: one at sign, and behind it a dot, each with something around it. */

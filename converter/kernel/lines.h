@@ -18,7 +18,7 @@ struct line {
     uint64_t doubted; /* a bit for each part whose value is a word for a missing one */
 };
 
-enum { STEP_BITS = 8, MOST_IDS = 255 };
+enum { STEP_BITS = 8, MOST_IDS = 255, HASH_BYTES = 64, UUID_BYTES = 38, DEVICE_BYTES = 36 };
 
 /* What no item of a list of codes holds for sure: all but visible ASCII, double quotes, commas and at signs. Brackets
    may be those of a list in another form. */
@@ -29,6 +29,15 @@ AAM_INLINE uint64_t not_in_codes(const uint8_t *start) {
 }
 
 #define write_line AAM_JOIN(aam_write_line, AAM_VARIANT)
+#define form_of_id AAM_JOIN(aam_form_of_id, AAM_VARIANT)
+
+enum aam_id_form form_of_id(const uint8_t *start, int64_t length);
+
+/* The same, at once for nearly all IDs. */
+AAM_INLINE enum aam_id_form quick_form_of_id(const struct aam_field *id) {
+    bool is_other = id->length != UUID_BYTES && id->length != DEVICE_BYTES && id->length != HASH_BYTES;
+    return is_other ? AAM_OTHER : form_of_id(id->start, id->length);
+}
 
 /* Write the line of a row from `target` on. What is behind it up to `limit`, and AAM_SLACK bytes more, may be written
    to as well. Only rows that are regular beyond doubt get one, and those whose values the form says how to change.

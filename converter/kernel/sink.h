@@ -39,8 +39,8 @@ AAM_INLINE bool is_sound_sink(const struct aam_sink *sink, int64_t columns, int6
            sink->malformed_rows <= sink->malformed_room;
 }
 
-/* Whether the columns that a form names are there. */
-AAM_INLINE bool is_sound_form(const struct aam_form *form, int64_t columns, const struct aam_sink *sink) {
+/* Whether the columns that a form of all lines names are there. */
+static bool is_sound_alone(const struct aam_form *form, int64_t columns) {
     if (form->id_count < 1 || form->id_count > MOST_IDS || form->comma_bytes > AAM_MOST_COMMA)
         return false;
     for (const struct aam_id *id = form->ids; id < form->ids + form->id_count; id++)
@@ -50,7 +50,15 @@ AAM_INLINE bool is_sound_form(const struct aam_form *form, int64_t columns, cons
         if ((part->kind != AAM_CONSTANT && (part->column < 0 || part->column >= columns)) ||
             (part->keys != NULL && (part->kind != AAM_PAIR || part->key_column < 0 || part->key_column >= columns)))
             return false;
-    return sink->lines_room >= AAM_SLACK;
+    return true;
+}
+
+/* The same of any form, with a sink for its lines. */
+AAM_INLINE bool is_sound_form(const struct aam_form *form, int64_t columns, const struct aam_sink *sink) {
+    for (int id = 0; form->of_ids != NULL && id < AAM_ID_FORMS; id++)
+        if (form->of_ids[id] != NULL && !is_sound_alone(form->of_ids[id], columns))
+            return false;
+    return is_sound_alone(form, columns) && sink->lines_room >= AAM_SLACK;
 }
 
 /* Write the string view of a value that is in a buffer at an offset. The numbers of views are little-endian. */
@@ -108,6 +116,13 @@ AAM_INLINE bool put_row(struct aam_sink *sink, const struct aam_form *form, int6
                         int64_t number, int64_t scratch) {
     if (form == NULL)
         return keep_row(sink, columns, origin, number, scratch);
+    enum aam_id_form of_id = AAM_OTHER;
+    if (AAM_UNLIKELY(form->of_ids != NULL)) {
+        of_id = quick_form_of_id(&sink->fields[form->ids->column]);
+        form = form->of_ids[of_id];
+        if (AAM_UNLIKELY(form == NULL))
+            return keep_row(sink, columns, origin, number, scratch);
+    }
     struct line line;
     const uint8_t *limit = sink->lines + sink->lines_room - AAM_SLACK;
     bool may_change = scratch != sink->scratch_bytes; /* there are values with escapes: most likely of quotes */
@@ -121,6 +136,8 @@ AAM_INLINE bool put_row(struct aam_sink *sink, const struct aam_form *form, int6
     sink->lines_bytes = line.end - sink->lines;
     if (sink->line_numbers != NULL)
         sink->line_numbers[sink->made] = number;
+    if (sink->line_forms != NULL)
+        sink->line_forms[sink->made] = (uint8_t)of_id;
     sink->ends[sink->made++] = sink->lines_bytes;
     sink->signals += line.signals;
     sink->missing += line.missing;

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from converter.columns.buffers import VIEW_BYTES, Chunk, Views
 from converter.columns.pool import Bytes, Pool
+from converter.kernel.form import Form
 
 Positions = npt.NDArray[np.int64]
 
@@ -30,7 +31,7 @@ _INTEGER = 8
 _PARTS = 64  # AAM_PART_COUNT
 _FIELD_INTEGERS = 3
 _MALFORMED_INTEGERS = 6
-MEMORY = (*_ROOMS, "numbers", "positions", "line_numbers")
+MEMORY = (*_ROOMS, "numbers", "positions", "line_numbers", "line_forms")
 """What a sink leases memory for, from a pool each, since sizes differ."""
 COUNTS = ("signals", "missing", "dropped", "cleaned", "commas")
 STEPS = ("cut_prefix", "cut_suffix", "remove", "strip_zeros", "pad", "case")  # enum aam_step
@@ -42,6 +43,7 @@ class Structure(ctypes.Structure):
     _fields_ = [
         *((name, kind) for room in ("lines", "ends") for name, kind in ((room, c_void_p), (f"{room}_room", c_int64))),
         ("line_numbers", c_void_p),
+        ("line_forms", c_void_p),
         ("views", c_void_p),
         ("numbers", c_void_p),
         ("positions", c_void_p),
@@ -69,7 +71,8 @@ class Lines:
     `doubted` has for each part how many of its values are words for missing ones.
     `signals` and the following count the rows with a line: the signals in them, values missing, values that were
     dropped or cleaned, and values in which commas were replaced. `numbers`, where a form is numbered, are those of the
-    rows with a line, as `irregular` of the others.
+    rows with a line, as `irregular` of the others. `forms`, where lines have several, are what their IDs are (indices
+    in `form.ID_FORMS`).
     """
 
     memory: Bytes
@@ -86,6 +89,7 @@ class Lines:
     cleaned: int
     commas: int
     numbers: Positions | None = None
+    forms: Bytes | None = None
 
     def numbered_by(self, rows: Positions) -> Lines:
         """Return the same lines, if they are numbered, by the numbers that their rows have among all rows."""
@@ -160,8 +164,8 @@ class Sink:
     """Memory of pools for what a call gives; more is made as needed.
 
     So many `rows` and bytes of `lines` are expected. Rows without a line keep views of `columns` columns. A row has up
-    to `fields` values; those that do not stand in the texts as they are may take `scratch` bytes. With `numbered`, it
-    is kept which row each line is of.
+    to `fields` values; those that do not stand in the texts as they are may take `scratch` bytes. `form` is that of
+    lines, if there are any.
     """
 
     def __init__(
@@ -173,9 +177,10 @@ class Sink:
         fields: int,
         columns: int = 0,
         scratch: int = 0,
-        numbered: bool = False,
+        form: Form | None = None,
     ) -> None:
-        self._pools, self._columns, self._numbered = pools, columns, numbered
+        self._pools, self._columns = pools, columns
+        self._numbered, self._has_forms = bool(form and form.numbered), bool(form and form.has_forms)
         self._fields = np.empty((fields + 1) * _FIELD_INTEGERS, np.int64)
         self.structure = Structure(fields=self._fields.ctypes.data, fields_room=fields + 1)
         self._arrays: dict[str, Bytes] = {}
@@ -208,6 +213,7 @@ class Sink:
             list(filled.doubted),
             **{name: getattr(filled, name) for name in COUNTS},
             numbers=self._arrays["line_numbers"].view(np.int64)[: filled.made] if self._numbered else None,
+            forms=self._arrays["line_forms"][: filled.made] if self._has_forms else None,
         )
 
     def parsed(self, texts: Texts, *, with_lines: bool) -> Parsed:
@@ -253,6 +259,8 @@ class Sink:
             self._lease("positions", 1, room * _INTEGER, used * _INTEGER)
         if name == "ends" and self._numbered:
             self._lease("line_numbers", 1, room * _INTEGER, used * _INTEGER)
+        if name == "ends" and self._has_forms:
+            self._lease("line_forms", 1, room, used)
         self._lease(name, self._columns if name == "views" else 1, room * entry, used * entry)
         setattr(filled, f"{name}_room", room)
 

@@ -59,6 +59,8 @@ from converter.spec import rules
 from converter.spec.ids import ID_TYPES, RECOGNIZED, IdType
 from converter.spec.implausible import MISSING_IDS, MISSING_VALUES
 
+_TYPES_OF_FORMS = ("uuid", "gaid", "idfa", "hashed_email", "crm")
+"""The types of IDs by their forms, in the order in which the kernel counts these (`form.ID_FORMS`)."""
 _HYPHEN = b"-"
 _TO_HASH = bytes(code for code in range(0x21, 0x7F) if code != ord("%"))  # which might be decoded, or of a template
 _HASH_BYTES = 64
@@ -95,7 +97,9 @@ class FastPath:
         bytewise = [id_ for id_, is_bytewise in zip(records.job.ids, records.is_bytewise, strict=True) if is_bytewise]
         self._around = Counter(name for id_ in bytewise for name in ("prefix", "suffix") if getattr(id_, name))
         self._keyed = frozenset[str](), self._forms
-        self._forms_of_inputs = {(NO_NULLS,) * len(columns): self._forms[0]}
+        self._forms_of_inputs: dict[tuple[int, ...], Form] = {}
+        self._set_of = np.array([names.index(name) if name in names else 0 for name in _TYPES_OF_FORMS], np.uint8)
+        """The set of files for IDs of each type, where lines have forms."""
 
     def form_of(self, source: Source) -> Form | None:
         """Return the form of lines made of values as they stand in an input; `None` where other steps come before."""
@@ -103,8 +107,17 @@ class FastPath:
             return None
         nulls = self._nulls_of(source)
         if nulls not in self._forms_of_inputs:
-            self._forms_of_inputs[nulls] = _form(self._records, self._columns, self._records.id_types, nulls)
+            self._forms_of_inputs[nulls] = self._form_with(nulls)
         return self._forms_of_inputs[nulls]
+
+    def _form_with(self, nulls: tuple[int, ...]) -> Form:
+        """Return the form of lines where words for missing values mean this; of IDs of several types, that of all."""
+        if not self._types:
+            return _form(self._records, self._columns, self._records.id_types, nulls)
+        names = [RECOGNIZED[number] for number in self._types]
+        each = {name: _form(self._records, self._columns, [ID_TYPES[name]], nulls) for name in names}
+        forms = [each.get(name) for name in _TYPES_OF_FORMS]
+        return _form(self._records, self._columns, self._id_types[0], nulls, of_ids=forms)
 
     def _nulls_of(self, source: Source) -> tuple[int, ...]:
         """Return what the words for missing values mean in each of the job's columns."""
@@ -132,7 +145,15 @@ class FastPath:
             ledger.cleared = int(np.count_nonzero(lines.memory[lines.ends - len(_CLEARED)] == _CLEARED[0]))
         if len(lines.ends):
             ledger.ids_changed += Counter({name: count * len(lines.ends) for name, count in self._around.items()})
-        return Made((lines,), (lines.positions,), ledger)
+        if lines.forms is None:
+            return Made((lines,), (lines.positions,), ledger)
+        counts = np.bincount(lines.forms, minlength=len(_TYPES_OF_FORMS)).tolist()
+        ledger.id_types += Counter(dict(zip(_TYPES_OF_FORMS, counts, strict=True)))
+        if not self._records.job.output.route:  # then all IDs have to be of one type, which is seen at the end
+            return Made((lines,), (lines.positions,), ledger)
+        parts = self._loops.grouped(lines, self._set_of[lines.forms], len(self._types))
+        positions = tuple(np.searchsorted(of_all, lines.positions) for _, of_all in parts)
+        return Made(tuple(each for each, _ in parts), positions, ledger)
 
     def _hashed(self, lines: Lines, origin: Origin) -> Lines:
         """Put the hashes of IDs in their places."""
@@ -235,11 +256,13 @@ def _form(
     types: Sequence[IdType],
     nulls: Sequence[int] = (),
     keys: Collection[str] = (),
+    of_ids: Sequence[Form | None] = (),
 ) -> Form:
     """Return the form of the job's lines whose IDs are of these types, for columns with these names in queries.
 
     `nulls` says what the words for missing values mean in each column; by default, they are values like others. Where
-    keys are in a column, rows with others than `keys` are irregular.
+    keys are in a column, rows with others than `keys` are irregular. `of_ids` are the forms of lines by that of their
+    IDs (`_TYPES_OF_FORMS`), if there are several.
     """
     nulls = nulls or [NO_NULLS] * len(columns)
     ids = [_line_id(records, number, type_, columns, nulls) for number, type_ in enumerate(types)]
@@ -256,6 +279,7 @@ def _form(
         no_ids=[word.encode() for word in MISSING_IDS],
         numbered=records.job.gathers,
         clears=record.empty == "clear",
+        of_ids=of_ids,
     )
 
 

@@ -266,7 +266,8 @@ class Records:
     @property
     def takes_steps(self) -> bool:
         """Whether texts need steps that the kernel cannot do: where they do not, it can take them from the input."""
-        steps = self._judging.fast_normalizing or self.is_mixed or self.selects or self._judging.ranks
+        is_split = self.is_mixed and self.job.gathers  # by the type of IDs, and then by users
+        steps = self._judging.fast_normalizing or is_split or self.selects or self._judging.ranks
         return bool(steps or self.chosen)
 
     def fast_texts(self, texts: pl.LazyFrame) -> pl.LazyFrame:
