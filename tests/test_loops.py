@@ -15,8 +15,10 @@ from converter import kernel
 from converter.jobs.job import Job
 from converter.kernel.form import SLACK, Grammar, Layout
 from converter.ledger import Ledger
+from converter.rows.blocks import Converter
 from converter.rows.pipeline import convert_all
 from converter.rows.records import Records
+from converter.sources.base import Budget
 from converter.sources.delimited import DelimitedSource
 from converter.sources.origins.local import LocalFile
 
@@ -200,6 +202,23 @@ def test_lines_rejects_and_counts_are_those_of_frames(
         patch.setattr(kernel, "load", without_loops)
         expected = converted(DelimitedSource, path, job, most_line_bytes=most)
     assert converted(DelimitedSource, path, job, data.draw(st.sampled_from([1 << 20, 300, 97])), most) == expected
+
+
+@pytest.mark.loops
+def test_rows_whose_keys_are_in_a_column_have_lines_by_the_loops(tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("id,key,value\n" + "".join(f"u{number},color,x{number}\n" for number in range(100)))
+    job = Job(
+        input={"path": str(path)},
+        id={"column": "id"},
+        record={"rows": "signal", "key_column": "key", "value_column": "value"},
+        output={"to": str(tmp_path / "out"), "dpid": 1234},
+    )
+    records, loops = Records(job, 1000), kernel.load()
+    (task,) = DelimitedSource(LocalFile.at(path), job.input).blocks(records.selection.columns, loops, Budget())
+    parsed = Converter(records, loops, [], judges_only=False).parse(task, 0)
+    assert parsed.made
+    assert (parsed.left.height, len(parsed.made.lines[0].ends)) == (0, 100)
 
 
 OF_TYPES = ["u1", "U-2", "0123abcd-0000-4000-8000-0123456789ab", "0123ABCD-0000-4000-8000-0123456789AB", "01234567-0000-4000-8000-0123456789Ab",

@@ -208,26 +208,17 @@ class Form:
         self.has_forms = bool(of_ids)
         beside = sum(1 + len(id_.prefix) + len(id_.suffix) + (id_.steps.pad if id_.steps else 0) for id_ in ids)
         extra = 2 + len(lead) + beside + sum(len(part.prefix) + len(_ends_of(part)) for part in parts)
-        self.extra = max([extra, *(each.extra for each in of_ids if each)])
+        self.extra: int = max([extra, *(each.extra for each in of_ids if each)])
         """The most bytes of a line, beside its values and the further items of its lists."""
-        self._constants: list[object] = [of_ids]  # which live as long
+        self._constants: list[object] = [*of_ids]  # which live as long
         self._of_ids = (c_void_p * len(of_ids))(
             *(ctypes.addressof(each.structure) if each else None for each in of_ids)
         )
         self._lead = ctypes.create_string_buffer(lead, len(lead) + SLACK)
         self._texts = [ctypes.create_string_buffer(part.prefix, len(part.prefix) + SLACK) for part in parts]
-        self._ids = [(np.ascontiguousarray(id_.table), ctypes.create_string_buffer(id_.shape)) for id_ in ids]
         # A comma is a bad byte where it is replaced by more than there is room for, or by what no value may hold.
         is_replaced = comma is not None and len(comma) <= MOST_COMMA and not any(_is_special(byte) for byte in comma)
         bad_byte = ord('"' if comma is None or is_replaced else ",")
-        id_table = (_Id * len(ids))()
-        for entry, id_, (table, shape) in zip(id_table, ids, self._ids, strict=True):
-            entry.bytes, entry.shape, entry.length = table.ctypes.data, ctypes.addressof(shape), len(id_.shape)
-            entry.column, entry.scan, entry.not_zero, entry.nulls = id_.column, id_.scan, id_.not_zero, id_.nulls
-            entry.hashed = id_.hashed
-            entry.prefix, entry.suffix, entry.name = map(self._constant, (id_.prefix, id_.suffix, id_.name))
-            if id_.steps:
-                entry.steps = ctypes.pointer(self._steps(id_.steps))
         part_table = (_Part * len(parts))()
         for entry, part, text in zip(part_table, parts, self._texts, strict=True):
             around = part.prefix + _ends_of(part)
@@ -237,10 +228,10 @@ class Form:
             entry.scan, entry.nulls, entry.key_column = part.scan, part.nulls, part.key_column
             if part.key_column >= 0:
                 entry.keys = ctypes.pointer(self._words(part.keys))
-        self.structure = FormStructure(
+        self.structure: FormStructure = FormStructure(
             lead=ctypes.addressof(self._lead),
             lead_bytes=len(lead),
-            ids=id_table,
+            ids=self._id_table(ids),
             id_count=len(ids),
             parts=part_table,
             part_count=len(parts),
@@ -255,6 +246,18 @@ class Form:
             clears=clears,
             of_ids=ctypes.addressof(self._of_ids) if of_ids else None,
         )
+
+    def _id_table(self, ids: Sequence[LineId]) -> ctypes.Array[_Id]:
+        self._ids = [(np.ascontiguousarray(id_.table), ctypes.create_string_buffer(id_.shape)) for id_ in ids]
+        id_table = (_Id * len(ids))()
+        for entry, id_, (table, shape) in zip(id_table, ids, self._ids, strict=True):
+            entry.bytes, entry.shape, entry.length = table.ctypes.data, ctypes.addressof(shape), len(id_.shape)
+            entry.column, entry.scan, entry.not_zero, entry.nulls = id_.column, id_.scan, id_.not_zero, id_.nulls
+            entry.hashed = id_.hashed
+            entry.prefix, entry.suffix, entry.name = map(self._constant, (id_.prefix, id_.suffix, id_.name))
+            if id_.steps:
+                entry.steps = ctypes.pointer(self._steps(id_.steps))
+        return id_table
 
     def _constant(self, text: bytes) -> _Constant:
         self._constants.append(buffer := ctypes.create_string_buffer(text))

@@ -81,8 +81,8 @@ def convert_all(
 ) -> Generator[Converted]:
     """Convert the sources once, through the stages that are `used`. Raises what `convert_sources` raises."""
     threads = records.job.threads
-    # A block whose texts need steps is there twice: as views of all columns, or as lines without hashes, and as lines.
-    is_twice = records.takes_steps or records.hashes_lines
+    # Lines of a block are there twice that are made of views of all columns, or of lines without hashes, or split.
+    is_twice = records.takes_steps or records.hashes_lines or records.sets > 1
     budget = Budget(threads, records.job.run.memory // (2 if is_twice else 1))
     taking = [stage for stage in used if stage.takes_rows]
     seeing = [stage for stage in used if not stage.takes_rows]

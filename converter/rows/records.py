@@ -267,8 +267,9 @@ class Records:
     def takes_steps(self) -> bool:
         """Whether texts need steps that the kernel cannot do: where they do not, it can take them from the input."""
         is_split = self.is_mixed and self.job.gathers  # by the type of IDs, and then by users
-        steps = self._judging.fast_normalizing or is_split or self.selects or self._judging.ranks
-        return bool(steps or self.chosen)
+        has_keys = self.job.record.key_column is not None  # which are known once the texts of a block are
+        steps = self._judging.fast_normalizing or self.selects or self._judging.ranks
+        return bool(steps or is_split or has_keys or self.chosen)
 
     def fast_texts(self, texts: pl.LazyFrame) -> pl.LazyFrame:
         """Add what the kernel needs and cannot do to what `texts` gives.
