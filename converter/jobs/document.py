@@ -199,12 +199,20 @@ class Document(Section):
     def public(self) -> dict[str, Any]:
         """Return the document as plain data without secrets: variables not expanded, passwords masked."""
         data = public(self.model_dump(mode="json"), self._given, variables_in(self._given))
-        for section in filter(None, data.values()):
-            for key in SECRET_KEYS & section.keys() if isinstance(section, dict) else ():
-                if section[key] and not VARIABLE.fullmatch(section[key]):
-                    section[key] = "***"
         assert isinstance(data, dict)  # noqa: S101 - for the type checker: a model dumps to a mapping
+        for section in data.values():
+            _mask_secrets(section)
         return data
+
+
+def _mask_secrets(section: Any) -> None:
+    """Replace the secrets of a section, and of sections in it, by stars."""
+    if not isinstance(section, dict):
+        return
+    for key, value in section.items():
+        if key in SECRET_KEYS and value and not VARIABLE.fullmatch(value):
+            section[key] = "***"
+        _mask_secrets(value)
 
 
 def _secrets_in(given: Mapping[str, Any]) -> tuple[dict[str, str], set[str]]:

@@ -25,7 +25,7 @@ from converter.jobs.sections.record import Record, Signal, Tokens
 from converter.jobs.sections.report import ReportOptions
 from converter.jobs.sections.run import RunOptions
 from converter.jobs.sections.servers import S3, Ftp, Sftp
-from converter.jobs.sections.table import Input
+from converter.jobs.sections.table import Input, Table
 from converter.spec.environments import BETA_WARNING, FTP_WARNING
 from converter.spec.ids import GLOBAL_DATA_SOURCES, ID_TYPES, ODC_TYPES
 from converter.spec.names import MOST_STEM_BYTES, Extension, FileName
@@ -40,8 +40,9 @@ DIGITS = 12
 """The number of digits of a job's digest in the names of journals, reports and partial files."""
 _NOT_IN_DIGEST = {"s3", "ftp", "sftp", "report", "run"}  # sections that do not change what is written, or where
 _OF_LINES = ("id", "record", "privacy")
-_OF_FILES = {"path", "format", "member", "sheet", "empty", "suppress", "retry_seconds"}
-"""Keys of `input`: another file has others."""
+_OF_ACCESS = {"password", "password_file", "password_command"}  # keys of `input` that do not change what is read
+_OF_FILES = {"path", "format", "member", "sheet", "empty", "suppress", "query", "table", "driver", "retry_seconds"}
+"""Keys of `input`: another file, or another query, has others."""
 _KEY = re.compile(r"(?![0-9]+$)[A-Za-z0-9_-]+")  # that a trait rule can name (C16)
 _MOST_KEYS = 5  # in a message
 _SMALLEST_ENCRYPTED = 10_000  # including the key of the message
@@ -440,6 +441,7 @@ def _settings_in(value: Any) -> Any:
             name: _identify_paths(found) if name in paths else _settings_in(found)
             for name, field in type(value).model_fields.items()
             if (found := getattr(value, name)) != field.get_default(call_default_factory=True)
+            and not (isinstance(value, Table) and name in _OF_ACCESS)
         }
     if isinstance(value, Mapping):
         return {name: _settings_in(found) for name, found in value.items()}
@@ -447,7 +449,9 @@ def _settings_in(value: Any) -> Any:
 
 
 def _identify_paths(value: Any) -> Any:
-    return [identity_of_path(path) for path in value] if isinstance(value, tuple) else identity_of_path(value)
+    if isinstance(value, tuple):
+        return [_identify_paths(path) for path in value]
+    return without_password(value) if is_url(value) else identity_of_path(value)
 
 
 def identity(settings: Any) -> str:

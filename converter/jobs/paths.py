@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 _SCHEME = re.compile(r"(s3|ftp|ftps|sftp|file|https?|ssh|scp|gs):(?!//)", re.IGNORECASE)
+_FILE_DATABASE = re.compile(r"(?:sqlite|duckdb):///(?!/|:memory:|~)")
 _LOGIN = re.compile(r"[^/@]+@[^/]*:")
 _HOST = re.compile(r"[^/:]+:")
 _UNEXPANDED = re.compile(r"\$[A-Za-z_{(]")
@@ -32,6 +33,9 @@ class PathKey:
 
         `expanded` is `text` with its variables expanded, which decides; the result has the variables of `text`.
         """
+        if (of_database := _FILE_DATABASE.match(text)) and _FILE_DATABASE.match(expanded):
+            prefix = of_database[0]  # its path follows, which is absolute with a fourth slash
+            return prefix + self.resolve(text[len(prefix) :], expanded[len(prefix) :], folder)
         if not expanded or expanded.startswith(("/", "~")) or self.stays(expanded):
             return text
         parts = PurePath(text).parts

@@ -19,6 +19,7 @@ SECRET_KEYS = {"password", "key_passphrase"}
 # As `urlsplit` parses the URL that a client connects to: the authority ends at the first of `/?#`, the password is what
 # is between the first colon and the last `@`. A malformed URL with an `@` behind its authority is masked up to that.
 _PASSWORD = re.compile(r"(://[^/?#:]*):(?!\$\{\w+\}@)(.*)@", re.DOTALL)
+_PARAMETER = re.compile(r"([?&](?:ssl)?password=)(?!\$\{\w+\}(?:[&#]|$))([^&#]+)", re.IGNORECASE)  # of PostgreSQL
 _IN_AUTHORITY = re.compile(r"(://[^/?#:]*):[^/?#]*@")
 _SHORTEST = 3  # characters of a value that is concealed: a shorter one is anywhere by chance
 
@@ -64,8 +65,9 @@ def passwords_in(given: Any) -> Iterator[str]:
     elif isinstance(given, list | tuple):
         for item in given:
             yield from passwords_in(item)
-    elif isinstance(given, str) and (match := _PASSWORD.search(given)):
-        yield from (match[2], unquote(match[2]))
+    elif isinstance(given, str) and "://" in given:
+        for match in (*_PASSWORD.finditer(given), *_PARAMETER.finditer(given)):
+            yield from (match[2], unquote(match[2]))
 
 
 def _texts_in(given: Any) -> Iterator[str]:
@@ -104,9 +106,10 @@ def public(value: Any, given: Any, variables: Mapping[str, str]) -> Any:
 
 def mask_password(url: str) -> str:
     """Return a URL, or a text that ends with one, with its password, if it has one, replaced by stars."""
-    return _PASSWORD.sub(r"\1:***@", url)
+    masked = _PASSWORD.sub(r"\1:***@", url)
+    return _PARAMETER.sub(r"\1***", masked) if "://" in masked else masked
 
 
 def without_password(url: str) -> str:
     """Return a URL without its password."""
-    return _IN_AUTHORITY.sub(r"\1@", url)
+    return _PARAMETER.sub(r"\1", _IN_AUTHORITY.sub(r"\1@", url))

@@ -56,6 +56,13 @@ def as_list(value: object) -> object:
     return [value] if isinstance(value, str | int | Mapping) else value
 
 
+def check_one_password(settings: object, section: str) -> None:
+    """Raise `ValueError` where a section names its password in two ways."""
+    given = [key for key in ("password", "password_file", "password_command") if getattr(settings, key)]
+    if len(given) > 1:
+        raise ValueError(f"{section}.{given[0]} and {section}.{given[1]} are both set: leave one of them out.")
+
+
 Command = Annotated[tuple[Name, ...], BeforeValidator(split_command, json_schema_input_type=str | list[str])]
 """A program and its arguments, or a text with both."""
 Number = Annotated[int, BeforeValidator(reject_bool)]

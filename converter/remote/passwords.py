@@ -6,6 +6,7 @@ import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from converter.errors import JobError
 from converter.jobs.paths import expand_home, find_program, safe_path
@@ -16,19 +17,33 @@ _COMMAND_SECONDS = 60.0
 _LONGEST = 1 << 16
 
 
+class HasPassword(Protocol):
+    """Settings that name a password, in one of three ways at most."""
+
+    @property
+    def password(self) -> str | None:
+        """The password."""
+        ...
+
+    @property
+    def password_file(self) -> str | None:
+        """A file whose first line it is."""
+        ...
+
+    @property
+    def password_command(self) -> tuple[str, ...]:
+        """A program that prints it."""
+        ...
+
+
 def with_password(address: Address, settings: FileServer) -> Address:
     """Return the address with the password that the settings name, if they do.
 
     Raises `JobError` where that cannot be read, or where the URL has one too.
     """
     section = address.scheme.removesuffix("s")
-    if settings.password_file:
-        password = _from_file(f"{section}.password_file", settings.password_file)
-    elif settings.password_command:
-        password = _from_command(f"{section}.password_command", settings.password_command)
-    elif settings.password is not None:
-        password = settings.password
-    else:
+    password = password_of(section, settings)
+    if password is None:
         return address
     if address.password is not None:
         raise JobError(
@@ -37,6 +52,18 @@ def with_password(address: Address, settings: FileServer) -> Address:
             "Remove that in output.to.",
         )
     return replace(address, password=password)
+
+
+def password_of(section: str, settings: HasPassword) -> str | None:
+    """Return the password that the settings of a section name, if they do.
+
+    Raises `JobError` where it cannot be read.
+    """
+    if settings.password_file:
+        return _from_file(f"{section}.password_file", settings.password_file)
+    if settings.password_command:
+        return _from_command(f"{section}.password_command", settings.password_command)
+    return settings.password
 
 
 def _from_file(key: str, path: str) -> str:

@@ -34,6 +34,8 @@ from converter.sources.origins.base import Found, LeftOut, Origin, check_rereada
 from converter.sources.origins.local import LocalFile
 from converter.sources.packings import DAMAGED, PACKINGS, SUFFIXES, Packed, member_of
 from converter.sources.partitions import partition_of
+from converter.sources.queried import find_queried
+from converter.sources.row_origins import Queried
 from converter.sources.streams import Ranges, TextStream
 from converter.sources.tasks import tasks_of
 from converter.sources.texts import TextSource
@@ -129,7 +131,7 @@ def find_input(options: Table, access: Access = DEFAULT_ACCESS) -> Found:
         return options.format or _format_of(name) or _format_of_zip(name, options)
 
     for path in dict.fromkeys(options.path):
-        found = expand(path, format_of, access)
+        found = find_queried(path, options) or expand(path, format_of, access)
         left_out += found.left_out
         warnings += found.warnings
         for origin in found.origins:
@@ -193,6 +195,10 @@ def open_source(origin: Origin, options: Input, columns: tuple[str, ...]) -> Sou
     Raises `InputError` where it is empty, damaged or of no known format, and `ColumnError` where a column is missing or
     there is more than one of its name. Where what it holds is of another format, the error says so.
     """
+    if isinstance(origin, Queried):
+        rows = origin.open_rows(options)
+        check_columns(rows, columns)
+        return rows
     if origin.size == 0:
         raise _empty(origin)
     format_ = options.format or _format_of(origin.label) or _format_of_member(origin, options)

@@ -1,4 +1,4 @@
-"""Batches of rows that are taken in order: streams of Arrow that can be read once, and frames of Python.
+"""Batches of rows that are taken in order: streams of Arrow that can be read once, frames of Python, queries.
 
 Of what can be read once the first batches are kept until a run has read further: their types and the first rows are
 looked at before it begins.
@@ -24,12 +24,18 @@ _KEPT_BYTES = 1 << 26  # more than what the first rows take, unless they are one
 
 
 class Batches:
-    """The batches that `open_` gives: anew each time if `again`, otherwise once. Threads may share them."""
+    """The batches that `open_` gives: anew each time if `again`, otherwise once. Threads may share them.
 
-    def __init__(self, origin: Origin, open_: Callable[[], Iterator[Batch]], *, again: bool = False) -> None:
+    If they are `repeatable`, `open_` is called again only where batches are asked for that are not kept any more.
+    """
+
+    def __init__(
+        self, origin: Origin, open_: Callable[[], Iterator[Batch]], *, again: bool = False, repeatable: bool = False
+    ) -> None:
         self._origin = origin
         self._open = open_
         self._again = again
+        self._repeatable = repeatable
         self._batches: Iterator[Batch] | None = None
         self._kept: list[Batch] | None = []
         self._count = self._size = 0
@@ -49,10 +55,23 @@ class Batches:
             yield batch
             number += 1
 
+    def forget(self) -> None:
+        """Read from the start the next time, where they are repeatable."""
+        with self._lock:
+            self._forget()
+
+    def _forget(self) -> None:
+        if isinstance(self._batches, Generator):
+            self._batches.close()
+        self._batches, self._error = None, None
+        self._kept, self._count, self._size = [], 0, 0
+
     def _at(self, number: int, *, first: bool) -> Batch | None:
         with self._lock:
             if self._kept is not None and number < len(self._kept):
                 return self._kept[number]
+            if number == 0 and self._count and self._repeatable:
+                self._forget()
             if number != self._count:
                 raise once_error(self._origin, "it was read already")
             if self._error:  # of a pass that read ahead: a generator that has failed looks like one at its end

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import polars as pl
 import pyarrow as pa
@@ -22,6 +21,8 @@ from converter.sources.arrow import Batch
 from converter.sources.base import PANICS
 from converter.sources.batches import Batches, BatchSource
 from converter.sources.header import check_columns
+from converter.sources.row_origins import RowOrigin
+from converter.sources.typed import heads_of
 
 _ROWS = 1 << 17  # of a batch
 _NEWEST = pl.CompatLevel.newest()  # texts are views, which are not copied
@@ -39,31 +40,6 @@ class ArrowStream(Protocol):
 
 Frame: TypeAlias = pl.LazyFrame | ArrowStream
 """A frame, which is an input."""
-
-
-class FrameOrigin(NamedTuple):
-    """A frame as an origin: it has no bytes. `rereadable` says whether its rows can be read more than once."""
-
-    label: str
-    rereadable: bool
-    identity: int
-    size: int | None = None
-    path: Path | None = None
-
-    def open(self) -> BinaryIO:
-        """Raise `OSError`."""
-        raise OSError("a frame has no bytes")
-
-    def read_at(self, start: int, stop: int) -> bytes:
-        """Raise `OSError`."""
-        raise OSError("a frame has no bytes")
-
-    def fingerprint(self) -> Mapping[str, Any] | None:
-        """Return `None`: a run of a frame cannot be resumed."""
-        return None
-
-    def check_unchanged(self) -> None:
-        """Do nothing: frames do not change."""
 
 
 class _Opened(NamedTuple):
@@ -89,14 +65,12 @@ def open_frame(frame: Frame, options: Input, columns: Sequence[str], own: Sequen
         opened = _opened(frame)
     if opened is None:
         raise wrong_argument("input", frame, "a frame of Polars, pandas or pyarrow")
-    # A column such as `p.city` may be a field of the struct `p`.
-    heads = dict.fromkeys(name if name in opened.names else name.partition(".")[0] for name in columns)
-    used = [name for name in heads if opened.names.count(name) == 1]
+    used = [name for name in heads_of(columns, opened.names) if opened.names.count(name) == 1]
     with _failing(label):
         selected, open_ = opened.select(used)
     types = {field.name: field.type for field in selected}
     schema = pa.schema([(name, types.get(name, pa.null())) for name in opened.names])
-    origin = FrameOrigin(label, opened.again, id(frame))
+    origin = RowOrigin(label, id(frame), rereadable=opened.again)
     batches = Batches(origin, partial(_batches, label, open_), again=opened.again)
     source = BatchSource(origin, schema, batches, options, opened.rows)
     check_columns(source, own)

@@ -11,7 +11,7 @@ A missing text may be null or empty; later steps treat both alike.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -87,6 +87,11 @@ def path_of(schema: pa.Schema, name: str) -> tuple[str, ...] | None:
             return None
         fields = inner
     return path
+
+
+def heads_of(columns: Iterable[str], names: Sequence[str]) -> list[str]:
+    """Return which columns of a table, with these `names`, hold the `columns`: those of structs for their fields."""
+    return list(dict.fromkeys(name if name in names else name.partition(".")[0] for name in columns))
 
 
 def field_at(schema: pa.Schema, path: Sequence[str]) -> pa.Field:

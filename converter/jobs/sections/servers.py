@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from converter.jobs.document import Section
 from converter.jobs.paths import PathKey
-from converter.jobs.values import Command, PathText, Size
+from converter.jobs.values import Command, PathText, Size, check_one_password
 
 
 class S3(Section):
@@ -82,10 +82,7 @@ class FileServer(Section):
 
     @model_validator(mode="after")
     def _one_password(self) -> Self:
-        given = [key for key in ("password", "password_file", "password_command") if getattr(self, key)]
-        if len(given) > 1:
-            name = type(self).__name__.lower()
-            raise ValueError(f"{name}.{given[0]} and {name}.{given[1]} are both set: leave one of them out.")
+        check_one_password(self, type(self).__name__.lower())
         return self
 
     @field_validator("partial_suffix")

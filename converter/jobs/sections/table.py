@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from converter.jobs.document import Section
 from converter.jobs.paths import PathKey, is_url
-from converter.jobs.values import Name, PathText, as_list
+from converter.jobs.values import Command, Name, PathText, as_list, check_one_password
 
 _Path = Annotated[PathText, Field(min_length=1)]
 Format = Literal["csv", "tsv", "parquet", "ndjson", "json", "arrow", "excel"]
@@ -50,7 +50,7 @@ class Table(Section):
         BeforeValidator(as_list, json_schema_input_type=str | tuple[_Path, ...]),
         PathKey(globs=True, stays=lambda text: text == "-" or is_url(text)),
     ]
-    """A file, a list of files, a glob or a folder; `-` is standard input."""
+    """A file, a list of files, a glob, a folder, or the URL of a database; `-` is standard input."""
     format: Format | None = None
     """`csv`, `tsv`, `parquet`, `ndjson`, `json`, `arrow` or `excel`; by default from the suffix. Text formats may be
     compressed as gzip, zstd, bzip2, xz or lz4, or be in a zip archive."""
@@ -58,6 +58,20 @@ class Table(Section):
     """The file to read in a zip archive that has several: its name, or a glob such as `"crm-*.csv"`."""
     empty: Literal["skip", "error"] = "skip"
     """What becomes of empty files beside others that are not: `skip` or `error`. If all are empty, it is an error."""
+    query: Name | None = None
+    """The rows of a database: a query in its SQL. See docs/databases.md."""
+    table: Name | None = None
+    """The rows of a database: a table by its name, such as `"crm"` or `"sales.crm"`, instead of `query`."""
+    driver: Name | None = None
+    """The ADBC driver of a database that is not PostgreSQL, SQLite or DuckDB: the name of its Python package, or the name
+    or path of its library. It gets `path` as its URI."""
+    password: str | None = None
+    """The password of the user in the URL of a database, such as `${PASSWORD}`."""
+    password_file: Annotated[PathText | None, PathKey()] = None
+    """A file whose first line is this password."""
+    password_command: Command = ()
+    """A program that prints this password, with its arguments, such as `"pass show crm"`. It is run as
+    `sftp.password_command` is."""
     sheet: str | int | None = None
     """The sheet of an Excel workbook: its name, or its number from 1; by default the first one that is not hidden."""
     separator: str | None = None
@@ -120,6 +134,11 @@ class Table(Section):
         return comment
 
     @model_validator(mode="after")
+    def _one_password(self) -> Self:
+        check_one_password(self, "input")
+        return self
+
+    @model_validator(mode="after")
     def _different_characters(self) -> Self:
         others = [self.quote, self.comment, "\\" if self.escape == "backslash" else None]
         if self.separator and (self.separator in others or (self.skip_spaces and self.separator == " ")):
@@ -174,7 +193,8 @@ class Input(Table):
         BeforeValidator(as_list, json_schema_input_type=str | tuple[_Path, ...]),
         PathKey(globs=True, stays=lambda text: text == "-" or is_url(text)),
     ] = ()
-    """A file, a list of files, a glob or a folder; `-` is standard input. In Python, a frame may be given instead."""
+    """A file, a list of files, a glob, a folder, or the URL of a database; `-` is standard input. In Python, a frame may
+    be given instead."""
     retry_seconds: Annotated[float, Field(ge=0)] | None = None
     """The total time to wait, in seconds, while temporary failures of a server are retried; by default
     `output.retry_seconds`."""

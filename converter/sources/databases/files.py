@@ -1,0 +1,28 @@
+"""Databases that are files: `sqlite:///crm.db` is relative, and `sqlite:////data/crm.db` absolute."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from converter.errors import InputError
+from converter.jobs.paths import expand_home
+
+IN_MEMORY = ":memory:"
+
+
+def file_of(url: str, *, in_memory: bool = False) -> str:
+    """Return the path of the file that a URL names, which is there; or `:memory:`, if that is allowed.
+
+    Raises `InputError`.
+    """
+    scheme, _, rest = url.partition("://")
+    path = expand_home(rest.removeprefix("/"))
+    if in_memory and path == IN_MEMORY:
+        return path
+    if not rest.startswith("/") or not Path(path).is_file():
+        raise InputError(
+            "E-INPUT-MISSING",
+            f"There is no file '{path}' for the input '{url}'.",
+            f"After {scheme}:/// follows the path: {scheme}:///crm.db is relative, {scheme}:////data/crm.db absolute.",
+        )
+    return path

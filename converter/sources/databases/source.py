@@ -1,0 +1,94 @@
+"""The rows of a query as a source."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TypeVar
+
+from converter.errors import JobError
+from converter.jobs.sections.table import Input
+from converter.kernel.calls import Loops
+from converter.sources.ahead import ReadAhead
+from converter.sources.arrow import Batch
+from converter.sources.base import Budget, Task
+from converter.sources.batches import Batches, BatchSource
+from converter.sources.databases.base import Database
+from converter.sources.row_origins import RowOrigin
+from converter.sources.typed import heads_of
+
+_T = TypeVar("_T")
+
+
+class DatabaseSource(BatchSource):
+    """The rows of a query, which is run once as far as possible: what is read of its first rows is kept.
+
+    Where they are needed again, it is run again in the same transaction, in which the rows are the same.
+    """
+
+    def __init__(self, origin: RowOrigin, database: Database, options: Input) -> None:
+        self._database = database
+        weakref.finalize(self, database.close)
+        self._columns: dict[str, None] = {}
+        self._is_beginning = False
+        self._asked = Batches(origin, partial(_batches, database, self._columns), repeatable=True)
+        super().__init__(origin, _stoppable(database, database.describe), self._asked, options)
+
+    def beginning(self) -> DatabaseSource:
+        """Return the same source, whose batches are kept."""
+        other = copy.copy(super().beginning())
+        assert isinstance(other, DatabaseSource)  # noqa: S101 - for the type checker: a copy of this one
+        other._is_beginning = True
+        return other
+
+    def blocks(self, columns: Sequence[str], loops: Loops | None, budget: Budget) -> Iterator[Task]:
+        """Yield the rows in blocks. The query is stopped when this ends before its last row, unless more is read."""
+        wanted = dict.fromkeys(heads_of(self.own(columns), self.names))
+        if not wanted.keys() <= self._columns.keys():
+            self._asked.forget()
+            self._columns.update(wanted)
+        try:
+            for task in super().blocks(columns, loops, budget):
+                yield task  # noqa: UP028 - so that the query is stopped before its reader is closed
+        except GeneratorExit:
+            if not self._is_beginning:
+                self._stop()
+            raise
+        except BaseException:
+            self._stop()
+            raise
+
+    def _stop(self) -> None:
+        self._database.stop()
+
+
+def missing_package(label: str, package: str, extra: str) -> JobError:
+    """Return the error that a package is missing which an input needs."""
+    return JobError(
+        "E-INPUT-PACKAGE",
+        f"The input '{label}' needs the package '{package}', which is not installed.",
+        f"Install it: pip install 'aam-inbound-converter[{extra}]'.",
+    )
+
+
+def _batches(database: Database, columns: dict[str, None]) -> Iterator[Batch]:
+    with contextlib.closing(database.batches(list(columns))) as batches:
+        for rows in batches:
+            yield Batch(rows, rows.nbytes)
+
+
+def _stoppable(database: Database, work: Callable[[], _T]) -> _T:
+    """Do work with a database in a thread: a signal ends the wait for it, and the query."""
+
+    def results() -> Iterator[_T]:
+        yield work()
+
+    with contextlib.closing(ReadAhead(results())) as ahead:  # type: ignore[arg-type]
+        try:
+            return next(ahead)
+        except BaseException:
+            database.stop()
+            raise
