@@ -135,7 +135,7 @@ def _same_inputs(job: Job, report: Mapping[str, Any], sources: Sequence[Source])
     if not before or now is None:
         raise InputError(
             "E-REJECTS-INPUT",
-            "The input could be read only once, so it cannot be recognized.",
+            "The input was a pipe, a frame or a database: what these give cannot be recognized when it is read again.",
             "Write it to a file, convert that, and then its rejects.",
         )
     known = {each["path"]: each for each in now}

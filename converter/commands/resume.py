@@ -43,8 +43,8 @@ def changed_input(past: PastRun) -> ResumeError:
     if not past.run.input:
         return ResumeError(
             "E-RESUME-INPUT",
-            f"The run {past.run.label} is not finished, and cannot be resumed: its input could be read only once."
-            f"{visible}",
+            f"The run {past.run.label} is not finished, and cannot be resumed: what pipes, frames and databases give "
+            f"cannot be recognized when it is read again.{visible}",
             "Run without --resume: that abandons the unfinished run and begins a new one.",
         )
     return ResumeError(

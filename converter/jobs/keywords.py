@@ -65,6 +65,12 @@ class InputKeys(TypedDict, total=False):
     format: Literal["csv", "tsv", "parquet", "ndjson", "json", "arrow", "excel"] | None
     member: str | None
     empty: Literal["skip", "error"]
+    query: str | None
+    table: str | None
+    driver: str | None
+    password: str | None
+    password_file: str | PathLike[str] | None
+    password_command: str | Sequence[str]
     sheet: str | int | None
     separator: str | None
     quote: Literal['"', "'", "none"] | None
@@ -225,6 +231,12 @@ class SuppressKeys(TypedDict, total=False):
     format: Literal["csv", "tsv", "parquet", "ndjson", "json", "arrow", "excel"] | None
     member: str | None
     empty: Literal["skip", "error"]
+    query: str | None
+    table: str | None
+    driver: str | None
+    password: str | None
+    password_file: str | PathLike[str] | None
+    password_command: str | Sequence[str]
     sheet: str | int | None
     separator: str | None
     quote: Literal['"', "'", "none"] | None

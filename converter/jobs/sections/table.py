@@ -63,8 +63,8 @@ class Table(Section):
     table: Name | None = None
     """The rows of a database: a table by its name, such as `"crm"` or `"sales.crm"`, instead of `query`."""
     driver: Name | None = None
-    """The ADBC driver of a database that is not PostgreSQL, SQLite or DuckDB: the name of its Python package, or the name
-    or path of its library. It gets `path` as its URI."""
+    """The ADBC driver of a database that is not PostgreSQL, SQLite or DuckDB: the name of its Python package, or the
+    name or path of its library. It gets `path` as its URI."""
     password: str | None = None
     """The password of the user in the URL of a database, such as `${PASSWORD}`."""
     password_file: Annotated[PathText | None, PathKey()] = None
@@ -193,8 +193,8 @@ class Input(Table):
         BeforeValidator(as_list, json_schema_input_type=str | tuple[_Path, ...]),
         PathKey(globs=True, stays=lambda text: text == "-" or is_url(text)),
     ] = ()
-    """A file, a list of files, a glob, a folder, or the URL of a database; `-` is standard input. In Python, a frame may
-    be given instead."""
+    """A file, a list of files, a glob, a folder, or the URL of a database; `-` is standard input. In Python, a frame
+    may be given instead."""
     retry_seconds: Annotated[float, Field(ge=0)] | None = None
     """The total time to wait, in seconds, while temporary failures of a server are retried; by default
     `output.retry_seconds`."""

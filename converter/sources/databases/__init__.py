@@ -1,8 +1,8 @@
 """Databases as inputs: the rows of a query or of a table, streamed as batches of Arrow.
 
-`find_database` turns a URL of `input.path` into an origin, by the scheme that `KINDS` lists. Opened, it connects, begins
-a transaction that only reads, and asks which columns there are (`base`). The query is run with those that the job uses,
-in the form that `text_forms` of its kind gives them; its batches are taken as those of a frame.
+`find_database` turns a URL of `input.path` into an origin, by the scheme that `KINDS` lists. Opened, it connects,
+begins a transaction that only reads, and asks which columns there are (`base`). The query is run for those that the
+job uses; its batches are taken as those of a frame (`source`).
 
 To add a kind, write a module with a class that is a `Database`, and list it in `KINDS`.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
 import adbc_driver_manager
@@ -28,26 +28,41 @@ class AdbcDatabase(Database):
 
     def reading(self, sql: str, options: Mapping[str, Any]) -> Generator[pa.RecordBatch]:
         """Run a query; yield its batches. `options` are those of the statement."""
-        assert self._connection  # noqa: S101 - for the type checker: there is one where a query is run
-        cursor = self._connection.cursor()
-        try:
-            if options:
-                cursor.adbc_statement.set_options(**options)
-            self.can_stop(cursor.adbc_cancel)
-            cursor.execute(sql)
-            yield from cursor.fetch_record_batch()
-        finally:
-            self.can_stop(None)
-            with contextlib.suppress(*self.errors):
-                cursor.close()
+        with self._statement(sql, options) as statement:
+            handle, _ = statement.execute_query()
+            with pa.RecordBatchReader._import_from_c(handle.address) as reader:
+                yield from reader
 
     def columns_of(self, sql: str) -> pa.Schema:
         """Return the columns of a query, which is begun for that."""
+        with self._statement(sql, {}) as statement:
+            handle, _ = statement.execute_query()
+            with pa.RecordBatchReader._import_from_c(handle.address) as reader:
+                return reader.schema
+
+    def prepared_columns_of(self, sql: str) -> pa.Schema:
+        """Return the columns of a query, which is not run for that."""
+        with self._statement(sql, {}) as statement:
+            handle = statement.execute_schema()  # it owns what is at its address
+            return pa.Schema._import_from_c(handle.address)
+
+    def execute(self, sql: str) -> None:
+        """Execute a statement that gives no rows."""
+        with self._statement(sql, {}) as statement:
+            statement.execute_update()
+
+    @contextlib.contextmanager
+    def _statement(self, sql: str, options: Mapping[str, Any]) -> Iterator[Any]:
+        """Open a statement, which can be stopped.
+
+        Its own methods are called, and not those of a cursor: these catch SIGINT for themselves while they wait.
+        """
         assert self._connection  # noqa: S101 - for the type checker: there is one where a query is run
-        with self._connection.cursor() as cursor:
-            self.can_stop(cursor.adbc_cancel)
+        with adbc_driver_manager.AdbcStatement(self._connection.adbc_connection) as statement:
+            statement.set_options(**options)
+            statement.set_sql_query(sql)
+            self.can_stop(statement.cancel)
             try:
-                cursor.execute(sql)
-                return cursor.fetch_record_batch().schema
+                yield statement
             finally:
                 self.can_stop(None)

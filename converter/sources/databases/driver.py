@@ -47,13 +47,10 @@ class OtherDatabase(AdbcDatabase):
 
     def schema(self) -> pa.Schema:
         """Return the columns, with the types of the driver."""
-        assert self._connection  # noqa: S101 - for the type checker: there is one where a query is run
-        with self._connection.cursor() as cursor:
-            try:
-                return cursor.adbc_execute_schema(self.query)
-            except adbc_driver_manager.NotSupportedError:
-                pass
-        return self.columns_of(self.query)
+        try:
+            return self.prepared_columns_of(self.query)
+        except adbc_driver_manager.NotSupportedError:
+            return self.columns_of(self.query)
 
     def run(self, columns: Sequence[str]) -> Generator[pa.RecordBatch]:
         """Run the query; columns that are not wanted are left out here."""

@@ -19,9 +19,10 @@ from converter.remote.passwords import password_of
 from converter.sources.databases.adbc import AdbcDatabase
 from converter.sources.databases.base import quoted, said, selecting
 
-_NATIVE = set(
-    "int2 int4 int8 float4 float8 bool text varchar bpchar name json jsonb uuid date time timestamp timestamptz".split()
-)
+_NATIVE = {
+    *("int2", "int4", "int8", "float4", "float8", "bool", "text", "varchar", "bpchar", "name"),
+    *("json", "jsonb", "uuid", "date", "time", "timestamp", "timestamptz"),
+}
 _ITEMS = {"_int2", "_int4", "_int8", "_float4", "_float8", "_bool", "_text", "_varchar"}
 """Arrays that become lists of Arrow as they are."""
 _SESSION = (
@@ -40,7 +41,10 @@ _SHOWN = ("08", "0A", "25", "28", "3D", "3F", "42", "53", "55", "57", "58")
 _SAID = re.compile(r"(?:ERROR|FATAL):\s+(.+)")
 _NOT_REACHED = re.compile(r"(?:failed: |could not translate )(.+)")
 _LOST = re.compile(r"server closed the connection|connection not open|SSL connection|no connection|could not receive")
-_WHILE_SENDING = re.compile(r"terminating connection|canceling statement|could not write|No space|out of memory")
+_WHILE_SENDING = re.compile(
+    r"(?:ERROR|FATAL):\s+(?:terminating connection|canceling statement|could not write|"
+    r"cannot execute \w+ in a read-only|transaction read-write mode)"
+)
 
 
 class PostgreSQL(AdbcDatabase):
@@ -57,17 +61,13 @@ class PostgreSQL(AdbcDatabase):
         """Connect as libpq does, and begin a transaction that sees one state of the database."""
         self._connection = adbc_driver_postgresql.dbapi.connect(self._url, autocommit=True)
         for statement in _SESSION:
-            with self._connection.cursor() as cursor:
-                cursor.execute(statement)
+            self.execute(statement)
         self._connection.adbc_connection.set_autocommit(False)
 
     def schema(self) -> pa.Schema:
         """Return the columns, those that the server turns into text as texts."""
-        assert self._connection  # noqa: S101 - for the type checker: there is one where a query is run
-        with self._connection.cursor() as cursor:
-            found = cursor.adbc_execute_schema(selecting(["*"], self.query))
         fields = []
-        for field in found:
+        for field in self.prepared_columns_of(selecting(["*"], self.query)):
             name = (field.metadata or {}).get(b"POSTGRESQL:type", b"").decode()
             if name in _NATIVE or name in _ITEMS:
                 fields.append(field.remove_metadata())

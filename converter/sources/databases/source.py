@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import signal
+import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -50,9 +52,10 @@ class DatabaseSource(BatchSource):
         if not wanted.keys() <= self._columns.keys():
             self._asked.forget()
             self._columns.update(wanted)
+        _hear_interrupts()
         try:
-            for task in super().blocks(columns, loops, budget):
-                yield task  # noqa: UP028 - so that the query is stopped before its reader is closed
+            for task in super().blocks(columns, loops, budget):  # noqa: UP028 - its reader is closed after the query
+                yield task
         except GeneratorExit:
             if not self._is_beginning:
                 self._stop()
@@ -74,6 +77,12 @@ def missing_package(label: str, package: str, extra: str) -> JobError:
     )
 
 
+def _hear_interrupts() -> None:
+    """Set the handler of SIGINT again: once a driver has connected, the signal does not reach that of Python."""
+    if threading.current_thread() is threading.main_thread() and (handler := signal.getsignal(signal.SIGINT)):
+        signal.signal(signal.SIGINT, handler)
+
+
 def _batches(database: Database, columns: dict[str, None]) -> Iterator[Batch]:
     with contextlib.closing(database.batches(list(columns))) as batches:
         for rows in batches:
@@ -83,10 +92,11 @@ def _batches(database: Database, columns: dict[str, None]) -> Iterator[Batch]:
 def _stoppable(database: Database, work: Callable[[], _T]) -> _T:
     """Do work with a database in a thread: a signal ends the wait for it, and the query."""
 
-    def results() -> Iterator[_T]:
+    def results() -> Generator[_T]:
         yield work()
 
-    with contextlib.closing(ReadAhead(results())) as ahead:  # type: ignore[arg-type]
+    ahead = ReadAhead(results())
+    with contextlib.closing(ahead):
         try:
             return next(ahead)
         except BaseException:
