@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import signal
 import sqlite3
 import subprocess
@@ -508,15 +507,11 @@ def test_other_drivers_are_named(run: Run) -> None:
     "url, module, extra",
     [("postgres://h/d", "adbc_driver_postgresql", "postgres"), ("sqlite:///x", "adbc_driver_sqlite", "sqlite"), ("duckdb:///x", "duckdb", "duckdb")],
 )  # fmt: skip
-def test_missing_packages_are_named(run: Run, url: str, module: str, extra: str) -> None:
-    code = (
-        f"import sys; sys.modules['{module}'] = None\n"
-        "from converter import Job, convert\nfrom converter.errors import JobError\n"
-        f"try: convert(Job(input=dict(path='{url}', table='t'), id=dict(column='id'), record=dict(signals=['a']), output=dict(to='out', dpid=1)))\n"
-        "except JobError as error: print(error.code, error)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=run.folder, env={**os.environ, **ENVIRONMENT}, capture_output=True, text=True
-    )
-    assert done.stdout.startswith("E-INPUT-PACKAGE "), done.stderr
-    assert f"pip install 'aam-inbound-converter[{extra}]'" in done.stdout
+def test_missing_packages_are_named(
+    run: Run, url: str, module: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for loaded in [name for name in sys.modules if name.startswith("converter.sources.databases.")]:
+        monkeypatch.delitem(sys.modules, loaded)
+    monkeypatch.setitem(sys.modules, module, None)
+    with raises(JobError, "E-INPUT-PACKAGE", module, f"pip install 'aam-inbound-converter[{extra}]'"):
+        convert(job_of(run, url))
