@@ -30,7 +30,7 @@ ELSEWHERE = {
     "cli/outcome.py:_exit_code",
     "cli/sync_urls.py:sync_urls",
     "cli/sync_urls.py:_destination",
-    "commands/send.py:_expand",
+    "commands/inbound_files.py:expand",
     "delivery/atomic.py:rename_exclusively",
     "delivery/delivery.py:publish",
     "delivery/stops.py:within",

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import glob
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from io import BufferedReader
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any, NamedTuple
 from converter.commands.account import Account, end_report, noticing, tell_start
 from converter.commands.check import Checked, check_file
 from converter.commands.failure import FailedRun, explain_kept, visible_parts
+from converter.commands.inbound_files import expand
 from converter.commands.modes import check_modes
 from converter.commands.progress import Pace, Progress
 from converter.commands.resume import fingerprints, next_step, unseen_parts
@@ -40,7 +40,6 @@ from converter.jobs.paths import identity_of_path
 from converter.parts.writing import Part
 from converter.report import SendReport, report_file
 from converter.sources.origins.local import LocalFile
-from converter.spec.names import FileName
 
 _CHUNK = 1 << 20
 _TICK = 0.5  # seconds
@@ -101,7 +100,7 @@ def send(
     notify = noticing(notify)
     transfer = Transfer.of(transfer)
     with transfer.concealing():
-        inputs = [LocalFile.at(path) for path in _expand([files] if isinstance(files, str | os.PathLike) else files)]
+        inputs = [LocalFile.at(path) for path in expand([files] if isinstance(files, str | os.PathLike) else files)]
         _check_names(inputs)
         digest = _digest(inputs, transfer)
         journal = Journal(Path(transfer.report.dir) / f"send.{digest}.journal")
@@ -135,41 +134,6 @@ def send(
             sending = _Sending(checked, account, journal, hold, run, digest)
             sending.start(past, resumed=step == "resume", check=check, notify=notify)
             return sending.run(progress or (lambda _: None), Warnings(warn, strict=strict))
-
-
-def _expand(files: Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """Return the paths of files: those given, matches of globs, and inbound files in folders; each one once.
-
-    Raises `InputError` where one cannot be read.
-    """
-    paths: list[Path] = []
-    for file in map(Path, files):
-        try:
-            if file.is_dir():
-                paths += sorted(each for each in file.iterdir() if _is_inbound(each))
-            elif not file.exists() and glob.has_magic(str(file)):
-                matches = glob.glob(str(file))  # noqa: PTH207 - Path.glob takes no absolute ones
-                if not matches:
-                    raise InputError(
-                        "E-INPUT-MISSING",
-                        f"No file matches '{file}'.",
-                        "Paths are relative to the working folder; folders stand for the inbound files in them.",
-                    )
-                paths += sorted(map(Path, matches))
-            else:
-                paths.append(file)
-        except OSError as error:
-            message = f"The input '{file}' cannot be read: {error.strerror or error}."
-            raise InputError("E-INPUT-READ", message, "Check the permissions of this user.") from error
-    return list(dict.fromkeys(paths))
-
-
-def _is_inbound(path: Path) -> bool:
-    try:
-        FileName.parse(path.name)
-    except ValueError:
-        return False
-    return path.is_file()
 
 
 def _check_names(files: Sequence[LocalFile]) -> None:
