@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from converter._version import __version__
 
 if TYPE_CHECKING:
+    from converter.commands.check_files import check
     from converter.commands.convert import convert
     from converter.commands.doctor import doctor
     from converter.commands.match import match
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
     from converter.jobs.job import Job, Transfer
     from converter.jobs.url_job import UrlJob
     from converter.report import Report
+    from converter.report.checks import CheckReport
     from converter.report.matches import Match
 
 __all__ = [
+    "CheckReport",
     "ConverterError",
     "DestinationError",
     "GuardError",
@@ -41,6 +44,7 @@ __all__ = [
     "Transfer",
     "UrlJob",
     "__version__",
+    "check",
     "convert",
     "doctor",
     "match",
@@ -49,6 +53,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "CheckReport": "report.checks",
     "ConverterError": "errors",
     "DestinationError": "errors",
     "GuardError": "errors",
@@ -61,6 +66,7 @@ _MODULES = {
     "TooManyRejectsError": "errors",
     "UrlJob": "jobs.url_job",
     "Transfer": "jobs.job",
+    "check": "commands.check_files",
     "convert": "commands.convert",
     "doctor": "commands.doctor",
     "match": "commands.match",

@@ -12,6 +12,8 @@ from typing import Any, Literal, NamedTuple
 CODES: dict[str, str] = {
     "E-ARGUMENT": "An argument of a function in Python has a wrong type, such as a frame instead of a path.",
     "E-BOTH-MODES": "Files that add to and that replace the data of one data source would be sent on one day (T2).",
+    "E-CHECK-NO-FILES": "No file to check was named.",
+    "E-CHECK-RULES": "Files that were checked break the rules of Audience Manager.",
     "E-CLEARED": "More users would be cleared than `report.max_cleared` allows (C11).",
     "E-COLLISIONS-MEMORY": "More IDs differ from each other only by case than fit into `run.memory`.",
     "E-COLUMN-MISSING": "The input lacks a column that the job uses.",

@@ -32,6 +32,9 @@ C2C = "c2c_id_1234_5678_1366545717.sync"
 GOOD = b'user1\t"a"="b",d_sid=1\n'
 PAIR = b"1" * 38 + b"\tuser1\n"
 LONG = b"u\td_sid=" + b"7" * 102_392 + b"\n"  # one byte more than a line may have
+UUID, DEVICE, HASH = b"1" * 38, b"0f8fad5b-d9cb-469f-a165-70867728950e", b"f" * 64
+OF_DEVICE = DEVICE + b"\td_sid=1\n"
+SIGNALS = (b"1", b"1:0,2:-1", b"ic=x", b"ic=1:0", b'a=b,"c"="d,e"', b"d_sid=1,d_unsid=2", b'"d_sid"="3"', b"a=b=c")
 BLOCKS = (1, 7, 64, inbound.BLOCK_BYTES)
 
 Short = tuple[str, str, int | None, int, str]
@@ -77,10 +80,10 @@ BROKEN: list[tuple[str, bytes, list[Short]]] = [
     # names
     ("crm.csv", GOOD, one("N1", "name_wrong")),
     ("ftp_dpm_1234_1366545717.sync.gz.gpg", GOOD, one("N1", "name_wrong")),
-    ("ftp_dpm_20914_1366545717.sync", GOOD, one("N4", "target_missing")),
-    ("ftp_dpm_20914_99_1366545717.sync", GOOD, []),
+    ("ftp_dpm_20914_1366545717.sync", OF_DEVICE, one("N4", "target_missing")),
+    ("ftp_dpm_20914_99_1366545717.sync", OF_DEVICE, []),
     ("adobe_id_1234_5678_1366545717.sync", b"a\tb\n", one("C14", "master_doubtful", level="warning")),
-    ("adobe_id_20914_5678_1366545717.sync", b"a\tb\n", []),
+    ("adobe_id_20914_5678_1366545717.sync", DEVICE + b"\tb\n", []),
     # packing
     (DATA, gzip.compress(GOOD), one("Z1", "gzip_unnamed")),
     (DATA + ".1.gz", GOOD, one("Z1", "not_gzip")),
@@ -103,7 +106,7 @@ BROKEN: list[tuple[str, bytes, list[Short]]] = [
         *one("C9", "row_not_text", 2), *one("C1", "carriage_return_newline", 2, 1, "warning")]),
     (DATA, GOOD * 2 + b"u\ta=\0b\n", one("C9", "nul", 3)),
     (DATA, GOOD + b"u\ta=\rb\n", one("C1", "stray_return", 2)),
-    (DATA, GOOD + b"u\ta\r\r\n", [
+    (DATA, GOOD + b"u\ta=1\r\r\n", [
         *one("C1", "stray_return", 2), *one("C1", "carriage_return_newline", 2, 1, "warning")]),
     (DATA, GOOD + b"u\ta=b\r\nv\ta=b\r\n", one("C1", "carriage_return_newline", 2, 2, "warning")),
     (DATA, GOOD + b"u\ta=b", one("C1", "no_last_newline", 2, 1, "warning")),
@@ -136,21 +139,35 @@ BROKEN: list[tuple[str, bytes, list[Short]]] = [
     # ID synchronization
     (SYNC, PAIR * 2, []),
     (SYNC, PAIR + b"1\n" + b"1\t2\t3\n", one("C14", "columns_wrong", 2, 2)),
-    (SYNC_3, b"1\t2\t3\n" + PAIR, one("C14", "columns_wrong", 2)),
-    (SYNC, PAIR + b"1\t2\t\n" + b"1\t2 \n", [
+    (SYNC_3, UUID + b"\t2\t3\n" + PAIR, one("C14", "columns_wrong", 2)),
+    (SYNC, PAIR + UUID + b"\t2\t\n" + UUID + b"\t2 \n", [
         *one("C14", "ends_in_tab", 2), *one("C14", "ends_in_space", 3)]),
     (SYNC, PAIR + b"\t2\n", one("C14", "column_empty", 2)),
     (SYNC_3, b"1\t\t3\n" + b"1\t2\t\t\n" + b"\t\t3\n", [
         *one("C14", "column_empty", 1, 3), *one("C14", "ends_in_tab", 2)]),
-    (SYNC, PAIR + b"1\tj@x.org\n" + b"k@x.org\tj@x.org\n", one("I3", "id_is_email", 2, 2)),
+    (SYNC, PAIR + UUID + b"\tj@x.org\n" + b"k@x.org\tj@x.org\n", [
+        *one("I3", "id_is_email", 2, 2), *one("I1", "id_form_wrong", 3)]),
     (SYNC, PAIR + b"\n\n", one("C1", "line_blank", 2, 2, "warning")),
     # hashed addresses
-    (C2C, b"user\t" + b"\t".join([b"f" * 64] * 10) + b"\n" + b"user\tff\n", []),
+    (C2C, b"user\t" + b"\t".join([b"f" * 64] * 10) + b"\n" + b"user\t" + HASH + b"\n", []),
     (C2C, b"user\t" + b"\t".join([b"f" * 64] * 11) + b"\n" + b"user\n", one("N6", "hashes_wrong", 1, 2)),
-    (C2C, b"user\tff\t\r\n", [
+    (C2C, b"user\t" + HASH + b"\t\r\n", [
         *one("C1", "carriage_return_newline", 1, 1, "warning"), *one("C14", "hashes_end_in_tab", 1, 1, "warning")]),
-    (C2C, b"user\tff \n" + b"user\t\tff\n" + b"user\tj@x.org\n", [
-        *one("C14", "ends_in_space", 1), *one("C14", "column_empty", 2), *one("I3", "id_is_email", 3)]),
+    (C2C, b"user\t" + HASH + b" \n" + b"user\t\tff\n" + b"user\tj@x.org\n", [
+        *one("C14", "ends_in_space", 1), *one("C14", "column_empty", 2), *one("I3", "id_is_email", 3),
+        *one("I1", "id_form_wrong", 3)]),
+    (C2C, b"user\tff\n" + b"user\t" + HASH.upper() + b"\n", one("I1", "id_form_wrong", 1, 2)),
+    ("ftp_dpm_20915_1_1366545717.sync", OF_DEVICE + GOOD + DEVICE.upper() + b"\ta=1\n" + b"\ta=1\n", [
+        *one("I1", "id_form_wrong", 1, 2), *one("C1", "id_missing", 4)]),
+    # signals
+    (DATA, b"".join(b"u\t" + signals + b"\n" for signals in SIGNALS), []),
+    (DATA, GOOD + b"u\tx\n" + b'u\t"a"="b\n' + b'u\ta=1,b\n' + b'u\t"a"=""\n' + b"u\t12:1\n" + b'u\ta="b"c\n',
+     one("C2", "signal_wrong", 2, 6)),
+    (DATA, b"u\td_sid=x\n" + b'u\ta=1,"d_unsid"="7x"\n' + b'u\t"a"="d_sid=x"\n', one("C3", "trait_wrong", 1, 2)),
+    (OVERWRITE, b'u\t"a"=", d_unsid=1"\n' + b"u\ta=1,d_unsid=1\n", one("C4", "trait_removed", 2, 1, "warning")),
+    (DATA, b"u\t-a=1\n" + b'u\ta=-1,"--b"="1"\n', one("C5", "key_with_dashes", 1, 2, "warning")),
+    (DATA, b"u\t12=1\n" + b'u\t"a!b"="1"\n' + b"u\td_=1,a1=2,1a=3,a-b=4\n", one("C16", "key_unusable", 1, 2, "warning")),
+    (DATA, b"u\ta = 1\n" + b"u\ta=1, b=2\n" + b'u\t"a"=" 1, 2 "\n', one("C2", "signal_spaced", 1, 2, "warning")),
 ]  # fmt: skip
 
 
@@ -249,6 +266,92 @@ EMAIL = re.compile(r"[^\W]@[^\W_]+\.[^\W\d_]{2}")
 FORBIDDEN = re.compile("[:\x00-\x1f\x7f-\x9f\ufeff]|%3[Aa]")
 
 
+UUID_FORM = "[0-9]{38}"
+
+
+class Signals:
+    """Parses signals one character after the other: pairs of a key and a value, or codes, which have no key."""
+
+    def __init__(self, text: str) -> None:
+        self._text, self._at = text, 0
+        self.pairs: list[tuple[str | None, str]] = []
+        self.spaced = False
+
+    def parse(self) -> bool:
+        """Return whether all can be parsed."""
+        while True:
+            self._skip_spaces()
+            if not self._next:
+                return bool(self.pairs)
+            if self._next == ",":
+                self._at += 1
+            elif not self._signal():
+                return False
+
+    @property
+    def _next(self) -> str:
+        return self._text[self._at : self._at + 1]
+
+    def _skip_spaces(self) -> None:
+        while self._next == " ":
+            self.spaced = True
+            self._at += 1
+
+    def _word(self, ends: str) -> str | None:
+        quoted = self._next == '"'
+        start = self._at = self._at + quoted
+        while self._next and self._next not in ('"' if quoted else ends):
+            self._at += 1
+        word = self._text[start : self._at]
+        if quoted:
+            closed = self._next == '"'
+            self._at += 1
+            return word if closed and word else None
+        bare = word.rstrip(" ")
+        self._at -= len(word) - len(bare)
+        return bare or None
+
+    def _signal(self) -> bool:
+        quoted = self._next == '"'
+        key = self._word('",=')
+        if key is None:
+            return False
+        at, spaced = self._at, self.spaced
+        self._skip_spaces()
+        if self._next == "=":
+            self._at += 1
+            self._skip_spaces()
+            value = self._word('",')
+            if value is None:
+                return False
+            self.pairs.append((key, value))
+        elif not quoted and re.fullmatch("[0-9]+(:0|:-1)?", key):
+            self._at, self.spaced = at, spaced
+            self.pairs.append((None, key))
+        else:
+            return False
+        self._skip_spaces()
+        return self._next in ("", ",")
+
+
+def expected_of_signals(text: str, name: FileName) -> set[str]:
+    """The rules that the signals of a line break."""
+    signals = Signals(text)
+    if not signals.parse():
+        return {"signal_wrong"}
+    found = {"signal_spaced"} if signals.spaced else set()
+    for key, value in signals.pairs:
+        if key in ("d_sid", "d_unsid") and not re.fullmatch("[0-9]+", value):
+            found.add("trait_wrong")
+        if key == "d_unsid" and name.mode == "overwrite":
+            found.add("trait_removed")
+        if key and key.startswith("-"):
+            found.add("key_with_dashes")
+        if key and not re.fullmatch("-*[0-9]*[A-Za-z_][A-Za-z0-9_-]*", key):
+            found.add("key_unusable")
+    return found
+
+
 def expected_of(line: bytes, name: FileName) -> set[str]:
     """The rules that a line, without its newline, breaks."""
     if len(line) + 1 > 102_400:
@@ -280,6 +383,12 @@ def expected_of(line: bytes, name: FileName) -> set[str]:
         else:
             ids = columns
             found |= {"column_empty"} if b"" in columns else set()
+            if b"" not in columns and b"\r" not in line:
+                texts = [column.decode(errors="replace") for column in columns]
+                forms = [UUID_FORM] if name.dpids[0] == 0 else [".*", *["[0-9a-f]{64}"] * 10] if hashes else []
+                last = [*texts[:-1], texts[-1].rstrip(" ")]
+                if any(not re.fullmatch(form, text) for form, text in zip(forms, last, strict=False)):
+                    found.add("id_form_wrong")
     else:
         typed = name.kind == "odc"
         fields = line.split(b"\t")
@@ -294,6 +403,8 @@ def expected_of(line: bytes, name: FileName) -> set[str]:
         unquoted = b"".join(b"x" if at % 2 else piece for at, piece in enumerate(signals.split(b'"')))
         if signals.startswith(b",") or signals.endswith(b",") or b",," in unquoted:
             found.add("signal_empty")
+        if signals and b"\r" not in signals:
+            found |= expected_of_signals(signals.decode(errors="replace"), name)
     for id_ in (id_.decode(errors="replace") for id_ in ids):
         found |= {"id_is_email"} if EMAIL.search(id_.strip()) else set()
         found |= {"id_forbidden_character"} if FORBIDDEN.search(id_) else set()
@@ -304,6 +415,7 @@ PIECES = [
     b"u", b"7", b"\t", b"\t", b",", b",,", b'"', b"\r", b"\n", b"\n", b"\0", b" ", b"j@x.org", b"@", b":", b"%3a", b"\x07",
     b"\x7f", "ä".encode(), "€".encode(), "😀".encode(), "\x85".encode(), "\ufeff".encode(), b"\xe4", b"\xf0\x9f\x98",
     b"\xed\xa0\x80", b"\xc0\x80", b"\xf4\x90\x80\x80", b"\xe0\x80\x80", b"u\ta=b\n", b"1\t2\t3\n", b"idfa\tu\t1\n", LONG[:-9],
+    b"=", b"=", b"-a", b"a=b", b'"a"="b"', b"d_sid", b"d_unsid=", b"ic=1", b":0", b":-1", b"u\t", UUID, HASH + b"\t",
 ]  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, cast
 
 import typer
 
+from converter.cli.check import check
 from converter.cli.completion import asked_by_bash
 from converter.cli.convert import convert
 from converter.cli.doctor import doctor
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 app.command(no_args_is_help=True)(convert)
 app.command(no_args_is_help=True)(send)
+app.command(no_args_is_help=True)(check)
 app.command(no_args_is_help=True)(match)
 app.command(no_args_is_help=True)(doctor)
 app.command(no_args_is_help=True)(sync_urls)

@@ -11,16 +11,19 @@ from converter.errors import InputError
 from converter.spec.names import FileName
 
 
-def expand(files: Iterable[str | os.PathLike[str]]) -> list[Path]:
+def expand(files: Iterable[str | os.PathLike[str]], *, every: bool = False) -> list[Path]:
     """Return the paths of files: those given, matches of globs, and inbound files in folders; each one once.
+
+    With `every`, all files in folders are meant that are not hidden, under any name.
 
     Raises `InputError` where nothing matches a glob, or a folder cannot be read.
     """
+    is_meant = _is_shown if every else _is_inbound
     paths: list[Path] = []
     for file in map(Path, files):
         try:
             if file.is_dir():
-                paths += sorted(each for each in file.iterdir() if _is_inbound(each))
+                paths += sorted(each for each in file.iterdir() if is_meant(each))
             elif not file.exists() and glob.has_magic(str(file)):
                 matches = glob.glob(str(file))  # noqa: PTH207 - Path.glob takes no absolute ones
                 if not matches:
@@ -44,3 +47,7 @@ def _is_inbound(path: Path) -> bool:
     except ValueError:
         return False
     return path.is_file()
+
+
+def _is_shown(path: Path) -> bool:
+    return path.is_file() and not path.name.startswith(".")

@@ -6,7 +6,7 @@ positions where lines start and end. No line is handled by itself, and no conten
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ import polars as pl
 
 from converter.columns.privacy import personal_kind
 from converter.columns.utf8 import invalid_utf8, is_utf8
+from converter.parts.grammar import Grammar
 from converter.parts.reader import InboundText
 from converter.spec.files import (
     BLANK,
@@ -51,6 +52,9 @@ Bytes = npt.NDArray[np.uint8]
 Positions = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
+MOST_EXAMPLES = 10
+"""Lines that are reported for each rule, at most."""
+_SHAPE_CHARACTERS = 60
 _SLICE = 1 << 16  # bytes that stay in the nearest cache, and take no fresh memory from the system
 _NONE: Positions = np.zeros(0, np.int64)
 _MARK = b"\xef\xbb\xbf"
@@ -62,11 +66,23 @@ _SUSPECT_IN_ID = bytes({*range(_SPACE + 1, 0x80)} - {*PLAIN_IN_ID}) + b"\xc2\xef
 
 
 @dataclass(frozen=True)
+class Example:
+    """A line that breaks a rule: its number, counted from 1, and what it looks like, without a letter or digit of it.
+
+    `column` is the first byte that breaks the rule, counted from 1; `None` where it is the line as a whole.
+    """
+
+    line: int
+    column: int | None
+    shape: str
+
+
+@dataclass(frozen=True)
 class Problem:
-    """A rule that a file breaks: its code, its name, a sentence, and its level.
+    """A rule that a file breaks: its code, its name, a sentence, its page, and its level.
 
     `line` is the first physical line that breaks it, counted from 1, and `lines` is how many do. They are `None`
-    and 0 where the rule is about the file as a whole.
+    and 0 where the rule is about the file as a whole. `examples` are the first of these lines, at most 10.
     """
 
     code: str
@@ -75,6 +91,8 @@ class Problem:
     line: int | None
     lines: int
     level: Level
+    page: str = ""
+    examples: tuple[Example, ...] = ()
 
 
 class Problems:
@@ -83,14 +101,24 @@ class Problems:
     def __init__(self) -> None:
         self._problems: dict[FileRule, Problem] = {}
 
-    def note(self, rule: FileRule, lines: Positions | None = None) -> None:
-        """Add a rule that the file breaks, or that some of its lines do: their distinct numbers, ascending."""
-        if lines is None:
-            self._problems[rule] = Problem(rule.code, rule.name, rule.text, None, 0, rule.level)
-        elif len(lines):
-            before = self._problems.get(rule)
-            first, count = (before.line, before.lines) if before else (int(lines[0]), 0)
-            self._problems[rule] = Problem(rule.code, rule.name, rule.text, first, count + len(lines), rule.level)
+    def note(
+        self,
+        rule: FileRule,
+        lines: Positions | None = None,
+        examples: Callable[[int], Iterable[Example]] = lambda _: (),
+    ) -> None:
+        """Add a rule that the file breaks, or that some of its lines do: their distinct numbers, ascending.
+
+        `examples` gives so many of these lines.
+        """
+        if lines is not None and not len(lines):
+            return
+        before = self._problems.get(rule)
+        known = before.examples if before else ()
+        first = before.line if before else None if lines is None else int(lines[0])
+        count = (before.lines if before else 0) + (0 if lines is None else len(lines))
+        known += tuple(examples(MOST_EXAMPLES - len(known)))
+        self._problems[rule] = Problem(rule.code, rule.name, rule.text, first, count, rule.level, rule.page, known)
 
     def add(self, others: Problems) -> None:
         """Add the problems that another check found."""
@@ -147,7 +175,9 @@ class LineChecker:
     def __init__(self, name: FileName | None, text: InboundText, findings: Problems) -> None:
         self._name = name
         self._text = text
-        self._note = findings.note
+        self._findings = findings
+        self._grammar = Grammar(name) if name else None
+        self._lines: _Chunk
 
     def check(self, chunk: bytes) -> None:
         """Check the next chunk of lines, which ends in a newline."""
@@ -156,6 +186,7 @@ class LineChecker:
         lengths = lines.ends + 1 - lines.starts
         if int(lengths.max()) > LINE_BYTES.value:  # left out of the checks that follow
             self._text.filled = True
+            self._lines = lines
             short = lengths <= LINE_BYTES.value
             self._note(LINE_TOO_LONG, lines.numbers[~short])
             if not short.any():
@@ -163,15 +194,29 @@ class LineChecker:
             left = _Chunk.of(lines.array[np.repeat(short, lengths)].tobytes(), 0)
             lines = left._replace(numbers=lines.numbers[short])
         if lines.numbers[0] == 1 and lines.text.startswith(_MARK):
+            self._lines = lines
             self._note(BYTE_ORDER_MARK, lines.numbers[:1])
             lines = _Chunk.of(lines.text[len(_MARK) :], 1)._replace(numbers=lines.numbers)
+        self._lines = lines
         self._check_chunk(lines)
+
+    def _note(self, rule: FileRule, numbers: Positions, column_of: Callable[[bytes], int | None] | None = None) -> None:
+        """Note lines of the chunk, by their numbers; `column_of` tells where a line breaks the rule."""
+
+        def examples(count: int) -> Iterator[Example]:
+            for number in numbers[:count].tolist():
+                index = int(np.searchsorted(self._lines.numbers, number))
+                line = self._lines.text[self._lines.starts[index] : self._lines.stops[index]]
+                yield Example(number, column_of(line) if column_of else None, shape_of(line))
+
+        self._findings.note(rule, numbers, examples)
 
     def _check_chunk(self, lines: _Chunk) -> None:
         def numbers_of(positions: Positions) -> Positions:
             return lines.numbers[_distinct(np.searchsorted(lines.ends, positions))]
 
-        if not lines.text.isascii() and not is_utf8(lines.text):
+        is_text = lines.text.isascii() or is_utf8(lines.text)
+        if not is_text:
             self._note(NOT_UTF8, numbers_of(invalid_utf8(lines.array)))
         if len(lines.controls) > len(lines.ends) + len(lines.tabs):
             self._note(NUL, numbers_of(lines.controls[lines.control == 0]))
@@ -183,6 +228,9 @@ class LineChecker:
         if self._name:
             check = self._check_signals if self._name.kind in ("data", "odc") else self._check_id_columns
             check(lines, self._name)
+        if self._grammar:
+            for rule, broken, column_of in self._grammar.broken(lines.text, lines.starts, is_text=is_text):
+                self._note(rule, lines.numbers[broken], column_of)
 
     def _check_signals(self, lines: _Chunk, name: FileName) -> None:
         """Check lines of data files: an ID, or a type and an ID, followed by the signals."""
@@ -250,6 +298,14 @@ class LineChecker:
                 for each in (ids, ids.str.strip_chars())
             ]
             self._note(file_rule, _distinct(numbers[suspects[(broken[0] | broken[1]).to_numpy()]]))
+
+
+def shape_of(line: bytes) -> str:
+    """Return what a line looks like: letters are `a`, digits `0`, and what cannot be printed is escaped."""
+    text = line[: 4 * _SHAPE_CHARACTERS].decode(errors="replace")
+    marks = ["a" if mark.isalpha() else "0" if mark.isdigit() else mark for mark in text[:_SHAPE_CHARACTERS]]
+    shape = "".join(mark if mark.isprintable() else repr(mark)[1:-1] for mark in marks)
+    return shape + "…" * (len(text) > _SHAPE_CHARACTERS)
 
 
 def _starts_after(ends: Positions) -> Positions:

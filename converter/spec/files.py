@@ -12,6 +12,7 @@ from converter.spec.limits import (
     COMBINED_PAGE,
     COMPRESSION_PAGE,
     CONTENTS_PAGE,
+    FAQ_PAGE,
     GLOBAL_SOURCES_PAGE,
     ID_SYNC_PAGE,
     LINE_BYTES,
@@ -24,6 +25,7 @@ from converter.spec.rules import (
     ID_FORBIDDEN_CHARACTER,
     ID_IS_EMAIL,
     ID_MISSING,
+    KEY_UNUSABLE,
     NO_SIGNAL,
     OURS,
     ROW_NOT_TEXT,
@@ -66,6 +68,13 @@ MASTER_DOUBTFUL = FileRule(
     "The first data source in the name is not one of device IDs: synchronization may fail.",
     ID_SYNC_PAGE,
     "warning",
+)
+NAME_TWICE = FileRule("N2", "name_twice", "Another of the files has the same name.", NAMES_PAGE)
+BOTH_MODES = FileRule(
+    "T2",
+    "both_modes",
+    "The files have .sync and .overwrite files for one data source, which may be processed in either order.",
+    FAQ_PAGE,
 )
 EMPTY = FileRule("C10", "file_empty", "The file has no lines.", CONTENTS_PAGE)
 TOO_LARGE = FileRule(
@@ -128,6 +137,43 @@ CLEARS_USER = FileRule(
     "clears_user",
     "The line has no signal: in an .overwrite file it deletes all signals of the user in the data source.",
     OURS,
+    "warning",
+)
+ID_FORM_WRONG = FileRule(
+    "I1",
+    "id_form_wrong",
+    "The ID does not have the form of its data source, which the name of the file tells.",
+    GLOBAL_SOURCES_PAGE,
+)
+SIGNAL_WRONG = FileRule(
+    "C2",
+    "signal_wrong",
+    "A signal is neither a trait ID (d_sid=1), an integration code (ic=1) nor a key and a value (key=value).",
+    CONTENTS_PAGE,
+)
+TRAIT_WRONG = FileRule("C3", "trait_wrong", "A trait ID (d_sid, d_unsid) is not a number.", CONTENTS_PAGE)
+TRAIT_REMOVED = FileRule(
+    "C4",
+    "trait_removed",
+    "The line removes a trait (d_unsid), which has no effect in an .overwrite file.",
+    CONTENTS_PAGE,
+    "warning",
+)
+KEY_WITH_DASHES = FileRule(
+    "C5", "key_with_dashes", "A key begins with a dash, which Audience Manager leaves out.", CONTENTS_PAGE, "warning"
+)
+KEY_DOUBTFUL = FileRule(
+    KEY_UNUSABLE.code,
+    "key_unusable",
+    "A key has other characters than letters, digits, '-' and '_', or only digits: no trait rule can name it.",
+    KEY_UNUSABLE.page,
+    "warning",
+)
+SIGNAL_SPACED = FileRule(
+    "C2",
+    "signal_spaced",
+    "There are spaces around '=' or ',', which belong to no key or value.",
+    CONTENTS_PAGE,
     "warning",
 )
 SIGNAL_EMPTY = FileRule(

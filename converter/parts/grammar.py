@@ -1,0 +1,146 @@
+"""The rules on what fields of lines contain: the form of IDs by their data source, and the grammar of signals.
+
+One expression matches whole lines that break none of them. Only the others, mostly few, meet the rules one by one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+from converter.spec import signals
+from converter.spec.files import (
+    ID_FORM_WRONG,
+    KEY_DOUBTFUL,
+    KEY_WITH_DASHES,
+    MOST_HASHES,
+    SIGNAL_SPACED,
+    SIGNAL_WRONG,
+    TRAIT_REMOVED,
+    TRAIT_WRONG,
+    FileRule,
+)
+from converter.spec.ids import GLOBAL_DATA_SOURCES, ID_TYPES
+from converter.spec.names import FileName
+
+ColumnOf = Callable[[bytes], int | None]
+"""Returns the first byte of a line that breaks a rule, counted from 1."""
+
+_FIELD = r"[^\t\n\r]+"
+_ANY_FIELD = r"[^\t\n]*\t"
+_END = r"\t?\r?\n"
+_BEHIND = r"(?:\t| *\r?\n)"  # an ID; spaces at the end of a line are a rule of their own
+_FORMS = {source: type_.form for source, type_ in GLOBAL_DATA_SOURCES.items()} | {0: ID_TYPES["uuid"].form}
+
+
+class Broken(NamedTuple):
+    """A rule, the lines that break it (a Boolean for each line of the chunk), and where a line does."""
+
+    rule: FileRule
+    lines: npt.NDArray[np.bool_]
+    column_of: ColumnOf | None
+
+
+class Grammar:
+    """The rules for files with a name."""
+
+    def __init__(self, name: FileName) -> None:
+        self._name = name
+        self._fields = 2 if name.kind == "odc" else 1  # before the signals
+        if name.kind in ("data", "odc"):
+            before = _ANY_FIELD * (self._fields - 1) + _form(name.dpids[0], own=_FIELD) + r"\t"
+            self._plain = signals.plain(before, removals=name.mode == "sync")
+            self._forms = ["", _FORMS.get(name.dpids[0]) or ""][-self._fields :]
+            self._whole = f"^(?:{_ANY_FIELD}){{{self._fields}}}[^\\t\\r\\n]+\\r?\\n$"
+        else:
+            hash_ = ID_TYPES["hashed_email"].form
+            if name.kind == "c2c-id-sync":
+                self._forms = [_FORMS.get(name.dpids[0]) or "", *[hash_ or ""] * MOST_HASHES]
+                others = f"(?:\\t{_bare(hash_)}){{1,{MOST_HASHES}}}"
+                self._plain = f"^{_form(name.dpids[0], own=_FIELD)}{others}\\n$"
+                self._whole = f"^{_FIELD}(?:\\t{_FIELD}){{1,{MOST_HASHES}}}{_END}$"
+            else:
+                self._forms = [_FORMS.get(dpid) or "" for dpid in name.dpids]
+                self._plain = "^" + r"\t".join(_form(dpid, own=_FIELD) for dpid in name.dpids) + r"\n$"
+                self._whole = f"^{_FIELD}(?:\\t{_FIELD}){{{len(name.dpids) - 1}}}{_END}$"
+
+    def broken(self, text: bytes, starts: npt.NDArray[np.int64], *, is_text: bool) -> Iterator[Broken]:
+        """Yield the rules that lines break. `starts` are where lines start in the text, which ends in a newline."""
+        lines = _series_of(text, starts, is_text=is_text)
+        rest = ~lines.str.contains(self._plain)
+        if not rest.any():
+            return
+        rest &= lines.str.contains(self._whole)  # the number of fields is a rule of its own
+        few = lines.filter(rest)
+        indices = np.flatnonzero(rest.to_numpy())
+
+        def noted(rule: FileRule, broken: pl.Series, column_of: ColumnOf | None = None) -> Iterator[Broken]:
+            if broken.any():
+                mask = np.zeros(len(lines), np.bool_)
+                mask[indices[broken.to_numpy()]] = True
+                yield Broken(rule, mask, column_of)
+
+        if any(self._forms):
+            yield from noted(ID_FORM_WRONG, self._wrong_forms(few), self._form_at)
+        if self._name.kind in ("data", "odc"):
+            for rule, broken in self._signal_rules(few):
+                yield from noted(rule, broken, self._signal_at if rule is SIGNAL_WRONG else None)
+
+    def _wrong_forms(self, lines: pl.Series) -> pl.Series:
+        """Return whether an ID of each line has another form than that of its data source."""
+        wrong = pl.repeat(False, len(lines), eager=True)
+        for number, form in enumerate(self._forms):
+            if form:
+                before = f"^(?:{_ANY_FIELD}){{{number}}}"
+                is_right = lines.str.contains(f"{before}{_bare(form)}{_BEHIND}")
+                wrong |= lines.str.contains(f"{before}{_FIELD}") & ~is_right
+        return wrong
+
+    def _form_at(self, line: bytes) -> int | None:
+        at = 1
+        for field, form in zip(line.split(b"\t"), self._forms, strict=False):
+            if form and not re.fullmatch(_bare(form).encode(), field):
+                return at
+            at += len(field) + 1
+        return None
+
+    def _signal_rules(self, lines: pl.Series) -> Iterator[tuple[FileRule, pl.Series]]:
+        before = _ANY_FIELD * self._fields
+        parsed = lines.str.contains(signals.parsable(before))
+        yield SIGNAL_WRONG, ~parsed
+        yield TRAIT_WRONG, parsed & lines.str.contains(signals.with_trait_without_number(before))
+        if self._name.mode == "overwrite":
+            yield TRAIT_REMOVED, parsed & lines.str.contains(signals.with_removal(before))
+        yield KEY_WITH_DASHES, parsed & ~lines.str.contains(signals.dashless(before))
+        yield KEY_DOUBTFUL, parsed & ~lines.str.contains(signals.usable(before))
+        yield SIGNAL_SPACED, parsed & ~lines.str.contains(signals.spaceless(before))
+
+    def _signal_at(self, line: bytes) -> int | None:
+        *fields, text = line.decode(errors="replace").split("\t", self._fields)
+        at = signals.unparsable_at(text)
+        return None if at is None else len("\t".join([*fields, text[:at]]).encode()) + 1
+
+
+def _bare(form: str | None) -> str:
+    """Return an expression without its anchors."""
+    return (form or _FIELD).removeprefix("^").removesuffix("$")
+
+
+def _form(dpid: int, *, own: str) -> str:
+    """Return what matches the IDs of a data source: `own` where these are the customer's."""
+    return _bare(_FORMS.get(dpid) or own)
+
+
+def _series_of(text: bytes, starts: npt.NDArray[np.int64], *, is_text: bool) -> pl.Series:
+    """Return lines as a Series of String, with their newlines; what is no text has replacement characters."""
+    if not is_text:
+        return pl.Series([line + "\n" for line in text.decode(errors="replace").split("\n")[:-1]])
+    ends = np.append(starts, len(text)).astype(np.int32)
+    array = pa.StringArray.from_buffers(len(starts), pa.py_buffer(ends), pa.py_buffer(text))
+    return pl.Series(values=array)

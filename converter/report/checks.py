@@ -1,0 +1,91 @@
+"""The report of `check`: what inbound files that exist are, and which rules they break."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+from xml.etree import ElementTree
+
+from converter.parts.line_checks import Example, Problem
+
+
+@dataclass(frozen=True)
+class FileCheck:
+    """An inbound file: its kind and data sources by its name, `None` where that is wrong, its size, lines and text.
+
+    `lines` and `raw_bytes` are `None` where the file is encrypted or damaged.
+    """
+
+    path: str
+    kind: str | None
+    bytes: int
+    lines: int | None
+    raw_bytes: int | None
+    findings: Sequence[Problem]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        facts = ("path", "kind", "bytes", "lines", "raw_bytes")
+        return {name: getattr(self, name) for name in facts} | {"findings": [asdict(each) for each in self.findings]}
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """The files, in the order in which they were named."""
+
+    files: Sequence[FileCheck]
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many rules are broken by all files, by level."""
+        return Counter({"error": 0, "warning": 0}) + Counter(
+            each.level for file in self.files for each in file.findings
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as plain data."""
+        return {
+            "files": [file.as_dict() for file in self.files],
+            "errors": self.counts["error"],
+            "warnings": self.counts["warning"],
+        }
+
+    def findings(self) -> Iterator[dict[str, Any]]:
+        """Yield each line that breaks a rule, and each file that does, as plain data."""
+        for file in self.files:
+            for found in file.findings:
+                facts = {"path": file.path, **asdict(found)}
+                for example in facts.pop("examples") or [{"line": None, "column": None, "shape": None}]:
+                    yield facts | example
+
+    def junit(self) -> bytes:
+        """Return the report in the form of JUnit, which services of continuous integration show: a test a file."""
+        failures = [sum(each.level == "error" for each in file.findings) for file in self.files]
+        suite = ElementTree.Element(
+            "testsuite", name="aam-inbound check", tests=str(len(failures)), failures=str(sum(map(bool, failures)))
+        )
+        for file in self.files:
+            case = ElementTree.SubElement(suite, "testcase", classname="inbound", name=file.path)
+            for level, tag in (("error", "failure"), ("warning", "system-out")):
+                texts = [text for each in file.findings if each.level == level for text in _texts(each)]
+                if texts:
+                    ElementTree.SubElement(case, tag).text = "\n".join(texts)
+        return bytes(ElementTree.tostring(suite, "utf-8", xml_declaration=True))
+
+
+def _texts(found: Problem) -> Iterator[str]:
+    yield sentence(found)
+    yield from (f"  {place(each)}: {each.shape}" for each in found.examples)
+
+
+def sentence(found: Problem) -> str:
+    """Return what a file breaks, with the rule and the number of lines."""
+    lines = f", in {found.lines:,} line{'s' * (found.lines > 1)}" if found.lines else ""
+    return f"{found.text.rstrip('.')} ({found.code} {found.name}{lines})."
+
+
+def place(example: Example) -> str:
+    """Return where a line breaks a rule."""
+    return f"line {example.line:,}" + (f", byte {example.column:,}" if example.column else "")

@@ -1,0 +1,94 @@
+"""The grammar of signals in data files (C2), as regular expressions of Rust's syntax, which Python reads as well.
+
+A signal is `d_sid=N`, `d_unsid=N`, an integration code (`N`, `N:0`, `N:-1`, `ic=CODE`), or a key and a value, each with
+or without double quotes. Spaces around `=` and after `,` are tolerated.
+"""
+
+from __future__ import annotations
+
+import re
+
+_CODE = "[0-9]+(?::0|:-1)?"
+_END = r"\r?\n"
+_GOOD_KEY = "[0-9]*[A-Za-z_][A-Za-z0-9_-]*"  # C16
+_ANY_KEY = '[^"\\t\\n\\r,= ](?:[^"\\t\\n\\r,=]*[^"\\t\\n\\r,= ])?'
+_QUOTED_KEY = '"[^"\\t\\n\\r]+"'
+_NO_NUMBER = r'(?:"[0-9]*[^0-9"]|[^0-9" ]|[0-9]+ *[^0-9, \r\n])'  # the start of a value
+_VALUE = '(?:"[^"\\t\\n\\r]+"|[^"\\t\\n\\r, ](?:[^"\\t\\n\\r,]*[^"\\t\\n\\r, ])?)'
+
+
+def _line(before: str, signal: str, *, spaces: bool = True) -> str:
+    """Return what matches a line with fields `before` the signals; there may be commas without a signal."""
+    space = " *" if spaces else ""
+    comma = f"{space},{space}"
+    return f"^{before}{space}(?:,{space})*{signal}(?:{comma}(?:,{space})*{signal})*{space}(?:,{space})*{_END}$"
+
+
+def _signal(quoted: str, plain: str, *, spaces: bool = True) -> str:
+    equals = " *= *" if spaces else "="
+    return f"(?:(?:{quoted}|{plain}){equals}{_VALUE}|{_CODE})"
+
+
+_ANY = _signal(_QUOTED_KEY, _ANY_KEY)
+_DASHLESS = _signal('"[^"\\t\\n\\r-][^"\\t\\n\\r]*"', '[^"\\t\\n\\r,= -](?:[^"\\t\\n\\r,=]*[^"\\t\\n\\r,= ])?')
+_USABLE = _signal(f'"-*{_GOOD_KEY}"', f"-*{_GOOD_KEY}")
+# No key that begins with `d_`, since one of a trait has digits alone: such lines take the long way.
+_PLAIN_KEY = "(?:[0-9]*[A-Za-ce-z_][A-Za-z0-9_-]*|[0-9]+d[A-Za-z0-9_-]*|d(?:[A-Za-z0-9-][A-Za-z0-9_-]*)?)"
+
+
+def plain(before: str, *, removals: bool) -> str:
+    """Return what matches a whole line, with its newline, in which no rule on signals finds anything; most lines.
+
+    `before` matches the fields before the signals, with their tabs; `removals` says whether traits may be removed (C4).
+    """
+    trait = "d_(?:un)?sid" if removals else "d_sid"
+    signal = f'(?:"{_PLAIN_KEY}"="[^"\\t\\n\\r]+"|{trait}=[0-9]+|{_PLAIN_KEY}={_VALUE}|{_CODE})'
+    return f"^{before}{signal}(?:,{signal})*\\n$"
+
+
+def parsable(before: str) -> str:
+    """Return what matches a whole line whose signals can be parsed; commas without a signal are a rule of their own."""
+    return _line(before, _ANY)
+
+
+def spaceless(before: str) -> str:
+    """Return what matches such a line without spaces between signals and around `=`."""
+    return _line(before, _signal(_QUOTED_KEY, _ANY_KEY, spaces=False), spaces=False)
+
+
+def dashless(before: str) -> str:
+    """Return what matches such a line whose keys begin with no dash (C5)."""
+    return _line(before, _DASHLESS)
+
+
+def usable(before: str) -> str:
+    """Return what matches such a line whose keys trait rules can name, after leading dashes (C16)."""
+    return _line(before, _USABLE)
+
+
+def with_trait_without_number(before: str) -> str:
+    """Return what matches such a line, up to a trait whose ID is no number (C3)."""
+    return f"{_up_to(before, 'd_(?:un)?sid')}{_NO_NUMBER}"
+
+
+def with_removal(before: str) -> str:
+    """Return what matches such a line, up to the removal of a trait (C4)."""
+    return _up_to(before, "d_unsid")
+
+
+def _up_to(before: str, key: str) -> str:
+    return f'^{before}(?: *(?:{_ANY})? *,)* *(?:"{key}"|{key}) *= *'
+
+
+_ONE = re.compile(f" *(?:{_ANY})? *(?:,|$)")
+
+
+def unparsable_at(signals: str) -> int | None:
+    """Return the index of the first signal that cannot be parsed, in the signals of a line; `None` if all can."""
+    at = 0
+    while at < len(signals):
+        match = _ONE.match(signals, at)
+        if match is None or match.end() == at:
+            return at
+        at = match.end()
+    return None

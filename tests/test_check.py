@@ -1,0 +1,115 @@
+"""The command `check`: files of any program, what they break together, and in which forms that is reported."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from converter import check
+from converter.errors import InputError
+
+from .conftest import Run
+from .errors import raises
+from .test_cli import command
+from .test_inbound import DATA, GOOD, OVERWRITE
+
+BAD = b'john@example.com\t"name"="Anna 1984",x\n'
+
+
+def put(folder: Path, *files: tuple[str, bytes]) -> Path:
+    folder.mkdir(exist_ok=True)
+    for name, content in files:
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def broken(folder: Path) -> dict[str, list[str]]:
+    return {Path(file.path).name: [each.name for each in file.findings] for file in check(folder).files}
+
+
+def test_what_convert_writes_breaks_no_rule(run: Run) -> None:
+    rows = "".join(f"user{n},v{n % 913},{n % 13}\n" for n in range(20_000))
+    run.convert("id,a,t\n" + rows, record={"signals": ["a"], "traits": ["t"]}, output={"max_part_raw_bytes": "300KB"})
+    report = check(run.out)
+    assert len(report.files) > 1
+    assert report.counts.total() == 0
+    assert sum(file.lines or 0 for file in report.files) == 20_000
+
+
+def test_all_files_of_a_folder_are_checked_but_those_that_are_hidden(tmp_path: Path) -> None:
+    put(tmp_path / "in", (DATA, GOOD), ("crm.csv", b"id,a\n"), (".hidden", b"x"))
+    (tmp_path / "in" / "folder").mkdir()
+    assert broken(tmp_path / "in") == {"crm.csv": ["name_wrong"], DATA: []}
+
+
+def test_t2_both_modes_of_a_data_source_and_names_that_are_there_twice_are_found(tmp_path: Path) -> None:
+    one = put(tmp_path / "one", (DATA, GOOD), ("ftp_dpm_99_1366545717.overwrite", GOOD))
+    other = put(tmp_path / "other", (OVERWRITE, GOOD), ("ftp_dpm_99_1366545717.overwrite", GOOD))
+    found = [[each.name for each in file.findings] for file in check([one, other]).files]
+    assert found == [["both_modes"], ["name_twice"], ["both_modes"], ["name_twice"]]
+
+
+def test_the_first_lines_are_shown_where_they_break_a_rule_and_nothing_of_them_can_be_read(tmp_path: Path) -> None:
+    put(tmp_path / "in", (DATA + ".gz", gzip.compress(GOOD * 3 + BAD * 20)))
+    (file,) = check(tmp_path / "in").files
+    found = {each.name: each for each in file.findings}
+    assert found.keys() == {"id_is_email", "signal_wrong"}
+    wrong = found["signal_wrong"]
+    assert (wrong.line, wrong.lines, wrong.code, wrong.level) == (4, 20, "C2", "error")
+    assert [each.line for each in wrong.examples] == list(range(4, 14))
+    assert {each.column for each in wrong.examples} == {BAD.index(b"x\n") + 1}
+    assert {each.shape for each in wrong.examples} == {'aaaa@aaaaaaa.aaa\\t"aaaa"="aaaa 0000",a'}
+    assert wrong.page.endswith(".md")
+
+
+def test_what_cannot_be_checked_is_an_error(tmp_path: Path) -> None:
+    with raises(InputError, "E-CHECK-NO-FILES"):
+        check(put(tmp_path / "empty"))
+    with raises(InputError, "E-INPUT-MISSING"):
+        check(tmp_path / "*.gz")
+    with raises(InputError, "E-FILE-READ"):
+        check([tmp_path / DATA])
+
+
+@pytest.mark.parametrize(
+    "content, options, code",
+    [(GOOD, [], 0), (GOOD + b"\n", [], 0), (GOOD + b"\n", ["--strict"], 3), (BAD, [], 3), (GOOD, ["--strict"], 0)],
+)
+def test_the_exit_code_says_whether_a_rule_is_broken(
+    tmp_path: Path, content: bytes, options: list[str], code: int
+) -> None:
+    put(tmp_path / "in", (DATA, content))
+    assert command(tmp_path, "check", "in", *options)[0] == code
+
+
+def test_json_ndjson_and_junit_have_the_same_findings_and_no_personal_data(tmp_path: Path) -> None:
+    put(tmp_path / "in", (DATA, GOOD + BAD), ("ftp_dpm_99_1366545717.sync", GOOD))
+    _, out, err = command(tmp_path, "check", "in", "--json", "--junit", "check.xml")
+    found = json.loads(out)
+    assert (found["exit_code"], found["outcome"], found["errors"]) == (3, "refused", 2)
+    assert found["error"]["code"] == "E-CHECK-RULES"
+    names = [each["name"] for each in found["files"][0]["findings"]]
+    _, lines, _ = command(tmp_path, "check", "in", "--ndjson")
+    assert [(each["name"], each["line"]) for each in map(json.loads, lines.splitlines())] == [
+        (name, 2) for name in names
+    ]
+    suite = ElementTree.parse(tmp_path / "check.xml").getroot()
+    assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
+    (failure,) = suite.iter("failure")
+    assert all(name in str(failure.text) for name in names)
+    _, shown, _ = command(tmp_path, "check", "in")
+    assert all(name in shown for name in names)
+    for text in (out, err, lines, shown, (tmp_path / "check.xml").read_text()):
+        assert "john" not in text
+        assert "Anna" not in text
+
+
+def test_a_junit_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    put(tmp_path / "in", (DATA, GOOD))
+    code, _, err = command(tmp_path, "check", "in", "--junit", "none/check.xml")
+    assert code == 1
+    assert "E-FOLDER-WRITE" in err
