@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from converter import check
-from converter.errors import InputError
+from converter.errors import InputError, JobError
 
 from .conftest import Run
 from .errors import raises
@@ -67,7 +67,7 @@ def test_the_first_lines_are_shown_where_they_break_a_rule_and_nothing_of_them_c
 
 
 def test_what_cannot_be_checked_is_an_error(tmp_path: Path) -> None:
-    with raises(InputError, "E-CHECK-NO-FILES"):
+    with raises(JobError, "E-CHECK-NO-FILES"):
         check(put(tmp_path / "empty"))
     with raises(InputError, "E-INPUT-MISSING"):
         check(tmp_path / "*.gz")

@@ -47,7 +47,7 @@ def test_the_table_has_each_code_that_is_used_and_no_other() -> None:
 WRONG_USE = {
     "E-ARGUMENT",
     *(f"E-COLUMN-{what}" for what in ("MISSING", "REPEATED", "TYPE")),
-    *("E-FTP-CA-FILE", "E-SFTP-KEY-FILE", "E-LOG-FILE"),
+    *("E-CHECK-NO-FILES", "E-FTP-CA-FILE", "E-SFTP-KEY-FILE", "E-LOG-FILE"),
     *(f"E-HEADER-{what}" for what in ("FIELDS", "LATER", "MISSING", "UNEXPECTED")),
     *("E-ID-TYPE-AUTO", "E-INPUT-REMOTE", "E-INPUT-STDIN", "E-INPUT-URL", "E-MATCH-HEADER", "E-SHEET-MISSING", "E-SQL"),
     *(f"E-JOB-{what}" for what in ("INVALID", "MISSING", "READ", "TOML")),
@@ -57,7 +57,15 @@ WRONG_USE = {
     *("E-USAGE", "E-VARIABLE-UNSET"),
 }
 REFUSED = {
-    *("E-BOTH-MODES", "E-CLEARED", "E-COLLISIONS-MEMORY", "E-ID-TYPES-MIXED", "E-SEND-RULES", "E-STRICT"),
+    *(
+        "E-BOTH-MODES",
+        "E-CHECK-RULES",
+        "E-CLEARED",
+        "E-COLLISIONS-MEMORY",
+        "E-ID-TYPES-MIXED",
+        "E-SEND-RULES",
+        "E-STRICT",
+    ),
     *("E-TOO-MANY-REJECTS", "E-VOLUME"),
 }
 

@@ -13,7 +13,7 @@ import typer
 from converter.cli import options
 from converter.cli.outcome import Messages, Outcome, Work
 from converter.cli.preamble import loading
-from converter.errors import DestinationError, Finding
+from converter.errors import DestinationError, Finding, GuardError
 
 if TYPE_CHECKING:
     from converter.report.checks import CheckReport
@@ -56,14 +56,14 @@ def _check(files: list[str], junit: str | None, messages: Messages, *, strict: b
     error = None
     if broken:
         message = f"{broken:,} rule{'s are' if broken > 1 else ' is'} broken."
-        error = Finding("E-CHECK-RULES", message, "--json also has the pages of the rules.")
+        error = GuardError("E-CHECK-RULES", message, "--json also has the pages of the rules.")
     show = partial(_show_lines if ndjson else _show, report)
     return Outcome(
         name="refused" if error else "done",
-        exit_code=3 if error else 0,
+        exit_code=error.exit_code if error else 0,
         fields=report.as_dict(),
         show=show,
-        error=error,
+        error=Finding.of(error) if error else None,
         prints_only=True,
     )
 

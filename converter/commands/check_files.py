@@ -10,7 +10,7 @@ from pathlib import Path
 
 from converter.commands.check import Checked, check_file
 from converter.commands.inbound_files import expand
-from converter.errors import InputError
+from converter.errors import JobError
 from converter.parts.line_checks import Problem
 from converter.report.checks import CheckReport, FileCheck
 from converter.spec.files import BOTH_MODES, NAME_TWICE, FileRule
@@ -26,11 +26,11 @@ def check(
 
     `files` are paths of files, globs, and folders, of which all files are checked. As many files as `threads` (by
     default one a core) are read at the same time. `notify` is called with the path of each file that is done. Raises
-    `InputError` where one cannot be read, or there is none.
+    `InputError` where one cannot be read, `JobError` where there is none.
     """
     paths = expand([files] if isinstance(files, str | os.PathLike) else files, every=True)
     if not paths:
-        raise InputError(
+        raise JobError(
             "E-CHECK-NO-FILES", "There is no file to check.", "Name files, globs or folders: aam-inbound check FILES…"
         )
     with ThreadPoolExecutor(threads or os.cpu_count() or 1, thread_name_prefix="check") as pool:
