@@ -313,9 +313,9 @@ def test_the_library_has_the_function_also_once_its_module_is_loaded(folder: Pat
         (["job.toml", "--dpid", "20914"], "E-JOB-INVALID", ["output.target", "20914", "gaid", "(N4)"]),
         (["job.toml", "--id", "idd"], "E-COLUMN-MISSING", ["/in.csv'", "'idd'", "'id'?", "'id', 'a', 't'"]),
         (
-            ["s3://bucket/crm.csv", "--id", "id", "--signal", "a", "--dpid", "5", "--to", "out"],
+            ["scp://host/crm.csv", "--id", "id", "--signal", "a", "--dpid", "5", "--to", "out"],
             "E-INPUT-REMOTE",
-            ["'s3://bucket/crm.csv'"],
+            ["'scp://host/crm.csv'", "https://"],
         ),
     ],
 )

@@ -92,7 +92,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("converter.delivery.retry.FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("converter.remote.retry.FIRST_PAUSE", 0.001)
 
 
 def delivery_to(destination: MemoryDestination, journal: Journal, **options: Any) -> Delivery:
@@ -282,7 +282,7 @@ def test_f21_who_waits_for_another_part_gets_the_error_of_one_that_cannot_be_mad
 
 
 def test_a_run_that_is_given_up_does_not_wait_for_pauses(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("converter.delivery.retry.FIRST_PAUSE", 1000.0)
+    monkeypatch.setattr("converter.remote.retry.FIRST_PAUSE", 1000.0)
 
     def fail(what: str, name: str) -> None:
         if what == "finish":

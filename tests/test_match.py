@@ -712,4 +712,4 @@ def test_candidates_are_few_and_the_simple_ones_first() -> None:
 
 def test_job_errors_of_the_library_are_those_of_jobs(tmp_path: Path) -> None:
     with raises(JobError, "E-INPUT-REMOTE"):
-        match("s3://bucket/in.csv", str(tmp_path / "site.csv"))
+        match("scp://host/in.csv", str(tmp_path / "site.csv"))

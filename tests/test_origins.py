@@ -203,7 +203,7 @@ def test_only_the_start_of_a_pipe_is_read_again(pipes: dict[str, bytes]) -> None
 
 def test_other_schemes_are_refused(run: Run) -> None:
     with raises(JobError, "E-INPUT-REMOTE"):
-        convert(run.make_job(input={"path": "s3://bucket/in.csv"}))
+        convert(run.make_job(input={"path": "scp://host/in.csv"}))
 
 
 def test_a_url_of_a_local_file_is_its_path(run: Run) -> None:

@@ -22,7 +22,6 @@ from converter.commands.retention import remove_old
 from converter.delivery.delivery import Delivery
 from converter.delivery.destinations.named import NamedDestination
 from converter.delivery.journal import Journal
-from converter.delivery.retry import Patience, Retries
 from converter.errors import (
     ConverterError,
     DestinationError,
@@ -36,6 +35,7 @@ from converter.errors import (
 from converter.jobs.document import merge
 from converter.jobs.events import LOGGER
 from converter.jobs.job import DIGITS, Transfer
+from converter.remote.retry import Patience, Retries
 from converter.report import SCHEMA_VERSION, Report, SendReport
 
 from .conftest import TIMESTAMP, Run
@@ -282,7 +282,7 @@ def test_retries_are_in_the_report_and_in_the_log(
         return create(self, name)
 
     monkeypatch.setattr(NamedDestination, "create", failing)
-    monkeypatch.setattr("converter.delivery.retry.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("converter.remote.retry.FIRST_PAUSE", 0.01)
     (run.folder / "server").mkdir()
     with ftp_server(run.folder / "server") as server, caplog.at_level(logging.INFO, "converter"):
         report = run.convert("id,a\nu1,x\n", output={"to": f"ftp://{LOGIN}@localhost:{server.port}/in"})

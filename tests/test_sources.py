@@ -285,7 +285,7 @@ def test_columns_of_the_job_and_of_the_file_must_be_as_many(run: Run) -> None:
 
 def test_places_that_cannot_be_read_yet_are_refused(run: Run) -> None:
     with raises(JobError, "E-INPUT-REMOTE"):
-        run.convert(input={"path": "s3://bucket/key"})
+        run.convert(input={"path": "scp://host/key"})
 
 
 def test_paths_that_name_nothing_say_so(run: Run) -> None:

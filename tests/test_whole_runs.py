@@ -170,7 +170,7 @@ WAYS: dict[str, Callable[[Path], contextlib.AbstractContextManager[Way]]] = {"s3
 
 @pytest.fixture
 def way(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Way]:
-    monkeypatch.setattr("converter.delivery.retry.FIRST_PAUSE", 0.02)
+    monkeypatch.setattr("converter.remote.retry.FIRST_PAUSE", 0.02)
     monkeypatch.setattr(s3_client, "_TRIES", 1)
     with WAYS[place](tmp_path) as made:
         made.run.write(CONTENT)

@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 
 from converter.delivery import stops
 from converter.delivery.delivery import Delivery
-from converter.delivery.retry import Retries
 from converter.delivery.unexpected import note_report, reported
 from converter.errors import DestinationError, Finding, Reported
 from converter.jobs.events import tell, tell_warnings
 from converter.jobs.job import Job, Transfer
+from converter.remote.retry import Retries
 from converter.report import SendReport, report_file, write_failed
 from converter.sources import Origin
 from converter.sources.origins.base import total_size

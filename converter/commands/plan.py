@@ -18,13 +18,13 @@ from converter.commands.resume import fingerprints
 from converter.commands.suppress import read_suppression
 from converter.delivery.destinations import Destination, Owner, destination_of
 from converter.delivery.destinations.base import warnings_of
-from converter.delivery.retry import Patience
 from converter.delivery.state import State
 from converter.delivery.threads import close_connections, run_in_thread
 from converter.errors import TAKEN, Finding, codes_of
 from converter.jobs.job import DIGITS, Job
 from converter.jobs.run_files import rejects_path, report_path
 from converter.parts.packer import Limits
+from converter.remote.retry import Patience
 from converter.rows.records import Records
 from converter.rows.survey import first_texts, survey
 from converter.rows.users.preview import gathered

@@ -21,7 +21,6 @@ from typing import Any, TypeVar
 from converter.delivery import stops
 from converter.delivery.destinations.base import Arrived, Destination, PartUpload
 from converter.delivery.journal import Attempt, Journal, PastRun
-from converter.delivery.retry import Patience, Retries
 from converter.delivery.spool import Replay, Spool
 from converter.delivery.threads import RunEndedError, close_connections, run_in_thread
 from converter.delivery.throttle import Throttle
@@ -29,6 +28,7 @@ from converter.errors import LOST, DestinationError, Reported, StoppedError, Tra
 from converter.jobs.events import tell
 from converter.jobs.job import Job, Transfer
 from converter.parts.writing import Part, PartWriter
+from converter.remote.retry import Patience, Retries
 from converter.spec.names import FileName
 
 # A process manager that sends SIGTERM usually sends SIGKILL half a minute later: a run has to end before that.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from converter.jobs.sections.servers import S3, Ftp, Sftp
+from converter.jobs.sections.servers import S3, Ftp, Http, Sftp
 
 RETRY_SECONDS = 600.0
 
@@ -18,6 +18,7 @@ class Access(NamedTuple):
     s3: S3 = S3()
     ftp: Ftp = Ftp()
     sftp: Sftp = Sftp()
+    http: Http = Http()
     retry_seconds: float = RETRY_SECONDS
 
 

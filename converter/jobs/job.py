@@ -24,7 +24,7 @@ from converter.jobs.sections.privacy import Privacy
 from converter.jobs.sections.record import Record, Signal, Tokens
 from converter.jobs.sections.report import ReportOptions
 from converter.jobs.sections.run import RunOptions
-from converter.jobs.sections.servers import S3, Ftp, Sftp
+from converter.jobs.sections.servers import S3, Ftp, Http, Sftp
 from converter.jobs.sections.table import Input, Table
 from converter.spec.environments import BETA_WARNING, FTP_WARNING
 from converter.spec.ids import GLOBAL_DATA_SOURCES, ID_TYPES, ODC_TYPES
@@ -38,7 +38,7 @@ IDENTITY_VERSION = 1
 """Part of the identity of runs. A new number means that runs of earlier versions are not found."""
 DIGITS = 12
 """The number of digits of a job's digest in the names of journals, reports and partial files."""
-_NOT_IN_DIGEST = {"s3", "ftp", "sftp", "report", "run"}  # sections that do not change what is written, or where
+_NOT_IN_DIGEST = {"s3", "ftp", "sftp", "http", "report", "run"}  # sections that do not change what is written, or where
 _OF_LINES = ("id", "record", "privacy")
 _OF_ACCESS = {"password", "password_file", "password_command"}  # keys of `input` that do not change what is read
 _OF_FILES = {"path", "format", "member", "sheet", "empty", "suppress", "query", "table", "driver", "retry_seconds"}
@@ -65,6 +65,7 @@ class Job(Document):
     s3: S3 = Field(default_factory=S3)
     ftp: Ftp = Field(default_factory=Ftp)
     sftp: Sftp = Field(default_factory=Sftp)
+    http: Http = Field(default_factory=Http)
     pgp: Pgp = Field(default_factory=Pgp)
     report: ReportOptions = Field(default_factory=ReportOptions)
     run: RunOptions = Field(default_factory=RunOptions)
@@ -188,8 +189,9 @@ class Job(Document):
     @property
     def access(self) -> Access:
         """How inputs are read that are not on the local disk."""
-        patience = self.input.retry_seconds
-        return Access(self.s3, self.ftp, self.sftp, self.output.retry_seconds if patience is None else patience)
+        given = self.input.retry_seconds
+        retry_seconds = self.output.retry_seconds if given is None else given
+        return Access(self.s3, self.ftp, self.sftp, self.http, retry_seconds)
 
     @property
     def gathers(self) -> bool:

@@ -16,7 +16,7 @@ from converter.jobs.sections.privacy import Privacy
 from converter.jobs.sections.record import Codes, Record, Signal, Traits
 from converter.jobs.sections.report import ReportOptions
 from converter.jobs.sections.run import RunOptions
-from converter.jobs.sections.servers import S3, Ftp, Sftp
+from converter.jobs.sections.servers import S3, Ftp, Http, Sftp
 from converter.jobs.sections.table import Computed, Input, Suppress
 
 
@@ -56,6 +56,13 @@ class FtpKeys(TypedDict, total=False):
     passive: bool
     tls_ca_file: str | PathLike[str] | None
     read_back: bool
+
+
+class HttpKeys(TypedDict, total=False):
+    """The keys of `Http`."""
+
+    timeout: float
+    tls_ca_file: str | PathLike[str] | None
 
 
 class InputKeys(TypedDict, total=False):
@@ -197,6 +204,8 @@ class S3Keys(TypedDict, total=False):
     region: str | None
     addressing_style: Literal["auto", "path", "virtual"]
     role_arn: str | None
+    anonymous: bool
+    requester_pays: bool
     part_size: int | str
     timeout: float
 
@@ -331,6 +340,7 @@ class JobKeys(TypedDict, total=False):
     s3: S3 | S3Keys
     ftp: Ftp | FtpKeys
     sftp: Sftp | SftpKeys
+    http: Http | HttpKeys
     pgp: Pgp | PgpKeys
     report: ReportOptions | ReportOptionsKeys
     run: RunOptions | RunOptionsKeys

@@ -21,6 +21,7 @@ SECRET_KEYS = {"password", "key_passphrase"}
 _PASSWORD = re.compile(r"(://[^/?#:]*):(?!\$\{\w+\}@)(.*)@", re.DOTALL)
 _PARAMETER = re.compile(r"([?&](?:ssl)?password=)(?!\$\{\w+\}(?:[&#]|$))([^&#]+)", re.IGNORECASE)  # of PostgreSQL
 _IN_AUTHORITY = re.compile(r"(://[^/?#:]*):[^/?#]*@")
+_QUERY = re.compile(r"(?i)\b((?:https?|az|abfss?)://[^\s?#]*)\?[^\s#'\"]+")  # it may be a signature
 _SHORTEST = 3  # characters of a value that is concealed: a shorter one is anywhere by chance
 
 
@@ -105,8 +106,11 @@ def public(value: Any, given: Any, variables: Mapping[str, str]) -> Any:
 
 
 def mask_password(url: str) -> str:
-    """Return a URL, or a text that ends with one, with its password, if it has one, replaced by stars."""
-    masked = _PASSWORD.sub(r"\1:***@", url)
+    """Return a URL, or a text that ends with one, with its password and its query replaced by stars.
+
+    Of the URL of a database only passwords in the query are replaced.
+    """
+    masked = _QUERY.sub(r"\1?***", _PASSWORD.sub(r"\1:***@", url))
     return _PARAMETER.sub(r"\1***", masked) if "://" in masked else masked
 
 

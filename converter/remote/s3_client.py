@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import boto3
+from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, CredentialResolver, DeferredRefreshableCredentials
 from botocore.exceptions import ClientError, InvalidEndpointConfigurationError, NoCredentialsError
@@ -48,7 +49,10 @@ def open_client(settings: S3, on_retry: Callable[[str], None]) -> Client:
         provider = _Role(_session(settings), settings.role_arn, config)
         session.register_component("credential_provider", CredentialResolver([provider]))
     try:
-        client = boto3.Session(botocore_session=session).client("s3", endpoint_url=settings.endpoint_url, config=config)
+        signed = Config(signature_version=UNSIGNED if settings.anonymous else "s3v4")  # in URLs, too
+        client = boto3.Session(botocore_session=session).client(
+            "s3", endpoint_url=settings.endpoint_url, config=config.merge(signed)
+        )
     except ValueError as error:
         raise InvalidEndpointConfigurationError(msg="no URL") from error
     client.meta.events.register("needs-retry.s3", partial(_keep_cause, settings))

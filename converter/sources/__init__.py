@@ -20,6 +20,7 @@ import numpy as np
 
 from converter.errors import ColumnError, Finding, InputError
 from converter.jobs.access import DEFAULT_ACCESS, Access
+from converter.jobs.paths import is_url
 from converter.jobs.sections.table import AUTO, Format, Input, Table
 from converter.sources.base import FIRST_BYTES, Block, Roles, Source, damaged, rows_lost
 from converter.sources.contents import ZIP, Content, content_of, wrong_content
@@ -166,7 +167,7 @@ def open_sources(
     sources: list[Source] = []
     known: dict[Hashable, dict[Hashable, TextSource]] = {}
     for origin in origins:
-        kind = options.format or _format_of(origin.label), *partition_of(origin.path).items()
+        kind = options.format or _format_of(origin.label), *partition_of(_folders_of(origin)).items()
         alike = known.setdefault(kind, {})
         source = None if options.encoding == AUTO else _like_another(origin, list(alike.values()))
         if source is None:
@@ -233,11 +234,18 @@ def open_source(origin: Origin, options: Input, columns: tuple[str, ...]) -> Sou
 
 def _set_partition(source: Source) -> None:
     """Give a source the columns that its path says and it has not itself."""
-    partition = {name: value for name, value in partition_of(source.origin.path).items() if name not in source.schema}
+    partition = {
+        name: value for name, value in partition_of(_folders_of(source.origin)).items() if name not in source.schema
+    }
     if partition and hasattr(source, "partition"):
         source.partition = partition
         if isinstance(source, TextSource):
             source.layout = source.layout, tuple(partition.items())
+
+
+def _folders_of(origin: Origin) -> PurePath | None:
+    """Return the path that may name partitions: that of a local file, or that in a URL."""
+    return origin.path or (PurePath(origin.label) if is_url(origin.label) else None)
 
 
 def _opened(origin: Origin, options: Input, format_: Format) -> Source:

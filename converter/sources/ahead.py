@@ -1,14 +1,29 @@
-"""Iterators that a thread runs, one item ahead."""
+"""Iterators that a thread runs, one item ahead, and calls in threads of their own."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 _PATIENCE = 1.0  # seconds that closing waits for the thread, which may be reading from a pipe
+
+
+def in_background(call: Callable[..., Item], *arguments: object) -> Future[Item]:
+    """Call in a thread of its own, which does not keep the process alive; return the result to come."""
+    result: Future[Item] = Future()
+
+    def run() -> None:
+        try:
+            result.set_result(call(*arguments))
+        except BaseException as error:
+            result.set_exception(error)
+
+    threading.Thread(target=run, name="fetch", daemon=True).start()
+    return result
 
 
 class ReadAhead(Generic[Item], Iterator[Item]):

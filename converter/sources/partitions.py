@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import PurePath
 from urllib.parse import unquote
 
 import numpy as np
@@ -16,7 +16,7 @@ _MISSING = "__HIVE_DEFAULT_PARTITION__"
 _INLINE = 12  # bytes of a text in its view
 
 
-def partition_of(path: Path | None) -> dict[str, str]:
+def partition_of(path: PurePath | None) -> dict[str, str]:
     """Return the columns that the folders of a file say, by the names that directly precede it: empty if missing."""
     columns: dict[str, str] = {}
     for folder in path.parents if path else ():

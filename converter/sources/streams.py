@@ -7,7 +7,7 @@ import contextlib
 import io
 import os
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, BinaryIO
 
 from converter.columns.pool import Bytes
@@ -157,12 +157,18 @@ class Ranges:
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
         self._file: BinaryIO | None = None
+        self._read_into: Callable[[memoryview, int], int] | None = getattr(origin, "read_into", None)
         if origin.path is not None:
             try:
                 self._file = origin.open()
             except OSError as error:
                 raise _unreadable(origin, error) from error
             weakref.finalize(self, self._file.close)
+
+    @property
+    def waits(self) -> bool:
+        """Whether reading waits for a server, so that it should begin before it is needed."""
+        return self._read_into is not None
 
     def read(self, memory: Bytes, start: int) -> int:
         """Fill memory with the bytes from `start`; return how many there were, fewer at the end."""
@@ -177,6 +183,8 @@ class Ranges:
     def _read(self, view: memoryview, start: int) -> int:
         if self._file is not None:
             return os.preadv(self._file.fileno(), [view], start)
+        if self._read_into is not None:
+            return self._read_into(view, start)
         data = self._origin.read_at(start, start + len(view))
         view[: len(data)] = data
         return len(data)

@@ -29,7 +29,7 @@ from converter.errors import Finding
 from converter.kernel.calls import Loops
 from converter.kernel.form import SLACK, Form, Grammar
 from converter.kernel.sink import Lines
-from converter.sources.ahead import ReadAhead
+from converter.sources.ahead import ReadAhead, in_background
 from converter.sources.base import FIRST_BYTES, Block, Budget, Encoding, Piece, Rest, Roles, Task
 from converter.sources.cuts import Cuts
 from converter.sources.malformed import MalformedRows, RowNumbers
@@ -302,7 +302,9 @@ class TextTasks:
     def _of_ranges(self) -> Iterator[_Read]:
         ranges = Ranges(self._source.body.origin)
         for start in range(0, self._source.body.size or 1, self._block):
-            yield partial(self._read_range, ranges, start)
+            fetch = partial(self._fetch, ranges, start)
+            # As many are on their way as there may be blocks that are begun and not awaited.
+            yield partial(self._read_range, in_background(fetch).result if ranges.waits else fetch, start)
 
     def _run(self, read: _Read, before: _Link, after: _Link, lines: int, form: Form | None) -> Block:
         """Parse a block; `lines` precede it that are not in its text."""
@@ -312,13 +314,18 @@ class TextTasks:
             after.rest.set_result(rest)
         return block_of(rows, [Piece(self._source.body.origin, lines + sum(rows.newlines), part.read)], [lines])
 
-    def _read_range(self, ranges: Ranges, start: int, before: _Link, after: _Link) -> _Part:
+    def _fetch(self, ranges: Ranges, start: int) -> tuple[Bytes, int]:
+        """Read the bytes of a block, and those behind it in which it may end. Returns also how many there are."""
+        body = self._source.body
+        memory = self._pool.lease(min(self._block + WINDOW, (body.size or 0) - start) + 1 + SLACK)
+        return memory, ranges.read(memory[: -1 - SLACK], (body.start or 0) + start)
+
+    def _read_range(self, fetch: Callable[[], tuple[Bytes, int]], start: int, before: _Link, after: _Link) -> _Part:
         """Read the block near `start` bytes of the rows, up to the first newline behind the place where it ends."""
         body = self._source.body
         assert body.start is not None and body.size is not None  # noqa: S101, PT018 - for the type checker
         left = body.size - start
-        memory = self._pool.lease(min(self._block + WINDOW, left) + 1 + SLACK)
-        filled = ranges.read(memory[: -1 - SLACK], body.start + start)
+        memory, filled = fetch()
         own = min(self._block, filled)  # fewer where the input was cut off meanwhile, which is noticed at its end
         state = before.state.result()
         state_after = self._cuts.state_behind(memory[:own], state)

@@ -1,4 +1,4 @@
-"""How parts are written to S3, FTP, FTPS and SFTP."""
+"""How parts are written to S3, FTP, FTPS and SFTP, and how inputs are read there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from converter.jobs.values import Command, PathText, Size, check_one_password
 
 
 class S3(Section):
-    """How parts are written to S3."""
+    """How parts are written to S3, and inputs are read there."""
 
     acl: (
         Literal[
@@ -43,6 +43,10 @@ class S3(Section):
     """Whether the bucket is named in the path (`path`) or in the host name (`virtual`)."""
     role_arn: str | None = None
     """A role to assume with the credentials of the AWS settings."""
+    anonymous: bool = False
+    """Whether requests are sent without credentials, as public buckets allow."""
+    requester_pays: bool = False
+    """Whether you pay for what is read of a bucket that requires it."""
     part_size: Size = 8 << 20
     """The size of the pieces of a multipart upload, 5 MiB to 5 GiB; larger where a file would have more than 10,000
     pieces."""
@@ -61,6 +65,15 @@ class S3(Section):
         if self.kms_key_id and self.sse not in ("aws:kms", "aws:kms:dsse"):
             raise ValueError("s3.kms_key_id needs s3.sse = 'aws:kms'.")
         return self
+
+
+class Http(Section):
+    """How inputs are read by HTTP and HTTPS."""
+
+    timeout: Annotated[float, Field(gt=0)] = 60
+    """Seconds to wait for a connection and for an answer."""
+    tls_ca_file: Annotated[PathText | None, PathKey()] = None
+    """A file with the certificates to trust; by default those of the system."""
 
 
 class FileServer(Section):

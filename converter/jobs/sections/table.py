@@ -50,7 +50,8 @@ class Table(Section):
         BeforeValidator(as_list, json_schema_input_type=str | tuple[_Path, ...]),
         PathKey(globs=True, stays=lambda text: text == "-" or is_url(text)),
     ]
-    """A file, a list of files, a glob, a folder, or the URL of a database; `-` is standard input."""
+    """A file, a list of files, a glob or a folder, also on a server (docs/places.md), or the URL of a database; `-` is
+    standard input."""
     format: Format | None = None
     """`csv`, `tsv`, `parquet`, `ndjson`, `json`, `arrow` or `excel`; by default from the suffix. Text formats may be
     compressed as gzip, zstd, bzip2, xz or lz4, or be in a zip archive."""
@@ -193,8 +194,8 @@ class Input(Table):
         BeforeValidator(as_list, json_schema_input_type=str | tuple[_Path, ...]),
         PathKey(globs=True, stays=lambda text: text == "-" or is_url(text)),
     ] = ()
-    """A file, a list of files, a glob, a folder, or the URL of a database; `-` is standard input. In Python, a frame
-    may be given instead."""
+    """A file, a list of files, a glob or a folder, also on a server (docs/places.md), or the URL of a database; `-` is
+    standard input. In Python, a frame may be given instead."""
     retry_seconds: Annotated[float, Field(ge=0)] | None = None
     """The total time to wait, in seconds, while temporary failures of a server are retried; by default
     `output.retry_seconds`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from converter.errors import JobError
+from converter.errors import JobError, nearest
 from converter.jobs.access import DEFAULT_ACCESS, Access
 from converter.jobs.secrets import mask_password
 from converter.sources.origins import local
@@ -25,7 +25,28 @@ The settings of servers are those of the job.
 Raises `InputError` where there is nothing, it cannot be listed, or it is not clear what of it is meant.
 """
 
-SCHEMES: dict[str, Expand] = {"": local.expand, "file": local.expand_url}
+# Each of these takes libraries that are not loaded before they are needed.
+
+
+def _s3(url: str, format_of: FormatOf, access: Access) -> Found:
+    from converter.sources.origins.s3 import expand
+
+    return expand(url, format_of, access)
+
+
+def _web(url: str, format_of: FormatOf, access: Access) -> Found:
+    from converter.sources.origins.web import expand
+
+    return expand(url, format_of, access)
+
+
+SCHEMES: dict[str, Expand] = {
+    "": local.expand,
+    "file": local.expand_url,
+    "s3": _s3,
+    "https": _web,
+    "http": _web,
+}
 """By the part of a URL before `://`, in lower case; local paths have none."""
 
 
@@ -41,8 +62,9 @@ def expand(path: str, format_of: FormatOf, access: Access = DEFAULT_ACCESS) -> F
     if scheme not in SCHEMES:
         raise JobError(
             "E-INPUT-REMOTE",
-            f"The input '{mask_password(path)}' is not a local file, and URLs are not supported as input yet.",
-            "Copy it to a folder first.",
+            f"The input '{mask_password(path)}' cannot be read: {scheme}:// is not a place to read from"
+            f"{nearest(scheme, filter(None, SCHEMES)) or '.'}",
+            "docs/places.md lists the places that can be read, such as s3:// and https://.",
         )
     found = SCHEMES[scheme](path, format_of, access)
     return found._replace(origins=[origin if origin.rereadable else ReadOnce(origin) for origin in found.origins])

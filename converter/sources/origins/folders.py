@@ -28,12 +28,12 @@ class Selection(NamedTuple):
 
 PARTITION = re.compile(r"([^=]+)=(.*)", re.DOTALL)
 """The name of a folder that is a partition, as Hive writes it: `KEY=VALUE`."""
-_CHECKSUMS = (".crc", ".md5", ".sha1", ".sha256", ".sha512")
-_MARKERS = re.compile(r"_SUCCESS|_(?:committed|started)_\S+|_(?:common_)?metadata|.*\.csv\.metadata")
-_MANIFEST = re.compile(r"(?:.*[-_.])?manifest(?:\.json)?", re.IGNORECASE)
+CHECKSUMS = (".crc", ".md5", ".sha1", ".sha256", ".sha512")
+MARKERS = re.compile(r"_SUCCESS|_(?:committed|started)_\S+|_(?:common_)?metadata|.*\.csv\.metadata")
+MANIFEST = re.compile(r"(?:.*[-_.])?manifest(?:\.json)?", re.IGNORECASE)
 _MOST_MANIFEST = 64 << 20  # bytes
-_OF_SPARK = re.compile(r"part-(?:[mr]-)?[0-9]{5}(?:[-.]|$)")
-_TEMPORARY = "_temporary"
+OF_SPARK = re.compile(r"part-(?:[mr]-)?[0-9]{5}(?:[-.]|$)")
+TEMPORARY = "_temporary"
 _MOST_NAMED = 3
 
 
@@ -71,7 +71,7 @@ def files_of_glob(paths: Iterable[Path], pattern: str) -> Selection:
     left_out: list[LeftOut] = []
     for path in sorted(paths):
         reason: Reason | None = _known(path)
-        if _TEMPORARY in path.parts and _TEMPORARY not in pattern:
+        if TEMPORARY in path.parts and TEMPORARY not in pattern:
             reason = "unfinished"
         if reason:
             left_out.append(LeftOut(str(path), reason))
@@ -122,7 +122,7 @@ def _listed(folder: Path) -> Iterator[tuple[Path, Reason | None]]:
         if entry.is_dir():
             if PARTITION.fullmatch(entry.name):
                 yield from _listed(path)
-            elif entry.name == _TEMPORARY:
+            elif entry.name == TEMPORARY:
                 yield path, "unfinished"
             else:
                 yield path, "hidden" if entry.name.startswith((".", "_")) else "subfolder"
@@ -134,16 +134,16 @@ def _listed(folder: Path) -> Iterator[tuple[Path, Reason | None]]:
 
 def _known(path: Path) -> Reason | None:
     """Return what a file is that a program leaves beside a table."""
-    if path.suffix.lower() in _CHECKSUMS:
+    if path.suffix.lower() in CHECKSUMS:
         return "checksum"
-    if _MARKERS.fullmatch(path.name):
+    if MARKERS.fullmatch(path.name):
         return "marker"
     return "manifest" if _manifest_of(path) is not None else None
 
 
 def _manifest_of(path: Path) -> set[str] | None:
     """Return the names of the files that a manifest lists; `None` where a file is no manifest."""
-    if not _MANIFEST.fullmatch(path.name) or path.stat().st_size > _MOST_MANIFEST:
+    if not MANIFEST.fullmatch(path.name) or path.stat().st_size > _MOST_MANIFEST:
         return None
     try:
         content = orjson.loads(path.read_bytes())
@@ -163,7 +163,7 @@ def _missing_of_manifests(left_out: Iterable[LeftOut], names: Sequence[str]) -> 
         if missing:
             yield Finding(
                 "W-FOLDER-UNFINISHED",
-                f"The manifest '{path}' lists {len(missing):,} files that are not there: {_named(missing)}.",
+                f"The manifest '{path}' lists {len(missing):,} files that are not there: {named(missing)}.",
                 "Copy the whole folder again.",
             )
 
@@ -174,11 +174,11 @@ def _unfinished(roots: Iterable[Path]) -> Iterator[Finding]:
         names = [path.name for path in root.iterdir()]
         started = {name.removeprefix("_started_") for name in names if name.startswith("_started_")}
         committed = {name.removeprefix("_committed_") for name in names if name.startswith("_committed_")}
-        if _TEMPORARY in names:
-            why = f"it has a folder '{_TEMPORARY}'"
+        if TEMPORARY in names:
+            why = f"it has a folder '{TEMPORARY}'"
         elif started - committed:
             why = "a write to it was started, and not committed"
-        elif "_SUCCESS" in names or committed or not any(map(_OF_SPARK.match, names)):
+        elif "_SUCCESS" in names or committed or not any(map(OF_SPARK.match, names)):
             continue
         else:
             why = "its files are named as those of Spark, but it has no file '_SUCCESS'"
@@ -189,7 +189,8 @@ def _unfinished(roots: Iterable[Path]) -> Iterator[Finding]:
         )
 
 
-def _named(names: Iterable[str]) -> str:
+def named(names: Iterable[str]) -> str:
+    """Return the first of some names, for a message."""
     names = list(names)
     return ", ".join(f"'{name}'" for name in names[:_MOST_NAMED]) + ", …" * (len(names) > _MOST_NAMED)
 
@@ -197,7 +198,7 @@ def _named(names: Iterable[str]) -> str:
 def _nothing_in(folder: Path, unknown: Sequence[Path], left_out: Sequence[LeftOut]) -> InputError:
     subfolders = [Path(each.path).name for each in left_out if each.reason == "subfolder"]
     names = [*(path.name for path in unknown), *subfolders] or [Path(each.path).name for each in left_out]
-    found = f"; it has {_named(names)}" if names else ""
+    found = f"; it has {named(names)}" if names else ""
     deeper = "/**" * bool(subfolders and not unknown)
     return InputError(
         "E-INPUT-MISSING",
@@ -214,10 +215,10 @@ def _unclear(
     for path, format_ in files:
         by_format.setdefault(format_, []).append(path)
     counts = [
-        f"{len(paths):,} {format_} ({_named(path.name for path in paths)})" for format_, paths in by_format.items()
+        f"{len(paths):,} {format_} ({named(path.name for path in paths)})" for format_, paths in by_format.items()
     ]
     if unknown:
-        counts.append(f"{len(unknown):,} of no known format ({_named(path.name for path in unknown)})")
+        counts.append(f"{len(unknown):,} of no known format ({named(path.name for path in unknown)})")
     globs = [
         str(folder / f"*{suffix}")
         for paths in by_format.values()
