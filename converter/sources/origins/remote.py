@@ -17,10 +17,16 @@ from typing import Any, BinaryIO, NamedTuple
 from converter.errors import DestinationError, InputError, TransientError
 from converter.remote.objects import Entry, Objects, changed
 from converter.remote.retry import Patience
+from converter.remote.server import RIGHTS_HINT
 from converter.sources.ahead import in_background
 
 _SMALLEST, _LARGEST = 1 << 18, 1 << 22  # bytes of a part that is asked for
 _AHEAD = 2  # parts
+_OF_READING = {
+    RIGHTS_HINT: "Check the path, and that the user may read it.",
+    "Nothing of it is visible.": "Try again later.",
+}
+"""Hints of servers where files are sent, and those where they are read."""
 _MOST_AHEAD = 64 << 20  # bytes of all files: many columns of a table are read at the same time
 
 
@@ -103,7 +109,8 @@ def as_input_errors() -> Iterator[None]:
     try:
         yield
     except DestinationError as error:
-        raise InputError(error.code, error.message, error.hint.replace("output.to", "input.path")) from error
+        hint = _OF_READING.get(error.hint, error.hint).replace("output.to", "input.path")
+        raise InputError(error.code, error.message, hint) from error
 
 
 class _Allowance:
@@ -210,7 +217,7 @@ class _Reader(io.RawIOBase):
             start += size
 
     def _drop(self) -> None:
-        """Forget what is there: reading goes on elsewhere, most likely in small parts."""
+        """Forget what is there: reading continues elsewhere, most likely in small parts."""
         self._part, self._current = _SMALLEST, None
         while self._ahead:
             _allowance.give_back(len(self._ahead.popleft().memory))
