@@ -48,7 +48,9 @@ _WRONG = _Fault(
     "Look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_PROFILE, or ~/.aws.",
 )
 _REGION = _Fault("E-S3-REGION", "the bucket is in another region", "Set s3.region to the bucket's region.")
-_NO_BUCKET = _Fault("E-S3-BUCKET", "there is no such bucket", "Check the bucket's name, and s3.endpoint_url.")
+_NO_BUCKET = _Fault(
+    "E-S3-BUCKET", "there is no such bucket", "Check the bucket's name in output.to, and s3.endpoint_url."
+)
 _KMS = _Fault(
     "E-S3-KMS", "the KMS key cannot be used", "Check s3.kms_key_id, and that you may use it: kms:GenerateDataKey."
 )
