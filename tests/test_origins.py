@@ -157,7 +157,7 @@ def test_a_run_of_a_pipe_cannot_be_resumed_and_says_so(
         patch.setattr(Journal, "remove", lambda _: None)
         with pytest.raises(ZeroDivisionError):
             convert(job, progress=lambda _: 1 / 0)  # type: ignore[arg-type, return-value]
-    with raises(ResumeError, "E-RESUME-INPUT", "only once"):
+    with raises(ResumeError, "E-RESUME-INPUT", "pipes"):
         convert(job, resume=True)
     assert convert(job).records["written"] == 20_000
     error = DestinationError("E-FTP", "It is full.")
