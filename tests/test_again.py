@@ -249,7 +249,7 @@ def test_another_input_is_named_with_what_changed(run: Run, rejected: Report) ->
 
 def test_an_input_that_can_be_read_once_has_no_rejects_to_convert(run: Run, rejected: Report) -> None:
     edited(rejected, fingerprints=[])
-    with raises(InputError, "E-REJECTS-INPUT", "only once"):
+    with raises(InputError, "E-REJECTS-INPUT", "pipe"):
         again_of(run, rejected)
 
 
