@@ -21,6 +21,8 @@ from .errors import raises
 KEYS = {
     "input.path",
     "input.rejects_of",
+    "input.password_file",
+    "http.tls_ca_file",
     "delta.state",
     "output.to",
     "report.dir",

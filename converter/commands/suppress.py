@@ -24,7 +24,7 @@ from converter.rows.records import Records
 from converter.rows.spill import Spill
 from converter.rows.spill_file import SpillFile
 from converter.rows.stages.base import Stage
-from converter.rows.suppression import BYTES_AN_ID, HASHES, Held, Suppression, hashes_of_ids, pairs_of
+from converter.rows.suppression import BYTES_AN_ID, HASHES, Held, Pairs, Suppression, hashes_of_ids, pairs_of
 from converter.rows.survey import survey
 from converter.sources import find_origins, open_sources
 from converter.spec.limits import LINE_BYTES
@@ -50,8 +50,8 @@ class _Hashing(Stage):
         return job.input.suppress is not None
 
     def prepare(self, ids: pl.DataFrame) -> pl.DataFrame:
-        """Return the hashes of the IDs of a batch, each once."""
-        return ids.select(hashes_of_ids()).unique()
+        """Return the hashes of the IDs of a batch."""
+        return ids.select(hashes_of_ids())
 
     def see(self, prepared: pl.DataFrame) -> None:
         """Keep the hashes of a batch."""
@@ -61,7 +61,7 @@ class _Hashing(Stage):
         """Sort all hashes. The partitions come in the order of the first ones. Raises `DestinationError`."""
         parts = [pairs_of(b"")]
         for (frame,) in self._spill.partitions("rows"):
-            parts.append(frame.unique().sort(HASHES[0]).to_numpy(order="c"))
+            parts.append(_each_once(frame))
             if self._file.is_open or BYTES_AN_ID * sum(map(len, parts)) > self._memory:
                 for part in parts:
                     self._file.append(memoryview(part.tobytes()))
@@ -76,6 +76,14 @@ class _Hashing(Stage):
         self._spill.close()
         if self.held.where is not self._file:
             self._file.close()
+
+
+def _each_once(hashes: pl.DataFrame) -> Pairs:
+    """Return pairs of hashes sorted by the first ones, without those that are there already."""
+    pairs = hashes.sort(HASHES[0]).to_numpy(order="c")
+    if not (pairs[1:, 0] == pairs[:-1, 0]).any():  # mostly; `unique` takes three times as long
+        return pairs
+    return hashes.unique().sort(HASHES[0]).to_numpy(order="c")
 
 
 def read_suppression(job: Job) -> tuple[Suppression | None, Sequence[Finding]]:

@@ -1,8 +1,8 @@
 """Where bytes are: one module a scheme, behind the protocol `Origin`.
 
 `expand` turns a path or URL of `input.path` into origins, by the function that `SCHEMES` lists for its scheme; standard
-input and pipes are read once (`pipes`, `once`). To add an origin, write a module with a class that keeps the protocol and
-with a function `expand`, and list that here.
+input and pipes are read once (`pipes`, `once`). To add an origin, write a module with a class that keeps the protocol
+and with a function `expand`, and list that here.
 """
 
 from __future__ import annotations
