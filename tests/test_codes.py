@@ -47,7 +47,8 @@ def test_the_table_has_each_code_that_is_used_and_no_other() -> None:
 WRONG_USE = {
     "E-ARGUMENT",
     *(f"E-COLUMN-{what}" for what in ("MISSING", "REPEATED", "TYPE")),
-    *("E-CHECK-NO-FILES", "E-FTP-CA-FILE", "E-SFTP-KEY-FILE", "E-LOG-FILE"),
+    *("E-CHECK-NO-FILES", "E-DATABASE-ROWS", "E-FTP-CA-FILE", "E-HTTP-CA-FILE", "E-INPUT-KEY", "E-INPUT-PACKAGE"),
+    *("E-SFTP-KEY-FILE", "E-LOG-FILE"),
     *(f"E-HEADER-{what}" for what in ("FIELDS", "LATER", "MISSING", "UNEXPECTED")),
     *("E-ID-TYPE-AUTO", "E-INPUT-REMOTE", "E-INPUT-STDIN", "E-INPUT-URL", "E-MATCH-HEADER", "E-SHEET-MISSING", "E-SQL"),
     *(f"E-JOB-{what}" for what in ("INVALID", "MISSING", "READ", "TOML")),

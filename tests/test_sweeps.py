@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from converter.delivery import stops
-from converter.errors import JobError, StoppedError
+from converter.errors import StateError, StoppedError
 
 from . import sweep_faults, sweep_signals
 from .doomed import Moment
@@ -198,7 +198,7 @@ def test_a_file_of_a_state_that_is_left_or_damaged_is_noticed(tmp_path: Path, se
         command.check_done()
     path = next(command.state.glob("generation-2/*"))
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(JobError, match="damaged"):
+    with pytest.raises(StateError, match="damaged"):
         command.check_left()
 
 
