@@ -13,9 +13,10 @@ from rich.console import Console
 from converter import convert
 from converter.cli.bar import Bar, _later
 from converter.commands.progress import Pace, Progress
-from converter.delivery import delivery, hold, retry
+from converter.delivery import delivery, hold
 from converter.delivery.destinations.named import NamedDestination, _NamedUpload
 from converter.errors import TransientError
+from converter.remote import retry
 
 from .conftest import Run
 from .servers.ftp import LOGIN, FtpServer

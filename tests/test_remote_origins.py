@@ -131,6 +131,17 @@ def test_a_file_of_the_web_goes_on_where_connections_break(
     assert whole == 0 or not ranges, "no request asks for more than a part"
 
 
+@pytest.mark.parametrize("name", ["in.csv", "in.csv.gz"])
+def test_parts_that_are_shorter_than_asked_for_are_continued(
+    fresh_run: Callable[[], Run], web: WebServer, name: str
+) -> None:
+    run, other = fresh_run(), fresh_run()
+    web.files[f"/{name}"] = Served(FILES[name], most_bytes=len(FILES[name]) // 3)
+    convert(run.make_job(input={"path": f"{web.url}/{name}"}))
+    other.convert(FILES[name], name)
+    assert run.text == other.text
+
+
 def test_rclone_gives_what_a_local_file_gives(fresh_run: Callable[[], Run]) -> None:
     run, other = fresh_run(), fresh_run()
     with rclone_place() as place:

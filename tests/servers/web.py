@@ -17,7 +17,11 @@ USER, PASSWORD = "reader", "a-password-that-no-message-may-hold"
 
 @dataclass
 class Served:
-    """A file that is served. `cut_after`: connections break behind so many bytes, as long as any are listed."""
+    """A file that is served.
+
+    `cut_after`: connections break behind so many bytes, as long as any are listed. `most_bytes`: parts have at most so
+    many bytes, also where more were asked for, as servers may do.
+    """
 
     content: bytes
     ranges: bool = True
@@ -27,6 +31,7 @@ class Served:
     location: str = ""
     cut_after: list[int] = field(default_factory=list)
     failing: list[int] = field(default_factory=list)
+    most_bytes: int = 1 << 62
 
 
 class WebServer(ThreadingHTTPServer):
@@ -77,6 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
         start, stop = int(match[1]), min(int(match[2] or len(content)) + 1, len(content))
         if start >= len(content):
             return self._send(416, {**headers, "Content-Range": f"bytes */{len(content)}"})
+        stop = min(stop, start + served.most_bytes)
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(content)}"
         return self._send(206, headers, content[start:stop], served)
 
