@@ -224,7 +224,7 @@ CODES: dict[str, str] = {
     "W-ID-HAS-SPACE": "IDs with a space, which hardly any of the first ones has, are written (`id.implausible`).",
     "W-ID-REPEATED": "The first rows have one ID, or few different ones: most likely the column is the wrong one.",
     "W-ID-WORDS": "The first IDs look like words or dates: most likely the column is the wrong one.",
-    "W-INPUT-PLAIN": "An input is read by plain HTTP, which others on the network can read and change.",
+    "W-INPUT-PLAIN": "An input is read by plain HTTP or FTP, which others on the network can read and change.",
     "W-KEY-UNNAMEABLE": "No trait rule can name a key (C16).",
     "W-MATCH-NONE": "No IDs match.",
     "W-MATCH-ROWS": "Malformed rows were omitted from a comparison.",

@@ -171,13 +171,13 @@ def test_a_server_that_replaces_by_renaming_is_found_out_by_looking_again(
 ) -> None:
     destination = server.destination()
     part = send(destination, FIRST, b"ours")
-    rename = ftp._FtpFiles.rename
+    rename = ftp.FtpFiles.rename
 
     def raced(self: Any, name: str, new: str) -> None:
         rename(self, name, new)
         (server.root / "in/bound" / new).write_bytes(b"theirs, which came right behind")
 
-    monkeypatch.setattr(ftp._FtpFiles, "rename", raced)
+    monkeypatch.setattr(ftp.FtpFiles, "rename", raced)
     with raises(DestinationError, "E-PUBLISHED-OTHER", FIRST, "another timestamp"):
         destination.publish(part)
 

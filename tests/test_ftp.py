@@ -293,14 +293,14 @@ def test_a_listing_that_may_work_later_is_not_taken_for_empty(server: FtpServer)
 
 def test_names_may_be_listed_with_their_folder(server: FtpServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """As some servers do."""
-    received = ftp._FtpFiles._receive
+    received = ftp.FtpFiles._receive
 
     def with_folder(self: Any, command: str) -> Iterator[bytes]:
         for line in b"".join(received(self, command)).splitlines():
             yield b"./in/bound/" + line + b"\r\n"
 
     send(server.destination(read_back=False), FIRST, CONTENT)
-    monkeypatch.setattr(ftp._FtpFiles, "_receive", with_folder)
+    monkeypatch.setattr(ftp.FtpFiles, "_receive", with_folder)
     assert any(f"'{PARTIAL}'" in error for error in errors_of(server.destination()))
 
 

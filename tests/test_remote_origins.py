@@ -418,7 +418,7 @@ def test_encryption_is_verified(web: WebServer, run: Run) -> None:
 def test_plain_http_is_warned_of(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
     web.files["/in.csv"] = Served(CSV)
     assert not find_input(Input(path=(f"http://localhost:{web.server_port}/in.csv",))).warnings
-    monkeypatch.setattr("converter.sources.origins.web._is_this_machine", lambda _: False)
+    monkeypatch.setattr("converter.sources.origins.web.host_of", lambda *_: "files.example.com")
     (finding,) = find_input(Input(path=(f"{web.url}/in.csv",))).warnings
     assert finding.code == "W-INPUT-PLAIN"
 

@@ -83,11 +83,11 @@ _FAILURES: tuple[type[Exception], ...] = (ftplib.Error, OSError, EOFError, Value
 
 def connector(address: Address, settings: Ftp) -> Callable[[], Files]:
     """Return what connects to an FTP or FTPS server. Raises `JobError` where `ftp.tls_ca_file` cannot be used."""
-    context = _context(settings.tls_ca_file) if address.scheme == "ftps" else None
-    return lambda: _FtpFiles(address, settings, context)
+    context = tls_context(settings.tls_ca_file) if address.scheme == "ftps" else None
+    return lambda: FtpFiles(address, settings, context)
 
 
-def _context(ca_file: str | None) -> ssl.SSLContext:
+def tls_context(ca_file: str | None) -> ssl.SSLContext:
     """Return the context of TLS connections: certificates and host names are verified."""
     try:
         context = ssl.create_default_context(cafile=ca_file)
@@ -147,7 +147,7 @@ class _Secure(_Utf8Ftp, ftplib.FTP_TLS):
         return self.context.wrap_socket(data, server_hostname=self.host, session=session), size
 
 
-class _FtpFiles:
+class FtpFiles:
     """One connection, in the folder of the URL."""
 
     def __init__(self, address: Address, settings: Ftp, context: ssl.SSLContext | None) -> None:
@@ -198,6 +198,11 @@ class _FtpFiles:
             if hasattr(socket, "TCP_KEEPIDLE"):
                 self._ftp.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_SECONDS)
 
+    @property
+    def ftp(self) -> ftplib.FTP:
+        """The client of the connection."""
+        return self._ftp
+
     @contextlib.contextmanager
     def map_errors(self, doing: str) -> Iterator[None]:
         """Map errors of ftplib, TLS and the network."""
@@ -224,7 +229,7 @@ class _FtpFiles:
                 self._reports_sizes = True
                 return FileStatus(there=True, size=size)
             except (ftplib.error_perm, ftplib.error_temp) as error:
-                _ignore_refusal(error)
+                ignore_refusal(error)
                 if self._reports_sizes:
                     return FileStatus(there=False)
         names = self.names()
@@ -274,7 +279,7 @@ class _FtpFiles:
                 if self._enter():
                     self._ftp.delete(name)
             except (ftplib.error_perm, ftplib.error_temp) as error:
-                _ignore_refusal(error)
+                ignore_refusal(error)
                 return False
         return True
 
@@ -298,7 +303,7 @@ class _FtpFiles:
             try:
                 self._ftp.cwd(self._address.path)
             except (ftplib.error_perm, ftplib.error_temp) as error:
-                _ignore_refusal(error)
+                ignore_refusal(error)
                 if not make:
                     return False
                 self._make()
@@ -328,7 +333,7 @@ class _FtpFiles:
 class _FtpUpload:
     """A file on its way, on a data connection."""
 
-    def __init__(self, files: _FtpFiles, ftp: ftplib.FTP, name: str) -> None:
+    def __init__(self, files: FtpFiles, ftp: ftplib.FTP, name: str) -> None:
         self._files, self._ftp = files, ftp
         self._doing = f"send '{name}' to"
         self._data = ftp.transfercmd(f"STOR {name}")
@@ -382,7 +387,7 @@ class _FtpUpload:
             self._data.close()
 
 
-def _ignore_refusal(error: ftplib.Error) -> None:
+def ignore_refusal(error: ftplib.Error) -> None:
     """Ignore a refusal, also 450, which some servers send for missing files. Raises other transient errors."""
     if isinstance(error, ftplib.error_temp) and not str(error).startswith("450"):
         raise error

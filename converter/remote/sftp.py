@@ -33,8 +33,8 @@ from converter.remote.files import Files, FileStatus
 from converter.remote.server import RIGHTS_HINT, SPACE_HINT, Address, cannot, network_error
 
 _PORT = 22
-_CHUNK_BYTES = 32 << 10  # which all servers accept at once
-_READS_AHEAD = 64
+CHUNK_BYTES = 32 << 10  # which all servers accept at once
+READS_AHEAD = 64
 _FAILURES: tuple[type[Exception], ...] = (
     OSError,
     EOFError,
@@ -52,11 +52,11 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 def connector(address: Address, settings: Sftp) -> Callable[[], Files]:
     """Return what connects to an SFTP server. Raises `JobError` where the key file cannot be used."""
-    key = _private_key(settings)
-    return lambda: _SftpFiles(address, settings, key)
+    key = private_key(settings)
+    return lambda: SftpFiles(address, settings, key)
 
 
-def _private_key(settings: Sftp) -> paramiko.PKey | None:
+def private_key(settings: Sftp) -> paramiko.PKey | None:
     """Read the key file. Raises `JobError`, which never quotes it."""
     if settings.key_file is None:
         return None
@@ -171,7 +171,7 @@ class _Socket(socket.socket):
         return sent
 
 
-class _SftpFiles:
+class SftpFiles:
     """One connection."""
 
     def __init__(self, address: Address, settings: Sftp, key: paramiko.PKey | None) -> None:
@@ -316,8 +316,8 @@ class _SftpFiles:
         with self.map_errors(f"read '{name}' from"):
             try:
                 with self.sftp.open(self.path(name), "rb") as file:
-                    file.prefetch(file.stat().st_size, _READS_AHEAD)
-                    while block := file.read(_CHUNK_BYTES):
+                    file.prefetch(file.stat().st_size, READS_AHEAD)
+                    while block := file.read(CHUNK_BYTES):
                         crc32 = isal_zlib.crc32(block, crc32)
                 return crc32
             except OSError as error:
@@ -363,7 +363,7 @@ class _SftpUpload:
     chunk, which is held back until the end.
     """
 
-    def __init__(self, files: _SftpFiles, name: str, *, exclusive: bool) -> None:
+    def __init__(self, files: SftpFiles, name: str, *, exclusive: bool) -> None:
         self._files, self._name, self._sftp = files, name, files.sftp
         self._held = b""
         self._file = self._sftp.open(files.path(name), "wxb" if exclusive else "wb", bufsize=0)
@@ -371,11 +371,11 @@ class _SftpUpload:
 
     def write(self, data: memoryview) -> None:
         """Send the next bytes, but for the last chunk."""
-        if len(self._held) + len(data) <= _CHUNK_BYTES:
+        if len(self._held) + len(data) <= CHUNK_BYTES:
             self._held += data
             return
         with self._files.map_errors(f"send '{self._name}' to"):
-            cut = max(0, len(data) - _CHUNK_BYTES)
+            cut = max(0, len(data) - CHUNK_BYTES)
             for part in (self._held, data[:cut]):
                 self._file.write(part)
             self._held = bytes(data[cut:])

@@ -40,12 +40,21 @@ def _web(url: str, format_of: FormatOf, access: Access) -> Found:
     return expand(url, format_of, access)
 
 
+def _server(url: str, format_of: FormatOf, access: Access) -> Found:
+    from converter.sources.origins.servers import expand
+
+    return expand(url, format_of, access)
+
+
 SCHEMES: dict[str, Expand] = {
     "": local.expand,
     "file": local.expand_url,
     "s3": _s3,
     "https": _web,
     "http": _web,
+    "ftp": _server,
+    "ftps": _server,
+    "sftp": _server,
 }
 """By the part of a URL before `://`, in lower case; local paths have none."""
 

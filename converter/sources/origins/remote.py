@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import io
+import ipaddress
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from concurrent.futures import Future
 from typing import Any, BinaryIO, NamedTuple
+from urllib.parse import urlsplit
 
-from converter.errors import DestinationError, InputError, TransientError
+from converter.errors import DestinationError, Finding, InputError, JobError, TransientError
+from converter.jobs.secrets import mask_password
 from converter.remote.objects import Entry, Objects, changed
 from converter.remote.retry import Patience
 from converter.remote.server import RIGHTS_HINT
@@ -96,6 +99,27 @@ class RemoteFile:
             now = self.patience().retrying(self.objects.find, self.entry.name)
         if now is None or (now.size, now.version) != (self.entry.size, self.entry.version):
             raise changed(self.label)
+
+
+def host_of(url: str, example: str) -> str:
+    """Return the host that a URL names. Raises `JobError` where it names none."""
+    try:
+        parts = urlsplit(url)
+        if parts.hostname and parts.port != 0:
+            return parts.hostname
+    except ValueError:  # of a wrong port or address
+        pass
+    raise JobError("E-INPUT-URL", f"The input '{mask_password(url)}' names no host.", f"For example: {example}.")
+
+
+def plain_warnings(label: str, host: str, what: str, hint: str) -> list[Finding]:
+    """Return the warning that a file is read by a protocol without encryption, but on this machine."""
+    try:
+        is_near = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_near = host == "localhost"
+    message = f"The input '{label}' is read by {what}: others on the network can read and change it."
+    return [] if is_near else [Finding("W-INPUT-PLAIN", message, hint)]
 
 
 def cut_off(label: str) -> TransientError:
