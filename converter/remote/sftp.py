@@ -437,7 +437,7 @@ _SSH: tuple[tuple[type[Exception], str, str, type[DestinationError], str], ...] 
         "protocol banner",
         "E-SERVER-CONNECTION",
         TransientError,
-        "Is it an SFTP server? For a server of FTP, use ftps:// or ftp://.",
+        "Is it an SFTP server? For a server of FTP, use ftps:// or ftp://. If it is slow, raise sftp.timeout.",
     ),
     (
         paramiko.SSHException,
