@@ -108,6 +108,15 @@ def test_json_ndjson_and_junit_have_the_same_findings_and_no_personal_data(tmp_p
         assert "Anna" not in text
 
 
+def test_quiet_shows_errors_alone(tmp_path: Path) -> None:
+    put(tmp_path / "in", (DATA, GOOD + b"\n" + BAD), ("ftp_dpm_99_1366545717.sync", GOOD + b"\n"))
+    _, shown, _ = command(tmp_path, "check", "in", "--quiet")
+    assert "signal_wrong" in shown
+    assert "line_blank" not in shown
+    assert "ftp_dpm_99" not in shown
+    assert command(tmp_path, "check", "in/ftp_dpm_99_1366545717.sync", "--quiet")[:2] == (0, "")
+
+
 def test_a_junit_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     put(tmp_path / "in", (DATA, GOOD))
     code, _, err = command(tmp_path, "check", "in", "--junit", "none/check.xml")

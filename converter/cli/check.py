@@ -57,7 +57,7 @@ def _check(files: list[str], junit: str | None, messages: Messages, *, strict: b
     if broken:
         message = f"{broken:,} rule{'s are' if broken > 1 else ' is'} broken."
         error = GuardError("E-CHECK-RULES", message, "--json also has the pages of the rules.")
-    show = partial(_show_lines if ndjson else _show, report)
+    show = partial(_show_lines, report) if ndjson else partial(_show, report, only_errors=messages.quiet and not strict)
     return Outcome(
         name="refused" if error else "done",
         exit_code=error.exit_code if error else 0,
@@ -77,19 +77,25 @@ def _write(path: str, content: bytes) -> None:
         ) from error
 
 
-def _show(report: CheckReport) -> None:
+def _show(report: CheckReport, *, only_errors: bool) -> None:
     from converter.report.checks import place, sentence
     from converter.report.terminal import size
 
     for file in report.files:
+        findings = [each for each in file.findings if each.level == "error" or not only_errors]
+        if only_errors and not findings:
+            continue
         lines = "" if file.lines is None else f", {file.lines:,} lines"
         print(f"{file.path}  {size(file.bytes)}{lines}")
-        for found in file.findings:
+        for found in findings:
             print(f"  {found.level:<7} {sentence(found)}")
             for example in found.examples:
                 print(f"          {place(example)}: {example.shape}")
-    counts = report.counts
-    print(f"{len(report.files):,} files: {counts.get('error', 0):,} errors, {counts.get('warning', 0):,} warnings")
+    if only_errors:
+        return
+    numbers = [(len(report.files), "file"), *((report.counts[level], level) for level in ("error", "warning"))]
+    files, *others = (f"{number:,} {noun}{'s' * (number != 1)}" for number, noun in numbers)
+    print(f"{files}: {', '.join(others)}")
 
 
 def _show_lines(report: CheckReport) -> None:
