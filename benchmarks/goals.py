@@ -47,6 +47,7 @@ _ABOVE_EVEN = 1.5
 """How many times as long users take of whom some have most rows, at most."""
 _PEAK_MB = 512
 _GATHERED_PEAK_MB = 1_000
+_GATHERING = "options that gather lines"
 _MOST_OF_PEERS = 2e9
 """The bytes of memory that other tools may take where rows are gathered."""
 
@@ -99,7 +100,8 @@ def _goals(folder: Path) -> Iterator[Goal]:
         yield Goal("skewed / gathered, wall", skewed / even, _ABOVE_EVEN)
     if (path := options_path(folder)).exists():
         costs = read(OptionCosts, path)
-        peaks["options"] = costs.options
+        peaks["options"] = [each for each in costs.options if OPTIONS[each.name].in_order]
+        peaks[_GATHERING] = [each for each in costs.options if not OPTIONS[each.name].in_order]
         for each in costs.options:
             if wanted := OPTIONS[each.name].goal:
                 yield Goal(f"{each.name} / {costs.base}, CPU", each.cpu_ratio(costs.of_base), wanted)
@@ -115,7 +117,7 @@ def _goals(folder: Path) -> Iterator[Goal]:
             yield Goal(name, use.limit.cpu_seconds / use.cpu_seconds, cores.goal_of(use.workload))
     if (path := scaling_path(folder)).exists():
         peaks["scale"] = read(Scaling, path).sizes
-    for name, measured in peaks.items():
+    for name, measured in ((name, measured) for name, measured in peaks.items() if measured):
         yield Goal(f"{name}: peak memory, MB", max(max(each.peaks) for each in measured) / 1e6, _most_of(name))
     if (path := start_path(folder)).exists():
         result = read(Start, path)
@@ -131,7 +133,7 @@ def _walls(measured: list[Measured]) -> list[float]:
 
 
 def _most_of(name: str) -> float:
-    gathers = name == "changes" or (name in WORKLOADS and WORKLOADS[name].gathered)
+    gathers = name in (_GATHERING, "changes") or (name in WORKLOADS and WORKLOADS[name].gathered)
     return _GATHERED_PEAK_MB if gathers else _PEAK_MB
 
 
