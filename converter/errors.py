@@ -32,7 +32,7 @@ CODES: dict[str, str] = {
     "E-FOLDER-TABLE": "Files of a Delta Lake, Iceberg or Hudi table were given as loose files.",
     "E-FORMAT-UNKNOWN": "The format of an input file is not clear from its name.",
     "E-FTP-CA-FILE": "`ftp.tls_ca_file` cannot be used.",
-    "E-FTP-NETRC": "`~/.netrc` cannot be read.",
+    "E-NETRC": "`~/.netrc` cannot be read.",
     "E-HASH-CHECK": "The hash library returns a wrong hash for a known example.",
     "E-HEADER-FIELDS": "The first row does not have as many fields as `input.columns` has names.",
     "E-HEADER-LATER": "The columns are not named in the first row of a text file, but in one of the next lines.",

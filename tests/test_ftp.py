@@ -127,7 +127,7 @@ def test_a_netrc_that_cannot_be_read_is_not_quoted(
     monkeypatch.setenv("HOME", str(tmp_path))
     netrc(tmp_path, text, mode)
     (finding,) = ftp_destination("ftp://localhost/", Ftp()).check(NAME)
-    assert finding.code == "E-FTP-NETRC"
+    assert finding.code == "E-NETRC"
     check_named(str(finding), "'ftp://localhost'", "~/.netrc", "mode 600")
     assert "secret" not in str(finding)
 

@@ -8,6 +8,7 @@ import json
 import traceback
 import zipfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -413,6 +414,22 @@ def test_encryption_is_verified(web: WebServer, run: Run) -> None:
     path = run.write("no certificate", "ca.pem")
     with raises(JobError, "E-HTTP-CA-FILE"):
         find_origins(Input(path=(f"{url}/in.csv",)), Access(http=Http(tls_ca_file=str(path)), retry_seconds=0))
+
+
+def test_logins_of_the_home_folder_are_used_and_a_damaged_file_is_an_error(
+    web: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web.files["/in.csv"] = Served(CSV, login=True)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = tmp_path / ".netrc"
+    path.write_text(f"machine 127.0.0.1 login {USER} password {PASSWORD}\n")
+    path.chmod(0o600)
+    (origin,) = find_origins(Input(path=(f"{web.url}/in.csv",)))
+    assert origin.read_at(0, 5) == CSV[:5]
+    path.write_text(f"machine 127.0.0.1 login {USER} pass {PASSWORD}\n")
+    with raises(InputError, "E-NETRC", "/in.csv") as caught:
+        find_origins(Input(path=(f"{web.url}/in.csv",)))
+    assert PASSWORD not in str(caught.value)
 
 
 def test_plain_http_is_warned_of(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:

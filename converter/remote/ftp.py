@@ -11,7 +11,6 @@ import contextlib
 import errno
 import fcntl
 import ftplib
-import netrc
 import os
 import re
 import socket
@@ -27,6 +26,7 @@ from converter.errors import DestinationError, JobError, TransientError
 from converter.jobs.events import tell
 from converter.jobs.sections.servers import Ftp
 from converter.remote.files import Files, FileStatus
+from converter.remote.passwords import netrc_login
 from converter.remote.server import RIGHTS_HINT, SPACE_HINT, Address, cannot, network_error
 
 _SLICE_BYTES = 64 << 10  # the timeout is for each slice: large blocks may take longer on a slow line
@@ -106,18 +106,9 @@ def _login_of(address: Address) -> tuple[str, str]:
     """Return user and password: from the URL, else from `~/.netrc`, else anonymous."""
     if address.password is not None:
         return address.user or "anonymous", address.password
-    try:
-        found = netrc.netrc().authenticators(address.host)
-    except FileNotFoundError:
-        found = None
-    except (OSError, ValueError, netrc.NetrcParseError) as error:  # their texts quote the file
-        raise DestinationError(
-            "E-FTP-NETRC",
-            f"Cannot log in to '{address.url}': ~/.netrc cannot be read.",
-            "Its lines are `machine HOST login USER password PASSWORD`, and only its owner may read it (mode 600).",
-        ) from error
+    found = netrc_login(address.host, address.url)
     if found and address.user in (None, found[0]):
-        return found[0], found[2] or ""
+        return found
     return address.user or "anonymous", ""
 
 

@@ -1,14 +1,15 @@
-"""The password of a server where it is not in the URL: from the job, a file or a program."""
+"""The password of a server where it is not in the URL: from the job, a file, a program, or `~/.netrc`."""
 
 from __future__ import annotations
 
+import netrc
 import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from converter.errors import JobError
+from converter.errors import DestinationError, JobError
 from converter.jobs.paths import expand_home, find_program, safe_path
 from converter.jobs.sections.servers import FileServer
 from converter.remote.server import Address
@@ -113,3 +114,18 @@ def _from_command(key: str, command: tuple[str, ...]) -> str:
 
 def _first_line(content: bytes) -> str:
     return content.decode().split("\n")[0].removesuffix("\r")
+
+
+def netrc_login(host: str, url: str) -> tuple[str, str] | None:
+    """Return user and password of a host from `~/.netrc`. Raises `DestinationError` where it cannot be read."""
+    try:
+        found = netrc.netrc().authenticators(host)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, netrc.NetrcParseError) as error:  # their texts quote the file
+        raise DestinationError(
+            "E-NETRC",
+            f"Cannot log in to '{url}': ~/.netrc cannot be read.",
+            "Its lines are `machine HOST login USER password PASSWORD`, and only its owner may read it (mode 600).",
+        ) from error
+    return (found[0], found[2] or "") if found else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import netrc
 import socket
 from collections.abc import Iterator, Sequence
 from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
@@ -16,6 +15,7 @@ from converter.errors import DestinationError, TransientError
 from converter.jobs.sections.servers import Http
 from converter.remote.http_client import FOREIGN, Answer, Requests, begins_at, size_in
 from converter.remote.objects import Entry, changed
+from converter.remote.passwords import netrc_login
 from converter.remote.server import Address, cannot, network_error
 
 _MOST_REDIRECTS = 5
@@ -35,7 +35,7 @@ class WebFile:
         path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
         self._target = urlunsplit((parts.scheme, place, path, parts.query, ""))
         self._shown = urlunsplit((parts.scheme, place, parts.path, "", ""))
-        self._headers = _login(login, parts.hostname or "")
+        self._headers = _login(login, parts.hostname or "", self._shown)
         self._address = Address(parts.scheme, parts.hostname or "", parts.port, None, None, "", self._shown)
 
     def url(self, name: str) -> str:
@@ -163,11 +163,9 @@ def _version_of(response: urllib3.BaseHTTPResponse) -> str:
     return response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
 
 
-def _login(login: str, host: str) -> dict[str, str]:
+def _login(login: str, host: str, label: str) -> dict[str, str]:
     """Return the header with user and password: from the URL, else from `~/.netrc`."""
     user, _, password = (unquote(part) for part in login.partition(":"))
     if not login:
-        with contextlib.suppress(OSError, netrc.NetrcParseError):
-            if found := netrc.netrc().authenticators(host):
-                user, password = found[0], found[2] or ""
+        user, password = netrc_login(host, label) or ("", "")
     return {"Authorization": urllib3.make_headers(basic_auth=f"{user}:{password}")["authorization"]} if user else {}

@@ -17,8 +17,8 @@ def expand(url: str, format_of: Callable[[str], str | None], access: Access) -> 
     """Return the file that a URL names. Plain HTTP is warned of, but on this machine."""
     del format_of
     host = host_of(url, "https://HOST/crm.csv.gz")
-    file = WebFile(url, access.http)
     with as_input_errors():
+        file = WebFile(url, access.http)
         entry: Entry | None = Patience(access.retry_seconds).retrying(file.find, "")
     if entry is None:
         raise InputError(
