@@ -11,11 +11,17 @@ from typing import Any, Literal, NamedTuple
 
 CODES: dict[str, str] = {
     "E-ARGUMENT": "An argument of a function in Python has a wrong type, such as a frame instead of a path.",
+    "E-AZ-ACCOUNT": "The storage account of Azure is not known.",
+    "E-AZ-CONNECTION-STRING": "The connection string of Azure names no account.",
     "E-BOTH-MODES": "Files that add to and that replace the data of one data source would be sent on one day (T2).",
     "E-CHECK-NO-FILES": "No file to check was named.",
     "E-CHECK-RULES": "Files that were checked break the rules of Audience Manager.",
     "E-CLEARED": "More users would be cleared than `report.max_cleared` allows (C11).",
     "E-COLLISIONS-MEMORY": "More IDs differ from each other only by case than fit into `run.memory`.",
+    "E-CLOUD-BUCKET": "The bucket or the container does not exist.",
+    "E-CLOUD-CREDENTIALS": "The credentials for Google Cloud Storage or Azure could not be loaded.",
+    "E-CLOUD-NAME": "The name of an object on Google Cloud Storage or Azure is not supported.",
+    "E-CLOUD-NO-CREDENTIALS": "No credentials for Google Cloud Storage or Azure were found.",
     "E-COLUMN-MISSING": "The input lacks a column that the job uses.",
     "E-COLUMN-REPEATED": "The input has two columns with the name of a column that the job uses.",
     "E-COLUMN-TYPE": "A column has a type that cannot be used in this way.",

@@ -47,6 +47,7 @@ def test_the_table_has_each_code_that_is_used_and_no_other() -> None:
 WRONG_USE = {
     "E-ARGUMENT",
     *(f"E-COLUMN-{what}" for what in ("MISSING", "REPEATED", "TYPE")),
+    *("E-AZ-ACCOUNT", "E-AZ-CONNECTION-STRING"),
     *("E-CHECK-NO-FILES", "E-DATABASE-ROWS", "E-FTP-CA-FILE", "E-HTTP-CA-FILE", "E-INPUT-KEY", "E-INPUT-PACKAGE"),
     *("E-SFTP-KEY-FILE", "E-LOG-FILE"),
     *(f"E-HEADER-{what}" for what in ("FIELDS", "LATER", "MISSING", "UNEXPECTED")),

@@ -74,7 +74,7 @@ def signal(**fields: Any) -> dict[str, Any]:
     "key, named",
     [
         ("outpt", ["'output'?"]),
-        ("zzz", ["input, id, record, sync, output, privacy, delta, s3, ftp, sftp, http, pgp, report, run"]),
+        ("zzz", ["input, id, record, sync, output, privacy, delta, s3, ftp, sftp, http, gs, az, pgp, report, run"]),
         ("output.dpidd", ["'dpid'?"]),
         ("output.DPID", ["'dpid'?"]),
         ("input.seperator", ["'separator'?"]),
@@ -905,7 +905,7 @@ def _sections(annotation: Any) -> list[type[BaseModel]]:
 def test_the_json_schema_has_every_field_of_every_section() -> None:
     schema = Job.model_json_schema()
     sections = dict.fromkeys(_sections(Job))
-    assert len(sections) == 22
+    assert len(sections) == 24
     for section in sections:
         described = schema if section is Job else schema["$defs"][section.__name__]
         (described,) = [one for one in described.get("anyOf", [described]) if "properties" in one]

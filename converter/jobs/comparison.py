@@ -8,6 +8,7 @@ from pydantic import Field
 
 from converter.jobs.access import RETRY_SECONDS, Access
 from converter.jobs.document import Document
+from converter.jobs.sections.clouds import Az, Gs
 from converter.jobs.sections.ids import IdTypeName
 from converter.jobs.sections.run import RunOptions
 from converter.jobs.sections.servers import S3, Ftp, Http, Sftp
@@ -24,13 +25,15 @@ class Comparison(Document):
     ftp: Ftp = Field(default_factory=Ftp)
     sftp: Sftp = Field(default_factory=Sftp)
     http: Http = Field(default_factory=Http)
+    gs: Gs = Field(default_factory=Gs)
+    az: Az = Field(default_factory=Az)
     run: RunOptions = Field(default_factory=RunOptions)
 
     @property
     def access(self) -> Access:
         """How inputs are read that are not on the local disk."""
-        patience = self.input.retry_seconds
-        return Access(self.s3, self.ftp, self.sftp, self.http, RETRY_SECONDS if patience is None else patience)
+        given = self.input.retry_seconds
+        return Access.of(self, RETRY_SECONDS if given is None else given)
 
     def __init__(self, /, **data: Any) -> None:  # for type checkers, which otherwise derive it from the fields
         super().__init__(**data)

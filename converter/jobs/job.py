@@ -17,6 +17,7 @@ from converter.jobs.document import Document, Section, path_keys
 from converter.jobs.messages import flag_for
 from converter.jobs.paths import identity_of_path, is_url
 from converter.jobs.secrets import without_password
+from converter.jobs.sections.clouds import Az, Gs
 from converter.jobs.sections.delta import Delta
 from converter.jobs.sections.ids import Id, Sync, UserId
 from converter.jobs.sections.output import Output, Pgp, Target
@@ -38,7 +39,7 @@ IDENTITY_VERSION = 1
 """Part of the identity of runs. A new number means that runs of earlier versions are not found."""
 DIGITS = 12
 """The number of digits of a job's digest in the names of journals, reports and partial files."""
-_NOT_IN_DIGEST = {"s3", "ftp", "sftp", "http", "report", "run"}  # sections that do not change what is written, or where
+_NOT_IN_DIGEST = {*Access._fields, "report", "run"}  # sections that do not change what is written, or where
 _OF_LINES = ("id", "record", "privacy")
 _OF_ACCESS = {"password", "password_file", "password_command"}  # keys of `input` that do not change what is read
 _OF_FILES = {"path", "format", "member", "sheet", "empty", "suppress", "query", "table", "driver", "retry_seconds"}
@@ -66,6 +67,8 @@ class Job(Document):
     ftp: Ftp = Field(default_factory=Ftp)
     sftp: Sftp = Field(default_factory=Sftp)
     http: Http = Field(default_factory=Http)
+    gs: Gs = Field(default_factory=Gs)
+    az: Az = Field(default_factory=Az)
     pgp: Pgp = Field(default_factory=Pgp)
     report: ReportOptions = Field(default_factory=ReportOptions)
     run: RunOptions = Field(default_factory=RunOptions)
@@ -190,8 +193,7 @@ class Job(Document):
     def access(self) -> Access:
         """How inputs are read that are not on the local disk."""
         given = self.input.retry_seconds
-        retry_seconds = self.output.retry_seconds if given is None else given
-        return Access(self.s3, self.ftp, self.sftp, self.http, retry_seconds)
+        return Access.of(self, self.output.retry_seconds if given is None else given)
 
     @property
     def gathers(self) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Literal, Required, TypedDict
 
+from converter.jobs.sections.clouds import Az, Gs
 from converter.jobs.sections.delta import Delta
 from converter.jobs.sections.ids import Sync, SyncColumn, UserId
 from converter.jobs.sections.output import Output, Pgp, Route
@@ -18,6 +19,21 @@ from converter.jobs.sections.report import ReportOptions
 from converter.jobs.sections.run import RunOptions
 from converter.jobs.sections.servers import S3, Ftp, Http, Sftp
 from converter.jobs.sections.table import Computed, Input, Suppress
+
+
+class AzKeys(TypedDict, total=False):
+    """The keys of `Az`."""
+
+    account: str | None
+    account_key: str | None
+    account_key_file: str | PathLike[str] | None
+    account_key_command: str | Sequence[str]
+    sas_token: str | None
+    sas_token_file: str | PathLike[str] | None
+    sas_token_command: str | Sequence[str]
+    anonymous: bool
+    endpoint_url: str | None
+    timeout: float
 
 
 class CodesKeys(TypedDict, total=False):
@@ -56,6 +72,15 @@ class FtpKeys(TypedDict, total=False):
     passive: bool
     tls_ca_file: str | PathLike[str] | None
     read_back: bool
+
+
+class GsKeys(TypedDict, total=False):
+    """The keys of `Gs`."""
+
+    credentials_file: str | PathLike[str] | None
+    anonymous: bool
+    endpoint_url: str | None
+    timeout: float
 
 
 class HttpKeys(TypedDict, total=False):
@@ -341,6 +366,8 @@ class JobKeys(TypedDict, total=False):
     ftp: Ftp | FtpKeys
     sftp: Sftp | SftpKeys
     http: Http | HttpKeys
+    gs: Gs | GsKeys
+    az: Az | AzKeys
     pgp: Pgp | PgpKeys
     report: ReportOptions | ReportOptionsKeys
     run: RunOptions | RunOptionsKeys

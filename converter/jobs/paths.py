@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-_SCHEME = re.compile(r"(s3|ftp|ftps|sftp|file|https?|ssh|scp|gs):(?!//)", re.IGNORECASE)
+_SCHEME = re.compile(r"(s3|ftp|ftps|sftp|file|https?|ssh|scp|gs|az|abfss?):(?!//)", re.IGNORECASE)
 _FILE_DATABASE = re.compile(r"(?:sqlite|duckdb):///(?!/|:memory:|~)")
 _LOGIN = re.compile(r"[^/@]+@[^/]*:")
 _HOST = re.compile(r"[^/:]+:")

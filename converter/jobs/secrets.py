@@ -13,7 +13,7 @@ from converter.errors import JobError
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 """A reference to an environment variable."""
 
-SECRET_KEYS = {"password", "key_passphrase"}
+SECRET_KEYS = {"password", "key_passphrase", "account_key", "sas_token"}
 """Keys of sections whose values are secrets."""
 
 # As `urlsplit` parses the URL that a client connects to: the authority ends at the first of `/?#`, the password is what

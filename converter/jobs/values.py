@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Annotated
 
@@ -58,7 +58,12 @@ def as_list(value: object) -> object:
 
 def check_one_password(settings: object, section: str) -> None:
     """Raise `ValueError` where a section names its password in two ways."""
-    given = [key for key in ("password", "password_file", "password_command") if getattr(settings, key)]
+    check_one_way(settings, section, ("password", "password_file", "password_command"))
+
+
+def check_one_way(settings: object, section: str, keys: Iterable[str]) -> None:
+    """Raise `ValueError` where a section sets two of some keys."""
+    given = [key for key in keys if getattr(settings, key)]
     if len(given) > 1:
         raise ValueError(f"{section}.{given[0]} and {section}.{given[1]} are both set: leave one of them out.")
 

@@ -60,11 +60,19 @@ def password_of(section: str, settings: HasPassword) -> str | None:
 
     Raises `JobError` where it cannot be read.
     """
-    if settings.password_file:
-        return _from_file(f"{section}.password_file", settings.password_file)
-    if settings.password_command:
-        return _from_command(f"{section}.password_command", settings.password_command)
-    return settings.password
+    return secret_of(f"{section}.password", settings.password, settings.password_file, settings.password_command)
+
+
+def secret_of(key: str, text: str | None, file: str | None, command: tuple[str, ...]) -> str | None:
+    """Return a secret that is given as a text, by a file or by a program, if it is; `key` is that of the text.
+
+    Raises `JobError` where it cannot be read.
+    """
+    if file:
+        return _from_file(f"{key}_file", file)
+    if command:
+        return _from_command(f"{key}_command", command)
+    return text
 
 
 def _from_file(key: str, path: str) -> str:
@@ -99,7 +107,7 @@ def _from_command(key: str, command: tuple[str, ...]) -> str:
             timeout=_COMMAND_SECONDS,
             check=False,
         )
-        why = f"ended with exit code {done.returncode}" if done.returncode else "printed no password"
+        why = f"ended with exit code {done.returncode}" if done.returncode else "printed nothing"
         password = "" if done.returncode else _first_line(done.stdout)
     except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError) as error:
         late = isinstance(error, subprocess.TimeoutExpired)

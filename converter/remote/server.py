@@ -71,6 +71,7 @@ def cannot(
     return kind(code, f"Cannot {doing} '{address.url}': {why}.", hint)
 
 
+_SECTIONS = {"ftps": "ftp", "https": "http"}  # of settings, by scheme
 _NETWORK: tuple[tuple[type[Exception], str, str, str], ...] = (
     (
         TimeoutError,
@@ -92,7 +93,7 @@ def network_error(doing: str, address: Address, timeout: float, error: Exception
     """Map an error of the network, as the operating system raises it."""
     for type_, code, why, hint in _NETWORK:
         if isinstance(error, type_):
-            section = address.scheme.removesuffix("s")
+            section = _SECTIONS.get(address.scheme, address.scheme)
             return cannot(
                 code, doing, address, why.format(timeout=timeout), hint.format(section=section), TransientError
             )

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote
 
 USER, PASSWORD = "reader", "a-password-that-no-message-may-hold"
 
@@ -35,7 +36,7 @@ class Served:
 
 
 class WebServer(ThreadingHTTPServer):
-    """Files by their path. `asked` are the paths and ranges of requests."""
+    """Files by their path. `asked` are the paths and ranges of requests, and `logins` what they prove who asks by."""
 
     daemon_threads = True
 
@@ -43,6 +44,7 @@ class WebServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.files: dict[str, Served] = {}
         self.asked: list[tuple[str, str]] = []
+        self.logins: list[str] = []
 
     @property
     def url(self) -> str:
@@ -62,7 +64,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path, asked = self.path.partition("?")[0], self.headers.get("Range", "")
         self.server.asked.append((self.path, asked))
-        served = self.server.files.get(path)
+        self.server.logins.append(self.headers.get("Authorization", ""))
+        served = self.server.files.get(path) or self.server.files.get(unquote(path))
         login = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
         if served is None:
             return self._send(404)
@@ -75,7 +78,7 @@ class _Handler(BaseHTTPRequestHandler):
         content, etag = served.content, f'"{hashlib.sha256(served.content).hexdigest()[:16]}"'
         if served.etag and self.headers.get("If-Match", etag) != etag:
             return self._send(412)
-        headers = {"ETag": etag} if served.etag else {}
+        headers = {"ETag": etag, "Last-Modified": "Sun, 21 Apr 2013 12:00:00 GMT"} if served.etag else {}
         match = re.fullmatch(r"bytes=(\d+)-(\d*)", asked)
         if not (served.ranges and match):
             return self._send(200, headers, content, served)
@@ -86,6 +89,9 @@ class _Handler(BaseHTTPRequestHandler):
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(content)}"
         return self._send(206, headers, content[start:stop], served)
 
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
     def _send(
         self, status: int, headers: dict[str, str] | None = None, body: bytes = b"", served: Served | None = None
     ) -> None:
@@ -94,6 +100,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        if self.command == "HEAD":
+            return
         if served and served.cut_after and len(body) > 1:
             self.wfile.write(body[: served.cut_after.pop(0)])
             self.close_connection = True

@@ -34,6 +34,18 @@ def _s3(url: str, format_of: FormatOf, access: Access) -> Found:
     return expand(url, format_of, access)
 
 
+def _gs(url: str, format_of: FormatOf, access: Access) -> Found:
+    from converter.sources.origins.clouds import expand_gs
+
+    return expand_gs(url, format_of, access)
+
+
+def _az(url: str, format_of: FormatOf, access: Access) -> Found:
+    from converter.sources.origins.clouds import expand_az
+
+    return expand_az(url, format_of, access)
+
+
 def _web(url: str, format_of: FormatOf, access: Access) -> Found:
     from converter.sources.origins.web import expand
 
@@ -50,6 +62,10 @@ SCHEMES: dict[str, Expand] = {
     "": local.expand,
     "file": local.expand_url,
     "s3": _s3,
+    "gs": _gs,
+    "az": _az,
+    "abfss": _az,
+    "abfs": _az,
     "https": _web,
     "http": _web,
     "ftp": _server,
