@@ -65,6 +65,7 @@ from converter.sources.json_rows import split
 from . import objects
 from .fuzz_columns import fuzz_columns
 from .fuzz_gather import fuzz_gather, fuzz_partition, fuzz_users
+from .fuzz_known import fuzz_known
 from .scanner import PLAIN, scan
 
 Bytes = npt.NDArray[np.uint8]
@@ -867,6 +868,7 @@ ENTRIES: tuple[Callable[[Loops, random.Random, Guarded], None], ...] = (
     fuzz_partition,
     fuzz_gather,
     fuzz_users,
+    fuzz_known,
 )
 
 

@@ -384,6 +384,42 @@ def test_a_line_that_was_known_is_sent_with_the_others_of_its_user(days: Days, r
     assert (records["read"], records["written"], records["skipped"]) == (len(rows) + 1, len(rows), {"unchanged": 1})
 
 
+def test_a_second_reading_takes_nothing_twice_of_other_data_sources(run: Run) -> None:
+    route = {"gaid": {"target": 1}, "crm": {"dpid": 5}}
+    days = Days(run, id={"type": "auto"}, output={"route": route})
+    run.job["output"].pop("dpid")
+    gaid = "38400000-8cf0-11bd-b23e-10b96e40000"
+    rows = [f"{gaid}{each},x," for each in "abc"]
+    days.send("id,a,t\nu1,x,\n" + "\n".join(rows) + "\n", 0)
+    lines = days.send("id,a,t\nu1,x,\nu1,y,\n" + "\n".join([*rows[:2], f"{gaid}c,y,"]) + "\n", 1)
+    assert sorted(lines) == [f'{gaid}c\t"a"="y"', 'u1\t"a"="x"', 'u1\t"a"="y"']
+    assert days.counts("changed", "unchanged") == [2, 2]
+    records = days.report.records
+    assert (records["read"], records["written"], records["skipped"]) == (5, 3, {"unchanged": 2})
+
+
+def test_files_of_the_state_without_changes_are_taken_over(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    days = Days(run)
+    content = "id,a,t\n" + "".join(f"user{number},x,\n" for number in range(500))
+    days.send(content, 0)
+    before = {path.name: path.stat().st_ino for path in days.state.glob("generation-1/*")}
+    assert days.send(content.replace("user7,x", "user7,y"), 1) == ['user7\t"a"="y"']
+    after = {path.name: path.stat().st_ino for path in days.state.glob("generation-2/*")}
+    assert before.keys() == after.keys()
+    assert sum(before[name] != after[name] for name in before) == 1
+    assert check_state(days.state).sent == {"2013-04-21": 499, "2013-04-22": 1}
+
+    def refused(*_: object) -> None:  # as some file systems do
+        raise OSError(1, os.strerror(1))
+
+    monkeypatch.setattr("converter.delivery.state.os.link", refused)
+    assert days.send(content.replace("user7,x", "user7,y"), 2) == []
+    assert check_state(days.state).sent == {"2013-04-21": 499, "2013-04-22": 1}
+    monkeypatch.undo()
+    assert days.send(content.replace("user7,x", "user7,y"), 3, delta={"gone": "remove"}) == []
+    assert check_state(days.state).record.ids  # which files without changes did not have
+
+
 def test_what_can_be_read_only_once_is_compared_too(run: Run) -> None:
     days = Days(run)
     days.send("id,a,t\nu1,x,\nu2,x,\n", 0)

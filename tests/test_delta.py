@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import polars as pl
@@ -14,10 +15,13 @@ from hypothesis import strategies as st
 from converter import kernel
 from converter.rows.delta.changes import CHANGED, NEW, REFRESHED, UNCHANGED, compare, due_days, gone
 from converter.rows.delta.keyed import key_of, keyed_hashes
+from converter.rows.delta.known import KnownLines, past_lines
 from converter.rows.delta.lines import Users
 from converter.rows.delta.options import DeltaOptions
-from converter.rows.delta.past import PastUsers, file_schema, sorted_users
+from converter.rows.delta.past import BITS, FILES, SCHEMA, PastUsers, file_schema, sorted_users
 from converter.rows.lookup import NONE
+from converter.rows.spill import hashes_of
+from converter.rows.users.lines import UserLines
 
 from .conftest import without_loops
 
@@ -196,6 +200,55 @@ def test_many_threads_may_look_at_one_file(way: str) -> None:
     outcomes = [compare(users_of(half), past, OPTIONS).outcomes.tolist() for half in halves]
     assert outcomes == [[UNCHANGED] * 500] * 2
     assert past.are_found.all()
+
+
+def user_lines(table: Table) -> UserLines:
+    users = users_of(table)
+    return UserLines(users.lines, users.ends, np.arange(len(users.ends), dtype=np.uint64))
+
+
+def known_of(table: Table, options: DeltaOptions = OPTIONS) -> KnownLines:
+    """The lines of users that were sent before."""
+    rows = compare(users_of(table), past_of(pl.DataFrame(schema=SCHEMA), OPTIONS), OPTIONS).rows
+    numbers = hashes_of(pl.Series([*table])) >> np.uint64(64 - BITS)
+    files = [past_of(rows.filter(pl.Series(numbers == number)), OPTIONS) for number in range(FILES)]
+    return KnownLines([past_lines(each, options) for each in files], options)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_lines_are_known_with_and_without_the_loops(seed: int) -> None:
+    drawn = random.Random(seed)
+    table = {f"user{number}": ['"a"="x"'] * drawn.choice([1, 1, 1, 2]) for number in range(1000)}
+    options = OPTIONS._replace(today=OPTIONS.today + 60)  # then some are due
+    ways = [known_of(table, options) for _ in range(2)]
+    now = {
+        id_: drawn.choice([lines, lines, lines * 2, ['"a"="y"'], [*lines, '"a"="y"']]) for id_, lines in table.items()
+    }
+    given = user_lines({**now, "new": ['"a"="x"']})
+    blocks = [given.between(start, min(start + 100, len(given.ends))) for start in range(0, len(given.ends), 100)]
+    for is_again in (False, True):
+        for block in blocks:
+            made = [
+                known.taken(block, loops, is_again=is_again).tolist()
+                for known, loops in zip(ways, (kernel.load(), None), strict=True)
+            ]
+            assert made[0] == made[1]
+            assert made[0] or is_again
+        assert [known.lacks_lines() for known in ways] == [not is_again] * 2
+        omitted = [[known.omitted(number).tolist() for number in range(FILES)] for known in ways]
+        assert omitted[0] == omitted[1]
+        assert 100 < sum(map(sum, omitted[0])) < 500
+
+
+def test_of_equal_lines_that_come_at_once_one_is_omitted(way: str) -> None:
+    table = {f"user{number}": ['"a"="x"'] for number in range(2000)}
+    known = known_of(table)
+    lines = user_lines(table)
+    with ThreadPoolExecutor(4) as pool:
+        each = pool.map(lambda _: known.taken(lines, kernel.load(), is_again=False), range(8))
+        taken = np.bincount(np.concatenate([*each]), minlength=2000)
+    assert (taken == 7).all()
+    assert known.lacks_lines()
 
 
 def test_leads_are_no_part_of_the_id() -> None:

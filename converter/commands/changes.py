@@ -21,6 +21,9 @@ from converter.rows.delta.options import DeltaOptions
 from converter.rows.delta.stage import Changes
 from converter.rows.records import Records
 
+_SHARE = 2
+"""The share of the memory that the state may take."""
+
 
 def hold_state(job: Job) -> AbstractContextManager[None]:
     """Hold the lock of the job's state, if it has one. Raises `DestinationError` where another process has it."""
@@ -122,7 +125,7 @@ class RunChanges:
         if record is None or job.record.rows != "user" or delta.full:
             return False
         has_all = (record.traits or not delta.removes) and (record.ids or delta.gone != "remove")
-        return has_all and record.users * BYTES_A_USER <= job.run.memory
+        return has_all and record.users * BYTES_A_USER <= job.run.memory // _SHARE
 
     @property
     def counts(self) -> ChangeCounts | None:

@@ -121,11 +121,20 @@ class State:
         others = [name for name in schema.names() if name not in SCHEMA]
         return PastUsers(self._columns(record, file, SCHEMA.names()), lambda: self._columns(record, file, others))
 
+    def file(self, set_: int, number: int, schema: pl.Schema) -> tuple[Path, StateFile] | None:
+        """Return where a file is that has these columns, and what the record says of it; None where there is none."""
+        record, file = self.record, self._files.get((set_, number))
+        if record is None or file is None or file_schema(traits=record.traits, ids=record.ids) != schema:
+            return None
+        return self._path(record, file), file
+
+    def _path(self, record: StateRecord, file: StateFile) -> Path:
+        return self.folder / f"{_GENERATION}{record.generation}" / file.name
+
     def _columns(self, record: StateRecord, file: StateFile, names: Sequence[str]) -> pl.DataFrame:
         """Return some columns of a file."""
-        path = self.folder / f"{_GENERATION}{record.generation}" / file.name
         try:
-            data = path.read_bytes()
+            data = self._path(record, file).read_bytes()
         except OSError as error:
             raise _damaged(self.folder, f"'{file.name}' cannot be read: {error.strerror or error}") from error
         if (len(data), isal_zlib.crc32(data)) != (file.bytes, file.crc32):
@@ -189,7 +198,8 @@ class NextState:
         if not users.height:
             return
         buffer = io.BytesIO()
-        users.write_parquet(buffer, compression="lz4", statistics=False)
+        has_texts = len(users.columns) > len(SCHEMA)  # hashes cannot be compressed
+        users.write_parquet(buffer, compression="lz4" if has_texts else "uncompressed", statistics=False)
         data = buffer.getbuffer()
         file = StateFile(set_, number, users.height, len(data), isal_zlib.crc32(data))
         try:
@@ -202,6 +212,22 @@ class NextState:
             raise self._error(error) from error
         with self._lock:
             self._made.append(file)
+
+    def keep(self, set_: int, number: int, schema: pl.Schema) -> bool:
+        """Take over a file of the state before where it has these columns: it gets a second name.
+
+        Returns whether that was done; not every file system can do it.
+        """
+        if not (found := self._state.file(set_, number, schema)):
+            return False
+        path, file = found
+        try:
+            os.link(path, self._next / file.name)
+        except OSError:
+            return False
+        with self._lock:
+            self._made.append(file)
+        return True
 
     def describe(self, **facts: Any) -> None:
         """Say what the record has beside the generation and the files, once all of them are stored."""

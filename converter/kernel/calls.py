@@ -21,6 +21,8 @@ from converter.kernel.gather import ENTRIES as GATHER_ENTRIES
 from converter.kernel.gather import MEMORY as GATHER_MEMORY
 from converter.kernel.gather import Gathered, Gathering, Partitioned
 from converter.kernel.keys import Keys, KeysStructure
+from converter.kernel.known import ENTRIES as KNOWN_ENTRIES
+from converter.kernel.known import KnownFiles, unknown_lines
 from converter.kernel.library import Library
 from converter.kernel.sink import MEMORY, Lines, Parsed, Positions, Sink, Structure, Texts
 from converter.kernel.texts import ENTRIES as TEXT_ENTRIES
@@ -74,6 +76,7 @@ ENTRIES: dict[str, tuple[type[Any], ...]] = {
     **TEXT_ENTRIES,
     **GATHER_ENTRIES,
     **USER_ENTRIES,
+    **KNOWN_ENTRIES,
 }
 """The entries of the library, and what each takes."""
 
@@ -330,6 +333,25 @@ class Loops:
         `key` has two words.
         """
         return user_signals(self._entries["user_signals"], lines, ends, firsts, skipped, key)
+
+    def unknown_lines(
+        self, lines: Bytes, ends: Positions, skipped: int, key: Hashes, known: KnownFiles, *, is_again: bool
+    ) -> Positions:
+        """Return the indices of lines that are to be taken, and note of users what becomes of their lines.
+
+        These are all but those that users had before who are not due, of equal ones the first. When the lines come
+        again, they are those of such lines that are lacking. An ID is behind `skipped` fields; `key` has two words.
+        Threads may share `known`.
+        """
+        return unknown_lines(self._entries["known_lines"], lines, ends, skipped, key, known, is_again=is_again)
+
+    def taken(self, lines: Bytes, ends: Positions, rows: Positions) -> tuple[Bytes, Positions]:
+        """Return some lines, by their indices, in new memory, and where each ends."""
+        ends, rows = np.ascontiguousarray(ends), np.ascontiguousarray(rows)
+        size = int(np.diff(ends, prepend=0)[rows].sum())
+        made, made_ends = np.empty(size, np.uint8), np.empty(len(rows), np.int64)
+        self._call("take_lines", lines, len(lines), ends, len(ends), rows, len(rows), made, size, made_ends)
+        return made, made_ends
 
     def _call(self, name: str, *given: Any) -> None:
         """Call an entry that needs no more room. Raises `SystemError` where it refuses its arguments."""

@@ -386,4 +386,43 @@ struct aam_users {
     struct aam_kept kept[AAM_OF_USER];
 };
 
+/* What is noted of a user whose lines were sent before. */
+enum aam_note {
+    AAM_OMITTED = 1, /* its line has come, as it was, and need not be taken */
+    AAM_TAKEN = 2,   /* a line of it was taken */
+    AAM_DUE = 4,     /* its lines are to be taken in any case */
+    AAM_LACKING = 8, /* the line that was omitted is to be taken after all */
+};
+
+/* Users whose lines were sent before, in the order of the keyed hashes of their IDs: an entry for each. */
+struct aam_past {
+    const uint64_t *ids;   /* the first words of these hashes */
+    const uint64_t *lines; /* those of the hashes of the lines of each user, one behind the other */
+    uint8_t *notes;        /* enum aam_note; threads may share them */
+    int64_t count;
+    const uint32_t *starts; /* for each value of the leading bits of `ids` how many users are before it; and `count` */
+    int64_t starts_room;
+    int64_t bits; /* leading bits, 1 to AAM_MOST_PAST_BITS */
+};
+
+enum { AAM_MOST_PAST_BITS = 31 };
+
+/* Lines that may be known (known.c). */
+struct aam_known {
+    const uint8_t *lines;
+    int64_t size; /* bytes */
+    const int64_t *ends;
+    int64_t count;
+    int64_t skipped;              /* fields before the ID */
+    uint64_t key[2];              /* of the hashes */
+    const struct aam_past *files; /* for each value of the leading bits of the hash of an ID */
+    int64_t files_room;
+    int64_t file_bits;
+    int64_t *taken; /* set: the indices of the lines that are to be taken */
+    int64_t taken_room;
+    int64_t taken_count;
+    uint8_t is_again; /* whether the lines have come before: then those that are lacking are taken */
+    uint8_t unused[7];
+};
+
 #endif

@@ -30,8 +30,8 @@ static inline void siphash_take(struct siphash *state, uint64_t word) {
     state->a ^= word;
 }
 
-/* Set two words. */
-static inline void keyed_hash(const uint8_t *text, int64_t size, const uint64_t *key, uint64_t *made) {
+/* Return the state once a text is taken in. */
+static inline struct siphash siphash_of(const uint8_t *text, int64_t size, const uint64_t *key) {
     struct siphash state = {
         key[0] ^ UINT64_C(0x736f6d6570736575), key[1] ^ UINT64_C(0x646f72616e646f6d) ^ 0xee,
         key[0] ^ UINT64_C(0x6c7967656e657261), key[1] ^ UINT64_C(0x7465646279746573)};
@@ -46,6 +46,18 @@ static inline void keyed_hash(const uint8_t *text, int64_t size, const uint64_t 
     siphash_take(&state, last);
     state.c ^= 0xee;
     siphash_mix(&state, 4);
+    return state;
+}
+
+/* Return the first word of the hash. */
+static inline uint64_t keyed_word(const uint8_t *text, int64_t size, const uint64_t *key) {
+    struct siphash state = siphash_of(text, size, key);
+    return state.a ^ state.b ^ state.c ^ state.d;
+}
+
+/* Set two words. */
+static inline void keyed_hash(const uint8_t *text, int64_t size, const uint64_t *key, uint64_t *made) {
+    struct siphash state = siphash_of(text, size, key);
     made[0] = state.a ^ state.b ^ state.c ^ state.d;
     state.b ^= 0xdd;
     siphash_mix(&state, 4);

@@ -97,12 +97,12 @@ def convert_all(
     ):
         try:
             is_first_pass = any(stage.needs_first_pass for stage in used)  # of which no line is kept
+            if changes:
+                changes.begin(records.sets, pool, again=all(source.origin.rereadable for source in sources))
             if (records.job.record.gathers or changes) and not is_first_pass:
                 size = total_size(source.origin for source in sources)
                 gathering = opened.enter_context(contextlib.closing(Gathering(records, loops, budget, size, changes)))
             converter = Converter(records, loops, seeing, gathering, judges_only=bool(taking))
-            if changes:
-                changes.begin(records.sets, pool, again=all(source.origin.rereadable for source in sources))
 
             def parsing(tasks: Iterator[Task]) -> Iterator[Parsed]:
                 started = (pool.submit(converter.parse, *each) for each in _placed(tasks, records))

@@ -2,6 +2,9 @@
 
 What a user has is only known once all of its lines have come. So where a line is omitted, and another line of the same
 user comes, all lines are read once more, and those of such users are taken in (`lacking`).
+
+Users are looked for by the hashes of their IDs, by which the files of a state are sorted: a table says where those with
+the same leading bits are. So nothing is sorted, and files are loaded side by side.
 """
 
 from __future__ import annotations
@@ -12,96 +15,99 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from converter.columns.pool import Bytes
-from converter.kernel.calls import Hashes
+from converter.kernel.calls import Hashes, Loops
+from converter.kernel.known import DUE, HASH_BITS, LACKING, MOST_BITS, OMITTED, TAKEN, KnownFiles, PastLines
 from converter.kernel.sink import Positions
 from converter.rows.delta.changes import due_days
 from converter.rows.delta.keyed import keyed_hashes
 from converter.rows.delta.options import DeltaOptions
 from converter.rows.delta.past import PastUsers
-from converter.rows.lookup import NONE
+from converter.rows.lookup import NONE, find_pairs
+from converter.rows.users.lines import UserLines
 
-BYTES_A_USER = 48
-"""How much memory a user takes at most: 28 bytes the state, 8 the sorted hash, 4 its index, 2 the table, 6 notes."""
-_LEAST_BITS = 10
-_LAST = np.uint64((1 << 64) - 1)
+BYTES_A_USER = 18
+"""How much memory a user takes at most: 8 bytes the hash of the ID, 8 that of the lines, 1 notes, 1 the table."""
+_USERS_OF_BITS = 3  # in bits: 4 to 8 users have the same leading bits, which are one or two lines of the cache
+
+
+def past_lines(past: PastUsers, options: DeltaOptions) -> PastLines:
+    """Return the lines of the users of a file, in which they can be looked for."""
+    bits = min(max(len(past.lines).bit_length() - _USERS_OF_BITS, 1), MOST_BITS)
+    leading = (past.first >> np.uint64(HASH_BITS - bits)).astype(np.int64)
+    starts = np.zeros((1 << bits) + 1, np.uint32)
+    np.cumsum(np.bincount(leading, minlength=1 << bits), out=starts[1:])
+    are_due = options.today - past.days >= due_days(past.second, options.refresh_days)
+    return PastLines(past.first, past.lines, are_due.astype(np.uint8) * np.uint8(DUE), starts, bits)
 
 
 class KnownLines:
-    """The lines of the users of all files of a set. Workers call it at the same time."""
+    """The lines of the users of all files of a set, in order. Workers call it at the same time."""
 
-    def __init__(self, files: Sequence[PastUsers], options: DeltaOptions) -> None:
-        self._files = files
+    def __init__(self, files: Sequence[PastLines], options: DeltaOptions) -> None:
+        self._known = KnownFiles(files)
         self._options = options
-        self._firsts = np.cumsum([0, *(len(file.lines) for file in files)])
-        lines = np.concatenate([file.lines for file in files])
-        days = np.concatenate([file.days for file in files])
-        random = np.concatenate([file.frame["second"].to_numpy() for file in files])
-        rows = np.flatnonzero(options.today - days < due_days(random, options.refresh_days))
-        rows = rows[np.argsort(lines[rows])]
-        self._lines: Hashes = np.append(lines[rows], _LAST)
-        self._rows = np.append(rows, NONE).astype(np.int32)
-        bits = max(len(rows).bit_length() - 1, _LEAST_BITS)
-        self._shift = np.uint64(64 - bits)
-        counts = np.bincount((self._lines[:-1] >> self._shift).astype(np.int64), minlength=1 << bits)
-        self._starts = (np.cumsum(counts) - counts).astype(np.uint32)
-        self._are_omitted, self._are_touched = np.zeros((2, len(lines)), np.bool_)
-        self._last = np.zeros(len(lines), np.int32)  # the last line of a user in a block
-        self._lacking: npt.NDArray[np.bool_] | None = None
         self._lock = threading.Lock()
 
-    def taken(self, lines: Bytes, ends: Positions) -> npt.NDArray[np.bool_]:
+    def taken(self, lines: UserLines, loops: Loops | None, *, is_again: bool) -> Positions:
         """Return which lines are to be taken in: the unknown ones or, the second time, those that are lacking."""
-        starts = np.concatenate([[0], ends[:-1]])
-        found = self._find(keyed_hashes(lines, starts, ends, self._options.key)[:, 0])
-        known = np.flatnonzero(found != NONE)
-        if self._lacking is not None:
-            are_taken = np.zeros(len(ends), np.bool_)
-            are_taken[known] = self._lacking[found[known]]
-            return are_taken
-        are_taken = np.ones(len(ends), np.bool_)
-        users = found[known]
-        with self._lock:  # of equal lines one is omitted
-            is_new = ~self._are_omitted[users]
-            self._last[users] = known
-            is_new &= self._last[users] == known
-            self._are_omitted[users] = True
-        are_taken[known[is_new]] = False
-        return are_taken
-
-    def note(self, lines: Bytes, ends: Positions, numbers: Positions) -> None:
-        """Note whose lines were taken in; `numbers` are those of the files that their users belong to."""
-        starts = np.concatenate([[0], ends[:-1]])
-        hashes = keyed_hashes(lines, starts, ends, self._options.key, self._options.skipped)
-        for number in np.unique(numbers).tolist():
-            found = self._files[number].find(hashes[numbers == number])
-            self._are_touched[self._firsts[number] + found[found != NONE]] = True
+        options = self._options
+        if not loops:
+            return self._taken(lines, is_again=is_again)
+        return loops.unknown_lines(lines.text, lines.ends, options.skipped, options.key, self._known, is_again=is_again)
 
     def lacks_lines(self) -> bool:
         """Return whether a line of a user was omitted who has others, once all lines were read.
 
         Then they are to be read once more.
         """
-        lacking = self._are_omitted & self._are_touched
-        if not lacking.any():
-            return False
-        self._lacking = lacking
-        self._are_omitted &= ~lacking
-        return True
+        lacks = False
+        for file in self._known.files:
+            are_lacking = file.notes & (OMITTED | TAKEN) == OMITTED | TAKEN
+            file.notes[are_lacking] ^= OMITTED | LACKING
+            lacks |= bool(are_lacking.any())
+        return lacks
 
     def omitted(self, number: int) -> npt.NDArray[np.bool_]:
         """Return which users of a file are as they were, so that their lines were omitted."""
-        return self._are_omitted[self._firsts[number] : self._firsts[number + 1]]
+        are_omitted: npt.NDArray[np.bool_] = self._known.files[number].notes & OMITTED != 0
+        return are_omitted
 
-    def _find(self, lines: Hashes) -> Positions:
-        """Return the indices of users by the hashes of their lines, `NONE` where there is none."""
-        found = np.full(len(lines), NONE, np.int64)
-        rows = np.arange(len(lines))
-        places = self._starts[lines >> self._shift].astype(np.int64)
-        while len(rows):  # hashes with the same leading bits follow each other: there are one or two, mostly
-            there, wanted = self._lines[places], lines[rows]
-            is_it = there == wanted
-            found[rows[is_it]] = self._rows[places[is_it]]
-            follows = there < wanted
-            rows, places = rows[follows], places[follows] + 1
-        return found
+    def release(self, number: int) -> None:
+        """Release the memory of a file, once all lines have come."""
+        self._known.release(number)
+
+    def _taken(self, lines: UserLines, *, is_again: bool) -> Positions:
+        """As the loop does."""
+        options = self._options
+        starts = np.concatenate([np.zeros(1, np.int64), lines.ends])[: len(lines.ends)]
+        ids = keyed_hashes(lines.text, starts, lines.ends, options.key, options.skipped)[:, 0]
+        hashes = keyed_hashes(lines.text, starts, lines.ends, options.key)[:, 0]
+        numbers = lines.hashes(options.skipped, None) >> np.uint64(HASH_BITS - self._known.bits)
+        are_taken = np.zeros(len(ids), np.bool_)
+        with self._lock:
+            for number in np.unique(numbers).tolist():
+                rows = np.flatnonzero(numbers == number)
+                are_taken[rows] = _are_taken(self._known.files[number], ids[rows], hashes[rows], is_again=is_again)
+        return np.flatnonzero(are_taken)
+
+
+def _are_taken(file: PastLines, ids: Hashes, lines: Hashes, *, is_again: bool) -> npt.NDArray[np.bool_]:
+    """Return which lines of users of a file are to be taken in, and note what becomes of them."""
+    places = np.searchsorted(file.ids, ids)
+    found = find_pairs((file.ids, file.lines), (ids, lines), places)
+    known = np.flatnonzero(found != NONE)
+    if is_again:
+        are_lacking = np.zeros(len(ids), np.bool_)
+        are_lacking[known] = file.notes[found[known]] & LACKING != 0
+        return are_lacking
+    are_taken = np.ones(len(ids), np.bool_)
+    users, firsts = np.unique(found[known], return_index=True)  # of equal lines one is omitted
+    is_new = file.notes[users] & (DUE | OMITTED) == 0
+    are_taken[known[firsts[is_new]]] = False
+    file.notes[users[is_new]] |= OMITTED
+    users, ends = places[are_taken], np.searchsorted(file.ids, ids[are_taken], side="right")
+    while (are_there := users < ends).any():  # several users of one hash are as good as never there
+        users, ends = users[are_there], ends[are_there]
+        file.notes[users] |= TAKEN
+        users = users + 1
+    return are_taken

@@ -47,8 +47,8 @@ class PastUsers:
         self.frame = frame.select(SCHEMA.names())
         self.lines: Hashes = self.frame["lines"].to_numpy()
         self.days: npt.NDArray[np.int32] = self.frame["day"].to_numpy()
-        self._first: Hashes = self.frame["first"].to_numpy()
-        self._second: Hashes = self.frame["second"].to_numpy()
+        self.first: Hashes = self.frame["first"].to_numpy()
+        self.second: Hashes = self.frame["second"].to_numpy()
         others = frame.drop(SCHEMA.names())
         self._load = load or (lambda: others)
         self._loaded: pl.DataFrame | None = None
@@ -80,7 +80,7 @@ class PastUsers:
         Threads may look for different users at the same time.
         """
         first, second = hashes[:, 0], hashes[:, 1]
-        found = find_pairs((self._first, self._second), (first, second), np.searchsorted(self._first, first))
+        found = find_pairs((self.first, self.second), (first, second), np.searchsorted(self.first, first))
         self.are_found[found[found != NONE]] = True
         return found
 

@@ -13,9 +13,10 @@ import polars as pl
 
 from converter.columns.buffers import Text
 from converter.kernel.calls import Loops
+from converter.kernel.known import PastLines
 from converter.ledger import Ledger
 from converter.rows.delta.changes import UNCHANGED, ChangeCounts, compare, gone
-from converter.rows.delta.known import KnownLines
+from converter.rows.delta.known import KnownLines, past_lines
 from converter.rows.delta.lines import Users
 from converter.rows.delta.options import DeltaOptions
 from converter.rows.delta.past import BITS, FILES, PastUsers, file_schema, sorted_users
@@ -35,6 +36,10 @@ class StateFiles(Protocol):
 
     def store(self, set_: int, number: int, users: pl.DataFrame) -> None:
         """Write a file of the next state (`past`)."""
+        ...
+
+    def keep(self, set_: int, number: int, schema: pl.Schema) -> bool:
+        """Take over a file as it is, where it has these columns; return whether that was done."""
         ...
 
 
@@ -58,9 +63,11 @@ class Changes:
     def __init__(self, options: DeltaOptions, files: StateFiles, *, in_memory: bool = False) -> None:
         self.counts = ChangeCounts()
         self._in_memory = in_memory
-        self._known: list[Future[KnownLines]] = []
+        self._loading: list[list[Future[PastLines]]] = []
+        self._known: dict[int, KnownLines] = {}
         self._is_again = False
         self._options = options
+        self._schema = file_schema(traits=options.keeps_traits, ids=options.removes_gone)
         self._state = files
         self._open: dict[tuple[int, int], _File] = {}
         self._lock = threading.Lock()
@@ -68,23 +75,23 @@ class Changes:
     def begin(self, sets: int, pool: Executor, *, again: bool) -> None:
         """Begin to load the state, where it is to be in memory, and all lines can be read `again`."""
         if self._in_memory and again:
-            self._known = [pool.submit(self._load, set_) for set_ in range(sets)]
+            self._loading = [[pool.submit(self._load, set_, number) for number in range(FILES)] for set_ in range(sets)]
+
+    @property
+    def knows_lines(self) -> bool:
+        """Whether lines that have not changed are recognized as they come."""
+        return bool(self._loading)
 
     def unknown(self, set_: int, lines: UserLines, loops: Loops | None) -> UserLines:
         """Return the lines without those that are known and need not be gathered."""
-        if not self._known:
+        if not (known := self._known_of(set_)):
             return lines
-        known = self._known[set_].result()
-        are_taken = known.taken(lines.text, lines.ends)
-        taken = lines if are_taken.all() else lines.taken(np.flatnonzero(are_taken))
-        if not self._is_again and len(taken.ends):
-            numbers = taken.hashes(self._options.skipped, loops) >> np.uint64(_SHIFT)
-            known.note(taken.text, taken.ends, numbers.astype(np.int64))
-        return taken
+        taken = known.taken(lines, loops, is_again=self._is_again)
+        return lines if len(taken) == len(lines.ends) else lines.taken(taken, loops)
 
     def lacks_lines(self) -> bool:
         """Return whether all lines have to come once more."""
-        lacking = [known.result().lacks_lines() for known in self._known]
+        lacking = [known.lacks_lines() for known in map(self._known_of, range(len(self._loading))) if known]
         self._is_again = any(lacking)
         return self._is_again
 
@@ -105,29 +112,53 @@ class Changes:
 
     def finish(self, set_: int, number: int) -> tuple[WholeUsers, Ledger]:
         """Return the users of a file who are gone, with lines that remove their traits; all others have come."""
-        file = self._file(set_, number)
-        past = self._past(file, set_, number)
-        schema = file_schema(traits=self._options.keeps_traits, ids=self._options.removes_gone)
-        unchanged = 0
-        if self._known:
-            omitted = self._known[set_].result().omitted(number)
-            past.are_found |= omitted
-            file.rows.append(past.rows(omitted, schema.names()))
-            unchanged = int(omitted.sum())
-        users, counts = gone(past, self._options)
-        past.release()
-        counts = counts._replace(unchanged=unchanged)
-        self._state.store(set_, number, sorted_users(file.rows, schema))
+        unchanged = self._kept(set_, number)
+        users, counts = (Users.joined([]), ChangeCounts()) if unchanged else self._stored(set_, number)
+        if known := self._known_of(set_):
+            known.release(number)
+        counts = counts._replace(unchanged=counts.unchanged + unchanged)
         with self._lock:
-            del self._open[set_, number]
+            self._open.pop((set_, number), None)
             self.counts = self.counts.plus(counts)
         hashes = range(number << _SHIFT, (number + 1) << _SHIFT)
         whole = WholeUsers(_text(users), users.firsts, np.zeros(len(users.firsts) - 1, np.int64), hashes, set_)
-        return whole, Ledger(skipped=_skipped(unchanged), signals_written=counts.signals)
+        return whole, Ledger(skipped=_skipped(counts.unchanged), signals_written=counts.signals)
 
-    def _load(self, set_: int) -> KnownLines:
-        files = [self._file(set_, number) for number in range(FILES)]
-        return KnownLines([self._past(file, set_, number) for number, file in enumerate(files)], self._options)
+    def _kept(self, set_: int, number: int) -> int:
+        """Take over a file whose users are all as they were, and return how many these are; 0 where it is not."""
+        known = self._known_of(set_)
+        if known is None or (set_, number) in self._open or not (omitted := known.omitted(number)).all():
+            return 0
+        return len(omitted) if self._state.keep(set_, number, self._schema) else 0
+
+    def _stored(self, set_: int, number: int) -> tuple[Users, ChangeCounts]:
+        """Write a file of the next state; return the users who are gone, and what is to be counted in addition."""
+        file, known = self._file(set_, number), self._known_of(set_)
+        past = self._past(file, set_, number)
+        unchanged = 0
+        if known:
+            omitted = known.omitted(number)
+            past.are_found |= omitted
+            file.rows.append(past.rows(omitted, self._schema.names()))
+            unchanged = int(omitted.sum())
+        users, counts = gone(past, self._options)
+        past.release()
+        self._state.store(set_, number, sorted_users(file.rows, self._schema))
+        return users, counts._replace(unchanged=unchanged)
+
+    def _load(self, set_: int, number: int) -> PastLines:
+        return past_lines(self._state.load(set_, number), self._options)
+
+    def _known_of(self, set_: int) -> KnownLines | None:
+        """Return the lines that are known of a set, once all of its files are loaded, where they are in memory."""
+        if not self._loading:
+            return None
+        with self._lock:
+            if set_ not in self._known:
+                files = [future.result() for future in self._loading[set_]]
+                self._known[set_] = KnownLines(files, self._options)
+                self._loading[set_] = []  # which would hold the files
+            return self._known[set_]
 
     def _file(self, set_: int, number: int) -> _File:
         with self._lock:

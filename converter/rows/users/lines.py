@@ -142,9 +142,12 @@ class UserLines(NamedTuple):
             return loops.hashes(self.text, self.ends, skipped)
         return hashes_of(ids_of(self.texts(), skipped))
 
-    def taken(self, rows: Positions) -> UserLines:
+    def taken(self, rows: Positions, loops: Loops | None = None) -> UserLines:
         """Return some of the lines, by their indices, in new memory."""
-        text, ends = bytes_of(self.texts().gather(pl.Series(rows)))
+        if loops:
+            text, ends = loops.taken(self.text, self.ends, rows)
+        else:
+            text, ends = bytes_of(self.texts().gather(pl.Series(rows)))
         return UserLines(text, ends, self.at[rows], None if self.ranks is None else self.ranks[rows])
 
 

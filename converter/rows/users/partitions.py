@@ -21,6 +21,7 @@ _TIMES = 2  # as large as wanted: only then a partition is partitioned again
 _IN_MEMORY = 4  # a share of the budget
 _USUAL_BITS = 6
 _STORED_BYTES = 1 << 24  # at once, at most
+_PARTITIONED_BYTES = 1 << 20  # of text at once, at least: to partition a few lines takes as long as many
 
 
 def disk_bytes(input_bytes: int, memory: int) -> int:
@@ -102,6 +103,9 @@ class LinePartitions:
         self._skipped = skipped
         self._loops = loops
         self._top = _Level(0, 0, min(wanted, _MOST_BITS))
+        self._least = min(_PARTITIONED_BYTES, self._memory // _IN_MEMORY)
+        self._short: list[UserLines] = []  # lines that are to be partitioned together
+        self._short_bytes = 0
         self._file = SpillFile(folder)
         self._lock = threading.Lock()
 
@@ -114,6 +118,7 @@ class LinePartitions:
     def close(self) -> None:
         """Release memory and disk."""
         self._top = _Level(0, 0, 0)
+        self._short = []
         self._file.close()
 
     @property
@@ -123,13 +128,29 @@ class LinePartitions:
 
     def add(self, lines: UserLines) -> None:
         """Take in lines, which must not change any more."""
-        self._add(self._top, lines)
+        if len(lines.text) >= self._least:
+            self._add(self._top, lines)
+        elif len(lines.ends):
+            lines = lines._replace(text=lines.text.copy(), ends=lines.ends.copy())  # which may be parts of large arrays
+            with self._lock:
+                self._short.append(lines)
+                self._short_bytes += len(lines.text)
+                together = self._take_short() if self._short_bytes >= self._least else []
+            if together:
+                self._add(self._top, UserLines.joined(together))
+
+    def _take_short(self) -> list[UserLines]:
+        """Return lines that are to be partitioned together, which are then no longer here."""
+        short, self._short, self._short_bytes = self._short, [], 0
+        return short
 
     def partitions(self, pool: Executor) -> Iterator[Partition]:
         """Yield the partitions that have lines, in the order of the hashes, once all lines are added.
 
         One that is too large is partitioned again before, in a worker of the pool.
         """
+        if short := self._take_short():
+            self._add(self._top, UserLines.joined(short))
         waiting = self._top.partitions[::-1]
         while waiting:
             partition = waiting.pop()
