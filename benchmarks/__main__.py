@@ -133,6 +133,12 @@ def _scale(arguments: argparse.Namespace) -> None:
     scale(source, arguments.factors, arguments.threads or powers(), arguments.runs, target)
 
 
+def _download(arguments: argparse.Namespace) -> None:
+    from benchmarks.download import download
+
+    download(_input(arguments.workload, arguments), arguments.runs)
+
+
 def _upload(arguments: argparse.Namespace) -> None:
     from benchmarks.upload import upload
 
@@ -270,6 +276,10 @@ def _add_measurements(commands: _Commands) -> None:
     scale.add_argument("--threads", type=_count, nargs="+", help="default: 1, 2, 4 … up to the cores")
     _add_runs(scale, keep=True)
 
+    download = commands.add("download", _download, "measure ours from a file and from S3 on this machine")
+    download.add_argument("--workload", choices=list(WORKLOADS), default=PLAIN, help="default: %(default)s")
+    _add_rows(download)
+    _add_runs(download)
     upload = commands.add("upload", _upload, "measure ours into a folder and to S3 on this machine")
     upload.add_argument("--workload", choices=list(WORKLOADS), default=PLAIN, help="default: %(default)s")
     _add_rows(upload)

@@ -95,6 +95,7 @@ CONTENDERS = {
     "loops": Contender("ours.convert_with_loops"),
     "frames": Contender("ours.convert_without_loops"),
     "ours-to-s3": Contender("ours.convert_to_s3", other_lines=True),
+    "ours-from-s3": Contender("ours.convert_from_s3"),
     "ours-changes": Contender("ours.convert_changes", other_lines=True),
     "ours-no-rules": Contender("unjudged.convert", other_lines=True),
     "floor": Contender("floor.compress_lines", reads="lines"),
@@ -109,6 +110,7 @@ CONTENDERS = {
 }
 OURS = "ours"
 OURS_TO_S3 = "ours-to-s3"
+OURS_FROM_S3 = "ours-from-s3"
 OURS_CHANGES = "ours-changes"
 BOTH_WAYS = ("loops", "frames")
 """Ours, with and without the compiled loops, whatever the size of the input."""

@@ -12,7 +12,9 @@ from benchmarks.options import OPTIONS
 from benchmarks.workloads import DPID, TIMESTAMP
 
 ENDPOINT = "BENCHMARK_S3_ENDPOINT"
-"""The variable that tells `convert_to_s3` where its server is."""
+"""The variable that tells `convert_to_s3` and `convert_from_s3` where their server is."""
+BUCKET = "bucket"
+"""The bucket that they use."""
 STATE = "BENCHMARK_STATE"
 REMOVALS = "BENCHMARK_REMOVALS"
 """The variables that tell `convert_changes` the folder of the state, and whether lost traits are removed."""
@@ -26,7 +28,14 @@ def convert(task: Task) -> None:
 def convert_to_s3(task: Task) -> None:
     """Convert, and send to a server on this machine (`benchmarks.s3_sink`)."""
     endpoint = os.environ[ENDPOINT]
-    _convert(task, {"to": "s3://bucket/prefix"}, s3={"endpoint_url": endpoint, "addressing_style": "path"})
+    _convert(task, {"to": f"s3://{BUCKET}/prefix"}, s3={"endpoint_url": endpoint, "addressing_style": "path"})
+
+
+def convert_from_s3(task: Task) -> None:
+    """Convert what a server on this machine has under the name of the input (`benchmarks.download`)."""
+    endpoint = os.environ[ENDPOINT]
+    at = {"endpoint_url": endpoint, "addressing_style": "path"}
+    _convert(task, {"to": str(task.folder)}, path=f"s3://{BUCKET}/{task.path.name}", s3=at)
 
 
 def convert_changes(task: Task) -> None:
@@ -37,7 +46,7 @@ def convert_changes(task: Task) -> None:
     _convert(task, {"to": str(task.folder)}, delta=delta)
 
 
-def _convert(task: Task, output: Mapping[str, object], **sections: object) -> None:
+def _convert(task: Task, output: Mapping[str, object], path: str | None = None, **sections: object) -> None:
     from converter.cli.preamble import loading
 
     with loading(task.threads):
@@ -46,7 +55,7 @@ def _convert(task: Task, output: Mapping[str, object], **sections: object) -> No
     reports = task.folder.with_name(task.folder.name + "-report")  # beside the output, which holds lines only
     reports.mkdir(exist_ok=True)
     job: dict[str, Any] = {
-        "input": {"path": str(task.path)},
+        "input": {"path": path or str(task.path)},
         "id": {"column": task.workload.id},
         "record": {"signals": list(task.workload.signals), "traits": [task.workload.traits]},
         "output": {**output, "dpid": DPID, "timestamp": TIMESTAMP},
