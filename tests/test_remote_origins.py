@@ -152,6 +152,25 @@ def test_rclone_gives_what_a_local_file_gives(fresh_run: Callable[[], Run]) -> N
     assert run.text == other.text
 
 
+def test_an_object_that_is_declared_as_compressed_is_read_as_it_is(fresh_run: Callable[[], Run], s3: S3Place) -> None:
+    run, other = fresh_run(), fresh_run()
+    _put(s3, "in.csv.gz", FILES["in.csv.gz"], ContentEncoding="gzip")
+    convert(run.make_job(input={"path": f"s3://{s3.bucket}/in.csv.gz"}, s3=_settings(s3)))
+    other.convert(CSV)
+    assert run.text == other.text
+
+
+def test_the_proxy_of_the_environment_is_asked(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "http://files.example.com/in.csv"
+    web.files[url] = Served(CSV)
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("http_proxy", web.url)
+    (origin,) = find_origins(Input(path=(url,)))
+    assert origin.read_at(0, 5) == CSV[:5]
+    assert {path for path, _ in web.asked} == {url}
+
+
 def test_a_dry_run_reads_the_start_the_middle_and_the_end(run: Run, web: WebServer) -> None:
     content = CSV + CSV[5:] * 5  # more than what is read as a whole
     web.files["/in.csv"] = Served(content)

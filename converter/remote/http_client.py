@@ -7,6 +7,8 @@ import functools
 import ssl
 import urllib.request
 from collections.abc import Mapping
+from http.client import HTTPException, HTTPResponse
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 import urllib3
@@ -14,10 +16,10 @@ from urllib3.util import Timeout
 
 from converter.errors import JobError
 
-FOREIGN: tuple[type[Exception], ...] = (urllib3.exceptions.HTTPError, OSError)
+FOREIGN: tuple[type[Exception], ...] = (urllib3.exceptions.HTTPError, HTTPException, OSError)
 """What requests raise."""
-_SLICE_BYTES = 1 << 18  # fits into the cache of a core
 _CONNECTIONS = 64
+Pool: TypeAlias = urllib3.HTTPConnectionPool | urllib3.PoolManager
 
 
 class Requests:
@@ -31,12 +33,29 @@ class Requests:
         """Ask for the bytes from `start` up to `stop` or the end. Raises what is in `FOREIGN`."""
         end = "" if stop is None else str(stop - 1)
         asked = {**headers, "Accept-Encoding": "identity", "Range": f"bytes={start}-{end}"}
-        return self._pool(_proxy_of(url)).request(
-            "GET", url, headers=asked, preload_content=False, redirect=False, retries=False, timeout=self._timeout
+        parts = urlsplit(url)
+        server = f"{parts.scheme}://{parts.netloc}"
+        pool, is_direct = self._pool(server)
+        # A pool that is told the target alone does not parse the URL, which is long where it is signed.
+        return pool.urlopen(
+            "GET",
+            url[len(server) :] if is_direct and parts.path else url,
+            headers=asked,
+            preload_content=False,
+            redirect=False,
+            retries=False,
+            timeout=self._timeout,
         )
 
     @functools.cache  # noqa: B019 - it lives as long as the run
-    def _pool(self, proxy: str | None) -> urllib3.PoolManager:
+    def _pool(self, server: str) -> tuple[Pool, bool]:
+        """Return the connections to a server, and whether they are to itself rather than to a proxy."""
+        proxy = _proxy_of(server)
+        manager = self._manager(proxy)
+        return (manager.connection_from_url(server), True) if proxy is None else (manager, False)
+
+    @functools.cache  # noqa: B019 - as above
+    def _manager(self, proxy: str | None) -> urllib3.PoolManager:
         context = _context(self._ca_file)
         if proxy is None:
             return urllib3.PoolManager(maxsize=_CONNECTIONS, ssl_context=context)
@@ -44,22 +63,24 @@ class Requests:
 
 
 class Answer:
-    """The bytes of an answer. Errors are those of `FOREIGN`."""
+    """The bytes of an answer, as they are sent. Errors are those of `FOREIGN`."""
 
     def __init__(self, response: urllib3.BaseHTTPResponse) -> None:
         self._response = response
+        # urllib3 reads into memory of its own, and decodes what a part of an object cannot be decoded from.
+        self._body: HTTPResponse = response._fp  # type: ignore[attr-defined]
         self._ended = False
 
     def readinto(self, view: memoryview) -> int:
         """Read some bytes into memory; return their number, 0 at the end."""
-        count = self._response.readinto(view[:_SLICE_BYTES])
+        count = self._body.readinto(view)
         self._ended = not count
         return count
 
     def close(self) -> None:
         """Keep the connection if the answer is read, else close it."""
         with contextlib.suppress(*FOREIGN):
-            if self._ended or not self._response.length_remaining:
+            if self._ended or self._body.isclosed():
                 self._response.release_conn()
             else:
                 self._response.close()

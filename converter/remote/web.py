@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Iterator, Sequence
+from http.client import HTTPException
 from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
 import urllib3
@@ -132,7 +133,7 @@ class WebFile:
             cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
         elif isinstance(error, SlowError):
             cause = TimeoutError()
-        elif isinstance(error, ProtocolError):
+        elif isinstance(error, ProtocolError | HTTPException):
             cause = EOFError()
         return network_error("read", self._address, self._timeout, cause)
 
