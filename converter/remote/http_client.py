@@ -36,7 +36,7 @@ class Requests:
         parts = urlsplit(url)
         server = f"{parts.scheme}://{parts.netloc}"
         pool, is_direct = self._pool(server)
-        # A pool that is told the target alone does not parse the URL, which is long where it is signed.
+        # A pool that gets the target alone does not parse the URL, which is long where it is signed.
         return pool.urlopen(
             "GET",
             url[len(server) :] if is_direct and parts.path else url,
