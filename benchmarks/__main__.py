@@ -145,6 +145,16 @@ def _upload(arguments: argparse.Namespace) -> None:
     upload(_input(arguments.workload, arguments), arguments.runs)
 
 
+def _deliver(arguments: argparse.Namespace) -> None:
+    from benchmarks.deliver import LOADS, deliver
+    from benchmarks.results import deliveries_path
+    from benchmarks.servers import SERVERS
+
+    target = arguments.json or deliveries_path(RESULTS if arguments.scale == 1 else TRIALS)
+    servers = arguments.server or list(SERVERS)
+    deliver(servers, arguments.parts or list(LOADS), arguments.connections, arguments.scale, arguments.runs, target)
+
+
 def _chart(arguments: argparse.Namespace) -> None:
     from benchmarks.chart import draw
 
@@ -284,6 +294,13 @@ def _add_measurements(commands: _Commands) -> None:
     upload.add_argument("--workload", choices=list(WORKLOADS), default=PLAIN, help="default: %(default)s")
     _add_rows(upload)
     _add_runs(upload)
+
+    deliver = commands.add("deliver", _deliver, "measure ours and rclone, which send parts to servers on this machine")
+    deliver.add_argument("--server", action="append", metavar="NAME", help="repeatable: rclone, moto, OpenSSH")
+    deliver.add_argument("--parts", action="append", metavar="NAME", help="repeatable, such as '10 of 40 MB'")
+    deliver.add_argument("--connections", type=_count, default=4, help="default: %(default)s")
+    deliver.add_argument("--scale", type=float, default=1.0, help="of the parts' sizes (default: %(default)s)")
+    _add_runs(deliver, keep=True)
 
 
 def _add_tools(commands: _Commands) -> None:

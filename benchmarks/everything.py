@@ -6,16 +6,19 @@ from benchmarks import results
 from benchmarks.changes import changes
 from benchmarks.compare import compare, present
 from benchmarks.cores import cores
+from benchmarks.deliver import LOADS, deliver
 from benchmarks.install import install
 from benchmarks.measure import run_fresh
 from benchmarks.option_costs import option_costs
 from benchmarks.options import OPTIONS
 from benchmarks.scale import powers, scale
+from benchmarks.servers import SERVERS
 from benchmarks.start import start
 from benchmarks.workloads import INSTALL_ROWS, ON_CORES, PLAIN, WORKLOADS, Input
 
 _FACTORS = (1, 2, 4, 8)
 _THREADS = (2, 16)
+_CONNECTIONS = 4
 _STARTS = 5  # for each run: they are short
 
 
@@ -39,6 +42,8 @@ def everything(share: float, seed: int, runs: int) -> None:
     cores([sources[name] for name in ON_CORES], _THREADS, runs, results.cores_path(folder))
     print("\n--- start", flush=True)
     start(seed, _STARTS * runs, results.start_path(folder))
+    print("\n--- deliver", flush=True)
+    deliver(list(SERVERS), list(LOADS), _CONNECTIONS, min(share, 1.0), runs, results.deliveries_path(folder))
     print("\n--- install", flush=True)
     few = Input(first.workload, max(1, round(INSTALL_ROWS * share)), seed)
     install(few, results.install_path(folder))

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import BenchmarkError, changes, cores, install, start
+from benchmarks import BenchmarkError, changes, cores, deliver, install, start
 from benchmarks.contenders import CONTENDERS, OURS
 from benchmarks.options import OPTIONS
 from benchmarks.results import (
     Comparison,
     Cores,
+    Deliveries,
     Installation,
     Measured,
     OptionCosts,
@@ -21,6 +22,7 @@ from benchmarks.results import (
     changes_path,
     comparison_path,
     cores_path,
+    deliveries_path,
     install_path,
     options_path,
     read,
@@ -122,6 +124,9 @@ def _goals(folder: Path) -> Iterator[Goal]:
     if (path := start_path(folder)).exists():
         result = read(Start, path)
         yield Goal(f"{start.OURS} / {start.BASE}", result.of(start.OURS).ratio(result.of(start.BASE)), start.GOAL)
+    if (path := deliveries_path(folder)).exists():
+        for sent in read(Deliveries, path).deliveries:
+            yield Goal(f"{sent.name}: ours / rclone, wall", sent.ours.ratio(sent.rclone), deliver.GOAL)
     if (path := install_path(folder)).exists():
         installed = read(Installation, path)
         yield Goal("installed, MB", installed.bytes / 1e6, install.GOAL_BYTES / 1e6)

@@ -227,6 +227,43 @@ class Start:
 
 
 @dataclass(frozen=True)
+class Delivered:
+    """Parts sent to a server by ours and by rclone; `opened` are the most connections of each, where these are seen."""
+
+    server: str
+    load: str
+    delay_seconds: float
+    connections: int
+    ours: Measured
+    rclone: Measured
+    opened: list[int]
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        delay = f", {self.delay_seconds * 1000:g} ms" if self.delay_seconds else ""
+        return f"{self.server}, {self.load}{delay}"
+
+
+@dataclass(frozen=True)
+class Deliveries:
+    """Deliveries to several servers."""
+
+    deliveries: list[Delivered]
+    machine: Machine
+
+    def write(self, path: Path) -> None:
+        """Write everything, with medians."""
+        document = asdict(self)
+        for entry, each in zip(document["deliveries"], self.deliveries, strict=True):
+            entry["summary"] = {
+                "wall_ratio_median": round(each.ours.ratio(each.rclone), 3),
+                "cpu_ratio_median": round(each.ours.cpu_ratio(each.rclone), 3),
+            }
+        _write(path, document)
+
+
+@dataclass(frozen=True)
 class Installation:
     """An installation into an empty environment: its seconds, its bytes, those of each package, its first runs."""
 
@@ -265,7 +302,7 @@ class Scaling:
         _write(path, document)
 
 
-_Kept = TypeVar("_Kept", Comparison, OptionCosts, Cores, Start, Installation, Scaling)
+_Kept = TypeVar("_Kept", Comparison, OptionCosts, Cores, Start, Deliveries, Installation, Scaling)
 
 
 def read(kind: type[_Kept], path: Path) -> _Kept:
@@ -308,6 +345,11 @@ def cores_path(folder: Path) -> Path:
 def start_path(folder: Path) -> Path:
     """Return where the times of short commands are kept."""
     return folder / "start.json"
+
+
+def deliveries_path(folder: Path) -> Path:
+    """Return where deliveries are kept."""
+    return folder / "deliver.json"
 
 
 def install_path(folder: Path) -> Path:

@@ -6,8 +6,11 @@ import gzip
 import importlib.util
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +19,8 @@ import pytest
 from benchmarks import BenchmarkError, measure, start
 from benchmarks.changes import DAYS, changes
 from benchmarks.contenders import CONTENDERS, Contender, chosen_level, floor, measured_levels, run
+from benchmarks.delay import delayed
+from benchmarks.deliver import DELAY_SECONDS, deliver
 from benchmarks.generate import generate
 from benchmarks.goals import _goals, goals
 from benchmarks.lines import digest, first_difference
@@ -26,6 +31,7 @@ from benchmarks.results import (
     Comparison,
     Cores,
     CoreUse,
+    Deliveries,
     Installation,
     Measured,
     OptionCosts,
@@ -34,6 +40,7 @@ from benchmarks.results import (
     Start,
     comparison_path,
     cores_path,
+    deliveries_path,
     install_path,
     options_path,
     read,
@@ -351,6 +358,40 @@ def test_goals_compare_ours_with_other_tools_and_options_with_none(results: Path
     assert found["wide-csv, 16 threads: share of main"].value == pytest.approx(2 / 12)
     with pytest.raises(BenchmarkError):
         goals(tmp_path / "empty")
+
+
+def test_deliveries_are_measured_beside_rclone_also_over_a_long_line(tmp_path: Path) -> None:
+    target = deliveries_path(tmp_path)
+    deliver(["rclone"], ["10 of 40 MB"], 2, 0.001, 1, target)
+    here, far = read(Deliveries, target).deliveries
+    assert [here.delay_seconds, far.delay_seconds] == [0.0, DELAY_SECONDS]
+    assert min(far.opened) >= 2
+    assert {len(each.runs) for each in (here.ours, here.rclone, far.ours, far.rclone)} == {1}
+    assert len(list(_goals(tmp_path))) == 2
+
+
+def test_a_proxy_delays_and_does_not_narrow() -> None:
+    """A round trip takes the delay, and many megabytes little more than one byte."""
+    sent = bytes(range(256)) * (1 << 14)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def echo() -> None:
+            with listener.accept()[0] as server, server.makefile("rb") as came:
+                server.sendall(came.read(len(sent)))
+
+        answering = threading.Thread(target=echo)
+        answering.start()
+        with (
+            delayed(listener.getsockname()[1], 0.2) as proxy,
+            socket.create_connection(("127.0.0.1", proxy.port)) as line,
+        ):
+            begun = time.monotonic()
+            line.sendall(sent)
+            with line.makefile("rb") as came:
+                assert came.read(len(sent)) == sent
+            assert 0.4 <= time.monotonic() - begun < 2  # the handshake, and the way there and back
+            assert proxy.most == 1
+        answering.join()
 
 
 @pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="the group bench is not installed")

@@ -20,10 +20,11 @@ from converter.delivery.destinations.base import Arrived
 from converter.delivery.journal import Journal, RunRecord
 from converter.delivery.locks import lock_job
 from converter.delivery.spool import Spool
-from converter.delivery.threads import RunEndedError, run_in_thread
+from converter.delivery.threads import run_in_thread
 from converter.delivery.throttle import Throttle
 from converter.errors import DestinationError, ResumeError, StoppedError, TransientError
 from converter.parts.writing import Part
+from converter.remote.pauses import RunEndedError
 from converter.spec.names import FileName
 
 from .errors import raises

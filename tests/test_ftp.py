@@ -184,7 +184,7 @@ def test_a_control_connection_that_was_idle_is_opened_anew(server: FtpServer, mo
     destination = server.destination()
     part = send(destination, FIRST, CONTENT)
     for idle, logins in ((30.0, 1), (-1.0, 2)):
-        monkeypatch.setattr("converter.delivery.destinations.named._IDLE_SECONDS", idle)
+        monkeypatch.setattr("converter.remote.connections._IDLE_SECONDS", idle)
         destination.holds(part)
         server.seen.clear()
         destination.holds(part)

@@ -417,6 +417,7 @@ def test_f5_the_network_goes_within_a_part_and_comes_back(both: ScriptedPlace) -
     part = destination.create(FIRST)
     with raises(TransientError, "E-S3-CONNECTION"):
         part.write(DATA)
+        part.finish()  # what was written may be on its way still
     part.abort()
     both.server.always.clear()
     del part
@@ -426,6 +427,29 @@ def test_f5_the_network_goes_within_a_part_and_comes_back(both: ScriptedPlace) -
     assert both.visible() == {FIRST: DATA}
     destination.sweep(NAME, [])
     assert both.hidden() == set()
+
+
+def test_several_pieces_of_a_part_are_on_their_way_at_once(both: ScriptedPlace) -> None:
+    destination = both.destination(connections=2, timeout=1)
+    both.server.say("send", Act(hangs=True))
+    data = DATA[:-17] + DATA[::-1]  # two pieces, and 17 bytes
+    destination.publish(send(destination, data=data))
+    pieces = [data[start : start + (5 << 20)] for start in range(0, len(data), 5 << 20)]
+    numbers = [pieces.index(call.body) for call in both.server.calls_of("send")]
+    assert sorted(numbers[:3]) == [0, 1, 2], "none waits for the one that hangs"
+    assert numbers[3:] == numbers[:1], "which is sent again"
+    assert both.visible() == {FIRST: data}
+
+
+def test_a_piece_that_fails_is_the_error_of_the_part_and_the_others_are_removed(both: ScriptedPlace) -> None:
+    destination = both.destination(connections=4)
+    both.server.say("send", Act(403, "AccessDenied"))
+    part = destination.create(FIRST)
+    with raises(DestinationError, "E-S3-DENIED"):
+        part.write(DATA * 3)
+        part.finish()
+    part.abort()
+    assert (both.visible(), both.hidden()) == ({}, set())
 
 
 @pytest.mark.parametrize("act", [Act(500, "InternalError"), Act(lost=True), Act(lost=True, done=True), Act(503)])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
 import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -273,6 +275,18 @@ def test_the_command_ends_with_3_where_a_file_breaks_rules_unless_told_to_send_i
     check_named(error, "[E-SEND-RULES]", "line 1")
     assert "someone" not in error
     assert command(tmp_path, files[0], "--to", "out", "--no-check", "--quiet") == (0, "", "")
+
+
+def test_without_the_check_files_are_not_read_before_they_are_sent(files: list[Path], out: Path) -> None:
+    files[0].write_bytes(files[0].read_bytes()[:50])  # damaged
+    told: list[str] = []
+    sent = send(files, transfer(files, out), check=False, notify=told.append)
+    assert found(out) == contents(files)
+    assert told == []
+    for part, path in zip(sent.parts, files, strict=True):
+        whole = path.read_bytes()
+        assert (part.lines, part.raw_bytes, part.bytes) == (0, 0, len(whole))
+        assert (part.crc32, part.sha256) == (f"{zlib.crc32(whole):08x}", hashlib.sha256(whole).hexdigest())
 
 
 @pytest.mark.parametrize("given", [[], ["a", "b"]])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import random
 import socket
 import subprocess
 import threading
@@ -20,14 +21,17 @@ import pytest
 from converter.delivery.destinations.sftp import sftp_destination
 from converter.errors import DestinationError, JobError, TransientError
 from converter.jobs.sections.servers import Sftp
+from converter.remote.sftp_upload import WRITE_BYTES
 
 from .errors import check_named, codes_of, raises, told
+from .servers.openssh import openssh_place
 from .servers.place import OWNER, findings_of
 from .servers.proxy import proxy
 from .servers.sftp import USER, SftpServer, host_key, sftp_server
 from .test_destinations import FIRST, NAME, SECRETS, errors_of, send
 
 CONTENT = os.urandom(300_000)
+SECOND = str(NAME.part(2))
 PARTIAL = OWNER.partial(FIRST, ".partial")
 FAILURE = asyncssh.SFTPFailure("Failure")
 DENIED = asyncssh.SFTPPermissionDenied("Permission denied")
@@ -526,7 +530,7 @@ def test_what_makes_no_sense_is_an_error(said: bytes) -> None:
 
 
 def test_a_server_without_safe_algorithms_is_told(server: SftpServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paramiko.Transport, "_preferred_ciphers", ("aes128-gcm@openssh.com.none",))
+    monkeypatch.setattr(paramiko.Transport, "_preferred_ciphers", ("aes128-cbc",))
     with raises(DestinationError, "E-SERVER-ALGORITHMS") as raised:
         server.destination().create(FIRST)
     assert not isinstance(raised.value, TransientError)
@@ -543,3 +547,38 @@ def test_nothing_is_printed(
                 server.destination(server.url(port=port), timeout=0.3).create(FIRST)
     time.sleep(0.1)
     assert capfd.readouterr() == ("", "")
+
+
+def test_parts_one_after_the_other_use_one_connection(server: SftpServer) -> None:
+    destination = server.destination()
+    for name in (FIRST, SECOND):
+        destination.publish(send(destination, name, CONTENT))
+        assert len(server.connections) == 1
+    assert found(server) == {FIRST: CONTENT, SECOND: CONTENT}
+    destination.close()
+    until = time.monotonic() + 10
+    while server.connections and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not server.connections
+
+
+def test_a_connection_that_the_server_has_closed_meanwhile_is_no_failure(server: SftpServer) -> None:
+    destination = server.destination()
+    part = send(destination, FIRST, CONTENT)
+    for connection in list(server.connections):
+        server._loop.call_soon_threadsafe(connection.abort)
+    assert send(destination, SECOND, CONTENT).bytes == len(CONTENT)
+    destination.publish(part)
+    assert FIRST in found(server)
+
+
+def test_writes_are_large_where_openssh_says_that_they_may_be(server: SftpServer, tmp_path: Path) -> None:
+    content = random.Random(3).randbytes(1_000_003)
+    with openssh_place(tmp_path) as place:
+        destination = place.destination()
+        destination.publish(send(destination, FIRST, content))
+        assert place.visible() == {FIRST: content}
+        assert destination._connections.take().connection.write_bytes > WRITE_BYTES  # type: ignore[attr-defined]
+    destination = server.destination()
+    send(destination, FIRST, content)
+    assert server.writes == -(-len(content) // WRITE_BYTES), "other servers get what all accept"

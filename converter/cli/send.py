@@ -24,7 +24,7 @@ def send(
     job_file: options.JobOption = None,
     set_: options.Settings = None,
     no_check: Annotated[
-        bool, typer.Option("--no-check", help="Send files even if their names or contents break the rules.")
+        bool, typer.Option("--no-check", help="Send files without reading them before, even if they break the rules.")
     ] = False,
     allow_both_modes: options.AllowBothModes = False,
     log_file: options.LogFile = None,

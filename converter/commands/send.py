@@ -1,6 +1,7 @@
 """The capability `send`: inbound files that exist already are delivered, with the promises of `convert`.
 
-1. Names and contents are checked by Audience Manager's rules, and so is the destination.
+1. Names and contents are checked by Audience Manager's rules, and so is the destination. Without the check, files are
+   read once, while they are sent.
 2. Files are sent as they are; where sending fails, the file is sent again.
 3. Where the files have not changed meanwhile, all become visible together, and the report is published.
 """
@@ -10,13 +11,15 @@ from __future__ import annotations
 import contextlib
 import datetime
 import hashlib
+import io
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from io import BufferedReader
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from isal import isal_zlib
 
 from converter.commands.account import Account, end_report, noticing, tell_start
 from converter.commands.check import Checked, check_file
@@ -40,41 +43,57 @@ from converter.jobs.paths import identity_of_path
 from converter.parts.writing import Part
 from converter.report import SendReport, report_file
 from converter.sources.origins.local import LocalFile
+from converter.spec.names import FileName
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18  # bytes: a chunk that was read stays in the processor's cache
 _TICK = 0.5  # seconds
 
 
-class _CheckedFile(NamedTuple):
-    """A file to send, as it was when it was checked."""
+class _SentFile:
+    """A file to send. Without the check its content is not read before it is sent."""
 
-    file: LocalFile
-    checked: Checked
+    def __init__(self, file: LocalFile, url: str, checked: Checked | None) -> None:
+        self.file, self._url, self._checked = file, url, checked
+        self._read: tuple[int, int, str] = 0, 0, ""
 
-    def chunks(self) -> Iterator[bytes | memoryview]:
-        """Yield the file's bytes. Raises `InputError` at the end where they are not those that were checked."""
-        with self._open() as stream:
-            while chunk := stream.read(_CHUNK):
+    def chunks(self) -> Iterator[memoryview]:
+        """Yield the file's bytes. Raises `InputError` at the end where the file has changed since it was found."""
+        crc32, size, sha256 = 0, 0, hashlib.sha256()
+        buffer = memoryview(bytearray(_CHUNK))
+        with _opened(self.file.path) as stream:
+            while count := stream.readinto(buffer):
+                chunk = buffer[:count]
+                crc32, size = isal_zlib.crc32(chunk, crc32), size + count
+                sha256.update(chunk)
                 yield chunk
         self.file.check_unchanged()
+        self._read = size, crc32, sha256.hexdigest()
 
-    @contextlib.contextmanager
-    def _open(self) -> Iterator[BufferedReader]:
-        try:
-            with self.file.path.open("rb") as stream:
-                yield stream
-        except OSError as error:
-            raise InputError(
-                "E-FILE-READ", f"The file '{self.file.path}' cannot be read: {error.strerror or error}."
-            ) from error
+    def part(self) -> Part:
+        """Return the file as a part. It is the one that was checked, which the CRC-32 of what arrives must show."""
+        size, crc32, sha256 = self._read
+        lines = raw_bytes = 0
+        if checked := self._checked:
+            size, crc32 = checked.bytes, checked.crc32
+            lines, raw_bytes = checked.lines or 0, checked.raw_bytes or 0
+        return Part(self.file.path.name, self._url, lines, raw_bytes, size, f"{crc32:08x}", sha256)
 
-    def part(self, url: str) -> Part:
-        """Return the file as a part."""
-        with self._open() as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        checked = self.checked
-        crc32 = f"{checked.crc32:08x}"
-        return Part(self.file.path.name, url, checked.lines or 0, checked.raw_bytes or 0, checked.bytes, crc32, digest)
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[io.FileIO]:
+    try:
+        with path.open("rb", buffering=0) as stream:
+            yield stream
+    except OSError as error:
+        raise InputError("E-FILE-READ", f"The file '{path}' cannot be read: {error.strerror or error}.") from error
+
+
+class _Found(NamedTuple):
+    """A file, its name if it is that of an inbound file, and what the check found, if there was one."""
+
+    file: LocalFile
+    name: FileName | None
+    checked: Checked | None
 
 
 def send(
@@ -126,13 +145,12 @@ def send(
             if past and step == "resume":
                 run = past.run
                 _name_run(account, transfer, run, digest)
-            checked, warnings = _check_files(inputs, check=check, notify=notify)
-            account.warnings += warnings
-            names = [each.checked.name for each in checked if each.checked.name]
+            files_found = _check_files(inputs, account.warnings, notify) if check else _find_files(inputs)
+            names = [each.name for each in files_found if each.name]
             check_modes(transfer, names, datetime.date.fromisoformat(run.sent))
             tell_start(transfer, _name_of(run), inputs)
-            sending = _Sending(checked, account, journal, hold, run, digest)
-            sending.start(past, resumed=step == "resume", check=check, notify=notify)
+            sending = _Sending(files_found, account, journal, hold, run, digest)
+            sending.start(past, resumed=step == "resume", names=names if check else [], notify=notify)
             return sending.run(progress or (lambda _: None), Warnings(warn, strict=strict))
 
 
@@ -156,18 +174,15 @@ def _digest(files: Sequence[LocalFile], transfer: Transfer) -> str:
     return identity([transfer.destination_identity, [identity_of_path(str(file.path)) for file in files]])[:DIGITS]
 
 
-def _check_files(
-    files: Sequence[LocalFile], *, check: bool, notify: Callable[[str], None]
-) -> tuple[list[_CheckedFile], list[Finding]]:
-    """Check all files; return them, and warnings. Raises `InputError` where one breaks a rule."""
-    checked_files: list[_CheckedFile] = []
-    warnings: list[Finding] = []
+def _check_files(files: Sequence[LocalFile], warnings: list[Finding], notify: Callable[[str], None]) -> list[_Found]:
+    """Check all files; return them, and add to `warnings`. Raises `GuardError` where one breaks a rule."""
+    found: list[_Found] = []
     errors: list[str] = []
     for file in files:
         notify(f"Checking '{file.path.name}'.")
         checked = check_file(file.path)
-        checked_files.append(_CheckedFile(file, checked))
-        for finding in checked.findings if check else ():
+        found.append(_Found(file, checked.name, checked))
+        for finding in checked.findings:
             lines = f", line {finding.line:,} and {finding.lines:,} in all" if finding.line else ""
             message = f"'{file.path.name}': {finding.text.rstrip('.')} ({finding.code}{lines})."
             if finding.level == "error":
@@ -180,7 +195,18 @@ def _check_files(
             "\n".join(errors),
             "Nothing was sent. Correct the files, or send them as they are with --no-check.",
         )
-    return checked_files, warnings
+    return found
+
+
+def _find_files(files: Sequence[LocalFile]) -> list[_Found]:
+    """Return files with their names, as far as these are known. Raises `InputError` where one cannot be opened."""
+    found: list[_Found] = []
+    for file in files:
+        with _opened(file.path):
+            found.append(_Found(file, None, None))
+        with contextlib.suppress(ValueError):
+            found[-1] = _Found(file, FileName.parse(file.path.name), None)
+    return found
 
 
 def _name_run(account: Account, transfer: Transfer, run: RunRecord, digest: str) -> None:
@@ -219,26 +245,32 @@ class _Sending:
     """One run: checked files, on their way to a destination."""
 
     def __init__(
-        self, files: list[_CheckedFile], account: Account, journal: Journal, hold: Hold, run: RunRecord, digest: str
+        self, files: list[_Found], account: Account, journal: Journal, hold: Hold, run: RunRecord, digest: str
     ) -> None:
-        self._files, self._account, self._journal, self._hold = files, account, journal, hold
+        self._account, self._journal, self._hold = account, journal, hold
         self._pace = Pace()
         self._transfer = account.document
         self._run, self._digest = run, digest
         self._destination = self._destination_of(run, max(each.file.size for each in files))
         self._delivery = delivery_of(self._transfer, self._destination, journal, account.retries)
+        self._files = [_SentFile(each.file, self._url(each.file.path.name), each.checked) for each in files]
         account.delivery, account.has_begun = self._delivery, True
 
     def _destination_of(self, run: RunRecord, most_bytes: int) -> Destination:
         return destination_of(self._transfer, datetime.date.fromisoformat(run.sent), most_bytes, Owner(self._digest))
 
-    def start(self, past: PastRun | None, *, resumed: bool, check: bool, notify: Callable[[str], None]) -> None:
-        """Hold the names, then begin the run, or resume `past`."""
-        names = {name.stem: name for each in self._files if check and (name := each.checked.name)}
+    def _url(self, name: str) -> str:
+        return self._transfer.conceal_path(self._destination.url(name))
+
+    def start(
+        self, past: PastRun | None, *, resumed: bool, names: Sequence[FileName], notify: Callable[[str], None]
+    ) -> None:
+        """Hold `names`, then begin the run, or resume `past`."""
+        stems = {name.stem: name for name in names}
         died = past is not None and not past.is_done
         try:
             self._account.warnings += hold_names(
-                self._destination, list(names.values()), self._hold, own=died, visible=resumed
+                self._destination, list(stems.values()), self._hold, own=died, visible=resumed
             )
         except BaseException:
             close_connections(self._destination)
@@ -284,18 +316,15 @@ class _Sending:
 
     def _send(self) -> list[Part]:
         """Send the files that have not arrived yet; return all files as parts once they have, and have not changed."""
-        parts: list[Part] = []
         for number, each in enumerate(self._files, 1):
-            part = each.part(self._transfer.conceal_path(self._destination.url(each.file.path.name)))
-            parts.append(part)
             if number not in self._delivery.arrived:
-                self._delivery.send(each, number, part)
+                self._delivery.send(each, number, each.file.path.name)
         while not self._delivery.wait(_TICK):
             self._delivery.on_wait()
         self._delivery.on_wait()  # all has arrived, which was not said yet
         for each in self._files:
             each.file.check_unchanged()
-        return parts
+        return [self._delivery.made[number] for number in range(1, len(self._files) + 1)]
 
     def _progress(self, *, publishing: bool) -> Progress:
         retries, delivery, total = self._account.retries, self._delivery, sum(each.file.size for each in self._files)

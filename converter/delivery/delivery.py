@@ -21,13 +21,14 @@ from typing import Any, TypeVar
 from converter.delivery import stops
 from converter.delivery.destinations.base import Arrived, Destination, PartUpload
 from converter.delivery.journal import Attempt, Journal, PastRun
-from converter.delivery.spool import Replay, Spool
-from converter.delivery.threads import RunEndedError, close_connections, run_in_thread
+from converter.delivery.spool import PartSource, Replay, Spool
+from converter.delivery.threads import close_connections, run_in_thread
 from converter.delivery.throttle import Throttle
 from converter.errors import LOST, DestinationError, Reported, StoppedError, TransientError
 from converter.jobs.events import tell
 from converter.jobs.job import Job, Transfer
 from converter.parts.writing import Part, PartWriter
+from converter.remote.pauses import RunEndedError
 from converter.remote.retry import Patience, Retries
 from converter.spec.names import FileName
 
@@ -168,11 +169,10 @@ class Delivery:
         self._submit(spool, number, name)
         return spool
 
-    def send(self, replay: Replay, number: int, part: Part) -> None:
+    def send(self, source: PartSource, number: int, name: str) -> None:
         """Send a part that exists already. Blocks until another one has arrived where too many are under way."""
         self._take_slot()
-        self.note_made(number, part, 0)
-        self._submit(replay, number, part.name)
+        self._submit(source, number, name, lambda: self.note_made(number, source.part(), 0))
 
     def _take_slot(self) -> None:
         """Wait until fewer parts than allowed are under way. Raises the failure of one."""
@@ -327,12 +327,13 @@ class Delivery:
         self._journal.note("published", number=number)
         tell("part_published", f"'{self.destination.url(part.name)}' is visible.")
 
-    def _submit(self, replay: Replay, number: int, name: str) -> None:
-        run_in_thread(lambda: self._send(replay, number, name), self._tasks)  # `_slots` bounds the number of threads
+    def _submit(self, replay: Replay, number: int, name: str, on_read: Callable[[], None] = lambda: None) -> None:
+        send = functools.partial(self._send, replay, number, name, on_read)
+        run_in_thread(send, self._tasks)  # `_slots` bounds the number of threads
 
-    def _send(self, replay: Replay, number: int, name: str) -> None:
+    def _send(self, replay: Replay, number: int, name: str, on_read: Callable[[], None]) -> None:
         try:
-            self.note_arrived(number, self.retrying(self._attempt, replay, number, name))
+            self.note_arrived(number, self.retrying(self._attempt, replay, number, name, on_read))
         except BaseException as error:
             self._failure = self._failure or error
             raise
@@ -342,8 +343,8 @@ class Delivery:
                 self._spools.discard(replay)
             self._slots.release()
 
-    def _attempt(self, replay: Replay, number: int, name: str) -> Arrived:
-        """Send a part once, from its first byte."""
+    def _attempt(self, replay: Replay, number: int, name: str, on_read: Callable[[], None]) -> Arrived:
+        """Send a part once, from its first byte; `on_read` is called once all of it was read."""
         self._sent[number] = 0
         upload = self._begin(number, name)
         try:
@@ -354,6 +355,8 @@ class Delivery:
                 self._patience.progressed()  # until now the server has waited for this side
                 upload.write(chunk)
                 self._sent[number] += len(chunk)
+            if number not in self._expected:
+                on_read()
             self._patience.progressed()
             arrived = upload.finish()
             if self._ended.is_set():

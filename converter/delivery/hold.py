@@ -17,8 +17,9 @@ from typing import Any
 from converter.delivery.destinations import Destination
 from converter.delivery.destinations.base import warnings_of
 from converter.delivery.locks import NameLock
-from converter.delivery.threads import RunEndedError, run_in_thread
+from converter.delivery.threads import run_in_thread
 from converter.errors import DestinationError, Finding, StoppedError, codes_of, has_errors
+from converter.remote.pauses import RunEndedError
 from converter.remote.retry import Patience, Retries
 from converter.spec.names import FileName
 

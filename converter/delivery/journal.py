@@ -21,7 +21,7 @@ import contextlib
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -123,9 +123,11 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # for writing; `_flushing` is taken before it where both are
+        self._flushing = threading.Lock()
         self._descriptor: int | None = None
         self._failure: OSError | None = None
+        self._written = self._flushed = 0  # numbers of lines
 
     def read(self, *, resume: bool = True) -> PastRun | None:
         """Return the run that the journal describes; None without a journal, or where its run died before it began.
@@ -203,23 +205,34 @@ class Journal:
             raise self._error("write", error) from error
 
     def note(self, event: str, **facts: Any) -> None:
-        """Append a line, and flush it to the disk.
+        """Append a line, and flush it to the disk, with those that other threads have appended meanwhile.
 
         After a failure every call fails: so only the last line can be torn.
         """
         line = _line(event, **facts)
-        with self._lock:
+        with self._lock, self._failing():
             if self._descriptor is None:  # the run has ended
                 return
-            try:
-                if self._failure:
-                    raise self._failure
-                while line:  # a full disk may take only a part of a line
-                    line = line[os.write(self._descriptor, line) :]
+            while line:  # a full disk may take only a part of a line
+                line = line[os.write(self._descriptor, line) :]
+            self._written += 1
+            number = self._written
+        with self._flushing, self._failing():
+            if self._flushed < number and self._descriptor is not None:
+                written = self._written
                 os.fsync(self._descriptor)
-            except OSError as error:
-                self._failure = error
-                raise self._error("write", error) from error
+                self._flushed = written
+
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Raise the first failure as an error, also to all who come later."""
+        try:
+            if self._failure:
+                raise self._failure
+            yield
+        except OSError as error:
+            self._failure = error
+            raise self._error("write", error) from error
 
     def finish(self, run: RunRecord) -> None:
         """Note that the run is done, and drop all that only matters until then."""
@@ -239,7 +252,7 @@ class Journal:
 
     def close(self) -> None:
         """Close the file."""
-        with self._lock:
+        with self._flushing, self._lock:
             if self._descriptor is not None:
                 os.close(self._descriptor)
                 self._descriptor = None

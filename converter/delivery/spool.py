@@ -8,8 +8,9 @@ import threading
 from collections.abc import Iterator
 from typing import Protocol
 
-from converter.delivery.threads import RunEndedError
 from converter.errors import DestinationError
+from converter.parts.writing import Part
+from converter.remote.pauses import RunEndedError
 
 _CHUNK = 1 << 18  # bytes: a chunk that was read stays in the processor's cache
 
@@ -19,6 +20,14 @@ class Replay(Protocol):
 
     def chunks(self) -> Iterator[bytes | memoryview]:
         """Yield all bytes from the first one. Each chunk is valid until the next one is taken."""
+        ...
+
+
+class PartSource(Replay, Protocol):
+    """A part that exists already."""
+
+    def part(self) -> Part:
+        """Return what is known of it once all chunks have been taken."""
         ...
 
 

@@ -20,6 +20,7 @@ from types import FrameType
 from typing import NoReturn
 
 from converter.errors import StoppedError
+from converter.remote.pauses import on_stops
 
 # The same signal often comes twice, as from `timeout`, which sends it to its child and to the group of both.
 _SAME_SECONDS = 0.25
@@ -44,6 +45,7 @@ def listen() -> None:
     """Handle SIGTERM, and SIGINT and SIGHUP unless they are ignored, as after `nohup` and in background jobs."""
     global _state
     _state = _Signals()
+    on_stops(asked)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         if number == signal.SIGTERM or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _handle)

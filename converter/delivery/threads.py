@@ -13,10 +13,6 @@ _CLOSE_SECONDS = 3.0
 _T = TypeVar("_T")
 
 
-class RunEndedError(Exception):
-    """The run has ended: work that a thread still does for it stops."""
-
-
 def run_in_thread(work: Callable[[], _T], tasks: list[Future[Any]] | None = None) -> Future[_T]:
     """Do work in a thread of its own, a daemon. Its future is added to `tasks` before it begins.
 

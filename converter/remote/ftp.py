@@ -22,12 +22,13 @@ from collections.abc import Callable, Iterator
 
 from isal import isal_zlib
 
-from converter.errors import DestinationError, JobError, TransientError
+from converter.errors import DestinationError, TransientError
 from converter.jobs.events import tell
 from converter.jobs.sections.servers import Ftp
 from converter.remote.files import Files, FileStatus
 from converter.remote.passwords import netrc_login
 from converter.remote.server import RIGHTS_HINT, SPACE_HINT, Address, cannot, network_error
+from converter.remote.tls import tls_context
 
 _SLICE_BYTES = 64 << 10  # the timeout is for each slice: large blocks may take longer on a slow line
 _GOODBYE_SECONDS = 5.0  # how long to wait for answers that are optional
@@ -83,23 +84,8 @@ _FAILURES: tuple[type[Exception], ...] = (ftplib.Error, OSError, EOFError, Value
 
 def connector(address: Address, settings: Ftp) -> Callable[[], Files]:
     """Return what connects to an FTP or FTPS server. Raises `JobError` where `ftp.tls_ca_file` cannot be used."""
-    context = tls_context(settings.tls_ca_file) if address.scheme == "ftps" else None
+    context = tls_context(settings.tls_ca_file, "ftp") if address.scheme == "ftps" else None
     return lambda: FtpFiles(address, settings, context)
-
-
-def tls_context(ca_file: str | None) -> ssl.SSLContext:
-    """Return the context of TLS connections: certificates and host names are verified."""
-    try:
-        context = ssl.create_default_context(cafile=ca_file)
-    except OSError as error:
-        raise JobError(
-            "E-FTP-CA-FILE",
-            f"ftp.tls_ca_file is '{ca_file}', which cannot be read: {error.strerror or 'it holds no certificate'}.",
-            "Name a file with certificates in PEM format (-----BEGIN CERTIFICATE-----).",
-        ) from error
-    if ca_file:
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the server's own certificate is enough
-    return context
 
 
 def _login_of(address: Address) -> tuple[str, str]:

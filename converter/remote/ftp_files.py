@@ -7,10 +7,11 @@ import ftplib
 from collections.abc import Iterator, Sequence
 
 from converter.jobs.sections.servers import Ftp
-from converter.remote.ftp import FtpFiles, ignore_refusal, tls_context
+from converter.remote.ftp import FtpFiles, ignore_refusal
 from converter.remote.objects import Entry
 from converter.remote.server import Address
 from converter.remote.server_files import ServerFiles
+from converter.remote.tls import tls_context
 
 _BLOCK = 1 << 18  # bytes
 _NOT_KNOWN = ("500", "502")  # answers to commands that a server does not know
@@ -18,7 +19,7 @@ _NOT_KNOWN = ("500", "502")  # answers to commands that a server does not know
 
 def ftp_files(address: Address, settings: Ftp) -> ServerFiles:
     """Return the files of a server; nothing is connected yet. Raises `JobError` for unusable `ftp.tls_ca_file`."""
-    context = tls_context(settings.tls_ca_file) if address.scheme == "ftps" else None
+    context = tls_context(settings.tls_ca_file, "ftp") if address.scheme == "ftps" else None
     return ServerFiles(address, lambda: _FtpSession(FtpFiles(address, settings, context)))
 
 

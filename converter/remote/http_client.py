@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import ssl
 import urllib.request
 from collections.abc import Mapping
 from http.client import HTTPException, HTTPResponse
@@ -14,7 +13,7 @@ from urllib.parse import urlsplit
 import urllib3
 from urllib3.util import Timeout
 
-from converter.errors import JobError
+from converter.remote.tls import tls_context
 
 FOREIGN: tuple[type[Exception], ...] = (urllib3.exceptions.HTTPError, HTTPException, OSError)
 """What requests raise."""
@@ -56,7 +55,7 @@ class Requests:
 
     @functools.cache  # noqa: B019 - as above
     def _manager(self, proxy: str | None) -> urllib3.PoolManager:
-        context = _context(self._ca_file)
+        context = tls_context(self._ca_file, "http")
         if proxy is None:
             return urllib3.PoolManager(maxsize=_CONNECTIONS, ssl_context=context)
         return urllib3.ProxyManager(proxy, maxsize=_CONNECTIONS, ssl_context=context)
@@ -95,18 +94,6 @@ def size_in(response: urllib3.BaseHTTPResponse) -> int | None:
 def begins_at(response: urllib3.BaseHTTPResponse, start: int) -> bool:
     """Return whether an answer has the bytes from `start`. Some servers send parts with the status 200."""
     return response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
-
-
-def _context(ca_file: str | None) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=ca_file)
-    except OSError as error:
-        raise JobError(
-            "E-HTTP-CA-FILE",
-            f"http.tls_ca_file is '{ca_file}', which cannot be read: {error.strerror or 'it holds no certificate'}.",
-            "Name a file with certificates in PEM format (-----BEGIN CERTIFICATE-----).",
-        ) from error
-    return context
 
 
 def _proxy_of(url: str) -> str | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from converter.errors import TransientError
 from converter.jobs.events import tell
+from converter.remote.pauses import pause
 
 if TYPE_CHECKING:
     import tenacity
@@ -79,9 +80,7 @@ class Patience:
     `sleep` makes the pauses, and `retries` counts them. Threads may share it: each has its own time.
     """
 
-    def __init__(
-        self, seconds: float, sleep: Callable[[float], None] = time.sleep, retries: Retries | None = None
-    ) -> None:
+    def __init__(self, seconds: float, sleep: Callable[[float], None] = pause, retries: Retries | None = None) -> None:
         self._seconds = seconds
         self._sleep = sleep
         self._retries = retries or Retries()

@@ -2,7 +2,7 @@
 
 1. The host key is compared with the known ones, or with a fingerprint; an unknown or changed one is refused.
 2. The login uses the key file, or the password of the URL, or else the keys of the agent and of `~/.ssh`.
-3. Writes do not wait for their answers, but every answer is read before a file counts as sent, that of closing too.
+3. Writes do not wait for their answers, but every answer is read before a file counts as sent: see `sftp_upload`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,7 @@ from pathlib import Path
 
 import paramiko
 from isal import isal_zlib
-from paramiko.file import BufferedFile
 from paramiko.hostkeys import HostKeyEntry
-from paramiko.sftp import CMD_CLOSE
 from paramiko.ssh_exception import IncompatiblePeer
 
 from converter.errors import DestinationError, JobError, TransientError
@@ -31,6 +29,7 @@ from converter.jobs.events import tell
 from converter.jobs.sections.servers import Sftp
 from converter.remote.files import Files, FileStatus
 from converter.remote.server import RIGHTS_HINT, SPACE_HINT, Address, cannot, network_error
+from converter.remote.sftp_upload import WRITE_BYTES, PipelinedFile, write_bytes
 
 _PORT = 22
 CHUNK_BYTES = 32 << 10  # which all servers accept at once
@@ -98,12 +97,13 @@ class _HostKeys(paramiko.MissingHostKeyPolicy):
             self._known = list(_keys_of(name, lines))
 
     def transport(self, sock: socket.socket) -> paramiko.Transport:
-        """Return a transport that prefers host keys of the kinds that are known."""
+        """Return a transport that prefers host keys of the kinds that are known, and cheap ciphers."""
         transport = paramiko.Transport(sock)
         kinds = {key.get_name() for key in self._known}
         kinds |= {"rsa-sha2-512", "rsa-sha2-256"} if "ssh-rsa" in kinds else set()
         options = transport.get_security_options()
         options.key_types = sorted(options.key_types, key=lambda kind: kind not in kinds)
+        options.ciphers = sorted(options.ciphers, key=lambda cipher: "-gcm" not in cipher)  # half the cost of others
         return transport
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
@@ -179,12 +179,14 @@ class SftpFiles:
         path = address.path
         self._folder = path.removeprefix("~").removeprefix("/") if path.split("/")[0] == "~" else path and f"/{path}"
         self._made: list[str] = []
+        self.write_bytes = WRITE_BYTES
         self._client = paramiko.SSHClient()
         self._sftp: paramiko.SFTPClient | None = None
         try:
             with self.map_errors("log in to"):
                 self._log_in(key)
                 self._sftp = self._open()
+                self.write_bytes = write_bytes(self._sftp)
         except BaseException:
             self.close()
             raise
@@ -195,6 +197,7 @@ class SftpFiles:
         host_keys = _HostKeys(address, self._settings)
         self._client.set_missing_host_key_policy(host_keys)
         plain = socket.create_connection((address.host, port), timeout)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # requests do not wait for earlier answers
         sock = _Socket(plain.family, plain.type, plain.proto, plain.detach())
         sock.patience = timeout
         searched = key is None and address.password is None
@@ -357,43 +360,25 @@ class SftpFiles:
 
 
 class _SftpUpload:
-    """A file on its way.
-
-    paramiko drops the answers to writes that it did not wait for, unless it waits for one more write: that is the last
-    chunk, which is held back until the end.
-    """
+    """A file on its way."""
 
     def __init__(self, files: SftpFiles, name: str, *, exclusive: bool) -> None:
-        self._files, self._name, self._sftp = files, name, files.sftp
-        self._held = b""
-        self._file = self._sftp.open(files.path(name), "wxb" if exclusive else "wb", bufsize=0)
-        self._file.set_pipelined(True)
+        self._files, self._doing = files, f"send '{name}' to"
+        self._file = PipelinedFile(files.sftp, files.path(name), files.write_bytes, exclusive=exclusive)
 
     def write(self, data: memoryview) -> None:
-        """Send the next bytes, but for the last chunk."""
-        if len(self._held) + len(data) <= CHUNK_BYTES:
-            self._held += data
-            return
-        with self._files.map_errors(f"send '{self._name}' to"):
-            cut = max(0, len(data) - CHUNK_BYTES)
-            for part in (self._held, data[:cut]):
-                self._file.write(part)
-            self._held = bytes(data[cut:])
+        """Send the next bytes."""
+        with self._files.map_errors(self._doing):
+            self._file.write(data)
 
     def finish(self) -> None:
-        """Send the last chunk, check all answers, and close the file."""
-        with self._files.map_errors(f"send '{self._name}' to"):
-            self._file.set_pipelined(False)
-            self._file.write(self._held)
-            # SFTPFile.close() ignores an error of closing, which may be the first one of a full disk.
-            handle = self._file.handle
-            BufferedFile.close(self._file)
-            self._sftp._request(CMD_CLOSE, handle)  # type: ignore[attr-defined]  # the one private call
+        """Send the rest, close the file, and check all answers."""
+        with self._files.map_errors(self._doing):
+            self._file.finish()
 
     def abort(self) -> None:
-        """Close the file; the connection is closed next, and the server's handle with it."""
-        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
-            BufferedFile.close(self._file)
+        """Stop; the connection is closed next, and the server's handle with it."""
+        self._file.forget()
 
 
 _SSH: tuple[tuple[type[Exception], str, str, type[DestinationError], str], ...] = (

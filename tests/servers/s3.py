@@ -47,11 +47,17 @@ class S3Place:
     def folder(self) -> str:
         return f"{self.prefix}/{self.partner}/date=2013-04-21/"
 
-    def destination(self, owner: Owner | None = None, **settings: Any) -> S3Destination:
+    def destination(self, owner: Owner | None = None, connections: int = 1, **settings: Any) -> S3Destination:
         """A new destination, as a new process has it."""
         given = {"endpoint_url": self.endpoint, "part_size": "5MiB", "addressing_style": "path", "timeout": 10}
         made = S3Destination(
-            f"s3://{self.bucket}/{self.prefix}/", S3(**given | settings), self.partner, SENT, MOST_BYTES, owner or OWNER
+            f"s3://{self.bucket}/{self.prefix}/",
+            S3(**given | settings),
+            self.partner,
+            SENT,
+            MOST_BYTES,
+            owner or OWNER,
+            connections=connections,
         )
         self.opened.append(made)
         return made

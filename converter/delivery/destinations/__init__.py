@@ -28,7 +28,8 @@ class Settings:
     """The settings of a destination beside its URL.
 
     `partner` and `sent`, the day in UTC, are parts of keys on S3 (N5); `most_bytes` is the maximum size of a
-    part; `owner` owns the partial files of the run.
+    part; `owner` owns the partial files of the run; `connections` is how many parts, or pieces of them, are sent at
+    once.
     """
 
     sent: datetime.date
@@ -38,6 +39,7 @@ class Settings:
     ftp: Ftp = field(default_factory=Ftp)
     sftp: Sftp = field(default_factory=Sftp)
     owner: Owner = field(default_factory=Owner)
+    connections: int = 1
 
 
 def _folder(url: str, settings: Settings) -> Destination:
@@ -50,7 +52,15 @@ def _folder(url: str, settings: Settings) -> Destination:
 def _s3(url: str, settings: Settings) -> Destination:
     from converter.delivery.destinations.s3 import S3Destination
 
-    return S3Destination(url, settings.s3, settings.partner, settings.sent, settings.most_bytes, settings.owner)
+    return S3Destination(
+        url,
+        settings.s3,
+        settings.partner,
+        settings.sent,
+        settings.most_bytes,
+        settings.owner,
+        connections=settings.connections,
+    )
 
 
 def _ftp(url: str, settings: Settings) -> Destination:
@@ -89,9 +99,10 @@ _S3_HOST = re.compile(r"(?:(.+)\.)?s3[.-][a-z0-9.-]*amazonaws\.com")
 def destination_of(document: Job | Transfer, sent: datetime.date, most_bytes: int, owner: Owner) -> Destination:
     """Return the destination of a job. `sent` is the day of sending in UTC; no part has more than `most_bytes`."""
     output = document.output
-    return open_destination(
-        output.url, Settings(sent, output.partner, most_bytes, document.s3, document.ftp, document.sftp, owner)
+    settings = Settings(
+        sent, output.partner, most_bytes, document.s3, document.ftp, document.sftp, owner, output.uploads
     )
+    return open_destination(output.url, settings)
 
 
 def open_destination(url: str, settings: Settings) -> Destination:

@@ -1,6 +1,6 @@
 """File servers. A part is written under a partial name, checked, and gets its final name when all parts are whole.
 
-1. Each part on its way has a connection of its own, so several can be sent at once.
+1. Each part on its way has a connection of its own, so several can be sent at once. Connections are used again.
 2. After sending, its size is compared; its content too, where the transport detects no damage and reading is allowed.
 3. Publishing checks the name, renames, and checks again, so that nothing is ever replaced without being noticed.
 
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
@@ -24,12 +23,10 @@ from isal import isal_zlib
 from converter.delivery.destinations.base import Arrived
 from converter.delivery.destinations.partials import Owner, dead_claims, find_obstacles, parse_listed, processed_names
 from converter.errors import DestinationError, Finding, TransientError, has_errors
+from converter.remote.connections import Connections, Lent
 from converter.remote.files import Files, FileStatus
 from converter.remote.server import Address
 from converter.spec.names import FileName
-
-_IDLE_SECONDS = 30.0
-"""A connection that was idle for longer is not used again: servers and firewalls close idle ones."""
 
 _PROBE = b"aam-inbound tests whether it can write here\n"
 _CLAIM = b"aam-inbound has claimed the name\n"
@@ -53,12 +50,11 @@ class NamedDestination:
         *,
         read_back: bool = False,
     ) -> None:
-        self._address, self._connect, self._suffix, self._read_back = address, connect, partial_suffix, read_back
+        self._address, self._suffix, self._read_back = address, partial_suffix, read_back
+        self._connections = Connections(connect)
         self._owner = owner or Owner()
         self.on_retry: Callable[[str], None] = lambda _: None  # no client repeats requests by itself
-        self._lock = threading.Lock()
-        self._files: Files | None = None
-        self._used = 0.0
+        self._claiming = threading.Lock()
         self._test_findings: list[Finding] | None = None
         self._claims: set[str] = set()
         self._begun: set[str] = set()
@@ -83,7 +79,7 @@ class NamedDestination:
     def _check(self, name: FileName, *, own: bool, visible: bool, claiming: bool) -> list[Finding]:
         findings: list[Finding] = []
         try:
-            with self._control() as files:
+            with self._claiming, self._connections.lend() as files:
                 findings += self._find_parts(files, name, own=own, visible=visible)
                 if not has_errors(findings):
                     findings += self._test_writing(files, name)
@@ -91,7 +87,7 @@ class NamedDestination:
                     findings += self._write_claim(files, name, own=own, visible=visible)
                 if not claiming:  # a claim needs the folders
                     files.unmake_folders()
-                    self._drop()
+                    self._connections.close()  # this one too: it can do nothing else now
         except TransientError:
             raise
         except DestinationError as error:
@@ -237,30 +233,39 @@ class NamedDestination:
 
     def release(self, name: FileName) -> None:
         """Remove the claim."""
-        with self._lock:  # a thread may be writing it
+        with self._claiming:  # a thread may be writing it
             is_claimed = name.stem in self._claims
             self._claims.discard(name.stem)
         if is_claimed:
-            with contextlib.suppress(DestinationError), self._control() as files:
+            with contextlib.suppress(DestinationError), self._connections.lend() as files:
                 files.remove(self._owner.claim(name, self._suffix))
 
     def create(self, name: str) -> _NamedUpload:
-        """Begin a part under its partial name, on a connection of its own."""
-        files = self._connect()
+        """Begin a part under its partial name, on a connection that is used for nothing else meanwhile."""
+        lent = self._connections.take()
+        try:
+            return self._begin(lent, name)
+        except DestinationError as error:
+            if lent.is_new or not (self._suffix or isinstance(error, TransientError)):
+                raise
+        # A connection that was kept may be closed by now, or in a folder that is gone: that is no failure.
+        return self._begin(self._connections.take(new=True), name)
+
+    def _begin(self, lent: Lent[Files], name: str) -> _NamedUpload:
         partial = self._owner.partial(name, self._suffix)
         try:
             exclusive = partial == name and name not in self._begun
-            if exclusive and files.status(name).there:
+            if exclusive and lent.connection.status(name).there:
                 raise self._not_overwritten(name)
             self._begun.add(name)
-            return _NamedUpload(self, files, name, partial, read_back=self._read_back, exclusive=exclusive)
+            return _NamedUpload(self, lent, name, partial, read_back=self._read_back, exclusive=exclusive)
         except BaseException:
-            files.close()
+            lent.drop()
             raise
 
     def holds(self, part: Arrived) -> bool | None:
         """Compare the size under the partial or the final name, or check whether the part is processed."""
-        with self._control() as files:
+        with self._connections.lend() as files:
             found = [files.status(name) for name in dict.fromkeys([_partial_of(part), part.name])]
             if any(status.there and status.size in (None, part.bytes) for status in found):
                 return True
@@ -274,7 +279,7 @@ class NamedDestination:
     def publish(self, part: Arrived) -> None:
         """Check that the name is free, rename the part, and check again."""
         partial = _partial_of(part)
-        with self._control() as files:
+        with self._connections.lend() as files:
             if partial == part.name:
                 self._confirm(files, part)
                 return
@@ -286,7 +291,7 @@ class NamedDestination:
                 raise
             except DestinationError:
                 # Another file may have got the name since, or this part may have.
-                if not self._is_published(files, part, partial):
+                if not self._is_published(files, part, partial, was_refused=True):
                     raise
                 return
             self._confirm(files, part)
@@ -309,13 +314,16 @@ class NamedDestination:
                 "Two runs have used one name: run again with another timestamp (N2).",
             )
 
-    def _is_published(self, files: Files, part: Arrived, partial: str) -> bool:
-        """Return whether a part has its final name. Raises `DestinationError` where another file has."""
-        waiting, final = files.status(partial), files.status(part.name)
+    def _is_published(self, files: Files, part: Arrived, partial: str, *, was_refused: bool = False) -> bool:
+        """Return whether a part has, or had, its final name. Raises `DestinationError` where another file has.
+
+        Whether it had is asked only if renaming `was_refused`, since that takes a few questions.
+        """
+        final = files.status(part.name)
         if not final.there:
-            return waiting.there is False and self._is_processed(files, part)
+            return was_refused and files.status(partial).there is False and self._is_processed(files, part)
         if final.size in (None, part.bytes):
-            if not waiting.there:
+            if not files.status(partial).there:
                 return True
             if files.crc32(part.name) == part.crc32:  # sent twice, by two runs
                 files.remove(partial)
@@ -331,13 +339,13 @@ class NamedDestination:
 
     def discard(self, name: str, state: Mapping[str, Any]) -> None:
         """Remove the partial file, if the server allows it; else the next attempt replaces it."""
-        with self._control() as files:
+        with self._connections.lend() as files:
             files.remove(state.get("partial", self._owner.partial(name, self._suffix)))
 
     def sweep(self, name: FileName, keep: Collection[Arrived]) -> None:
         """Remove partial files and claims of this name and job, as far as they are listed, except this run's claim."""
         kept = {_partial_of(part) for part in keep}
-        with self._control() as files:
+        with self._connections.lend() as files:
             for each in files.names() or []:
                 listed = parse_listed(each, name)
                 is_own = listed and listed.digest == self._owner.digest and listed.token != self._owner.token
@@ -349,28 +357,8 @@ class NamedDestination:
         return f"{self._address.url}/{name}"
 
     def close(self) -> None:
-        """Close the connection that is used for everything except sending."""
-        with self._lock:
-            self._drop()
-
-    @contextlib.contextmanager
-    def _control(self) -> Iterator[Files]:
-        """Lend the connection for everything except sending. After an error, the next use opens another one."""
-        with self._lock:
-            if time.monotonic() - self._used > _IDLE_SECONDS:
-                self._drop()
-            self._files = self._files or self._connect()
-            try:
-                yield self._files
-            except BaseException:
-                self._drop()
-                raise
-            self._used = time.monotonic()
-
-    def _drop(self) -> None:
-        files, self._files = self._files, None
-        if files is not None:
-            files.close()
+        """Close the connections."""
+        self._connections.close()
 
 
 class _NamedUpload:
@@ -379,7 +367,7 @@ class _NamedUpload:
     def __init__(
         self,
         destination: NamedDestination,
-        files: Files,
+        lent: Lent[Files],
         name: str,
         partial: str,
         *,
@@ -387,10 +375,10 @@ class _NamedUpload:
         exclusive: bool = False,
     ) -> None:
         self.state: Mapping[str, Any] = {"partial": partial}
-        self._destination, self._files, self._name, self._partial = destination, files, name, partial
+        self._destination, self._lent, self._name, self._partial = destination, lent, name, partial
         self._read_back = read_back
         self._written = self._crc32 = 0
-        self._upload = files.upload(partial, exclusive=exclusive)
+        self._upload = lent.connection.upload(partial, exclusive=exclusive)
 
     def write(self, data: bytes | memoryview) -> None:
         """Send the next bytes."""
@@ -402,7 +390,8 @@ class _NamedUpload:
     def finish(self) -> Arrived:
         """End the file and compare what the server has with what was sent."""
         self._upload.finish()
-        status = self._files.status(self._partial)
+        files = self._lent.connection
+        status = files.status(self._partial)
         if self._partial != self._name:  # a final name may be acted on at once
             self._destination.check_there(status, self._partial)
         size = status.size
@@ -412,19 +401,19 @@ class _NamedUpload:
                 f"'{self._destination.url(self._name)}' has {size:,} bytes, but {self._written:,} were sent.",
                 "Is the disk of the server full? Nothing was published.",
             )
-        if self._read_back and self._files.crc32(self._partial) not in (None, self._crc32):
+        if self._read_back and files.crc32(self._partial) not in (None, self._crc32):
             raise TransientError(
                 "E-PART-CHANGED",
                 f"'{self._destination.url(self._name)}' was changed in transit: it is not as it was sent.",
                 "Nothing was published. With ftps:// or sftp:// nobody can change it in transit.",
             )
-        self._files.close()
+        self._lent.give_back()
         return Arrived(self._name, self._written, self._crc32, self.state)
 
     def abort(self) -> None:
         """Stop sending and remove the file, by another connection, since this one may be broken."""
         self._upload.abort()
-        self._files.close()
+        self._lent.drop()
         with contextlib.suppress(DestinationError):
             self._destination.discard(self._name, self.state)
 

@@ -1,6 +1,6 @@
 """S3, and services with its API. A part is a multipart upload, which is invisible until it is completed.
 
-1. `create` begins an upload, which is cut into pieces that are sent one by one: see `s3_upload`.
+1. `create` begins an upload, which is cut into pieces, several of which are sent at once: see `s3_upload`.
 2. `finish` sends the rest, and proves that every byte was sent.
 3. `publish` completes the upload, on condition that no object has its key, and with size and CRC32 of the whole part.
    Servers that do not support such conditions are asked before and after, as far as that is allowed.
@@ -23,6 +23,7 @@ from typing import Any, Literal
 
 from converter.delivery.destinations.base import Arrived
 from converter.delivery.destinations.partials import Owner, parse_listed
+from converter.delivery.destinations.s3_pieces import Line
 from converter.delivery.destinations.s3_upload import PartState, S3Upload
 from converter.errors import DestinationError, Finding, JobError, TransientError, has_errors
 from converter.jobs.secrets import mask_password
@@ -42,13 +43,22 @@ _Comparison = Literal["missing", "unseen", "same", "same size", "different"]
 class S3Destination:
     """A bucket, and the folder in it for a partner and a day: `[PREFIX/][PARTNER/]date=YYYY-MM-DD/` (N5).
 
-    No part has more than `most_bytes`. Raises `JobError` where the URL names no bucket.
+    No part has more than `most_bytes`; at most `connections` pieces are sent at once. Raises `JobError` where the URL
+    names no bucket.
     """
 
     direct = False
 
     def __init__(
-        self, url: str, settings: S3, partner: str, sent: datetime.date, most_bytes: int, owner: Owner | None = None
+        self,
+        url: str,
+        settings: S3,
+        partner: str,
+        sent: datetime.date,
+        most_bytes: int,
+        owner: Owner | None = None,
+        *,
+        connections: int = 1,
     ) -> None:
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
         if not _BUCKET.fullmatch(bucket) or not prefix.isprintable():
@@ -60,6 +70,7 @@ class S3Destination:
         self._bucket = Bucket(bucket, settings)
         self._prefix, self._partner, self._sent = prefix.strip("/"), partner, sent
         self._piece_bytes = max(settings.part_size, -(-most_bytes // _MOST_PIECES))
+        self._line = Line(self._bucket, connections, self._piece_bytes)
         self._endpoint, self._owner = settings.endpoint_url or "", owner or Owner()
         self._test_findings: list[Finding] | None = None
         self._claims: dict[str, MultipartUpload] = {}
@@ -191,7 +202,7 @@ class S3Destination:
 
     def create(self, name: str) -> S3Upload:
         """Begin an upload."""
-        return S3Upload(name, self._key(name), self._bucket, self._piece_bytes)
+        return S3Upload(name, self._key(name), self._line)
 
     def holds(self, part: Arrived) -> bool | None:
         """Compare the pieces that the server lists with those that were sent, or the object with the part."""

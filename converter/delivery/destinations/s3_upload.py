@@ -1,8 +1,8 @@
 """A part on its way to S3: a multipart upload through smart-open, which cuts what is written into pieces.
 
-smart-open is given a client of ours in place of boto3's (`_PieceClient`): each piece carries its CRC32, and the answer
-is compared. That client cannot complete an upload: whatever becomes of the stream, left open, closed by the garbage
-collector or by an exception, nothing becomes visible.
+smart-open is given a client of ours in place of boto3's (`_PieceClient`): several pieces are sent at once, each carries
+its CRC32, and the answer is compared. That client cannot complete an upload: whatever becomes of the stream, left open,
+closed by the garbage collector or by an exception, nothing becomes visible.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import smart_open.s3
 from isal import isal_zlib
 
 from converter.delivery.destinations.base import Arrived
+from converter.delivery.destinations.s3_pieces import Line, Pieces
 from converter.errors import DestinationError
-from converter.remote.s3_bucket import Bucket, MultipartUpload, Proof
+from converter.remote.s3_bucket import MultipartUpload, Proof
 
 
 class PartState(NamedTuple):
@@ -37,17 +38,17 @@ class PartState(NamedTuple):
 class S3Upload:
     """A part on its way."""
 
-    def __init__(self, name: str, key: str, bucket: Bucket, piece_bytes: int) -> None:
-        self._name, self._bucket = name, bucket
+    def __init__(self, name: str, key: str, line: Line) -> None:
+        self._name, self._bucket = name, line.bucket
         self._written = self._crc32 = 0
-        self._client = _PieceClient(bucket, bucket.begin(key)[0])
+        self._client = _PieceClient(line, line.bucket.begin(key)[0])
         self._stream = smart_open.s3.open(
-            bucket.name,
+            line.bucket.name,
             key,
             "wb",
-            min_part_size=piece_bytes,
+            min_part_size=line.piece_bytes,
             client=self._client,
-            writebuffer=cast("io.BytesIO", _PieceBuffer(piece_bytes)),  # any file is accepted
+            writebuffer=cast("io.BytesIO", _PieceBuffer(line)),  # any file is accepted
         )
 
     @property
@@ -64,7 +65,7 @@ class S3Upload:
 
     def finish(self) -> Arrived:
         """Send the rest, and compare the number of bytes."""
-        with self._client.sending():
+        with self._client.sending(last=True):
             self._stream.close()
         client = self._client
         if not client.whole or client.bytes != self._written:
@@ -78,19 +79,17 @@ class S3Upload:
 
     def abort(self) -> None:
         """Abort the upload."""
+        self._client.pieces.settle()
         with contextlib.suppress(DestinationError):
             self._bucket.abort(self._client.upload)
 
 
 class _PieceBuffer:
-    """A file in memory, used for all pieces of an upload: smart-open's own one is allocated again for each piece.
+    """A file in memory for the next piece of an upload, which can be taken out, to be sent."""
 
-    Where it is full, `read` returns the memory itself, which is valid until the next piece is written.
-    """
-
-    def __init__(self, size: int) -> None:
-        self._memory = bytearray(size)
-        self._view = memoryview(self._memory)
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._memory: bytearray | None = None
         self._position = self._end = 0
 
     def tell(self) -> int:
@@ -109,15 +108,17 @@ class _PieceBuffer:
 
     def write(self, data: memoryview) -> int:
         """Store bytes, which must fit."""
+        if self._memory is None:
+            self._memory = self._line.borrow()
         end = self._position + len(data)
-        self._view[self._position : end] = data
+        self._memory[self._position : end] = data
         self._position = self._end = end
         return len(data)
 
-    def read(self) -> bytes | bytearray:
-        """Return everything."""
-        self._position = self._end
-        return self._memory if self._end == len(self._memory) else bytes(self._view[: self._end])
+    def take(self) -> tuple[bytearray, int]:
+        """Return the memory, and how many bytes of it are the piece; new memory is borrowed for the next one."""
+        memory, self._memory = self._memory, None
+        return memory or bytearray(), self._end
 
 
 class _Arguments(TypedDict, total=False):
@@ -139,13 +140,13 @@ class _PieceClient:
     an error of boto3 by sending the piece again, which is empty by then.
     """
 
-    def __init__(self, bucket: Bucket, upload: MultipartUpload) -> None:
+    def __init__(self, line: Line, upload: MultipartUpload) -> None:
         self.upload = upload
+        self.pieces = Pieces(line, upload)
         self.etags: list[str] = []
         self.bytes = 0
         self.whole = False
-        self._bucket = bucket
-        self._open = False
+        self._open = self._last = False
         self._proofs: set[Proof] = set()
 
     @property
@@ -154,9 +155,9 @@ class _PieceClient:
         return min(self._proofs) if len(self._proofs) == 1 else ""
 
     @contextlib.contextmanager
-    def sending(self) -> Iterator[None]:
-        """Send the pieces that are written in this context."""
-        self._open = True
+    def sending(self, *, last: bool = False) -> Iterator[None]:
+        """Send the pieces that are written in this context, of which the first is the `last` one, or none is."""
+        self._open, self._last = True, last
         try:
             yield
         finally:
@@ -167,19 +168,23 @@ class _PieceClient:
         return {"UploadId": self.upload.id}
 
     def upload_part(self, **call: Unpack[_Arguments]) -> Mapping[str, str]:
-        """Send a piece: bytes, which boto3 can send again any number of times."""
+        """Send a piece, or begin to. Its number stands for its ETag, which may not be known yet."""
         if not self._open:
             return {"ETag": ""}
-        piece = call["Body"].read()
-        etag, proof = self._bucket.send(self.upload, len(self.etags) + 1, piece)
-        self.etags.append(etag)
-        self._proofs.add(proof)
-        self.bytes += len(piece)
-        return {"ETag": etag}
+        memory, size = call["Body"].take()
+        self.bytes += size
+        send = self.pieces.end if self._last else self.pieces.begin
+        send(memory, size)
+        return {"ETag": str(call["PartNumber"])}
 
     def complete_multipart_upload(self, **call: Unpack[_Arguments]) -> None:
-        """Note that the stream was closed properly, and send nothing."""
-        self.whole = self._open and [piece["ETag"] for piece in call["MultipartUpload"]["Parts"]] == self.etags
+        """Wait for all pieces, note that the stream was closed properly, and send nothing."""
+        if self._open:
+            receipts = self.pieces.receipts()
+            self.etags = [etag for etag, _ in receipts]
+            self._proofs = {proof for _, proof in receipts}
+            numbers = [piece["ETag"] for piece in call["MultipartUpload"]["Parts"]]
+            self.whole = numbers == [str(number) for number in range(1, len(receipts) + 1)]
 
     def abort_multipart_upload(self, **call: Unpack[_Arguments]) -> None:
         """Do nothing: a part aborts its upload itself."""

@@ -53,8 +53,9 @@ class Target(Section):
     partner: str = ""
     """Your partner name at Adobe, with which keys on S3 begin (N5)."""
     uploads: Annotated[Number, Field(ge=1, le=64)] = 2
-    """The number of parts that may be made or uploaded at the same time. Each may need `output.max_part_bytes` of
-    disk space until it is uploaded."""
+    """The number of parts that may be made or uploaded at the same time, over as many connections. Each may need
+    `output.max_part_bytes` of disk space until it is uploaded. To S3, as many pieces are sent at the same time, also of
+    one part."""
     bandwidth: Annotated[Size, Field(ge=1000)] | None = None
     """The maximum total upload rate in bytes per second, such as `"10MB"`; by default unlimited."""
     retry_seconds: Annotated[float, Field(ge=0)] = 600
