@@ -9,6 +9,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -506,3 +507,44 @@ def test_f25_a_lock_is_held_by_one_and_names_it(tmp_path: Path) -> None:
     (path.parent / "x.journal.lock").write_text("999999\n")  # of a process that is gone
     with lock_job(path):
         pass
+
+
+def test_lines_of_the_journal_are_flushed_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads that wait for the disk share its next flush; what need not be flushed waits for no disk."""
+    journal = Journal(tmp_path / "journal")
+    journal.begin(RunRecord([], 0, "2013-04-21", "", []))
+    flushed: list[int] = []
+    fsync = os.fsync
+
+    def slow(descriptor: int) -> None:
+        flushed.append(descriptor)
+        time.sleep(0.1)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    journal.note("published", flush=False, number=0)
+    assert not flushed
+    tasks = [run_in_thread(partial(journal.note, "published", number=number)) for number in range(1, 17)]
+    for task in tasks:
+        task.result(10)
+    assert 1 <= len(flushed) < 16
+    past = journal.read()
+    assert past and past.published == set(range(17))
+    journal.close()
+
+
+def test_f23_a_flush_that_fails_is_the_error_of_all_who_wait_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path / "journal")
+    journal.begin(RunRecord([], 0, "2013-04-21", "", []))
+
+    def fail(_: int) -> None:
+        time.sleep(0.05)
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    for task in [run_in_thread(partial(journal.note, "published", number=number)) for number in range(4)]:
+        with raises(DestinationError, "E-JOURNAL-WRITE"):
+            task.result(10)
+    journal.close()

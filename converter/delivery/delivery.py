@@ -193,12 +193,12 @@ class Delivery:
         """Note that all bytes of a part are known; `text_crc32` is the CRC-32 of its text."""
         self._expected[number] = part.bytes, int(part.crc32, 16)
         self.made[number] = part
-        self._journal.note("made", number=number, text_crc32=text_crc32, **asdict(part))
+        self._journal.note("made", flush=False, number=number, text_crc32=text_crc32, **asdict(part))
 
     def note_arrived(self, number: int, arrived: Arrived) -> None:
         """Note that a part has arrived whole, and publish it if each one is published at once."""
         self._in_place.pop(number, None)
-        self._journal.note("arrived", number=number, **asdict(arrived))
+        self._journal.note("arrived", flush=self._each, number=number, **asdict(arrived))  # publishing all flushes all
         self.arrived[number] = arrived
         tell("part_arrived", f"'{arrived.name}' has arrived: {arrived.bytes:,} bytes.", bytes=arrived.bytes)
         if self._each:

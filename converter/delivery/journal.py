@@ -204,10 +204,11 @@ class Journal:
         except OSError as error:
             raise self._error("write", error) from error
 
-    def note(self, event: str, **facts: Any) -> None:
-        """Append a line, and flush it to the disk, with those that other threads have appended meanwhile.
+    def note(self, event: str, *, flush: bool = True, **facts: Any) -> None:
+        """Append a line, and flush it to the disk, with those that were not and those of other threads.
 
-        After a failure every call fails: so only the last line can be torn.
+        Without `flush`, nothing may follow from the line yet. After a failure every call fails: so only the last line
+        can be torn.
         """
         line = _line(event, **facts)
         with self._lock, self._failing():
@@ -217,6 +218,8 @@ class Journal:
                 line = line[os.write(self._descriptor, line) :]
             self._written += 1
             number = self._written
+        if not flush:
+            return
         with self._flushing, self._failing():
             if self._flushed < number and self._descriptor is not None:
                 written = self._written
