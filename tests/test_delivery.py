@@ -529,7 +529,8 @@ def test_lines_of_the_journal_are_flushed_together(tmp_path: Path, monkeypatch: 
         task.result(10)
     assert 1 <= len(flushed) < 16
     past = journal.read()
-    assert past and past.published == set(range(17))
+    assert past
+    assert past.published == set(range(17))
     journal.close()
 
 
