@@ -58,8 +58,8 @@ slow: $(VENV)/.dev-ready
 	$(BIN)/python -m pytest --slow
 
 kill: $(VENV)/.dev-ready
-	for place in folder s3 ftp sftp; do $(BIN)/python -m tests.kill $$place --rounds $(ROUNDS) || exit 1; done
-	for job in pgp route gathered; do for place in folder s3; do \
+	for place in folder s3 ftp sftp machines; do $(BIN)/python -m tests.kill $$place --rounds $(ROUNDS) || exit 1; done
+	for job in pgp route gathered; do for place in folder s3 machines; do \
 		$(BIN)/python -m tests.kill $$place --job $$job --rounds $(ROUNDS) || exit 1; done; done
 
 sweep: $(VENV)/.dev-ready

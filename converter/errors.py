@@ -78,6 +78,7 @@ CODES: dict[str, str] = {
     "E-LEDGER": "Rows are unaccounted for: a bug.",
     "E-LINE-ENDLESS": "A line is longer than any line of a table.",
     "E-LINE-ENDS": "Lines end in carriage returns without newlines.",
+    "E-LOCK-LOST": "Another run has taken over the job, since this one was paused or cut off (`report.lease_seconds`).",
     "E-LOCKED": "Another process runs this job.",
     "E-LOG-FILE": "The log file cannot be written.",
     "E-MATCH-HEADER": "The first row of a list of IDs was read as its header, but looks like an ID.",
@@ -120,6 +121,7 @@ CODES: dict[str, str] = {
     "E-REJECTS-OF": "The report of `input.rejects_of` cannot be used.",
     "E-REJECTS-READ": "The file of rejects cannot be read.",
     "E-REJECTS-ROWS": "Rows that an earlier run rejected do not begin where they did (`input.rejects_of`).",
+    "E-REPORT-CONDITIONS": "The S3 server of `report.dir` ignores conditions, so that no lock is possible.",
     "E-REPORT-FOLDER": "The report folder cannot be written.",
     "E-REPORT-WRITE": "The report or the rejects file cannot be written.",
     "E-RESUME-INPUT": "The input differs from that of the run to resume.",
@@ -245,6 +247,7 @@ CODES: dict[str, str] = {
     "W-RUN-GIVEN-UP": "An earlier run of the job, some parts of which are visible, was abandoned.",
     "W-RUN-UNFINISHED": "The destination contains unpublished parts of another run of the job, which has no journal.",
     "W-REPORT-KEPT": "Old reports cannot be removed.",
+    "W-REPORT-VANISHES": "The report folder goes with the container, and with it what `--resume` needs.",
     "W-SEND-RULES": "Files to send contain what Audience Manager accepts but was most likely not intended.",
     "W-SHEETS-UNREAD": "Other sheets of a workbook hold data, which is not read.",
     "W-SIZES-UNSEEN": "The destination does not report file sizes.",
@@ -295,6 +298,9 @@ class Finding(NamedTuple):
 
 TAKEN = {"E-NAME-IN-USE", "E-NAME-TAKEN"}
 """Codes of findings that another run has the names."""
+
+TAKEN_OVER = "E-LOCK-LOST"
+"""The code of the error when another run has taken over the lock of this one."""
 
 LOST = {"E-NAME-IN-USE", "E-NAME-TAKEN", "E-PUBLISHED-OTHER", "E-S3-TAKEN"}
 """Codes of errors when another run has published first."""

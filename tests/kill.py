@@ -1,12 +1,15 @@
 """Runs that are killed at any moment and resumed until they are done: no row is lost, none is there twice.
 
-    python -m tests.kill folder|s3|ftp|sftp [--job plain|pgp|route|gathered] [--rounds 50] [--side-by-side 2] [--seed N]
+    python -m tests.kill folder|s3|ftp|sftp|machines [--job plain|pgp|route|gathered] [--rounds 50] [--side-by-side 2] [--seed N]
 
 A round converts a small file into a folder of its own. Its process is killed (SIGKILL) at a moment drawn from the time
 that a run takes, or from that in which it works, or right before or after it notes an event in its journal; then the
 same command goes on, and may be killed again. After each kill, what is visible must be whole, and nothing may be
 visible that was not about to be published. Of 50 rounds or more, each phase in which something may go wrong must have
 seen a kill.
+
+At `machines`, `report.dir` is on S3 as well, and each process runs on a machine of its own: with another host name, and
+a working folder and temporary files that are gone once it has ended.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ import orjson
 
 from converter.spec.names import FileName
 
-from .doomed import HOWS, KILLED, How, Moment, start
+from .doomed import HOWS, KILLED, How, Machine, Moment, start
 from .kill_jobs import KINDS, PLAIN, Kind, set_of
 
 ROWS = 20_000
@@ -56,6 +59,15 @@ class Server:
     visible: Callable[[str], Mapping[str, bytes]]
     hidden: Callable[[str], set[str]]
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    reports: Callable[[Path, str], str] = lambda folder, round_: str(folder / f"{round_}-reports")
+    events: Callable[[str], list[str]] = lambda reports: events_of(Path(reports))
+    read_reports: Callable[[str], list[bytes]] = lambda reports: [
+        path.read_bytes() for path in Path(reports).glob("*.report.json")
+    ]
+    keep_input: Callable[[Path], str] = str
+    """Where the input is read, by where it was written."""
+    has_machines: bool = False
+    """Whether each process runs on a machine of its own."""
 
 
 def on_disk(root: Path, url: Callable[[str], str], **settings: Mapping[str, Any]) -> Server:
@@ -96,7 +108,7 @@ def _sftp(folder: Path) -> Iterator[Server]:
         )
 
 
-def on_bucket(place: Any) -> Server:
+def on_bucket(place: Any, **more: Any) -> Server:
     def keys(round_: str, found: Mapping[str, Any], what: str) -> list[str]:
         return [each["Key"] for each in found.get(what, []) if each["Key"].startswith(f"{round_}/")]
 
@@ -111,7 +123,13 @@ def on_bucket(place: Any) -> Server:
         return set(keys(round_, place.client.list_multipart_uploads(Bucket=place.bucket), "Uploads"))
 
     settings = {"endpoint_url": place.endpoint, "addressing_style": "path"}
-    return Server(lambda round_: f"s3://{place.bucket}/{round_}", visible, hidden, {"s3": settings})
+    return Server(
+        lambda round_: f"s3://{place.bucket}/{round_}",
+        visible,
+        hidden,
+        {"s3": settings, **more.pop("settings", {})},
+        **more,
+    )
 
 
 @contextlib.contextmanager
@@ -122,12 +140,30 @@ def _s3(folder: Path) -> Iterator[Server]:
         yield on_bucket(place)
 
 
+@contextlib.contextmanager
+def _machines(folder: Path) -> Iterator[Server]:
+    from .machines import events_in, keep_input, reports_in
+    from .servers.s3 import s3_place
+
+    with s3_place() as place:
+        yield on_bucket(
+            place,
+            settings={"report": {"lease_seconds": 1}},
+            reports=lambda _, round_: f"s3://{place.bucket}/reports/{round_}",
+            events=lambda reports: events_in(place, reports),
+            read_reports=lambda reports: reports_in(place, reports),
+            keep_input=lambda path: keep_input(place, path),
+            has_machines=True,
+        )
+
+
 SERVERS: dict[str, Callable[[Path], AbstractContextManager[Server]]] = {
     "folder": _folder,
     "s3": _s3,
     "ftp": _ftp,
     "sftp": _sftp,
 }
+PLACES = {**SERVERS, "machines": _machines}
 
 
 # What is sent, and what must be true of it.
@@ -221,16 +257,17 @@ class Rounds:
         self._aims: list[tuple[str, How]] = []
         given = kind.rows(seed, count)
         self._expected = kind.lines(given)
-        self._input = folder / "crm.csv"
-        self._input.write_text("id,a,t\n" + kind.table(given))
+        written = folder / "crm.csv"
+        written.write_text("id,a,t\n" + kind.table(given))
+        self._input = server.keep_input(written)
         self._lock = threading.Lock()
         self.kills: Counter[str] = Counter()
         self.play("warming-up")  # what is loaded once is loaded now
         begun = time.monotonic()
         self.play("unharmed")
         self._seconds = time.monotonic() - begun
-        (report,) = (folder / "unharmed-reports").glob("*.report.json")
-        self._working = orjson.loads(report.read_bytes())["seconds"]
+        (report,) = server.read_reports(server.reports(folder, "unharmed"))
+        self._working = orjson.loads(report)["seconds"]
         self._parts = len(server.visible("unharmed"))
 
     def draw(self, number: int) -> list[Moment]:
@@ -252,13 +289,12 @@ class Rounds:
 
     def play(self, round_: str, *moments: Moment) -> None:
         """Run, kill and run again until all is done; fail where something is wrong then, or on the way."""
-        reports = self._folder / f"{round_}-reports"
-        job = self._folder / f"{round_}.toml"
-        job.write_text(self._job(round_, reports))
-        for moment in (*moments, None):
-            if self._ended(job, moment):
+        reports = self._server.reports(self._folder, round_)
+        for number, moment in enumerate((*moments, None), 1):
+            machine = Machine(self._folder / round_, f"machine-{number}") if self._server.has_machines else None
+            if self._ended(round_, reports, moment, machine):
                 break
-            events = events_of(reports)
+            events = self._server.events(reports)
             with self._lock:
                 self.kills[events[-1] if events else "nothing yet"] += 1
             check_killed(self._server.visible(round_), events, self._kind.text)
@@ -267,13 +303,22 @@ class Rounds:
         for set_, expected in self._expected.items():
             parts = {name: content for name, content in visible.items() if set_of(name) == set_}
             check_done(parts, hidden, expected, self._kind.text)
-        assert events_of(reports)[-1] == "done"
+        assert self._server.events(reports)[-1] == "done"
+        if machine:
+            hosts = {orjson.loads(report)["host"] for report in self._server.read_reports(reports)}
+            assert hosts == {machine.host}
 
-    def _ended(self, job: Path, moment: Moment | None) -> bool:
+    def _ended(self, round_: str, reports: str, moment: Moment | None, machine: Machine | None) -> bool:
         """Run, and kill at a moment. Return whether the run came to its end before that."""
-        said = job.with_suffix(".said")
+        said = self._folder / f"{round_}.said"
+        with machine.running() if machine else contextlib.nullcontext(self._folder) as folder:
+            job = folder / f"{round_}.toml"
+            job.write_text(self._job(round_, reports))
+            return self._has_ended(job, said, moment, machine)
+
+    def _has_ended(self, job: Path, said: Path, moment: Moment | None, machine: Machine | None) -> bool:
         with _PROCESSES:
-            process = start(["convert", str(job), "--resume", "--progress", "off"], said, moment)
+            process = start(["convert", str(job), "--resume", "--progress", "off"], said, moment, machine)
         try:
             wait_for([process.sentinel], RUN_SECONDS if moment is None or moment.event else moment.seconds)
             with _PROCESSES:
@@ -288,13 +333,13 @@ class Rounds:
         assert code in (0, *allowed), f"exit code {code}: {said.read_text(errors='replace')}"
         return code == 0
 
-    def _job(self, round_: str, reports: Path) -> str:
+    def _job(self, round_: str, reports: str) -> str:
         sections: dict[str, dict[str, Any]] = {
-            "input": {"path": str(self._input)},
+            "input": {"path": self._input},
             "id": {"column": "id"},
             "record": {"signals": ["a"], "traits": ["t"]},
             "output": {"to": self._server.url(round_), "max_part_raw_bytes": PART_BYTES, **self._kind.output},
-            "report": {"dir": str(reports)},
+            "report": {"dir": reports},
         }
         for name, section in {**self._server.settings, **self._kind.sections}.items():
             sections[name] = {**sections.get(name, {}), **section}
@@ -303,7 +348,7 @@ class Rounds:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.kill", description=__doc__)
-    parser.add_argument("place", choices=SERVERS)
+    parser.add_argument("place", choices=PLACES)
     parser.add_argument("--job", choices=KINDS, default="plain")
     parser.add_argument("--rounds", type=int, default=ENOUGH_ROUNDS)
     parser.add_argument("--side-by-side", type=int, default=2)
@@ -314,7 +359,7 @@ def main() -> None:
     begun = time.monotonic()
     with (
         tempfile.TemporaryDirectory() as folder,
-        SERVERS[asked.place](Path(folder)) as server,
+        PLACES[asked.place](Path(folder)) as server,
         KINDS[asked.job](Path(folder)) as kind,
     ):
         rounds = Rounds(server, Path(folder), asked.seed, kind=kind)

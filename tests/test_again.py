@@ -130,7 +130,8 @@ def test_all_lines_of_a_row_that_could_not_be_parsed_are_read(run: Run) -> None:
     (reject,) = run.rejects
     assert (reject["rule"], reject["row"], reject["lines"]) == ("row_torn", 3, 2)
     assert first.rejects()["lines"].to_list() == [2]
-    ranges = again._ranges(Path(first.rejects_path or ""), [again._Input(reject["file"], source_of(run))], 1)
+    path = first.rejects_path or ""
+    ranges = again._ranges(path, Path(path).read_bytes(), [again._Input(reject["file"], source_of(run))], 1)
     assert [each.tolist() for each in ranges[reject["file"]][:2]] == [[3], [5]]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from converter.delivery.run_files import FolderFiles
 from converter.report.rejects import RejectsFile
 from converter.spec.rules import ID_MISSING
 
@@ -75,7 +76,7 @@ def test_the_names_follow_the_parts(run: Run, calls: Calls) -> None:
 def test_rejects_of_a_run_that_died_are_replaced_and_not_added_to(tmp_path: Path) -> None:
     path = tmp_path / "x.rejects.ndjson.gz"
     (tmp_path / "x.rejects.ndjson.gz.partial").write_bytes(b"x" * 100_000)
-    rejects = RejectsFile(path, (ID_MISSING,), (), show_rows=True, most=1)
+    rejects = RejectsFile(FolderFiles(tmp_path), path.name, (ID_MISSING,), (), show_rows=True, most=1)
     rejects.begin()
     rejects.prepare()
     rejects.publish()

@@ -259,7 +259,7 @@ def test_memory_maps_and_descriptors_are_given_back(run: Run) -> None:
 
 
 def test_a_report_that_cannot_be_written_is_an_error_and_nothing_is_sent(run: Run) -> None:
-    path = report_path(run.make_job(), f"ftp_dpm_1234_{TIMESTAMP}.sync")
+    path = Path(report_path(run.make_job(), f"ftp_dpm_1234_{TIMESTAMP}.sync"))
     (path.with_name(f"{path.name}.partial") / "in the way").mkdir(parents=True)
     with raises(DestinationError, "E-REPORT-WRITE", path.name, os.strerror(errno.EISDIR)):
         run.convert(ROWS)

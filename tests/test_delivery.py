@@ -20,6 +20,7 @@ from converter.delivery.delivery import Delivery
 from converter.delivery.destinations.base import Arrived
 from converter.delivery.journal import Journal, RunRecord
 from converter.delivery.locks import lock_job
+from converter.delivery.run_files import FolderFiles
 from converter.delivery.spool import Spool
 from converter.delivery.threads import run_in_thread
 from converter.delivery.throttle import Throttle
@@ -86,7 +87,7 @@ class Failing(MemoryDestination):
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
-    journal = Journal(tmp_path / "x.journal")
+    journal = Journal(FolderFiles(tmp_path), "x.journal")
     journal.begin(RunRecord([NAME.stem], NAME.timestamp, "2026-01-31", "isal", []))
     yield journal
     journal.close()
@@ -411,7 +412,7 @@ def test_a_throttle_lets_so_many_bytes_a_second_pass(monkeypatch: pytest.MonkeyP
 
 def test_a_torn_line_at_the_end_of_a_journal_does_not_count(tmp_path: Path) -> None:
     path = tmp_path / "x.journal"
-    journal = Journal(path)
+    journal = Journal(FolderFiles(tmp_path), "x.journal")
     journal.begin(RunRecord(["n"], 1_366_545_717, "2026-01-31", "isal", []))
     journal.note("began", number=1, name="a", state={"upload": "x"})
     whole = path.read_bytes()
@@ -420,10 +421,10 @@ def test_a_torn_line_at_the_end_of_a_journal_does_not_count(tmp_path: Path) -> N
     torn = path.read_bytes()
     for end in range(len(whole), len(torn)):
         path.write_bytes(torn[:end])
-        past = Journal(path).read()
+        past = Journal(FolderFiles(tmp_path), "x.journal").read()
         assert past
         assert (past.attempts, past.published) == ({1: [("a", {"upload": "x"})]}, set())
-    journal = Journal(path)
+    journal = Journal(FolderFiles(tmp_path), "x.journal")
     journal.resume()
     journal.note("published", number=1)
     journal.close()
@@ -435,17 +436,17 @@ def test_a_journal_that_makes_no_sense_is_an_error(tmp_path: Path) -> None:
     for content in (b"{}\n", b"\xff\n", b"[]\n"):
         path.write_bytes(content)
         with raises(ResumeError, "E-JOURNAL-DAMAGED", str(path)):
-            Journal(path).read()
+            Journal(FolderFiles(tmp_path), "x.journal").read()
     path.write_bytes(b'{"event": "run", "version": 99}\n')
     with raises(ResumeError, "E-JOURNAL-VERSION", str(path)):
-        Journal(path).read()
+        Journal(FolderFiles(tmp_path), "x.journal").read()
     path.write_bytes(b"")
-    assert Journal(path).read() is None
+    assert Journal(FolderFiles(tmp_path), "x.journal").read() is None
 
 
 def test_f22_a_journal_that_cannot_be_written_or_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "x.journal").mkdir()
-    journal = Journal(tmp_path / "x.journal")
+    journal = Journal(FolderFiles(tmp_path), "x.journal")
     with raises(DestinationError, "E-JOURNAL-WRITE", "x.journal"):
         journal.read()
     with raises(DestinationError, "E-JOURNAL-WRITE", "x.journal"):
@@ -456,8 +457,7 @@ def test_f22_a_journal_that_cannot_be_written_or_read_is_an_error(tmp_path: Path
 
 
 def test_f22_after_a_line_that_is_torn_a_journal_takes_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "x.journal"
-    journal = Journal(path)
+    journal = Journal(FolderFiles(tmp_path), "x.journal")
     journal.begin(RunRecord(["n"], 1_366_545_717, "2026-01-31", "isal", []))
     write = os.write
     with monkeypatch.context() as patch:
@@ -475,14 +475,14 @@ def test_f22_after_a_line_that_is_torn_a_journal_takes_no_more(tmp_path: Path, m
     ):  # another thread's, and there is room again
         journal.note("began", number=2, name="b", state={})
     journal.close()
-    past = Journal(path).read()
+    past = Journal(FolderFiles(tmp_path), "x.journal").read()
     assert past
     assert not past.attempts
-    journal = Journal(path)
+    journal = Journal(FolderFiles(tmp_path), "x.journal")
     journal.resume()
     journal.note("published", number=1)
     journal.close()
-    past = Journal(path).read()
+    past = Journal(FolderFiles(tmp_path), "x.journal").read()
     assert past
     assert past.published == {1}
 
@@ -511,7 +511,7 @@ def test_f25_a_lock_is_held_by_one_and_names_it(tmp_path: Path) -> None:
 
 def test_lines_of_the_journal_are_flushed_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads that wait for the disk share its next flush; what need not be flushed waits for no disk."""
-    journal = Journal(tmp_path / "journal")
+    journal = Journal(FolderFiles(tmp_path), "journal")
     journal.begin(RunRecord([], 0, "2013-04-21", "", []))
     flushed: list[int] = []
     fsync = os.fsync
@@ -537,7 +537,7 @@ def test_lines_of_the_journal_are_flushed_together(tmp_path: Path, monkeypatch: 
 def test_f23_a_flush_that_fails_is_the_error_of_all_who_wait_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    journal = Journal(tmp_path / "journal")
+    journal = Journal(FolderFiles(tmp_path), "journal")
     journal.begin(RunRecord([], 0, "2013-04-21", "", []))
 
     def fail(_: int) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from converter import convert
 from converter.errors import ResumeError
-from converter.jobs.run_files import journal_path
+from converter.jobs.run_files import journal_name, path_in
 
 from .conftest import Run
 from .errors import raises
@@ -23,7 +23,8 @@ NEWER = 99
 
 def make_newer(run: Run) -> None:
     """Let the journal be one that another version wrote."""
-    path = journal_path(run.make_job(output=SMALL))
+    job = run.make_job(output=SMALL)
+    path = Path(path_in(job.report.dir, journal_name(job)))
     first, *others = path.read_bytes().splitlines(keepends=True)
     facts = {**json.loads(first), "version": NEWER, "of_a_kind": "that is not known here"}
     path.write_bytes(json.dumps(facts).encode() + b"\n" + b"".join(others))

@@ -13,10 +13,11 @@ import pytest
 from converter.delivery.delivery import Delivery
 from converter.delivery.destinations.folder import FolderDestination
 from converter.delivery.journal import Journal, PastRun, RunRecord
+from converter.delivery.run_files import FolderFiles
 
 from . import kill_jobs
 from .doomed import HOWS, How, Moment
-from .kill import EVENTS, PHASES, SERVERS, Rounds, check_done, check_killed, draw, events_of
+from .kill import EVENTS, PHASES, PLACES, SERVERS, Rounds, check_done, check_killed, draw, events_of
 from .kill_jobs import KINDS, PLAIN, lines_of
 from .servers.place import OWNER
 
@@ -32,10 +33,10 @@ def part(*lines: bytes) -> bytes:
 SOUND = {NAME.format(1): part(*LINES[:2]), NAME.format(2): part(LINES[2])}
 
 
-@pytest.mark.parametrize("place", SERVERS)
+@pytest.mark.parametrize("place", PLACES)
 @pytest.mark.slow
 def test_f1_killed_at_any_moment_no_row_is_lost_or_there_twice(tmp_path: Path, place: str) -> None:
-    with SERVERS[place](tmp_path) as server:
+    with PLACES[place](tmp_path) as server:
         rounds = Rounds(server, tmp_path, seed=7)
         for number in range(10):
             rounds.play(f"round-{number}", *rounds.draw(number))
@@ -155,7 +156,7 @@ def test_f14_what_was_begun_when_the_journal_did_not_know_of_it_yet_is_removed(
     tmp_path: Path, how: str, left: set[str]
 ) -> None:
     run = RunRecord([NAME.removesuffix(".{}.gz")], 1366545717, "2013-04-21", "balanced: isal 1.9.1", [])
-    journal = Journal(tmp_path / "x.journal")
+    journal = Journal(FolderFiles(tmp_path), "x.journal")
     journal.begin(run)
     destination = FolderDestination(str(tmp_path / "out"), OWNER)
     unknown, known = (destination.create(NAME.format(number)) for number in (1, 2))

@@ -15,6 +15,7 @@ from converter.cli.command import run as run_command
 from converter.cli.outcome import Messages
 from converter.commands import conversion
 from converter.commands.modes import other_mode
+from converter.delivery.run_files import run_files_of
 from converter.errors import GuardError
 from converter.report import Report
 
@@ -85,7 +86,10 @@ def test_a_run_with_no_visible_part_is_none_and_one_with_some_is(feeds: Feeds) -
     path = Path(report.report_path or "")
     content = json.loads(path.read_bytes())
     path.write_text(json.dumps({**content, "outcome": "failed", "parts": []}))
-    assert other_mode(feeds.job("overwrite"), feeds.job("overwrite").names(0), day()) is None
+    assert (
+        other_mode(feeds.job("overwrite"), run_files_of(feeds.job("sync")), feeds.job("overwrite").names(0), day())
+        is None
+    )
     others = [{"name": "other.txt"}, {}, *content["parts"]]
     path.write_text(json.dumps({**content, "outcome": "failed", "parts": others}))
     with raises(GuardError, "E-BOTH-MODES", report.name):

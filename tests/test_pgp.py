@@ -28,6 +28,7 @@ from converter.cli import preview
 from converter.commands.plan import plan
 from converter.delivery.destinations.folder import _FolderUpload
 from converter.delivery.journal import Journal, RunRecord
+from converter.delivery.run_files import FolderFiles
 from converter.errors import DestinationError, EncryptionError, JobError, ResumeError
 from converter.parts import pgp
 from converter.parts.blocks import Buffer, Cutter
@@ -717,14 +718,14 @@ def test_a_part_that_had_arrived_and_is_lost_is_encrypted_anew(
 
 
 def test_what_is_begun_anew_has_not_arrived(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "x.journal")
+    journal = Journal(FolderFiles(tmp_path), "x.journal")
     journal.begin(RunRecord("x", 1, "2026-01-31", "", [], FINGERPRINT))
     for number in (1, 2):
         journal.note("began", number=number, name=f"x.{number}", state={})
         journal.note("arrived", number=number, name=f"x.{number}", bytes=1, crc32=1, state={})
     journal.note("began", number=2, name="x.2", state={})
     journal.close()
-    past = Journal(tmp_path / "x.journal").read()
+    past = Journal(FolderFiles(tmp_path), "x.journal").read()
     assert past
     assert set(past.arrived) == {1}
     assert past.run.key == FINGERPRINT

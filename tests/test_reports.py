@@ -22,6 +22,7 @@ from converter.commands.retention import remove_old
 from converter.delivery.delivery import Delivery
 from converter.delivery.destinations.named import NamedDestination
 from converter.delivery.journal import Journal
+from converter.delivery.run_files import FolderFiles
 from converter.errors import (
     ConverterError,
     DestinationError,
@@ -233,7 +234,7 @@ def test_a_report_that_cannot_be_written_is_told_and_the_error_stays(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("converter.report.make_folder", full)
+    monkeypatch.setattr("converter.delivery.run_files.folder.make_folder", full)
     args = ["convert", "none.csv", "--id", "id", "--signal", "a", "--dpid", "1234", "--to", str(run.out)]
     assert run_command([*args, "--report-dir", str(run.folder / "reports")], Messages()) == 1
     check_told(capsys.readouterr().err, "E-INPUT-MISSING", "could not")
@@ -454,7 +455,7 @@ def test_old_reports_and_rejects_are_removed_but_for_the_six_newest_that_were_de
     delivered = [past.add(100 + number) for number in range(8)]
     failed = [past.add(95, "failed", failed=1), past.add(200, "refused", failed=1)]
     young = [past.add(89.9, "failed", failed=2), past.add(1, "stopped", failed=1)]
-    assert remove_old(past.job, past.job.digest[:DIGITS]) == []
+    assert remove_old(FolderFiles(Path(past.job.report.dir)), past.job, past.job.digest[:DIGITS]) == []
     assert past.left() == {*delivered[:6], *young}
     assert not past.left() & set(failed)
 
@@ -462,15 +463,15 @@ def test_old_reports_and_rejects_are_removed_but_for_the_six_newest_that_were_de
 def test_young_delivered_runs_count_among_the_six(past: Past) -> None:
     young = [past.add(number) for number in range(6)]
     past.add(91)
-    remove_old(past.job, past.job.digest[:DIGITS])
+    remove_old(FolderFiles(Path(past.job.report.dir)), past.job, past.job.digest[:DIGITS])
     assert past.left() == set(young)
 
 
 def test_without_keep_nothing_is_removed_and_other_jobs_keep_theirs(past: Past, run: Run) -> None:
     own, other = past.add(400, "failed", failed=1), past.add(500, "failed", failed=1, digest="0" * 12, job_path="other")
-    assert remove_old(run.make_job(), past.job.digest[:DIGITS]) == []
+    assert remove_old(FolderFiles(Path(past.job.report.dir)), run.make_job(), past.job.digest[:DIGITS]) == []
     assert past.left() == {own, other}
-    remove_old(past.job, past.job.digest[:DIGITS])
+    remove_old(FolderFiles(Path(past.job.report.dir)), past.job, past.job.digest[:DIGITS])
     assert past.left() == {other}
 
 
@@ -483,7 +484,7 @@ def test_reports_of_the_same_job_file_before_it_was_edited_are_removed(tmp_path:
     past = Past(run, Job.load(path))
     past.add(100, "failed", failed=1, digest="a" * 12)
     other = past.add(101, "failed", failed=1, digest="b" * 12, job_path="/another/job.toml")
-    remove_old(past.job, past.job.digest[:DIGITS])
+    remove_old(FolderFiles(Path(past.job.report.dir)), past.job, past.job.digest[:DIGITS])
     assert past.left() == {other}
 
 
@@ -497,7 +498,7 @@ def test_what_an_unfinished_run_needs_stays(past: Past, run: Run, monkeypatch: p
     for path in past.folder.glob(f"{needed}*"):
         path.rename(path.with_name(path.name.replace(needed, STEM)))
     gone = past.add(100, "failed", failed=1)
-    remove_old(past.job, past.job.digest[:DIGITS])
+    remove_old(FolderFiles(Path(past.job.report.dir)), past.job, past.job.digest[:DIGITS])
     assert past.left() == {STEM}
     assert gone != STEM
     assert convert(past.job, resume=True).outcome == "done"
@@ -506,7 +507,7 @@ def test_what_an_unfinished_run_needs_stays(past: Past, run: Run, monkeypatch: p
 def test_where_a_journal_is_damaged_all_of_its_job_stays(past: Past) -> None:
     kept = past.add(100, "failed", failed=1)
     (past.folder / f"data_1234.{past.job.digest[:DIGITS]}.journal").write_text("{}\n")
-    remove_old(past.job, past.job.digest[:DIGITS])
+    remove_old(FolderFiles(Path(past.job.report.dir)), past.job, past.job.digest[:DIGITS])
     assert past.left() == {kept}
 
 
@@ -515,7 +516,7 @@ def test_old_reports_are_removed_by_the_run_itself_which_warns_where_they_cannot
 ) -> None:
     past.add(100, "failed", failed=1)
     run.write("id,a\nu1,x\n")
-    monkeypatch.setattr(retention, "_remove", list)
+    monkeypatch.setattr(retention, "_remove", lambda _files, names: names)
     report = convert(past.job)
     assert codes_of(report.warnings) == ["W-REPORT-KEPT"]
     monkeypatch.undo()

@@ -22,6 +22,8 @@ from converter.commands import account
 from converter.commands.plan import plan
 from converter.delivery.delivery import Delivery
 from converter.delivery.journal import Journal
+from converter.delivery.run_files.bucket import BucketLog
+from converter.delivery.run_files.folder import FolderLog
 from converter.errors import (
     DestinationError,
     EmptyInputError,
@@ -63,19 +65,23 @@ def let_go(delivery: Delivery) -> bool:
 
 def die_at(patch: pytest.MonkeyPatch, event: str, at: int = 1) -> None:
     """Let the process die once the `at`th event of a kind is in the journal, or the last before it where there is none."""
-    note, count = Journal.note, itertools.count(1)
+    count = itertools.count(1)
 
-    def noted(self: Journal, what: str, **facts: Any) -> None:
-        note(self, what, **facts)
-        if what == event and next(count) == at:
-            for name in ("discard", "close"):
-                patch.setattr(Delivery, name, let_go)
-            patch.setattr(Journal, "remove", lambda _: None)
-            patch.setattr(Journal, "note", lambda *_, **__: None)
-            patch.setattr(account, "write_failed", lambda _path, report, _conceal: report)
-            raise KilledError
+    def dying(add: Callable[..., None]) -> Callable[..., None]:
+        def adding(log: Any, *given: Any, **options: Any) -> None:
+            add(log, *given, **options)
+            if json.loads(given[-1] or b"{}").get("event") == event and next(count) == at:
+                for name in ("discard", "close"):
+                    patch.setattr(Delivery, name, let_go)
+                patch.setattr(Journal, "remove", lambda _: None)
+                patch.setattr(Journal, "note", lambda *_, **__: None)
+                patch.setattr(account, "write_failed", lambda _files, _name, report, _conceal: report)
+                raise KilledError
 
-    patch.setattr(Journal, "note", noted)
+        return adding
+
+    patch.setattr(FolderLog, "append", dying(FolderLog.append))
+    patch.setattr(BucketLog, "_add", dying(BucketLog._add))
 
 
 def killed(run: Run, patch: pytest.MonkeyPatch, event: str, at: int = 1, **changes: Any) -> None:
@@ -367,9 +373,11 @@ def test_f25_a_second_run_of_the_job_stops_and_names_the_first(run: Run, tmp_pat
     job = run.make_job(input={"path": str(run.write(CONTENT))}, output=SMALL)
     waiting = "import sys, time; from converter.delivery.locks import lock_job; from pathlib import Path\n"
     waiting += "with lock_job(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
-    from converter.jobs.run_files import journal_path
+    from converter.jobs.run_files import journal_name, path_in
 
-    holder = subprocess.Popen([sys.executable, "-c", waiting, str(journal_path(job))], stdout=subprocess.PIPE)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", waiting, path_in(job.report.dir, journal_name(job))], stdout=subprocess.PIPE
+    )
     try:
         assert holder.stdout
         assert holder.stdout.readline() == b"held\n"

@@ -24,10 +24,11 @@ from converter.commands.plan import plan
 from converter.delivery.atomic import AtomicFile
 from converter.delivery.destinations import Settings, open_destination
 from converter.delivery.journal import Journal, RunRecord
+from converter.delivery.run_files import FolderFiles
 from converter.errors import ConverterError, DestinationError, JobError
 from converter.jobs.document import merge, parse_setting
 from converter.jobs.paths import find_program, safe_path
-from converter.jobs.run_files import journal_path, rejects_path, report_path
+from converter.jobs.run_files import journal_name, path_in, rejects_path, report_path
 from converter.jobs.secrets import mask_password, without_password
 from converter.jobs.sections.servers import Ftp, Sftp
 from converter.remote import passwords
@@ -269,8 +270,8 @@ def mode_of(path: Path) -> int:
 
 def test_private_files_are_private_whatever_a_killed_run_left(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     job = run.make_job(report={"show_rows": True})
-    journal, stem = journal_path(job), f"ftp_dpm_1234_{TIMESTAMP}.sync"
-    rejects = rejects_path(job, stem)
+    journal, stem = Path(path_in(job.report.dir, journal_name(job))), f"ftp_dpm_1234_{TIMESTAMP}.sync"
+    rejects = Path(rejects_path(job, stem))
     journal.parent.mkdir()
     left = [
         journal.with_name(f"{journal.name}.new"),
@@ -293,17 +294,18 @@ def test_private_files_are_private_whatever_a_killed_run_left(run: Run, monkeypa
     assert seen[f"{rejects.name}.partial"] == 0o600
     assert seen[journal.name] == seen[f"{journal.name}.lock"] == 0o600
     assert (mode_of(rejects), mode_of(journal)) == (0o600, 0o600)
-    assert mode_of(report_path(job, stem)) & 0o044
+    assert mode_of(Path(report_path(job, stem))) & 0o044
 
 
 def test_a_journal_that_is_resumed_is_private(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "job.journal")
+    journal = Journal(FolderFiles(tmp_path), "job.journal")
     journal.begin(RunRecord([], TIMESTAMP, "2013-04-21", "", []))
     journal.close()
-    journal.path.chmod(0o644)
+    path = tmp_path / "job.journal"
+    path.chmod(0o644)
     journal.resume()
     journal.close()
-    assert mode_of(journal.path) == 0o600
+    assert mode_of(path) == 0o600
 
 
 # --- programs and modules in the working folder -----------------------------------------------------------------

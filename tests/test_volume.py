@@ -14,6 +14,7 @@ from converter import Job, convert
 from converter.cli.command import run as run_command
 from converter.cli.outcome import Messages
 from converter.commands.retention import remove_old
+from converter.delivery.run_files import run_files_of
 from converter.errors import GuardError, JobError, TooManyRejectsError
 from converter.jobs.job import DIGITS
 from converter.report import Report
@@ -233,7 +234,8 @@ def test_what_the_guard_needs_is_kept_of_each_series(days: Days) -> None:
     sync.number = 20
     for _ in range(6):
         sync.convert(100, report={"keep": "1d"})
-    remove_old(days.job(report={"keep": "1d"}), days.job().digest[:DIGITS], now=time.time() + 1e9)
+    files = run_files_of(days.job())
+    remove_old(files, days.job(report={"keep": "1d"}), days.job().digest[:DIGITS], now=time.time() + 1e9)
     assert refused(days, 1)
 
 

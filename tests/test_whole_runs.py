@@ -28,6 +28,7 @@ import pytest
 from converter import Job, convert
 from converter.delivery import stops
 from converter.delivery.journal import Journal
+from converter.delivery.run_files import FolderFiles
 from converter.errors import ConverterError, DestinationError, InputError, ResumeError, StoppedError, TransientError
 from converter.jobs.document import merge
 from converter.remote import s3_client
@@ -570,7 +571,7 @@ def test_f22_a_journal_without_room_stays_readable(way: Way, small_disk: Path, e
         way.convert(output={"timestamp": TIMESTAMP + 1})  # where what was left of a block was enough for the first
     assert event in ("publishing", "published") or not way.visible()
     for path in small_disk.glob("*.journal"):
-        Journal(path).read()
+        Journal(FolderFiles(path.parent), path.name).read()
     (small_disk / "filler").unlink(missing_ok=True)
     way.convert(resume=True)
     assert way.found() == EXPECTED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -123,6 +124,7 @@ def _dry_run(job: Job, messages: Messages, *, strict: bool) -> Outcome:
     from converter.commands.results import warnings_of_rows
     from converter.commands.volume import VolumeGuard
     from converter.commands.warnings import strict_error
+    from converter.delivery.run_files import run_files_of
     from converter.delivery.threads import close_connections
     from converter.report.left_out import left_out_notices
 
@@ -132,13 +134,14 @@ def _dry_run(job: Job, messages: Messages, *, strict: bool) -> Outcome:
         messages.notice(notice)
     shown = preview.preview_of(checked)
     warnings = [*checked.warnings, *warnings_of_rows(shown.estimate.ledger)]
-    errors = (
-        too_many(checked, shown.estimate),
-        clearing.of_estimate(job, shown.estimate),
-        modes.other_mode(job, checked.names, checked.moment.sent),
-        VolumeGuard(job).of_estimate(shown.estimate),
-        strict_error(warnings) if strict and warnings else None,
-    )
+    with closing(run_files_of(job)) as files:
+        errors = (
+            too_many(checked, shown.estimate),
+            clearing.of_estimate(job, shown.estimate),
+            modes.other_mode(job, files, checked.names, checked.moment.sent),
+            VolumeGuard(job, files).of_estimate(shown.estimate),
+            strict_error(warnings) if strict and warnings else None,
+        )
     error = next(filter(None, errors), None)
     outcome = Outcome.of(error) if error else Outcome(prints_only=True)
     messages.warn(warnings)

@@ -56,8 +56,8 @@ def as_dict(preview: Preview) -> dict[str, Any]:
         "part_bytes": plan.limits.part_bytes,
         "part_raw_bytes": plan.limits.part_raw_bytes,
         "encrypted_for": plan.key.fingerprint if plan.key else None,
-        "report": job.conceal_path(str(plan.report_path)),
-        "rejects": job.conceal_path(str(plan.rejects_path)),
+        "report": job.conceal_path(plan.report_path),
+        "rejects": job.conceal_path(plan.rejects_path),
         "first_rows": [
             {
                 "fate": "written" if reason is None else _outcome(plan.records.rules[reason]),
@@ -94,8 +94,8 @@ def _shown(preview: Preview) -> RenderableType:
     facts.add_row("parts", f"at most {size(plan.limits.part_bytes)} ({size(plan.limits.part_raw_bytes)} of text)")
     if plan.key:
         facts.add_row("encrypted", f"for the key {plan.key.fingerprint}, by GnuPG {plan.key.gnupg}")
-    facts.add_row("report", job.conceal_path(str(plan.report_path)))
-    facts.add_row("rejects", job.conceal_path(str(plan.rejects_path)))
+    facts.add_row("report", job.conceal_path(plan.report_path))
+    facts.add_row("rejects", job.conceal_path(plan.rejects_path))
     lines = Text("\nThe first rows, as lines of their users, who may have more rows further on:\n" if gathers else "\n")
     for reason, ids, rest in _first_lines(preview):
         shown_line = "\t".join(filter(None, [ids, rest]))

@@ -8,11 +8,11 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
 from converter.delivery import stops
 from converter.delivery.delivery import Delivery
+from converter.delivery.run_files import RunFiles, run_files_of
 from converter.delivery.unexpected import note_report, reported
 from converter.errors import DestinationError, Finding, Reported
 from converter.jobs.events import tell, tell_warnings
@@ -33,12 +33,13 @@ def _now() -> datetime.datetime:
 class Account:
     """What is known of a run so far.
 
-    `path` is where its report will be when it is done. `describe` returns its report, `warnings` are what was found
-    before it. Once the run `has_begun` it leaves a report also where the job is wrong.
+    `report_name` is that of its report among `files` when it is done. `describe` returns its report, `warnings` are
+    what was found before it. Once the run `has_begun` it leaves a report also where the job is wrong.
     """
 
     document: Job | Transfer
-    path: Path = field(init=False)
+    files: RunFiles = field(init=False)
+    report_name: str = field(init=False)
     describe: Callable[[Reported | None], SendReport] = field(init=False)
     warnings: list[Finding] = field(default_factory=list)
     delivery: Delivery | None = None
@@ -46,6 +47,9 @@ class Account:
     retries: Retries = field(default_factory=Retries)
     started: datetime.datetime = field(default_factory=_now)
     since: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.files = run_files_of(self.document, self.retries)
 
     def facts(self, size: int, error: Reported | None) -> dict[str, Any]:
         """Return what the reports of all runs have; `size` are the bytes of the input that were read."""
@@ -80,12 +84,15 @@ class Account:
             stops.hold()
             failure = reported(error)
             if self.has_begun or failure.exit_code != 2:  # else the job is wrong, and no run was started
-                report = write_failed(self.path, self.describe(failure), self.document.conceal_path)
+                report = self._write_failed(self.describe(failure))
                 error.report = report  # type: ignore[attr-defined] # on any error: `reported` takes it from there
                 note_report(error)
             raise
         finally:
             del self.describe  # it refers to what refers to this, and to open files
+
+    def _write_failed(self, report: SendReport) -> SendReport:
+        return write_failed(self.files, self.report_name, report, self.document.conceal_path)
 
 
 def noticing(notify: Callable[[str], None] | None) -> Callable[[str], None]:
@@ -112,7 +119,7 @@ def end_report(account: Account, report: _Kind) -> _Kind:
 
     A report that says so was published with the parts; where this one cannot be written, that one stays.
     """
-    file = report_file(account.path, report)
+    file = report_file(account.files, account.report_name, report)
     with contextlib.suppress(DestinationError):  # see above
         file.prepare()
         file.publish()

@@ -7,12 +7,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import io
 import os
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,9 +21,11 @@ import orjson
 import polars as pl
 
 from converter.commands.resume import fingerprints
+from converter.delivery.run_files import RunFiles, run_files_at
 from converter.errors import ConverterError, InputError, JobError
 from converter.jobs.job import Job
-from converter.jobs.run_files import REJECTS_SUFFIX, REPORT_SUFFIX
+from converter.jobs.run_files import REJECTS_SUFFIX, REPORT_SUFFIX, split_path
+from converter.remote.retry import Patience
 from converter.report import SCHEMA_VERSION
 from converter.rows.chosen import Chosen, Ranges
 from converter.sources import RowNumbers, Source
@@ -50,21 +53,32 @@ def read_chosen(job: Job, sources: Sequence[Source]) -> Chosen | None:
     """
     if job.input.rejects_of is None:
         return None
-    path = Path(job.input.rejects_of)
+    path = job.input.rejects_of
     if job.delta.state is not None:
         raise _unusable(
             path,
             "cannot be used with delta.state: all other users would be gone",
             "Convert all rows; what is new is sent.",
         )
-    report = _report(path)
+    with contextlib.closing(_files_at(split_path(path)[0], job)) as files:
+        return _read_chosen(job, files, sources)
+
+
+def _read_chosen(job: Job, files: RunFiles, sources: Sequence[Source]) -> Chosen:
+    path = job.input.rejects_of or ""
+    report = _report(files, path)
     try:
         _check_run(job, path, report)
         inputs = _same_inputs(job, report, sources)
         rejected = sum(report["records"]["rejected"].values())
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise _unusable(path, "is damaged", "Give the report as the run wrote it.") from error
-    return Chosen(_ranges(_rejects_beside(path, report), inputs, rejected))
+    found = _rejects_beside(job, files, path, report)
+    return Chosen(_ranges(*found, inputs, rejected))
+
+
+def _files_at(place: str, job: Job) -> RunFiles:
+    return run_files_at(place, job.s3, Patience(job.output.retry_seconds))
 
 
 def check_found(chosen: Chosen | None) -> None:
@@ -78,9 +92,9 @@ def check_found(chosen: Chosen | None) -> None:
         )
 
 
-def _report(path: Path) -> Mapping[str, Any]:
+def _report(files: RunFiles, path: str) -> Mapping[str, Any]:
     try:
-        report = orjson.loads(path.read_bytes())
+        report = orjson.loads(files.read(split_path(path)[1]))
     except OSError as error:
         raise _unusable(path, f"cannot be read: {error.strerror or error}", "Name the report of a run.") from error
     except ValueError as error:
@@ -96,7 +110,7 @@ def _report(path: Path) -> Mapping[str, Any]:
     return report
 
 
-def _check_run(job: Job, path: Path, report: Mapping[str, Any]) -> None:
+def _check_run(job: Job, path: str, report: Mapping[str, Any]) -> None:
     """Raise `JobError` unless the report is that of a delivered run of this job, with rejects."""
     if report["outcome"] != "done":
         raise _unusable(path, f"is of a run that is {report['outcome']}", "Its rows were not delivered: convert all.")
@@ -165,19 +179,30 @@ def _change(before: Mapping[str, Any], now: Mapping[str, Any] | None) -> str:
     return f"'{before['path']}' was written since"
 
 
-def _rejects_beside(path: Path, report: Mapping[str, Any]) -> Path:
-    """Return the rejects file of a report: beside it, or else where it was written."""
-    beside = path.with_name(path.name.removesuffix(REPORT_SUFFIX) + REJECTS_SUFFIX)
-    return beside if beside.exists() or not report["rejects_path"] else Path(os.path.expandvars(report["rejects_path"]))
+def _rejects_beside(job: Job, files: RunFiles, path: str, report: Mapping[str, Any]) -> tuple[str, bytes]:
+    """Return the rejects file of a report and its content: beside it, or else where it was written."""
+    beside = split_path(path)[1].removesuffix(REPORT_SUFFIX) + REJECTS_SUFFIX
+    written = os.path.expandvars(report["rejects_path"] or "")
+    try:
+        try:
+            return files.url(beside), files.read(beside)
+        except FileNotFoundError:
+            if not written:
+                raise
+        place, name = split_path(written)
+        with contextlib.closing(_files_at(place, job)) as elsewhere:
+            return written, elsewhere.read(name)
+    except OSError as error:
+        raise _unreadable(written or files.url(beside), f"cannot be read ({type(error).__name__})") from error
 
 
-def _ranges(path: Path, inputs: Sequence[_Input], rejected: int) -> dict[str, Ranges]:
+def _ranges(path: str, content: bytes, inputs: Sequence[_Input], rejected: int) -> dict[str, Ranges]:
     """Return the numbers of the rejected rows of each input, by its label now. Raises `InputError`."""
     sources = {each.label: each.source for each in inputs}
     numbers: dict[str, list[tuple[RowNumbers, RowNumbers]]] = defaultdict(list)
     count = 0
     try:
-        for rows in _rows_in(path):
+        for rows in _rows_in(content):
             if not rows["kept"].is_null().all():
                 raise _capped(path, rejected)
             count += rows.height
@@ -204,24 +229,24 @@ def _ranges(path: Path, inputs: Sequence[_Input], rejected: int) -> dict[str, Ra
     }
 
 
-def _rows_in(path: Path) -> Iterator[pl.DataFrame]:
+def _rows_in(content: bytes) -> Iterator[pl.DataFrame]:
     """Yield the rows of a rejects file, some megabytes at a time."""
-    with gzip.open(path) as stream:
+    with gzip.open(io.BytesIO(content)) as stream:
         while lines := stream.read(_CHUNK):
             yield pl.read_ndjson(lines + stream.readline(), schema=_TYPES)
 
 
-def _unusable(path: Path, why: str, hint: str) -> JobError:
+def _unusable(path: str, why: str, hint: str) -> JobError:
     return JobError("E-REJECTS-OF", f"The report '{path}' of input.rejects_of {why}.", hint)
 
 
-def _unreadable(path: Path, why: str) -> InputError:
+def _unreadable(path: str, why: str) -> InputError:
     return InputError(
         "E-REJECTS-READ", f"The rejects '{path}' {why}.", "They stand beside the report: bring them back."
     )
 
 
-def _capped(path: Path, rejected: int) -> InputError:
+def _capped(path: str, rejected: int) -> InputError:
     return InputError(
         "E-REJECTS-CAPPED",
         f"The rejects '{path}' do not have all {rejected:,} rows: report.rejects_file_rows left some out.",

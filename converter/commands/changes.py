@@ -12,6 +12,7 @@ from typing import Any
 from converter.delivery.journal import PastRun
 from converter.delivery.locks import lock_state
 from converter.delivery.publication import Artifact, ArtifactFile
+from converter.delivery.run_files import RunFiles
 from converter.delivery.state import NAME, NextState, State, make_state_folder, salt_id
 from converter.errors import Finding, JobError
 from converter.jobs.job import Job
@@ -159,7 +160,7 @@ def counts_of(counts: ChangeCounts) -> dict[str, int]:
     return {**users, "traits_removed": counts.traits, "keys_lost": counts.keys}
 
 
-def artifacts_of(job: Job, past: PastRun, folder: Path) -> list[Artifact]:
-    """Return the artifacts that an earlier run has prepared; its journal has the names of those in its `folder`."""
-    files: list[Artifact] = [ArtifactFile(folder / name) for name in past.artifacts if name != NAME]
-    return [NextState(Path(job.delta.state), past.run.name), *files] if job.delta.state else files
+def artifacts_of(job: Job, past: PastRun, files: RunFiles) -> list[Artifact]:
+    """Return the artifacts that an earlier run has prepared; its journal has the names of those among its `files`."""
+    others: list[Artifact] = [ArtifactFile(files, name) for name in past.artifacts if name != NAME]
+    return [NextState(Path(job.delta.state), past.run.name), *others] if job.delta.state else others

@@ -42,7 +42,7 @@ from converter.delivery.hold import Hold
 from converter.delivery.journal import Journal, PastRun, RunRecord
 from converter.delivery.publication import Artifact, ArtifactFile, publish_run
 from converter.errors import EmptyInputError, Finding, LedgerError, Reported, note_visible
-from converter.jobs.run_files import rejects_path, report_path
+from converter.jobs.run_files import rejects_name, report_name
 from converter.ledger import Ledger
 from converter.parts.blocks import Cutter
 from converter.parts.packer import Packer, PlannedPart
@@ -74,7 +74,8 @@ class Conversion:
         job = plan.job
         self._delivery = delivery_of(job, plan.destination, journal, account.retries, sets=len(plan.names))
         self._rejects = RejectsFile(
-            plan.rejects_path,
+            account.files,
+            rejects_name(job, plan.name.stem),
             plan.records.rules,
             plan.records.columns,
             show_rows=job.report.show_rows,
@@ -82,7 +83,7 @@ class Conversion:
         )
         self._changes = RunChanges(job, plan.state, plan.name.stem, plan.moment.sent)
         self._guard = RejectsGuard(job.report, plan.sources)
-        self._volume = VolumeGuard(job)
+        self._volume = VolumeGuard(job, account.files)
         self._started = time.monotonic()
         self._pace = Pace()
         self._packers: list[Packer] = []
@@ -101,9 +102,8 @@ class Conversion:
         self._warnings = warnings
         self._publishing = self._begun = self._has_rejects = self._complete = False
         self._account = account
-        account.path, account.describe, account.delivery, account.has_begun = (
-            plan.report_path, self._report, self._delivery, True
-        )  # fmt: skip
+        account.report_name = report_name(job, plan.name.stem)
+        account.describe, account.delivery, account.has_begun = self._report, self._delivery, True
         tell_start(job, plan.name.stem, plan.origins)
         self._run: RunRecord
 
@@ -129,8 +129,8 @@ class Conversion:
         sent = datetime.date.fromisoformat(past.run.sent)
         old = destination_of(job, sent, plan.limits.part_bytes, plan.owner)
         delivery_of(job, old, self._journal, self._account.retries).abandon(past)
-        for path in (rejects_path(job, past.run.name), report_path(job, past.run.name)):
-            ArtifactFile(path).discard()
+        for name in (rejects_name(job, past.run.name), report_name(job, past.run.name)):
+            ArtifactFile(self._account.files, name).discard()
         if past.published:
             self._warnings.append(
                 Finding(
@@ -170,7 +170,7 @@ class Conversion:
         self._delivery.on_wait = lambda: progress(self._progress())
         try:
             warnings.add([*self._plan.warnings, *self._warnings])
-            check_modes(self._plan.job, self._plan.names, self._plan.moment.sent)
+            check_modes(self._plan.job, self._account.files, self._plan.names, self._plan.moment.sent)
             self._volume.check_known(self._plan.sources, self._fate)
             start()
             self._rejects.begin()
@@ -180,7 +180,8 @@ class Conversion:
         except BaseException as error:
             stops.hold()
             if self._begun:
-                artifacts = [*self._changes.artifacts, self._rejects, ArtifactFile(self._plan.report_path)]
+                file = ArtifactFile(self._account.files, self._account.report_name)
+                artifacts = [*self._changes.artifacts, self._rejects, file]
                 has_input = bool(self._run.input)
                 failed = FailedRun(self._delivery, self._journal, self._hold, artifacts, is_resumable=has_input)
                 failed.end(error, publishing=self._publishing, keep=not self._plan.destination.direct)
@@ -341,7 +342,8 @@ class Conversion:
             self._refuse()
         check_cleared(plan.job, ledger, self._fate)
         if not self._delivery.published:
-            check_modes(plan.job, plan.names, plan.moment.sent)  # again: another run may have ended meanwhile
+            files = self._account.files
+            check_modes(plan.job, files, plan.names, plan.moment.sent)  # again: another run may have ended meanwhile
         self._volume.check(ledger, sum(part.raw_bytes for part in self._parts.values()), self._fate)
         self._warnings += unused(plan.records.suppression, ledger)
         report = self._report()
@@ -392,7 +394,7 @@ class Conversion:
 
     def _prepare(self, report: Report) -> list[Artifact]:
         """Return the artifacts of the run, all of them prepared, in the order in which they are published."""
-        file = report_file(self._plan.report_path, report)
+        file = report_file(self._account.files, self._account.report_name, report)
         self._changes.describe()
         artifacts = [*self._changes.artifacts, self._rejects, file]
         for artifact in artifacts:

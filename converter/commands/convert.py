@@ -32,12 +32,11 @@ from converter.delivery.delivery import delivery_of
 from converter.delivery.destinations import destination_of
 from converter.delivery.hold import Hold, hold_names
 from converter.delivery.journal import Journal, PastRun
-from converter.delivery.locks import lock_job
 from converter.delivery.publication import publish_run
 from converter.errors import Finding, InputError, JobError, Reported, note_visible
 from converter.jobs.document import Section
 from converter.jobs.job import DIGITS, Job
-from converter.jobs.run_files import journal_path, report_path
+from converter.jobs.run_files import journal_name, report_name
 from converter.report import Report, report_file
 from converter.report.left_out import left_out_notices
 from converter.sources import find_origins
@@ -76,13 +75,13 @@ def convert(
     """
     job = _for_this_run(Job.of(job), rejects_of, accept_volume=accept_volume)
     _check_named(job, input)
-    journal = Journal(journal_path(job))
-    moment = moment_of(job, now)
     account = Account(job)
+    journal = Journal(account.files, journal_name(job))
+    moment = moment_of(job, now)
     _name_run(account, job, job.names(moment.timestamp)[0].stem)
     with (
         job.concealing(),
-        lock_job(journal.path),
+        account.files.lock(journal.name),
         hold_state(job),
         account.ending(),
         Hold(job.output.retry_seconds, account.retries) as hold,
@@ -90,7 +89,7 @@ def convert(
     ):
         progress, tell_notice, warnings = progress or (lambda _: None), noticing(notify), Warnings(warn, strict=strict)
         hold.on_wait = partial(_show_connecting, account, progress)
-        account.warnings += remove_old(job, job.digest[:DIGITS])
+        account.warnings += remove_old(account.files, job, job.digest[:DIGITS])
         past = journal.read(resume=resume)
         step = next_step(past, resume=resume, is_same=lambda past: _has_same_input(job, past, input, moment))
         if past is None or step == "begin":
@@ -145,7 +144,7 @@ def _show_connecting(account: Account, progress: Callable[[Progress], None]) -> 
 
 def _name_run(account: Account, job: Job, name: str) -> None:
     """Let the report be that of the run of this name."""
-    account.path = report_path(job, name)
+    account.report_name = report_name(job, name)
     account.describe = lambda error: early_report(job, name, account, error)
 
 
@@ -206,9 +205,9 @@ def _finish(
         notify(f"Resuming {past.run.name}: {len(past.published)} of {len(past.arrived)} parts are visible already.")
         report.warnings.extend(unseen_parts(delivery))
         journal.resume()
-        renewed = report_file(account.path, describe(None))
+        renewed = report_file(account.files, account.report_name, describe(None))
         renewed.prepare()
-        publish_run(past.run, delivery, journal, hold, artifacts_of(job, past, journal.path.parent))
+        publish_run(past.run, delivery, journal, hold, artifacts_of(job, past, account.files))
     except BaseException as error:
         if not is_resumed:  # what was visible is visible still
             delivery.arrived, delivery.published = dict(past.arrived), set(past.published)

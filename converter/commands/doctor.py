@@ -6,14 +6,15 @@ import contextlib
 import os
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 from converter import kernel
 from converter.commands.plan import check_free_names, check_input, encryption_key, moment_of, output_plan, owner_of
 from converter.delivery.disk_space import check_disk_space
+from converter.delivery.run_files import run_files_at
 from converter.delivery.threads import close_connections
 from converter.errors import ConverterError, Finding, TransientError
 from converter.jobs.job import Job
+from converter.remote.retry import Patience
 from converter.sources import Origin, find_origins
 from converter.sources.origins.base import total_size
 
@@ -77,13 +78,6 @@ def _check_destination(job: Job, now: float | None) -> list[Finding]:
 
 
 def _check_report_folder(job: Job) -> list[Finding]:
-    folder = Path(job.report.dir)
-    while not os.access(folder, os.F_OK) and folder != folder.parent:
-        folder = folder.parent
-    if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
-        return [Finding("", f"The report can be written to '{job.report.dir}'.")]
-    return [
-        Finding(
-            "E-REPORT-FOLDER", f"The folder '{job.report.dir}' cannot be written.", "Set report.dir to another folder."
-        )
-    ]
+    seconds = min(job.output.retry_seconds, _PATIENCE)
+    with contextlib.closing(run_files_at(job.report.dir, job.s3, Patience(seconds))) as files:
+        return files.check()

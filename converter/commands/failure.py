@@ -10,7 +10,7 @@ from converter.delivery.delivery import Delivery
 from converter.delivery.hold import Hold
 from converter.delivery.journal import Journal
 from converter.delivery.publication import Artifact
-from converter.errors import LOST, DestinationError, Reported, StoppedError
+from converter.errors import LOST, TAKEN_OVER, DestinationError, Reported, StoppedError
 
 
 class FailedRun(NamedTuple):
@@ -35,7 +35,9 @@ class FailedRun(NamedTuple):
         """
         stops.hold()
         delivery = self.delivery
-        if isinstance(error, Reported) and delivery.is_lost(error):
+        if isinstance(error, Reported) and error.code == TAKEN_OVER:
+            delivery.leave()
+        elif isinstance(error, Reported) and delivery.is_lost(error):
             self._discard()
             explain_lost(error, self.retry)
         elif publishing:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeAlias
 
+from converter.delivery.run_files import RunFiles
 from converter.errors import GuardError
 from converter.jobs.job import Job, Transfer
 from converter.report.history import reports_in
@@ -21,13 +21,15 @@ _Sources: TypeAlias = "tuple[tuple[int, ...], int | None]"
 """The data sources of the IDs of a file, and that of the traits."""
 
 
-def check_modes(document: Job | Transfer, names: Sequence[FileName], day: datetime.date) -> None:
+def check_modes(document: Job | Transfer, files: RunFiles, names: Sequence[FileName], day: datetime.date) -> None:
     """Raise `GuardError` where files of these names must not be sent on a day (`other_mode`)."""
-    if error := other_mode(document, names, day):
+    if error := other_mode(document, files, names, day):
         raise error
 
 
-def other_mode(document: Job | Transfer, names: Sequence[FileName], day: datetime.date) -> GuardError | None:
+def other_mode(
+    document: Job | Transfer, files: RunFiles, names: Sequence[FileName], day: datetime.date
+) -> GuardError | None:
     """Return the error that other files of the same data source, with the other mode, were sent to the place that day.
 
     They may also be among the files themselves. Returns None where there are none, or the user allows both.
@@ -38,7 +40,7 @@ def other_mode(document: Job | Transfer, names: Sequence[FileName], day: datetim
     for name in names:
         if name.mode != modes[_sources(name)]:
             return _error(name, "These files have both modes", "")
-    for report in _reports(document, day):
+    for report in _reports(document, files, day):
         for name in _names_in(report):
             if modes.get(_sources(name), name.mode) != name.mode:
                 where = f"; its report is '{report.get('report_path')}'"
@@ -50,10 +52,10 @@ def _sources(name: FileName) -> _Sources:
     return name.dpids, name.target
 
 
-def _reports(document: Job | Transfer, day: datetime.date) -> Iterator[Mapping[str, Any]]:
+def _reports(document: Job | Transfer, files: RunFiles, day: datetime.date) -> Iterator[Mapping[str, Any]]:
     """Yield the reports of runs that have sent something to the place of a document on a day in UTC."""
     start = datetime.datetime.combine(day, datetime.time(), datetime.UTC).timestamp()
-    for report in reports_in(Path(document.report.dir), min(start, time.time() - _DAY)):
+    for report in reports_in(files, min(start, time.time() - _DAY)):
         if report.get("place") == document.place and report.get("sent") == day.isoformat():
             yield report
 

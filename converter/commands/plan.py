@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
@@ -77,8 +76,6 @@ class Plan(NamedTuple):
     key: Key | None
     destination: Destination
     owner: Owner
-    report_path: Path
-    rejects_path: Path
     findings: Sequence[Finding] = ()
     left_out: Sequence[LeftOut] = ()
     state: State | None = None
@@ -105,6 +102,16 @@ class Plan(NamedTuple):
         return self.names[0]
 
     @property
+    def report_path(self) -> str:
+        """The path or URL of the report."""
+        return report_path(self.job, self.name.stem)
+
+    @property
+    def rejects_path(self) -> str:
+        """The path or URL of the rejects."""
+        return rejects_path(self.job, self.name.stem)
+
+    @property
     def may_move(self) -> bool:
         """Whether the run takes the next free second if its timestamp is taken."""
         return self.job.output.timestamp is None
@@ -115,8 +122,6 @@ class Plan(NamedTuple):
         return self._replace(
             moment=self.moment._replace(timestamp=names[0].timestamp),
             names=names,
-            report_path=report_path(self.job, names[0].stem),
-            rejects_path=rejects_path(self.job, names[0].stem),
         )
 
     def part_name(self, number: int) -> str:
@@ -194,8 +199,6 @@ def make_plan(job: Job, moment: Moment, frame: Frame | None = None) -> Plan:
         key,
         destination,
         owner,
-        report_path(job, names[0].stem),
-        rejects_path(job, names[0].stem),
         [*findings, *of_state],
         left_out,
         state,

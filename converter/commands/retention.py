@@ -6,15 +6,15 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
 
 from converter.delivery.journal import Journal
-from converter.errors import ConverterError, Finding
+from converter.delivery.run_files import FAILURES, FileEntry, RunFiles
+from converter.errors import ConverterError, DestinationError, Finding
 from converter.jobs.job import Job, Transfer
-from converter.jobs.run_files import REJECTS_SUFFIX, REPORT_SUFFIX
+from converter.jobs.run_files import JOURNAL_SUFFIX, REJECTS_SUFFIX, REPORT_SUFFIX
 
 _DELIVERED_KEPT = 6
 """Of each series (`Job.series`): more than `report.max_change` compares with."""
@@ -32,7 +32,7 @@ class _Run(NamedTuple):
 
     name: str
     digest: str
-    files: list[Path]
+    files: list[str]
     written: float
     report: Mapping[str, Any]
 
@@ -53,7 +53,7 @@ class _Run(NamedTuple):
         return self.digest == digest or (same_file and converts == isinstance(document, Job))
 
 
-def remove_old(document: Job | Transfer, digest: str, now: float | None = None) -> list[Finding]:
+def remove_old(files: RunFiles, document: Job | Transfer, digest: str, now: float | None = None) -> list[Finding]:
     """Remove reports and rejects of a job that are older than `report.keep`, and return warnings.
 
     The six newest runs of a series that were delivered stay, and those that are not finished. `digest` is that of the
@@ -61,41 +61,44 @@ def remove_old(document: Job | Transfer, digest: str, now: float | None = None) 
     """
     if document.report.keep is None:
         return []
-    folder = Path(document.report.dir)
     oldest = (time.time() if now is None else now) - document.report.keep_days * _DAY
     delivered: Counter[str] = Counter()
-    refused: list[Path] = []
+    refused: list[str] = []
     try:
-        unfinished = set(_unfinished(folder))
-        for run in sorted(_runs_in(folder), key=lambda run: -run.written):
+        unfinished = set(_unfinished(files))
+        for run in sorted(_runs_in(files), key=lambda run: -run.written):
             if not run.is_of(document, digest):
                 continue
             delivered[run.series] += run.is_delivered
             is_newest = run.is_delivered and delivered[run.series] <= _DELIVERED_KEPT
             if run.written < oldest and not is_newest and not unfinished & {(run.name, run.digest), ("", run.digest)}:
-                refused += _remove(run.files)
+                refused += _remove(files, run.files)
     except OSError as error:
-        return [_not_removed(f"The folder '{folder}' cannot be read: {error.strerror or error}.")]
-    return [_not_removed(f"'{refused[0]}' cannot be removed, nor can {len(refused) - 1:,} others.")] if refused else []
+        return [_not_removed(f"The folder '{document.report.dir}' cannot be read: {error.strerror or error}.")]
+    except DestinationError as error:
+        return [_not_removed(error.message)]
+    if not refused:
+        return []
+    return [_not_removed(f"'{files.url(refused[0])}' cannot be removed, nor can {len(refused) - 1:,} others.")]
 
 
-def _runs_in(folder: Path) -> Iterator[_Run]:
-    """Yield the runs that have left reports or rejects in a folder."""
-    files: dict[tuple[str, str], list[Path]] = {}
-    for path in folder.iterdir():
-        if match := _FILE.fullmatch(path.name):
-            files.setdefault((match["name"], match["digest"]), []).append(path)
-    for (name, digest), paths in files.items():
-        written = max(path.stat().st_mtime for path in paths)
-        yield _Run(name, digest, paths, written, _report_among(paths))
+def _runs_in(files: RunFiles) -> Iterator[_Run]:
+    """Yield the runs that have left reports or rejects."""
+    entries: dict[tuple[str, str], list[FileEntry]] = {}
+    for entry in files.entries():
+        if match := _FILE.fullmatch(entry.name):
+            entries.setdefault((match["name"], match["digest"]), []).append(entry)
+    for (name, digest), found in entries.items():
+        names = [each.name for each in found]
+        yield _Run(name, digest, names, max(each.modified for each in found), _report_among(files, names))
 
 
-def _report_among(paths: list[Path]) -> Mapping[str, Any]:
+def _report_among(files: RunFiles, names: list[str]) -> Mapping[str, Any]:
     """Return the report of the end of a run, or else one of a failure."""
-    reports = sorted(path for path in paths if path.name.endswith(REPORT_SUFFIX))
-    for path in sorted(reports, key=lambda path: ".failed-" in path.name):
+    reports = sorted(name for name in names if name.endswith(REPORT_SUFFIX))
+    for name in sorted(reports, key=lambda name: ".failed-" in name):
         try:
-            found = orjson.loads(path.read_bytes())
+            found = orjson.loads(files.read(name))
         except (OSError, ValueError):
             continue
         if isinstance(found, dict):
@@ -103,12 +106,12 @@ def _report_among(paths: list[Path]) -> Mapping[str, Any]:
     return {}
 
 
-def _unfinished(folder: Path) -> Iterator[tuple[str, str]]:
+def _unfinished(files: RunFiles) -> Iterator[tuple[str, str]]:
     """Yield name and digest of runs that are not finished; without a name, all runs of the job may be needed."""
-    for path in folder.glob("*.journal"):
-        digest = path.name.split(".")[-2]
+    for name in files.logs(JOURNAL_SUFFIX):
+        digest = name.split(".")[-2]
         try:
-            past = Journal(path).read()
+            past = Journal(files, name).read()
         except ConverterError:
             yield "", digest
             continue
@@ -116,13 +119,13 @@ def _unfinished(folder: Path) -> Iterator[tuple[str, str]]:
             yield past.run.name or f"send_{past.run.timestamp}", digest
 
 
-def _remove(paths: list[Path]) -> Iterator[Path]:
+def _remove(files: RunFiles, names: list[str]) -> Iterator[str]:
     """Remove files; yield those that cannot be removed."""
-    for path in paths:
+    for name in names:
         try:
-            path.unlink(missing_ok=True)
-        except OSError:
-            yield path
+            files.remove(name)
+        except FAILURES:
+            yield name
 
 
 def _not_removed(message: str) -> Finding:

@@ -34,12 +34,12 @@ from converter.delivery.delivery import delivery_of
 from converter.delivery.destinations import Destination, Owner, destination_of
 from converter.delivery.hold import Hold, hold_names
 from converter.delivery.journal import Journal, PastRun, RunRecord
-from converter.delivery.locks import lock_job
 from converter.delivery.publication import ArtifactFile, publish_run
 from converter.delivery.threads import close_connections
 from converter.errors import Finding, GuardError, InputError, JobError, Reported, note_visible
 from converter.jobs.job import DIGITS, Job, Transfer, identity
 from converter.jobs.paths import identity_of_path
+from converter.jobs.run_files import JOURNAL_SUFFIX, REPORT_SUFFIX
 from converter.parts.writing import Part
 from converter.report import SendReport, report_file
 from converter.sources.origins.local import LocalFile
@@ -122,32 +122,32 @@ def send(
         inputs = [LocalFile.at(path) for path in expand([files] if isinstance(files, str | os.PathLike) else files)]
         _check_names(inputs)
         digest = _digest(inputs, transfer)
-        journal = Journal(Path(transfer.report.dir) / f"send.{digest}.journal")
+        account = Account(transfer)
+        journal = Journal(account.files, f"send.{digest}{JOURNAL_SUFFIX}")
         now = time.time() if now is None else now
         day = datetime.datetime.fromtimestamp(now, datetime.UTC).date()
         run = RunRecord([], int(now), day.isoformat(), "", fingerprints(inputs, transfer.conceal_path) or [])
-        account = Account(transfer)
-        _name_run(account, transfer, run, digest)
+        _name_run(account, run, digest)
         with (
-            lock_job(journal.path),
+            account.files.lock(journal.name),
             account.ending(),
             Hold(transfer.output.retry_seconds, account.retries) as hold,
             contextlib.closing(journal),
         ):
-            account.warnings += remove_old(transfer, digest)
+            account.warnings += remove_old(account.files, transfer, digest)
             past = journal.read(resume=resume)
             step = next_step(past, resume=resume, is_same=lambda past: past.run.input == run.input)
             if past and step == "nothing":
                 notify("These files were sent already, and have not changed since: nothing was done.")
                 done = _report(past.run, account, parts=[])
-                path = transfer.conceal_path(str(_report_path(past.run, transfer, digest)))
+                path = transfer.conceal_path(account.files.url(_report_name(past.run, digest)))
                 return replace(done, outcome="nothing to do", report_path=path, warnings=[])
             if past and step == "resume":
                 run = past.run
-                _name_run(account, transfer, run, digest)
+                _name_run(account, run, digest)
             files_found = _check_files(inputs, account.warnings, notify) if check else _find_files(inputs)
             names = [each.name for each in files_found if each.name]
-            check_modes(transfer, names, datetime.date.fromisoformat(run.sent))
+            check_modes(transfer, account.files, names, datetime.date.fromisoformat(run.sent))
             tell_start(transfer, _name_of(run), inputs)
             sending = _Sending(files_found, account, journal, hold, run, digest)
             sending.start(past, resumed=step == "resume", names=names if check else [], notify=notify)
@@ -209,9 +209,9 @@ def _find_files(files: Sequence[LocalFile]) -> list[_Found]:
     return found
 
 
-def _name_run(account: Account, transfer: Transfer, run: RunRecord, digest: str) -> None:
+def _name_run(account: Account, run: RunRecord, digest: str) -> None:
     """Let the report be that of this run."""
-    account.path = _report_path(run, transfer, digest)
+    account.report_name = _report_name(run, digest)
     account.describe = lambda error: _report(run, account, error=error)
 
 
@@ -227,14 +227,14 @@ def _report(
         sent=run.sent,
         input=files,
         parts=list(parts),
-        report_path=account.document.conceal_path(str(account.path)),
+        report_path=account.document.conceal_path(account.files.url(account.report_name)),
         warnings=list(account.warnings),
         **account.facts(sum(file["bytes"] for file in files), error),
     )
 
 
-def _report_path(run: RunRecord, transfer: Transfer, digest: str) -> Path:
-    return Path(transfer.report.dir) / f"{_name_of(run)}.{digest}.report.json"
+def _report_name(run: RunRecord, digest: str) -> str:
+    return f"{_name_of(run)}.{digest}{REPORT_SUFFIX}"
 
 
 def _name_of(run: RunRecord) -> str:
@@ -294,20 +294,20 @@ class _Sending:
     def run(self, progress: Callable[[Progress], None], warnings: Warnings) -> SendReport:
         """Send all files, publish them, and return the report. Warnings are reported before, and before publication."""
         is_publishing = False
-        path = self._account.path
+        files, name = self._account.files, self._account.report_name
         self._delivery.on_wait = lambda: progress(self._progress(publishing=is_publishing))
         try:
             warnings.add(self._account.warnings)
             parts = self._send()
             warnings.add(self._account.warnings)
             report = _report(self._run, self._account, parts=parts)
-            artifact = report_file(path, report)
+            artifact = report_file(files, name, report)
             artifact.prepare()
             is_publishing = True
             publish_run(self._run, self._delivery, self._journal, self._hold, [artifact], report=report.as_dict())
         except BaseException as error:
             retry = "remove the other file, or send under other names"
-            failed = FailedRun(self._delivery, self._journal, self._hold, [ArtifactFile(path)], "files", retry)
+            failed = FailedRun(self._delivery, self._journal, self._hold, [ArtifactFile(files, name)], "files", retry)
             failed.end(error, publishing=is_publishing)
             note_visible(error, visible_parts(self._delivery, self._transfer.conceal_path))
             raise

@@ -6,9 +6,9 @@ import itertools
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from converter.delivery.run_files import RunFiles
 from converter.errors import GuardError
 from converter.jobs.job import Job
 from converter.ledger import Ledger
@@ -36,12 +36,12 @@ class VolumeGuard:
     Where there are fewer than three of these, nothing is refused.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, files: RunFiles) -> None:
         self._most = job.max_change
         is_off = self._most == "off"
         self._share = Decimal(0) if is_off else Decimal(self._most.removesuffix("%")) / 100
         self._writes_changes = job.delta.state is not None  # which may be any number
-        self._usual = _Usual(0, {}) if is_off else _usual_volume(job)
+        self._usual = _Usual(0, {}) if is_off else _usual_volume(job, files)
 
     def check(self, ledger: Ledger, size: int, consequence: str) -> None:
         """Raise `GuardError` unless a run is near the usual, by its `ledger` and the `size` of its lines in bytes.
@@ -91,19 +91,19 @@ class VolumeGuard:
         )
 
 
-def _usual_volume(job: Job) -> _Usual:
+def _usual_volume(job: Job, files: RunFiles) -> _Usual:
     """Return what the last five delivered runs of a job have read and written, by their reports in `report.dir`."""
-    past = list(itertools.islice(_delivered(job), _MOST_RUNS))
+    past = list(itertools.islice(_delivered(job, files), _MOST_RUNS))
     if len(past) < _LEAST_RUNS:
         return _Usual(len(past), {})
     known = [name for name in past[0] if all(name in each for each in past)]
     return _Usual(len(past), {name: statistics.median(each[name] for each in past) for name in known})
 
 
-def _delivered(job: Job) -> Iterator[dict[str, int]]:
+def _delivered(job: Job, files: RunFiles) -> Iterator[dict[str, int]]:
     """Yield the figures of the runs of a job that were delivered, the last ones first."""
     series = job.series
-    for report in reports_in(Path(job.report.dir)):
+    for report in reports_in(files):
         if report.get("series") == series and report.get("outcome") == "done" and (figures := _figures_in(report)):
             yield figures
 

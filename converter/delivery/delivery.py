@@ -94,6 +94,7 @@ class Delivery:
         self.waits_for = ""
         """What a call waits for."""
         self._has_hung = False  # whether tasks were still running when the delivery ended
+        self._is_left = False  # whether another run has taken over what is at the destination
         self._failure: BaseException | None = None
         self._spools: set[Spool] = set()
         self._in_place: dict[int, PartUpload] = {}
@@ -276,6 +277,12 @@ class Delivery:
             self.arrived = {number: part for number, part in self.arrived.items() if number in self.published}
         return is_clean
 
+    def leave(self) -> None:
+        """End the delivery, and leave all that is at the destination: another run continues this one."""
+        self._is_left = True
+        self._stop()
+        close_connections(self.destination)
+
     def visible_parts(self) -> list[Part]:
         """Return the parts that are published, in order."""
         return [self.made[number] for number in sorted(self.published) if number in self.made]
@@ -316,6 +323,7 @@ class Delivery:
             if stem not in self._won:
                 self.raise_failure()  # a run that lost the first part of a set publishes no other
             try:
+                self.retrying(self._journal.confirm)
                 self.retrying(self.destination.publish, part)
             except BaseException as error:
                 if isinstance(error, DestinationError) and error.visible:  # it failed after the part became visible
@@ -368,7 +376,7 @@ class Delivery:
                     "Nothing of it is visible; it is sent again.",
                 )
         except BaseException:
-            if not self._has_hung:  # else another run may have this part by now
+            if not (self._has_hung or self._is_left):  # else another run may have this part by now
                 upload.abort()
             raise
         return arrived
@@ -412,7 +420,7 @@ class Delivery:
         self._has_hung = bool(wait(self._tasks, _STOP_SECONDS).not_done)
         for spool in list(self._spools):  # those whose task did not begin
             spool.close()
-        for upload in self._in_place.values():
+        for upload in self._in_place.values() if not self._is_left else ():
             upload.abort()
         return not self._has_hung
 

@@ -1,6 +1,7 @@
-"""What is known of a run, on disk, so that another process can finish it: one JSON object a line.
+"""What is known of a run, so that another process can finish it: a JSON object for each event.
 
-A line is on the disk before what follows from it happens. The events, in the order of a run:
+An event is on the disk, or in the bucket of `report.dir`, before what follows from it happens. The events, in the order
+of a run:
 
 - `run`: the version of the format and what the run is, with the fingerprint of its input;
 - `began`: a part is under way, with the `state` by which it can be removed;
@@ -18,25 +19,20 @@ last lines, which is all that the next run needs.
 from __future__ import annotations
 
 import contextlib
-import os
-import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import orjson
 
-from converter.delivery.atomic import AtomicFile
 from converter.delivery.destinations.base import Arrived
+from converter.delivery.run_files import RunFiles
 from converter.errors import DestinationError, ResumeError
 from converter.parts.packer import PlannedPart
 from converter.parts.writing import Part
 
 VERSION = 4
-_NEW = ".new"
-_PRIVATE = 0o600
 
 Attempt: TypeAlias = "tuple[str, Mapping[str, Any]]"
 """The name of a part that was begun, and the state by which the destination finds what is there of it."""
@@ -121,13 +117,10 @@ class PastRun:
 class Journal:
     """The journal of a job's last run. Threads may share it."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock = threading.Lock()  # for writing; `_flushing` is taken before it where both are
-        self._flushing = threading.Lock()
-        self._descriptor: int | None = None
-        self._failure: OSError | None = None
-        self._written = self._flushed = 0  # numbers of lines
+    def __init__(self, files: RunFiles, name: str) -> None:
+        self.files = files
+        self.name = name
+        self._log = files.log(name)
 
     def read(self, *, resume: bool = True) -> PastRun | None:
         """Return the run that the journal describes; None without a journal, or where its run died before it began.
@@ -136,17 +129,13 @@ class Journal:
         journal cannot be read.
         """
         try:
-            lines = self.path.read_bytes().split(b"\n")[:-1]  # what follows the last newline is torn, or empty
-        except FileNotFoundError:
-            return None
+            return self._past([orjson.loads(line) for line in self._log.read()], resume=resume)
         except OSError as error:
             raise self._error("read", error) from error
-        try:
-            return self._past([orjson.loads(line) for line in lines], resume=resume)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ResumeError(
                 "E-JOURNAL-DAMAGED",
-                f"The journal '{self.path}' is damaged.",
+                f"The journal '{self._log.url}' is damaged.",
                 "Check what its run has delivered, remove the journal, and run without --resume.",
             ) from error
 
@@ -159,7 +148,7 @@ class Journal:
                 return None
             raise ResumeError(
                 "E-JOURNAL-VERSION",
-                f"The journal '{self.path}' is of version {version}, but this program writes and reads {VERSION}.",
+                f"The journal '{self._log.url}' is of version {version}, but this program writes and reads {VERSION}.",
                 "Finish its run with the program that began it; or check what it has delivered, remove the journal, "
                 "and run without --resume.",
             )
@@ -174,99 +163,62 @@ class Journal:
 
     def begin(self, run: RunRecord) -> None:
         """Begin the journal of a new run, in place of that of an earlier one."""
-        file = self._new_file()
-        try:
-            file.open()
-            self._descriptor = os.dup(file.fileno())
-            self.note("run", version=VERSION, **asdict(run))
-            file.close()
-            try:
-                file.publish()
-            except OSError:
-                if not file.partial.exists():  # the name may not last; nothing was begun yet
-                    self.remove()
-                raise
-        except OSError as error:
-            raise self._error("write", error) from error
-        finally:
-            file.discard()
-
-    def _new_file(self) -> AtomicFile:
-        return AtomicFile(self.path, self.path.with_name(self.path.name + _NEW), mode=_PRIVATE)
+        self.note("run", **_facts_of(run))
 
     def resume(self) -> None:
-        """Open the journal to append to it, and remove a line that is torn."""
-        try:
-            whole = self.path.read_bytes().rfind(b"\n") + 1
-            self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
-            os.fchmod(self._descriptor, _PRIVATE)  # whatever an older one had
-            os.ftruncate(self._descriptor, whole)
-        except OSError as error:
-            raise self._error("write", error) from error
+        """Continue the journal of an earlier run."""
+        with self._mapped_errors():
+            self._log.resume()
 
     def note(self, event: str, *, flush: bool = True, **facts: Any) -> None:
-        """Append a line, and flush it to the disk, with those that were not and those of other threads.
+        """Add an event, which stays once this returns. After a failure every call fails.
 
-        Without `flush`, nothing may follow from the line yet. After a failure every call fails: so only the last line
-        can be torn.
+        Without `flush`, it need not stay where the power fails before the next one, so nothing may follow from it yet.
         """
         line = _line(event, **facts)
-        with self._lock, self._failing():
-            if self._descriptor is None:  # the run has ended
-                return
-            while line:  # a full disk may take only a part of a line
-                line = line[os.write(self._descriptor, line) :]
-            self._written += 1
-            number = self._written
-        if not flush:
-            return
-        with self._flushing, self._failing():
-            if self._flushed < number and self._descriptor is not None:
-                written = self._written
-                os.fsync(self._descriptor)
-                self._flushed = written
+        with self._mapped_errors():
+            if event == "run":
+                self._log.begin(line)
+            elif event == "done":
+                self._log.end(line)
+            else:
+                self._log.append(line, flush=flush)
 
-    @contextlib.contextmanager
-    def _failing(self) -> Iterator[None]:
-        """Raise the first failure as an error, also to all who come later."""
-        try:
-            if self._failure:
-                raise self._failure
-            yield
-        except OSError as error:
-            self._failure = error
-            raise self._error("write", error) from error
+    def confirm(self) -> None:
+        """Raise `DestinationError` where another run has taken the job over, since this one was paused."""
+        self.files.confirm()
 
     def finish(self, run: RunRecord) -> None:
         """Note that the run is done, and drop all that only matters until then."""
         self.note("done")
-        self.close()
-        file = self._new_file()
-        with contextlib.suppress(OSError):  # the longer journal means the same
-            file.write_whole(_line("run", version=VERSION, **asdict(run)) + _line("done"))
-            file.publish()
-        file.discard()
+        self._log.cut(_line("run", **_facts_of(run)), _line("done"))
 
     def remove(self) -> None:
         """Remove the journal: nothing is left of its run."""
-        self.close()
-        with contextlib.suppress(OSError):  # a journal of a run that left nothing does no harm
-            self.path.unlink(missing_ok=True)
+        self._log.remove()
 
     def close(self) -> None:
-        """Close the file."""
-        with self._flushing, self._lock:
-            if self._descriptor is not None:
-                os.close(self._descriptor)
-                self._descriptor = None
+        """Close the journal; what is noted afterwards is dropped."""
+        self._log.close()
+
+    @contextlib.contextmanager
+    def _mapped_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise self._error("write", error) from error
 
     def _error(self, what: str, error: OSError) -> DestinationError:
         return DestinationError(
             "E-JOURNAL-WRITE",
-            f"Cannot {what} the journal '{self.path}': {error.strerror or error}.",
+            f"Cannot {what} the journal '{self._log.url}': {error.strerror or error}.",
             "Free some space, or choose another folder with report.dir.",
         )
 
 
+def _facts_of(run: RunRecord) -> dict[str, Any]:
+    return {"version": VERSION, **asdict(run)}
+
+
 def _line(event: str, **facts: Any) -> bytes:
-    return orjson.dumps({"event": event, **facts}) + b"\n"
+    return orjson.dumps({"event": event, **facts})

@@ -6,24 +6,24 @@ The journal has the names of these files, so a run that resumes this one publish
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 from converter.delivery import stops
-from converter.delivery.atomic import AtomicFile
 from converter.delivery.delivery import Delivery
 from converter.delivery.hold import Hold
 from converter.delivery.journal import Journal, RunRecord
+from converter.delivery.run_files import RunFiles
 from converter.errors import DestinationError
 
 
 class Artifact(Protocol):
     """A file that a run leaves beside its parts, such as a report. Methods raise `DestinationError`."""
 
-    path: Path
+    name: str
+    """What the journal calls it."""
 
     def prepare(self) -> None:
-        """Write the whole file to the disk, under a partial name."""
+        """Write the whole file, invisible, so that another process can publish it."""
         ...
 
     def publish(self) -> None:
@@ -43,7 +43,8 @@ class ArtifactFile:
 
     def __init__(
         self,
-        path: Path,
+        files: RunFiles,
+        name: str,
         content: bytes = b"",
         *,
         mode: int = 0o666,
@@ -51,8 +52,10 @@ class ArtifactFile:
         what: str = "report",
         hint: str = "Choose another folder with report.dir.",
     ) -> None:
-        self.path = path
-        self._file = AtomicFile(path, mode=mode)
+        self.name = name
+        self.url = files.url(name)
+        """What messages call it."""
+        self._file = files.new(name, mode)
         self._content = content
         self._code, self._what, self._hint = code, what, hint
 
@@ -66,7 +69,7 @@ class ArtifactFile:
     def publish(self) -> None:
         """Give the file its name."""
         try:
-            if self._file.partial.exists():
+            if self._file.is_prepared():
                 self._file.publish()
         except OSError as error:
             raise self._error(error) from error
@@ -76,7 +79,7 @@ class ArtifactFile:
         self._file.discard()
 
     def _error(self, error: OSError) -> DestinationError:
-        message = f"Cannot write the {self._what} '{self.path}': {error.strerror or error}."
+        message = f"Cannot write the {self._what} '{self.url}': {error.strerror or error}."
         return DestinationError(self._code, message, self._hint)
 
 
@@ -96,9 +99,10 @@ def publish_run(
     """
     stops.hold()  # from here on a message says what is visible
     if report is not None:
-        journal.note("publishing", report=report, artifacts=[artifact.path.name for artifact in artifacts])
+        journal.note("publishing", report=report, artifacts=[artifact.name for artifact in artifacts])
     delivery.publish()
     for artifact in artifacts:
+        journal.confirm()
         artifact.publish()
     hold.release()  # before the run is done: a process that finds it done cleans up nothing
     journal.finish(run)

@@ -156,10 +156,11 @@ class NextState:
     """
 
     def __init__(self, folder: Path, run: str) -> None:
-        self.path = folder / NAME
+        self.name = NAME
+        self._path = folder / NAME
         self._folder = folder
         self._run = run
-        self._file = AtomicFile(self.path, mode=_PRIVATE)
+        self._file = AtomicFile(self._path, mode=_PRIVATE)
         self._record: StateRecord | None = None
         self._made: list[StateFile] = []
         self._state = State(folder, None, b"")
@@ -252,7 +253,7 @@ class NextState:
             prepared = _record(self._file.partial)
             if prepared and prepared.run == self._run:
                 self._file.publish()
-            if current := _record(self.path):
+            if current := _record(self._path):
                 self._remove_others(current.generation)
         except OSError as error:
             raise self._error(error) from error
@@ -261,7 +262,7 @@ class NextState:
         """Remove the new generation, unless it is the state."""
         with contextlib.suppress(OSError, StateError):  # the first error is the one to report
             self._file.discard()
-            current = _record(self.path)
+            current = _record(self._path)
             self._remove_others(current.generation if current else 0)
             if current is None:  # nothing was made with this salt
                 (self._folder / _SALT).unlink(missing_ok=True)

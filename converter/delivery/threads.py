@@ -43,6 +43,18 @@ def run_in_thread(work: Callable[[], _T], tasks: list[Future[Any]] | None = None
     return task
 
 
+def undisturbed(work: Callable[[], _T]) -> _T:
+    """Do work and return what it gives: in a thread where this is the main one, so that no signal interrupts it.
+
+    A signal ends the wait for it, not the work.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return work()
+    task = run_in_thread(work)
+    wait([task])
+    return task.result()
+
+
 def close_connections(destination: Destination) -> None:
     """Close the connections of a destination, and wait for that a few seconds at most."""
     if destination.direct:

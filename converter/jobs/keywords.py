@@ -184,6 +184,7 @@ class ReportOptionsKeys(TypedDict, total=False):
     """The keys of `ReportOptions`."""
 
     dir: str | PathLike[str]
+    lease_seconds: float
     max_rejects: int | str
     max_change: str | None
     max_cleared: int | str

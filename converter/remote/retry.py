@@ -83,7 +83,7 @@ class Patience:
     def __init__(self, seconds: float, sleep: Callable[[float], None] = pause, retries: Retries | None = None) -> None:
         self._seconds = seconds
         self._sleep = sleep
-        self._retries = retries or Retries()
+        self.retries = retries or Retries()
         self._progress = threading.local()  # when a thread last made progress, as `at`
 
     def progressed(self) -> None:
@@ -118,4 +118,4 @@ class Patience:
     def _note(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, TransientError) and state.next_action:
-            self._retries.note(error, state.next_action.sleep)
+            self.retries.note(error, state.next_action.sleep)

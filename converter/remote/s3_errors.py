@@ -49,7 +49,9 @@ _WRONG = _Fault(
 )
 _REGION = _Fault("E-S3-REGION", "the bucket is in another region", "Set s3.region to the bucket's region.")
 _NO_BUCKET = _Fault(
-    "E-S3-BUCKET", "there is no such bucket", "Check the bucket's name in output.to, and s3.endpoint_url."
+    "E-S3-BUCKET",
+    "there is no such bucket",
+    "Check its name in output.to, input.path or report.dir, and s3.endpoint_url.",
 )
 _KMS = _Fault(
     "E-S3-KMS", "the KMS key cannot be used", "Check s3.kms_key_id, and that you may use it: kms:GenerateDataKey."
@@ -155,6 +157,7 @@ _OTHERWISE = _Fault("E-S3-OTHER", "the request failed", "Check s3.endpoint_url a
 
 _PERMISSIONS = {
     "AbortMultipartUpload": "s3:AbortMultipartUpload",
+    "DeleteObjects": "s3:DeleteObject",
     "GetObject": "s3:GetObject",
     "HeadObject": "s3:GetObject",
     "ListMultipartUploads": "s3:ListBucketMultipartUploads",

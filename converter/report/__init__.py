@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import itertools
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import orjson
 
 from converter._version import __version__
-from converter.delivery.atomic import make_folder
 from converter.delivery.publication import ArtifactFile
-from converter.errors import DestinationError, EndName, Finding, InputError
-from converter.jobs.run_files import REPORT_SUFFIX
+from converter.delivery.run_files import FAILURES, RunFiles, run_files_at
+from converter.errors import EndName, Finding, InputError
+from converter.jobs.run_files import REPORT_SUFFIX, split_path
+from converter.jobs.sections.servers import S3
 from converter.ledger import Ledger
 from converter.parts.writing import Part
+from converter.remote.retry import Patience
 from converter.rows.stages import StageResults
 
 if TYPE_CHECKING:
     import polars as pl
 
 SCHEMA_VERSION = 3
+_PATIENCE = 60.0  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +126,10 @@ class Report(SendReport):
 
         if self.rejects_path is None:
             raise InputError("E-REJECTS-READ", "There are no rejects: the run ended before they were complete.")
-        return read_rejects(Path(os.path.expandvars(self.rejects_path)))
+        place, name = split_path(os.path.expandvars(self.rejects_path))
+        settings = S3(**{key: _expanded(value) for key, value in self.job["s3"].items()})
+        with contextlib.closing(run_files_at(place, settings, Patience(_PATIENCE))) as files:
+            return read_rejects(files, name)
 
 
 def records_of(ledger: Ledger) -> dict[str, Any]:
@@ -181,27 +186,28 @@ def signals_of(ledger: Ledger) -> dict[str, Any]:
 _Kind = TypeVar("_Kind", bound=SendReport)
 
 
-def report_file(path: Path, report: SendReport) -> ArtifactFile:
+def report_file(files: RunFiles, name: str, report: SendReport) -> ArtifactFile:
     """Return the file of a report, to be prepared and published."""
-    return ArtifactFile(path, report.to_json())
+    return ArtifactFile(files, name, report.to_json())
 
 
-def write_failed(path: Path, report: _Kind, conceal_path: Callable[[str], str]) -> _Kind:
+def write_failed(files: RunFiles, name: str, report: _Kind, conceal_path: Callable[[str], str]) -> _Kind:
     """Write the report of a run that has delivered nothing, or not all; return it with its path.
 
-    `path` is that of the report of the run when it is done. No report is replaced: the first name that is free is used.
+    `name` is that of the report of the run when it is done. No report is replaced: the first name that is free is used.
     """
-    stem = path.name.removesuffix(REPORT_SUFFIX)
-    names = (f"{stem}.failed-{number}{REPORT_SUFFIX}" for number in itertools.count(1))
-    free = next(each for name in names if not os.path.lexists(each := path.with_name(name)))
-    report = replace(report, report_path=conceal_path(str(free)))
-    file = report_file(free, report)
-    try:
-        make_folder(free.parent)
-        file.prepare()
-        file.publish()
-    except (DestinationError, OSError):
-        return replace(report, report_path=None)
-    finally:
-        file.discard()
-    return report
+    stem, number = name.removesuffix(REPORT_SUFFIX), 1
+    while True:
+        free = f"{stem}.failed-{number}{REPORT_SUFFIX}"
+        report = replace(report, report_path=conceal_path(files.url(free)))
+        try:
+            if files.create(free, report.to_json()):
+                return report
+        except FAILURES:
+            return replace(report, report_path=None)
+        number += 1
+
+
+def _expanded(value: Any) -> Any:
+    """Return a setting with its variables expanded."""
+    return os.path.expandvars(value) if isinstance(value, str) else value

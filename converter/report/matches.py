@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from converter.delivery.publication import ArtifactFile
+from converter.delivery.run_files import FolderFiles
 from converter.errors import Finding
 from converter.report.left_out import by_reason
 from converter.sources import LeftOut
@@ -129,7 +130,12 @@ class Match(NamedTuple):
     def write_html(self, path: Path) -> None:
         """Write the page, in place of an older one. Raises `DestinationError`."""
         page = ArtifactFile(
-            path, self.to_html().encode(), code="E-PAGE-WRITE", what="page", hint="Choose another file with --html."
+            FolderFiles(path.parent),
+            path.name,
+            self.to_html().encode(),
+            code="E-PAGE-WRITE",
+            what="page",
+            hint="Choose another file with --html.",
         )
         try:
             page.prepare()

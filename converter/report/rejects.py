@@ -18,7 +18,6 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -26,8 +25,8 @@ from isal import isal_zlib
 
 from converter.columns.buffers import series_of
 from converter.columns.privacy import mask
-from converter.delivery.atomic import make_folder
 from converter.delivery.publication import ArtifactFile
+from converter.delivery.run_files import FAILURES, RunFiles
 from converter.errors import InputError
 from converter.sources.malformed import RULES, MalformedRows, RowNumbers
 from converter.spec.rules import Rule
@@ -54,9 +53,16 @@ class RejectsFile(ArtifactFile):
     """The file of rejects, an artifact that grows while the run reads. Raises `DestinationError`."""
 
     def __init__(
-        self, path: Path, rules: Sequence[Rule], columns: Sequence[str], *, show_rows: bool, most: int
+        self,
+        files: RunFiles,
+        name: str,
+        rules: Sequence[Rule],
+        columns: Sequence[str],
+        *,
+        show_rows: bool,
+        most: int,
     ) -> None:
-        super().__init__(path, mode=0o600 if show_rows else 0o666)
+        super().__init__(files, name, mode=0o600 if show_rows else 0o666)
         self._show_rows = show_rows
         self._codes = pl.Series([rule.code for rule in rules], dtype=pl.String)
         self._names = pl.Series([rule.name for rule in rules], dtype=pl.String)
@@ -70,9 +76,8 @@ class RejectsFile(ArtifactFile):
         self._writing: deque[Future[None]] = deque()
 
     def begin(self) -> None:
-        """Create the file under its partial name, in place of that of an interrupted run."""
+        """Begin the file, in place of that of an interrupted run."""
         try:
-            make_folder(self.path.parent)
             self._file.open()
         except OSError as error:
             raise self._error(error) from error
@@ -167,7 +172,7 @@ class RejectsFile(ArtifactFile):
             raise self._error(error) from error
 
     def prepare(self) -> None:
-        """Complete the file, still under its partial name."""
+        """Complete the file, still invisible."""
         self._start_writing()
         for each in self._writing:
             each.result()
@@ -186,15 +191,16 @@ class RejectsFile(ArtifactFile):
         super().discard()
 
 
-def read_rejects(path: Path) -> pl.DataFrame:
+def read_rejects(files: RunFiles, name: str) -> pl.DataFrame:
     """Return the rejects of a file: `file`, `row`, `unit`, `rule`, `code`, `columns` (a struct), `length`, `lines`.
 
     `text` is there if the job has `report.show_rows`. Raises `InputError` where the file cannot be read.
     """
     try:
-        content = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError("E-REJECTS-READ", f"The rejects '{path}' cannot be read ({type(error).__name__}).") from error
+        content = gzip.decompress(files.read(name))
+    except (*FAILURES, EOFError, zlib.error) as error:
+        why = f"The rejects '{files.url(name)}' cannot be read ({type(error).__name__})."
+        raise InputError("E-REJECTS-READ", why) from error
     lines = content.splitlines(keepends=True)
     if lines and lines[-1].startswith(b'{"left_out"'):
         lines.pop()

@@ -2,7 +2,7 @@
 
 `server.say("send", Act(500), Act(503, "SlowDown"))` are the answers to the next two pieces; then all is well again.
 `server.always["abort"] = Act(403, "AccessDenied")` holds for each. Operations: begin, send, complete, abort, head, get,
-list, list-uploads, list-parts, put.
+list, list-uploads, list-parts, put, remove.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import base64
 import contextlib
 import hashlib
 import threading
+import time
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -65,6 +66,7 @@ class ScriptedS3(ThreadingHTTPServer):
         self.checksums = checksums
         self.objects: dict[str, bytes] = {}
         self.etags: dict[str, str] = {}
+        self.modified: dict[str, float] = {}
         self.uploads: dict[str, tuple[str, dict[int, bytes]]] = {}
         self.calls: list[Call] = []
         self.always: dict[str, Act] = {}
@@ -82,6 +84,7 @@ class ScriptedS3(ThreadingHTTPServer):
 
     def put(self, key: str, content: bytes) -> None:
         self.objects[key], self.etags[key] = content, hashlib.md5(content).hexdigest()
+        self.modified[key] = time.time()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that hangs up is no error."""
@@ -183,6 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
         del self.server.uploads[query["uploadId"]]
         self.server.objects[key] = whole
         self.server.etags[key] = etag = f"{hashlib.md5(digests).hexdigest()}-{len(pieces)}"
+        self.server.modified[key] = time.time()
         crc32 = f"<ChecksumCRC32>{_crc32(whole)}</ChecksumCRC32>" if self.server.checksums else ""
         return {}, f"<CompleteMultipartUploadResult><ETag>{etag}</ETag>{crc32}</CompleteMultipartUploadResult>".encode()
 
@@ -195,7 +199,8 @@ class _Handler(BaseHTTPRequestHandler):
         if key not in self.server.objects:
             raise _RefusedError(404, "NoSuchKey")
         content = self.server.objects[key]
-        headers = {"ETag": f'"{self.server.etags[key]}"'}
+        modified = self.date_time_string(self.server.modified[key])  # type: ignore[arg-type] # any number
+        headers = {"ETag": f'"{self.server.etags[key]}"', "Last-Modified": modified}
         if self.server.checksums and self.headers["x-amz-checksum-mode"] == "ENABLED":
             headers |= {"x-amz-checksum-crc32": _crc32(content), "x-amz-checksum-type": "FULL_OBJECT"}
         return headers, content
@@ -203,15 +208,39 @@ class _Handler(BaseHTTPRequestHandler):
     _get = _head
 
     def _put(self, key: str, query: Mapping[str, str], body: bytes) -> tuple[dict[str, str], bytes]:
+        etag, wanted = self.server.etags.get(key), (self.headers["If-Match"] or "").strip('"')
+        if self.server.checksums:
+            if wanted and etag is None:
+                raise _RefusedError(404, "NoSuchKey")
+            if (wanted and wanted != etag) or (self.headers["If-None-Match"] == "*" and etag is not None):
+                raise _RefusedError(412, "PreconditionFailed")
+        if source := self.headers["x-amz-copy-source"]:
+            body = self.server.objects[unquote(source).partition("/")[2]]
         self.server.put(key, body)
-        return {}, b""
+        headers = {"ETag": f'"{self.server.etags[key]}"'}
+        return headers, f"<CopyObjectResult><ETag>{self.server.etags[key]}</ETag></CopyObjectResult>".encode()
+
+    def _remove(self, key: str, query: Mapping[str, str], body: bytes) -> tuple[dict[str, str], bytes]:
+        for each in ElementTree.fromstring(body).iterfind("{*}Object/{*}Key"):
+            for known in (self.server.objects, self.server.etags, self.server.modified):
+                known.pop(each.text or "", None)  # type: ignore[attr-defined] # all three are dictionaries
+        return {}, b"<DeleteResult></DeleteResult>"
 
     def _list(self, key: str, query: Mapping[str, str], body: bytes) -> tuple[dict[str, str], bytes]:
-        keys = [key for key in sorted(self.server.objects) if key.startswith(query.get("prefix", ""))]
+        prefix, below = query.get("prefix", ""), query.get("delimiter")
+        found_keys = [key for key in sorted(self.server.objects) if key.startswith(prefix)]
+        ends = {key: key.find(below, len(prefix)) if below else -1 for key in found_keys}
+        keys = list(dict.fromkeys(key[: ends[key] + 1] or key for key in found_keys))
         start = int(query.get("continuation-token", 0))
-        found = "".join(f"<Contents><Key>{escape(key)}</Key></Contents>" for key in keys[start : start + 2])
+        found = "".join(map(self._listed, keys[start : start + 2]))
         more = f"<IsTruncated>true</IsTruncated><NextContinuationToken>{start + 2}</NextContinuationToken>"
         return {}, f"<ListBucketResult>{found}{more if keys[start + 2 :] else ''}</ListBucketResult>".encode()
+
+    def _listed(self, key: str) -> str:
+        if key.endswith("/"):
+            return f"<CommonPrefixes><Prefix>{escape(key)}</Prefix></CommonPrefixes>"
+        modified = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(self.server.modified[key]))
+        return f"<Contents><Key>{escape(key)}</Key><LastModified>{modified}</LastModified></Contents>"
 
     def _list_uploads(self, key: str, query: Mapping[str, str], body: bytes) -> tuple[dict[str, str], bytes]:
         uploads = [
@@ -244,6 +273,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _operation(method: str, key: str, query: Mapping[str, str]) -> str:
+    if not key and method == "POST":
+        return "remove"
     if not key:
         return "list-uploads" if "uploads" in query else "list"
     if "uploadId" in query:

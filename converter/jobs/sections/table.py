@@ -199,7 +199,7 @@ class Input(Table):
     retry_seconds: Annotated[float, Field(ge=0)] | None = None
     """The total time to wait, in seconds, while temporary failures of a server are retried; by default
     `output.retry_seconds`."""
-    rejects_of: Annotated[PathText | None, PathKey()] = None
+    rejects_of: Annotated[PathText | None, PathKey(stays=is_url)] = None
     """The report of an earlier run of this job, with the same input: only the rows that it rejected are converted, the
     others are skipped (`--rejects-of`). See docs/rows.md."""
     suppress: Suppress | None = None
