@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 
 from converter.kernel.calls import Loops
-from converter.kernel.known import DUE, LACKING, OMITTED, TAKEN, KnownFiles, PastLines
+from converter.kernel import known as loop
+from converter.kernel.known import NOTES, KnownFiles, PastLines
 from converter.rows.delta import keyed
 
 from .fuzz_gather import Memory, hash_of, lines_of
+
+OMITTED, TAKEN, DUE, LACKING = map(int, (loop.OMITTED, loop.TAKEN, loop.DUE, loop.LACKING))
 
 
 @dataclass
@@ -37,7 +40,7 @@ def hashes_of(texts: Sequence[bytes], key: Any) -> list[int]:
 
 def is_taken(users: Sequence[User], line: int, is_again: bool) -> bool:
     """Say whether a line with this hash is to be taken, by the users with the hash of its ID, and note it of them."""
-    for user in (user for user in users if user.lines == line):
+    for user in (user for user in users if (user.lines ^ line) <= NOTES):
         if is_again:
             return bool(user.notes & LACKING)
         if not user.notes & (DUE | OMITTED):
@@ -50,12 +53,11 @@ def is_taken(users: Sequence[User], line: int, is_again: bool) -> bool:
 
 def past_of(users: Sequence[User], bits: int, memory: Memory) -> PastLines:
     """Return the users of a file, who are in order, as the loop takes them."""
-    ids, lines = (np.array([getattr(user, name) for user in users], np.uint64) for name in ("id", "lines"))
-    starts = np.searchsorted(ids, np.arange(1 << bits, dtype=np.uint64) << np.uint64(64 - bits))
+    words = [(user.id, user.lines & ~int(NOTES) | user.notes) for user in users]
+    pairs = np.array(words, np.uint64).reshape(-1, 2)
+    starts = np.searchsorted(pairs[:, 0], np.arange(1 << bits, dtype=np.uint64) << np.uint64(64 - bits))
     return PastLines(
-        memory.of(ids.tobytes()).view(np.uint64),
-        memory.of(lines.tobytes()).view(np.uint64),
-        memory.of(bytes(user.notes for user in users)),
+        memory.of(pairs.tobytes()).view(np.uint64).reshape(-1, 2),
         memory.of(np.append(starts, len(users)).astype(np.uint32).tobytes()).view(np.uint32),
         bits,
     )
@@ -86,9 +88,10 @@ def fuzz_known(loops: Loops, drawn: random.Random, memory: Memory) -> None:
         taken = [row for row, line in enumerate(of_lines) if is_taken(same[row], line, is_again)]
         assert loops.unknown_lines(*given, known, is_again=is_again).tolist() == taken
         for each, file in zip(of_files, known.files, strict=True):
-            assert file.notes.tolist() == [user.notes for user in each]
-            for user, row in zip(each, range(len(each)), strict=True):
-                user.notes = file.notes[row] = drawn.choice([user.notes, user.notes | LACKING])
+            assert (file.lines & NOTES).tolist() == [user.notes for user in each]
+            for row, user in enumerate(each):
+                user.notes |= drawn.choice([0, LACKING])
+                file.lines[row] |= np.uint64(user.notes)
     check_taken(loops, drawn, memory, lines)
     if lines:
         refuse(loops, drawn, given, known)
@@ -125,8 +128,8 @@ def refuse(loops: Loops, drawn: random.Random, given: tuple[Any, ...], known: Kn
     with pytest.raises(SystemError):
         loops.unknown_lines(text, ends, -1, key, known, is_again=False)
     for change in (
-        lambda file: replace_starts(file, len(file.ids) + 1),
-        lambda file: replace_starts(file, np.arange(len(file.starts))[::-1] + len(file.ids)),
+        lambda file: replace_starts(file, len(file.users) + 1),
+        lambda file: replace_starts(file, np.arange(len(file.starts))[::-1] + len(file.users)),
         lambda file: file._replace(bits=0),
         lambda file: file._replace(bits=32),
         lambda file: file._replace(starts=file.starts[:-1]),

@@ -392,15 +392,21 @@ enum aam_note {
     AAM_TAKEN = 2,   /* a line of it was taken */
     AAM_DUE = 4,     /* its lines are to be taken in any case */
     AAM_LACKING = 8, /* the line that was omitted is to be taken after all */
+    AAM_NOTES = 15,
 };
 
-/* Users whose lines were sent before, in the order of the keyed hashes of their IDs: an entry for each. */
+/* A user whose lines were sent before, by the first words of keyed hashes. */
+struct aam_past_user {
+    uint64_t id;
+    uint64_t lines; /* of its lines, one behind the other; but the lowest bits are notes, which threads may share */
+};
+
+/* Users whose lines were sent before, in the order of the hashes of their IDs. */
 struct aam_past {
-    const uint64_t *ids;   /* the first words of these hashes */
-    const uint64_t *lines; /* those of the hashes of the lines of each user, one behind the other */
-    uint8_t *notes;        /* enum aam_note; threads may share them */
+    struct aam_past_user *users;
     int64_t count;
-    const uint32_t *starts; /* for each value of the leading bits of `ids` how many users are before it; and `count` */
+    const uint32_t *starts; /* for each value of the leading bits of the IDs' hashes how many users are before it; and
+                               `count` */
     int64_t starts_room;
     int64_t bits; /* leading bits, 1 to AAM_MOST_PAST_BITS */
 };

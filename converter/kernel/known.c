@@ -46,42 +46,44 @@ static bool place_lines(struct wanted *wanted, int64_t count) {
         wanted->end = starts[1];
         if (wanted->start > wanted->end || wanted->end > file->count)
             return false;
-        __builtin_prefetch(file->ids + wanted->start);
         /* About where it is among those: hashes are distributed evenly. */
         uint64_t behind = (wanted->id << file->bits) >> WORD_HALF;
-        int64_t about = wanted->start + (int64_t)(behind * (uint64_t)(wanted->end - wanted->start) >> WORD_HALF);
-        __builtin_prefetch(file->lines + about);
-        __builtin_prefetch(file->notes + about, 1);
+        uint64_t there = (uint64_t)(wanted->end - wanted->start);
+        __builtin_prefetch(file->users + wanted->start + (int64_t)(behind * there >> WORD_HALF), 1);
     }
     return true;
 }
 
-AAM_INLINE uint8_t note(const struct aam_past *file, int64_t user, uint8_t what) {
-    return __atomic_fetch_or(file->notes + user, what, __ATOMIC_RELAXED);
+AAM_INLINE uint64_t lines_of(const struct aam_past_user *user) {
+    return __atomic_load_n(&user->lines, __ATOMIC_RELAXED);
+}
+
+/* Note something of a user; return what was noted before. */
+AAM_INLINE uint64_t note(struct aam_past_user *user, uint64_t what) {
+    return __atomic_fetch_or(&user->lines, what, __ATOMIC_RELAXED);
 }
 
 /* Return whether a line is to be taken, and note what becomes of it. */
 AAM_INLINE bool is_taken(const struct wanted *wanted, bool is_again) {
-    const struct aam_past *file = wanted->file;
-    int64_t user = wanted->start;
-    while (user < wanted->end && file->ids[user] < wanted->id)
+    struct aam_past_user *user = wanted->file->users + wanted->start, *end = wanted->file->users + wanted->end;
+    while (user < end && user->id < wanted->id)
         user++;
-    int64_t first = user;
-    for (; user < wanted->end && file->ids[user] == wanted->id; user++) { /* one, but for what is as good as never */
-        if (AAM_UNLIKELY(file->lines[user] != wanted->line))
+    struct aam_past_user *first = user;
+    for (; user < end && user->id == wanted->id; user++) { /* one, but for what is as good as never */
+        uint64_t before = lines_of(user);
+        if (AAM_UNLIKELY((before ^ wanted->line) > AAM_NOTES))
             continue;
-        uint8_t before = __atomic_load_n(file->notes + user, __ATOMIC_RELAXED);
         if (is_again)
             return (before & AAM_LACKING) != 0;
         if ((before & (AAM_DUE | AAM_OMITTED)) == 0)
-            before = note(file, user, AAM_OMITTED); /* by another thread, it may be omitted now */
+            before = note(user, AAM_OMITTED); /* by another thread, it may be omitted now */
         if ((before & (AAM_DUE | AAM_OMITTED)) == 0)
             return false;
     }
     if (is_again)
         return false;
-    for (user = first; user < wanted->end && file->ids[user] == wanted->id; user++)
-        note(file, user, AAM_TAKEN);
+    for (user = first; user < end && user->id == wanted->id; user++)
+        note(user, AAM_TAKEN);
     return true;
 }
 

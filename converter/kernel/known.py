@@ -16,8 +16,10 @@ import numpy.typing as npt
 from converter.columns.pool import Bytes
 from converter.kernel.sink import Positions
 
-OMITTED, TAKEN, DUE, LACKING = 1, 2, 4, 8
+OMITTED, TAKEN, DUE, LACKING = map(np.uint64, (1, 2, 4, 8))
 """What is noted of users (enum aam_note)."""
+NOTES = np.uint64(15)
+"""The bits of all notes."""
 HASH_BITS = 64
 MOST_BITS = 31
 
@@ -26,9 +28,7 @@ class PastStructure(ctypes.Structure):
     """`struct aam_past`."""
 
     _fields_ = [
-        ("ids", c_void_p),
-        ("lines", c_void_p),
-        ("notes", c_void_p),
+        ("users", c_void_p),
         ("count", c_int64),
         ("starts", c_void_p),
         ("starts_room", c_int64),
@@ -65,24 +65,34 @@ ENTRIES: dict[str, tuple[type[Any], ...]] = {
 
 
 class PastLines(NamedTuple):
-    """Users whose lines were sent before, sorted by `ids`, the first words of the keyed hashes of their IDs.
+    """Users whose lines were sent before, in the order of the first words of the keyed hashes of their IDs.
 
-    `lines` are the first words of the hashes of the lines of each user, `notes` what is noted of each (`OMITTED` …).
-    `starts` says for each value of the leading `bits` of `ids` how many users are before it, and at the end how many
-    users there are. All arrays are contiguous.
+    `users` has two words for each: this one, and the first one of the hash of its lines, of which the lowest bits
+    (`NOTES`) are what is noted of it (`OMITTED` …). `starts` says for each value of the leading `bits` of the hashes of
+    IDs how many users are before it, and at the end how many users there are. Both arrays are contiguous.
     """
 
-    ids: npt.NDArray[np.uint64]
-    lines: npt.NDArray[np.uint64]
-    notes: Bytes
+    users: npt.NDArray[np.uint64]
     starts: npt.NDArray[np.uint32]
     bits: int
 
     @property
+    def ids(self) -> npt.NDArray[np.uint64]:
+        """The words of the hashes of IDs."""
+        ids: npt.NDArray[np.uint64] = self.users[:, 0]
+        return ids
+
+    @property
+    def lines(self) -> npt.NDArray[np.uint64]:
+        """The words of the hashes of lines, with notes in the lowest bits; those can be changed."""
+        lines: npt.NDArray[np.uint64] = self.users[:, 1]
+        return lines
+
+    @property
     def structure(self) -> PastStructure:
         """As the loop takes it; the arrays must live as long."""
-        addresses = [each.ctypes.data for each in (self.ids, self.lines, self.notes)]
-        return PastStructure(*addresses, len(self.ids), self.starts.ctypes.data, len(self.starts), self.bits)
+        addresses = self.users.ctypes.data, len(self.users), self.starts.ctypes.data
+        return PastStructure(*addresses, len(self.starts), self.bits)
 
 
 class KnownFiles:
@@ -95,8 +105,7 @@ class KnownFiles:
 
     def release(self, number: int) -> None:
         """Let a file have no users, and release its memory, while no loop is called."""
-        nothing = np.zeros(0, np.uint64)
-        self.files[number] = PastLines(nothing, nothing, np.zeros(0, np.uint8), np.zeros(3, np.uint32), 1)
+        self.files[number] = PastLines(np.zeros((0, 2), np.uint64), np.zeros(3, np.uint32), 1)
         self.structures[number] = self.files[number].structure
 
 

@@ -2,15 +2,15 @@
 #ifndef AAM_SIPHASH_H
 #define AAM_SIPHASH_H
 
-#include "kernel.h"
+#include "vector.h"
 
 struct siphash {
     uint64_t a, b, c, d;
 };
 
-static inline uint64_t rotated(uint64_t word, int bits) { return word << bits | word >> (64 - bits); }
+AAM_INLINE uint64_t rotated(uint64_t word, int bits) { return word << bits | word >> (64 - bits); }
 
-static inline void siphash_mix(struct siphash *state, int rounds) {
+AAM_INLINE void siphash_mix(struct siphash *state, int rounds) {
     for (; rounds > 0; rounds--) {
         state->a += state->b;
         state->c += state->d;
@@ -24,14 +24,14 @@ static inline void siphash_mix(struct siphash *state, int rounds) {
     }
 }
 
-static inline void siphash_take(struct siphash *state, uint64_t word) {
+AAM_INLINE void siphash_take(struct siphash *state, uint64_t word) {
     state->d ^= word;
     siphash_mix(state, 2);
     state->a ^= word;
 }
 
 /* Return the state once a text is taken in. */
-static inline struct siphash siphash_of(const uint8_t *text, int64_t size, const uint64_t *key) {
+AAM_INLINE struct siphash siphash_of(const uint8_t *text, int64_t size, const uint64_t *key) {
     struct siphash state = {
         key[0] ^ UINT64_C(0x736f6d6570736575), key[1] ^ UINT64_C(0x646f72616e646f6d) ^ 0xee,
         key[0] ^ UINT64_C(0x6c7967656e657261), key[1] ^ UINT64_C(0x7465646279746573)};
@@ -50,13 +50,13 @@ static inline struct siphash siphash_of(const uint8_t *text, int64_t size, const
 }
 
 /* Return the first word of the hash. */
-static inline uint64_t keyed_word(const uint8_t *text, int64_t size, const uint64_t *key) {
+AAM_INLINE uint64_t keyed_word(const uint8_t *text, int64_t size, const uint64_t *key) {
     struct siphash state = siphash_of(text, size, key);
     return state.a ^ state.b ^ state.c ^ state.d;
 }
 
 /* Set two words. */
-static inline void keyed_hash(const uint8_t *text, int64_t size, const uint64_t *key, uint64_t *made) {
+AAM_INLINE void keyed_hash(const uint8_t *text, int64_t size, const uint64_t *key, uint64_t *made) {
     struct siphash state = siphash_of(text, size, key);
     made[0] = state.a ^ state.b ^ state.c ^ state.d;
     state.b ^= 0xdd;

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converter.kernel.calls import Hashes, Loops
-from converter.kernel.known import DUE, HASH_BITS, LACKING, MOST_BITS, OMITTED, TAKEN, KnownFiles, PastLines
+from converter.kernel.known import DUE, HASH_BITS, LACKING, MOST_BITS, NOTES, OMITTED, TAKEN, KnownFiles, PastLines
 from converter.kernel.sink import Positions
 from converter.rows.delta.changes import due_days
 from converter.rows.delta.keyed import keyed_hashes
@@ -25,9 +25,10 @@ from converter.rows.delta.past import PastUsers
 from converter.rows.lookup import NONE, find_pairs
 from converter.rows.users.lines import UserLines
 
-BYTES_A_USER = 18
-"""How much memory a user takes at most: 8 bytes the hash of the ID, 8 that of the lines, 1 notes, 1 the table."""
-_USERS_OF_BITS = 3  # in bits: 4 to 8 users have the same leading bits, which are one or two lines of the cache
+BYTES_A_USER = 17
+"""How much memory a user takes at most: 8 bytes the hash of the ID, 8 that of the lines with notes, 1 the table."""
+_USERS_OF_BITS = 3  # in bits: 4 to 8 users have the same leading bits, which are two lines of the cache
+_NONE = np.uint64(0)
 
 
 def past_lines(past: PastUsers, options: DeltaOptions) -> PastLines:
@@ -37,7 +38,8 @@ def past_lines(past: PastUsers, options: DeltaOptions) -> PastLines:
     starts = np.zeros((1 << bits) + 1, np.uint32)
     np.cumsum(np.bincount(leading, minlength=1 << bits), out=starts[1:])
     are_due = options.today - past.days >= due_days(past.second, options.refresh_days)
-    return PastLines(past.first, past.lines, are_due.astype(np.uint8) * np.uint8(DUE), starts, bits)
+    users = np.stack([past.first, past.lines & ~NOTES | are_due.astype(np.uint64) * DUE], axis=1)
+    return PastLines(users, starts, bits)
 
 
 class KnownLines:
@@ -62,14 +64,14 @@ class KnownLines:
         """
         lacks = False
         for file in self._known.files:
-            are_lacking = file.notes & (OMITTED | TAKEN) == OMITTED | TAKEN
-            file.notes[are_lacking] ^= OMITTED | LACKING
+            are_lacking = file.lines & (OMITTED | TAKEN) == OMITTED | TAKEN
+            file.lines[are_lacking] ^= OMITTED | LACKING
             lacks |= bool(are_lacking.any())
         return lacks
 
     def omitted(self, number: int) -> npt.NDArray[np.bool_]:
         """Return which users of a file are as they were, so that their lines were omitted."""
-        are_omitted: npt.NDArray[np.bool_] = self._known.files[number].notes & OMITTED != 0
+        are_omitted: npt.NDArray[np.bool_] = self._known.files[number].lines & OMITTED != _NONE
         return are_omitted
 
     def release(self, number: int) -> None:
@@ -94,20 +96,20 @@ class KnownLines:
 def _are_taken(file: PastLines, ids: Hashes, lines: Hashes, *, is_again: bool) -> npt.NDArray[np.bool_]:
     """Return which lines of users of a file are to be taken in, and note what becomes of them."""
     places = np.searchsorted(file.ids, ids)
-    found = find_pairs((file.ids, file.lines), (ids, lines), places)
+    found = find_pairs((file.ids, file.lines | NOTES), (ids, lines | NOTES), places)
     known = np.flatnonzero(found != NONE)
     if is_again:
         are_lacking = np.zeros(len(ids), np.bool_)
-        are_lacking[known] = file.notes[found[known]] & LACKING != 0
+        are_lacking[known] = file.lines[found[known]] & LACKING != _NONE
         return are_lacking
     are_taken = np.ones(len(ids), np.bool_)
     users, firsts = np.unique(found[known], return_index=True)  # of equal lines one is omitted
-    is_new = file.notes[users] & (DUE | OMITTED) == 0
+    is_new = file.lines[users] & (DUE | OMITTED) == _NONE
     are_taken[known[firsts[is_new]]] = False
-    file.notes[users[is_new]] |= OMITTED
+    file.lines[users[is_new]] |= OMITTED
     users, ends = places[are_taken], np.searchsorted(file.ids, ids[are_taken], side="right")
     while (are_there := users < ends).any():  # several users of one hash are as good as never there
         users, ends = users[are_there], ends[are_there]
-        file.notes[users] |= TAKEN
+        file.lines[users] |= TAKEN
         users = users + 1
     return are_taken
