@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converter.kernel.calls import Loops
 from converter.kernel import known as loop
+from converter.kernel.calls import Loops
 from converter.kernel.known import NOTES, KnownFiles, PastLines
 from converter.rows.delta import keyed
 
