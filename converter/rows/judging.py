@@ -59,15 +59,16 @@ class Judging:
         ]
         """What happens to implausible IDs; those of a type with a form of its own are never any."""
         self.signals = Signals(job, kind, aliases, found.lists)
+        of_ids = tuple(
+            rule
+            for number, type_ in enumerate(self.id_types)
+            for rule in (
+                *rules.id_rules(type_, number, implausible=self.doubts[number] == "reject"),
+                *(each.of(number) for each in kind.id_rules),
+            )
+        )
         self.rules = (
-            *(
-                rule
-                for number, type_ in enumerate(self.id_types)
-                for rule in (
-                    *rules.id_rules(type_, number, implausible=self.doubts[number] == "reject"),
-                    *(each.of(number) for each in kind.id_rules),
-                )
-            ),
+            *of_ids,
             *(rules.KEY_RULES if job.record.key_column else ()),
             *kind.row_rules,
             *((rules.ORDER_UNREADABLE,) if job.record.order else ()),
@@ -94,7 +95,15 @@ class Judging:
             for rule in rules.implausible_rules(number)
             if rule.applies is not None
         ]
-        self.steps = [*self.normalizing, *self._judging(doubtful, warned, found.numbers)]
+        kinds_of_ids = self._kinds_of_ids(found.numbers)
+        self.steps = [*self.normalizing, *self._judging(doubtful, warned, found.numbers, kinds_of_ids)]
+        self.id_steps_alone = [
+            *self.normalizing,
+            [null_if_empty(id_).alias(f"id{number}") for number, id_ in enumerate(self.ids)],
+            kinds_of_ids,
+            [rules.first_reason(of_ids).alias("reason")],
+        ]
+        """The steps that lead to the first rule on IDs that a row breaks: these come before all others."""
         changed = [changed_by(step.name, number) for number, each in enumerate(self.id_steps) for step in each]
         self.counters = (*self.signals.counters, *changed)
         fast = [() if is_bytewise(id_) else steps for id_, steps in zip(job.ids, self.id_steps, strict=True)]
@@ -138,8 +147,26 @@ class Judging:
         name, is_spaceless = self.job.ids[number].column, number in self._spaceless
         return implausible_reason(id_, pl.col(self._columns[number]), name, spaceless=is_spaceless)
 
+    def _kinds_of_ids(self, numbers: Collection[str]) -> list[pl.Expr]:
+        """Return which kind of personal data each ID is, and why it is implausible."""
+        return [
+            *(
+                privacy.personal_kind(id_, cards=f"id{number}" not in numbers).alias(f"personal{number}")
+                for number, id_ in enumerate(self.ids)
+            ),
+            *(
+                self._implausible(number, pl.col(self.bare(number))).alias(f"implausible{number}")
+                for number, doubts in enumerate(self.doubts)
+                if doubts != "allow"
+            ),
+        ]
+
     def _judging(
-        self, doubtful: Sequence[pl.Expr], warned: Sequence[pl.Expr], numbers: Collection[str]
+        self,
+        doubtful: Sequence[pl.Expr],
+        warned: Sequence[pl.Expr],
+        numbers: Collection[str],
+        kinds_of_ids: Sequence[pl.Expr],
     ) -> list[list[pl.Expr]]:
         signals = self.signals
         scanned = [each for each, _ in signals.scanned]
@@ -153,15 +180,7 @@ class Judging:
             [
                 *signals.derived,
                 *doubtful,
-                *(
-                    privacy.personal_kind(id_, cards=f"id{number}" not in numbers).alias(f"personal{number}")
-                    for number, id_ in enumerate(self.ids)
-                ),
-                *(
-                    self._implausible(number, pl.col(self.bare(number))).alias(f"implausible{number}")
-                    for number, doubts in enumerate(self.doubts)
-                    if doubts != "allow"
-                ),
+                *kinds_of_ids,
             ],
             *([mixed[:1]] if mixed else []),
             [
