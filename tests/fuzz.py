@@ -66,6 +66,7 @@ from . import objects
 from .fuzz_columns import fuzz_columns
 from .fuzz_gather import fuzz_gather, fuzz_partition, fuzz_users
 from .fuzz_known import fuzz_known
+from .fuzz_lines import fuzz_checked_lines
 from .scanner import PLAIN, scan
 
 Bytes = npt.NDArray[np.uint8]
@@ -869,6 +870,7 @@ ENTRIES: tuple[Callable[[Loops, random.Random, Guarded], None], ...] = (
     fuzz_gather,
     fuzz_users,
     fuzz_known,
+    fuzz_checked_lines,
 )
 
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from converter import kernel
 from converter.commands import check as inbound
 from converter.commands.check import Checked, check_file
 from converter.errors import InputError
@@ -126,7 +127,15 @@ BROKEN: list[tuple[str, bytes, list[Short]]] = [
     (DATA, GOOD + b"u\ta=b,\n" + b'u\t"a"="b,,c"\n' + b'u\t"a"="b",,c=d\n' + b"u\t,a=b\n" + b"u,,v\ta=b\n",
      one("C1", "signal_empty", 2, 3, "warning")),
     (DATA, GOOD + b"john@example.com\ta=b\n" + b'u\t"a"="john@example.com"\n' + b" j@x.org \ta=b\n",
-     one("I3", "id_is_email", 2, 2)),
+     [*one("I3", "id_is_email", 2, 2), *one("I3", "value_is_email", 3)]),
+    (DATA, b"+49 30 1234567\ta=b\n" + b"4111 1111 1111 1111\ta=b\n" + b"DE89 3704 0044 0532 0130 00\ta=b\n"
+     + b"203.0.113.7\ta=b\n" + b"078-05-1120\ta=b\n", [
+        *one("I3", "id_is_phone", 1), *one("I3", "id_is_card", 2), *one("I3", "id_is_iban", 3),
+        *one("I3", "id_is_ip", 4), *one("I3", "id_is_ssn", 5)]),
+    (DATA, GOOD + b'u\ta=1,"b"="+49 30 1234567"\n' + b"u\ta=203.0.113.7,d_sid=2\n" + b"u\ta=4111111111111111\n",
+     one("I3", "value_personal", 2, 2, "warning")),
+    (DATA, b"u\ta=x joe@example.com,b=+49 30 1234567\n", [
+        *one("I3", "value_is_email", 1), *one("I3", "value_personal", 1, 1, "warning")]),
     (DATA, b"a:b\ta=b:c\n" + b"a%3Ab\ta=b\n" + b"a%b\ta=b\n" + b"a\x07\ta=b\n" + "a\x85\ta=b\n".encode(),
      one("I6", "id_forbidden_character", 1, 4)),
     (DATA, GOOD + "\ufeffuser\ta=b\n".encode() + "é\ta=\ufeff\n".encode(), one("I6", "id_forbidden_character", 2)),
@@ -180,6 +189,48 @@ def test_each_rule_gives_its_code_and_line(tmp_path: Path, place: int, block_byt
     checked = check(tmp_path, name, content, block_bytes)
     assert sorted(short(checked), key=str) == sorted(expected, key=str)
     assert (checked.bytes, checked.crc32) == (len(content), zlib.crc32(content))
+
+
+FIELDS = ["u", "1" * 38, DEVICE.decode(), HASH.decode(), "", "é", "+49 30 1234567", "j@x.org", "a:b", "a b", " ", "1"]
+PARTS = ["a=b", '"a"="b,c"', "d_sid=1", "d_unsid=2", "d_sid=x", "d_x=1", "1", "12:0", "1:-1", "1:1", "ic=x", "-a=1",
+         "1a=2", "12=1", "a =b", "a=", '"a"=""', '"a"="b', "", " ", 'a="b"', 'a="b"c', "a=b:c", "a=é", '"a!"="1"',
+         "a=j@x.org", '"a"="+49 30 1234567"', "a=" + "x" * 70, '"a"="' + "1, " * 40 + '"', "\r", "\0", "a=\x07"]  # fmt: skip
+LINES = st.builds(
+    lambda fields, signals, end: "\t".join([*fields, ",".join(signals)][: None if signals else -1]) + end,
+    st.lists(st.sampled_from(FIELDS), max_size=3),
+    st.lists(st.sampled_from(PARTS), max_size=4),
+    st.sampled_from(["\n"] * 8 + ["\r\n"]),
+)
+NAMES = [
+    DATA,
+    OVERWRITE,
+    ODC,
+    SYNC,
+    SYNC_3,
+    C2C,
+    "ftp_dpm_20915_1_1366545717.sync",
+    "adobe_id_20914_5678_1366545717.sync",
+]
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(NAMES), st.lists(LINES, min_size=1, max_size=8), st.sampled_from(BLOCKS[1:]))
+def test_loops_find_what_the_rules_find(tmp_path: Path, name: str, lines: list[str], block_bytes: int) -> None:
+    content = "".join(lines).encode()
+    with_loops = check(tmp_path, name, content, block_bytes)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernel, "load", lambda: None)
+        assert check(tmp_path, name, content, block_bytes) == with_loops
+
+
+@pytest.mark.skipif(kernel.load() is None, reason="needs the compiled loops")
+def test_lines_that_we_write_are_plain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = FileName.parse(DATA)
+    judged: list[bytes] = []
+    monkeypatch.setattr(line_checks.LineChecker, "_check", lambda _, lines: judged.append(lines.text))
+    check(tmp_path, DATA, b'user-7\t"city"="K\xc3\xb6ln, Mitte","age"="45-54",d_sid=1,d_unsid=2,ic=x,7:0\n' * 100)
+    check(tmp_path, str(name), b"u\ta=b \n")
+    assert judged == [b"u\ta=b \n"]
 
 
 def test_every_rule_on_files_is_broken_by_a_test() -> None:
@@ -353,6 +404,9 @@ def expected_of_signals(text: str, name: FileName) -> set[str]:
     return found
 
 
+VALUE = re.compile(r'= *("[^"\t\r]+"|[^"\t\r, ][^"\t\r,]*)')
+
+
 def expected_of(line: bytes, name: FileName) -> set[str]:
     """The rules that a line, without its newline, breaks."""
     if len(line) + 1 > 102_400:
@@ -406,6 +460,8 @@ def expected_of(line: bytes, name: FileName) -> set[str]:
             found.add("signal_empty")
         if signals and b"\r" not in signals:
             found |= expected_of_signals(signals.decode(errors="replace"), name)
+            values = VALUE.findall(signals.decode(errors="replace"))
+            found |= {"value_is_email"} if any(EMAIL.search(value.strip('" ')) for value in values) else set()
     for id_ in (id_.decode(errors="replace") for id_ in ids):
         found |= {"id_is_email"} if EMAIL.search(id_.strip()) else set()
         found |= {"id_forbidden_character"} if FORBIDDEN.search(id_) else set()

@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 from converter.columns.buffers import VIEW_BYTES, Chunk, Views
 from converter.columns.pool import Bytes, Pool
+from converter.kernel.checked import ENTRIES as CHECK_ENTRIES
+from converter.kernel.checked import Doubted, LineForm, doubted
 from converter.kernel.form import SLACK, Form, FormStructure, Grammar, Layout, LayoutStructure
 from converter.kernel.gather import ENTRIES as GATHER_ENTRIES
 from converter.kernel.gather import MEMORY as GATHER_MEMORY
@@ -77,6 +79,7 @@ ENTRIES: dict[str, tuple[type[Any], ...]] = {
     **GATHER_ENTRIES,
     **USER_ENTRIES,
     **KNOWN_ENTRIES,
+    **CHECK_ENTRIES,
 }
 """The entries of the library, and what each takes."""
 
@@ -352,6 +355,15 @@ class Loops:
         made, made_ends = np.empty(size, np.uint8), np.empty(len(rows), np.int64)
         self._call("take_lines", lines, len(lines), ends, len(ends), rows, len(rows), made, size, made_ends)
         return made, made_ends
+
+    def doubted(self, text: Bytes, size: int, form: LineForm) -> Doubted:
+        """Return the lines of an inbound file that may break a rule; all others break none.
+
+        The text has `size` bytes and ends in a newline; `SLACK` bytes must follow it.
+        """
+        if len(text) < size + SLACK:
+            raise SystemError("A compiled loop was called without the memory that it needs.")
+        return doubted(self._entries["check_lines"], text, size, form)
 
     def _call(self, name: str, *given: Any) -> None:
         """Call an entry that needs no more room. Raises `SystemError` where it refuses its arguments."""

@@ -431,4 +431,37 @@ struct aam_known {
     uint8_t unused[7];
 };
 
+/* An ID in a line of an inbound file: each byte has classes, bits of which at least one must be in `shape` at its place;
+   or, where the ID may have any length, the lowest one. A newline has none. */
+struct aam_id_shape {
+    const uint8_t *classes; /* 256 */
+    const uint8_t *shape;   /* `length` bytes */
+    int64_t length;         /* 0 for any but none */
+    uint8_t scan;           /* whether an ID that may be personal data is not plain */
+    uint8_t unused[7];
+};
+
+/* What plain lines of an inbound file are (check.c): IDs with tabs between them, the last of `ids` standing for all that
+   follow, and signals. */
+struct aam_line_form {
+    const struct aam_id_shape *ids;
+    int64_t id_count;
+    int64_t least_ids; /* in a line without signals; in one with signals there are `most_ids` */
+    int64_t most_ids;
+    int64_t longest; /* bytes of a line, with its newline */
+    uint8_t has_signals;
+    uint8_t removes; /* whether traits may be removed */
+    uint8_t unused[6];
+};
+
+/* The lines that are not plain. */
+struct aam_doubted {
+    int64_t *numbers; /* lines before each of them */
+    int64_t *starts;  /* bytes */
+    int64_t *ends;    /* behind the newline */
+    int64_t room;
+    int64_t count;
+    int64_t lines; /* all of them, plain ones as well */
+};
+
 #endif

@@ -14,6 +14,8 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
+from converter.columns.privacy import personal_kind
+from converter.kernel.checked import IdShape, LineForm
 from converter.spec import signals
 from converter.spec.files import (
     ID_FORM_WRONG,
@@ -24,10 +26,14 @@ from converter.spec.files import (
     SIGNAL_WRONG,
     TRAIT_REMOVED,
     TRAIT_WRONG,
+    VALUE_IS_EMAIL,
+    VALUE_IS_PERSONAL,
     FileRule,
 )
-from converter.spec.ids import GLOBAL_DATA_SOURCES, ID_TYPES
+from converter.spec.ids import GLOBAL_DATA_SOURCES, ID_TYPES, IdType
+from converter.spec.limits import LINE_BYTES
 from converter.spec.names import FileName
+from converter.spec.rules import PERSONAL
 
 ColumnOf = Callable[[bytes], int | None]
 """Returns the first byte of a line that breaks a rule, counted from 1."""
@@ -70,9 +76,33 @@ class Grammar:
                 self._plain = "^" + r"\t".join(_form(dpid, own=_FIELD) for dpid in name.dpids) + r"\n$"
                 self._whole = f"^{_FIELD}(?:\\t{_FIELD}){{{len(name.dpids) - 1}}}{_END}$"
 
+    def line_form(self) -> LineForm:
+        """Return what the compiled loop takes for lines that break no rule."""
+        name, types = self._name, [_type_of(dpid) for dpid in self._name.dpids]
+        has_signals = name.kind in ("data", "odc")
+        if name.kind == "c2c-id-sync":
+            types = [types[0], ID_TYPES["hashed_email"]]
+        least = most = len(types) if not has_signals else self._fields
+        if has_signals:
+            types = [*[ID_TYPES["crm"]] * (self._fields - 1), types[0]]
+        if name.kind == "c2c-id-sync":
+            most = 1 + MOST_HASHES
+        return LineForm(
+            [IdShape(type_.plain, type_.groups, scan=not type_.characters) for type_ in types],
+            least,
+            most,
+            longest=LINE_BYTES.value,
+            has_signals=has_signals,
+            removes=name.mode == "sync",
+        )
+
     def broken(self, text: bytes, starts: npt.NDArray[np.int64], *, is_text: bool) -> Iterator[Broken]:
         """Yield the rules that lines break. `starts` are where lines start in the text, which ends in a newline."""
         lines = _series_of(text, starts, is_text=is_text)
+        if self._name.kind in ("data", "odc"):
+            for rule, personal in self._personal_values(lines):
+                if personal.any():
+                    yield Broken(rule, personal.to_numpy(), None)
         rest = ~lines.str.contains(self._plain)
         if not rest.any():
             return
@@ -121,10 +151,26 @@ class Grammar:
         yield KEY_DOUBTFUL, parsed & ~lines.str.contains(signals.usable(before))
         yield SIGNAL_SPACED, parsed & ~lines.str.contains(signals.spaceless(before))
 
+    def _personal_values(self, lines: pl.Series) -> Iterator[tuple[FileRule, pl.Series]]:
+        """Yield the rules on values, and the lines that break them."""
+        is_whole = lines.str.contains(self._whole)
+        texts = lines.str.replace(f"^{_ANY_FIELD * self._fields}", "")
+        values = pl.DataFrame({"value": texts.str.extract_all(signals.IN_PAIR)}).with_row_index("line")
+        value = pl.col("value").str.strip_prefix("=").str.strip_chars(' "')
+        # Bare numbers may be anything here: those that might be cards are not counted.
+        found = values.explode("value").select("line", kind=personal_kind(value, cards=False))
+        are_email = pl.col("kind") == PERSONAL.index("email")
+        for rule, is_it in ((VALUE_IS_EMAIL, are_email), (VALUE_IS_PERSONAL, ~are_email)):
+            yield rule, is_whole & values["line"].is_in(found.filter(is_it)["line"].implode())
+
     def _signal_at(self, line: bytes) -> int | None:
         *fields, text = line.decode(errors="replace").split("\t", self._fields)
         at = signals.unparsable_at(text)
         return None if at is None else len("\t".join([*fields, text[:at]]).encode()) + 1
+
+
+def _type_of(dpid: int) -> IdType:
+    return ID_TYPES["uuid"] if dpid == 0 else GLOBAL_DATA_SOURCES.get(dpid, ID_TYPES["crm"])
 
 
 def _bare(form: str | None) -> str:

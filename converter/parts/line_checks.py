@@ -6,7 +6,7 @@ positions where lines start and end. No line is handled by itself, and no conten
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,6 +16,8 @@ import polars as pl
 
 from converter.columns.privacy import personal_kind
 from converter.columns.utf8 import invalid_utf8, is_utf8
+from converter.kernel.calls import Loops
+from converter.kernel.form import SLACK
 from converter.parts.grammar import Grammar
 from converter.parts.reader import InboundText
 from converter.spec.files import (
@@ -44,7 +46,6 @@ from converter.spec.files import (
     FileRule,
     Level,
 )
-from converter.spec.ids import PLAIN_IN_ID
 from converter.spec.limits import LINE_BYTES
 from converter.spec.names import FileName
 
@@ -59,10 +60,6 @@ _SLICE = 1 << 16  # bytes that stay in the nearest cache, and take no fresh memo
 _NONE: Positions = np.zeros(0, np.int64)
 _MARK = b"\xef\xbb\xbf"
 _TAB, _NEWLINE, _RETURN, _SPACE, _QUOTE, _COMMA = b'\t\n\r ",'
-
-# Everything that a rule on IDs is about begins with one of these, or is a byte below the space: U+0080 to U+009F begin
-# with C2, U+FEFF with EF.
-_SUSPECT_IN_ID = bytes({*range(_SPACE + 1, 0x80)} - {*PLAIN_IN_ID}) + b"\xc2\xef"
 
 
 @dataclass(frozen=True)
@@ -170,19 +167,39 @@ class _Chunk(NamedTuple):
 
 
 class LineChecker:
-    """Checks lines by the rules of their kind of file, or by those of all kinds where the kind is not known."""
+    """Checks lines by the rules of their kind of file, or by those of all kinds where the kind is not known.
 
-    def __init__(self, name: FileName | None, text: InboundText, findings: Problems) -> None:
+    With compiled loops, only lines that these doubt meet the rules.
+    """
+
+    def __init__(self, name: FileName | None, text: InboundText, findings: Problems, loops: Loops | None) -> None:
         self._name = name
+        self._loops = loops
         self._text = text
         self._findings = findings
         self._grammar = Grammar(name) if name else None
+        self._form = self._grammar.line_form() if self._grammar and loops else None
         self._lines: _Chunk
 
     def check(self, chunk: bytes) -> None:
-        """Check the next chunk of lines, which ends in a newline."""
-        lines = _Chunk.of(chunk, self._text.lines + 1)
-        self._text.lines += len(lines.ends)
+        """Check the next chunk of lines, which ends in a newline and `SLACK` bytes more."""
+        text, first = np.frombuffer(chunk, np.uint8), self._text.lines + 1
+        size = len(chunk) - SLACK
+        if self._loops and self._form and (chunk.isascii() or is_utf8(chunk)):
+            found = self._loops.doubted(text, size, self._form)
+            self._text.lines += found.lines
+            self._text.filled = self._text.filled or len(found.numbers) < found.lines
+            if not len(found.numbers):
+                return
+            doubted = [chunk[start:end] for start, end in zip(found.starts.tolist(), found.ends.tolist(), strict=True)]
+            lines = _Chunk.of(b"".join(doubted), 0)._replace(numbers=first + found.numbers)
+        else:
+            lines = _Chunk.of(chunk[:size], first)
+            self._text.lines += len(lines.ends)
+        self._check(lines)
+
+    def _check(self, lines: _Chunk) -> None:
+        """Check lines by all rules."""
         lengths = lines.ends + 1 - lines.starts
         if int(lengths.max()) > LINE_BYTES.value:  # left out of the checks that follow
             self._text.filled = True
@@ -279,25 +296,20 @@ class LineChecker:
         self._check_ids(lines, numbers, starts, stops)
 
     def _check_ids(self, lines: _Chunk, numbers: Positions, starts: Positions, stops: Positions) -> None:
-        """Check the IDs between `starts` and `stops`; only the few that hold a suspect byte meet the rules one by one.
-
-        `numbers` are the numbers of their lines.
-        """
-        positions = _suspects(lines)
-        of_id = np.searchsorted(stops, positions, side="right")
-        positions, of_id = positions[of_id < len(stops)], of_id[of_id < len(stops)]
-        suspects = _distinct(of_id[positions >= starts[of_id]])
-        if not len(suspects):
+        """Check the IDs between `starts` and `stops`; `numbers` are the numbers of their lines."""
+        given = np.flatnonzero(starts < stops)
+        if not len(given):
             return
-        ids = _texts_between(lines.array, starts[suspects], stops[suspects])
+        ids = _texts_between(lines.array, starts[given], stops[given])
         for rule, file_rule in ID_RULES:
-            rejects = rule.rejects(pl.col("id"), personal_kind(pl.col("id")))
+            # Bare numbers are IDs more often than cards.
+            rejects = rule.rejects(pl.col("id"), personal_kind(pl.col("id"), cards=False))
             # Without the white space around it as well: it must hide nothing, and it may be forbidden itself.
             broken = [
                 each.to_frame("id").select(rejects.fill_null(value=False)).to_series()
                 for each in (ids, ids.str.strip_chars())
             ]
-            self._note(file_rule, _distinct(numbers[suspects[(broken[0] | broken[1]).to_numpy()]]))
+            self._note(file_rule, _distinct(numbers[given[(broken[0] | broken[1]).to_numpy()]]))
 
 
 def shape_of(line: bytes) -> str:
@@ -331,28 +343,10 @@ def _in_signals(array: Bytes, positions: Positions, tabs: Positions, stops: Posi
     return gaps
 
 
-def _suspects(lines: _Chunk) -> Positions:
-    """Return the positions of all bytes that a rule on IDs could be about."""
-    present = [byte for byte in _SUSPECT_IN_ID if byte in lines.text]  # much faster than comparing each byte
-    positions = _positions(len(lines.array), lambda part: _is_any_of(lines.array[part], present)) if present else _NONE
-    if len(lines.controls) > len(lines.ends) + len(lines.tabs):
-        others = lines.controls[(lines.control != _TAB) & (lines.control != _NEWLINE)]
-        positions = np.sort(np.concatenate([positions, others]))
-    return positions
-
-
 def _positions(size: int, test: Callable[[slice], Mask]) -> Positions:
     """Return the positions below `size` for which a test holds, tested in slices so that arrays stay small."""
     starts = range(0, size, _SLICE)
     return np.concatenate([_NONE, *(np.flatnonzero(test(slice(at, at + _SLICE))) + at for at in starts)])
-
-
-def _is_any_of(array: Bytes, wanted: Sequence[int]) -> Mask:
-    """Return for each byte whether it is one of `wanted`."""
-    found: Mask = array == wanted[0]
-    for byte in wanted[1:]:
-        found |= array == byte
-    return found
 
 
 def _texts_between(array: Bytes, starts: Positions, stops: Positions) -> pl.Series:

@@ -9,9 +9,11 @@ from collections.abc import Iterable, Iterator
 
 from isal import isal_zlib
 
+from converter.kernel.form import SLACK
 from converter.spec.files import GZIP_CUT, GZIP_DAMAGED, FileRule
 from converter.spec.limits import LINE_BYTES
 
+_SLACK = bytes(SLACK)
 _PACKED_BYTES = 1 << 16  # given to a decompressor at once: it copies what follows the end of a member
 
 
@@ -73,7 +75,8 @@ class InboundText:
     def chunks(self, size: int) -> Iterator[bytes]:
         """Yield chunks of at least `size` bytes, except for the last one; each ends in a newline, added if need be.
 
-        Lines that are too long are cut off behind the length that shows it.
+        Behind each are `SLACK` bytes of zeros, which compiled loops may read. Lines that are too long are cut off
+        behind the length that shows it.
         """
         longest = LINE_BYTES.value + 1  # bytes that show that a line is too long
         lines: list[memoryview | bytes] = []
@@ -90,10 +93,10 @@ class InboundText:
                 tail.append(rest)
                 tail_bytes += len(rest)
             if held >= size:
-                yield b"".join(lines)
+                yield b"".join([*lines, _SLACK])
                 lines, held = [], 0
         self.whole = not tail
         if tail:
             lines += [*tail, b"\n"]
         if lines:
-            yield b"".join(lines)
+            yield b"".join([*lines, _SLACK])

@@ -59,14 +59,7 @@ class Judging:
         ]
         """What happens to implausible IDs; those of a type with a form of its own are never any."""
         self.signals = Signals(job, kind, aliases, found.lists)
-        of_ids = tuple(
-            rule
-            for number, type_ in enumerate(self.id_types)
-            for rule in (
-                *rules.id_rules(type_, number, implausible=self.doubts[number] == "reject"),
-                *(each.of(number) for each in kind.id_rules),
-            )
-        )
+        of_ids = self._rules_of_ids()
         self.rules = (
             *of_ids,
             *(rules.KEY_RULES if job.record.key_column else ()),
@@ -95,14 +88,10 @@ class Judging:
             for rule in rules.implausible_rules(number)
             if rule.applies is not None
         ]
-        kinds_of_ids = self._kinds_of_ids(found.numbers)
-        self.steps = [*self.normalizing, *self._judging(doubtful, warned, found.numbers, kinds_of_ids)]
-        self.id_steps_alone = [
-            *self.normalizing,
-            [null_if_empty(id_).alias(f"id{number}") for number, id_ in enumerate(self.ids)],
-            kinds_of_ids,
-            [rules.first_reason(of_ids).alias("reason")],
-        ]
+        kinds = self._kinds_of_ids(found.numbers)
+        self.steps = [*self.normalizing, *self._judging(doubtful, warned, found.numbers, kinds)]
+        ids = [null_if_empty(id_).alias(f"id{number}") for number, id_ in enumerate(self.ids)]
+        self.id_steps_alone = [*self.normalizing, ids, kinds, [rules.first_reason(of_ids).alias("reason")]]
         """The steps that lead to the first rule on IDs that a row breaks: these come before all others."""
         changed = [changed_by(step.name, number) for number, each in enumerate(self.id_steps) for step in each]
         self.counters = (*self.signals.counters, *changed)
@@ -115,6 +104,16 @@ class Judging:
         """Whether the kernel does the steps of each ID, but for its hash."""
         self.typing = [recognize_type(null_if_empty(pl.col(self.fast_ids[0]))).alias("type")] if self.is_mixed else []
         """The type of the ID by its form, where there are several: an ID that this does not recognize is irregular."""
+
+    def _rules_of_ids(self) -> tuple[rules.Rule, ...]:
+        return tuple(
+            rule
+            for number, type_ in enumerate(self.id_types)
+            for rule in (
+                *rules.id_rules(type_, number, implausible=self.doubts[number] == "reject"),
+                *(each.of(number) for each in self.kind.id_rules),
+            )
+        )
 
     def _normalizing(self, steps: Sequence[Sequence[Step]]) -> list[list[pl.Expr]]:
         """Return the columns that normalize IDs by these steps, with counters of those changed; none without steps."""

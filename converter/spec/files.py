@@ -23,12 +23,18 @@ from converter.spec.limits import (
 )
 from converter.spec.rules import (
     ID_FORBIDDEN_CHARACTER,
+    ID_IS_CARD,
     ID_IS_EMAIL,
+    ID_IS_IBAN,
+    ID_IS_IP,
+    ID_IS_PHONE,
+    ID_IS_SSN,
     ID_MISSING,
     KEY_UNUSABLE,
     NO_SIGNAL,
     OURS,
     ROW_NOT_TEXT,
+    VALUE_PERSONAL,
     IdRule,
     Rule,
     line_too_long,
@@ -209,5 +215,19 @@ HASHES_END_IN_TAB = FileRule(
     "C14", "hashes_end_in_tab", "The line ends in a tab, which only Adobe's own sample does.", COMBINED_PAGE, "warning"
 )
 
-ID_RULES = tuple((rule, _of(rule)) for rule in (ID_IS_EMAIL, ID_FORBIDDEN_CHARACTER))
+VALUE_IS_EMAIL = FileRule(
+    VALUE_PERSONAL.code, "value_is_email", "A value is an e-mail address, or holds one.", VALUE_PERSONAL.page
+)
+VALUE_IS_PERSONAL = FileRule(
+    VALUE_PERSONAL.code,
+    "value_personal",
+    "A value looks like a phone, card, account or social security number, or an IP address.",
+    VALUE_PERSONAL.page,
+    "warning",
+)
+
+ID_RULES = tuple(
+    (rule, _of(rule))
+    for rule in (ID_IS_EMAIL, ID_IS_PHONE, ID_IS_CARD, ID_IS_IBAN, ID_IS_IP, ID_IS_SSN, ID_FORBIDDEN_CHARACTER)
+)
 """The rules that apply to IDs of any type, each as a rule on rows and as one on files."""

@@ -76,6 +76,10 @@ def with_removal(before: str) -> str:
     return _up_to(before, "d_unsid")
 
 
+IN_PAIR = f"= *({_VALUE})"
+"""The value of a pair; where signals can be parsed, of every one."""
+
+
 def _up_to(before: str, key: str) -> str:
     return f'^{before}(?: *(?:{_ANY})? *,)* *(?:"{key}"|{key}) *= *'
 
