@@ -42,8 +42,8 @@ DIGITS = 12
 _NOT_IN_DIGEST = {*Access._fields, "report", "run"}  # sections that do not change what is written, or where
 _OF_LINES = ("id", "record", "privacy")
 _OF_ACCESS = {"password", "password_file", "password_command"}  # keys of `input` that do not change what is read
-_OF_FILES = {"path", "format", "member", "sheet", "empty", "suppress", "query", "table", "driver", "retry_seconds"}
-"""Keys of `input`: another file, or another query, has others."""
+_OF_ROWS = {"query", "table", "driver", "version", "at"}
+_OF_FILES = {"path", "format", "member", "sheet", "empty", "suppress", "retry_seconds", *_OF_ROWS}  # of `input`
 _KEY = re.compile(r"(?![0-9]+$)[A-Za-z0-9_-]+")  # that a trait rule can name (C16)
 _MOST_KEYS = 5  # in a message
 _SMALLEST_ENCRYPTED = 10_000  # including the key of the message

@@ -94,7 +94,7 @@ class InputKeys(TypedDict, total=False):
     """The keys of `Input`."""
 
     path: str | PathLike[str] | Sequence[str | PathLike[str]]
-    format: Literal["csv", "tsv", "parquet", "ndjson", "json", "arrow", "excel"] | None
+    format: Literal["csv", "tsv", "parquet", "ndjson", "json", "arrow", "excel", "delta"] | None
     member: str | None
     empty: Literal["skip", "error"]
     query: str | None
@@ -103,6 +103,8 @@ class InputKeys(TypedDict, total=False):
     password: str | None
     password_file: str | PathLike[str] | None
     password_command: str | Sequence[str]
+    version: int | None
+    at: str | None
     sheet: str | int | None
     separator: str | None
     quote: Literal['"', "'", "none"] | None
@@ -263,7 +265,7 @@ class SuppressKeys(TypedDict, total=False):
     """The keys of `Suppress`."""
 
     path: Required[str | PathLike[str] | Sequence[str | PathLike[str]]]
-    format: Literal["csv", "tsv", "parquet", "ndjson", "json", "arrow", "excel"] | None
+    format: Literal["csv", "tsv", "parquet", "ndjson", "json", "arrow", "excel", "delta"] | None
     member: str | None
     empty: Literal["skip", "error"]
     query: str | None
@@ -272,6 +274,8 @@ class SuppressKeys(TypedDict, total=False):
     password: str | None
     password_file: str | PathLike[str] | None
     password_command: str | Sequence[str]
+    version: int | None
+    at: str | None
     sheet: str | int | None
     separator: str | None
     quote: Literal['"', "'", "none"] | None

@@ -104,8 +104,9 @@ FORMATS: dict[Format, FileFormat] = {
     "parquet": FileFormat((".parquet", ".pq"), _open_parquet, packable=False, once=False),
     "arrow": FileFormat((".arrow", ".feather", ".ipc", ".arrows"), _open_arrow, packable=False),
     "excel": FileFormat((".xlsx", ".xlsm"), _open_excel, packable=False, once=False),
+    "delta": FileFormat((), _open_parquet, packable=False, once=False),  # whose log is read by `delta`
 }
-_ALIKE = ({"csv", "tsv"}, {"ndjson", "json"})
+_ALIKE = ({"csv", "tsv"}, {"ndjson", "json"}, {"parquet", "delta"})
 """Formats that are read alike."""
 _MOST_EMPTY = 1 << 10  # bytes, that something empty has when it is packed
 _FIRST_ROW = 1 << 12  # bytes behind a header, which show how rows end
@@ -132,7 +133,7 @@ def find_input(options: Table, access: Access = DEFAULT_ACCESS) -> Found:
         return options.format or _format_of(name) or _format_of_zip(name, options)
 
     for path in dict.fromkeys(options.path):
-        found = find_queried(path, options) or expand(path, format_of, access)
+        found = find_queried(path, options, access) or expand(path, format_of, access)
         left_out += found.left_out
         warnings += found.warnings
         for origin in found.origins:
@@ -234,9 +235,10 @@ def open_source(origin: Origin, options: Input, columns: tuple[str, ...]) -> Sou
 
 def _set_partition(source: Source) -> None:
     """Give a source the columns that its path says and it has not itself."""
-    partition = {
-        name: value for name, value in partition_of(_folders_of(source.origin)).items() if name not in source.schema
-    }
+    said = getattr(source.origin, "constants", None)  # by the log of its table
+    if said is None:
+        said = partition_of(_folders_of(source.origin))
+    partition = {name: value for name, value in said.items() if name not in source.schema}
     if partition and hasattr(source, "partition"):
         source.partition = partition
         if isinstance(source, TextSource):

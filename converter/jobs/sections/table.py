@@ -11,7 +11,7 @@ from converter.jobs.paths import PathKey, is_url
 from converter.jobs.values import Command, Name, PathText, as_list, check_one_password
 
 _Path = Annotated[PathText, Field(min_length=1)]
-Format = Literal["csv", "tsv", "parquet", "ndjson", "json", "arrow", "excel"]
+Format = Literal["csv", "tsv", "parquet", "ndjson", "json", "arrow", "excel", "delta"]
 AUTO = "auto"
 """The encoding that is found by file."""
 Quote = Literal['"', "'", "none"]
@@ -53,8 +53,8 @@ class Table(Section):
     """A file, a list of files, a glob or a folder, also on a server (docs/places.md), or the URL of a database; `-` is
     standard input."""
     format: Format | None = None
-    """`csv`, `tsv`, `parquet`, `ndjson`, `json`, `arrow` or `excel`; by default from the suffix. Text formats may be
-    compressed as gzip, zstd, bzip2, xz or lz4, or be in a zip archive."""
+    """`csv`, `tsv`, `parquet`, `ndjson`, `json`, `arrow`, `excel` or `delta`; by default from the suffix. Text formats
+    may be compressed as gzip, zstd, bzip2, xz or lz4, or be in a zip archive."""
     member: str | None = None
     """The file to read in a zip archive that has several: its name, or a glob such as `"crm-*.csv"`."""
     empty: Literal["skip", "error"] = "skip"
@@ -73,6 +73,10 @@ class Table(Section):
     password_command: Command = ()
     """A program that prints this password, with its arguments, such as `"pass show crm"`. It is run as
     `sftp.password_command` is."""
+    version: Annotated[int, Field(ge=0)] | None = None
+    """The version of a Delta table; by default the newest one."""
+    at: str | None = None
+    """A time, such as `2024-05-01T06:00:00+02:00`, whose version of a Delta table is read, instead of `version`."""
     sheet: str | int | None = None
     """The sheet of an Excel workbook: its name, or its number from 1; by default the first one that is not hidden."""
     separator: str | None = None

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from converter.errors import JobError, nearest
 from converter.jobs.access import DEFAULT_ACCESS, Access
 from converter.jobs.secrets import mask_password
+from converter.remote.objects import Objects
 from converter.sources.origins import local
 from converter.sources.origins.base import Found
 from converter.sources.origins.once import ReadOnce
@@ -24,6 +25,8 @@ Expand = Callable[[str, FormatOf, Access], Found]
 The settings of servers are those of the job.
 Raises `InputError` where there is nothing, it cannot be listed, or it is not clear what of it is meant.
 """
+
+Located = tuple[Objects, str]
 
 # Each of these takes libraries that are not loaded before they are needed.
 
@@ -73,6 +76,39 @@ SCHEMES: dict[str, Expand] = {
     "sftp": _server,
 }
 """By the part of a URL before `://`, in lower case; local paths have none."""
+
+
+def _locate_s3(url: str, access: Access) -> Located:
+    from converter.sources.origins.s3 import locate
+
+    return locate(url, access)
+
+
+def _locate_gs(url: str, access: Access) -> Located:
+    from converter.sources.origins.clouds import locate_gs
+
+    return locate_gs(url, access)
+
+
+def _locate_az(url: str, access: Access) -> Located:
+    from converter.sources.origins.clouds import locate_az
+
+    return locate_az(url, access)
+
+
+_STORES: dict[str, Callable[[str, Access], Located]] = {
+    "s3": _locate_s3,
+    "gs": _locate_gs,
+    "az": _locate_az,
+    "abfss": _locate_az,
+    "abfs": _locate_az,
+}
+
+
+def locate(url: str, access: Access) -> Located | None:
+    """Return where objects of a URL are, and the name in it; nothing where it is not one of a store of objects."""
+    scheme = url.partition("://")[0].lower()
+    return _STORES[scheme](url, access) if scheme in _STORES else None
 
 
 def expand(path: str, format_of: FormatOf, access: Access = DEFAULT_ACCESS) -> Found:

@@ -10,6 +10,7 @@ from converter.errors import Finding, JobError
 from converter.jobs.access import Access
 from converter.remote.azure import Account, az_objects
 from converter.remote.google import gs_endpoint, gs_objects
+from converter.remote.stores import StoreObjects
 from converter.sources.origins.base import Found
 from converter.sources.origins.listings import expand_names
 from converter.sources.origins.remote import plain_warnings
@@ -21,18 +22,33 @@ _AZ_EXAMPLE = "az://CONTAINER/crm/2024-05-01.csv.gz"
 
 def expand_gs(url: str, format_of: Callable[[str], str | None], access: Access) -> Found:
     """Return the objects that a URL names. A name is taken as it is written, without any decoding."""
+    objects, name = locate_gs(url, access)
+    found = expand_names(objects, name, format_of, access.retry_seconds)
+    return _warned(found, objects.url(name), gs_endpoint(access.gs))
+
+
+def locate_gs(url: str, access: Access) -> tuple[StoreObjects, str]:
+    """Return the bucket of a URL, and the name in it."""
     bucket, _, name = url.partition("://")[2].partition("/")
     if not bucket or "@" in bucket:
         raise _malformed("Google Cloud Storage", "no bucket, or has a login", _GS_EXAMPLE)
-    found = expand_names(gs_objects(bucket, access.gs), name, format_of, access.retry_seconds)
-    return _warned(found, f"gs://{bucket}/{name}", gs_endpoint(access.gs))
+    return gs_objects(bucket, access.gs), name
 
 
 def expand_az(url: str, format_of: Callable[[str], str | None], access: Access) -> Found:
-    """Return the objects that a URL names, as `expand_gs` does.
+    """Return the objects that a URL names, as `expand_gs` does."""
+    objects, name, account = _locate_az(url, access)
+    found = expand_names(objects, name, format_of, access.retry_seconds)
+    return _warned(found, objects.url(name), account.endpoint)
 
-    The account is that of `abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/`, else that of the settings.
-    """
+
+def locate_az(url: str, access: Access) -> tuple[StoreObjects, str]:
+    """Return the container of a URL, and the name in it."""
+    return _locate_az(url, access)[:2]
+
+
+def _locate_az(url: str, access: Access) -> tuple[StoreObjects, str, Account]:
+    """Return also the account: that of `abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/`, else of the settings."""
     scheme, _, rest = url.partition("://")
     place, _, name = rest.partition("/")
     container, at, host = place.partition("@")
@@ -45,9 +61,7 @@ def expand_az(url: str, format_of: Callable[[str], str | None], access: Access) 
             "Set az.sas_token to what is behind the question mark, such as ${AZURE_STORAGE_SAS_TOKEN}.",
         )
     account = Account(host.partition(".")[0] or None, host or None, access.az)
-    root = f"{scheme.lower()}://{place}"
-    found = expand_names(az_objects(container, root, account, access.az.timeout), name, format_of, access.retry_seconds)
-    return _warned(found, f"{root}/{name}", account.endpoint)
+    return az_objects(container, f"{scheme.lower()}://{place}", account, access.az.timeout), name, account
 
 
 def _warned(found: Found, label: str, endpoint: str | None) -> Found:

@@ -93,7 +93,9 @@ def table_roots(files: Iterable[Path]) -> list[Path]:
                 "E-FOLDER-TABLE",
                 f"The folder '{root}' is {kind}: some of its files may hold rows that were deleted or replaced, which "
                 "its log alone knows.",
-                "Export its current rows as Parquet or CSV (by Spark, DuckDB or Polars), and give that file.",
+                f"Set input.path to the folder '{root}' itself."
+                if "Delta" in kind
+                else "Export its current rows as Parquet or CSV (by Spark, DuckDB or Polars), and give that file.",
             )
     return list(roots)
 

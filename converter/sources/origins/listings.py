@@ -139,7 +139,9 @@ def _check_logs(objects: Objects, path: str, names: Sequence[str]) -> None:
                 "E-FOLDER-TABLE",
                 f"The folder '{objects.url(path)}' is {kind}: some of its files may hold rows that were deleted or "
                 "replaced, which its log alone knows.",
-                "Export its current rows as Parquet or CSV (by Spark, DuckDB or Polars), and give that file.",
+                "Set input.format = 'delta', and input.path to the folder of the table."
+                if "Delta" in kind
+                else "Export its current rows as Parquet or CSV (by Spark, DuckDB or Polars), and give that file.",
             )
 
 

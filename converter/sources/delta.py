@@ -1,0 +1,220 @@
+"""Delta tables: folders of Parquet files, whose log says which of them hold the rows of a version.
+
+The package `deltalake` reads the log, of a table on a server in a copy. The files are read as any others, in the order
+of their paths; columns that the log says of a file, and those that it lacks, have one text in all its rows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from urllib.parse import unquote
+
+from converter.errors import InputError, JobError
+from converter.jobs.access import Access
+from converter.jobs.paths import is_url
+from converter.jobs.sections.table import Table
+from converter.remote.objects import Objects
+from converter.remote.retry import Patience
+from converter.sources.databases.source import missing_package
+from converter.sources.origins import locate
+from converter.sources.origins.base import Found, Origin
+from converter.sources.origins.local import LocalFile
+from converter.sources.origins.remote import RemoteFile, as_input_errors
+
+if TYPE_CHECKING:
+    import deltalake
+
+DELTA = "delta"
+_LOG = "_delta_log"
+_COMMIT = re.compile(r"(\d{20})\.json")
+_CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(?:\.(\d{10})\.(\d{10})|\.[0-9a-f-]{36})?\.(?:parquet|json)")
+_HARMLESS = {"timestampNtz", "v2Checkpoint", "vacuumProtocolCheck"}  # features that files are read the same with
+_DELETION = "deletionVectors"
+_REWRITE = {
+    _DELETION: "REORG TABLE … APPLY (PURGE)",
+    "columnMapping": "CREATE TABLE … AS SELECT",
+}
+_EXPORT = "export its current rows as Parquet or CSV, and give that file"
+
+
+class TableFile:
+    """A file of a table: an origin, and the texts of its columns that are the same in all rows, empty if missing."""
+
+    def __init__(self, origin: Origin, constants: Mapping[str, str]) -> None:
+        self._origin = origin
+        self.constants = constants
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._origin, name)
+
+
+def _with(constants: Mapping[str, str], origin: Origin) -> Origin:
+    return cast("Origin", TableFile(origin, constants))
+
+
+class _Added(NamedTuple):
+    """A file of a version: its path in the folder of the table, and the columns that its rows have in common."""
+
+    path: str
+    constants: Mapping[str, str]
+
+
+def find_delta(path: str, options: Table, access: Access) -> Found | None:
+    """Return the files of a version of a Delta table, if a path names one.
+
+    A local folder shows it; on a server `input.format` says it. Raises `InputError` where it has no such version, or
+    needs what is not read.
+    """
+    if is_url(path) and not path.lower().startswith("file://"):
+        located = locate(path, access) if options.format == DELTA else None
+        if located:
+            return _on_server(*located, options, access.retry_seconds)
+    else:
+        folder = Path(unquote(path.partition("://")[2].removeprefix("localhost")) if is_url(path) else path)
+        if (folder / _LOG).is_dir():
+            files = _files(folder, str(folder), options)
+            return Found([_with(each.constants, LocalFile.at(folder / each.path)) for each in files])
+    if options.format == DELTA:
+        raise InputError(
+            "E-DELTA-MISSING",
+            f"The input '{path}' is no Delta table: it is no folder with a log ({_LOG}).",
+            "Name the folder of the table, on this machine or on S3, Google Cloud Storage or Azure.",
+        )
+    return None
+
+
+def _on_server(objects: Objects, name: str, options: Table, retry_seconds: float) -> Found:
+    root = f"{name.rstrip('/')}/" if name.strip("/") else ""
+    with as_input_errors():
+        listed = Patience(retry_seconds).retrying(objects.entries, root)
+    entries = {entry.name.removeprefix(root): entry for entry in listed}
+    names = [each.removeprefix(f"{_LOG}/") for each in entries if each.startswith(f"{_LOG}/")]
+    label = objects.url(root)
+    if not any(map(_COMMIT.fullmatch, names)):
+        raise InputError(
+            "E-DELTA-MISSING", f"The input '{label}' is no Delta table: it has no log ({_LOG}).", "Name its folder."
+        )
+    with tempfile.TemporaryDirectory(prefix="aam-delta-") as folder:
+        for each in _needed(names, options):
+            copy = Path(folder, _LOG, each)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            with RemoteFile(objects, entries[f"{_LOG}/{each}"], retry_seconds).open() as source, copy.open("wb") as to:
+                shutil.copyfileobj(source, to)
+        files = _files(Path(folder), label, options)
+    if missing := next((each.path for each in files if each.path not in entries), None):
+        raise InputError(
+            "E-INPUT-MISSING",
+            f"The Delta table '{label}' lacks its file '{missing}', so this version cannot be read.",
+            "Is it vacuumed, or copied in part? Nothing was published.",
+        )
+    return Found([_with(each.constants, RemoteFile(objects, entries[each.path], retry_seconds)) for each in files])
+
+
+def _needed(names: list[str], options: Table) -> Iterator[str]:
+    """Yield the files of a log that say what a version is: from the last checkpoint before it on; all for a time."""
+    newest = options.version if options.version is not None else 10**20
+    parts: dict[int, list[re.Match[str]]] = {}
+    for match in filter(None, map(_CHECKPOINT.fullmatch, names)):
+        parts.setdefault(int(match[1]), []).append(match)
+    whole = [version for version, found in parts.items() if version <= newest and len(found) >= int(found[0][3] or 1)]
+    start = 0 if options.at else max(whole, default=0)
+    for name in names:
+        is_of_version = _COMMIT.fullmatch(name) or _CHECKPOINT.fullmatch(name)
+        if (is_of_version and start <= int(name[:20]) <= newest) or name.startswith("_sidecars/"):
+            yield name
+
+
+def _files(folder: Path, label: str, options: Table) -> list[_Added]:
+    """Return the files of a version, by path."""
+    try:
+        import deltalake  # here, since it is large, and an extra
+        import pyarrow as pa
+        from deltalake.exceptions import DeltaError
+    except ImportError as error:
+        raise missing_package(label, "deltalake", DELTA) from error
+    wanted = "newest version"
+    try:
+        version = options.version if options.at is None else _version_at(deltalake.DeltaTable(str(folder)), options.at)
+        wanted = wanted if version is None else f"version {version}"
+        table = deltalake.DeltaTable(str(folder), version=version)
+        _check_features(table, label)
+        _check_deletions(table, label)
+        columns = [each.name for each in table.schema().fields]
+        added = pa.table(table.get_add_actions()).to_pylist()
+    except (DeltaError, pa.ArrowException, OSError, ValueError) as error:
+        raise InputError(
+            "E-DELTA-VERSION",
+            f"The {wanted} of the Delta table '{label}' cannot be read ({type(error).__name__}).",
+            "Set input.version to one that its history has, or leave it out; the oldest end when a log is cleaned up.",
+        ) from error
+    found = [
+        _Added(unquote(each["path"]), dict.fromkeys(columns, "") | _partition(each.get("partition"))) for each in added
+    ]
+    if foreign := next((each.path for each in found if "://" in each.path or each.path.startswith("/")), None):
+        raise _unsupported(label, f"a file of another folder ('{foreign}'), as clones have", None)
+    if not found:
+        raise InputError(
+            "E-INPUT-EMPTY", f"The {wanted} of the Delta table '{label}' has no rows.", "Is it the right version?"
+        )
+    return sorted(found)
+
+
+def _partition(values: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return the texts of the columns of a partition."""
+    return {name: _text(value) for name, value in (values or {}).items()}
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value.isoformat(" ") if isinstance(value, datetime.datetime) else str(value)
+
+
+def _version_at(table: deltalake.DeltaTable, at: str) -> int:
+    """Return the last version that was there at a time, as the history of a table says."""
+    try:
+        time = datetime.datetime.fromisoformat(at)
+    except ValueError as error:
+        raise JobError(
+            "E-INPUT-KEY", f"input.at is '{at}', which is no time.", "For example: 2024-05-01T06:00:00+02:00."
+        ) from error
+    until = time.astimezone().timestamp() * 1000
+    versions = [int(each["version"]) for each in table.history() if each.get("timestamp", until) <= until]
+    if not versions:
+        raise ValueError(f"no version of {at}")
+    return max(versions)
+
+
+def _check_features(table: deltalake.DeltaTable, label: str) -> None:
+    """Raise `InputError` where the files of a table do not say alone which rows and columns it has."""
+    features = set(table.protocol().reader_features or ())
+    if table.metadata().configuration.get("delta.columnMapping.mode", "none") == "none":
+        features.discard("columnMapping")
+    else:
+        features.add("columnMapping")
+    if unknown := sorted(features - _HARMLESS - {_DELETION}):
+        raise _unsupported(label, ", ".join(unknown), _REWRITE.get(unknown[0]))
+
+
+def _check_deletions(table: deltalake.DeltaTable, label: str) -> None:
+    """Raise `InputError` where rows of a file are deleted by what stands beside it."""
+    if _DELETION not in (table.protocol().reader_features or ()):
+        return
+    with contextlib.suppress(Exception):  # of any kind: then there are some, which it cannot read
+        if not any(batch.num_rows for batch in table.deletion_vectors()):
+            return
+    raise _unsupported(label, _DELETION, _REWRITE[_DELETION])
+
+
+def _unsupported(label: str, what: str, statement: str | None) -> InputError:
+    rewrite = f"Rewrite it without ({statement}), or {_EXPORT}." if statement else f"{_EXPORT.capitalize()}."
+    return InputError("E-DELTA-FEATURE", f"The Delta table '{label}' uses what is not supported: {what}.", rewrite)

@@ -1,0 +1,235 @@
+"""Delta tables: the rows of a version come out, on this machine and on servers."""
+
+from __future__ import annotations
+
+import builtins
+import datetime
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import deltalake
+import pyarrow as pa
+import pytest
+
+from converter import convert
+from converter.errors import InputError, JobError
+from converter.jobs.access import Access
+from converter.jobs.sections.clouds import Az, Gs
+from converter.jobs.sections.servers import S3
+from converter.jobs.sections.table import Input
+from converter.remote.objects import Entry
+from converter.sources import find_origins
+
+from .conftest import Run
+from .errors import raises
+from .servers.azurite import azure_place
+from .servers.google import google_place
+from .servers.s3 import s3_place
+
+
+def _table(**columns: Any) -> pa.Table:
+    return pa.table(columns)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Versions 0 to 3: two rows, one more in a partition with a name of its own, one with a new column, one deleted."""
+    folder = tmp_path / "crm table"
+    deltalake.write_deltalake(folder, _table(id=["u1", "u2"], a=["x", "y"], day=["1", "2"]), partition_by=["day"])
+    deltalake.write_deltalake(folder, _table(id=["u3"], a=["z"], day=["a b/c"]), mode="append")
+    new = pa.table({"id": ["u4"], "a": [None], "day": pa.array([None], pa.string()), "new": ["n"]})
+    deltalake.write_deltalake(folder, new.cast(pa.schema([(name, pa.string()) for name in new.column_names])),
+                              mode="append", schema_mode="merge")  # fmt: skip
+    deltalake.DeltaTable(folder).delete("id = 'u1'")
+    return folder
+
+
+@pytest.fixture(params=["folder", "s3", "gs", "az"])
+def place(request: pytest.FixtureRequest, folder: Path) -> Iterator[tuple[str, dict[str, Any], Access]]:
+    """The table at a place: its path, the sections of a job, and how it is read."""
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    if request.param == "folder":
+        yield str(folder), {}, Access()
+    elif request.param == "s3":
+        with s3_place() as s3:
+            for name, path in files.items():
+                s3.client.put_object(Bucket=s3.bucket, Key=f"crm/{name}", Body=path.read_bytes())
+            settings = {"endpoint_url": s3.endpoint, "addressing_style": "path", "timeout": 10}
+            yield f"s3://{s3.bucket}/crm", {"s3": settings}, Access(s3=S3(**settings))  # type: ignore[arg-type]
+    else:
+        made = google_place() if request.param == "gs" else azure_place()
+        for name, path in files.items():
+            made.put(f"crm/{name}", path.read_bytes())
+        sections: dict[str, Any] = {"gs": Gs, "az": Az}
+        access = {key: sections[key](**value) for key, value in made.settings.items()}
+        yield f"{made.url}/crm", made.settings, Access(**access)
+
+
+def _lines(run: Run, path: str, sections: dict[str, Any], **more: Any) -> list[str]:
+    """Return what each user has, by user."""
+    given = {"path": path, **more} if path.startswith("/") else {"path": path, "format": "delta", **more}
+    convert(run.make_job(input=given, record={"signals": ["a", "day", "new"]}, **sections))
+    return sorted(run.lines)
+
+
+def test_the_current_rows_come_out(run: Run, place: tuple[str, dict[str, Any], Access]) -> None:
+    path, sections, _ = place
+    assert _lines(run, path, sections) == ['u2\t"a"="y","day"="2"', 'u3\t"a"="z","day"="a b/c"', 'u4\t"new"="n"']
+
+
+def test_rows_of_a_version_come_out(run: Run, place: tuple[str, dict[str, Any], Access]) -> None:
+    path, sections, access = place
+    more: dict[str, Any] = {} if path.startswith("/") else {"format": "delta"}
+    counts = [len(find_origins(Input(path=(path,), version=version, **more), access)) for version in range(4)]
+    assert counts == [2, 3, 4, 3]
+    convert(run.make_job(input={"path": path, "version": 0, **more}, record={"signals": ["a"]}, **sections))
+    assert sorted(run.lines) == ['u1\t"a"="x"', 'u2\t"a"="y"']
+    with raises(InputError, "E-DELTA-VERSION", "version 99", "input.version"):
+        find_origins(Input(path=(path,), version=99, **more), access)
+
+
+def test_the_version_of_a_time_is_read(folder: Path) -> None:
+    times = [each["timestamp"] for each in deltalake.DeltaTable(folder).history()][::-1]
+    for version, time in enumerate(times):
+        at = datetime.datetime.fromtimestamp(time / 1000, datetime.UTC).isoformat()
+        expected = find_origins(Input(path=(str(folder),), version=version))
+        assert [each.label for each in find_origins(Input(path=(str(folder),), at=at))] == [
+            each.label for each in expected
+        ]
+    with raises(InputError, "E-DELTA-VERSION"):
+        find_origins(Input(path=(str(folder),), at="2013-04-21"))
+    with raises(JobError, "E-INPUT-KEY", "input.at"):
+        find_origins(Input(path=(str(folder),), at="yesterday"))
+
+
+def test_a_log_is_read_from_its_last_checkpoint_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = deltalake.DeltaTable(folder)
+    table.create_checkpoint()
+    new = _table(id=["u9"], a=["q"], day=["9"], new=["n"])
+    deltalake.write_deltalake(folder, new, mode="append")
+    with s3_place() as s3:
+        for path in folder.rglob("*"):
+            if path.is_file():
+                s3.client.put_object(Bucket=s3.bucket, Key=path.relative_to(folder).as_posix(), Body=path.read_bytes())
+        access = Access(s3=S3(endpoint_url=s3.endpoint, addressing_style="path"))
+        read: list[str] = []
+        opened = _opened_of_s3(monkeypatch, read)
+        assert len(find_origins(Input(path=(f"s3://{s3.bucket}/",), format="delta"), access)) == 4
+        assert opened is read
+        assert sorted(name.partition("/")[2][18:] for name in read) == ["03.checkpoint.parquet", "03.json", "04.json"]
+        first = find_origins(Input(path=(f"s3://{s3.bucket}/",), format="delta", version=1), access)
+        assert len(first) == 3
+
+
+def _opened_of_s3(monkeypatch: pytest.MonkeyPatch, read: list[str]) -> list[str]:
+    """Note the names of the objects of logs that are opened."""
+    from converter.remote.s3_objects import BucketObjects
+
+    open_ = BucketObjects.open
+
+    def noted(self: BucketObjects, entry: Entry, start: int, stop: int | None) -> Any:
+        if "_delta_log/" in entry.name and entry.name not in read:
+            read.append(entry.name)
+        return open_(self, entry, start, stop)
+
+    monkeypatch.setattr(BucketObjects, "open", noted)
+    return read
+
+
+@pytest.mark.parametrize("place", ["s3"], indirect=True)
+def test_files_that_are_missing_are_reported(place: tuple[str, dict[str, Any], Access], folder: Path) -> None:
+    path, _, access = place
+    client = boto3.client("s3", endpoint_url=access.s3.endpoint_url)
+    bucket = path.split("/")[2]
+    (name,) = [file.relative_to(folder).as_posix() for file in folder.glob("day=2/*.parquet")]
+    client.delete_object(Bucket=bucket, Key=f"crm/{name}")
+    with raises(InputError, "E-INPUT-MISSING", name):
+        find_origins(Input(path=(path,), format="delta"), access)
+    with raises(InputError, "E-DELTA-MISSING", f"s3://{bucket}/none"):
+        find_origins(Input(path=(f"s3://{bucket}/none",), format="delta"), access)
+
+
+def _commit(folder: Path, *actions: dict[str, Any]) -> None:
+    version = max(int(path.stem) for path in (folder / "_delta_log").glob("*.json")) + 1
+    (folder / f"_delta_log/{version:020}.json").write_text("\n".join(map(json.dumps, actions)))
+
+
+def _protocol(*features: str) -> dict[str, Any]:
+    return {
+        "protocol": {
+            "minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": features, "writerFeatures": features,
+        }
+    }  # fmt: skip
+
+
+def test_tables_with_deletion_vectors_are_refused_by_name(folder: Path) -> None:
+    log = folder / "_delta_log/00000000000000000001.json"
+    (add,) = [json.loads(line)["add"] for line in log.read_text().splitlines() if '"add"' in line]
+    _commit(folder, _protocol("deletionVectors"))
+    assert len(find_origins(Input(path=(str(folder),)))) == 3, "no rows are deleted by one yet"
+    vector = {
+        "storageType": "u",
+        "pathOrInlineDv": "ab^-aqEH.-t@S}K{vb[*k^",
+        "offset": 1,
+        "sizeInBytes": 36,
+        "cardinality": 1,
+    }
+    removed = {
+        "path": add["path"],
+        "dataChange": True,
+        "deletionTimestamp": 1,
+        "partitionValues": add["partitionValues"],
+    }
+    _commit(folder, {"remove": removed}, {"add": {**add, "deletionVector": vector}})
+    with raises(InputError, "E-DELTA-FEATURE", "deletionVectors", "PURGE"):
+        find_origins(Input(path=(str(folder),)))
+
+
+def test_tables_whose_columns_have_other_names_in_files_are_refused(folder: Path) -> None:
+    log = folder / "_delta_log/00000000000000000002.json"
+    (data,) = [json.loads(line)["metaData"] for line in log.read_text().splitlines() if '"metaData"' in line]
+    _commit(folder, _protocol("columnMapping"))
+    assert len(find_origins(Input(path=(str(folder),)))) == 3
+    schema = json.loads(data["schemaString"])
+    for number, field in enumerate(schema["fields"], 1):
+        field["metadata"] = {"delta.columnMapping.id": number, "delta.columnMapping.physicalName": field["name"]}
+    mapped = {**data, "schemaString": json.dumps(schema), "configuration": {"delta.columnMapping.mode": "name"}}
+    _commit(folder, {"metaData": mapped})
+    with raises(InputError, "E-DELTA-FEATURE", "columnMapping"):
+        find_origins(Input(path=(str(folder),)))
+
+
+def test_tables_with_files_elsewhere_are_refused(folder: Path) -> None:
+    log = folder / "_delta_log/00000000000000000001.json"
+    (add,) = [json.loads(line)["add"] for line in log.read_text().splitlines() if '"add"' in line]
+    _commit(folder, {"add": {**add, "path": "s3://other/x.parquet"}})
+    with raises(InputError, "E-DELTA-FEATURE", "s3://other/x.parquet"):
+        find_origins(Input(path=(str(folder),)))
+
+
+def test_tables_without_rows_or_a_log_are_errors(folder: Path, tmp_path: Path) -> None:
+    deltalake.DeltaTable(folder).delete()
+    with raises(InputError, "E-INPUT-EMPTY", str(folder)):
+        find_origins(Input(path=(f"file://{folder}",)))
+    for path in (str(tmp_path), "https://host/crm", "sftp://host/crm"):
+        with raises(InputError, "E-DELTA-MISSING", path):
+            find_origins(Input(path=(path,), format="delta"))
+    (tmp_path / "in.csv").write_text("id,a\nu1,x\n")
+    with raises(JobError, "E-INPUT-KEY", "input.version"):
+        find_origins(Input(path=(str(tmp_path / "in.csv"),), version=0))
+
+
+def test_without_the_package_it_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import_ = builtins.__import__
+
+    def none(name: str, *args: Any, **more: Any) -> Any:
+        if name == "deltalake":
+            raise ImportError(name)
+        return import_(name, *args, **more)
+
+    monkeypatch.setattr(builtins, "__import__", none)
+    with raises(JobError, "E-INPUT-PACKAGE", "aam-inbound-converter[delta]"):
+        find_origins(Input(path=(str(folder),)))
