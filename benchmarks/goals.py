@@ -49,7 +49,7 @@ _ABOVE_EVEN = 1.5
 """How many times as long users take of whom some have most rows, at most."""
 _PEAK_MB = 512
 _GATHERED_PEAK_MB = 1_000
-_GATHERING = "options that gather lines"
+_REMEMBERING = "options that remember all rows"
 _MOST_OF_PEERS = 2e9
 """The bytes of memory that other tools may take where rows are gathered."""
 
@@ -102,8 +102,8 @@ def _goals(folder: Path) -> Iterator[Goal]:
         yield Goal("skewed / gathered, wall", skewed / even, _ABOVE_EVEN)
     if (path := options_path(folder)).exists():
         costs = read(OptionCosts, path)
-        peaks["options"] = [each for each in costs.options if OPTIONS[each.name].in_order]
-        peaks[_GATHERING] = [each for each in costs.options if not OPTIONS[each.name].in_order]
+        peaks["options"] = [each for each in costs.options if not OPTIONS[each.name].remembers]
+        peaks[_REMEMBERING] = [each for each in costs.options if OPTIONS[each.name].remembers]
         for each in costs.options:
             if wanted := OPTIONS[each.name].goal:
                 yield Goal(f"{each.name} / {costs.base}, CPU", each.cpu_ratio(costs.of_base), wanted)
@@ -138,7 +138,7 @@ def _walls(measured: list[Measured]) -> list[float]:
 
 
 def _most_of(name: str) -> float:
-    gathers = name in (_GATHERING, "changes") or (name in WORKLOADS and WORKLOADS[name].gathered)
+    gathers = name in (_REMEMBERING, "changes") or (name in WORKLOADS and WORKLOADS[name].gathered)
     return _GATHERED_PEAK_MB if gathers else _PEAK_MB
 
 

@@ -22,7 +22,7 @@ class Option:
     `sections` are added to those of the job; `None` removes one. `workload` is what the job reads. `goal` is the
     highest ratio to the plain job that we want, in CPU seconds; 0 if there is none. `change` says in plain Python what
     happens to a row: the reference whose lines must be equal. `columns` are the columns of lines that only have IDs.
-    `beside` is a second input that the job reads. `in_order` says whether lines are in the order of the rows.
+    `beside` is a second input that the job reads. `remembers`: the job keeps something of each row in memory.
     """
 
     sections: Mapping[str, Mapping[str, object] | None] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class Option:
     change: Callable[[Row], Row] = lambda row: row
     columns: tuple[str, ...] = ()
     beside: Input | None = None
-    in_order: bool = True
+    remembers: bool = False
 
 
 def _of_ids(change: Callable[[str], str]) -> Callable[[Row], Row]:
@@ -122,8 +122,8 @@ OPTIONS = {
         columns=("crm_id", "trait_ids"),
     ),
     "case_collisions": Option({"id": {"case_collisions": "report"}}, goal=1.8),
-    "user_lines": Option({"record": {"user_lines": "enforce"}}, goal=1.8, in_order=False),
-    "repeated": Option({"record": {"repeated": "drop"}}, goal=1.8, in_order=False),
+    "user_lines": Option({"record": {"user_lines": "enforce"}}, goal=1.8, remembers=True),
+    "repeated": Option({"record": {"repeated": "drop"}}, goal=1.8, remembers=True),
     "hash": _HASH,
     "all": Option(
         {

@@ -213,7 +213,7 @@ CODES: dict[str, str] = {
     "W-CLOCK-SKEW": "The clocks of this machine and of the server differ.",
     "W-CUSTOMER-OVER-LIMIT": "A customer ID has more device IDs than Audience Manager keeps (I5).",
     "W-DEVICE-OVER-LIMIT": "A device ID has more customer IDs than Audience Manager keeps (I5).",
-    "W-DISK-SPACE": "There may not be enough disk space for the parts, or for users who are gathered.",
+    "W-DISK-SPACE": "There may not be enough disk space for the parts, or for lines that do not fit into memory.",
     "W-ENCODING-OTHER": "Rows were rejected because they are in another encoding than the job says.",
     "W-ENCODING-UTF8": "An input file is valid UTF-8, but is read in another encoding.",
     "W-FOLDER-UNFINISHED": "A folder may be incomplete: the program that writes it has not finished.",

@@ -64,6 +64,7 @@ from converter.sources.json_rows import split
 
 from . import objects
 from .fuzz_columns import fuzz_columns
+from .fuzz_earlier import fuzz_damaged, fuzz_earlier
 from .fuzz_gather import fuzz_gather, fuzz_partition, fuzz_users
 from .fuzz_known import fuzz_known
 from .fuzz_lines import fuzz_checked_lines
@@ -871,6 +872,8 @@ ENTRIES: tuple[Callable[[Loops, random.Random, Guarded], None], ...] = (
     fuzz_users,
     fuzz_known,
     fuzz_checked_lines,
+    fuzz_earlier,
+    fuzz_damaged,
 )
 
 

@@ -207,7 +207,9 @@ def test_little_room_for_parts_on_their_way_is_a_warning(
     assert not of("warning", looked_over(job, **merge(at(place), spill)))
 
 
-@pytest.mark.parametrize("gathering", [{"record": {"rows": "signal"}}, {"delta": {"state": "state"}}])
+@pytest.mark.parametrize(
+    "gathering", [{"record": {"rows": "signal"}}, {"delta": {"state": "state"}}, {"record": {"repeated": "drop"}}]
+)
 def test_little_room_for_lines_of_users_is_a_warning(
     job: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gathering: dict[str, Any]
 ) -> None:
@@ -221,7 +223,8 @@ def test_little_room_for_lines_of_users_is_a_warning(
         found = looked_over(wanted)
         assert codes_of(found) == codes
         check_named(of("warning", found), *([f"'{tmp_path}'", f"{free:,}", f"{size:,}", "run.memory"] if codes else []))
-    assert "the lines of gathered users" not in of("ok", looked_over(wanted, run={"memory": "10MB"}))
+    for what in ("the lines of gathered users", "lines that wait for others"):
+        assert what not in of("ok", looked_over(wanted, run={"memory": "10MB"}))
 
 
 def test_a_folder_for_parts_on_their_way_that_is_not_there_is_an_error(

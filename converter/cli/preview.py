@@ -118,7 +118,7 @@ def _shown(preview: Preview) -> RenderableType:
 def _unknown(job: Job) -> list[str]:
     """Return what is not known of rows that were judged one by one."""
     found = []
-    if job.record.gathers:
+    if job.record.gathers or job.record.limits:
         found.append(
             "Rows were judged one by one: a run may skip or reject more, because of other rows of their users."
         )

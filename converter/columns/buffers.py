@@ -164,3 +164,14 @@ def _text_of(chunk: pa.Array) -> Text:
     copy = chunk.cast(pa.large_string())
     edges = np.frombuffer(copy.buffers()[1], np.int64)[copy.offset : copy.offset + len(copy) + 1]
     return Text((np.frombuffer(copy.buffers()[2], np.uint8)[edges[0] : edges[-1]],), ends)
+
+
+def joined(texts: Sequence[Text]) -> tuple[Bytes, npt.NDArray[np.int64]]:
+    """Return texts in one buffer, copied only if needed, and the offsets of the ends of their lines, in bytes."""
+    buffers = [buffer for text in texts for buffer in text.buffers]
+    memory = buffers[0] if len(buffers) == 1 else np.concatenate([np.zeros(0, np.uint8), *buffers])
+    if len(texts) == 1:
+        return memory, texts[0].ends
+    starts = np.cumsum([0, *(int(text.ends[-1]) for text in texts)])
+    ends = [text.ends + start for text, start in zip(texts, starts, strict=False)]
+    return memory, np.concatenate([np.zeros(0, np.int64), *ends])

@@ -24,6 +24,7 @@ from converter.jobs.job import DIGITS, Job
 from converter.jobs.run_files import rejects_path, report_path
 from converter.parts.packer import Limits
 from converter.remote.retry import Patience
+from converter.rows.earlier.preview import limited
 from converter.rows.records import Records
 from converter.rows.survey import first_texts, survey
 from converter.rows.users.preview import gathered
@@ -136,13 +137,16 @@ class Plan(NamedTuple):
     def preview(self, rows: int = 5) -> pl.DataFrame:
         """Return the first rows as `Records.lines` gives them, unless only some are converted; nothing is written.
 
-        Where users are gathered, these are the lines that they come to (`gathered`).
+        Where users are gathered, these are the lines that they come to (`gathered`), and where lines depend on earlier
+        ones, those that are left (`limited`).
         """
         first = None if self.records.chosen else first_texts(self.records, self.sources, rows)
         if not first:
             return pl.DataFrame()
         lines = collect(first[0].origin, self.records.lines(first[1]))
-        return gathered(self.records, lines) if self.job.record.gathers else lines
+        if self.job.record.gathers:
+            return gathered(self.records, lines)
+        return limited(self.records, lines) if self.job.record.limits else lines
 
 
 def plan(job: Job, *, now: float | None = None) -> Plan:

@@ -1,4 +1,4 @@
-"""Whether the local disk has space for what a run writes: its parts, and users whose lines do not fit into memory."""
+"""Whether the local disk has space for what a run writes: its parts, and lines that do not fit into memory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Need(NamedTuple):
 
 
 def check_disk_space(job: Job, limits: Limits, destination: Destination, input_bytes: int | None) -> list[Finding]:
-    """Return findings about the free space for parts and, where users are gathered, for their lines.
+    """Return findings about the free space for parts and, where lines depend on others, for these lines.
 
     A folder needs `input_bytes` (`None`: not known), since parts are rarely larger than the input; an upload needs room
     in `run.spill_dir` for all parts that are uploaded at the same time. Lines that do not fit into memory take about as
@@ -38,9 +38,10 @@ def check_disk_space(job: Job, limits: Limits, destination: Destination, input_b
     """
     needs = [_for_parts(job, limits, destination, input_bytes)]
     of_lines = None if input_bytes is None else disk_bytes(input_bytes, job.run.memory)
-    if job.gathers and of_lines != 0:
+    if (job.gathers or job.record.limits) and of_lines != 0:
         advice = "Set run.spill_dir to a folder with more space, or raise run.memory."
-        needs.append(_Need(_spill_folder(job), of_lines, "the lines of gathered users", "run.spill_dir", advice))
+        what = "the lines of gathered users" if job.gathers else "lines that wait for others"
+        needs.append(_Need(_spill_folder(job), of_lines, what, "run.spill_dir", advice))
     taken: dict[int, int] = {}
     findings: list[Finding] = []
     for need in needs:

@@ -18,6 +18,8 @@ from converter.columns.buffers import VIEW_BYTES, Chunk, Views
 from converter.columns.pool import Bytes, Pool
 from converter.kernel.checked import ENTRIES as CHECK_ENTRIES
 from converter.kernel.checked import Doubted, LineForm, doubted
+from converter.kernel.earlier import ENTRIES as EARLIER_ENTRIES
+from converter.kernel.earlier import EarlierKeys
 from converter.kernel.form import SLACK, Form, FormStructure, Grammar, Layout, LayoutStructure
 from converter.kernel.gather import ENTRIES as GATHER_ENTRIES
 from converter.kernel.gather import MEMORY as GATHER_MEMORY
@@ -80,6 +82,7 @@ ENTRIES: dict[str, tuple[type[Any], ...]] = {
     **USER_ENTRIES,
     **KNOWN_ENTRIES,
     **CHECK_ENTRIES,
+    **EARLIER_ENTRIES,
 }
 """The entries of the library, and what each takes."""
 
@@ -364,6 +367,10 @@ class Loops:
         if len(text) < size + SLACK:
             raise SystemError("A compiled loop was called without the memory that it needs.")
         return doubted(self._entries["check_lines"], text, size, form)
+
+    def earlier_keys(self) -> EarlierKeys:
+        """Return a table of keys that came before, without any."""
+        return EarlierKeys(*(self._entries[name] for name in EARLIER_ENTRIES))
 
     def _call(self, name: str, *given: Any) -> None:
         """Call an entry that needs no more room. Raises `SystemError` where it refuses its arguments."""

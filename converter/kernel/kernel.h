@@ -464,4 +464,29 @@ struct aam_doubted {
     int64_t lines; /* all of them, plain ones as well */
 };
 
+/* Keys with counts (earlier.c): two words each. */
+struct aam_segment {
+    uint64_t *entries; /* zeros where they are free */
+    int64_t room;      /* entries */
+    int64_t used;
+};
+
+/* What became of earlier lines, and what becomes of the next ones. */
+struct aam_earlier {
+    struct aam_segment *segments;
+    int64_t segment_count; /* two to the power of `bits` */
+    int64_t bits;
+    const uint64_t *lines; /* of each row the key of its line, or NULL where lines may be repeated */
+    const uint64_t *users; /* of each row the key of its user, or NULL where users may have any number of lines */
+    int64_t count;         /* rows */
+    int64_t most_lines;    /* of a user */
+    uint8_t *outcomes;     /* of each row: AAM_WRITTEN, AAM_REPEATED or AAM_CUT */
+    int64_t outcomes_room;
+    /* Where the next call goes on: */
+    int64_t done; /* rows */
+    int64_t is_counted; /* whether the line of the next row is counted already */
+    int64_t full; /* the segment that is */
+    int64_t over; /* users who have more lines than a user may */
+};
+
 #endif

@@ -11,6 +11,7 @@ import polars as pl
 
 from converter.columns.buffers import Text
 from converter.ledger import Ledger
+from converter.rows.earlier.keys import KeyedLines
 from converter.sources import MalformedRows, Origin, RowNumbers
 from converter.sources.base import Piece
 
@@ -75,7 +76,8 @@ class Converted(NamedTuple):
 
     `texts` is the text of the lines written, for each set of files. `rejected` are the rows that break a rule, as
     `Records.described` returns them, and `rows` their row numbers in the block; `malformed` are the rows that cannot be
-    parsed. `seen` is what each stage that sees IDs has prepared of those of the rows written (`Stage.prepare`).
+    parsed. `seen` is what each stage that sees IDs has prepared of those of the rows written (`Stage.prepare`), and
+    `keyed` are the lines with their keys, where they depend on earlier ones.
     """
 
     block: Numbered
@@ -85,6 +87,7 @@ class Converted(NamedTuple):
     malformed: MalformedRows
     ledger: Ledger
     seen: Sequence[pl.DataFrame] = ()
+    keyed: KeyedLines | None = None
 
     def rejects(self) -> Iterator[tuple[Origin, RowNumbers, pl.DataFrame, MalformedRows]]:
         """Yield for each input its rejected rows, with their row numbers in it, and its malformed rows."""

@@ -19,6 +19,7 @@ from converter.kernel.sink import Positions
 from converter.ledger import Ledger
 from converter.rows.batches import Converted, Judged, Numbered
 from converter.rows.chosen import Place
+from converter.rows.earlier.stage import LineLimits
 from converter.rows.fast_path import FastPath, Made
 from converter.rows.records import Records
 from converter.rows.selection import ValueInRowError
@@ -43,7 +44,7 @@ class Parsed(NamedTuple):
 
     `left` has the columns of the job, and `numbers` are the row numbers of its rows in the block. `read` counts all
     rows of the block, malformed ones as well, and `skipped` those that are not selected; `broken` values hold newlines.
-    `number` is that of the block; where lines are gathered, `made_of` has for each set of files the rows of the lines
+    `number` is that of the block; where lines are traced, `made_of` has for each set of files the rows of the lines
     that are made. `refused` are rows that are neither made nor left.
     """
 
@@ -86,7 +87,7 @@ class Converter:
     """Converts blocks. Its methods run in workers, several at once.
 
     `seeing` are the stages that see IDs. With `judges_only`, all rows are left to judge. `gathering`, where there is
-    one, takes the lines.
+    one, takes the lines; for `limits`, lines get keys.
     """
 
     def __init__(
@@ -95,12 +96,14 @@ class Converter:
         loops: Loops | None,
         seeing: Sequence[Stage],
         gathering: Gathering | None = None,
+        limits: LineLimits | None = None,
         *,
         judges_only: bool,
     ) -> None:
         self._records = records
         self._seeing = seeing
         self._gathering = gathering
+        self._limits = limits
         self._fast_path = FastPath(records, loops) if loops and records.compiled and not judges_only else None
 
     def parse(self, task: Task, number: int = 0, place: Place | None = None) -> Parsed:
@@ -137,7 +140,7 @@ class Converter:
             texts = self._records.texts(left, task.source)
             frame = _collect(where, self._records.fast_texts(texts), left.height)
             made, rows = fast_path.of_texts(frame, where.origin)
-            if self._gathering:
+            if self._records.traces_lines:
                 made_of = [RowsOfLines.of(numbers, frame, each) for each in made.rows]
             left, numbers = _taken(left, rows), numbers[rows]
         malformed = malformed.detached(with_texts=self._records.job.report.show_rows)
@@ -198,9 +201,13 @@ class Converter:
             batch = batch._replace(ledger=batch.ledger + made.ledger)
             ids = fast_path.ids_of(texts) if self._seeing else None
         converted = self._converted(batch, frame, texts, ids, block.refused)
+        rows = [*_rows_of(block, frame, written)] if self._records.traces_lines else []
+        if self._limits:
+            keyed = self._limits.keyed(texts, rows)
+            converted = converted._replace(texts=[lines.as_texts() for lines in keyed.lines], keyed=keyed)
         if not self._gathering:
             return converted
-        self._gathering.take(block.number, texts, [*_rows_of(block, frame, written)])
+        self._gathering.take(block.number, texts, rows)
         # Lines and their signals are counted once they are gathered; what was changed or left out before has been.
         ledger = replace(converted.ledger, written=0, lines=0, signals_written=0)
         return converted._replace(texts=[[] for _ in texts], ledger=ledger)

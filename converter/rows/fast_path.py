@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from converter.columns.buffers import Text, chunks_of, frame_of
+from converter.columns.buffers import Text, chunks_of, frame_of, joined
 from converter.columns.pool import Bytes
 from converter.jobs.sections.ids import Id
 from converter.kernel.calls import Loops
@@ -223,7 +223,7 @@ class FastPath:
         """
         if not others:
             return [Text((made.memory[: int(made.ends[-1])],), made.ends)] if len(made.ends) else []
-        memory, ends = _joined(others)
+        memory, ends = joined(others)
         memory, ends = self._loops.merge(made, memory, ends, positions)
         return [Text((memory[: int(ends[-1])],), ends)]
 
@@ -277,7 +277,7 @@ def _form(
         nulls=[word.encode() for word in records.job.input.null_values],
         doubted=[word.encode() for word in MISSING_VALUES],
         no_ids=[word.encode() for word in MISSING_IDS],
-        numbered=records.job.gathers,
+        numbered=records.traces_lines,
         clears=record.empty == "clear",
         of_ids=of_ids,
     )
@@ -369,11 +369,3 @@ def _id_bytes(plain: bytes, case: str) -> Bytes:
         if cased in plain:
             id_bytes[byte] = cased[0]
     return id_bytes
-
-
-def _joined(texts: Sequence[Text]) -> tuple[Bytes, Positions]:
-    """Join texts in memory."""
-    memory = np.concatenate([buffer for text in texts for buffer in text.buffers])
-    lengths = [int(text.ends[-1]) for text in texts]
-    starts = np.cumsum([0, *lengths[:-1]])
-    return memory, np.concatenate([text.ends + start for text, start in zip(texts, starts, strict=True)])

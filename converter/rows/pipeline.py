@@ -7,7 +7,8 @@
 3. A stage that takes rows stands between judging and formatting: then all rows are judged by the query, go through the
    stages in a thread of their own, and are formatted in workers. Other stages see the IDs of what was written.
 4. Where lines depend on all rows of a user, workers keep them by the hash of the user, and gather them once all
-   blocks were read (`users`).
+   blocks were read (`users`). Where they depend on earlier ones alone, they are left out in the order of the input
+   (`earlier`).
 5. Blocks come out in the order of the input. Only then it is known how many rows were before them: the main thread adds
    that up, and does nothing else. The rows that come out are counted against those that the source counted in the
    input, so that no row is lost unnoticed.
@@ -32,6 +33,7 @@ from converter.rows.batches import Converted, Judged, Numbered, numbered
 from converter.rows.blocks import Converter, FailedBlockError, Parsed
 from converter.rows.chosen import Place
 from converter.rows.delta.stage import Changes
+from converter.rows.earlier.stage import LineLimits
 from converter.rows.records import Records
 from converter.rows.stages.base import Stage, StageResults
 from converter.rows.users.stage import Gathering
@@ -72,12 +74,19 @@ def convert_sources(
             for stage in first:
                 records = stage.refine(records)
         others = [stage for stage in used if stage not in first]
-        with contextlib.closing(convert_all(records, sources, others, changes)) as batches:
+        limits = None
+        if LineLimits.applies(job):
+            limits = opened.enter_context(contextlib.closing(LineLimits(records, kernel.load(), results)))
+        with contextlib.closing(convert_all(records, sources, others, changes, limits)) as batches:
             yield from batches
 
 
 def convert_all(
-    records: Records, sources: Sequence[Source], used: Sequence[Stage] = (), changes: Changes | None = None
+    records: Records,
+    sources: Sequence[Source],
+    used: Sequence[Stage] = (),
+    changes: Changes | None = None,
+    limits: LineLimits | None = None,
 ) -> Generator[Converted]:
     """Convert the sources once, through the stages that are `used`. Raises what `convert_sources` raises."""
     threads = records.job.threads
@@ -102,7 +111,7 @@ def convert_all(
             if (records.job.record.gathers or changes) and not is_first_pass:
                 size = total_size(source.origin for source in sources)
                 gathering = opened.enter_context(contextlib.closing(Gathering(records, loops, budget, size, changes)))
-            converter = Converter(records, loops, seeing, gathering, judges_only=bool(taking))
+            converter = Converter(records, loops, seeing, gathering, limits, judges_only=bool(taking))
 
             def parsing(tasks: Iterator[Task]) -> Iterator[Parsed]:
                 started = (pool.submit(converter.parse, *each) for each in _placed(tasks, records))
@@ -120,6 +129,8 @@ def convert_all(
             else:
                 converted = _converted(converter, parsed, pool, budget.ahead)
             converted = _seen(converted, seeing, aside)
+            if limits:
+                converted = _limited(converted, limits, pool, aside)
             gathered = partial(_gathered, pool=pool, most=budget.ahead, again=convert_again)
             yield from gathered(converted, gathering) if gathering else converted
         finally:
@@ -186,6 +197,16 @@ def _gathered(
             pass
     for gathered in _in_order(gathering.finish(pool), most):
         yield from gathered
+
+
+def _limited(batches: Iterator[Converted], limits: LineLimits, pool: Executor, aside: Executor) -> Iterator[Converted]:
+    """Leave out lines because of earlier ones; then yield those that had to wait."""
+    judged = _in_order((aside.submit(limits.judge, batch) for batch in batches), _GROUPS)
+    yield from _in_order((pool.submit(limits.settle, each) for each in judged), _GROUPS)
+    waiting = limits.waiting()
+    entries = iter(lambda: aside.submit(next, waiting, None).result(), None)
+    for released in _in_order((pool.submit(limits.release, *each) for each in entries), _GROUPS):
+        yield from released
 
 
 def _numbered(blocks: Iterator[Parsed]) -> Iterator[Parsed]:

@@ -96,6 +96,8 @@ class Records:
         self.index_of = self._formatting.index_of
         self.sets = len(job.routes) if self.is_mixed and job.output.route else 1
         """How many sets of files there are: one for each route."""
+        self.traces_lines = job.gathers or job.record.limits
+        """Whether it has to be known which row each line is of."""
         self.compiled = self.kind.compiled and not (colliding is not None and colliding.height)
         """Whether the kernel can make the lines: each depends on its row alone."""
 
@@ -279,7 +281,7 @@ class Records:
     @property
     def takes_steps(self) -> bool:
         """Whether texts need steps that the kernel cannot do: where they do not, it can take them from the input."""
-        is_split = self.is_mixed and self.job.gathers  # by the type of IDs, and then by users
+        is_split = self.is_mixed and self.traces_lines  # by the type of IDs: then each set has its own rows
         has_keys = self.job.record.key_column is not None  # which are known once the texts of a block are
         steps = self._judging.fast_normalizing or self.selects or self._judging.ranks
         return bool(steps or is_split or has_keys or self.chosen)
@@ -309,6 +311,15 @@ class Records:
     def described(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return what is reported of rejected rows: `reason` and the texts."""
         return rows[["reason", *self.aliases.values()]]
+
+    def described_by_ids(self, ids: pl.Series, reasons: npt.NDArray[np.uint16]) -> pl.DataFrame:
+        """Return what is reported of rejected rows whose columns are not kept: the ID (String) stands for all of them.
+
+        `reasons` are those of `index_of`.
+        """
+        name = self.job.ids[0].column
+        columns = {alias: ids if column == name else pl.lit("") for column, alias in self.aliases.items()}
+        return pl.DataFrame({"reason": reasons}).with_columns(**columns)
 
     def accepted(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the IDs of the rows that are accepted, among those that `judge` or `lines` gave."""

@@ -213,7 +213,12 @@ class Record(Section):
     @property
     def gathers(self) -> bool:
         """Whether lines depend on all rows of a user."""
-        return self.rows == "signal" or self.user_lines == "enforce" or self.repeated == "drop"
+        return self.rows == "signal"
+
+    @property
+    def limits(self) -> bool:
+        """Whether rows are left out because of the lines of earlier ones."""
+        return self.user_lines == "enforce" or self.repeated == "drop"
 
     @property
     def is_empty(self) -> bool:

@@ -13,8 +13,7 @@ from converter.rows.stages.base import Stage, StageResults
 from converter.rows.stages.collisions import CaseCollisions
 from converter.rows.stages.gathering import GatheredAddresses
 from converter.rows.stages.mappings import Mappings
-from converter.rows.stages.user_lines import UserLines
 
 __all__ = ["STAGES", "Stage", "StageResults"]
 
-STAGES: tuple[type[Stage], ...] = (CaseCollisions, Mappings, UserLines, GatheredAddresses)
+STAGES: tuple[type[Stage], ...] = (CaseCollisions, Mappings, GatheredAddresses)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from converter.columns.buffers import Text
 from converter.columns.pool import Bytes
 from converter.kernel.calls import Loops
 from converter.kernel.sink import Positions
@@ -102,6 +103,10 @@ class UserLines(NamedTuple):
     def texts(self) -> pl.Series:
         """Return the lines as texts (String)."""
         return lines_of(self.text, self.ends)
+
+    def as_texts(self) -> list[Text]:
+        """Return the lines as one text, or none where there are no lines."""
+        return [Text((self.text,), self.ends)] if len(self.ends) else []
 
     def packed(self) -> memoryview:
         """Return the lines as an Arrow IPC stream, compressed by LZ4."""

@@ -208,17 +208,14 @@ class Gathering:
         reasons = np.zeros(max(REJECTS) + 1, np.uint16)
         for outcome, rule in REJECTS.items():
             reasons[outcome] = self._records.index_of(rule)
-        texts, id_column = lines.texts(), self._records.job.ids[0].column
+        texts = lines.texts()
         for origin, indices, numbers in self._places.by_origin(lines.at[chosen]):
             block = Numbered([Piece(origin, 0, 0)], [0])
             for start in range(0, len(indices), _MOST_REJECTED):
                 part = slice(start, start + _MOST_REJECTED)
                 rows = chosen[indices[part]]
                 ids = ids_of(texts.gather(pl.Series(rows)), self._options.skipped)
-                columns = {
-                    alias: ids if name == id_column else pl.lit("") for name, alias in self._records.aliases.items()
-                }
-                rejected = pl.DataFrame({"reason": reasons[made.outcomes[rows]]}).with_columns(**columns)
+                rejected = self._records.described_by_ids(ids, reasons[made.outcomes[rows]])
                 yield Converted(block, [[] for _ in self._sets], rejected, numbers[part], NONE, Ledger())
 
     def _batch(self, users: WholeUsers, ledger: Ledger) -> Converted:
