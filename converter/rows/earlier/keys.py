@@ -6,7 +6,7 @@ a probability of 1e-16.
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -52,7 +52,7 @@ class KeyMaker:
     def __init__(self, skipped: int, *, of_lines: bool, of_users: bool) -> None:
         self._skipped = skipped
         self._of_lines, self._of_users = of_lines, of_users
-        self._key = key_of(secrets.token_bytes(KEY_BYTES))
+        self._key = key_of(os.urandom(KEY_BYTES))
 
     def keyed(self, texts: Sequence[Sequence[Text]], rows: Sequence[RowsOfLines]) -> KeyedLines:
         """Return the lines of sets of files with their keys. Where lines are not traced, there are no `rows`."""

@@ -132,7 +132,7 @@ class LineLimits:
                 ledger += left_out
                 texts[number] = kept.as_texts()
             if entry:
-                some = lines if outcomes is None else lines.taken(np.flatnonzero(outcomes == CUT))
+                some = lines if outcomes is None else lines.taken(np.flatnonzero(outcomes == CUT), self._loops)
                 entry.held = self._held.hold(some)
         return batch._replace(texts=texts, ledger=ledger, keyed=None)
 
@@ -170,7 +170,7 @@ class LineLimits:
         for outcome, why in ((CUT, rules.USER_OVER_LIMIT), (REPEATED, rules.ROW_REPEATED)):
             rows = np.flatnonzero(outcomes == outcome)
             if len(rows):
-                ledger = self._counted(lines.taken(rows), -1)
+                ledger = self._counted(lines.taken(rows, self._loops), -1)
                 count, signals = Counter({why.name: len(rows)}), -ledger.signals_written
                 if outcome == CUT:
                     ledger.rejected, ledger.signals_dropped = count, +Counter({rules.SIGNAL_CUT.name: signals})
@@ -178,7 +178,7 @@ class LineLimits:
                     ledger.skipped, ledger.signals_dropped = count, +Counter({rules.SIGNAL_REPEATED.name: signals})
                 left_out += ledger
         written = np.flatnonzero(outcomes == WRITTEN)
-        return lines if len(written) == len(outcomes) else lines.taken(written), left_out
+        return lines if len(written) == len(outcomes) else lines.taken(written, self._loops), left_out
 
     def _signals(self, lines: UserLines) -> int:
         """Return how many signals lines have."""
