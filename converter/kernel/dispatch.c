@@ -18,7 +18,7 @@ const int64_t aam_sizes[27] = {
     sizeof(struct aam_row),    sizeof(struct aam_item),      sizeof(struct aam_gather),
     sizeof(struct aam_kept),   sizeof(struct aam_users),     sizeof(struct aam_past),
     sizeof(struct aam_known),  sizeof(struct aam_id_shape),  sizeof(struct aam_line_form),
-    sizeof(struct aam_doubted),   sizeof(struct aam_segment),   sizeof(struct aam_earlier),
+    sizeof(struct aam_doubted), sizeof(struct aam_segment),   sizeof(struct aam_earlier),
 };
 
 #if defined(AAM_HAS_V3) && (defined(__GNUC__) || defined(__clang__))
