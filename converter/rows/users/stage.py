@@ -103,8 +103,8 @@ class Gathering:
         self._options = GatherOptions.of(records)
         most = max(budget.memory // (_TIMES_SIZE * budget.ahead), _LEAST_BYTES)
         expected = None if size is None else TIMES_INPUT * size
-        if changes and changes.knows_lines:
-            expected = 0  # most lines are omitted
+        if changes and changes.knows_lines:  # most lines are omitted; where they are not, partitions are too large
+            expected, most = 0, max(most // 2, _LEAST_BYTES)
         least = BITS if changes else 0  # so that a partition is of one file of the state
         self._sets = [
             LinePartitions(
