@@ -103,7 +103,7 @@ class _HostKeys(paramiko.MissingHostKeyPolicy):
         kinds |= {"rsa-sha2-512", "rsa-sha2-256"} if "ssh-rsa" in kinds else set()
         options = transport.get_security_options()
         options.key_types = sorted(options.key_types, key=lambda kind: kind not in kinds)
-        options.ciphers = sorted(options.ciphers, key=lambda cipher: "-gcm" not in cipher)  # half the cost of others
+        options.ciphers = sorted(options.ciphers, key=lambda cipher: "-gcm" not in cipher)  # a quarter less CPU time
         return transport
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:

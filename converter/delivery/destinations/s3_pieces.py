@@ -16,7 +16,7 @@ Receipt: TypeAlias = "tuple[str, Proof]"
 
 
 class Line:
-    """The way to a bucket: at most `connections` pieces are sent at once, of all uploads. Threads may share it.
+    """The way to a bucket, over at most `connections` at once, for all uploads. Threads may share it.
 
     It lends memory of `piece_bytes` for each piece: for those that are sent, and for one more of each upload.
     """
@@ -38,12 +38,20 @@ class Line:
             self._memory.append(memory)
 
     def take_turn(self) -> None:
-        """Wait until fewer pieces than allowed are under way. Sending a piece ends the turn."""
+        """Wait until a connection is free. Sending a piece ends the turn."""
         self._free.acquire()
 
     def end_turn(self) -> None:
-        """Let another piece be sent."""
+        """Let others use the connection."""
         self._free.release()
+
+    def begin(self, key: str) -> MultipartUpload:
+        """Begin an upload, in its turn: so there are no more connections than allowed."""
+        self.take_turn()
+        try:
+            return self.bucket.begin(key)[0]
+        finally:
+            self.end_turn()
 
     def send(self, upload: MultipartUpload, number: int, memory: bytearray, size: int) -> Receipt:
         """Send a piece, which is the beginning of its memory; its memory and its turn end with that."""

@@ -41,7 +41,7 @@ class S3Upload:
     def __init__(self, name: str, key: str, line: Line) -> None:
         self._name, self._bucket = name, line.bucket
         self._written = self._crc32 = 0
-        self._client = _PieceClient(line, line.bucket.begin(key)[0])
+        self._client = _PieceClient(line, line.begin(key))
         self._stream = smart_open.s3.open(
             line.bucket.name,
             key,
