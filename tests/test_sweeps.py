@@ -136,8 +136,9 @@ def test_where_all_is_out_no_claim_is_kept(tmp_path: Path, library: Path) -> Non
     with SERVERS["ftp"](tmp_path) as server, Forks(library) as forks:
         command = Send(tmp_path / "run", server)
         command.prepare()
-        fault = Fault(f"{command.folder}/", str(tmp_path / "log"), "fsync", "reports/*.journal", 14, errno.EIO)
-        ended = forks.run(command.arguments, tmp_path, fault=fault)
+        fault = Fault(f"{command.folder}/", str(tmp_path / "log"), "fsync", "reports/*.journal", 8, errno.EIO)
+        one_by_one = [*command.arguments, "--set", "output.uploads=1"]  # else lines are flushed together
+        ended = forks.run(one_by_one, tmp_path, fault=fault)
         assert len(command.visible()) == 3
         assert ended.code == 1
         assert not server.hidden(command.place)
