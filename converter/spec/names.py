@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
+
+from converter.spec.misnamed import first_wrong, respelled
 
 Kind = Literal["data", "id-sync", "c2c-id-sync", "odc"]
 Mode = Literal["sync", "overwrite"]
@@ -113,7 +116,32 @@ class FileName:
                     split=None if groups["split"] is None else int(groups["split"]),
                     extension=_EXTENSIONS[groups["extension"] or ""],
                 )
-        raise ValueError(
-            f"'{name}' is not the name of an inbound file, such as "
-            "ftp_dpm_1234_5678_1366545717.sync.1.gz (N1) or adobe_id_0_1234_1366545717.sync (N6)."
-        )
+        raise ValueError(_wrong(name))
+
+    @classmethod
+    def meant_by(cls, name: str) -> FileName | None:
+        """Return the name that was most likely meant by one with frequent mistakes, `None` where none is likely."""
+        for text in respelled(name):
+            with contextlib.suppress(ValueError):
+                if _is_name(text):
+                    return cls.parse(text)
+        return None
+
+
+def _wrong(name: str) -> str:
+    """Return what is wrong with a name, and what it should be."""
+    at, expected = first_wrong(name)
+    there = f"'{name[at]}' stands" if at < len(name) else "it ends"
+    meant = FileName.meant_by(name)
+    hint = (
+        f"Perhaps '{meant}' is meant"
+        if meant
+        else ("Names are as ftp_dpm_1234_5678_1366545717.sync.1.gz (N1) or adobe_id_0_1234_1366545717.sync (N6)")
+    )
+    return (
+        f"'{name}' is not the name of an inbound file: at character {at + 1}, {there} in place of {expected}. {hint}."
+    )
+
+
+def _is_name(name: str) -> bool:
+    return any(pattern.fullmatch(name) for pattern in _PATTERNS.values())
