@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import pyarrow as pa
 
 from converter.columns.privacy import personal_kind
 from converter.kernel.checked import IdShape, LineForm
@@ -187,6 +186,8 @@ def _series_of(text: bytes, starts: npt.NDArray[np.int64], *, is_text: bool) -> 
     """Return lines as a Series of String, with their newlines; what is no text has replacement characters."""
     if not is_text:
         return pl.Series([line + "\n" for line in text.decode(errors="replace").split("\n")[:-1]])
+    import pyarrow as pa  # here, since it takes a while: most files have plain lines alone
+
     ends = np.append(starts, len(text)).astype(np.int32)
     array = pa.StringArray.from_buffers(len(starts), pa.py_buffer(ends), pa.py_buffer(text))
     return pl.Series(values=array)

@@ -22,7 +22,7 @@ from converter.jobs.paths import is_url
 from converter.jobs.sections.table import Table
 from converter.remote.objects import Objects
 from converter.remote.retry import Patience
-from converter.sources.databases.source import missing_package
+from converter.sources.databases import missing_package
 from converter.sources.origins import locate
 from converter.sources.origins.base import Found, Origin
 from converter.sources.origins.local import LocalFile

@@ -83,7 +83,7 @@ class _DatabaseOrigin(Queried):
     def open_rows(self, options: Input) -> Source:
         """Connect, and return the source of its rows. Raises `InputError` and `JobError`."""
         # Here, since loading Arrow and a driver takes a while.
-        from converter.sources.databases.source import DatabaseSource, missing_package
+        from converter.sources.databases.source import DatabaseSource
 
         module = f"{__name__}.{self._kind.module}"
         try:
@@ -97,3 +97,12 @@ class _DatabaseOrigin(Queried):
         """Close the connections, and so end their transactions: this is called once all rows are read."""
         for database in self._opened:
             database.close()
+
+
+def missing_package(label: str, package: str, extra: str) -> JobError:
+    """Return the error that a package is missing which an input needs."""
+    return JobError(
+        "E-INPUT-PACKAGE",
+        f"The input '{label}' needs the package '{package}', which is not installed.",
+        f"Install it: pip install 'aam-inbound-converter[{extra}]'.",
+    )

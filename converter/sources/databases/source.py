@@ -11,7 +11,6 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
-from converter.errors import JobError
 from converter.jobs.sections.table import Input
 from converter.kernel.calls import Loops
 from converter.sources.ahead import ReadAhead
@@ -66,15 +65,6 @@ class DatabaseSource(BatchSource):
 
     def _stop(self) -> None:
         self._database.stop()
-
-
-def missing_package(label: str, package: str, extra: str) -> JobError:
-    """Return the error that a package is missing which an input needs."""
-    return JobError(
-        "E-INPUT-PACKAGE",
-        f"The input '{label}' needs the package '{package}', which is not installed.",
-        f"Install it: pip install 'aam-inbound-converter[{extra}]'.",
-    )
 
 
 def _hear_interrupts() -> None:
