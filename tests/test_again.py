@@ -21,7 +21,9 @@ from converter.commands.plan import plan
 from converter.errors import ConverterError, InputError, JobError
 from converter.report import Report
 from converter.rows.chosen import Ranges
-from converter.sources import DelimitedSource, NdjsonSource, texts
+from converter.sources import texts
+from converter.sources.delimited import DelimitedSource
+from converter.sources.ndjson import NdjsonSource
 
 from .conftest import TIMESTAMP, Run
 from .errors import check_named, raises

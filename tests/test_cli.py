@@ -149,6 +149,14 @@ def test_a_small_table_is_converted_without_what_it_does_not_need(folder: Path) 
     assert modules & {"converter.sources.tables", "converter.cli.preview"} == set()
 
 
+def test_files_are_sent_without_what_only_tables_need(folder: Path) -> None:
+    name = "ftp_dpm_1_1366545717.sync"
+    (folder / name).write_text("u\ta=b\n")
+    modules = loaded(folder, "send", name, "--to", "sent", "--no-check")
+    assert (folder / "sent" / name).exists()
+    assert modules & {"polars", "numpy", "pyarrow", "boto3", "smart_open", "paramiko"} == set()
+
+
 def test_a_table_in_another_encoding_needs_no_more(folder: Path) -> None:
     (folder / "in.csv").write_bytes("id,a\n1,é\n".encode("cp1252"))
     assert not loaded(folder, "convert", "job.toml", "--set", "input.encoding=cp1252") & {"pyarrow", "pandas", "rich"}

@@ -24,7 +24,7 @@ from converter.jobs.sections.clouds import Az, Gs
 from converter.jobs.sections.table import Input
 from converter.remote.azure import Account
 from converter.remote.google import gs_endpoint
-from converter.sources import find_input, find_origins
+from converter.sources.opening import find_input, find_origins
 
 from .conftest import Run
 from .errors import raises

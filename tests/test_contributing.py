@@ -42,7 +42,7 @@ def test_a_file_that_is_named_is_there(path: str) -> None:
 
 
 TABLES = {
-    "FORMATS": "converter/sources/__init__.py",
+    "FORMATS": "converter/sources/opening.py",
     "STAGES": "converter/rows/stages/__init__.py",
     "SCHEMES": "converter/delivery/destinations/__init__.py",
     "FILE_KINDS": "converter/spec/kinds.py",

@@ -32,8 +32,8 @@ from converter.kernel.form import Form
 from converter.ledger import Ledger
 from converter.rows import blocks, pipeline
 from converter.rows.fast_path import FastPath
-from converter.sources import Block, DelimitedSource
-from converter.sources.base import Rest, Task
+from converter.sources.base import Block, Rest, Task
+from converter.sources.delimited import DelimitedSource
 
 from .conftest import TIMESTAMP, Run
 from .errors import raises, told

@@ -24,8 +24,8 @@ from converter.commands.match import match
 from converter.commands.progress import Progress
 from converter.errors import ColumnError, ConverterError
 from converter.jobs.sections.table import Input
-from converter.sources import find_origins, open_source, open_sources
 from converter.sources.base import first_rows
+from converter.sources.opening import find_origins, open_source, open_sources
 
 from .conftest import Run
 from .errors import raises, told

@@ -25,7 +25,7 @@ from converter.delivery.spool import Spool
 from converter.delivery.threads import run_in_thread
 from converter.delivery.throttle import Throttle
 from converter.errors import DestinationError, ResumeError, StoppedError, TransientError
-from converter.parts.writing import Part
+from converter.parts.part import Part
 from converter.remote.pauses import RunEndedError
 from converter.spec.names import FileName
 

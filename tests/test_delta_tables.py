@@ -21,7 +21,7 @@ from converter.jobs.sections.clouds import Az, Gs
 from converter.jobs.sections.servers import S3
 from converter.jobs.sections.table import Input
 from converter.remote.objects import Entry
-from converter.sources import find_origins
+from converter.sources.opening import find_origins
 
 from .conftest import Run
 from .errors import raises

@@ -115,14 +115,14 @@ def test_any_table_in_blocks_of_any_size_gives_what_plain_python_makes_of_it(
     table.write_csv(path, quote_style="always")
     expected = list(reference.lines(table.to_dicts(), {**run.job, "record": record}))
 
-    import converter.sources as sources
+    from converter.sources import opening
     from converter.sources.delimited import DelimitedSource
 
-    small = sources.FORMATS["csv"].__class__(
+    small = opening.FORMATS["csv"].__class__(
         (".csv",), lambda file, options: DelimitedSource(file, options, block=block), packable=True
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sources.FORMATS, "csv", small)
+        patch.setitem(opening.FORMATS, "csv", small)
         # The reference knows nothing of IDs that are implausible.
         changes = {"id": {"implausible": "allow"}, "output": {"max_part_raw_bytes": "400B"}}
         report = run.convert(record=record, run={"threads": threads}, **changes)

@@ -9,7 +9,7 @@ import pytest
 
 from converter.columns.buffers import Text
 from converter.rows.frequency import Frequency
-from converter.sources import DelimitedSource
+from converter.sources.delimited import DelimitedSource
 
 from .conftest import Run
 from .errors import check_named, codes_of

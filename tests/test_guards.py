@@ -15,7 +15,9 @@ from converter import convert
 from converter.commands import rejections
 from converter.commands.progress import Progress
 from converter.errors import TooManyRejectsError
-from converter.sources import DelimitedSource, NdjsonSource, estimate, texts
+from converter.sources import estimate, texts
+from converter.sources.delimited import DelimitedSource
+from converter.sources.ndjson import NdjsonSource
 
 from .conftest import Run
 from .errors import check_named, raises

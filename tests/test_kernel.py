@@ -32,8 +32,7 @@ from converter.rows.fast_path import FastPath
 from converter.rows.judging import FirstRows
 from converter.rows.records import Records
 from converter.rows.stages import Stage, StageResults
-from converter.sources import Block
-from converter.sources.base import Budget, Piece, Rest, Task
+from converter.sources.base import Block, Budget, Piece, Rest, Task
 from converter.sources.origins.local import LocalFile
 from converter.sources.tables import TableSource
 from converter.spec.implausible import MISSING_IDS

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from converter.jobs.sections.table import Input
-from converter.sources import open_source
 from converter.sources.base import first_rows
 from converter.sources.malformed import NONE, MalformedRows
+from converter.sources.opening import open_source
 from converter.sources.origins.local import LocalFile
 from converter.spec.rules import ROW_MISQUOTED, ROW_TOO_LONG, ROW_TOO_SHORT
 

@@ -24,7 +24,7 @@ from converter.commands.progress import Progress
 from converter.delivery.journal import Journal
 from converter.errors import DestinationError, InputError, JobError, ResumeError, TooManyRejectsError
 from converter.jobs.sections.table import Input
-from converter.sources import find_origins
+from converter.sources.opening import find_origins
 from converter.sources.origins import SCHEMES, once
 from converter.sources.origins.base import Found
 from converter.sources.origins.local import LocalFile

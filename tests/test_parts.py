@@ -19,7 +19,7 @@ from converter.columns import buffers as memory
 from converter.columns.buffers import texts_of
 from converter.parts.blocks import Cutter, Level, compress
 from converter.parts.packer import Limits, Packer
-from converter.parts.writing import Part
+from converter.parts.part import Part
 
 from .conftest import Run
 

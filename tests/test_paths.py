@@ -14,7 +14,7 @@ from converter.errors import JobError
 from converter.jobs.document import Section, merge, path_keys
 from converter.jobs.job import Transfer
 from converter.jobs.sections.output import Output
-from converter.sources import find_origins
+from converter.sources.opening import find_origins
 
 from .errors import raises
 

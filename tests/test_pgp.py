@@ -31,10 +31,10 @@ from converter.delivery.journal import Journal, RunRecord
 from converter.delivery.run_files import FolderFiles
 from converter.errors import DestinationError, EncryptionError, JobError, ResumeError
 from converter.parts import pgp
-from converter.parts.blocks import Buffer, Cutter
+from converter.parts.blocks import Cutter
 from converter.parts.packer import _ENVELOPE_BYTES, Limits, Packer
+from converter.parts.part import Buffer, Part
 from converter.parts.pgp import Encryption, Key, read_key
-from converter.parts.writing import Part
 
 from .conftest import TIMESTAMP, Run
 from .doomed import KILLED, Moment, start

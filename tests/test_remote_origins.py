@@ -23,7 +23,7 @@ from converter.jobs.job import Job
 from converter.jobs.sections.servers import S3, Http
 from converter.jobs.sections.table import Input
 from converter.remote.retry import FIRST_PAUSE
-from converter.sources import find_input, find_origins
+from converter.sources.opening import find_input, find_origins
 from converter.sources.origins.listings import glob_of
 from converter.sources.origins.remote import RemoteFile
 

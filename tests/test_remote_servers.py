@@ -15,7 +15,7 @@ from converter.errors import InputError, JobError
 from converter.jobs.access import Access
 from converter.jobs.sections.servers import Ftp, Sftp
 from converter.jobs.sections.table import Input
-from converter.sources import find_origins
+from converter.sources.opening import find_origins
 from converter.sources.origins.servers import expand
 
 from .conftest import Run

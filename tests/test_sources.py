@@ -16,9 +16,10 @@ import pytest
 
 from converter.errors import ColumnError, ConverterError, InputError, JobError
 from converter.jobs.sections.table import Input
-from converter.sources import ndjson, open_source, tables
+from converter.sources import ndjson, tables
 from converter.sources.base import Budget
 from converter.sources.delimited import DelimitedSource
+from converter.sources.opening import open_source
 from converter.sources.origins.local import LocalFile
 from converter.sources.streams import TextStream
 

@@ -22,9 +22,10 @@ import pytest
 
 from converter import convert
 from converter.errors import ColumnError, EngineError, InputError
-from converter.sources import open_source, parquet, tables
+from converter.sources import parquet, tables
 from converter.sources.base import Budget
 from converter.sources.engine import collect
+from converter.sources.opening import open_source
 from converter.sources.origins.local import LocalFile
 
 from .conftest import Run

@@ -21,9 +21,10 @@ from converter import kernel
 from converter.errors import ColumnError, InputError
 from converter.jobs.sections.table import Input
 from converter.kernel.calls import Loops
-from converter.sources import base, delimited, open_sources, texts
+from converter.sources import base, delimited, texts
 from converter.sources.base import Block, Budget
 from converter.sources.delimited import DelimitedSource
+from converter.sources.opening import open_sources
 from converter.sources.origins.base import Origin
 from converter.sources.tasks import tasks_of
 

@@ -14,7 +14,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from converter import sources
 from converter.cli import app as cli
 from converter.cli import options
 from converter.cli.outcome import Messages, Outcome, Work
@@ -25,8 +24,10 @@ from converter.kernel.calls import Loops
 from converter.rows import stages
 from converter.rows.batches import Judged
 from converter.rows.stages import Stage
-from converter.sources import Block, FileFormat, Found, Origin, origins
-from converter.sources.base import Budget, Piece, Rest, Task
+from converter.sources import opening, origins
+from converter.sources.base import Block, Budget, Piece, Rest, Task
+from converter.sources.opening import FileFormat
+from converter.sources.origins.base import Found, Origin
 from converter.spec.kinds import FILE_KINDS, FileKind
 from converter.spec.rules import OURS, ROW_RULES, Rule, line_rules
 
@@ -101,7 +102,7 @@ class WordsSource:
 
 
 def test_a_format(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sources.FORMATS, "words", FileFormat((".words",), WordsSource, packable=False))  # type: ignore[misc]
+    monkeypatch.setitem(opening.FORMATS, "words", FileFormat((".words",), WordsSource, packable=False))  # type: ignore[misc]
     run.convert("u1 x u2 y", "in.words")
     assert run.lines == ['u1\t"a"="x"', 'u2\t"a"="y"']
 

@@ -18,7 +18,8 @@ from converter.delivery.run_files import run_files_of
 from converter.errors import GuardError, JobError, TooManyRejectsError
 from converter.jobs.job import DIGITS
 from converter.report import Report
-from converter.sources import DelimitedSource, texts
+from converter.sources import texts
+from converter.sources.delimited import DelimitedSource
 
 from .conftest import TIMESTAMP, Run
 from .errors import check_named, raises

@@ -107,7 +107,7 @@ def _columns(ctx: typer.Context, argument: str, section: str, incomplete: str) -
 
         if any(is_url(path) for path in options.path):  # a server may take long to answer
             return []
-        from converter.sources import find_origins, open_source
+        from converter.sources.opening import find_origins, open_source
 
         origin = find_origins(options)[0]
         if not origin.rereadable:  # what is read here would be missing later

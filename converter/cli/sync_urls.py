@@ -20,7 +20,7 @@ from converter.errors import DestinationError, Finding, JobError
 if TYPE_CHECKING:
     from converter.jobs.url_job import UrlJob
     from converter.ledger import Ledger
-    from converter.sources import LeftOut
+    from converter.sources.origins.base import LeftOut
 
 
 def sync_urls(

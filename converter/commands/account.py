@@ -19,8 +19,7 @@ from converter.jobs.events import tell, tell_warnings
 from converter.jobs.job import Job, Transfer
 from converter.remote.retry import Retries
 from converter.report import SendReport, report_file, write_failed
-from converter.sources import Origin
-from converter.sources.origins.base import total_size
+from converter.sources.origins.base import Origin, total_size
 
 _Kind = TypeVar("_Kind", bound=SendReport)
 

@@ -28,7 +28,8 @@ from converter.jobs.run_files import REJECTS_SUFFIX, REPORT_SUFFIX, split_path
 from converter.remote.retry import Patience
 from converter.report import SCHEMA_VERSION
 from converter.rows.chosen import Chosen, Ranges
-from converter.sources import RowNumbers, Source
+from converter.sources.base import Source
+from converter.sources.malformed import RowNumbers
 from converter.spec.names import FileName
 
 _TYPES = {"file": pl.String, "row": pl.Int64, "unit": pl.String, "lines": pl.Int64, "kept": pl.Int64}

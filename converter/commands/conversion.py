@@ -45,16 +45,16 @@ from converter.errors import EmptyInputError, Finding, LedgerError, Reported, no
 from converter.jobs.run_files import rejects_name, report_name
 from converter.ledger import Ledger
 from converter.parts.blocks import Cutter
-from converter.parts.packer import Packer, PlannedPart
-from converter.parts.writing import Encrypt, Part, PartWriter
+from converter.parts.packer import Packer
+from converter.parts.part import Part, PartWriter, PlannedPart
+from converter.parts.writing import Encrypt
 from converter.report import Report, report_file
 from converter.report.rejects import RejectsFile
 from converter.rows.batches import Converted
 from converter.rows.frequency import Frequency
 from converter.rows.pipeline import convert_sources
 from converter.rows.stages import StageResults
-from converter.sources import Origin
-from converter.sources.origins.base import total_size
+from converter.sources.origins.base import Origin, total_size
 from converter.sources.origins.once import ReadOnce
 
 if TYPE_CHECKING:

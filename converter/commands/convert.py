@@ -39,7 +39,7 @@ from converter.jobs.job import DIGITS, Job
 from converter.jobs.run_files import journal_name, report_name
 from converter.report import Report, report_file
 from converter.report.left_out import left_out_notices
-from converter.sources import find_origins
+from converter.sources.opening import find_origins
 from converter.spec.names import FileName
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from converter.delivery.threads import close_connections
 from converter.errors import ConverterError, Finding, TransientError
 from converter.jobs.job import Job
 from converter.remote.retry import Patience
-from converter.sources import Origin, find_origins
-from converter.sources.origins.base import total_size
+from converter.sources.opening import find_origins
+from converter.sources.origins.base import Origin, total_size
 
 _PATIENCE = 10.0  # seconds: the user is waiting
 

@@ -10,9 +10,10 @@ from typing import Any
 from converter.errors import Finding, InputError
 from converter.jobs.job import Job
 from converter.jobs.sections.table import AUTO
-from converter.sources import MalformedRows, Origin, Source
-from converter.sources.base import Encoding
+from converter.sources.base import Encoding, Source
 from converter.sources.encodings import described, encoding_of, has_utf8_lines, hint_of
+from converter.sources.malformed import MalformedRows
+from converter.sources.origins.base import Origin
 from converter.sources.texts import TextSource
 from converter.spec.rules import ROW_NOT_TEXT
 

@@ -41,10 +41,11 @@ from converter.report.matches import Collisions, Match, Tried
 from converter.rows.formatting import fold_case
 from converter.rows.selection import Selection
 from converter.rows.spill import Spill, hashes_of
-from converter.sources import Found, Roles, Source, find_input, find_origins, open_source, open_sources, tasks_of
-from converter.sources.base import Budget, Task, first_rows
+from converter.sources.base import Budget, Roles, Source, Task, first_rows
 from converter.sources.engine import collect, start
-from converter.sources.origins.base import check_rereadable
+from converter.sources.opening import find_input, find_origins, open_source, open_sources
+from converter.sources.origins.base import Found, check_rereadable
+from converter.sources.tasks import tasks_of
 from converter.spec import rules
 from converter.spec.ids import FORM_LENGTHS, FORMS, ID_TYPES, RECOGNIZED, TRIMMED
 from converter.spec.implausible import implausible_reason

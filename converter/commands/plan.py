@@ -28,10 +28,11 @@ from converter.rows.earlier.preview import limited
 from converter.rows.records import Records
 from converter.rows.survey import first_texts, survey
 from converter.rows.users.preview import gathered
-from converter.sources import Found, LeftOut, Origin, Source, find_input, layout_of, open_sources
+from converter.sources.base import Source
 from converter.sources.encodings import survey_encodings
 from converter.sources.engine import collect, start
-from converter.sources.origins.base import check_rereadable
+from converter.sources.opening import find_input, layout_of, open_sources
+from converter.sources.origins.base import Found, LeftOut, Origin, check_rereadable
 from converter.sources.texts import TextSource
 from converter.spec.kinds import FileKind
 from converter.spec.names import FileName

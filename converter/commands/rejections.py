@@ -8,7 +8,7 @@ from converter.errors import EmptyInputError, TooManyRejectsError, redact
 from converter.jobs.job import Job
 from converter.jobs.sections.report import ReportOptions
 from converter.ledger import Ledger, most_frequent
-from converter.sources import Source
+from converter.sources.base import Source
 from converter.sources.estimate import RowEstimate, estimate_rows
 from converter.sources.origins.base import total_size
 from converter.spec import rules

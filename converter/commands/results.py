@@ -15,7 +15,7 @@ from converter.jobs.job import Job
 from converter.jobs.run_files import rejects_path, report_path
 from converter.jobs.sections.output import Output
 from converter.ledger import Ledger
-from converter.parts.writing import Part
+from converter.parts.part import Part
 from converter.report import Report, ids_of, records_of, rule_warnings, signals_of
 from converter.report.left_out import by_reason
 from converter.rows.delta.changes import ChangeCounts

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from converter.delivery.delivery import Delivery
 from converter.delivery.journal import PastRun
 from converter.errors import Finding, ResumeError
-from converter.sources import Origin
+from converter.sources.origins.base import Origin
 
 if TYPE_CHECKING:
     from converter.parts.pgp import Key

@@ -17,12 +17,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from isal import isal_zlib
 
 from converter.commands.account import Account, end_report, noticing, tell_start
-from converter.commands.check import Checked, check_file
 from converter.commands.failure import FailedRun, explain_kept, visible_parts
 from converter.commands.inbound_files import expand
 from converter.commands.modes import check_modes
@@ -40,10 +39,13 @@ from converter.errors import Finding, GuardError, InputError, JobError, Reported
 from converter.jobs.job import DIGITS, Job, Transfer, identity
 from converter.jobs.paths import identity_of_path
 from converter.jobs.run_files import JOURNAL_SUFFIX, REPORT_SUFFIX
-from converter.parts.writing import Part
+from converter.parts.part import Part
 from converter.report import SendReport, report_file
 from converter.sources.origins.local import LocalFile
 from converter.spec.names import FileName
+
+if TYPE_CHECKING:
+    from converter.commands.check import Checked
 
 _CHUNK = 1 << 18  # bytes: a chunk that was read stays in the processor's cache
 _TICK = 0.5  # seconds
@@ -176,6 +178,8 @@ def _digest(files: Sequence[LocalFile], transfer: Transfer) -> str:
 
 def _check_files(files: Sequence[LocalFile], warnings: list[Finding], notify: Callable[[str], None]) -> list[_Found]:
     """Check all files; return them, and add to `warnings`. Raises `GuardError` where one breaks a rule."""
+    from converter.commands.check import check_file  # here, since it takes a while
+
     found: list[_Found] = []
     errors: list[str] = []
     for file in files:

@@ -26,7 +26,7 @@ from converter.rows.spill_file import SpillFile
 from converter.rows.stages.base import Stage
 from converter.rows.suppression import BYTES_AN_ID, HASHES, Held, Pairs, Suppression, hashes_of_ids, pairs_of
 from converter.rows.survey import survey
-from converter.sources import find_origins, open_sources
+from converter.sources.opening import find_origins, open_sources
 from converter.spec.limits import LINE_BYTES
 from converter.spec.rules import SUPPRESSED
 

@@ -36,7 +36,8 @@ from converter.report.left_out import left_out_notices
 from converter.rows.pipeline import convert_sources
 from converter.rows.records import Records
 from converter.rows.stages import StageResults
-from converter.sources import LeftOut, Source
+from converter.sources.base import Source
+from converter.sources.origins.base import LeftOut
 from converter.spec.addresses import SyncAddress
 from converter.spec.kinds import FileKind, FormattedSignal
 from converter.spec.limits import ID_SYNC_HTTP_PAGE

@@ -13,7 +13,7 @@ from converter.errors import GuardError
 from converter.jobs.job import Job
 from converter.ledger import Ledger
 from converter.report.history import reports_in
-from converter.sources import Source
+from converter.sources.base import Source
 
 if TYPE_CHECKING:
     from converter.commands.estimate import Estimate

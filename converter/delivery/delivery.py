@@ -27,7 +27,7 @@ from converter.delivery.throttle import Throttle
 from converter.errors import LOST, DestinationError, Reported, StoppedError, TransientError
 from converter.jobs.events import tell
 from converter.jobs.job import Job, Transfer
-from converter.parts.writing import Part, PartWriter
+from converter.parts.part import Part, PartWriter
 from converter.remote.pauses import RunEndedError
 from converter.remote.retry import Patience, Retries
 from converter.spec.names import FileName

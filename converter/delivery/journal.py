@@ -29,8 +29,7 @@ import orjson
 from converter.delivery.destinations.base import Arrived
 from converter.delivery.run_files import RunFiles
 from converter.errors import DestinationError, ResumeError
-from converter.parts.packer import PlannedPart
-from converter.parts.writing import Part
+from converter.parts.part import Part, PlannedPart
 
 VERSION = 4
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from converter.errors import DestinationError
-from converter.parts.writing import Part
+from converter.parts.part import Part
 from converter.remote.pauses import RunEndedError
 
 _CHUNK = 1 << 18  # bytes: a chunk that was read stays in the processor's cache

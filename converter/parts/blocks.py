@@ -12,8 +12,8 @@ import numpy.typing as npt
 from isal import isal_zlib
 
 from converter.columns.buffers import Text
+from converter.parts.part import Buffer
 
-Buffer: TypeAlias = "bytes | memoryview"
 Pieces: TypeAlias = "Sequence[Buffer]"
 """The text of a block as it lies in memory: nearly always one piece."""
 Level = Literal["fast", "balanced", "small"]

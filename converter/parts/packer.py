@@ -34,7 +34,6 @@ from converter.parts import blocks
 from converter.parts.blocks import (
     STORED_BYTES,
     STORED_HEAD,
-    Buffer,
     CompressedBlock,
     Level,
     Pieces,
@@ -43,7 +42,8 @@ from converter.parts.blocks import (
     uncompressed,
     window_of,
 )
-from converter.parts.writing import Encrypt, News, Part, PartThread, PartWriter, Summary
+from converter.parts.part import Buffer, Part, PartWriter, PlannedPart
+from converter.parts.writing import Encrypt, News, PartThread, Summary
 from converter.spec.limits import LINE_BYTES
 
 _BLOCK_BYTES = 1 << 20
@@ -121,14 +121,6 @@ class Limits(NamedTuple):
     def block_bytes(self) -> int:
         """How many bytes of text are compressed at once: fewer for small parts, so that they are filled well."""
         return max(min(_BLOCK_BYTES, self.part_text // 16), self.line_bytes)
-
-
-class PlannedPart(NamedTuple):
-    """A part that an earlier run has made, and the CRC-32 of its text; if it has `arrived`, it is not made again."""
-
-    part: Part
-    text_crc32: int
-    arrived: bool
 
 
 @dataclass

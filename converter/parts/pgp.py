@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from converter.errors import EncryptionError
 from converter.jobs.paths import find_program
-from converter.parts.blocks import Buffer
+from converter.parts.part import Buffer
 
 PROGRAM = "gpg"
 LEAST_VERSION = (2, 2, 8)

@@ -8,26 +8,12 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import NamedTuple, Protocol, TypeAlias
 
 from isal import isal_zlib
 
-from converter.parts.blocks import Buffer
-
-
-@dataclass(frozen=True)
-class Part:
-    """A finished part. `bytes`, `crc32` and `sha256` are of the part as sent, `raw_bytes` is the size of its text."""
-
-    name: str
-    url: str
-    lines: int
-    raw_bytes: int
-    bytes: int
-    crc32: str
-    sha256: str
+from converter.parts.part import Buffer, Part, PartWriter
 
 
 class Filter(Protocol):
@@ -47,22 +33,6 @@ class Filter(Protocol):
 
     def abort(self) -> None:
         """Stop: nothing more is passed on. Never raises, and does nothing after `finish`."""
-        ...
-
-
-class PartWriter(Protocol):
-    """What the bytes of one part are written to, all by one thread."""
-
-    def write(self, data: Buffer) -> None:
-        """Write the next bytes."""
-        ...
-
-    def finish(self, part: Part, text_crc32: int) -> None:
-        """Complete the part: `part` is what was written, and `text_crc32` the CRC-32 of its text."""
-        ...
-
-    def fail(self, error: BaseException) -> None:
-        """Give the part up. A call that waits to begin another part raises the error."""
         ...
 
 

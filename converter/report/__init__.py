@@ -17,12 +17,13 @@ from converter.errors import EndName, Finding, InputError
 from converter.jobs.run_files import REPORT_SUFFIX, split_path
 from converter.jobs.sections.servers import S3
 from converter.ledger import Ledger
-from converter.parts.writing import Part
+from converter.parts.part import Part
 from converter.remote.retry import Patience
-from converter.rows.stages import StageResults
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from converter.rows.stages import StageResults
 
 SCHEMA_VERSION = 3
 _PATIENCE = 60.0  # seconds

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from converter.sources import LeftOut
+from converter.sources.origins.base import LeftOut
 
 _NOTICED = (
     ("empty", "1 empty file of the input is", "{:,} empty files of the input are"),

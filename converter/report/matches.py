@@ -15,7 +15,7 @@ from converter.delivery.publication import ArtifactFile
 from converter.delivery.run_files import FolderFiles
 from converter.errors import Finding
 from converter.report.left_out import by_reason
-from converter.sources import LeftOut
+from converter.sources.origins.base import LeftOut
 
 _MOST_SHOWN = 20
 

@@ -12,8 +12,9 @@ import polars as pl
 from converter.columns.buffers import Text
 from converter.ledger import Ledger
 from converter.rows.earlier.keys import KeyedLines
-from converter.sources import MalformedRows, Origin, RowNumbers
 from converter.sources.base import Piece
+from converter.sources.malformed import MalformedRows, RowNumbers
+from converter.sources.origins.base import Origin
 
 
 class Numbered(NamedTuple):

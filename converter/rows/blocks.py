@@ -26,9 +26,9 @@ from converter.rows.selection import ValueInRowError
 from converter.rows.stages.base import Stage
 from converter.rows.users.lines import RowsOfLines
 from converter.rows.users.stage import Gathering
-from converter.sources import MalformedRows, RowNumbers, Source, rows_lost
-from converter.sources.base import Task
+from converter.sources.base import Source, Task, rows_lost
 from converter.sources.engine import collect
+from converter.sources.malformed import MalformedRows, RowNumbers
 from converter.spec import rules
 
 

@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from converter.rows.batches import Numbered, numbered
-from converter.sources import Origin, RowNumbers
 from converter.sources.base import Piece
+from converter.sources.malformed import RowNumbers
+from converter.sources.origins.base import Origin
 
 
 class Ranges(NamedTuple):

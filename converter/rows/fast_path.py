@@ -53,8 +53,9 @@ from converter.rows.counters import tally_counters
 from converter.rows.keys import sendable
 from converter.rows.records import Records
 from converter.rows.signals import constant_value, is_scanned
-from converter.sources import Origin, Source
+from converter.sources.base import Source
 from converter.sources.engine import collect
+from converter.sources.origins.base import Origin
 from converter.spec import rules
 from converter.spec.ids import ID_TYPES, RECOGNIZED, IdType
 from converter.spec.implausible import MISSING_IDS, MISSING_VALUES

@@ -37,9 +37,9 @@ from converter.rows.earlier.stage import LineLimits
 from converter.rows.records import Records
 from converter.rows.stages.base import Stage, StageResults
 from converter.rows.users.stage import Gathering
-from converter.sources import Origin, Source, tasks_of
-from converter.sources.base import Budget, Task
-from converter.sources.origins.base import total_size
+from converter.sources.base import Budget, Source, Task
+from converter.sources.origins.base import Origin, total_size
+from converter.sources.tasks import tasks_of
 
 _GROUPS = 2  # of blocks that are judged at the same time: each block holds memory
 _FULL = 4  # batches that wait for a stage

@@ -34,7 +34,7 @@ from converter.rows.selection import Selected, Selection
 from converter.rows.signals import lists_of, value_lists_of
 from converter.rows.suppression import Suppression
 from converter.rows.validation import check_date, check_ids, check_signals
-from converter.sources import Roles, Source
+from converter.sources.base import Roles, Source
 from converter.sources.engine import collect
 from converter.spec import rules
 from converter.spec.kinds import FILE_KINDS, FileKind

@@ -20,8 +20,7 @@ from converter.columns.text import as_text
 from converter.errors import ColumnError, InputError, JobError, nearest, redact
 from converter.jobs.sections.table import Table
 from converter.rows.sql import Column, columns_of
-from converter.sources import Source
-from converter.sources.base import PANICS
+from converter.sources.base import PANICS, Source
 from converter.sources.header import check_columns
 from converter.spec.rules import FILTER_UNKNOWN, FILTERED_OUT
 

@@ -11,8 +11,7 @@ from converter.errors import ConverterError, Finding, redact
 from converter.rows.judging import FirstRows
 from converter.rows.order import order_kind
 from converter.rows.records import Records
-from converter.sources import Source
-from converter.sources.base import first_rows
+from converter.sources.base import Source, first_rows
 from converter.sources.engine import collect
 from converter.spec.implausible import FEWEST_SPACELESS
 

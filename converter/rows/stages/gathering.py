@@ -13,9 +13,9 @@ from converter.rows.counters import tally_counters
 from converter.rows.records import Records
 from converter.rows.spill import Spill
 from converter.rows.stages.base import Stage, StageResults
-from converter.sources import Origin
 from converter.sources.base import Piece
 from converter.sources.malformed import NONE
+from converter.sources.origins.base import Origin
 from converter.spec import rules
 from converter.spec.files import MOST_HASHES
 

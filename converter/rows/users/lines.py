@@ -15,7 +15,7 @@ from converter.columns.pool import Bytes
 from converter.kernel.calls import Loops
 from converter.kernel.sink import Positions
 from converter.rows.spill import hashes_of
-from converter.sources import RowNumbers
+from converter.sources.malformed import RowNumbers
 
 
 class RowsOfLines(NamedTuple):

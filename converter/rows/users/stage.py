@@ -24,9 +24,9 @@ from converter.rows.users.gather import OUTCOMES, REJECTS, SKIPS, GatherOptions,
 from converter.rows.users.lines import Rows, RowsOfLines, UserLines, ids_of
 from converter.rows.users.partitions import TIMES_INPUT, LinePartitions, Partition
 from converter.rows.users.whole import WholeUsers
-from converter.sources import Origin, RowNumbers
 from converter.sources.base import Budget, Piece
-from converter.sources.malformed import NONE
+from converter.sources.malformed import NONE, RowNumbers
+from converter.sources.origins.base import Origin
 from converter.spec import rules
 
 _BLOCK_BITS = np.uint64(32)
