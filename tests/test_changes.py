@@ -17,29 +17,41 @@ import pytest
 
 from converter import Job, convert
 from converter.commands.convert import convert as convert_job
-from converter.commands.state import check_state
+from converter.commands.state import StateReport, check_state
 from converter.delivery.locks import lock_state
-from converter.delivery.state import NextState, State, make_state_folder
+from converter.delivery.state import NextState, State
+from converter.delivery.state_places import StatePlace, state_place_at
+from converter.delivery.state_places.folder import make_state_folder
 from converter.errors import DestinationError, EmptyInputError, JobError, StateError, TooManyRejectsError
 from converter.jobs.document import merge
+from converter.jobs.sections.servers import S3
+from converter.remote.retry import Patience
 from converter.report import Report
 
 from .conftest import TIMESTAMP, Run
 from .errors import codes_of, raises
+from .machines import objects_in
+from .servers.s3 import S3Place
 from .test_delta import OPTIONS, Model, Table, traits_in
 
 DAY = 86_400
+PREFIX = "state/crm"
 CRM = "id,a,t\nu1,x,1|2\nu2,y,3\nu3,z,\n"
 
 
 class Days:
-    """Runs of one job, each on a day of its own; the day is its number."""
+    """Runs of one job, each on a day of its own; the day is its number. The state is in a folder, or in a bucket."""
 
-    def __init__(self, of: Run, **changes: Any) -> None:
+    def __init__(self, of: Run, bucket: S3Place | None = None, **changes: Any) -> None:
         self.run = run = of
         self.state = run.folder / "state"
+        self.bucket = bucket
+        self.url = f"s3://{bucket.bucket}/{PREFIX}" if bucket else str(self.state)
+        s3 = {"endpoint_url": bucket.endpoint, "addressing_style": "path", "timeout": 10} if bucket else {}
+        self.s3 = S3(**s3)
         record = {"signals": ["a"], "traits": ["t"]}
-        self.changes = merge({"record": record, "delta": {"state": str(self.state)}}, changes)
+        on_s3 = {"s3": s3, "report": {"lease_seconds": 1}} if bucket else {}
+        self.changes = merge({"record": record, "delta": {"state": self.url}, **on_s3}, changes)
         self.warnings: list[str] = []
 
     def send(self, content: str, day: int, *, resume: bool = False, **changes: Any) -> list[str]:
@@ -66,8 +78,27 @@ class Days:
         return named
 
     @property
+    def place(self) -> StatePlace:
+        """The place of the state, as a new process has it."""
+        return state_place_at(self.url, self.s3, Patience(0), lease_seconds=1)
+
+    def checked(self) -> StateReport:
+        """The state, which is whole."""
+        return check_state(self.url, self.s3)
+
+    def generations(self) -> set[str]:
+        """The names of all generations of which there is a file."""
+        return {
+            name.partition("/")[0].rpartition("-")[0] if self.bucket else name.partition("/")[0]
+            for name in self.files
+            if "/" in name
+        }
+
+    @property
     def files(self) -> dict[str, bytes]:
-        """What is in the folder of the state."""
+        """What is in the folder of the state, or below its prefix; without the lock."""
+        if self.bucket:
+            return {key: content for key, content in objects_in(self.bucket, self.url) if key != "state.lock"}
         return {
             str(path.relative_to(self.state)): path.read_bytes() for path in self.state.rglob("*") if path.is_file()
         }
@@ -195,7 +226,7 @@ def test_a_state_has_ids_only_where_it_must_and_is_private(run: Run, gone: str, 
     assert stat.S_IMODE(days.state.stat().st_mode) == 0o700
     for path in days.state.rglob("*"):
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
-    assert check_state(days.state).record.ids == has_ids
+    assert days.checked().record.ids == has_ids
     notices: list[str] = []
     convert(run.make_job(**merge(days.changes, {"output": {"timestamp": None}})), notify=notices.append)
     assert any(str(days.state) in notice for notice in notices) == has_ids
@@ -204,10 +235,10 @@ def test_a_state_has_ids_only_where_it_must_and_is_private(run: Run, gone: str, 
 
 def test_two_states_of_one_table_have_nothing_in_common(run: Run) -> None:
     first, second = Days(run), Days(run, delta={"state": str(run.folder / "other")})
-    second.state = run.folder / "other"
+    second.state, second.url = run.folder / "other", str(run.folder / "other")
     first.send(CRM, 0)
     second.send(CRM, 1)
-    one, other = (State.read(each.state) for each in (first, second))
+    one, other = (State.read(each.place) for each in (first, second))
     numbers = [(file.set, file.number) for file in one.record.files] if one.record else []
     for number in numbers:
         hashes = [set(each.load(*number).frame["first"].to_list()) for each in (one, other)]
@@ -249,7 +280,7 @@ def test_a_state_is_of_one_data_source(days: Days) -> None:
         ({"delta": {"removals": True}}, "delta.state is missing"),
         ({"delta": {"state": "s", "removals": True}, "output": {"mode": "overwrite"}}, "delta.removals"),
         ({"delta": {"state": "s", "gone": "remove"}, "output": {"mode": "overwrite"}}, "delta.gone"),
-        ({"delta": {"state": "s3://bucket/state"}}, "local folder"),
+        ({"delta": {"state": "sftp://host/state"}}, "s3://BUCKET/PREFIX"),
         ({"delta": {"state": "s", "refresh_days": 0}}, "refresh_days"),
     ],
 )
@@ -367,7 +398,7 @@ def test_users_with_several_rows_are_those_of_a_plain_model(
             assert slow.send(content, day) == lines
         names = ("records", "signals", "changes")
         assert [getattr(slow.report, name) for name in names] == [getattr(days.report, name) for name in names]
-        assert check_state(slow.state).sent == check_state(days.state).sent
+        assert slow.checked().sent == days.checked().sent
 
 
 @pytest.mark.parametrize(
@@ -407,17 +438,17 @@ def test_files_of_the_state_without_changes_are_taken_over(run: Run, monkeypatch
     after = {path.name: path.stat().st_ino for path in days.state.glob("generation-2/*")}
     assert before.keys() == after.keys()
     assert sum(before[name] != after[name] for name in before) == 1
-    assert check_state(days.state).sent == {"2013-04-21": 499, "2013-04-22": 1}
+    assert days.checked().sent == {"2013-04-21": 499, "2013-04-22": 1}
 
     def refused(*_: object) -> None:  # as some file systems do
         raise OSError(1, os.strerror(1))
 
-    monkeypatch.setattr("converter.delivery.state.os.link", refused)
+    monkeypatch.setattr("converter.delivery.state_places.folder.os.link", refused)
     assert days.send(content.replace("user7,x", "user7,y"), 2) == []
-    assert check_state(days.state).sent == {"2013-04-21": 499, "2013-04-22": 1}
+    assert days.checked().sent == {"2013-04-21": 499, "2013-04-22": 1}
     monkeypatch.undo()
     assert days.send(content.replace("user7,x", "user7,y"), 3, delta={"gone": "remove"}) == []
-    assert check_state(days.state).record.ids  # which files without changes did not have
+    assert days.checked().record.ids  # which files without changes did not have
 
 
 def test_what_can_be_read_only_once_is_compared_too(run: Run) -> None:
@@ -458,8 +489,8 @@ def test_days_send_what_a_plain_model_sends(run: Run, seed: int, monkeypatch: py
             outcomes.count(outcome) for outcome in range(4)
         ]
         assert counts["removed"] == len(gone)
-        assert check_state(days.state).record.users == len(table)
-        assert check_state(days.state).record.counts == counts
+        assert days.checked().record.users == len(table)
+        assert days.checked().record.counts == counts
 
 
 def test_the_output_does_not_depend_on_memory_and_threads(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -517,7 +548,7 @@ def test_a_damaged_state_is_noticed_and_nothing_is_sent(days: Days, what: str) -
     with raises(StateError, "E-STATE-DAMAGED", str(days.state), "delta.state"):
         days.send(CRM.replace("u1,x", "u1,v").replace("u2,y", "u2,v").replace("u3,z", "u3,v"), 1)
     with raises(StateError, "E-STATE-DAMAGED"):
-        check_state(days.state)
+        days.checked()
     assert (days.files, days.run.files) == (before, files)
 
 
@@ -554,7 +585,7 @@ def test_a_state_that_cannot_be_written_ends_the_run_before_anything_is_visible(
 
     for name in ("make_state_folder", "os.fdopen", "sync_folder"):
         with monkeypatch.context() as patched:
-            patched.setattr(f"converter.delivery.state.{name}", full)
+            patched.setattr(f"converter.delivery.state_places.folder.{name}", full)
             with raises(DestinationError, "E-STATE-WRITE", os.strerror(28)):
                 days.send(CRM.replace("u1,x", "u1,v"), 1)
         assert (days.files, days.run.files) == (before, files), name
@@ -578,13 +609,13 @@ def test_a_state_is_shown_and_checked(days: Days) -> None:
         check_state(days.run.folder / "nowhere")
     days.send(CRM, 0)
     days.send(CRM.replace("u1,x", "u1,v"), 3)
-    found = check_state(days.state)
+    found = days.checked()
     shown = found.as_dict()
     assert (shown["users"], shown["run"], found.findings) == (3, days.report.name, [])
     assert list(shown["sent"].values()) == [2, 1]
     assert shown["bytes"] == sum(path.stat().st_size for path in days.state.rglob("*.parquet"))
     days.state.chmod(0o750)
-    assert codes_of(check_state(days.state).findings) == ["W-STATE-OPEN"]
+    assert codes_of(days.checked().findings) == ["W-STATE-OPEN"]
 
 
 def test_a_state_that_is_replaced_while_it_is_checked_is_no_damage(days: Days, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -598,7 +629,7 @@ def test_a_state_that_is_replaced_while_it_is_checked_is_no_damage(days: Days, m
         return load(state, set_, number)
 
     monkeypatch.setattr(State, "load", loading)
-    assert check_state(days.state).record.generation == 2
+    assert days.checked().record.generation == 2
 
 
 # --- runs that are repeated or resumed ------------------------------------------------------------------------------
@@ -626,31 +657,31 @@ def died(days: Days, monkeypatch: pytest.MonkeyPatch) -> Days:
         patched.setattr(NextState, "publish", fail)
         with pytest.raises(OSError, match=os.strerror(5)):
             days.send(CRM.replace("u1,x", "u1,v"), 1)
-    assert State.read(days.state).record.generation == 1  # type: ignore[union-attr]
+    assert State.read(days.place).record.generation == 1  # type: ignore[union-attr]
     return days
 
 
 def test_a_run_that_died_before_its_state_was_published_is_finished(died: Days) -> None:
     assert died.send(CRM.replace("u1,x", "u1,v"), 1, resume=True) == ['u1\t"a"="v",d_sid=1,d_sid=2']
-    assert check_state(died.state).record.generation == 2
+    assert died.checked().record.generation == 2
     assert died.send(CRM.replace("u1,x", "u1,v"), 2) == []
 
 
 def test_a_run_that_is_given_up_leaves_the_old_state(died: Days) -> None:
     assert died.send(CRM.replace("u1,x", "u1,v"), 1) == ['u1\t"a"="v",d_sid=1,d_sid=2']
     assert "W-RUN-GIVEN-UP" in died.warnings
-    assert check_state(died.state).record.generation == 2
-    assert [path.name for path in died.state.glob("generation-*")] == ["generation-2"]
+    assert died.checked().record.generation == 2
+    assert {name for name in died.files if "/" in name} == {"/".join(each) for each in died.checked().record.kept}
 
 
 def test_a_state_that_another_run_has_renewed_since_is_not_taken_back(died: Days) -> None:
     path = died.run.write(CRM.replace("u2,y", "u2,v"), "other.csv")
     other = {"report": {"dir": str(died.run.folder / "other-reports")}, "input": {"path": str(path)}}
     assert died.send(CRM.replace("u1,x", "u1,v"), 2, **other) == ['u2\t"a"="v",d_sid=3']
-    record = check_state(died.state).record
+    record = died.checked().record
     died.send(CRM.replace("u1,x", "u1,v"), 1, resume=True)
     assert died.report.outcome == "done"
-    assert check_state(died.state).record == record
+    assert died.checked().record == record
 
 
 def test_a_frame_may_be_compared(run: Run) -> None:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from converter.commands.state import check_state
 from converter.delivery.state import State
+from converter.delivery.state_places import StatePlace, state_place_at
+from converter.delivery.state_record import StateRecord
+from converter.jobs.sections.servers import S3
+from converter.remote.retry import Patience
 
-from .doomed import KILLED, Moment, start
+from .doomed import KILLED, Machine, Moment, start
 from .kill import PARTIAL, events_of, toml, whole
+from .machines import events_in, objects_in
+from .servers.s3 import S3Place, s3_place
 
 STATE = "converter.delivery.state:"
+FOLDER = "converter.delivery.state_places.folder:"
 MOMENTS = {
     "before the state is begun": Moment(call=f"{STATE}NextState.begin", how="before"),
     "after it is begun": Moment(call=f"{STATE}NextState.begin"),
@@ -28,11 +37,24 @@ MOMENTS = {
     "after publishing is noted": Moment(event="publishing"),
     "after a part is visible": Moment(event="published"),
     "after all parts are visible": Moment(call=f"{STATE}NextState.publish", how="before"),
-    "before the old state is removed": Moment(call=f"{STATE}shutil.rmtree", how="before"),
-    "after the old state is removed": Moment(call=f"{STATE}shutil.rmtree"),
+    "before the old state is removed": Moment(call=f"{FOLDER}shutil.rmtree", how="before"),
+    "after the old state is removed": Moment(call=f"{FOLDER}shutil.rmtree"),
     "after the state is published": Moment(call=f"{STATE}NextState.publish"),
     "before the run is done": Moment(event="done", how="before"),
     "after the run is done": Moment(event="done"),
+}
+BUCKET = "converter.delivery.state_places.bucket:StateBucket."
+ON_MACHINES = {
+    "before the state is begun": MOMENTS["before the state is begun"],
+    "after it is begun": MOMENTS["after it is begun"],
+    "after a file of it": MOMENTS["after a file of it"],
+    "before it is prepared": MOMENTS["before it is prepared"],
+    "after it is prepared": MOMENTS["after it is prepared"],
+    "after publishing is noted": MOMENTS["after publishing is noted"],
+    "after all parts are visible": MOMENTS["after all parts are visible"],
+    "after the record is replaced": Moment(call=f"{BUCKET}_replace"),
+    "before the old state is removed": Moment(call=f"{BUCKET}remove_others", how="before", times=2),
+    "after the state is published": MOMENTS["after the state is published"],
 }
 ROWS = 3_000
 CHANGED = 7
@@ -40,10 +62,15 @@ CHANGED = 7
 
 
 class Feed:
-    """A job in a folder, and the lines that have become visible."""
+    """A job in a folder, and the lines that have become visible.
 
-    def __init__(self, folder: Path) -> None:
+    With a `bucket`, its state and its reports are there, and each run is on a machine of its own.
+    """
+
+    def __init__(self, folder: Path, bucket: S3Place | None = None) -> None:
         self.folder = folder
+        self.bucket = bucket
+        self.machines = 0
         self.state = folder / "state"
         self.job = folder / "job.toml"
         self.job.write_text(
@@ -53,11 +80,40 @@ class Feed:
                     "id": {"column": "id"},
                     "record": {"signals": ["a"], "traits": ["t"]},
                     "output": {"to": str(folder / "out"), "dpid": 1234, "max_part_raw_bytes": "105KB"},
-                    "delta": {"state": str(self.state), "removals": True, "gone": "remove"},
-                    "report": {"dir": str(folder / "reports")},
+                    "delta": {"state": self.url, "removals": True, "gone": "remove"},
+                    **({"s3": self.s3} if bucket else {}),
+                    "report": {"dir": self.reports, **({"lease_seconds": 1} if bucket else {})},
                 }
             )
         )
+
+    @property
+    def s3(self) -> dict[str, Any]:
+        """The section of the job for the bucket."""
+        return {"endpoint_url": self.bucket.endpoint, "addressing_style": "path"} if self.bucket else {}
+
+    @property
+    def url(self) -> str:
+        """Where the state is."""
+        return f"s3://{self.bucket.bucket}/state" if self.bucket else str(self.state)
+
+    @property
+    def reports(self) -> str:
+        """Where the reports are."""
+        return f"s3://{self.bucket.bucket}/reports" if self.bucket else str(self.folder / "reports")
+
+    @property
+    def place(self) -> StatePlace:
+        """The place of the state."""
+        return state_place_at(self.url, S3(**self.s3), Patience(0))
+
+    def checked(self) -> StateRecord:
+        """The record of the state, which is whole."""
+        return check_state(self.url, S3(**self.s3)).record
+
+    def events(self) -> list[str]:
+        """The events in the journal."""
+        return events_in(self.bucket, self.reports) if self.bucket else events_of(self.folder / "reports")
 
     def write(self, *, changed: bool) -> None:
         """Write the table of the first day, or that of the second: some users are changed, gone or new."""
@@ -68,8 +124,12 @@ class Feed:
     def run(self, moment: Moment | None = None, *, resume: bool = True) -> bool:
         """Run, and be killed at a moment; return whether the run came to its end before that."""
         said = self.folder / "said"
-        process = start(["convert", str(self.job), *["--resume"] * resume, "--progress", "off"], said, moment)
-        process.join(120)
+        self.machines += 1
+        machine = Machine(self.folder / f"machine-{self.machines}", f"host-{self.machines}")
+        with machine.running() if self.bucket else contextlib.nullcontext():
+            arguments = ["convert", str(self.job), *["--resume"] * resume, "--progress", "off"]
+            process = start(arguments, said, moment, machine if self.bucket else None)
+            process.join(120)
         assert process.exitcode in (0, *(KILLED if moment else ())), said.read_text(errors="replace")
         return process.exitcode == 0
 
@@ -89,10 +149,10 @@ def changes() -> Counter[str]:
 
 def check_between(feed: Feed) -> None:
     """Whatever has happened, there is a whole state: the old one or the new one."""
-    record = check_state(feed.state).record
+    record = feed.checked()
     assert record.generation in (1, 2)
     if record.generation == 2:
-        assert {"publishing", "done"} & set(events_of(feed.folder / "reports"))
+        assert {"publishing", "done"} & set(feed.events())
 
 
 @pytest.fixture(scope="module")
@@ -122,9 +182,9 @@ def test_a_killed_run_leaves_one_whole_state_and_its_changes_are_sent(
     feed.write(changed=True)
     assert not feed.run(MOMENTS[name])
     check_between(feed)
-    was_new = State.read(feed.state).record.generation == 2  # type: ignore[union-attr]
+    was_new = State.read(feed.place).record.generation == 2  # type: ignore[union-attr]
     assert feed.run(resume=resume)
-    record = check_state(feed.state).record
+    record = feed.checked()
     assert (record.users, record.generation) == (ROWS, 3 if was_new and not resume else 2)
     sent = Counter(line for lines in feed.visible().values() for line in lines)
     if resume:
@@ -134,3 +194,27 @@ def test_a_killed_run_leaves_one_whole_state_and_its_changes_are_sent(
     assert not [path for path in (tmp_path / "out").iterdir() if path.name.endswith(PARTIAL)]
     names = sorted(path.name for path in feed.state.iterdir())
     assert names == [f"generation-{record.generation}", "salt", "state.json"]
+
+
+@pytest.mark.parametrize(
+    "name, resume", [*((name, True) for name in ON_MACHINES), ("after all parts are visible", False)]
+)
+def test_a_run_that_is_killed_with_its_machine_is_finished_on_another_one(
+    tmp_path: Path, name: str, resume: bool
+) -> None:
+    with s3_place() as place:
+        feed = Feed(tmp_path, place)
+        feed.write(changed=False)
+        assert feed.run()
+        first = set(feed.visible())
+        feed.write(changed=True)
+        assert not feed.run(ON_MACHINES[name])
+        check_between(feed)
+        assert feed.run(resume=resume)
+        record = feed.checked()
+        assert (record.users, record.generation) == (ROWS, 2)
+        sent = Counter(line for part, lines in feed.visible().items() if part not in first for line in lines)
+        assert sent == changes() if resume else set(sent) == set(changes())
+        files = {f"{generation}/{name}" for generation, name in record.kept}
+        assert {key for key, _ in objects_in(place, feed.url)} == {"salt", "state.json", "state.lock", *files}
+        assert not feed.state.exists()

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from converter.cli import options
 from converter.cli.lines import print_numbers
 from converter.cli.outcome import Messages, Outcome, Work
+from converter.cli.preamble import changes_from
+from converter.jobs.paths import is_url
 
 if TYPE_CHECKING:
     from converter.commands.state import StateReport
 
 
 def state(
-    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="The folder of delta.state.")],
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="The folder or s3:// URL of delta.state.")],
     *,
+    set_: options.Settings = None,
     json_: options.Json = False,
     debug: options.Debug = False,
 ) -> Work:
@@ -26,17 +29,20 @@ def state(
     Reads all of its files. IDs are not shown.
 
     \b
-    Example:
+    Examples:
       aam-inbound state state/crm
+      aam-inbound state s3://BUCKET/aam/state/crm --set s3.region=eu-west-1
     """  # noqa: D301 - \b keeps the lines that follow as they are
     del json_, debug  # `Messages.of` reads them
-    return partial(_check, folder)
+    return partial(_check, folder, changes_from({}, set_ or ()))
 
 
-def _check(folder: str, messages: Messages) -> Outcome:
+def _check(folder: str, changes: dict[str, Any], messages: Messages) -> Outcome:
     from converter.commands.state import check_state
+    from converter.jobs.job import Transfer
 
-    found = check_state(folder)
+    settings = Transfer(**changes, output={"to": folder}).s3 if is_url(folder) else None
+    found = check_state(folder, settings)
     return Outcome(
         fields=found.as_dict(), show=partial(_show, found, messages), warnings=found.findings, prints_only=True
     )

@@ -6,14 +6,14 @@ import contextlib
 import datetime
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any
 
 from converter.delivery.journal import PastRun
-from converter.delivery.locks import lock_state
 from converter.delivery.publication import Artifact, ArtifactFile
 from converter.delivery.run_files import RunFiles
-from converter.delivery.state import NAME, NextState, State, make_state_folder, salt_id
+from converter.delivery.state import NextState, State
+from converter.delivery.state_places import RECORD, StatePlace
+from converter.delivery.state_record import salt_id
 from converter.errors import Finding, JobError
 from converter.jobs.job import Job
 from converter.rows.delta.changes import ChangeCounts
@@ -26,16 +26,16 @@ _SHARE = 2
 """The share of the memory that the state may take."""
 
 
-def hold_state(job: Job) -> AbstractContextManager[None]:
-    """Hold the lock of the job's state, if it has one. Raises `DestinationError` where another process has it."""
-    return lock_state(Path(job.delta.state), make_state_folder) if job.delta.state else contextlib.nullcontext()
+def hold_state(place: StatePlace | None) -> AbstractContextManager[None]:
+    """Hold the lock of a state, if there is one. Raises `DestinationError` where another process has it."""
+    return place.lock() if place else contextlib.nullcontext()
 
 
-def read_state(job: Job) -> tuple[State | None, list[Finding]]:
+def read_state(job: Job, place: StatePlace | None) -> tuple[State | None, list[Finding]]:
     """Return the state of a job, if it has one, and warnings about it. Raises `JobError` where it cannot be used."""
-    if job.delta.state is None:
+    if place is None:
         return None, []
-    state = State.read(Path(job.delta.state))
+    state = State.read(place)
     record, findings = state.record, []
     if record is None:
         return state, []
@@ -80,18 +80,18 @@ def _named(sources: Sequence[dict[str, int | None]]) -> str:
     return f"data source {', '.join(each)}"
 
 
-def state_print(job: Job) -> list[dict[str, Any]]:
+def state_print(job: Job, state: State | None) -> list[dict[str, Any]]:
     """Return what tells the state of a job from an earlier or a later one, as fingerprints of the input have it."""
-    if job.delta.state is None:
+    if job.delta.state is None or state is None:
         return []
-    record = State.read(Path(job.delta.state)).record
+    record = state.record
     written = {"generation": record.generation, "run": record.run} if record else {"generation": 0}
     return [{"list": True, "path": job.conceal_path(job.delta.state), **written}]
 
 
-def is_up_to_date(job: Job, past: PastRun, day: str) -> bool:
+def is_up_to_date(place: StatePlace | None, past: PastRun, day: str) -> bool:
     """Return whether a run that is done has written the state of a job on this day, so that no user is due."""
-    record = State.read(Path(job.delta.state)).record if job.delta.state else None
+    record = State.read(place).record if place else None
     return record is None or (record.run, record.day) == (past.run.name, day)
 
 
@@ -105,7 +105,7 @@ class RunChanges:
         self._job = job
         self._state = state
         self._sent = sent
-        self._next = NextState(state.folder, name) if state else None
+        self._next = NextState(state.place, name) if state else None
         self._salt = b""
         self._options: DeltaOptions | None = None
         self._changes: Changes | None = None
@@ -160,7 +160,10 @@ def counts_of(counts: ChangeCounts) -> dict[str, int]:
     return {**users, "traits_removed": counts.traits, "keys_lost": counts.keys}
 
 
-def artifacts_of(job: Job, past: PastRun, files: RunFiles) -> list[Artifact]:
-    """Return the artifacts that an earlier run has prepared; its journal has the names of those among its `files`."""
-    others: list[Artifact] = [ArtifactFile(files, name) for name in past.artifacts if name != NAME]
-    return [NextState(Path(job.delta.state), past.run.name), *others] if job.delta.state else others
+def artifacts_of(past: PastRun, files: RunFiles, place: StatePlace | None) -> list[Artifact]:
+    """Return the artifacts that an earlier run has prepared; its journal has the names of those among its `files`.
+
+    The next state is one of them, where there is a `place` for it.
+    """
+    others: list[Artifact] = [ArtifactFile(files, name) for name in past.artifacts if name != RECORD]
+    return [NextState(place, past.run.name), *others] if place else others

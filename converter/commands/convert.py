@@ -33,6 +33,8 @@ from converter.delivery.destinations import destination_of
 from converter.delivery.hold import Hold, hold_names
 from converter.delivery.journal import Journal, PastRun
 from converter.delivery.publication import publish_run
+from converter.delivery.state import State
+from converter.delivery.state_places import StatePlace, state_place_of
 from converter.errors import Finding, InputError, JobError, Reported, note_visible
 from converter.jobs.document import Section
 from converter.jobs.job import DIGITS, Job
@@ -73,16 +75,16 @@ def convert(
     written too; nothing is published then, or the error says what is. The rejects are written as well where too many
     rows were rejected.
     """
-    job = _for_this_run(Job.of(job), rejects_of, accept_volume=accept_volume)
-    _check_named(job, input)
+    job = _for_this_run(Job.of(job), input, rejects_of, accept_volume=accept_volume)
     account = Account(job)
+    place = state_place_of(job, account.retries)
     journal = Journal(account.files, journal_name(job))
     moment = moment_of(job, now)
     _name_run(account, job, job.names(moment.timestamp)[0].stem)
     with (
         job.concealing(),
         account.files.lock(journal.name),
-        hold_state(job),
+        hold_state(place),
         account.ending(),
         Hold(job.output.retry_seconds, account.retries) as hold,
         contextlib.closing(journal),
@@ -91,9 +93,9 @@ def convert(
         hold.on_wait = partial(_show_connecting, account, progress)
         account.warnings += remove_old(account.files, job, job.digest[:DIGITS])
         past = journal.read(resume=resume)
-        step = next_step(past, resume=resume, is_same=lambda past: _has_same_input(job, past, input, moment))
+        step = next_step(past, resume=resume, is_same=lambda past: _has_same_input(job, past, input, moment, place))
         if past is None or step == "begin":
-            plan = _new_plan(job, moment, input, tell_notice)
+            plan = _new_plan(job, moment, input, tell_notice, place)
             named = hold_free_names(plan, hold, own=past is not None and not past.is_done)
             run = Conversion(journal, hold, *named, account)
             return run.run(partial(run.begin, past), progress, warnings)
@@ -101,37 +103,38 @@ def convert(
             tell_notice(f"The run {past.run.name} is finished, and its input has not changed since: nothing was done.")
             return nothing_done(job, past.run, account)
         _name_run(account, job, past.run.name)
-        if past.report and (report := _finish(job, journal, past, hold, account, tell_notice)):
+        if past.report and (report := _finish(job, journal, past, hold, account, tell_notice, place)):
             return report
-        named = hold_free_names(make_plan(job, _moment_of(past), input), hold, resumed=True)
+        named = hold_free_names(make_plan(job, _moment_of(past), input, place), hold, resumed=True)
         run = Conversion(journal, hold, *named, account)
         return run.run(partial(run.resume, past, tell_notice), progress, warnings)
 
 
-def _new_plan(job: Job, moment: Moment, frame: Frame | None, notify: Callable[[str], None]) -> Plan:
+def _new_plan(
+    job: Job, moment: Moment, frame: Frame | None, notify: Callable[[str], None], place: StatePlace | None
+) -> Plan:
     """Return the plan of a new run, and tell what might be missed of its input."""
-    plan = make_plan(job, moment, frame)
+    plan = make_plan(job, moment, frame, place)
     for notice in (*left_out_notices(plan.left_out), *encoding_notices(plan.sources, job), *state_notices(job)):
         notify(notice)
     return plan
 
 
-def _for_this_run(job: Job, rejects_of: str | os.PathLike[str] | None, *, accept_volume: bool) -> Job:
-    """Return a job with what arguments change of it."""
+def _for_this_run(
+    job: Job, frame: Frame | None, rejects_of: str | os.PathLike[str] | None, *, accept_volume: bool
+) -> Job:
+    """Return a job with what arguments change of it. Raises `JobError` unless it or a frame has the input."""
     sections: dict[str, Section] = {}
     if rejects_of is not None:
         sections["input"] = job.input.model_copy(update={"rejects_of": os.fspath(rejects_of)})
     if accept_volume:
         sections["report"] = job.report.model_copy(update={"max_change": "off"})
-    return job.model_copy(update=sections) if sections else job
-
-
-def _check_named(job: Job, frame: Frame | None) -> None:
-    """Raise `JobError` unless the job names its input, or that is a frame."""
+    job = job.model_copy(update=sections) if sections else job
     if frame is None:
         job.check_path()
     elif job.input.path:
         raise JobError("E-JOB-INVALID", "input.path is set, but a frame is given as input too.", "Leave one out.")
+    return job
 
 
 def _show_connecting(account: Account, progress: Callable[[Progress], None]) -> None:
@@ -152,7 +155,7 @@ def _moment_of(past: PastRun) -> Moment:
     return Moment(past.run.timestamp, datetime.date.fromisoformat(past.run.sent))
 
 
-def _has_same_input(job: Job, past: PastRun, frame: Frame | None, moment: Moment) -> bool:
+def _has_same_input(job: Job, past: PastRun, frame: Frame | None, moment: Moment, place: StatePlace | None) -> bool:
     """Return whether the input has not changed since an earlier run, and no user has become due."""
     has_arrived = past.report is not None and not past.is_done  # every part, so the input is not needed
     try:
@@ -167,8 +170,10 @@ def _has_same_input(job: Job, past: PastRun, frame: Frame | None, moment: Moment
     if current is None:
         return has_arrived
     if past.is_done:
-        return current == _of_files(past) and is_up_to_date(job, past, moment.sent.isoformat())
-    return current == _of_files(past) if has_arrived else current + state_print(job) == past.run.input
+        return current == _of_files(past) and is_up_to_date(place, past, moment.sent.isoformat())
+    if has_arrived:
+        return current == _of_files(past)
+    return current + state_print(job, State.read(place) if place else None) == past.run.input
 
 
 def _of_files(past: PastRun) -> list[dict[str, Any]]:
@@ -177,7 +182,13 @@ def _of_files(past: PastRun) -> list[dict[str, Any]]:
 
 
 def _finish(
-    job: Job, journal: Journal, past: PastRun, hold: Hold, account: Account, notify: Callable[[str], None]
+    job: Job,
+    journal: Journal,
+    past: PastRun,
+    hold: Hold,
+    account: Account,
+    notify: Callable[[str], None],
+    place: StatePlace | None,
 ) -> Report | None:
     """Finish a run that died while it published, and return its report.
 
@@ -207,7 +218,7 @@ def _finish(
         journal.resume()
         renewed = report_file(account.files, account.report_name, describe(None))
         renewed.prepare()
-        publish_run(past.run, delivery, journal, hold, artifacts_of(job, past, account.files))
+        publish_run(past.run, delivery, journal, hold, artifacts_of(past, account.files, place))
     except BaseException as error:
         if not is_resumed:  # what was visible is visible still
             delivery.arrived, delivery.published = dict(past.arrived), set(past.published)

@@ -11,6 +11,7 @@ from converter import kernel
 from converter.commands.plan import check_free_names, check_input, encryption_key, moment_of, output_plan, owner_of
 from converter.delivery.disk_space import check_disk_space
 from converter.delivery.run_files import run_files_at
+from converter.delivery.state_places import state_place_at
 from converter.delivery.threads import close_connections
 from converter.errors import ConverterError, Finding, TransientError
 from converter.jobs.job import Job
@@ -29,7 +30,14 @@ def doctor(job: Job | str | os.PathLike[str], *, now: float | None = None) -> li
     """
     job = Job.of(job)
     findings: list[Finding] = []
-    checks = (_check_input, _check_key, partial(_check_destination, now=now), _check_report_folder, _check_kernel)
+    checks = (
+        _check_input,
+        _check_key,
+        partial(_check_destination, now=now),
+        _check_report_folder,
+        _check_state,
+        _check_kernel,
+    )
     for check in checks:
         try:
             findings += check(job)
@@ -81,3 +89,11 @@ def _check_report_folder(job: Job) -> list[Finding]:
     seconds = min(job.output.retry_seconds, _PATIENCE)
     with contextlib.closing(run_files_at(job.report.dir, job.s3, Patience(seconds))) as files:
         return files.check()
+
+
+def _check_state(job: Job) -> list[Finding]:
+    if not job.delta.state:
+        return []
+    seconds = min(job.output.retry_seconds, _PATIENCE)
+    with contextlib.closing(state_place_at(job.delta.state, job.s3, Patience(seconds))) as place:
+        return place.check()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import time
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from converter.commands.suppress import read_suppression
 from converter.delivery.destinations import Destination, Owner, destination_of
 from converter.delivery.destinations.base import warnings_of
 from converter.delivery.state import State
+from converter.delivery.state_places import StatePlace, state_place_of
 from converter.delivery.threads import close_connections, run_in_thread
 from converter.errors import TAKEN, Finding, codes_of
 from converter.jobs.job import DIGITS, Job
@@ -91,7 +93,7 @@ class Plan(NamedTuple):
     def fingerprints(self) -> list[dict[str, Any]] | None:
         """The fingerprints of all that is read, if it can be recognized (`resume.fingerprints`)."""
         found = fingerprints(self.origins, self.job.conceal_path, self.lists)
-        return None if found is None else found + state_print(self.job)
+        return None if found is None else found + state_print(self.job, self.state)
 
     @property
     def warnings(self) -> list[Finding]:
@@ -156,7 +158,9 @@ def plan(job: Job, *, now: float | None = None) -> Plan:
     `now` is in UNIX seconds, by default the current time. Raises `JobError`, `InputError` and `DestinationError`.
     """
     with job.concealing():
-        return _check_destination(make_plan(job, moment_of(job, now)))
+        place = state_place_of(job)
+        with contextlib.closing(place) if place else contextlib.nullcontext():
+            return _check_destination(make_plan(job, moment_of(job, now), place=place))
 
 
 def check_input(job: Job) -> tuple[list[Origin], Sequence[Finding]]:
@@ -183,12 +187,12 @@ def moment_of(job: Job, now: float | None) -> Moment:
     return Moment(job.output.timestamp or int(now), datetime.datetime.fromtimestamp(now, datetime.UTC).date())
 
 
-def make_plan(job: Job, moment: Moment, frame: Frame | None = None) -> Plan:
+def make_plan(job: Job, moment: Moment, frame: Frame | None = None, place: StatePlace | None = None) -> Plan:
     """Return the plan of a job, with its input and key checked; the destination is not connected to.
 
-    `frame` is its input, if it is one.
+    `frame` is its input, if it is one, and `place` that of its state, if users are to be compared with it.
     """
-    state, of_state = read_state(job)
+    state, of_state = read_state(job, place)
     records, sources, findings, left_out = open_input(job, frame=frame)
     key = encryption_key(job)
     owner = owner_of(job)

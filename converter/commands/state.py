@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
-import stat
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from converter.delivery.state import NAME, State, StateRecord
+from converter.delivery.state import State
+from converter.delivery.state_places import RECORD, StatePlace, state_place_at
+from converter.delivery.state_record import StateRecord
 from converter.errors import Finding, JobError, StateError
+from converter.jobs.sections.servers import S3
+from converter.remote.retry import Patience
 from converter.rows.delta.past import FIRST_DAY
+
+_PATIENCE = 10.0  # seconds: the user is waiting
 
 
 @dataclass(frozen=True)
@@ -43,10 +48,17 @@ class StateReport:
         }
 
 
-def check_state(folder: str | os.PathLike[str]) -> StateReport:
-    """Read a whole state and check it. Raises `JobError` where there is none, `StateError` where it is damaged."""
-    path = Path(folder)
-    state = _read(path)
+def check_state(folder: str | os.PathLike[str], s3: S3 | None = None) -> StateReport:
+    """Read a whole state and check it, in a folder or below an `s3://` URL, with settings for that.
+
+    Raises `JobError` where there is none, `StateError` where it is damaged, and `DestinationError` where S3 fails.
+    """
+    with contextlib.closing(state_place_at(os.fspath(folder), s3 or S3(), Patience(_PATIENCE))) as place:
+        return _checked(place)
+
+
+def _checked(place: StatePlace) -> StateReport:
+    state = _read(place)
     while True:
         record = state.record
         assert record is not None  # noqa: S101 - for the type checker: `_read` raises where there is none
@@ -54,20 +66,20 @@ def check_state(folder: str | os.PathLike[str]) -> StateReport:
             sent = _days(state)
             break
         except StateError:
-            state = _read(path)
+            state = _read(place)
             if state.record == record:  # else a run has replaced the state meanwhile
                 raise
     size = sum(file.bytes for file in record.files)
-    return StateReport(os.fspath(folder), record, size, sent, _findings(path, record))
+    return StateReport(place.url, record, size, sent, _findings(place, record))
 
 
-def _read(path: Path) -> State:
-    state = State.read(path)
+def _read(place: StatePlace) -> State:
+    state = State.read(place)
     if state.record is None:
         raise JobError(
             "E-STATE-MISSING",
-            f"There is no state in '{path}'.",
-            f"Give the folder of delta.state, which has a file '{NAME}' once a run was delivered.",
+            f"There is no state in '{place.url}'.",
+            f"Give the place of delta.state, which has a file '{RECORD}' once a run was delivered.",
         )
     return state
 
@@ -81,16 +93,16 @@ def _days(state: State) -> dict[str, int]:
     return {(FIRST_DAY + datetime.timedelta(day)).isoformat(): count for day, count in sorted(days.items())}
 
 
-def _findings(path: Path, record: StateRecord) -> list[Finding]:
+def _findings(place: StatePlace, record: StateRecord) -> list[Finding]:
     """Return warnings about a state."""
     findings = []
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+    if place.is_open():
         what = "user IDs as they are sent" if record.ids else "hashes of user IDs, and the salt that they are made with"
         findings.append(
             Finding(
                 "W-STATE-OPEN",
-                f"Other users of this machine can open the state '{path}', which has {what}.",
-                f"chmod 700 {path}",
+                f"Other users of this machine can open the state '{place.url}', which has {what}.",
+                f"chmod 700 {place.url}",
             )
         )
     return findings

@@ -14,6 +14,7 @@ _SCHEME = re.compile(r"(s3|ftp|ftps|sftp|file|https?|ssh|scp|gs|az|abfss?):(?!//
 _FILE_DATABASE = re.compile(r"(?:sqlite|duckdb):///(?!/|:memory:|~)")
 _LOGIN = re.compile(r"[^/@]+@[^/]*:")
 _HOST = re.compile(r"[^/:]+:")
+_BUCKET = re.compile(r"s3://[A-Za-z0-9._-]{3,255}(/.*)?")
 _UNEXPANDED = re.compile(r"\$[A-Za-z_{(]")
 _ON_PURPOSE = "./"
 
@@ -70,6 +71,11 @@ def find_program(name: str) -> str | None:
 def is_url(text: str) -> bool:
     """Whether a text is a URL."""
     return "://" in text
+
+
+def is_local_or_bucket(text: str) -> bool:
+    """Whether a text is no URL, or one of S3: `s3://BUCKET/PREFIX`."""
+    return not is_url(text) or bool(_BUCKET.fullmatch(text) and text.isprintable())
 
 
 def why_malformed(text: str) -> str:

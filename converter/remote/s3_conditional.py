@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 
 from converter.jobs.events import tell
 from converter.jobs.sections.servers import S3
+from converter.remote.s3_bucket import base64_of
 from converter.remote.s3_client import Client, open_client
 from converter.remote.s3_errors import FOREIGN, NOT_THERE, code_of, map_error
 
@@ -71,18 +72,26 @@ class ConditionalObjects:
         return Stored(data, answer.get("ETag", ""), _seconds_between(answer.get("LastModified"), date))
 
     def write(
-        self, key: str, data: bytes | BinaryIO, *, absent: bool = False, unchanged: str | None = None
+        self,
+        key: str,
+        data: bytes | BinaryIO,
+        *,
+        absent: bool = False,
+        unchanged: str | None = None,
+        crc32: int | None = None,
     ) -> str | None:
         """Send PutObject; return the ETag, or None where the condition is not met.
 
-        The condition is that the object is `absent`, or that its ETag is `unchanged`.
+        The condition is that the object is `absent`, or that its ETag is `unchanged`. With a `crc32`, the server
+        compares what arrives with it.
         """
         conditions = {"IfNoneMatch": "*"} if absent else {"IfMatch": unchanged} if unchanged is not None else {}
+        checksum = {} if crc32 is None else {"ChecksumCRC32": base64_of(crc32)}
         if not isinstance(data, bytes):
             data.seek(0)
         with self._mapped_errors("write", key):
             try:
-                answer = self._client.put_object(Bucket=self.bucket, Key=key, Body=data, **conditions)
+                answer = self._client.put_object(Bucket=self.bucket, Key=key, Body=data, **conditions, **checksum)
             except ClientError as error:
                 if conditions and code_of(error) in _NOT_MET | NOT_THERE:
                     return None

@@ -27,6 +27,7 @@ import orjson
 
 from converter.delivery.atomic import PARTIAL
 from converter.delivery.run_files.base import JOB_LOCK_SUFFIX, FileEntry
+from converter.delivery.run_files.conditions import check_conditions
 from converter.delivery.run_files.lease import Lease
 from converter.delivery.run_files.patient import PatientObjects
 from converter.delivery.threads import undisturbed
@@ -37,7 +38,6 @@ from converter.remote.s3_conditional import ConditionalObjects
 
 _IN_MEMORY = 1 << 20  # bytes
 _READERS = 8
-_OTHER_ETAG = f'"{"0" * 32}"'
 
 _Kind = Literal["begin", "line", "resume", "done", "removed"]
 
@@ -138,28 +138,7 @@ class BucketFiles:
         return [Finding("", f"The report can be written to '{self.objects.url(self._prefix)}'.")]
 
     def _check_conditions(self) -> None:
-        """Raise `DestinationError` unless the server keeps the conditions that locks and journals rely on."""
-        key = self.key(f"probe-{secrets.token_hex(8)}")
-        try:
-            self.objects.write(key, b"1", absent=True)
-            is_kept = (
-                self.objects.write(key, b"2", absent=True) is None
-                and self.objects.write(key, b"3", unchanged=_OTHER_ETAG) is None
-            )
-        except DestinationError as error:
-            if error.code != "E-S3-UNSUPPORTED":
-                raise
-            is_kept = False
-        finally:
-            with contextlib.suppress(DestinationError):
-                self.objects.remove([key])
-        if not is_kept:
-            raise DestinationError(
-                "E-REPORT-CONDITIONS",
-                f"The server of report.dir ignores conditions (If-None-Match, If-Match): '{self.objects.url(key)}' was "
-                "replaced, so nothing would keep two runs apart.",
-                "Choose a folder, or another service: S3 itself keeps them.",
-            )
+        check_conditions(self.objects, self._prefix, "E-REPORT-CONDITIONS", "report.dir")
 
     def close(self) -> None:
         """Close all connections."""

@@ -33,6 +33,25 @@ _LEAST_AGE = 2.0  # seconds: dates of servers are whole seconds
 _RELEASE_SECONDS = 4.0
 
 
+class LeaseTexts(NamedTuple):
+    """What errors about a lease say: what is locked and what to do, with the codes of a lock that is held, or lost."""
+
+    locked: str
+    what: str
+    wait: str
+    lost: str
+    after: str
+
+
+OF_JOB = LeaseTexts(
+    "E-LOCKED",
+    "This job is locked",
+    "Wait until it is done; two runs of one job would send everything twice.",
+    "E-LOCK-LOST",
+    "The other run finishes what this one has begun: look at its report.",
+)
+
+
 class _Record(NamedTuple):
     """What a lease says: its `holder`, a random text, empty where it is free; whose it is, and how long it lasts."""
 
@@ -64,8 +83,10 @@ def now() -> float:
 class Lease:
     """The lease at a key. `holder` is a text that no other process has. Threads may share it."""
 
-    def __init__(self, objects: PatientObjects, key: str, seconds: float, holder: str) -> None:
-        self._objects, self._key, self._seconds = objects, key, seconds
+    def __init__(
+        self, objects: PatientObjects, key: str, seconds: float, holder: str, texts: LeaseTexts = OF_JOB
+    ) -> None:
+        self._objects, self._key, self._seconds, self._texts = objects, key, seconds, texts
         self._record = _Record(holder, socket.gethostname(), os.getpid(), seconds, 0)
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -85,11 +106,7 @@ class Lease:
                 seen = found.etag, now()
                 tell("lock", f"{self._of(record)}: it is taken over unless it is renewed in {record.seconds:g} s.")
             elif found.etag != seen[0] and record.holder:
-                raise DestinationError(
-                    "E-LOCKED",
-                    f"{self._of(record)}, which renews it.",
-                    "Wait until it is done; two runs of one job would send everything twice.",
-                )
+                raise DestinationError(self._texts.locked, f"{self._of(record)}, which renews it.", self._texts.wait)
             time.sleep(min(record.seconds / _LOOKS, 1.0))
         threading.Thread(target=self._keep, name="lease", daemon=True).start()
 
@@ -140,10 +157,10 @@ class Lease:
     def lost(self) -> DestinationError:
         """Return the error that another run has the lease now."""
         return DestinationError(
-            "E-LOCK-LOST",
+            self._texts.lost,
             f"Another run has taken over the lock '{self._objects.url(self._key)}', since this one was paused or cut "
             f"off for longer than {self._seconds:g} s.",
-            "The other run finishes what this one has begun: look at its report.",
+            self._texts.after,
         )
 
     def _write(self, etag: str | None, began: float) -> bool:
@@ -170,4 +187,4 @@ class Lease:
 
     def _of(self, record: _Record) -> str:
         where = f"'{self._objects.url(self._key)}'"
-        return f"This job is locked by process {record.process} of {record.host} ({where})"
+        return f"{self._texts.what} by process {record.process} of {record.host} ({where})"

@@ -27,10 +27,16 @@ class PatientObjects:
         return self._ask(partial(self._objects.read, key))
 
     def write(
-        self, key: str, data: bytes | BinaryIO, *, absent: bool = False, unchanged: str | None = None
+        self,
+        key: str,
+        data: bytes | BinaryIO,
+        *,
+        absent: bool = False,
+        unchanged: str | None = None,
+        crc32: int | None = None,
     ) -> str | None:
         """Write an object on a condition."""
-        return self._ask(partial(self._objects.write, key, data, absent=absent, unchanged=unchanged))
+        return self._ask(partial(self._objects.write, key, data, absent=absent, unchanged=unchanged, crc32=crc32))
 
     def has(self, key: str) -> bool:
         """Return whether there is an object."""

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from converter.jobs.document import Section
-from converter.jobs.paths import PathKey, is_url
+from converter.jobs.paths import PathKey, is_local_or_bucket, is_url
 from converter.jobs.sections.output import Output
 from converter.jobs.values import Number, PathText
 
@@ -18,7 +18,8 @@ class Delta(Section):
 
     state: Annotated[PathText | None, PathKey(stays=is_url)] = None
     """The folder for the state: what was sent for each user. Where it is set, only users are written that are new or
-    changed since the last run that was delivered, and those whose last time is `delta.refresh_days` ago."""
+    changed since the last run that was delivered, and those whose last time is `delta.refresh_days` ago. It may be
+    `"s3://BUCKET/PREFIX"`, with `report.dir` on S3 for machines that vanish. See docs/containers.md."""
     removals: bool = False
     """Whether the lines of changed users remove the traits that they lost (`d_unsid`); not with `output.mode =
     "overwrite"`. The state then holds the traits of each user."""
@@ -35,10 +36,10 @@ class Delta(Section):
 
     @field_validator("state")
     @classmethod
-    def _local(cls, folder: str | None) -> str | None:
-        if folder is not None and is_url(folder):
-            raise ValueError("the state is kept in a local folder")
-        return folder
+    def _folder_or_bucket(cls, place: str | None) -> str | None:
+        if place is not None and not is_local_or_bucket(place):
+            raise ValueError("the state is kept in a local folder, or at s3://BUCKET/PREFIX")
+        return place
 
     def problems(self, output: Output) -> Iterator[str]:
         """Yield what does not fit the other settings of a job, in sentences."""

@@ -9,10 +9,8 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from converter.jobs.document import Section
-from converter.jobs.paths import PathKey, is_url
+from converter.jobs.paths import PathKey, is_local_or_bucket, is_url
 from converter.jobs.values import Number, PathText
-
-_BUCKET = re.compile(r"s3://[A-Za-z0-9._-]{3,255}(/.*)?")
 
 
 class ReportOptions(Section):
@@ -22,8 +20,8 @@ class ReportOptions(Section):
     """The folder for the report, the rejects, the journal and its lock; by default beside the job file. It may be
     `"s3://BUCKET/PREFIX"`: another machine can then finish a run with `--resume`. See docs/containers.md."""
     lease_seconds: Annotated[float, Field(ge=1, le=3600)] = 30
-    """With `report.dir` on S3: for how many seconds the lock of a job lasts that its run does not renew. A run that
-    died is resumed after this time at the earliest."""
+    """With `report.dir` or `delta.state` on S3: for how many seconds the lock of a job or a state lasts that its run
+    does not renew. A run that died is resumed after this time at the earliest."""
     max_rejects: str = "10%"
     """The maximum number or percentage of rejected rows. If more are rejected, nothing is published. A run stops as
     soon as it is certain that more will be: with a percentage, on an estimate of all rows that is rather too high.
@@ -46,7 +44,7 @@ class ReportOptions(Section):
     @field_validator("dir")
     @classmethod
     def _folder_or_bucket(cls, place: str) -> str:
-        if is_url(place) and not (_BUCKET.fullmatch(place) and place.isprintable()):
+        if not is_local_or_bucket(place):
             raise ValueError("reports and journals are written to a local folder, or to s3://BUCKET/PREFIX")
         return place
 

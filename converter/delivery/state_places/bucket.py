@@ -1,0 +1,199 @@
+"""A state below a prefix on S3, for machines that leave nothing behind.
+
+| object | what it is |
+|---|---|
+| `state.json` | the record, which is replaced on condition that it is the one that the run had read |
+| `state.json.partial` | the next record, behind a line that says which one it replaces |
+| `salt` | the salt, written on condition that there is none |
+| `generation-N-HOLDER/` | the files that a process has written for generation N |
+| `state.lock` | the lease of the state |
+
+A process writes only below a prefix of its own, so that one that was paused, and has lost its lease meanwhile, changes
+nothing that another one has written. A file that did not change stays where it is, and the record says where that is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import secrets
+from collections.abc import Collection, Iterator
+
+import orjson
+
+from converter.delivery.atomic import PARTIAL
+from converter.delivery.run_files.conditions import check_conditions
+from converter.delivery.run_files.lease import Lease, LeaseTexts
+from converter.delivery.run_files.patient import PatientObjects
+from converter.delivery.state_places.base import GENERATION, LOCK, RECORD, SALT, Prepared
+from converter.errors import DestinationError, Finding
+from converter.jobs.sections.servers import S3
+from converter.remote.retry import Patience
+from converter.remote.s3_conditional import ConditionalObjects
+from converter.rows.delta.keyed import KEY_BYTES
+
+_OF_STATE = LeaseTexts(
+    "E-STATE-LOCKED",
+    "The state is locked",
+    "Wait until it is done; two runs with one state would not know of each other's changes.",
+    "E-STATE-LOCKED",
+    "Run the same command with --resume, once the other run is done.",
+)
+
+
+class StateBucket:
+    """A prefix of a bucket."""
+
+    def __init__(self, url: str, s3: S3, patience: Patience, *, lease_seconds: float) -> None:
+        bucket, _, prefix = url.removeprefix("s3://").partition("/")
+        prefix = prefix.strip("/")
+        self.url = url
+        self._prefix = f"{prefix}/" if prefix else ""
+        objects = ConditionalObjects(bucket, s3)
+        objects.on_retry = patience.retries.count
+        self._objects = PatientObjects(objects, patience)
+        self._holder = secrets.token_hex(8)
+        self._seconds = lease_seconds
+        self._lease: Lease | None = None
+
+    def record(self) -> Prepared | None:
+        """Return the record and its ETag."""
+        found = self._objects.read(self._key(RECORD))
+        return Prepared(found.data, found.etag) if found else None
+
+    def salt(self) -> bytes:
+        """Return the salt."""
+        found = self._objects.read(self._key(SALT))
+        return found.data if found else b""
+
+    def new_salt(self, found: bytes) -> bytes:
+        """Write a new salt on condition that there is none; else return that of another run."""
+        self._ensure()
+        salt = secrets.token_bytes(KEY_BYTES)
+        self._objects.write(self._key(SALT), salt, absent=not found)
+        return self.salt()
+
+    def file(self, generation: str, name: str) -> bytes:
+        """Return the content of an object."""
+        key = self._key(f"{generation}/{name}")
+        found = self._objects.read(key)
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self._objects.url(key))
+        return found.data
+
+    def open(self) -> None:
+        """Do nothing: a prefix is there once an object is."""
+
+    def begin(self, number: int) -> str:
+        """Return a name that has this process in it."""
+        return f"{GENERATION}{number}-{self._holder}"
+
+    def write(self, generation: str, name: str, content: io.BytesIO, crc32: int) -> None:
+        """Write an object, whose checksum the server compares."""
+        self._ensure()
+        self._objects.write(self._key(f"{generation}/{name}"), content, crc32=crc32)
+
+    def take_over(self, generation: str, name: str, by: str) -> str | None:
+        """Leave an object where it is."""
+        del name, by
+        return generation
+
+    def prepare(self, generation: str, record: Prepared) -> None:
+        """Write the record under its partial name, behind what it replaces."""
+        del generation
+        self._ensure()
+        head = orjson.dumps({"replaces": record.version})
+        self._objects.write(self._key(RECORD + PARTIAL), head + b"\n" + record.data)
+
+    def prepared(self) -> Prepared | None:
+        """Return what has the partial name."""
+        found = self._objects.read(self._key(RECORD + PARTIAL))
+        if found is None:
+            return None
+        head, _, data = found.data.partition(b"\n")
+        return Prepared(data, orjson.loads(head)["replaces"])
+
+    def publish(self, record: Prepared) -> bool:
+        """Write the record on condition that it replaces the one that it should, then remove its partial name.
+
+        Where an answer was lost, or the process before has died right after it, the record is there already.
+        """
+        is_there = self._replace(record)
+        if is_there:
+            self._objects.remove([self._key(RECORD + PARTIAL)])
+        return is_there
+
+    def give_up(self) -> None:
+        """Remove what has the partial name."""
+        self._ensure()
+        self._objects.remove([self._key(RECORD + PARTIAL)])
+
+    def remove_others(self, generation: str, kept: Collection[tuple[str, str]]) -> None:
+        """Remove all objects of generations that are not kept."""
+        self.confirm()  # what another run writes now is not to be removed
+        _, below = self._objects.entries(self._key(GENERATION))
+        for prefix in below:
+            if (found := prefix.removeprefix(self._prefix).removesuffix("/")) == generation:
+                continue
+            objects, _ = self._objects.entries(prefix)
+            keys = [each.key for each in objects if (found, each.key.removeprefix(prefix)) not in kept]
+            self._objects.remove(keys)
+
+    def remove_salt(self) -> None:
+        """Do nothing: another run may have read the salt by now."""
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the lease of the state, and close all connections at the end."""
+        lease = Lease(self._objects, self._key(LOCK), self._seconds, self._holder, _OF_STATE)
+        try:
+            self._check_conditions()
+            lease.acquire()
+            self._lease = lease
+            yield
+        finally:
+            lease.release()
+            self.close()
+
+    def confirm(self) -> None:
+        """Renew the lease, if one is held."""
+        if self._lease:
+            self._lease.check()
+
+    def is_open(self) -> bool:
+        """Return that no other user of this machine can: who may read it is a matter of the bucket."""
+        return False
+
+    def check(self) -> list[Finding]:
+        """Return whether the bucket can be written, and keeps conditions."""
+        try:
+            self._check_conditions()
+        except DestinationError as error:
+            return [Finding.of(error)]
+        return [Finding("", f"The state can be written to '{self.url}'.")]
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._objects.close()
+
+    def _replace(self, record: Prepared) -> bool:
+        """Write the record on its condition; return whether it is there then."""
+        version = record.version
+        key, unchanged = self._key(RECORD), version if version else None
+        if self._objects.write(key, record.data, absent=not version, unchanged=unchanged) is not None:
+            return True
+        found = self._objects.read(key)
+        return found is not None and found.data == record.data
+
+    def _check_conditions(self) -> None:
+        check_conditions(self._objects, self._prefix, "E-STATE-CONDITIONS", "delta.state")
+
+    def _ensure(self) -> None:
+        """Raise `DestinationError` where the lease is known to be lost, or may be."""
+        if self._lease:
+            self._lease.check_soon()
+
+    def _key(self, name: str) -> str:
+        return self._prefix + name
