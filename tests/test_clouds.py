@@ -463,3 +463,12 @@ def test_the_login_of_the_command_az_is_used(web: WebServer, tmp_path: Path, mon
     program.write_text("#!/bin/sh\nexit 1\n")
     with raises(InputError, "E-CLOUD-CREDENTIALS", "az login"):
         find_origins(Input(path=(url,)), _access(settings, retry_seconds=0))
+
+
+@pytest.mark.parametrize(
+    "url", ["gs://bucket/in.csv", "az://crm/in.csv", "abfss://crm@account.dfs.core.windows.net/in.csv"]
+)
+def test_the_missing_package_is_named(run: Run, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    with raises(JobError, "E-INPUT-PACKAGE", "obstore", "pip install 'aam-inbound-converter[clouds]'"):
+        run.convert(input={"path": url})

@@ -28,6 +28,9 @@ KEYS = {
     "report.dir",
     "run.spill_dir",
     "pgp.key",
+    "gs.credentials_file",
+    "az.account_key_file",
+    "az.sas_token_file",
     "ftp.password_file",
     "ftp.tls_ca_file",
     "sftp.password_file",
@@ -147,7 +150,7 @@ def test_what_is_all_right_is_taken(to: str) -> None:
     assert job(output={"to": to}).output.to == to
 
 
-@pytest.mark.parametrize("folder", ["s3://bucket/reports", "file:///reports"])
+@pytest.mark.parametrize("folder", ["gs://bucket/reports", "file:///reports"])
 def test_reports_at_a_url_are_refused(folder: str, tmp_path: Path) -> None:
     with raises(JobError, "E-JOB-INVALID", "report.dir"):
         job(report={"dir": folder})

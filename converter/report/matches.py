@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from converter.delivery.publication import ArtifactFile
 from converter.delivery.run_files import FolderFiles
-from converter.errors import Finding
+from converter.errors import DestinationError, Finding
 from converter.report.left_out import by_reason
 from converter.sources.origins.base import LeftOut
 
@@ -128,14 +128,17 @@ class Match(NamedTuple):
         )
 
     def write_html(self, path: Path) -> None:
-        """Write the page, in place of an older one. Raises `DestinationError`."""
+        """Write the page, in place of an older one, in a folder that is there. Raises `DestinationError`."""
+        hint = "Choose another file with --html."
+        if not path.parent.is_dir():
+            raise DestinationError("E-PAGE-WRITE", f"Cannot write the page '{path}': No such file or directory.", hint)
         page = ArtifactFile(
             FolderFiles(path.parent),
             path.name,
             self.to_html().encode(),
             code="E-PAGE-WRITE",
             what="page",
-            hint="Choose another file with --html.",
+            hint=hint,
         )
         try:
             page.prepare()

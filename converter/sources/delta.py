@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import os
 import re
 import shutil
 import tempfile
@@ -22,7 +23,7 @@ from converter.jobs.paths import is_url
 from converter.jobs.sections.table import Table
 from converter.remote.objects import Objects
 from converter.remote.retry import Patience
-from converter.sources.databases import missing_package
+from converter.sources.extras import missing_package
 from converter.sources.origins import locate
 from converter.sources.origins.base import Found, Origin
 from converter.sources.origins.local import LocalFile
@@ -78,7 +79,7 @@ def find_delta(path: str, options: Table, access: Access) -> Found | None:
             return _on_server(*located, options, access.retry_seconds)
     else:
         folder = Path(unquote(path.partition("://")[2].removeprefix("localhost")) if is_url(path) else path)
-        if (folder / _LOG).is_dir():
+        if os.path.isdir(folder / _LOG):  # noqa: PTH112 - that of Path raises where the folder cannot be opened
             files = _files(folder, str(folder), options)
             return Found([_with(each.constants, LocalFile.at(folder / each.path)) for each in files])
     if options.format == DELTA:

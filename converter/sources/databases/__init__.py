@@ -16,6 +16,7 @@ from converter.errors import JobError
 from converter.jobs.secrets import mask_password, without_password
 from converter.jobs.sections.table import Input, Table
 from converter.sources.base import Source
+from converter.sources.extras import missing_package
 from converter.sources.row_origins import Queried
 
 if TYPE_CHECKING:
@@ -97,12 +98,3 @@ class _DatabaseOrigin(Queried):
         """Close the connections, and so end their transactions: this is called once all rows are read."""
         for database in self._opened:
             database.close()
-
-
-def missing_package(label: str, package: str, extra: str) -> JobError:
-    """Return the error that a package is missing which an input needs."""
-    return JobError(
-        "E-INPUT-PACKAGE",
-        f"The input '{label}' needs the package '{package}', which is not installed.",
-        f"Install it: pip install 'aam-inbound-converter[{extra}]'.",
-    )

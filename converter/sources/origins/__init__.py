@@ -7,12 +7,14 @@ and with a function `expand`, and list that here.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 
 from converter.errors import JobError, nearest
 from converter.jobs.access import DEFAULT_ACCESS, Access
 from converter.jobs.secrets import mask_password
 from converter.remote.objects import Objects
+from converter.sources.extras import missing_package
 from converter.sources.origins import local
 from converter.sources.origins.base import Found
 from converter.sources.origins.once import ReadOnce
@@ -37,13 +39,20 @@ def _s3(url: str, format_of: FormatOf, access: Access) -> Found:
     return expand(url, format_of, access)
 
 
+def _check_clouds(url: str) -> None:
+    if importlib.util.find_spec("obstore") is None:
+        raise missing_package(mask_password(url), "obstore", "clouds")
+
+
 def _gs(url: str, format_of: FormatOf, access: Access) -> Found:
+    _check_clouds(url)
     from converter.sources.origins.clouds import expand_gs
 
     return expand_gs(url, format_of, access)
 
 
 def _az(url: str, format_of: FormatOf, access: Access) -> Found:
+    _check_clouds(url)
     from converter.sources.origins.clouds import expand_az
 
     return expand_az(url, format_of, access)
@@ -85,12 +94,14 @@ def _locate_s3(url: str, access: Access) -> Located:
 
 
 def _locate_gs(url: str, access: Access) -> Located:
+    _check_clouds(url)
     from converter.sources.origins.clouds import locate_gs
 
     return locate_gs(url, access)
 
 
 def _locate_az(url: str, access: Access) -> Located:
+    _check_clouds(url)
     from converter.sources.origins.clouds import locate_az
 
     return locate_az(url, access)
