@@ -119,8 +119,11 @@ AAM_ENTRY(take_lines)
         int64_t row = rows[each];
         if (row < 0 || row >= count)
             return AAM_MALFORMED;
-        int64_t start = row > 0 ? ends[row - 1] : 0, length = ends[row] - start;
-        if (start < 0 || length < 0 || ends[row] > size || length > made_room - used)
+        int64_t start = row > 0 ? ends[row - 1] : 0;
+        if (start < 0 || ends[row] < start || ends[row] > size)
+            return AAM_MALFORMED;
+        int64_t length = ends[row] - start;
+        if (length > made_room - used)
             return AAM_MALFORMED;
         copy_exactly(made + used, lines + start, length);
         made_ends[each] = used += length;
