@@ -32,20 +32,13 @@ from converter.sources.malformed import MalformedRows, RowNumbers
 from converter.spec import rules
 
 
-class Refused(NamedTuple):
-    """Rows whose IDs break a rule, as `Records.described` gives them, and their row numbers in the block."""
-
-    rows: pl.DataFrame
-    numbers: RowNumbers
-
-
 class Parsed(NamedTuple):
     """A block after the kernel: what it `made`, if it can, and the rows that are `left` to judge.
 
     `left` has the columns of the job, and `numbers` are the row numbers of its rows in the block. `read` counts all
     rows of the block, malformed ones as well, and `skipped` those that are not selected; `broken` values hold newlines.
     `number` is that of the block; where lines are traced, `made_of` has for each set of files the rows of the lines
-    that are made. `refused` are rows that are neither made nor left.
+    that are made.
     """
 
     block: Numbered
@@ -59,7 +52,6 @@ class Parsed(NamedTuple):
     broken: int
     number: int
     made_of: Sequence[RowsOfLines] = ()
-    refused: Refused | None = None
 
     def is_like(self, other: Parsed) -> bool:
         """Whether rows of both can be judged together."""
@@ -112,7 +104,7 @@ class Converter:
         `place` is where it begins, where that is needed. Raises `InputError`, and `LedgerError`.
         """
         with place.failing() if place else contextlib.nullcontext():
-            return self._without_refused(self._parse(task, number, place))
+            return self._parse(task, number, place)
 
     def _parse(self, task: Task, number: int, place: Place | None) -> Parsed:
         fast_path = self._fast_path
@@ -146,19 +138,6 @@ class Converter:
         malformed = malformed.detached(with_texts=self._records.job.report.show_rows)
         read = block.rows + len(block.malformed)
         return Parsed(where, made, left, numbers, read, malformed, task.source, +skipped, block.broken, number, made_of)
-
-    def _without_refused(self, block: Parsed) -> Parsed:
-        """Refuse rows whose IDs break a rule, where few are left: then the lines of most blocks wait for no others."""
-        if not (self._fast_path and self._records.judges_ids_alone and 0 < block.left.height < FEW_ROWS):
-            return block
-        frame = self._query(self._records.bad_ids, block, block.left)
-        are_bad = self._records.are_rejected(frame)
-        if not are_bad.any():
-            return block
-        rows = np.flatnonzero(~are_bad)
-        made = block.made and block.made._replace(positions=tuple(each[rows] for each in block.made.positions))
-        refused = Refused(frame.filter(series_of(are_bad)), block.numbers[are_bad])
-        return block._replace(made=made, left=block.left[rows], numbers=block.numbers[rows], refused=refused)
 
     def convert(self, blocks: Sequence[Parsed]) -> list[Converted]:
         """Judge and format the rows that are left of blocks that are alike, and put their lines among the others."""
@@ -200,7 +179,7 @@ class Converter:
             texts = [fast_path.text_of(lines, others, at[rows.to_numpy()]) for lines, others, at, rows in each]
             batch = batch._replace(ledger=batch.ledger + made.ledger)
             ids = fast_path.ids_of(texts) if self._seeing else None
-        converted = self._converted(batch, frame, texts, ids, block.refused)
+        converted = self._converted(batch, frame, texts, ids)
         rows = [*_rows_of(block, frame, written)] if self._records.traces_lines else []
         if self._limits:
             keyed = self._limits.keyed(texts, rows)
@@ -218,40 +197,26 @@ class Converter:
         frame: pl.DataFrame,
         texts: Sequence[Sequence[Text]],
         ids: pl.DataFrame | None = None,
-        refused: Refused | None = None,
     ) -> Converted:
         """Return what was made of a batch.
 
-        `frame` is what `Records.lines` gave for it, beside lines that the kernel made and rows that are `refused`;
-        `ids` are those of all lines, by default those of the frame.
+        `frame` is what `Records.lines` gave for it, beside lines that the kernel made; `ids` are those of all lines, by
+        default those of the frame.
         """
         lines = written = sum(len(text.ends) for each in texts for text in each)
         if "rows" in frame.columns:
             written = int(frame["rows"].filter(frame["reason"].is_null()).sum())
         ledger = batch.ledger + Ledger(written=written, lines=lines)
-        parts = [refused] if refused else []
-        if frame.height:
+        rejected, rows = self._records.none_described, batch.rows[:0]
+        if frame.height:  # in most blocks, no row is left to judge
             are_rejected = self._records.are_rejected(frame)
+            rejected, rows = self._records.described(frame), batch.rows[are_rejected]
+            rejected = rejected.filter(series_of(are_rejected)).rechunk() if len(rows) else rejected.clear()
             ledger += self._records.tally(frame)
-            if are_rejected.any() or not parts:
-                rows = self._records.described(frame).filter(series_of(are_rejected))
-                parts.append(Refused(rows, batch.rows[are_rejected]))
-        if refused:
-            ledger += self._records.tally(refused.rows)
-        rejected = _joined(parts) if parts else Refused(self._records.none_described, batch.rows[:0])
         if self._seeing and ids is None:
             ids = self._records.accepted(frame)
         seen = [stage.prepare(ids) for stage in self._seeing] if ids is not None else []
-        return Converted(batch.block, texts, rejected.rows, rejected.numbers, batch.malformed, ledger, seen)
-
-
-def _joined(parts: Sequence[Refused]) -> Refused:
-    """Join rejected rows in the order of their numbers."""
-    if len(parts) == 1:
-        return parts[0]._replace(rows=parts[0].rows.rechunk())
-    numbers = np.concatenate([part.numbers for part in parts])
-    order = np.argsort(numbers)
-    return Refused(pl.concat([part.rows for part in parts], rechunk=True)[order], numbers[order])
+        return Converted(batch.block, texts, rejected, rows, batch.malformed, ledger, seen)
 
 
 def _rows_of(block: Parsed, frame: pl.DataFrame, written: Sequence[pl.Series]) -> Iterator[RowsOfLines]:

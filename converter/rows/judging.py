@@ -59,9 +59,15 @@ class Judging:
         ]
         """What happens to implausible IDs; those of a type with a form of its own are never any."""
         self.signals = Signals(job, kind, aliases, found.lists)
-        of_ids = self._rules_of_ids()
         self.rules = (
-            *of_ids,
+            *(
+                rule
+                for number, type_ in enumerate(self.id_types)
+                for rule in (
+                    *rules.id_rules(type_, number, implausible=self.doubts[number] == "reject"),
+                    *(each.of(number) for each in kind.id_rules),
+                )
+            ),
             *(rules.KEY_RULES if job.record.key_column else ()),
             *kind.row_rules,
             *((rules.ORDER_UNREADABLE,) if job.record.order else ()),
@@ -88,11 +94,7 @@ class Judging:
             for rule in rules.implausible_rules(number)
             if rule.applies is not None
         ]
-        kinds = self._kinds_of_ids(found.numbers)
-        self.steps = [*self.normalizing, *self._judging(doubtful, warned, found.numbers, kinds)]
-        ids = [null_if_empty(id_).alias(f"id{number}") for number, id_ in enumerate(self.ids)]
-        self.id_steps_alone = [*self.normalizing, ids, kinds, [rules.first_reason(of_ids).alias("reason")]]
-        """The steps that lead to the first rule on IDs that a row breaks: these come before all others."""
+        self.steps = [*self.normalizing, *self._judging(doubtful, warned, found.numbers)]
         changed = [changed_by(step.name, number) for number, each in enumerate(self.id_steps) for step in each]
         self.counters = (*self.signals.counters, *changed)
         fast = [() if is_bytewise(id_) else steps for id_, steps in zip(job.ids, self.id_steps, strict=True)]
@@ -104,16 +106,6 @@ class Judging:
         """Whether the kernel does the steps of each ID, but for its hash."""
         self.typing = [recognize_type(null_if_empty(pl.col(self.fast_ids[0]))).alias("type")] if self.is_mixed else []
         """The type of the ID by its form, where there are several: an ID that this does not recognize is irregular."""
-
-    def _rules_of_ids(self) -> tuple[rules.Rule, ...]:
-        return tuple(
-            rule
-            for number, type_ in enumerate(self.id_types)
-            for rule in (
-                *rules.id_rules(type_, number, implausible=self.doubts[number] == "reject"),
-                *(each.of(number) for each in self.kind.id_rules),
-            )
-        )
 
     def _normalizing(self, steps: Sequence[Sequence[Step]]) -> list[list[pl.Expr]]:
         """Return the columns that normalize IDs by these steps, with counters of those changed; none without steps."""
@@ -146,26 +138,8 @@ class Judging:
         name, is_spaceless = self.job.ids[number].column, number in self._spaceless
         return implausible_reason(id_, pl.col(self._columns[number]), name, spaceless=is_spaceless)
 
-    def _kinds_of_ids(self, numbers: Collection[str]) -> list[pl.Expr]:
-        """Return which kind of personal data each ID is, and why it is implausible."""
-        return [
-            *(
-                privacy.personal_kind(id_, cards=f"id{number}" not in numbers).alias(f"personal{number}")
-                for number, id_ in enumerate(self.ids)
-            ),
-            *(
-                self._implausible(number, pl.col(self.bare(number))).alias(f"implausible{number}")
-                for number, doubts in enumerate(self.doubts)
-                if doubts != "allow"
-            ),
-        ]
-
     def _judging(
-        self,
-        doubtful: Sequence[pl.Expr],
-        warned: Sequence[pl.Expr],
-        numbers: Collection[str],
-        kinds_of_ids: Sequence[pl.Expr],
+        self, doubtful: Sequence[pl.Expr], warned: Sequence[pl.Expr], numbers: Collection[str]
     ) -> list[list[pl.Expr]]:
         signals = self.signals
         scanned = [each for each, _ in signals.scanned]
@@ -179,7 +153,15 @@ class Judging:
             [
                 *signals.derived,
                 *doubtful,
-                *kinds_of_ids,
+                *(
+                    privacy.personal_kind(id_, cards=f"id{number}" not in numbers).alias(f"personal{number}")
+                    for number, id_ in enumerate(self.ids)
+                ),
+                *(
+                    self._implausible(number, pl.col(self.bare(number))).alias(f"implausible{number}")
+                    for number, doubts in enumerate(self.doubts)
+                    if doubts != "allow"
+                ),
             ],
             *([mixed[:1]] if mixed else []),
             [

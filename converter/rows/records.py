@@ -232,19 +232,6 @@ class Records:
         return self.format(self.judge(texts))
 
     @property
-    def judges_ids_alone(self) -> bool:
-        """Whether rules on IDs can be applied without the others (`bad_ids`)."""
-        return not self.is_mixed
-
-    def bad_ids(self, texts: pl.LazyFrame) -> pl.LazyFrame:
-        """Judge the IDs of what `texts` gives, which takes a fraction of the time of `lines`.
-
-        The result is as that of `described`, with all rows: `reason` is null where the ID breaks no rule, and that of
-        `lines` where it does.
-        """
-        return _with(texts, self._judging.id_steps_alone).select("reason", *self.aliases.values())
-
-    @property
     def fast_ids(self) -> list[str]:
         """The columns that hold the IDs in what `fast_texts` gives."""
         return self._judging.fast_ids
