@@ -23,6 +23,7 @@ class DelayProxy:
         self._target, self._half = target, seconds / 2
         self._loop = asyncio.new_event_loop()
         self._open = 0
+        self._transports: set[asyncio.Transport] = set()
         self.port = 0
         self.most = 0
         """The most connections that were open at the same time."""
@@ -47,6 +48,9 @@ class DelayProxy:
         server.close()
         for task in asyncio.all_tasks(self._loop):
             task.cancel()
+        for transport in list(self._transports):
+            transport.abort()
+        self._loop.run_until_complete(asyncio.sleep(0))  # tasks end, and sockets are closed
         self._loop.run_until_complete(asyncio.sleep(0))
         self._loop.close()
 
@@ -62,6 +66,14 @@ class DelayProxy:
         """Let a way send data after its half of the delay; nothing is the end."""
         way.waiting.append(data)  # timers alone would keep no order
         self._loop.call_later(self._half, way.send)
+
+    def opened(self, transport: asyncio.Transport) -> None:
+        """Note a side of a connection, to be closed at the end."""
+        self._transports.add(transport)
+
+    def closed(self, transport: asyncio.Transport) -> None:
+        """Note that a side was closed."""
+        self._transports.discard(transport)
 
     def note(self, change: int) -> None:
         """Note that a connection was opened or closed."""
@@ -83,6 +95,7 @@ class _Way(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._proxy.opened(transport)
         transport.max_size = _BUFFER_BYTES  # type: ignore[attr-defined]  # of a read
         transport.set_write_buffer_limits(_MOST_BYTES)
         if self._other is not None:
@@ -138,6 +151,8 @@ class _Way(asyncio.Protocol):
                 self._transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._transport:
+            self._proxy.closed(self._transport)
         if self._other is not None:
             self._proxy.later(self._other, b"")
 
