@@ -344,7 +344,7 @@ def test_requests_of_rclone_are_signed_or_refused(monkeypatch: pytest.MonkeyPatc
                 find_origins(Input(path=path), Access(s3=S3(**settings), retry_seconds=0))
             assert caught.value.code in ("E-S3-CREDENTIALS", "E-S3-DENIED", "E-S3-REQUEST")
         assert origin.read_at(0, 5) == CSV[:5]
-        origin.objects._open_client = None  # type: ignore[attr-defined]
+        origin.objects._opened = None  # type: ignore[attr-defined]
         origin.objects._signed.clear()  # type: ignore[attr-defined]
         with pytest.raises(InputError) as caught:
             origin.read_at(0, 5)

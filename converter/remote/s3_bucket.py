@@ -6,7 +6,6 @@ import base64
 import contextlib
 import hashlib
 import re
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -14,9 +13,7 @@ from botocore.exceptions import ClientError
 from isal import isal_zlib
 
 from converter.errors import TransientError
-from converter.jobs.events import tell
-from converter.jobs.sections.servers import S3
-from converter.remote.s3_client import Client, open_client
+from converter.remote.s3_client import OfBucket
 from converter.remote.s3_errors import FOREIGN, NO_UPLOAD, NOT_THERE, code_of, is_unseen, map_error
 
 _READ_BYTES = 1 << 20
@@ -50,24 +47,12 @@ class MultipartUpload(NamedTuple):
     id: str
 
 
-class Bucket:
+class Bucket(OfBucket):
     """A bucket.
 
     Methods may be called by several threads. They raise `DestinationError`, and `TransientError` where a retry may
     help; those that only read return None where reading is not allowed, or not supported.
     """
-
-    def __init__(self, name: str, settings: S3) -> None:
-        self.name = name
-        self._settings = settings
-        self._lock = threading.Lock()
-        self._open_client: Client | None = None
-        self.on_retry: Callable[[str], None] = lambda _: None
-        """Called with the code of the error whenever a request is sent again."""
-
-    def url(self, key: str) -> str:
-        """Return the URL of an object."""
-        return f"s3://{self.name}/{key}"
 
     def begin(self, key: str) -> tuple[MultipartUpload, str]:
         """Begin an upload with the settings. Return it, and the date of the server's answer."""
@@ -182,21 +167,6 @@ class Bucket:
             return [ListedPiece(bare(each["ETag"]), each["Size"]) for each in listed]
 
         return self._read("read", upload.key, ask)
-
-    def close(self) -> None:
-        """Close all connections; the next request opens new ones."""
-        with self._lock:
-            if self._open_client is not None:
-                self._open_client.close()
-            self._open_client = None
-
-    @property
-    def _client(self) -> Client:
-        with self._lock:
-            if self._open_client is None:
-                self._open_client = open_client(self._settings, lambda code: self.on_retry(code))
-                tell("connect", f"Opened a client for the bucket '{self.name}'.")
-            return self._open_client
 
     def _of(self, upload: MultipartUpload) -> dict[str, str]:
         return {"Bucket": self.name, "Key": upload.key, "UploadId": upload.id}

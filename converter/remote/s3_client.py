@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeAlias
@@ -25,6 +26,37 @@ Client: TypeAlias = Any
 _TRIES = 5
 _CAUSE = "converter.cause"  # in the context of a request, which boto3 keeps for all attempts
 _CONNECTIONS = 64  # the maximum of output.uploads
+
+
+class OfBucket:
+    """A bucket, by its `name`, with a client that is opened when it is first used. Threads may share it."""
+
+    def __init__(self, name: str, settings: S3) -> None:
+        self.name = name
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._opened: Client | None = None
+        self.on_retry: Callable[[str], None] = lambda _: None
+        """Called with the code of the error whenever a request is sent again."""
+
+    def url(self, key: str) -> str:
+        """Return the URL of an object."""
+        return f"s3://{self.name}/{key}"
+
+    def close(self) -> None:
+        """Close all connections; the next request opens new ones."""
+        with self._lock:
+            if self._opened is not None:
+                self._opened.close()
+            self._opened = None
+
+    @property
+    def _client(self) -> Client:
+        with self._lock:
+            if self._opened is None:
+                self._opened = open_client(self._settings, lambda code: self.on_retry(code))
+                tell("connect", f"Opened a client for the bucket '{self.name}'.")
+            return self._opened
 
 
 def open_client(settings: S3, on_retry: Callable[[str], None]) -> Client:

@@ -8,16 +8,13 @@ from __future__ import annotations
 import contextlib
 import datetime
 import email.utils
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from converter.jobs.events import tell
-from converter.jobs.sections.servers import S3
 from converter.remote.s3_bucket import base64_of
-from converter.remote.s3_client import Client, open_client
+from converter.remote.s3_client import OfBucket
 from converter.remote.s3_errors import FOREIGN, NOT_THERE, code_of, map_error
 
 _NOT_MET = frozenset({"412", "PreconditionFailed"})
@@ -39,30 +36,18 @@ class Listed(NamedTuple):
     modified: float
 
 
-class ConditionalObjects:
+class ConditionalObjects(OfBucket):
     """The small objects of a bucket. Threads may share it.
 
     Methods raise `DestinationError`, and `TransientError` where a retry may help. After a lost answer a retry may not
     meet its condition any more, since the request before has succeeded: so contents name their writer.
     """
 
-    def __init__(self, bucket: str, settings: S3) -> None:
-        self.bucket = bucket
-        self._settings = settings
-        self._lock = threading.Lock()
-        self._open_client: Client | None = None
-        self.on_retry: Callable[[str], None] = lambda _: None
-        """Called with the code of the error whenever a request is sent again."""
-
-    def url(self, key: str) -> str:
-        """Return the URL of an object."""
-        return f"s3://{self.bucket}/{key}"
-
     def read(self, key: str) -> Stored | None:
         """Send GetObject; return None where there is none."""
         with self._mapped_errors("read", key):
             try:
-                answer = self._client.get_object(Bucket=self.bucket, Key=key)
+                answer = self._client.get_object(Bucket=self.name, Key=key)
                 data = answer["Body"].read()
             except ClientError as error:
                 if code_of(error) in NOT_THERE:
@@ -91,7 +76,7 @@ class ConditionalObjects:
             data.seek(0)
         with self._mapped_errors("write", key):
             try:
-                answer = self._client.put_object(Bucket=self.bucket, Key=key, Body=data, **conditions, **checksum)
+                answer = self._client.put_object(Bucket=self.name, Key=key, Body=data, **conditions, **checksum)
             except ClientError as error:
                 if conditions and code_of(error) in _NOT_MET | NOT_THERE:
                     return None
@@ -102,7 +87,7 @@ class ConditionalObjects:
         """Send HeadObject; return whether there is such an object."""
         with self._mapped_errors("read", key):
             try:
-                self._client.head_object(Bucket=self.bucket, Key=key)
+                self._client.head_object(Bucket=self.name, Key=key)
             except ClientError as error:
                 if code_of(error) in NOT_THERE:
                     return False
@@ -111,9 +96,9 @@ class ConditionalObjects:
 
     def rename(self, key: str, to: str) -> None:
         """Copy an object to another key, in place of what is there, and remove the first one."""
-        source = {"Bucket": self.bucket, "Key": key}
+        source = {"Bucket": self.name, "Key": key}
         with self._mapped_errors("write", to):
-            self._client.copy_object(Bucket=self.bucket, Key=to, CopySource=source)
+            self._client.copy_object(Bucket=self.name, Key=to, CopySource=source)
         self.remove([key])
 
     def entries(self, prefix: str) -> tuple[list[Listed], list[str]]:
@@ -122,7 +107,7 @@ class ConditionalObjects:
         below: list[str] = []
         with self._mapped_errors("list", prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self.bucket, Prefix=prefix, Delimiter="/"
+                Bucket=self.name, Prefix=prefix, Delimiter="/"
             )
             for page in pages:
                 objects += [Listed(each["Key"], each["LastModified"].timestamp()) for each in page.get("Contents", [])]
@@ -134,24 +119,9 @@ class ConditionalObjects:
         for first in range(0, len(keys), _MOST_REMOVED):
             some = [{"Key": key} for key in keys[first : first + _MOST_REMOVED]]
             with self._mapped_errors("remove", keys[first]):
-                answer = self._client.delete_objects(Bucket=self.bucket, Delete={"Objects": some, "Quiet": True})
+                answer = self._client.delete_objects(Bucket=self.name, Delete={"Objects": some, "Quiet": True})
                 for failed in answer.get("Errors", []):
                     raise ClientError(_refusal(failed), "DeleteObjects")
-
-    def close(self) -> None:
-        """Close all connections; the next request opens new ones."""
-        with self._lock:
-            if self._open_client is not None:
-                self._open_client.close()
-            self._open_client = None
-
-    @property
-    def _client(self) -> Client:
-        with self._lock:
-            if self._open_client is None:
-                self._open_client = open_client(self._settings, lambda code: self.on_retry(code))
-                tell("connect", f"Opened a client for the bucket '{self.bucket}'.")
-            return self._open_client
 
     @contextlib.contextmanager
     def _mapped_errors(self, what: str, key: str) -> Iterator[None]:

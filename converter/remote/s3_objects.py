@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -20,12 +19,11 @@ from urllib3.exceptions import NewConnectionError, SSLError
 from urllib3.exceptions import TimeoutError as SlowError
 
 from converter.errors import DestinationError, InputError
-from converter.jobs.events import tell
 from converter.jobs.sections.servers import S3
 from converter.remote.http_client import FOREIGN as FOREIGN_OF_HTTP
 from converter.remote.http_client import Answer, Requests, begins_at, size_in
 from converter.remote.objects import Entry, changed
-from converter.remote.s3_client import Client, open_client
+from converter.remote.s3_client import OfBucket
 from converter.remote.s3_errors import FOREIGN, NOT_THERE, code_of, map_error
 
 _SIGNED_SECONDS = 3600
@@ -34,28 +32,20 @@ _MOST_ERROR = 1 << 14  # bytes of an answer that is an error
 _CODE = re.compile(rb"<Code>([A-Za-z0-9.]+)</Code>")
 
 
-class BucketObjects:
+class BucketObjects(OfBucket):
     """The objects of a bucket."""
 
     def __init__(self, bucket: str, settings: S3) -> None:
-        self.bucket = bucket
-        self._settings = settings
+        super().__init__(bucket, settings)
         self._requests = Requests(settings.timeout, os.environ.get("AWS_CA_BUNDLE"))
-        self._lock = threading.Lock()
-        self._open_client: Client | None = None
         self._signed: dict[str, tuple[str, float]] = {}
         self._payer = {"RequestPayer": "requester"} if settings.requester_pays else {}
-        self.on_retry: Callable[[str], None] = lambda _: None
-
-    def url(self, name: str) -> str:
-        """Return the URL of an object."""
-        return f"s3://{self.bucket}/{name}"
 
     def find(self, name: str) -> Entry | None:
         """Send HeadObject; where that finds nothing, the bucket has to be there."""
         with self._mapped_errors(name):
             try:
-                head = self._client.head_object(Bucket=self.bucket, Key=name, **self._payer)
+                head = self._client.head_object(Bucket=self.name, Key=name, **self._payer)
             except ClientError as error:
                 if code_of(error) not in NOT_THERE:
                     raise
@@ -66,7 +56,7 @@ class BucketObjects:
         """Send ListObjectsV2."""
         with self._mapped_errors(prefix, "list"):
             pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self.bucket, Prefix=prefix, **self._payer
+                Bucket=self.name, Prefix=prefix, **self._payer
             )
             return [
                 Entry(each["Key"], each["Size"], each.get("ETag", ""))
@@ -103,19 +93,11 @@ class BucketObjects:
             url, until = self._signed.get(name, ("", 0.0))
         if time.monotonic() < until:
             return url
-        given = {"Bucket": self.bucket, "Key": name, **self._payer}
+        given = {"Bucket": self.name, "Key": name, **self._payer}
         made: str = self._client.generate_presigned_url("get_object", Params=given, ExpiresIn=_SIGNED_SECONDS)
         with self._lock:
             self._signed[name] = made, time.monotonic() + _RENEWED_SECONDS
         return made
-
-    @property
-    def _client(self) -> Client:
-        with self._lock:
-            if self._open_client is None:
-                self._open_client = open_client(self._settings, lambda code: self.on_retry(code))
-                tell("connect", f"Opened a client for the bucket '{self.bucket}'.")
-            return self._open_client
 
     def map_error(self, error: Exception, name: str, what: str = "read") -> DestinationError:
         """Map an error of boto3, or of the network."""

@@ -29,12 +29,11 @@ from converter.delivery.atomic import PARTIAL
 from converter.delivery.run_files.base import JOB_LOCK_SUFFIX, FileEntry
 from converter.delivery.run_files.conditions import check_conditions
 from converter.delivery.run_files.lease import Lease
-from converter.delivery.run_files.patient import PatientObjects
+from converter.delivery.run_files.patient import objects_below
 from converter.delivery.threads import undisturbed
 from converter.errors import DestinationError, Finding
 from converter.jobs.sections.servers import S3
 from converter.remote.retry import Patience
-from converter.remote.s3_conditional import ConditionalObjects
 
 _IN_MEMORY = 1 << 20  # bytes
 _READERS = 8
@@ -46,12 +45,7 @@ class BucketFiles:
     """A prefix of a bucket."""
 
     def __init__(self, url: str, s3: S3, patience: Patience, *, lease_seconds: float, spill_dir: str | None) -> None:
-        bucket, _, prefix = url.removeprefix("s3://").partition("/")
-        prefix = prefix.strip("/")
-        self._prefix = f"{prefix}/" if prefix else ""
-        objects = ConditionalObjects(bucket, s3)
-        objects.on_retry = patience.retries.count
-        self.objects = PatientObjects(objects, patience)
+        self.objects, self._prefix = objects_below(url, s3, patience)
         self.holder = secrets.token_hex(8)
         self.spool = spill_dir
         self._seconds = lease_seconds

@@ -7,10 +7,20 @@ from functools import partial
 from typing import BinaryIO, TypeVar
 
 from converter.delivery.threads import undisturbed
+from converter.jobs.sections.servers import S3
 from converter.remote.retry import Patience
 from converter.remote.s3_conditional import ConditionalObjects, Listed, Stored
 
 _T = TypeVar("_T")
+
+
+def objects_below(url: str, s3: S3, patience: Patience) -> tuple[PatientObjects, str]:
+    """Return the objects of the bucket of a URL, and the prefix that it names, with a slash at its end unless empty."""
+    bucket, _, prefix = url.removeprefix("s3://").partition("/")
+    prefix = prefix.strip("/")
+    objects = ConditionalObjects(bucket, s3)
+    objects.on_retry = patience.retries.count
+    return PatientObjects(objects, patience), f"{prefix}/" if prefix else ""
 
 
 class PatientObjects:

@@ -26,12 +26,11 @@ import orjson
 from converter.delivery.atomic import PARTIAL
 from converter.delivery.run_files.conditions import check_conditions
 from converter.delivery.run_files.lease import Lease, LeaseTexts
-from converter.delivery.run_files.patient import PatientObjects
+from converter.delivery.run_files.patient import objects_below
 from converter.delivery.state_places.base import GENERATION, LOCK, RECORD, SALT, Prepared
 from converter.errors import DestinationError, Finding
 from converter.jobs.sections.servers import S3
 from converter.remote.retry import Patience
-from converter.remote.s3_conditional import ConditionalObjects
 from converter.rows.delta.keyed import KEY_BYTES
 
 _OF_STATE = LeaseTexts(
@@ -47,13 +46,8 @@ class StateBucket:
     """A prefix of a bucket."""
 
     def __init__(self, url: str, s3: S3, patience: Patience, *, lease_seconds: float) -> None:
-        bucket, _, prefix = url.removeprefix("s3://").partition("/")
-        prefix = prefix.strip("/")
         self.url = url
-        self._prefix = f"{prefix}/" if prefix else ""
-        objects = ConditionalObjects(bucket, s3)
-        objects.on_retry = patience.retries.count
-        self._objects = PatientObjects(objects, patience)
+        self._objects, self._prefix = objects_below(url, s3, patience)
         self._holder = secrets.token_hex(8)
         self._seconds = lease_seconds
         self._lease: Lease | None = None
