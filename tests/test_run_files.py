@@ -227,6 +227,7 @@ def test_a_run_that_waits_for_a_lock_gets_it_when_it_is_released(place: Scripted
         with first.lock(JOURNAL):
             waiting = other.submit(lambda: bucket_files(place).lock(JOURNAL).__enter__())
             time.sleep(0.3)
+            assert not waiting.done()
         waiting.result(10)
 
 

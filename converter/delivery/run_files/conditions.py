@@ -27,7 +27,7 @@ def check_conditions(objects: PatientObjects, prefix: str, code: str, setting: s
             raise
         is_kept = False
     finally:
-        with contextlib.suppress(DestinationError):
+        with contextlib.suppress(DestinationError):  # an object that stays does no harm: its name is its own
             objects.remove([key])
     if not is_kept:
         raise DestinationError(
