@@ -78,20 +78,16 @@ class Grammar:
     def line_form(self) -> LineForm:
         """Return what the compiled loop takes for lines that break no rule."""
         name, types = self._name, [_type_of(dpid) for dpid in self._name.dpids]
-        has_signals = name.kind in ("data", "odc")
-        if name.kind == "c2c-id-sync":
+        if name.kind == "odc":
+            types = [ID_TYPES["crm"], *types]  # the type of the ID stands before it, and may be any text
+        elif name.kind == "c2c-id-sync":
             types = [types[0], ID_TYPES["hashed_email"]]
-        least = most = len(types) if not has_signals else self._fields
-        if has_signals:
-            types = [*[ID_TYPES["crm"]] * (self._fields - 1), types[0]]
-        if name.kind == "c2c-id-sync":
-            most = 1 + MOST_HASHES
         return LineForm(
             [IdShape(type_.plain, type_.groups, scan=not type_.characters) for type_ in types],
-            least,
-            most,
+            len(types),
+            1 + MOST_HASHES if name.kind == "c2c-id-sync" else len(types),
             longest=LINE_BYTES.value,
-            has_signals=has_signals,
+            has_signals=name.kind in ("data", "odc"),
             removes=name.mode == "sync",
         )
 
