@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -101,6 +102,9 @@ def test_f18_a_disk_that_is_full_near_the_end_of_a_part_is_noticed(place: Folder
         part.abort()
         assert place.visible() == {}
         assert place.hidden() == set()
+        late = time.monotonic() + 10
+        while shutil.disk_usage(place.folder).used and time.monotonic() < late:
+            time.sleep(0.01)  # until the server has closed the file that is removed
         destination.publish(sent(destination.create(NAME), 32))
         assert place.visible() == {NAME: CHUNK * 32}
         destination.close()

@@ -375,3 +375,20 @@ def test_a_signal_whose_error_a_module_replaces_is_still_a_stop() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (ended.returncode, ended.stdout) == (0, "143\n"), ended.stderr
+
+
+def test_a_signal_that_a_module_prints_before_it_raises_another_error_is_still_a_stop(folder: Path) -> None:
+    """As numpy does while compiled modules are loaded that use it."""
+    before = (
+        "import ctypes\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'polars':\n"
+        "            ctypes.pythonapi.PyRun_SimpleString(b'import os; os.kill(os.getpid(), 15)')\n"
+        "            raise ImportError('failed to import')\n"
+        "sys.meta_path.insert(0, Finder())\n"
+    )
+    code, out, error = ended(begun(folder, before, CONVERT))
+    assert code == 143
+    assert told(out)["error"]["code"] == "E-STOPPED"
+    assert "Traceback" not in error

@@ -8,6 +8,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Sequence
+from types import TracebackType
 
 from converter.cli import streams
 from converter.cli.outcome import Messages, Outcome
@@ -26,6 +27,7 @@ def command(args: Sequence[str]) -> int:
         warnings.simplefilter("ignore")  # warnings of libraries are for programmers
     sys.unraisablehook = lambda lost: _lost(lost.exc_value, messages)
     threading.excepthook = lambda lost: _lost(lost.exc_value, messages)
+    sys.excepthook = _shown
     return run(args, messages)
 
 
@@ -49,3 +51,9 @@ def _lost(error: BaseException | None, messages: Messages) -> None:
         stops.raise_again()
     elif error is not None:
         messages.trace(error)
+
+
+def _shown(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Show an error that compiled code prints before it raises another one, but no signal: `reported` finds that."""
+    if not isinstance(error, StoppedError):
+        sys.__excepthook__(kind, error, trace)
