@@ -18,7 +18,8 @@ import pytest
 from converter import Job, convert, send
 from converter.commands.send import _digest
 from converter.delivery.journal import VERSION
-from converter.jobs.job import DIGITS, Transfer
+from converter.jobs.identity import DIGITS
+from converter.jobs.job import Transfer
 from converter.sources.origins.local import LocalFile
 
 DATA = Path(__file__).parent / "data" / "journals"

@@ -15,7 +15,7 @@ from converter.commands.retention import remove_old
 from converter.delivery.delivery import Delivery
 from converter.delivery.run_files import run_files_of
 from converter.errors import DestinationError, GuardError, InputError, JobError
-from converter.jobs.job import DIGITS
+from converter.jobs.identity import DIGITS
 
 from .conftest import Run
 from .doomed import How, Moment

@@ -35,7 +35,8 @@ from converter.errors import (
 )
 from converter.jobs.document import merge
 from converter.jobs.events import LOGGER
-from converter.jobs.job import DIGITS, Transfer
+from converter.jobs.identity import DIGITS
+from converter.jobs.job import Transfer
 from converter.remote.retry import Patience, Retries
 from converter.report import SCHEMA_VERSION, Report, SendReport
 

@@ -16,7 +16,7 @@ from converter.cli.outcome import Messages
 from converter.commands.retention import remove_old
 from converter.delivery.run_files import run_files_of
 from converter.errors import GuardError, JobError, TooManyRejectsError
-from converter.jobs.job import DIGITS
+from converter.jobs.identity import DIGITS
 from converter.report import Report
 from converter.sources import texts
 from converter.sources.delimited import DelimitedSource

@@ -37,7 +37,8 @@ from converter.delivery.state import State
 from converter.delivery.state_places import StatePlace, state_place_of
 from converter.errors import Finding, InputError, JobError, Reported, note_visible
 from converter.jobs.document import Section
-from converter.jobs.job import DIGITS, Job
+from converter.jobs.identity import DIGITS
+from converter.jobs.job import Job
 from converter.jobs.run_files import journal_name, report_name
 from converter.report import Report, report_file
 from converter.report.left_out import left_out_notices

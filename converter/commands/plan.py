@@ -22,7 +22,8 @@ from converter.delivery.state import State
 from converter.delivery.state_places import StatePlace, state_place_of
 from converter.delivery.threads import close_connections, run_in_thread
 from converter.errors import TAKEN, Finding, codes_of
-from converter.jobs.job import DIGITS, Job
+from converter.jobs.identity import DIGITS
+from converter.jobs.job import Job
 from converter.jobs.run_files import rejects_path, report_path
 from converter.parts.packer import Limits
 from converter.remote.retry import Patience

@@ -36,7 +36,8 @@ from converter.delivery.journal import Journal, PastRun, RunRecord
 from converter.delivery.publication import ArtifactFile, publish_run
 from converter.delivery.threads import close_connections
 from converter.errors import Finding, GuardError, InputError, JobError, Reported, note_visible
-from converter.jobs.job import DIGITS, Job, Transfer, identity
+from converter.jobs.identity import DIGITS, identity
+from converter.jobs.job import Job, Transfer
 from converter.jobs.paths import identity_of_path
 from converter.jobs.run_files import JOURNAL_SUFFIX, REPORT_SUFFIX
 from converter.parts.part import Part

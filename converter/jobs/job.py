@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -13,10 +11,9 @@ from pydantic import Field, model_validator
 
 from converter.errors import Finding, JobError, redact
 from converter.jobs.access import Access
-from converter.jobs.document import Document, Section, path_keys
+from converter.jobs.document import Document
+from converter.jobs.identity import DIGITS, destination_of, identity, settings_in
 from converter.jobs.messages import flag_for
-from converter.jobs.paths import identity_of_path, is_url
-from converter.jobs.secrets import without_password
 from converter.jobs.sections.clouds import Az, Gs
 from converter.jobs.sections.delta import Delta
 from converter.jobs.sections.ids import Id, Sync, UserId
@@ -26,7 +23,7 @@ from converter.jobs.sections.record import Record, Signal, Tokens
 from converter.jobs.sections.report import ReportOptions
 from converter.jobs.sections.run import RunOptions
 from converter.jobs.sections.servers import S3, Ftp, Http, Sftp
-from converter.jobs.sections.table import Input, Table
+from converter.jobs.sections.table import Input
 from converter.spec.environments import BETA_WARNING, FTP_WARNING
 from converter.spec.ids import GLOBAL_DATA_SOURCES, ID_TYPES, ODC_TYPES
 from converter.spec.names import MOST_STEM_BYTES, Extension, FileName
@@ -35,13 +32,8 @@ if TYPE_CHECKING:
     from converter.jobs.keywords import JobKeys, TransferKeys
 
 _EXTENSIONS: dict[str, Extension] = {"gzip": ".gz", "none": "", "pgp": ".gpg"}
-IDENTITY_VERSION = 1
-"""Part of the identity of runs. A new number means that runs of earlier versions are not found."""
-DIGITS = 12
-"""The number of digits of a job's digest in the names of journals, reports and partial files."""
 _NOT_IN_DIGEST = {*Access._fields, "report", "run"}  # sections that do not change what is written, or where
 _OF_LINES = ("id", "record", "privacy")
-_OF_ACCESS = {"password", "password_file", "password_command"}  # keys of `input` that do not change what is read
 _OF_ROWS = {"query", "table", "driver", "version", "at"}
 _OF_FILES = {"path", "format", "member", "sheet", "empty", "suppress", "retry_seconds", *_OF_ROWS}  # of `input`
 _KEY = re.compile(r"(?![0-9]+$)[A-Za-z0-9_-]+")  # that a trait rule can name (C16)
@@ -178,7 +170,7 @@ class Job(Document):
     def _deciding_settings(self) -> dict[str, Any]:
         """Return the settings that decide what is written, and where, as plain data."""
         known = {
-            name: _settings_in(getattr(self, name)) for name in type(self).model_fields if name not in _NOT_IN_DIGEST
+            name: settings_in(getattr(self, name)) for name in type(self).model_fields if name not in _NOT_IN_DIGEST
         }
         known["input"].pop("retry_seconds", None)
         known["output"] = {key: value for key, value in known["output"].items() if key not in Target.model_fields}
@@ -203,14 +195,14 @@ class Job(Document):
     @property
     def lines_digest(self) -> str:
         """A digest of the settings that decide which lines rows become, wherever the rows are from."""
-        named = {name: _settings_in(getattr(self, name)) for name in _OF_LINES}
-        table = {key: value for key, value in _settings_in(self.input).items() if key not in _OF_FILES}
+        named = {name: settings_in(getattr(self, name)) for name in _OF_LINES}
+        table = {key: value for key, value in settings_in(self.input).items() if key not in _OF_FILES}
         return identity({**named, "input": table, "mode": self.output.mode, "odc_type": self.output.odc_type})
 
     @property
     def destination_identity(self) -> list[str | None]:
         """The identity of the destination, without passwords."""
-        return _destination(self.output, self.s3)
+        return destination_of(self.output, self.s3)
 
     @property
     def place(self) -> str:
@@ -429,41 +421,6 @@ def _problems_of_sync(job: Job) -> Iterator[str]:
         yield f"sync.columns has the data source {next(d for d in sources if sources.count(d) > 1)} twice."
 
 
-def _destination(target: Target, s3: S3) -> list[str | None]:
-    """Return the identity of a destination, without passwords."""
-    scheme, _, rest = target.url.partition("://")
-    local = rest if scheme.lower() == "file" else "" if is_url(target.url) else target.url
-    url = identity_of_path(local) if local else without_password(target.url).rstrip("/")
-    return [url, target.partner, s3.endpoint_url]
-
-
-def _settings_in(value: Any) -> Any:
-    """Return settings as plain data, without the keys of sections that have their defaults."""
-    if isinstance(value, Section):
-        paths = dict(path_keys(type(value)))
-        return {
-            name: _identify_paths(found) if name in paths else _settings_in(found)
-            for name, field in type(value).model_fields.items()
-            if (found := getattr(value, name)) != field.get_default(call_default_factory=True)
-            and not (isinstance(value, Table) and name in _OF_ACCESS)
-        }
-    if isinstance(value, Mapping):
-        return {name: _settings_in(found) for name, found in value.items()}
-    return [_settings_in(found) for found in value] if isinstance(value, tuple) else value
-
-
-def _identify_paths(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_identify_paths(path) for path in value]
-    return without_password(value) if is_url(value) else identity_of_path(value)
-
-
-def identity(settings: Any) -> str:
-    """Return a digest that identifies what a run does, also to later runs and versions."""
-    document = json.dumps([IDENTITY_VERSION, settings], sort_keys=True)
-    return hashlib.sha256(document.encode()).hexdigest()
-
-
 _OF_JOBS = set(Job.model_fields) - {"output", "s3", "ftp", "sftp", "report", "run"}
 
 
@@ -483,7 +440,7 @@ class Transfer(Document):
     @property
     def destination_identity(self) -> list[str | None]:
         """The identity of the destination, without passwords."""
-        return _destination(self.output, self.s3)
+        return destination_of(self.output, self.s3)
 
     @property
     def place(self) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from converter.jobs.job import DIGITS, Job
+from converter.jobs.identity import DIGITS
+from converter.jobs.job import Job
 from converter.jobs.paths import is_url
 
 REPORT_SUFFIX = ".report.json"
