@@ -20,7 +20,7 @@ import typer.main
 
 from converter import Job, errors
 from converter.cli.app import app
-from converter.errors import CODES
+from converter.codes import CODES
 from converter.jobs.messages import all_keys
 from converter.spec import files, kinds, rules
 from converter.spec.ids import ID_TYPES

@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "converter"
 
 ROOMS = [
     "_version",
+    "codes",
     "errors",
     "ledger",
     "spec",
@@ -113,7 +114,7 @@ def test_no_module_and_no_function_is_long(path: Path) -> None:
 
 def test_the_top_level_holds_rooms_and_what_all_of_them_share() -> None:
     files = {path.name for path in PACKAGE.iterdir() if path.is_file()}
-    assert files == {"__init__.py", "__main__.py", "_version.py", "errors.py", "ledger.py", "py.typed"}
+    assert files == {"__init__.py", "__main__.py", "_version.py", "codes.py", "errors.py", "ledger.py", "py.typed"}
     folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert folders == {room for room in ROOMS if (PACKAGE / room).is_dir()}
 

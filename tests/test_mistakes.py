@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from converter.errors import CODES
+from converter.codes import CODES
 
 from .errors import check_named
 from .mistakes import Mistake, Place, place, table
