@@ -2,6 +2,7 @@
 # make test   sets up .venv and runs all tests that need no system packages
 # make lint   ruff, strict type checks, and whether the tables of the documentation are those of the code
 # make tables writes these tables
+# make docs   builds the documentation into site/; a link to nothing is an error
 # make slow   all tests, including those that take minutes
 # make kill   kills runs at any moment and resumes them, ROUNDS times at each destination, and ROUNDS times for each kind of job
 # make sweep  failing calls and signals at any point of a run; changed bytes in tables
@@ -31,7 +32,7 @@ RUNTIMES := $(if $(findstring clang,$(COMPILER)),libclang_rt.asan-$(shell uname 
 SANITIZE = AAM_KERNEL=$(CURDIR)/$(SANITIZED) ASAN_OPTIONS=detect_leaks=0 \
 	LD_PRELOAD="$(foreach runtime,$(RUNTIMES),$$($(COMPILER) -print-file-name=$(runtime)))"
 
-.PHONY: demo fuzz sanitize wheels test lint format tables slow kill race sweep check bench-small bench clean
+.PHONY: demo docs fuzz sanitize wheels test lint format tables slow kill race sweep check bench-small bench clean
 
 $(VENV)/.ready: pyproject.toml hatch_build.py $(wildcard converter/kernel/*.[ch])
 	$(PYTHON) -m venv $(VENV)
@@ -110,9 +111,16 @@ lint: $(VENV)/.dev-ready
 tables: $(VENV)/.dev-ready
 	$(BIN)/python -m tests.documented --write
 
+$(VENV)/.docs-ready: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --group docs
+	touch $@
+
+docs: $(VENV)/.docs-ready
+	$(BIN)/zensical build --strict --clean
+
 format: $(VENV)/.dev-ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .cache dist converter/kernel/libaam_kernel.so out reports .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .cache dist site converter/kernel/libaam_kernel.so out reports .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -33,7 +33,7 @@ Measure the converter and other ways to make the same lines, on generated tables
 `all` does everything: it generates the inputs, compares the contenders on each workload, measures options, the use of
 cores, the start, the installation, growing inputs and numbers of threads, and draws charts. The other commands are its
 steps. Inputs are kept in benchmarks/data. Results of full measurements go to benchmarks/results and their charts to
-benchmarks/charts; those of other numbers of rows are trials, and go to benchmarks/data/trials.
+docs/charts; those of other numbers of rows are trials, and go to benchmarks/data/trials.
 """
 
 
@@ -311,7 +311,7 @@ def _add_tools(commands: _Commands) -> None:
 
     chart = commands.add("chart", _chart, "draw the results as SVG and PNG")
     _add_results(chart)
-    chart.add_argument("--to", type=Path, default=CHARTS, metavar="FOLDER", help="default: benchmarks/charts")
+    chart.add_argument("--to", type=Path, default=CHARTS, metavar="FOLDER", help="default: docs/charts")
 
     _add_results(commands.add("goals", _goals, "show what the results come to, and what we want"))
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "benchmarks" / "data"
 RESULTS = ROOT / "benchmarks" / "results"
 TRIALS = DATA / "trials"
-CHARTS = ROOT / "benchmarks" / "charts"
+CHARTS = ROOT / "docs" / "charts"
 SEED = 1
 
 ID = "crm_id"

@@ -64,11 +64,25 @@ def _keys(sections: Iterable[str]) -> str:
     return _table(
         "key | default | meaning",
         (
-            (f"`{section}.{name}`", _default(name, of_key.get("default")), of_key["description"])
+            (f"`{section}.{name}`", _default(name, of_key.get("default")), _linked(of_key["description"]))
             for section in sections
             for name, of_key in _properties(section).items()
         ),
     )
+
+
+def _linked(text: str) -> str:
+    """Link the pages that a text names as files."""
+    return re.sub(r"docs/([a-z-]+\.md)", lambda match: f"[{_title(ROOT / match[0])}]({match[1]})", text)
+
+
+def _title(page: Path) -> str:
+    return page.read_text().partition("\n")[0].removeprefix("# ")
+
+
+def _anchored(name: str) -> str:
+    """Return a code with an anchor, so that it can be linked."""
+    return f'<span id="{name}"></span>`{name}`'
 
 
 def _properties(section: str) -> dict[str, Any]:
@@ -149,7 +163,7 @@ def _rules(names: Iterable[str]) -> str:
     return _table(
         "rule | code | meaning | source",
         (
-            (f"`{rule.name}`", rule.code, getattr(rule, "hint", "") or getattr(rule, "text", ""), _page(rule.page))
+            (_anchored(rule.name), rule.code, getattr(rule, "hint", "") or getattr(rule, "text", ""), _page(rule.page))
             for name in names
             for rule in _RULES[name]
         ),
@@ -162,7 +176,7 @@ def _page(page: str) -> str:
 
 def _codes(_: Iterable[str]) -> str:
     ends = exit_codes()
-    rows = ((f"`{code}`", ", ".join(map(str, sorted(ends[code]))), meaning) for code, meaning in CODES.items())
+    rows = ((_anchored(code), ", ".join(map(str, sorted(ends[code]))), meaning) for code, meaning in CODES.items())
     return _table("code | exit code | meaning", rows)
 
 

@@ -161,7 +161,7 @@ class Output(Target):
     """`gzip` (Z1), `none`, or `pgp`: compressed and encrypted (N8, Z2) for the key in `pgp.key`; see
     docs/delivery.md."""
     compression_level: Literal["fast", "balanced", "small"] = "balanced"
-    """`fast`, `balanced` or `small`; the README compares them."""
+    """`fast`, `balanced` or `small`; docs/speed.md compares them."""
     max_part_bytes: Size = PART_BYTES_BEST.value
     """The maximum size of a part as sent; at most 1 GB."""
     max_part_raw_bytes: Size = PART_RAW_BYTES_BEST.value
