@@ -1,0 +1,89 @@
+"""Pages whose commands are run as they stand there, and whose outputs are compared.
+
+A page is a session in one folder: blocks with a title are files that are saved there, and blocks of `console` are commands,
+each behind `$ `, with what they print. A line `…` stands for any lines, and `…` in a line for any text. Times, speeds,
+time stamps and the digits of jobs may differ.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_BLOCK = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_VARYING = (
+    (re.compile(r"in [\d.,]+ s \([\d.,]+ \w+/s\)"), "in N s (N/s)"),
+    (re.compile(r"(?<!\d)1\d{9}(?!\d)"), "TIMESTAMP"),
+    (re.compile(r"\b(?=\d*[a-f])[0-9a-f]{12}\b"), "JOB"),
+    (re.compile(r" +"), " "),  # columns are as wide as what varies
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A file to save, or a command with what it prints."""
+
+    file: str
+    command: str
+    text: str
+
+
+def steps(page: Path) -> Iterator[Step]:
+    """Yield the steps of a page in their order."""
+    for language, title, text in _BLOCK.findall(page.read_text()):
+        if title:
+            yield Step(title, "", text)
+        elif language == "console":
+            for command in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+                line, _, printed = command.partition("\n")
+                yield Step("", line, printed)
+
+
+def run(command: str, folder: Path) -> str:
+    """Run a command as a shell does; return what it prints, on either stream."""
+    environment = {
+        **os.environ,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "PYTHONPATH": str(Path(__file__).parent.parent),
+        "COLUMNS": "200",
+    }
+    ended = subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return ended.stdout
+
+
+def differs(shown: str, printed: str) -> str:
+    """Return where what is printed is not what a page shows; empty where it is."""
+    if re.fullmatch(_pattern(shown), _same(printed), re.DOTALL):
+        return ""
+    return f"the page shows:\n{shown}\nbut this is printed:\n{printed}"
+
+
+def _same(text: str) -> str:
+    lines = (line.strip() for line in text.splitlines())
+    text = "\n".join(lines).strip()
+    for pattern, same in _VARYING:
+        text = pattern.sub(same, text)
+    return text
+
+
+def _pattern(shown: str) -> str:
+    lines = []
+    for line in _same(shown).split("\n"):
+        lines.append(r".*" if line == "…" else "".join(map(_piece, re.split("(…)", line))))
+    return "\n".join(lines)
+
+
+def _piece(text: str) -> str:
+    return r"[^\n]*" if text == "…" else re.escape(text)
