@@ -11,6 +11,7 @@ import ast
 import re
 import signal
 import sys
+import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -29,6 +30,8 @@ from . import keywords
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+REMEDIES = ROOT / "tests" / "remedies.toml"
+_KINDS = {"errors": "E-", "warnings": "W-"}
 _TABLE = re.compile(r"(<!-- table: ([a-z]+) ?([^\n]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -49,7 +52,7 @@ def undocumented() -> list[str]:
     )
     wanted = {f"keys {key.partition('.')[0]}" for key in all_keys(Job)}
     wanted |= {f"options {name}" for name in _commands()}
-    wanted |= {f"rules {name}" for name in _RULES} | {"codes "}
+    wanted |= {f"rules {name}" for name in _RULES} | {f"codes {name}" for name in _KINDS}
     return sorted(name for name in wanted | set(named) if name not in wanted or named[name] != 1)
 
 
@@ -174,10 +177,19 @@ def _page(page: str) -> str:
     return "ours" if page == rules.OURS else page.rpartition("/")[2].removesuffix(".md")
 
 
-def _codes(_: Iterable[str]) -> str:
-    ends = exit_codes()
-    rows = ((_anchored(code), ", ".join(map(str, sorted(ends[code]))), meaning) for code, meaning in CODES.items())
-    return _table("code | exit code | meaning", rows)
+def _codes(kinds: Iterable[str]) -> str:
+    (kind,) = kinds
+    codes = {code: meaning for code, meaning in sorted(CODES.items()) if code.startswith(_KINDS[kind])}
+    if kind == "warnings":
+        return _table("code | meaning", ((_anchored(code), meaning) for code, meaning in codes.items()))
+    ends, remedies = exit_codes(), tomllib.loads(REMEDIES.read_text())
+    return _table(
+        "code | exit code | meaning | what to do",
+        (
+            (_anchored(code), ", ".join(map(str, sorted(ends[code]))), meaning, remedies.get(code, ""))
+            for code, meaning in codes.items()
+        ),
+    )
 
 
 def exit_codes() -> dict[str, set[int]]:

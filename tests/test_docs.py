@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from converter import Job
+from converter.codes import CODES
 from converter.errors import ConverterError, JobError, TooManyRejectsError
+from converter.jobs.messages import all_keys
 from converter.spec.ids import ID_TYPES
 
 from . import documented
@@ -37,9 +39,21 @@ def test_every_row_of_a_table_has_a_meaning() -> None:
         ("keys", "input id sync record output privacy report run pgp s3 ftp sftp"),
         ("options", "convert send match doctor sync-urls schema"),
         ("rules", "rejected skipped counted files"),
-        ("codes", ""),
+        ("codes", "errors"),
+        ("codes", "warnings"),
     )]  # fmt: skip
     assert not [row for table in made for row in table.splitlines() if "None" in row or row.endswith("| |")]
+
+
+def test_what_to_do_is_said_of_every_error_and_of_nothing_else() -> None:
+    remedies = tomllib.loads(documented.REMEDIES.read_text())
+    assert set(remedies) == {code for code in CODES if code.startswith("E-")}
+
+
+def test_keys_that_are_to_be_changed_exist() -> None:
+    keys = set(all_keys(Job))
+    named = set(re.findall(r"`([a-z0-9]+\.[a-z_0-9]+)\b", documented.REMEDIES.read_text()))
+    assert named - keys == set()
 
 
 def test_every_id_type_is_named() -> None:
