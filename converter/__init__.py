@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from converter.commands.progress import Progress
     from converter.commands.send import send
     from converter.commands.sync_urls import sync_urls
+    from converter.commands.taxonomy import taxonomy
     from converter.errors import ConverterError, DestinationError, GuardError, InputError, JobError, TooManyRejectsError
     from converter.jobs.job import Job, Transfer
     from converter.jobs.url_job import UrlJob
     from converter.report import Report
     from converter.report.checks import CheckReport
     from converter.report.matches import Match
+    from converter.report.taxonomy import Taxonomy
 
 __all__ = [
     "CheckReport",
@@ -40,6 +42,7 @@ __all__ = [
     "Match",
     "Progress",
     "Report",
+    "Taxonomy",
     "TooManyRejectsError",
     "Transfer",
     "UrlJob",
@@ -50,6 +53,7 @@ __all__ = [
     "match",
     "send",
     "sync_urls",
+    "taxonomy",
 ]
 
 _MODULES = {
@@ -63,6 +67,7 @@ _MODULES = {
     "Match": "report.matches",
     "Progress": "commands.progress",
     "Report": "report",
+    "Taxonomy": "report.taxonomy",
     "TooManyRejectsError": "errors",
     "UrlJob": "jobs.url_job",
     "Transfer": "jobs.job",
@@ -72,6 +77,7 @@ _MODULES = {
     "match": "commands.match",
     "send": "commands.send",
     "sync_urls": "commands.sync_urls",
+    "taxonomy": "commands.taxonomy",
 }
 
 

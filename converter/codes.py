@@ -197,6 +197,10 @@ CODES: dict[str, str] = {
     "E-SYNC-ADDRESS": "The options of a synchronization address are wrong.",
     "E-STRICT": "There is a warning, and `--strict` makes warnings errors.",
     "E-THREADS": "The system does not allow the process to start the threads it needs.",
+    "E-TAXONOMY-INPUT": "No input with signals was named.",
+    "E-TAXONOMY-LIST": "A list of known keys and values cannot be read.",
+    "E-TAXONOMY-NONE": "There are no signals whose keys and values could be listed.",
+    "E-TAXONOMY-UNKNOWN": "Signals have keys or values that the list of known ones does not have.",
     "E-TO-MALFORMED": "`output.to` is malformed.",
     "E-TO-SCHEME": "`output.to` is a URL with an unsupported scheme.",
     "E-TOO-MANY-REJECTS": "More rows were rejected than `report.max_rejects` allows.",
@@ -257,6 +261,7 @@ CODES: dict[str, str] = {
     "W-STATE-TRAITS": "The job removes traits, but the state has none yet.",
     "W-SUPPRESS-INVALID": "Rows of the list in `input.suppress` have no valid user ID, and suppress nothing.",
     "W-SUPPRESS-UNUSED": "No user ID of the list in `input.suppress` is in the input.",
+    "W-TAXONOMY-FILE": "A file has no signals that could be read: it is encrypted, or holds IDs alone.",
     "W-USER-OVER-LIMIT": "A user has more lines than Audience Manager takes (C7).",
     "W-WRITE-UNTRIED": "Whether the destination can be written was not tested.",
 }

@@ -21,6 +21,7 @@ from converter.cli.schema import schema
 from converter.cli.send import send
 from converter.cli.state import state
 from converter.cli.sync_urls import sync_urls
+from converter.cli.taxonomy import taxonomy
 from converter.cli.version import version
 from converter.errors import JobError
 
@@ -43,6 +44,7 @@ app.command(no_args_is_help=True)(match)
 app.command(no_args_is_help=True)(doctor)
 app.command(no_args_is_help=True)(sync_urls)
 app.command(no_args_is_help=True)(state)
+app.command(no_args_is_help=True)(taxonomy)
 app.command()(schema)
 
 

@@ -80,6 +80,18 @@ IN_PAIR = f"= *({_VALUE})"
 """The value of a pair; where signals can be parsed, of every one."""
 
 
+PAIR = f"^({_QUOTED_KEY}|{_ANY_KEY}) *= *({_VALUE})$"
+"""A signal alone that is a pair, without spaces around it: its key and its value, each with its quotes."""
+CODE = f"^{_CODE}$"
+"""A signal alone that is a bare number: an integration code; in files of Oracle Data Cloud a trait ID (C13)."""
+REMOVED = "^([0-9]+)(?::0|:-1)$"
+"""A bare number that removes its trait."""
+PIECE = '(?:"[^"]*"|[^",])+|"[^,]*'
+"""A signal among others, as long as it may be: a comma inside of quotes belongs to it."""
+QUOTES_WITHOUT_COMMA = r'^(?:[^"]|"[^",]*")*$'
+"""The signals of a line in which no comma is inside of quotes."""
+
+
 def _up_to(before: str, key: str) -> str:
     return f'^{before}(?: *(?:{_ANY})? *,)* *(?:"{key}"|{key}) *= *'
 
