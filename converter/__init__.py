@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from converter.commands.check_files import check
     from converter.commands.convert import convert
     from converter.commands.doctor import doctor
+    from converter.commands.examples import check_examples
     from converter.commands.match import match
     from converter.commands.progress import Progress
+    from converter.commands.record_examples import record_examples
     from converter.commands.send import send
     from converter.commands.sync_urls import sync_urls
     from converter.commands.taxonomy import taxonomy
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from converter.jobs.url_job import UrlJob
     from converter.report import Report
     from converter.report.checks import CheckReport
+    from converter.report.examples import ExamplesReport
     from converter.report.matches import Match
     from converter.report.taxonomy import Taxonomy
 
@@ -35,6 +38,7 @@ __all__ = [
     "CheckReport",
     "ConverterError",
     "DestinationError",
+    "ExamplesReport",
     "GuardError",
     "InputError",
     "Job",
@@ -48,9 +52,11 @@ __all__ = [
     "UrlJob",
     "__version__",
     "check",
+    "check_examples",
     "convert",
     "doctor",
     "match",
+    "record_examples",
     "send",
     "sync_urls",
     "taxonomy",
@@ -60,6 +66,7 @@ _MODULES = {
     "CheckReport": "report.checks",
     "ConverterError": "errors",
     "DestinationError": "errors",
+    "ExamplesReport": "report.examples",
     "GuardError": "errors",
     "InputError": "errors",
     "Job": "jobs.job",
@@ -72,9 +79,11 @@ _MODULES = {
     "UrlJob": "jobs.url_job",
     "Transfer": "jobs.job",
     "check": "commands.check_files",
+    "check_examples": "commands.examples",
     "convert": "commands.convert",
     "doctor": "commands.doctor",
     "match": "commands.match",
+    "record_examples": "commands.record_examples",
     "send": "commands.send",
     "sync_urls": "commands.sync_urls",
     "taxonomy": "commands.taxonomy",

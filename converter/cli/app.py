@@ -15,6 +15,7 @@ from converter.cli.check import check
 from converter.cli.completion import asked_by_bash
 from converter.cli.convert import convert
 from converter.cli.doctor import doctor
+from converter.cli.examples import test
 from converter.cli.match import match
 from converter.cli.outcome import Messages, Outcome, Work
 from converter.cli.schema import schema
@@ -45,6 +46,7 @@ app.command(no_args_is_help=True)(doctor)
 app.command(no_args_is_help=True)(sync_urls)
 app.command(no_args_is_help=True)(state)
 app.command(no_args_is_help=True)(taxonomy)
+app.command(no_args_is_help=True)(test)
 app.command()(schema)
 
 

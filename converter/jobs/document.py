@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, PrivateAttr, ValidationError
 from pydantic.json_schema import JsonSchemaValue
@@ -72,7 +72,12 @@ class Section(BaseModel):
 
 
 class Document(Section):
-    """A whole document, from a file, flags or arguments. Values from the environment are never shown."""
+    """A whole document, from a file, flags or arguments. Values from the environment are never shown.
+
+    Sections that are `literal` are data of the user: no variables are expanded in them, and nothing shows them.
+    """
+
+    literal: ClassVar[frozenset[str]] = frozenset()
 
     _given: dict[str, Any] = PrivateAttr(default_factory=dict)
     _path: str | None = PrivateAttr(default=None)
@@ -95,14 +100,16 @@ class Document(Section):
 
     def __init__(self, /, **data: Any) -> None:
         given = plain(data)
+        literal = {name: given.pop(name) for name in self.literal & given.keys()}
         try:
-            super().__init__(**expand(given, ()))
+            super().__init__(**expand(given, ()), **literal)
         except ValidationError as error:
             variables, passwords = _secrets_in(given)
             raise JobError(
                 "E-JOB-INVALID",
                 "\n".join(
-                    _printable(conceal(text, variables, passwords)) for text in describe(error, given, type(self))
+                    _printable(conceal(text, variables, passwords))
+                    for text in describe(error, {**given, **literal}, type(self))
                 ),
             ) from error
         except JobError as error:
@@ -198,7 +205,7 @@ class Document(Section):
 
     def public(self) -> dict[str, Any]:
         """Return the document as plain data without secrets: variables not expanded, passwords masked."""
-        data = public(self.model_dump(mode="json"), self._given, variables_in(self._given))
+        data = public(self.model_dump(mode="json", exclude=set(self.literal)), self._given, variables_in(self._given))
         assert isinstance(data, dict)  # noqa: S101 - for the type checker: a model dumps to a mapping
         for section in data.values():
             _mask_secrets(section)

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from converter.errors import Finding, JobError, redact
 from converter.jobs.access import Access
 from converter.jobs.document import Document
+from converter.jobs.examples import Example
 from converter.jobs.identity import DIGITS, destination_of, identity, settings_in
 from converter.jobs.messages import flag_for
 from converter.jobs.sections.clouds import Az, Gs
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from converter.jobs.keywords import JobKeys, TransferKeys
 
 _EXTENSIONS: dict[str, Extension] = {"gzip": ".gz", "none": "", "pgp": ".gpg"}
-_NOT_IN_DIGEST = {*Access._fields, "report", "run"}  # sections that do not change what is written, or where
+_NOT_IN_DIGEST = {*Access._fields, "report", "run", "example"}  # sections that do not change what is written, or where
 _OF_LINES = ("id", "record", "privacy")
 _OF_ROWS = {"query", "table", "driver", "version", "at"}
 _OF_FILES = {"path", "format", "member", "sheet", "empty", "suppress", "retry_seconds", *_OF_ROWS}  # of `input`
@@ -45,8 +46,10 @@ class Job(Document):
     """A job: what is read, what is made of it, and where it goes.
 
     `Job(input={…}, id={…}, …)`, `Job.load(path)` and the flags of the command line are equivalent. Raises `JobError`,
-    with one sentence for each problem.
+    with one sentence for each problem. Examples (`example`) are for `check_examples` alone.
     """
+
+    literal = frozenset({"example"})
 
     input: Input = Field(default_factory=Input)
     id: UserId | None = None
@@ -64,6 +67,7 @@ class Job(Document):
     pgp: Pgp = Field(default_factory=Pgp)
     report: ReportOptions = Field(default_factory=ReportOptions)
     run: RunOptions = Field(default_factory=RunOptions)
+    example: tuple[Example, ...] = ()
 
     def __init__(self, /, **data: Unpack[JobKeys]) -> None:
         super().__init__(**data)

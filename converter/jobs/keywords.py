@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Literal, Required, TypedDict
 
+from converter.jobs.examples import Example
 from converter.jobs.sections.clouds import Az, Gs
 from converter.jobs.sections.delta import Delta
 from converter.jobs.sections.ids import Sync, SyncColumn, UserId
@@ -59,6 +60,16 @@ class DeltaKeys(TypedDict, total=False):
     gone: Literal["count", "remove"]
     refresh_days: int
     full: bool
+
+
+class ExampleKeys(TypedDict, total=False):
+    """The keys of `Example`."""
+
+    row: Required[Mapping[str, str | bool | int | float | Sequence[str | bool | int | float]]]
+    line: str | None
+    reject: str | None
+    skip: str | None
+    dpid: int | None
 
 
 class FtpKeys(TypedDict, total=False):
@@ -376,6 +387,7 @@ class JobKeys(TypedDict, total=False):
     pgp: Pgp | PgpKeys
     report: ReportOptions | ReportOptionsKeys
     run: RunOptions | RunOptionsKeys
+    example: Sequence[Example | ExampleKeys]
 
 
 class TransferKeys(TypedDict, total=False):

@@ -286,6 +286,16 @@ def _content_of(origin: Origin, options: Table) -> Content | None:
     return None
 
 
+def format_of(options: Input) -> Format | None:
+    """Return the format that an input has by what the job says, without reading it: `None` for rows of a database.
+
+    Where nothing says so, it is `csv`, as most are.
+    """
+    if options.query or options.table or options.driver:
+        return None
+    return options.format or next(filter(None, map(_format_of, options.path)), "csv")
+
+
 def layout_of(source: Source) -> Hashable:
     """Return what is equal for sources whose columns have the same names and types."""
     return source.layout if isinstance(source, TextSource) else id(source)
