@@ -71,7 +71,7 @@ def test_what_cannot_be_checked_is_an_error(tmp_path: Path) -> None:
         check(put(tmp_path / "empty"))
     with raises(InputError, "E-INPUT-MISSING"):
         check(tmp_path / "*.gz")
-    with raises(InputError, "E-FILE-READ"):
+    with raises(InputError, "E-INPUT-READ"):
         check([tmp_path / DATA])
 
 
@@ -122,3 +122,45 @@ def test_a_junit_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None
     code, _, err = command(tmp_path, "check", "in", "--junit", "none/check.xml")
     assert code == 1
     assert "E-FOLDER-WRITE" in err
+
+
+def test_files_beside_inbound_files_are_left_out_of_folders_and_those_of_days_are_in_them(tmp_path: Path) -> None:
+    beside = ("a.report.json", "a.rejects.ndjson.gz", "a.journal", "_SUCCESS", f"{DATA}.processed", f"{DATA}.md5")
+    folder = put(tmp_path / "in", (DATA, GOOD), *((name, b"x") for name in beside))
+    put(folder / "date=2026-11-28", (OVERWRITE.replace("1234", "99"), GOOD))
+    report = check(folder)
+    assert [Path(file.path).name for file in report.files] == [OVERWRITE.replace("1234", "99"), DATA]
+    assert sorted(Path(path).name for path in report.left_out) == sorted(beside)
+    assert report.as_dict()["left_out"] == list(report.left_out)
+    _, shown, _ = command(tmp_path, "check", "in")
+    assert "6 other files in these folders" in shown
+    assert broken(put(tmp_path / "one", ("_SUCCESS", GOOD)) / "_SUCCESS") == {"_SUCCESS": ["name_wrong"]}
+
+
+def test_findings_have_what_to_do_and_where(tmp_path: Path) -> None:
+    put(tmp_path / "in", (DATA, b"u\ta=b\n"))
+    (file,) = check(put(tmp_path / "in", (DATA, b'u\ta=b,"c!"="1"\n'))).files
+    (found,) = file.findings
+    assert found.fix.endswith(".")
+    assert [(each.line, each.column) for each in found.examples] == [(1, 8)]
+    _, shown, _ = command(tmp_path, "check", "in")
+    assert "1 line\n" in shown
+    assert found.fix in shown
+
+
+def test_hints_fail_nothing(tmp_path: Path) -> None:
+    put(tmp_path / "in", (DATA, b"u\ta=" + b"x" * 229 + b"\n"))
+    code, shown, _ = command(tmp_path, "check", "in", "--strict")
+    assert code == 0
+    assert "1 file: 0 errors, 0 warnings, 1 hint" in shown
+
+
+def test_chunks_are_checked_at_the_same_time_and_reported_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("converter.commands.check.BLOCK_BYTES", 1 << 12)
+    content = b"".join(b"user%d\ta=%d%s\n" % (n, n, b",x" * (n % 5000 == 7)) for n in range(60_000))
+    put(tmp_path / "in", (DATA, content))
+    reports = [check(tmp_path / "in", threads=threads) for threads in (1, 2, 7)]
+    assert reports[0] == reports[1] == reports[2]
+    assert [each.line for each in reports[0].files[0].findings[0].examples] == [5000 * n + 8 for n in range(10)]

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from converter import kernel
 from converter.commands import check as inbound
-from converter.commands.check import Checked, check_file
+from converter.commands.check import Checked, Workers, check_file
 from converter.errors import InputError
 from converter.parts import line_checks
+from converter.sources.origins.local import LocalFile
 from converter.spec import files
 from converter.spec.names import FileName
 
@@ -44,7 +45,7 @@ Short = tuple[str, str, int | None, int, str]
 def check(folder: Path, name: str, content: bytes, block_bytes: int = inbound.BLOCK_BYTES) -> Checked:
     path = folder / name
     path.write_bytes(content)
-    return check_file(path, block_bytes)
+    return check_file(LocalFile.at(path), Workers(block_bytes=block_bytes))
 
 
 def short(checked: Checked) -> list[Short]:
@@ -60,7 +61,7 @@ def test_what_we_write_breaks_no_rule(run: Run) -> None:
     run.convert("id,a,t\n" + rows, record={"signals": ["a"], "traits": ["t"]}, output={"max_part_raw_bytes": "300KB"})
     assert len(run.files) > 2
     for name in run.files:
-        checked = check_file(run.out / name)
+        checked = check_file(LocalFile.at(run.out / name))
         assert checked.findings == ()
         (part,) = [part for part in run.report["parts"] if part["name"] == name]
         assert str(checked.name) == name
@@ -70,7 +71,7 @@ def test_what_we_write_breaks_no_rule(run: Run) -> None:
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("*/expected/*")), ids=lambda path: path.name)
 def test_golden_files_break_no_rule(path: Path) -> None:
-    checked = check_file(path)
+    checked = check_file(LocalFile.at(path))
     content = path.read_bytes()
     assert checked.findings == ()
     assert (checked.bytes, checked.raw_bytes, checked.lines) == (len(content), len(content), content.count(b"\n"))
@@ -83,25 +84,34 @@ BROKEN: list[tuple[str, bytes, list[Short]]] = [
     ("ftp_dpm_1234_1366545717.sync.gz.gpg", GOOD, one("N1", "name_wrong")),
     ("ftp_dpm_20914_1366545717.sync", OF_DEVICE, one("N4", "target_missing")),
     ("ftp_dpm_20914_99_1366545717.sync", OF_DEVICE, []),
+    ("ftp_dpm_1234_136654571.sync", GOOD, one("N2", "timestamp_short", level="warning")),
+    ("ftp_dpm_0_1366545717.sync", UUID + b"\td_sid=1\n", one("N6", "zero_doubtful", level="warning")),
     ("adobe_id_1234_5678_1366545717.sync", b"a\tb\n", one("C14", "master_doubtful", level="warning")),
     ("adobe_id_20914_5678_1366545717.sync", DEVICE + b"\tb\n", []),
     # packing
     (DATA, gzip.compress(GOOD), one("Z1", "gzip_unnamed")),
     (DATA + ".1.gz", GOOD, one("Z1", "not_gzip")),
+    (DATA + ".gz", b"PK\x03\x04" + GOOD, one("Z1", "packed_otherwise")),
+    (DATA, b"\x28\xb5\x2f\xfd" + GOOD, one("Z1", "packed_otherwise")),
     (DATA + ".gz", gzip.compress(GOOD) + gzip.compress(b"") + gzip.compress(GOOD), []),
     (DATA + ".gz", gzip.compress(GOOD)[:-1], one("Z1", "gzip_cut")),
     (DATA + ".gz", gzip.compress(GOOD) + b"\0" * 20, one("Z1", "gzip_damaged")),
     (DATA + ".gz", gzip.compress(GOOD) + b"\0", one("Z1", "gzip_cut")),
     (DATA + ".gz", gzip.compress(GOOD)[:-8] + b"\0\0\0\0" + gzip.compress(GOOD)[-4:], one("Z1", "gzip_damaged")),
-    (DATA + ".gpg", b"whatever", []),
+    (DATA + ".gpg", b"\x85whatever", []),
+    (DATA + ".gpg", b"-----BEGIN PGP MESSAGE-----\n", []),
+    (DATA + ".pgp", GOOD, one("N8", "not_encrypted")),
+    (DATA + ".gpg", gzip.compress(GOOD), one("N8", "not_encrypted")),
     (OVERWRITE + ".3.pgp", b"", one("C10", "file_empty")),
     # nothing in it
     (DATA, b"", one("C10", "file_empty")),
     (DATA + ".gz", gzip.compress(b""), one("C10", "file_empty")),
     (DATA, b"\n\r\n", [*one("C10", "file_empty"), *one("C1", "carriage_return_newline", 2, 1, "warning"),
-                       *one("C1", "line_blank", 1, 2, "warning")]),
+                       *one("C17", "line_blank", 1, 2, "warning")]),
     # text
     (DATA, b"\xef\xbb\xbf" + GOOD, one("C9", "byte_order_mark", 1)),
+    (DATA, '\ufeffuser\ta=b\n'.encode("utf-16-le"), one("C9", "utf_16")),
+    (DATA + ".gz", gzip.compress('\ufeffuser\ta=b\n'.encode("utf-16-be")), one("C9", "utf_16")),
     (DATA, GOOD + b"u\ta=\xe4\n" + GOOD + b"u\ta=\xf0\x9f\x98\n" + GOOD, one("C9", "row_not_text", 2, 2)),
     (DATA, GOOD + b"u\ta=\xf0\x9f\x98\r\n" + "u\ta=ä😀\n".encode(), [
         *one("C9", "row_not_text", 2), *one("C1", "carriage_return_newline", 2, 1, "warning")]),
@@ -111,7 +121,7 @@ BROKEN: list[tuple[str, bytes, list[Short]]] = [
         *one("C1", "stray_return", 2), *one("C1", "carriage_return_newline", 2, 1, "warning")]),
     (DATA, GOOD + b"u\ta=b\r\nv\ta=b\r\n", one("C1", "carriage_return_newline", 2, 2, "warning")),
     (DATA, GOOD + b"u\ta=b", one("C1", "no_last_newline", 2, 1, "warning")),
-    (DATA, GOOD + b"\n" + GOOD, one("C1", "line_blank", 2, 1, "warning")),
+    (DATA, GOOD + b"\n" + GOOD, one("C17", "line_blank", 2, 1, "warning")),
     (DATA, GOOD + LONG[:-2] + b"\n" + GOOD, []),
     (DATA, GOOD + LONG + GOOD + b"x", [
         *one("C8", "line_too_long", 2), *one("C1", "not_two_fields", 4), *one("C1", "no_last_newline", 4, 1, "warning")]),
@@ -156,7 +166,7 @@ BROKEN: list[tuple[str, bytes, list[Short]]] = [
         *one("C14", "column_empty", 1, 3), *one("C14", "ends_in_tab", 2)]),
     (SYNC, PAIR + UUID + b"\tj@x.org\n" + b"k@x.org\tj@x.org\n", [
         *one("I3", "id_is_email", 2, 2), *one("I1", "id_form_wrong", 3)]),
-    (SYNC, PAIR + b"\n\n", one("C1", "line_blank", 2, 2, "warning")),
+    (SYNC, PAIR + b"\n\n", one("C17", "line_blank", 2, 2, "warning")),
     # hashed addresses
     (C2C, b"user\t" + b"\t".join([b"f" * 64] * 10) + b"\n" + b"user\t" + HASH + b"\n", []),
     (C2C, b"user\t" + b"\t".join([b"f" * 64] * 11) + b"\n" + b"user\n", one("N6", "hashes_wrong", 1, 2)),
@@ -176,6 +186,10 @@ BROKEN: list[tuple[str, bytes, list[Short]]] = [
     (OVERWRITE, b'u\t"a"=", d_unsid=1"\n' + b"u\ta=1,d_unsid=1\n", one("C4", "trait_removed", 2, 1, "warning")),
     (DATA, b"u\t-a=1\n" + b'u\ta=-1,"--b"="1"\n', one("C5", "key_with_dashes", 1, 2, "warning")),
     (DATA, b"u\t12=1\n" + b'u\t"a!b"="1"\n' + b"u\td_=1,a1=2,1a=3,a-b=4\n", one("C16", "key_unusable", 1, 2, "warning")),
+    (DATA, b"u\ta=" + b"x" * 229 + b"\n" + b'u\t"a"="' + b"x," * 115 + b'"\n' + b"u\t" + b"k" * 229 + b"=1\n"
+     + b"u\ta=" + "é".encode() * 228 + b"\n" + b"u\ta=" + b"x" * 228 + b" \n" + b"u\t" + b"1," * 200 + b"1\n"
+     + b'u\t"a"="b,",' + b"c=d," * 90 + b"e=f\n", [
+        *one("C15", "signal_long", 1, 3, "hint"), *one("C2", "signal_spaced", 5, 1, "warning")]),
     (DATA, b"u\ta = 1\n" + b"u\ta=1, b=2\n" + b'u\t"a"=" 1, 2 "\n', one("C2", "signal_spaced", 1, 2, "warning")),
 ]  # fmt: skip
 
@@ -227,7 +241,7 @@ def test_loops_find_what_the_rules_find(tmp_path: Path, name: str, lines: list[s
 def test_lines_that_we_write_are_plain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = FileName.parse(DATA)
     judged: list[bytes] = []
-    monkeypatch.setattr(line_checks.LineChecker, "_check", lambda _, lines: judged.append(lines.text))
+    monkeypatch.setattr(line_checks._ChunkCheck, "check", lambda _, lines, first: judged.append(lines.text))
     check(tmp_path, DATA, b'user-7\t"city"="K\xc3\xb6ln, Mitte","age"="45-54",d_sid=1,d_unsid=2,ic=x,7:0\n' * 100)
     check(tmp_path, str(name), b"u\ta=b \n")
     assert judged == [b"u\ta=b \n"]
@@ -236,7 +250,8 @@ def test_lines_that_we_write_are_plain(tmp_path: Path, monkeypatch: pytest.Monke
 def test_every_rule_on_files_is_broken_by_a_test() -> None:
     rules = {rule.name for rule in vars(files).values() if isinstance(rule, files.FileRule)}
     rules |= {rule.name for _, rule in files.ID_RULES}
-    others = {"file_too_large", "text_too_large", files.BOTH_MODES.name, files.NAME_TWICE.name}  # of sizes and of sets
+    others = {"file_too_large", "text_too_large", files.BOTH_MODES.name, files.NAME_TWICE.name}
+    others |= {files.FOLDER_WRONG.name}  # of sizes, sets and places
     assert {name for *_, found in BROKEN for _, name, *_ in found} == rules - others
 
 
@@ -285,11 +300,12 @@ def test_f27_a_flipped_bit_anywhere_is_an_error(tmp_path: Path) -> None:
 
 
 def test_f12_what_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+    file = LocalFile(tmp_path / DATA, 0, 0)
     with raises(InputError, "E-FILE-READ", f"{DATA}'", "No such file"):
-        check_file(tmp_path / DATA)
+        check_file(file)
     (tmp_path / DATA).mkdir()
     with raises(InputError, "E-FILE-READ", "Is a directory"):
-        check_file(tmp_path / DATA)
+        check_file(file)
 
 
 def test_a_name_is_shown_in_visible_characters(tmp_path: Path) -> None:
@@ -304,9 +320,9 @@ def test_memory_is_bounded_whatever_the_line_or_the_ratio(tmp_path: Path) -> Non
     for content in (b"x" * 30_000_000, GOOD * 1_000_000):
         path = tmp_path / f"{DATA}.gz"
         path.write_bytes(gzip.compress(content, 9))
-        check_file(path)  # what is loaded once does not count
+        check_file(LocalFile.at(path))  # what is loaded once does not count
         tracemalloc.start()
-        check_file(path)
+        check_file(LocalFile.at(path))
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 24 << 20
@@ -507,7 +523,7 @@ def test_the_same_is_found_as_line_by_line_whatever_the_blocks(
     assert found == {rule: (numbers[0], len(numbers)) for rule, numbers in expected.items()}
     assert (checked.lines, checked.raw_bytes) == (len(lines) + bool(last), len(content))
     monkeypatch.undo()
-    assert check_file(tmp_path / (name + ".gz" * packed)) == checked
+    assert check_file(LocalFile.at(tmp_path / (name + ".gz" * packed))) == checked
 
 
 @given(st.binary(min_size=1, max_size=60), st.integers(1, 20))

@@ -96,7 +96,7 @@ def test_files_get_to_a_folder_as_they_are(files: list[Path], out: Path) -> None
     assert [(part.name, part.lines, part.bytes) for part in sent.parts] == [
         (path.name, 100, path.stat().st_size) for path in files
     ]
-    assert told == [f"Checking '{path.name}'." for path in files]
+    assert told == [f"Checked '{path.name}'." for path in files]
     assert sent.warnings == []
 
 
@@ -184,7 +184,7 @@ def test_the_command_prints_what_was_sent(files: list[Path], tmp_path: Path) -> 
         str(tmp_path / "out" / path.name) if line.startswith("/") else f"out/{path.name}"
         for line, path in zip(said.splitlines(), files, strict=True)
     ]
-    assert "Checking" in progress
+    assert "Checked" in progress
     assert found(tmp_path / "out") == contents(files)
     code, said, error = command(tmp_path, *files, "--to", "out", "--quiet", "--resume")
     assert (code, said, error) == (0, "", "")

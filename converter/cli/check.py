@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +13,7 @@ import typer
 
 from converter.cli import options
 from converter.cli.outcome import Messages, Outcome, Work
-from converter.cli.preamble import loading
+from converter.cli.preamble import changes_from, loading
 from converter.errors import DestinationError, Finding, GuardError
 
 if TYPE_CHECKING:
@@ -20,8 +21,12 @@ if TYPE_CHECKING:
 
 
 def check(
-    files: Annotated[list[str], typer.Argument(metavar="FILES…", help="Inbound files, globs or folders.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILES…", help="Inbound files, globs, folders or URLs.")],
     *,
+    job_file: Annotated[
+        str | None, typer.Option("--job", metavar="JOB.toml", help="Job file with the settings of servers.")
+    ] = None,
+    set_: options.Settings = None,
     strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as errors.")] = False,
     junit: Annotated[str | None, typer.Option(metavar="FILE", help="Also write a JUnit file, for CI services.")] = None,
     ndjson: Annotated[
@@ -33,22 +38,37 @@ def check(
 ) -> Work:
     """Check inbound files by Audience Manager's rules: names, sizes, compression, and every line.
 
-    The files may be of any program. Of each rule the first 10 lines are shown, with a for letters and 0 for digits.
+    The files may be of any program, also on servers (s3://, sftp:// …). Of each rule the first 10 lines are shown, with
+    a for letters and 0 for digits.
     The exit code is 0 if there are only warnings, and 3 if there are errors.
 
     \b
     Examples:
       aam-inbound check out/
       aam-inbound check 'out/*.gz' --strict --junit check.xml
+      aam-inbound check s3://bucket/partner/ --set s3.region=eu-central-1
     """  # noqa: D301 - \b keeps the lines that follow as they are
     del json_, debug, quiet  # `Messages.of` reads them
-    return partial(_check, files, junit, strict=strict, ndjson=ndjson)
+    return partial(_check, files, job_file, set_ or (), junit, strict=strict, ndjson=ndjson)
 
 
-def _check(files: list[str], junit: str | None, messages: Messages, *, strict: bool, ndjson: bool) -> Outcome:
-    with loading(0):
+def _check(
+    files: list[str],
+    job_file: str | None,
+    settings: Iterable[str],
+    junit: str | None,
+    messages: Messages,
+    *,
+    strict: bool,
+    ndjson: bool,
+) -> Outcome:
+    from converter.jobs.file_access import FileAccess
+
+    changes = changes_from({}, settings)
+    access = FileAccess.load(job_file, changes) if job_file else FileAccess(**changes)
+    with loading(access.run.threads):
         from converter.commands.check_files import check as run
-    report = run(files, notify=messages.notice if sys.stderr.isatty() else None)
+    report = run(files, access, notify=messages.notice if sys.stderr.isatty() else None)
     if junit is not None:
         _write(junit, report.junit())
     counts = report.counts
@@ -80,22 +100,30 @@ def _write(path: str, content: bytes) -> None:
 def _show(report: CheckReport, *, only_errors: bool) -> None:
     from converter.report.checks import place, sentence
     from converter.report.terminal import size
+    from converter.spec.files import LEVELS
 
     for file in report.files:
         findings = [each for each in file.findings if each.level == "error" or not only_errors]
         if only_errors and not findings:
             continue
-        lines = "" if file.lines is None else f", {file.lines:,} lines"
+        lines = "" if file.lines is None else f", {_counted(file.lines, 'line')}"
         print(f"{file.path}  {size(file.bytes)}{lines}")
         for found in findings:
             print(f"  {found.level:<7} {sentence(found)}")
             for example in found.examples:
                 print(f"          {place(example)}: {example.shape}")
+            if found.fix:
+                print(f"          {found.fix}")
     if only_errors:
         return
-    numbers = [(len(report.files), "file"), *((report.counts[level], level) for level in ("error", "warning"))]
-    files, *others = (f"{number:,} {noun}{'s' * (number != 1)}" for number, noun in numbers)
-    print(f"{files}: {', '.join(others)}")
+    if report.left_out:
+        print(f"{_counted(len(report.left_out), 'other file')} in these folders, such as reports, not checked")
+    counts = (_counted(report.counts[level], level) for level in LEVELS if level != "hint" or report.counts[level])
+    print(f"{_counted(len(report.files), 'file')}: {', '.join(counts)}")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def _show_lines(report: CheckReport) -> None:

@@ -74,10 +74,11 @@ def settings(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """Return the keys of the job that a command takes, with the values of those that have a few."""
     from converter.jobs.comparison import Comparison
     from converter.jobs.document import descriptions
+    from converter.jobs.file_access import FileAccess
     from converter.jobs.job import Job, Transfer
     from converter.jobs.messages import model_in
 
-    documents: dict[str, type[Document]] = {"send": Transfer, "match": Comparison}
+    documents: dict[str, type[Document]] = {"send": Transfer, "match": Comparison, "check": FileAccess}
     found = []
     for section, field in documents.get(str(ctx.info_name), Job).model_fields.items():
         if model := model_in(field.annotation):

@@ -3,40 +3,59 @@
 1. The name is parsed; the content must fit to it (N1 to N8).
 2. The file is read in blocks, which are counted, added to the checksum and decompressed. Nothing more is known of an
    encrypted file.
-3. The text is cut into chunks of whole lines, and each chunk is checked at once (`converter.parts.line_checks`).
+3. The text is cut into chunks of whole lines, and each chunk is checked at once (`converter.parts.line_checks`),
+   several of them at the same time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import datetime
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
-from pathlib import Path
+from typing import BinaryIO, NamedTuple
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
 from converter import kernel
 from converter.errors import InputError, redact
-from converter.parts.line_checks import LineChecker, Problem, Problems
+from converter.parts.line_checks import ChunkFound, LineChecker
+from converter.parts.problems import Problem, Problems
 from converter.parts.reader import CountedBlocks, DamagedError, InboundText, gunzip
+from converter.sources.origins.base import Origin
+from converter.sources.packings import PACKINGS, packing_of
+from converter.spec.environments import PICKUPS
 from converter.spec.files import (
     EMPTY,
+    FOLDER_WRONG,
     GZIP_UNNAMED,
     MASTER_DOUBTFUL,
     NAME_WRONG,
     NO_NEWLINE,
+    NOT_ENCRYPTED,
     NOT_GZIP,
+    PACKED_OTHERWISE,
     TARGET_MISSING,
     TEXT_TOO_LARGE,
+    TIMESTAMP_SHORT,
     TOO_LARGE,
+    UTF_16,
+    ZERO_DOUBTFUL,
 )
 from converter.spec.ids import GLOBAL_DATA_SOURCES
 from converter.spec.limits import PART_BYTES, PART_RAW_BYTES
 from converter.spec.names import FileName
 
 BLOCK_BYTES = 1 << 20  # measured: smaller ones take longer, larger ones as long
-_MAGIC = b"\x1f\x8b"
+_AHEAD = 2  # chunks of a file that are checked at the same time, beside the one that is waited for
+_HEAD_BYTES = 64
 _ENCRYPTED = (".gpg", ".pgp")
+_OPENPGP = re.compile(rb"[\x80-\xff]|-----BEGIN PGP MESSAGE")
 _UUIDS = 0  # the data source of Audience Manager's own IDs, which are of devices
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True)
@@ -60,64 +79,141 @@ class Checked:
         return tuple(found for found in self.findings if found.level == "error")
 
 
-def check_file(path: Path, block_bytes: int = BLOCK_BYTES) -> Checked:
-    """Check an inbound file, reading `block_bytes` at a time. Raises `InputError` where it cannot be read."""
+class Workers(NamedTuple):
+    """What checks chunks of lines, and how many bytes are read at a time. Without a `pool`, the calling thread does."""
+
+    pool: Executor | None = None
+    block_bytes: int = BLOCK_BYTES
+
+
+def name_of(origin: Origin) -> str:
+    """Return the name of a file, without its folders."""
+    if origin.path:
+        return origin.path.name
+    path = urlsplit(origin.label).path if origin.label.lower().startswith("http") else origin.label
+    name = path.rpartition("/")[2]
+    return unquote(name) if path is not origin.label else name
+
+
+ALONE = Workers()
+
+
+def check_file(origin: Origin, workers: Workers = ALONE) -> Checked:
+    """Check an inbound file. Raises `InputError` where it cannot be read."""
     findings = Problems()
-    name = _check_name(path, findings)
+    name = _check_name(name_of(origin), origin.label, findings)
     try:
-        with path.open("rb") as file:
-            packed = file.peek(len(_MAGIC))[: len(_MAGIC)] == _MAGIC
-            blocks = CountedBlocks(iter(lambda: file.read(block_bytes), b""))
+        with origin.open() as file:
+            head = _head_of(file)
+            blocks = CountedBlocks(_blocks_of(head, file, workers.block_bytes))
             encrypted = name is not None and name.extension in _ENCRYPTED
-            text = None if encrypted else _check_lines(name, blocks, block_bytes, findings, packed=packed)
+            packed = _packing_of(name, head, findings)
+            text = None
+            if not encrypted and packed in (None, "gzip"):
+                text = _check_lines(name, blocks, workers, findings, packed=packed is not None)
             for _ in blocks:  # the rest counts as well
                 pass
     except OSError as error:
-        raise InputError("E-FILE-READ", f"The file '{path}' cannot be read: {error.strerror or error}.") from error
-    if name and packed and not name.extension:
-        findings.note(GZIP_UNNAMED)
-    if name and not packed and name.extension == ".gz":
-        findings.note(NOT_GZIP)
+        why = error.strerror or error
+        raise InputError("E-FILE-READ", f"The file '{origin.label}' cannot be read: {why}.") from error
     if not blocks.bytes or (text and not text.filled):
         findings.note(EMPTY)
     if blocks.bytes > PART_BYTES.value:
         findings.note(TOO_LARGE)
     if text and text.bytes > PART_RAW_BYTES.value:
         findings.note(TEXT_TOO_LARGE)
-    return Checked(
-        name,
-        blocks.bytes,
-        blocks.crc32,
-        text.lines if text else None,
-        text.bytes if text else None,
-        findings.in_order(),
-    )
+    lines, raw_bytes = (text.lines, text.bytes) if text else (None, None)
+    return Checked(name, blocks.bytes, blocks.crc32, lines, raw_bytes, findings.in_order())
 
 
-def _check_name(path: Path, findings: Problems) -> FileName | None:
+def _head_of(file: BinaryIO) -> bytes:
+    """Return the first bytes of a file, fewer where it is shorter."""
+    head = b""
+    while len(head) < _HEAD_BYTES and (more := file.read(_HEAD_BYTES - len(head))):
+        head += more
+    return head
+
+
+def _blocks_of(head: bytes, file: BinaryIO, size: int) -> Iterator[bytes]:
+    while head:
+        yield head[:size]
+        head = head[size:]
+    yield from iter(lambda: file.read(size), b"")
+
+
+def _check_name(text: str, label: str, findings: Problems) -> FileName | None:
     """Parse the name, and check that its numbers fit together."""
     try:
-        name = FileName.parse(path.name)
+        name = FileName.parse(text)
     except ValueError as error:
-        findings.note(NAME_WRONG._replace(text=str(error).replace(path.name, redact(path.name))))
-        return None
-    if name.kind in ("data", "odc") and name.dpids[0] in GLOBAL_DATA_SOURCES and name.target is None:
-        findings.note(TARGET_MISSING)
+        short = _short_name(text)
+        if short is None:
+            findings.note(NAME_WRONG._replace(text=str(error).replace(text, redact(text))))
+            return None
+        findings.note(TIMESTAMP_SHORT)
+        name = short
+    if name.kind in ("data", "odc"):
+        if name.dpids[0] in GLOBAL_DATA_SOURCES and name.target is None:
+            findings.note(TARGET_MISSING)
+        if name.dpids[0] == _UUIDS:
+            findings.note(ZERO_DOUBTFUL)
     if name.kind == "id-sync" and name.dpids[0] not in (_UUIDS, *GLOBAL_DATA_SOURCES):
         findings.note(MASTER_DOUBTFUL)
+    if not _is_in_its_folder(label):
+        findings.note(FOLDER_WRONG)
     return name
 
 
+def _short_name(text: str) -> FileName | None:
+    """Return a name whose timestamp has 9 digits."""
+    try:
+        return FileName.parse(re.sub(r"_([0-9]{9}\.)", r"_0\1", text, count=1))
+    except ValueError:
+        return None
+
+
+def _is_in_its_folder(label: str) -> bool:
+    """Return whether a key in a bucket of Audience Manager is `PARTNER/date=YYYY-MM-DD/NAME` (N5)."""
+    bucket, _, key = label.removeprefix("s3://").partition("/")
+    if not label.startswith("s3://") or bucket not in {pickup.bucket for pickup in PICKUPS.values()}:
+        return True
+    found = re.fullmatch(r"[^/]+/date=([0-9]{4}-[0-9]{2}-[0-9]{2})/[^/]+", key)
+    try:
+        return bool(found and datetime.date.fromisoformat(found[1]))
+    except ValueError:
+        return False
+
+
+def _packing_of(name: FileName | None, head: bytes, findings: Problems) -> str | None:
+    """Return what a file is packed as, by its first bytes, and note where its name says something else."""
+    extension = name.extension if name else None
+    packing = packing_of(head)
+    packed = next((each for each, of_it in PACKINGS.items() if of_it is packing), None)
+    if extension in _ENCRYPTED:
+        if head and not _OPENPGP.match(head):
+            findings.note(NOT_ENCRYPTED)
+        return None
+    if packed not in (None, "gzip"):
+        findings.note(PACKED_OTHERWISE._replace(text=f"The file is {packed}: only gzip is accepted."))
+    elif packed and extension == "":
+        findings.note(GZIP_UNNAMED)
+    elif not packed and extension == ".gz":
+        findings.note(NOT_GZIP)
+    return packed
+
+
 def _check_lines(
-    name: FileName | None, blocks: Iterable[bytes], block_bytes: int, findings: Problems, *, packed: bool
+    name: FileName | None, blocks: Iterable[bytes], workers: Workers, findings: Problems, *, packed: bool
 ) -> InboundText | None:
     """Check the lines of a file; return `None` where it is damaged, since its content is unknown then."""
-    text = InboundText(gunzip(blocks, block_bytes) if packed else blocks)
+    text = InboundText(gunzip(blocks, workers.block_bytes) if packed else blocks)
     found = Problems()
-    checker = LineChecker(name, text, found, kernel.load())
+    checker = LineChecker(name, kernel.load())
     try:
-        for chunk in text.chunks(block_bytes):
-            checker.check(chunk)
+        for each in _in_order(checker, text.chunks(workers.block_bytes), workers.pool):
+            found.add(each.problems, text.lines)
+            text.lines += each.lines
+            text.filled = text.filled or each.filled
     except DamagedError as error:
         findings.note(error.rule)
         return None
@@ -125,3 +221,19 @@ def _check_lines(
         found.note(NO_NEWLINE, np.array([text.lines]))
     findings.add(found)
     return text
+
+
+def _in_order(checker: LineChecker, chunks: Iterable[bytes], pool: Executor | None) -> Iterator[ChunkFound]:
+    """Yield what chunks break, in their order. Raises `DamagedError` where the first one is no text."""
+    waiting: deque[Future[ChunkFound]] = deque()
+    for number, chunk in enumerate(chunks):
+        if not number and chunk.startswith(_UTF_16):
+            raise DamagedError(UTF_16)
+        if pool is None:
+            yield checker.check(chunk, first=not number)
+            continue
+        waiting.append(pool.submit(checker.check, chunk, first=not number))
+        if len(waiting) > _AHEAD:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()

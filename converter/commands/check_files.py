@@ -5,62 +5,84 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack
 
-from converter.commands.check import Checked, check_file
-from converter.commands.inbound_files import expand
+from converter.commands.check import Checked, Workers, check_file, name_of
+from converter.commands.inbound_files import find
 from converter.errors import JobError
-from converter.parts.line_checks import Problem
+from converter.jobs.document import Document
+from converter.jobs.file_access import FileAccess
+from converter.parts.problems import Problem
 from converter.report.checks import CheckReport, FileCheck
+from converter.sources.origins.base import Origin
 from converter.spec.files import BOTH_MODES, NAME_TWICE, FileRule
 
 
 def check(
     files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    settings: FileAccess | Document | str | os.PathLike[str] | None = None,
     *,
     threads: int | None = None,
     notify: Callable[[str], None] | None = None,
 ) -> CheckReport:
     """Check inbound files and return what they break.
 
-    `files` are paths of files, globs, and folders, of which all files are checked. As many files as `threads` (by
-    default one a core) are read at the same time. `notify` is called with the path of each file that is done. Raises
-    `InputError` where one cannot be read, `JobError` where there is none.
+    `files` are paths or URLs of files, globs, and folders, of which all files are checked. `settings` are those of the
+    servers in URLs: a `FileAccess`, a job, or the path of a job file. `threads` check lines at the same time, by
+    default one a core. `notify` is called with the path of each file that is done. Raises `InputError` where a file
+    cannot be read, `JobError` where there is none.
     """
-    paths = expand([files] if isinstance(files, str | os.PathLike) else files, every=True)
-    if not paths:
-        raise JobError(
-            "E-CHECK-NO-FILES", "There is no file to check.", "Name files, globs or folders: aam-inbound check FILES…"
-        )
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1, thread_name_prefix="check") as pool:
-        checked = []
-        for path, found in zip(paths, pool.map(check_file, paths), strict=True):
-            checked.append(found)
+    document = FileAccess() if settings is None else FileAccess.of(settings)
+    with document.concealing():
+        found = find([files] if isinstance(files, str | os.PathLike) else files, document.access)
+        if not found.files:
+            hint = "Name files, globs or folders: aam-inbound check FILES…"
+            raise JobError("E-CHECK-NO-FILES", "There is no file to check.", hint)
+        checked = check_all(found.files, threads or document.run.threads, notify)
+        together = _together(found.files, checked)
+    reports = [_report(*each) for each in zip(found.files, checked, together, strict=True)]
+    return CheckReport(reports, found.left_out)
+
+
+def check_all(
+    files: Sequence[Origin], threads: int | None = None, notify: Callable[[str], None] | None = None
+) -> list[Checked]:
+    """Check files by the rules on each of them, and return what is known of each. Raises `InputError`."""
+    threads = threads or os.cpu_count() or 1
+    with ExitStack() as stack:
+
+        def pool_of(name: str) -> Executor:
+            return stack.enter_context(ThreadPoolExecutor(threads, thread_name_prefix=name))
+
+        workers = Workers(pool_of("check") if threads > 1 else None)
+        checked: list[Checked] = []
+        readers = pool_of("read")
+        reading = [readers.submit(check_file, file, workers) for file in files]
+        stack.callback(readers.shutdown, cancel_futures=True)
+        for file, found in zip(files, reading, strict=True):
+            checked.append(found.result())
             if notify:
-                notify(str(path))
-    together = _together(paths, checked)
-    return CheckReport(
-        [_report(path, found, rules) for path, found, rules in zip(paths, checked, together, strict=True)]
-    )
+                notify(file.label)
+    return checked
 
 
-def _together(paths: Sequence[Path], checked: Sequence[Checked]) -> list[list[FileRule]]:
+def _together(files: Sequence[Origin], checked: Sequence[Checked]) -> list[list[FileRule]]:
     """Return the rules that each file breaks because of the others."""
-    names = Counter(path.name for path in paths)
+    names = Counter(map(name_of, files))
     modes: dict[object, set[str]] = {}
     for each in checked:
         if each.name:
             modes.setdefault((each.name.dpids, each.name.target), set()).add(each.name.mode)
     rules: list[list[FileRule]] = []
-    for path, each in zip(paths, checked, strict=True):
-        rules.append([NAME_TWICE] if names[path.name] > 1 else [])
+    for file, each in zip(files, checked, strict=True):
+        rules.append([NAME_TWICE] if names[name_of(file)] > 1 else [])
         if each.name and len(modes[each.name.dpids, each.name.target]) > 1:
             rules[-1].append(BOTH_MODES)
     return rules
 
 
-def _report(path: Path, checked: Checked, rules: Sequence[FileRule]) -> FileCheck:
-    of_set = [Problem(rule.code, rule.name, rule.text, None, 0, rule.level, rule.page) for rule in rules]
+def _report(file: Origin, checked: Checked, rules: Sequence[FileRule]) -> FileCheck:
+    of_set = [Problem(each.code, each.name, each.text, None, 0, each.level, each.page, each.fix) for each in rules]
     kind = checked.name.kind if checked.name else None
-    return FileCheck(str(path), kind, checked.bytes, checked.lines, checked.raw_bytes, (*of_set, *checked.findings))
+    return FileCheck(file.label, kind, checked.bytes, checked.lines, checked.raw_bytes, (*of_set, *checked.findings))

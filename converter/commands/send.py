@@ -148,7 +148,9 @@ def send(
             if past and step == "resume":
                 run = past.run
                 _name_run(account, run, digest)
-            files_found = _check_files(inputs, account.warnings, notify) if check else _find_files(inputs)
+            files_found = _find_files(inputs)
+            if check:
+                files_found = _check_files(inputs, transfer.run.threads, account.warnings, notify)
             names = [each.name for each in files_found if each.name]
             check_modes(transfer, account.files, names, datetime.date.fromisoformat(run.sent))
             tell_start(transfer, _name_of(run), inputs)
@@ -177,22 +179,23 @@ def _digest(files: Sequence[LocalFile], transfer: Transfer) -> str:
     return identity([transfer.destination_identity, [identity_of_path(str(file.path)) for file in files]])[:DIGITS]
 
 
-def _check_files(files: Sequence[LocalFile], warnings: list[Finding], notify: Callable[[str], None]) -> list[_Found]:
+def _check_files(
+    files: Sequence[LocalFile], threads: int | None, warnings: list[Finding], notify: Callable[[str], None]
+) -> list[_Found]:
     """Check all files; return them, and add to `warnings`. Raises `GuardError` where one breaks a rule."""
-    from converter.commands.check import check_file  # here, since it takes a while
+    from converter.commands.check_files import check_all  # here, since it takes a while
 
     found: list[_Found] = []
     errors: list[str] = []
-    for file in files:
-        notify(f"Checking '{file.path.name}'.")
-        checked = check_file(file.path)
+    checks = check_all(files, threads, lambda path: notify(f"Checked '{Path(path).name}'."))
+    for file, checked in zip(files, checks, strict=True):
         found.append(_Found(file, checked.name, checked))
         for finding in checked.findings:
             lines = f", line {finding.line:,} and {finding.lines:,} in all" if finding.line else ""
             message = f"'{file.path.name}': {finding.text.rstrip('.')} ({finding.code}{lines})."
             if finding.level == "error":
                 errors.append(message)
-            else:
+            elif finding.level == "warning":
                 warnings.append(Finding("W-SEND-RULES", message))
     if errors:
         raise GuardError(

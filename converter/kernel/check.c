@@ -1,9 +1,11 @@
 /* Which lines of inbound files are plain: they break no rule. All others are judged with more care.
 
    The grammar of signals is that of `spec/signals.py` (`plain`): no spaces between signals and no empty ones, keys that
-   trait rules can name, and traits with a number. A value that may be personal data is not plain. */
+   trait rules can name, and traits with a number. A value that may be personal data is not plain, and neither are keys
+   and values that may have more characters than those of derived signals. */
 #include "personal.h"
 
+enum { MOST_BYTES = 228 }; /* of a key or a value: a character has at least one */
 enum { IN_ID = 1 }; /* of `classes`: a byte that may be in an ID of any length */
 
 /* Whether a text may be personal data, with an at sign or without. */
@@ -46,7 +48,7 @@ static const uint8_t *past_key(const uint8_t *start) {
     do
         at++;
     while (is_in_key(*at));
-    return at;
+    return at - start > MOST_BYTES ? NULL : at;
 }
 
 /* A value and the quote behind it. */
@@ -56,7 +58,7 @@ static const uint8_t *past_quoted(const uint8_t *start) {
     while ((stops = equal(at, '"') | ~at_least(at, ' ')) == 0)
         at += AAM_WINDOW;
     at += first_bit(stops);
-    return *at != '"' || at == start || is_doubtful(start, at - start) ? NULL : at + 1;
+    return *at != '"' || at == start || at - start > MOST_BYTES || is_doubtful(start, at - start) ? NULL : at + 1;
 }
 
 /* A value without quotes. */
@@ -66,7 +68,7 @@ static const uint8_t *past_value(const uint8_t *start) {
     while ((stops = equal(at, ',') | equal(at, '"') | ~at_least(at, ' ')) == 0)
         at += AAM_WINDOW;
     at += first_bit(stops);
-    bool is_value = (*at == ',' || *at == '\n') && at > start && *start != ' ' && at[-1] != ' ';
+    bool is_value = (*at == ',' || *at == '\n') && at > start && at - start <= MOST_BYTES && *start != ' ' && at[-1] != ' ';
     return is_value && !is_doubtful(start, at - start) ? at : NULL;
 }
 

@@ -5,8 +5,7 @@ One expression matches whole lines that break none of them. Only the others, mos
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +20,7 @@ from converter.spec.files import (
     KEY_DOUBTFUL,
     KEY_WITH_DASHES,
     MOST_HASHES,
+    SIGNAL_LONG,
     SIGNAL_SPACED,
     SIGNAL_WRONG,
     TRAIT_REMOVED,
@@ -30,13 +30,11 @@ from converter.spec.files import (
     FileRule,
 )
 from converter.spec.ids import GLOBAL_DATA_SOURCES, ID_TYPES, IdType
-from converter.spec.limits import LINE_BYTES
+from converter.spec.limits import DERIVED_CHARACTERS, LINE_BYTES
 from converter.spec.names import FileName
 from converter.spec.rules import PERSONAL
 
-ColumnOf = Callable[[bytes], int | None]
-"""Returns the first byte of a line that breaks a rule, counted from 1."""
-
+_LONG = '(?:[=,\\t] *"[^"\\t\\n\\r]{N}|[^",\\t\\n\\r]{N})'.replace("N", str(DERIVED_CHARACTERS.value + 1))
 _FIELD = r"[^\t\n\r]+"
 _ANY_FIELD = r"[^\t\n]*\t"
 _END = r"\t?\r?\n"
@@ -45,11 +43,10 @@ _FORMS = {source: type_.form for source, type_ in GLOBAL_DATA_SOURCES.items()} |
 
 
 class Broken(NamedTuple):
-    """A rule, the lines that break it (a Boolean for each line of the chunk), and where a line does."""
+    """A rule, and the lines that break it (a Boolean for each line of the chunk)."""
 
     rule: FileRule
     lines: npt.NDArray[np.bool_]
-    column_of: ColumnOf | None
 
 
 class Grammar:
@@ -75,6 +72,11 @@ class Grammar:
                 self._plain = "^" + r"\t".join(_form(dpid, own=_FIELD) for dpid in name.dpids) + r"\n$"
                 self._whole = f"^{_FIELD}(?:\\t{_FIELD}){{{len(name.dpids) - 1}}}{_END}$"
 
+    @property
+    def forms(self) -> list[str]:
+        """Expressions of the forms of the first fields of a line, empty where any text may do."""
+        return [form and _bare(form) for form in self._forms]
+
     def line_form(self) -> LineForm:
         """Return what the compiled loop takes for lines that break no rule."""
         name, types = self._name, [_type_of(dpid) for dpid in self._name.dpids]
@@ -97,25 +99,27 @@ class Grammar:
         if self._name.kind in ("data", "odc"):
             for rule, personal in self._personal_values(lines):
                 if personal.any():
-                    yield Broken(rule, personal.to_numpy(), None)
+                    yield Broken(rule, personal.to_numpy())
         rest = ~lines.str.contains(self._plain)
+        if self._name.kind in ("data", "odc"):
+            rest |= _may_be_long(lines)
         if not rest.any():
             return
         rest &= lines.str.contains(self._whole)  # the number of fields is a rule of its own
         few = lines.filter(rest)
         indices = np.flatnonzero(rest.to_numpy())
 
-        def noted(rule: FileRule, broken: pl.Series, column_of: ColumnOf | None = None) -> Iterator[Broken]:
+        def noted(rule: FileRule, broken: pl.Series) -> Iterator[Broken]:
             if broken.any():
                 mask = np.zeros(len(lines), np.bool_)
                 mask[indices[broken.to_numpy()]] = True
-                yield Broken(rule, mask, column_of)
+                yield Broken(rule, mask)
 
         if any(self._forms):
-            yield from noted(ID_FORM_WRONG, self._wrong_forms(few), self._form_at)
+            yield from noted(ID_FORM_WRONG, self._wrong_forms(few))
         if self._name.kind in ("data", "odc"):
             for rule, broken in self._signal_rules(few):
-                yield from noted(rule, broken, self._signal_at if rule is SIGNAL_WRONG else None)
+                yield from noted(rule, broken)
 
     def _wrong_forms(self, lines: pl.Series) -> pl.Series:
         """Return whether an ID of each line has another form than that of its data source."""
@@ -127,14 +131,6 @@ class Grammar:
                 wrong |= lines.str.contains(f"{before}{_FIELD}") & ~is_right
         return wrong
 
-    def _form_at(self, line: bytes) -> int | None:
-        at = 1
-        for field, form in zip(line.split(b"\t"), self._forms, strict=False):
-            if form and not re.fullmatch(_bare(form).encode(), field):
-                return at
-            at += len(field) + 1
-        return None
-
     def _signal_rules(self, lines: pl.Series) -> Iterator[tuple[FileRule, pl.Series]]:
         before = _ANY_FIELD * self._fields
         parsed = lines.str.contains(signals.parsable(before))
@@ -145,6 +141,10 @@ class Grammar:
         yield KEY_WITH_DASHES, parsed & ~lines.str.contains(signals.dashless(before))
         yield KEY_DOUBTFUL, parsed & ~lines.str.contains(signals.usable(before))
         yield SIGNAL_SPACED, parsed & ~lines.str.contains(signals.spaceless(before))
+        if (suspects := parsed & _may_be_long(lines)).any():
+            texts = lines.filter(suspects).str.replace(f"^{before}", "").str.strip_chars_end("\r\n")
+            found = [signals.long_at(text, DERIVED_CHARACTERS.value) is not None for text in texts]
+            yield SIGNAL_LONG, suspects.scatter(suspects.arg_true(), pl.Series(found, dtype=pl.Boolean))
 
     def _personal_values(self, lines: pl.Series) -> Iterator[tuple[FileRule, pl.Series]]:
         """Yield the rules on values, and the lines that break them."""
@@ -158,10 +158,10 @@ class Grammar:
         for rule, is_it in ((VALUE_IS_EMAIL, are_email), (VALUE_IS_PERSONAL, ~are_email)):
             yield rule, is_whole & values["line"].is_in(found.filter(is_it)["line"].implode())
 
-    def _signal_at(self, line: bytes) -> int | None:
-        *fields, text = line.decode(errors="replace").split("\t", self._fields)
-        at = signals.unparsable_at(text)
-        return None if at is None else len("\t".join([*fields, text[:at]]).encode()) + 1
+
+def _may_be_long(lines: pl.Series) -> pl.Series:
+    """Return whether a key or a value of each line may be longer than those of derived signals."""
+    return (lines.str.len_bytes() > DERIVED_CHARACTERS.value) & lines.str.contains(_LONG)
 
 
 def _type_of(dpid: int) -> IdType:

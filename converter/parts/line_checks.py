@@ -6,8 +6,7 @@ positions where lines start and end. No line is handled by itself, and no conten
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +18,8 @@ from converter.columns.utf8 import invalid_utf8, is_utf8
 from converter.kernel.calls import Loops
 from converter.kernel.form import SLACK
 from converter.parts.grammar import Grammar
-from converter.parts.reader import InboundText
+from converter.parts.line_columns import LineColumns, column_of_any
+from converter.parts.problems import Example, Positions, Problems, shape_of
 from converter.spec.files import (
     BLANK,
     BYTE_ORDER_MARK,
@@ -44,86 +44,17 @@ from converter.spec.files import (
     WITHOUT_ID,
     WITHOUT_SIGNAL,
     FileRule,
-    Level,
 )
 from converter.spec.limits import LINE_BYTES
 from converter.spec.names import FileName
 
 Bytes = npt.NDArray[np.uint8]
-Positions = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-MOST_EXAMPLES = 10
-"""Lines that are reported for each rule, at most."""
-_SHAPE_CHARACTERS = 60
 _SLICE = 1 << 16  # bytes that stay in the nearest cache, and take no fresh memory from the system
 _NONE: Positions = np.zeros(0, np.int64)
 _MARK = b"\xef\xbb\xbf"
 _TAB, _NEWLINE, _RETURN, _SPACE, _QUOTE, _COMMA = b'\t\n\r ",'
-
-
-@dataclass(frozen=True)
-class Example:
-    """A line that breaks a rule: its number, counted from 1, and what it looks like, without a letter or digit of it.
-
-    `column` is the first byte that breaks the rule, counted from 1; `None` where it is the line as a whole.
-    """
-
-    line: int
-    column: int | None
-    shape: str
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A rule that a file breaks: its code, its name, a sentence, its page, and its level.
-
-    `line` is the first physical line that breaks it, counted from 1, and `lines` is how many do. They are `None`
-    and 0 where the rule is about the file as a whole. `examples` are the first of these lines, at most 10.
-    """
-
-    code: str
-    name: str
-    text: str
-    line: int | None
-    lines: int
-    level: Level
-    page: str = ""
-    examples: tuple[Example, ...] = ()
-
-
-class Problems:
-    """The rules that a file breaks, as far as it has been checked."""
-
-    def __init__(self) -> None:
-        self._problems: dict[FileRule, Problem] = {}
-
-    def note(
-        self,
-        rule: FileRule,
-        lines: Positions | None = None,
-        examples: Callable[[int], Iterable[Example]] = lambda _: (),
-    ) -> None:
-        """Add a rule that the file breaks, or that some of its lines do: their distinct numbers, ascending.
-
-        `examples` gives so many of these lines.
-        """
-        if lines is not None and not len(lines):
-            return
-        before = self._problems.get(rule)
-        known = before.examples if before else ()
-        first = before.line if before else None if lines is None else int(lines[0])
-        count = (before.lines if before else 0) + (0 if lines is None else len(lines))
-        known += tuple(examples(MOST_EXAMPLES - len(known)))
-        self._problems[rule] = Problem(rule.code, rule.name, rule.text, first, count, rule.level, rule.page, known)
-
-    def add(self, others: Problems) -> None:
-        """Add the problems that another check found."""
-        self._problems |= others._problems
-
-    def in_order(self) -> tuple[Problem, ...]:
-        """Return the errors and then the warnings: first those about the whole file, then by their first line."""
-        return tuple(sorted(self._problems.values(), key=lambda each: (each.level, each.line or 0, each.name)))
 
 
 class _Chunk(NamedTuple):
@@ -166,43 +97,62 @@ class _Chunk(NamedTuple):
         )
 
 
+class ChunkFound(NamedTuple):
+    """What a chunk of lines breaks, as if it were the start of a file, and how many lines it has.
+
+    `filled`: one of them is not blank.
+    """
+
+    problems: Problems
+    lines: int
+    filled: bool
+
+
 class LineChecker:
     """Checks lines by the rules of their kind of file, or by those of all kinds where the kind is not known.
 
-    With compiled loops, only lines that these doubt meet the rules.
+    With compiled loops, only lines that these doubt meet the rules. Threads may share it.
     """
 
-    def __init__(self, name: FileName | None, text: InboundText, findings: Problems, loops: Loops | None) -> None:
+    def __init__(self, name: FileName | None, loops: Loops | None) -> None:
         self._name = name
         self._loops = loops
-        self._text = text
-        self._findings = findings
         self._grammar = Grammar(name) if name else None
+        self._columns = LineColumns(name, self._grammar.forms) if name and self._grammar else None
         self._form = self._grammar.line_form() if self._grammar and loops else None
-        self._lines: _Chunk
 
-    def check(self, chunk: bytes) -> None:
-        """Check the next chunk of lines, which ends in a newline and `SLACK` bytes more."""
-        text, first = np.frombuffer(chunk, np.uint8), self._text.lines + 1
-        size = len(chunk) - SLACK
+    def check(self, chunk: bytes, *, first: bool) -> ChunkFound:
+        """Check a chunk of lines, which ends in a newline and `SLACK` bytes more; `first` is that of the file."""
+        text, size = np.frombuffer(chunk, np.uint8), len(chunk) - SLACK
         if self._loops and self._form and (chunk.isascii() or is_utf8(chunk)):
             found = self._loops.doubted(text, size, self._form)
-            self._text.lines += found.lines
-            self._text.filled = self._text.filled or len(found.numbers) < found.lines
             if not len(found.numbers):
-                return
+                return ChunkFound(Problems(), found.lines, filled=found.lines > 0)
             doubted = [chunk[start:end] for start, end in zip(found.starts.tolist(), found.ends.tolist(), strict=True)]
-            lines = _Chunk.of(b"".join(doubted), 0)._replace(numbers=first + found.numbers)
+            lines = _Chunk.of(b"".join(doubted), 0)._replace(numbers=1 + found.numbers)
+            count = found.lines
         else:
-            lines = _Chunk.of(chunk[:size], first)
-            self._text.lines += len(lines.ends)
-        self._check(lines)
+            lines = _Chunk.of(chunk[:size], 1)
+            count = len(lines.ends)
+        check = _ChunkCheck(self._name, self._grammar, self._columns)
+        check.check(lines, first=first)
+        return ChunkFound(check.problems, count, check.filled or len(lines.ends) < count)
 
-    def _check(self, lines: _Chunk) -> None:
+
+class _ChunkCheck:
+    """The check of lines by all rules, once."""
+
+    def __init__(self, name: FileName | None, grammar: Grammar | None, columns: LineColumns | None) -> None:
+        self._name, self._grammar, self._columns = name, grammar, columns
+        self.problems = Problems()
+        self.filled = False
+        self._lines: _Chunk
+
+    def check(self, lines: _Chunk, *, first: bool) -> None:
         """Check lines by all rules."""
         lengths = lines.ends + 1 - lines.starts
         if int(lengths.max()) > LINE_BYTES.value:  # left out of the checks that follow
-            self._text.filled = True
+            self.filled = True
             self._lines = lines
             short = lengths <= LINE_BYTES.value
             self._note(LINE_TOO_LONG, lines.numbers[~short])
@@ -210,23 +160,24 @@ class LineChecker:
                 return
             left = _Chunk.of(lines.array[np.repeat(short, lengths)].tobytes(), 0)
             lines = left._replace(numbers=lines.numbers[short])
-        if lines.numbers[0] == 1 and lines.text.startswith(_MARK):
+        if first and lines.numbers[0] == 1 and lines.text.startswith(_MARK):
             self._lines = lines
             self._note(BYTE_ORDER_MARK, lines.numbers[:1])
             lines = _Chunk.of(lines.text[len(_MARK) :], 1)._replace(numbers=lines.numbers)
         self._lines = lines
         self._check_chunk(lines)
 
-    def _note(self, rule: FileRule, numbers: Positions, column_of: Callable[[bytes], int | None] | None = None) -> None:
-        """Note lines of the chunk, by their numbers; `column_of` tells where a line breaks the rule."""
+    def _note(self, rule: FileRule, numbers: Positions) -> None:
+        """Note lines of the chunk, by their numbers."""
 
         def examples(count: int) -> Iterator[Example]:
             for number in numbers[:count].tolist():
                 index = int(np.searchsorted(self._lines.numbers, number))
                 line = self._lines.text[self._lines.starts[index] : self._lines.stops[index]]
-                yield Example(number, column_of(line) if column_of else None, shape_of(line))
+                column = self._columns.of(rule, line) if self._columns else column_of_any(rule, line)
+                yield Example(number, column, shape_of(line))
 
-        self._findings.note(rule, numbers, examples)
+        self.problems.note(rule, numbers, examples)
 
     def _check_chunk(self, lines: _Chunk) -> None:
         def numbers_of(positions: Positions) -> Positions:
@@ -241,13 +192,13 @@ class LineChecker:
             self._note(STRAY_RETURN, numbers_of(returns[lines.array[returns + 1] != _NEWLINE]))
             self._note(CRLF, lines.numbers[lines.stops < lines.ends])
         self._note(BLANK, lines.numbers[lines.blank])
-        self._text.filled = self._text.filled or not lines.blank.all()
+        self.filled = self.filled or not lines.blank.all()
         if self._name:
             check = self._check_signals if self._name.kind in ("data", "odc") else self._check_id_columns
             check(lines, self._name)
         if self._grammar:
-            for rule, broken, column_of in self._grammar.broken(lines.text, lines.starts, is_text=is_text):
-                self._note(rule, lines.numbers[broken], column_of)
+            for rule, broken in self._grammar.broken(lines.text, lines.starts, is_text=is_text):
+                self._note(rule, lines.numbers[broken])
 
     def _check_signals(self, lines: _Chunk, name: FileName) -> None:
         """Check lines of data files: an ID, or a type and an ID, followed by the signals."""
@@ -310,14 +261,6 @@ class LineChecker:
                 for each in (ids, ids.str.strip_chars())
             ]
             self._note(file_rule, _distinct(numbers[given[(broken[0] | broken[1]).to_numpy()]]))
-
-
-def shape_of(line: bytes) -> str:
-    """Return what a line looks like: letters are `a`, digits `0`, and what cannot be printed is escaped."""
-    text = line[: 4 * _SHAPE_CHARACTERS].decode(errors="replace")
-    marks = ["a" if mark.isalpha() else "0" if mark.isdigit() else mark for mark in text[:_SHAPE_CHARACTERS]]
-    shape = "".join(mark if mark.isprintable() else repr(mark)[1:-1] for mark in marks)
-    return shape + "…" * (len(text) > _SHAPE_CHARACTERS)
 
 
 def _starts_after(ends: Positions) -> Positions:

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from xml.etree import ElementTree
 
-from converter.parts.line_checks import Example, Problem
+from converter.parts.problems import Example, Problem
+from converter.spec.files import LEVELS
 
 
 @dataclass(frozen=True)
@@ -33,23 +34,22 @@ class FileCheck:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """The files, in the order in which they were named."""
+    """The files, in the order in which they were named, and the paths of those in their folders that are none."""
 
     files: Sequence[FileCheck]
+    left_out: Sequence[str] = ()
 
     @property
     def counts(self) -> Counter[str]:
         """How many rules are broken by all files, by level."""
-        return Counter({"error": 0, "warning": 0}) + Counter(
-            each.level for file in self.files for each in file.findings
-        )
+        return Counter(each.level for file in self.files for each in file.findings)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain data."""
         return {
             "files": [file.as_dict() for file in self.files],
-            "errors": self.counts["error"],
-            "warnings": self.counts["warning"],
+            "left_out": list(self.left_out),
+            **{f"{level}s": self.counts[level] for level in LEVELS},
         }
 
     def findings(self) -> Iterator[dict[str, Any]]:
@@ -57,7 +57,7 @@ class CheckReport:
         for file in self.files:
             for found in file.findings:
                 facts = {"path": file.path, **asdict(found)}
-                for example in facts.pop("examples") or [{"line": None, "column": None, "shape": None}]:
+                for example in facts.pop("examples") or [{"line": found.line, "column": None, "shape": None}]:
                     yield facts | example
 
     def junit(self) -> bytes:
@@ -68,8 +68,8 @@ class CheckReport:
         )
         for file in self.files:
             case = ElementTree.SubElement(suite, "testcase", classname="inbound", name=file.path)
-            for level, tag in (("error", "failure"), ("warning", "system-out")):
-                texts = [text for each in file.findings if each.level == level for text in _texts(each)]
+            for tag, levels in (("failure", LEVELS[:1]), ("system-out", LEVELS[1:])):
+                texts = [text for each in file.findings if each.level in levels for text in _texts(each)]
                 if texts:
                     ElementTree.SubElement(case, tag).text = "\n".join(texts)
         return bytes(ElementTree.tostring(suite, "utf-8", xml_declaration=True))
@@ -78,6 +78,8 @@ class CheckReport:
 def _texts(found: Problem) -> Iterator[str]:
     yield sentence(found)
     yield from (f"  {place(each)}: {each.shape}" for each in found.examples)
+    if found.fix:
+        yield f"  {found.fix}"
 
 
 def sentence(found: Problem) -> str:

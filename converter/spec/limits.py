@@ -15,6 +15,8 @@ FAQ_PAGE = "faq/faq-inbound-data-ingestion.md"
 HASHING_PAGE = "features/destinations/people-based-destinations-prerequisites.md"
 COMBINED_PAGE = "features/destinations/people-based-destinations-workflow-combined.md"
 USAGE_PAGE = "features/administration/usage-limits.md"
+ENCRYPTION_PAGE = "integration/sending-audience-data/batch-data-transfer-explained/inbound-file-encryption.md"
+DERIVED_PAGE = "features/derived-signals.md"
 ODC_PAGE = "integration/sending-audience-data/custom-partner-integrations.md"
 
 
@@ -47,3 +49,6 @@ PART_RAW_BYTES_BEST = Limit(1_000_000_000, "bytes", "Z1", NAMES_PAGE)
 
 TIMESTAMP_DIGITS = Limit(10, "digits", "N2", NAMES_PAGE)
 """The timestamp in names: UNIX seconds, UTC."""
+
+DERIVED_CHARACTERS = Limit(228, "characters", "C15", DERIVED_PAGE)
+"""A key or a value of a derived signal: the limit of a form, so that longer ones are no reason to reject a line."""

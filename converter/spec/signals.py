@@ -7,7 +7,9 @@ or without double quotes. Spaces around `=` and after `,` are tolerated.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 
+_OF_TRAITS = ("d_sid", "d_unsid")
 _CODE = "[0-9]+(?::0|:-1)?"
 _END = r"\r?\n"
 _GOOD_KEY = "[0-9]*[A-Za-z_][A-Za-z0-9_-]*"  # C16
@@ -96,15 +98,85 @@ def _up_to(before: str, key: str) -> str:
     return f'^{before}(?: *(?:{_ANY})? *,)* *(?:"{key}"|{key}) *= *'
 
 
-_ONE = re.compile(f" *(?:{_ANY})? *(?:,|$)")
+_ONE = re.compile(f" *(?:(?P<key>{_QUOTED_KEY}|{_ANY_KEY}) *= *(?P<value>{_VALUE})|(?P<code>{_CODE}))? *(?P<comma>,|$)")
 
 
-def unparsable_at(signals: str) -> int | None:
-    """Return the index of the first signal that cannot be parsed, in the signals of a line; `None` if all can."""
+def _each(signals: str) -> Iterator[re.Match[str]]:
+    """Yield the signals of a line, as far as they can be parsed; of empty ones, all groups but the comma are `None`."""
     at = 0
     while at < len(signals):
         match = _ONE.match(signals, at)
         if match is None or match.end() == at:
-            return at
+            return
+        yield match
         at = match.end()
+
+
+# These return the index of the first character that breaks a rule, in the signals of a line; `None` if none does.
+
+
+def unparsable_at(signals: str) -> int | None:
+    """Find the first signal that cannot be parsed."""
+    at = max((match.end() for match in _each(signals)), default=0)
+    return at if at < len(signals) else None
+
+
+def trait_without_number_at(signals: str) -> int | None:
+    """Find the first ID of a trait that is no number (C3)."""
+    return next(
+        (
+            match.start("value")
+            for match in _each(signals)
+            if (match["key"] or "").strip('"') in _OF_TRAITS and not re.fullmatch('"?[0-9]+"?', match["value"])
+        ),
+        None,
+    )
+
+
+def removal_at(signals: str) -> int | None:
+    """Find the first removal of a trait (C4)."""
+    return _key_at(signals, lambda key: key == "d_unsid")
+
+
+def dash_at(signals: str) -> int | None:
+    """Find the first key that begins with a dash (C5)."""
+    return _key_at(signals, lambda key: key.startswith("-"))
+
+
+def unusable_key_at(signals: str) -> int | None:
+    """Find the first key that no trait rule can name, after leading dashes (C16)."""
+    return _key_at(signals, lambda key: not re.fullmatch(f"-*{_GOOD_KEY}", key))
+
+
+def space_at(signals: str) -> int | None:
+    """Find the first space that belongs to no key or value."""
+    for match in _each(signals):
+        kept = [match.span(group) for group in ("key", "value", "code") if match[group] is not None]
+        for at in range(*match.span()):
+            if signals[at] == " " and not any(start <= at < end for start, end in kept):
+                return at
+    return None
+
+
+def empty_at(signals: str) -> int | None:
+    """Find the first comma without a signal before or after it."""
+    for match in _each(signals):
+        if match["key"] is None and match["code"] is None:
+            return match.start("comma")
+    return len(signals) - 1 if signals.endswith(",") else None
+
+
+def long_at(signals: str, most: int) -> int | None:
+    """Find the first key or value of more than `most` characters (C15)."""
+    for match in _each(signals):
+        for group in ("key", "value"):
+            if len((match[group] or "").strip('"')) > most:
+                return match.start(group)
+    return None
+
+
+def _key_at(signals: str, is_it: Callable[[str], bool]) -> int | None:
+    for match in _each(signals):
+        if match["key"] is not None and is_it(match["key"].strip('"')):
+            return match.start("key") + match["key"].startswith('"')
     return None
