@@ -28,6 +28,7 @@ class MemoryDestination:
     """Parts in a `Store`."""
 
     direct = False
+    at_once = None
 
     def __init__(self, store: Store) -> None:
         self._store = store

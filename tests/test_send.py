@@ -22,6 +22,7 @@ from converter import send
 from converter.commands.progress import Progress
 from converter.commands.send import _digest
 from converter.delivery.delivery import Delivery
+from converter.delivery.destinations.s3_at_once import S3AtOnce
 from converter.delivery.journal import Journal
 from converter.delivery.locks import lock_job
 from converter.errors import DestinationError, GuardError, InputError, JobError
@@ -344,6 +345,12 @@ def place() -> Iterator[ScriptedPlace]:
         yield made
 
 
+@pytest.fixture
+def sent_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All parts are sent before any is published, as large ones are."""
+    monkeypatch.setattr(S3AtOnce, "most_bytes", 0)
+
+
 def die(patch: pytest.MonkeyPatch, files: list[Path], where: Transfer, event: str, at: int, **options: Any) -> None:
     with patch.context() as dying:
         die_at(dying, event, at)
@@ -352,6 +359,7 @@ def die(patch: pytest.MonkeyPatch, files: list[Path], where: Transfer, event: st
     time.sleep(0.05)  # for what a thread was about to do
 
 
+@pytest.mark.usefixtures("sent_first")
 @pytest.mark.parametrize("check", [True, False])
 @pytest.mark.parametrize("event, at", [("began", 2), ("arrived", 2), ("publishing", 1), ("published", 2)])
 def test_f1_after_a_death_only_what_is_missing_is_sent(
@@ -382,6 +390,7 @@ def test_after_a_finished_call_resume_does_nothing_and_says_so(files: list[Path]
     assert len(place.server.calls) == calls
 
 
+@pytest.mark.usefixtures("sent_first")
 def test_f14_without_resume_what_is_left_is_removed_and_all_is_sent_anew(
     files: list[Path], place: ScriptedPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -393,6 +402,7 @@ def test_f14_without_resume_what_is_left_is_removed_and_all_is_sent_anew(
     assert place.hidden() == set()
 
 
+@pytest.mark.usefixtures("sent_first")
 def test_what_a_server_refuses_can_be_resumed_and_says_what_is_visible(files: list[Path], place: ScriptedPlace) -> None:
     where = to_s3(place, files)
     place.server.say("complete", Act(), Act(403, "AccessDenied"))
@@ -426,6 +436,7 @@ def at_event(patch: pytest.MonkeyPatch, event: str, act: Any) -> None:
     patch.setattr(Journal, "note", noted)
 
 
+@pytest.mark.usefixtures("sent_first")
 def test_f26_a_file_that_changes_while_it_is_sent_is_an_error(
     files: list[Path], place: ScriptedPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -438,6 +449,7 @@ def test_f26_a_file_that_changes_while_it_is_sent_is_an_error(
     assert only_report(files[0].parent.parent / "reports")["error"]["code"] == "E-INPUT-CHANGED"
 
 
+@pytest.mark.usefixtures("sent_first")
 @pytest.mark.parametrize("how", ["vanishes", "shrinks"])
 def test_f26_a_file_that_vanishes_while_others_are_sent_is_an_error(
     files: list[Path], place: ScriptedPlace, monkeypatch: pytest.MonkeyPatch, how: str

@@ -36,10 +36,10 @@ from converter.commands.suppress import unused
 from converter.commands.volume import VolumeGuard
 from converter.commands.warnings import Warnings
 from converter.delivery import stops
-from converter.delivery.delivery import delivery_of
 from converter.delivery.destinations import destination_of
 from converter.delivery.hold import Hold
 from converter.delivery.journal import Journal, PastRun, RunRecord
+from converter.delivery.of_job import delivery_of
 from converter.delivery.publication import Artifact, ArtifactFile, publish_run
 from converter.errors import EmptyInputError, Finding, LedgerError, Reported, note_visible
 from converter.jobs.run_files import rejects_name, report_name

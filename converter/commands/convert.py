@@ -28,10 +28,10 @@ from converter.commands.results import early_report, nothing_done
 from converter.commands.resume import fingerprints, next_step, unseen_parts
 from converter.commands.retention import remove_old
 from converter.commands.warnings import Warnings
-from converter.delivery.delivery import delivery_of
 from converter.delivery.destinations import destination_of
 from converter.delivery.hold import Hold, hold_names
 from converter.delivery.journal import Journal, PastRun
+from converter.delivery.of_job import delivery_of
 from converter.delivery.publication import publish_run
 from converter.delivery.state import State
 from converter.delivery.state_places import StatePlace, state_place_of

@@ -10,7 +10,7 @@ from converter.delivery.delivery import Delivery
 from converter.delivery.hold import Hold
 from converter.delivery.journal import Journal
 from converter.delivery.publication import Artifact
-from converter.errors import LOST, TAKEN_OVER, DestinationError, Reported, StoppedError
+from converter.errors import LOST, TAKEN_OVER, DestinationError, InputError, Reported, StoppedError
 
 
 class FailedRun(NamedTuple):
@@ -30,8 +30,8 @@ class FailedRun(NamedTuple):
     def end(self, error: BaseException, *, publishing: bool, keep: bool = True) -> None:
         """Remove all of the run, or keep what can be resumed, and extend the error's message accordingly.
 
-        A run that was `publishing` is always kept, unless it lost its names before anything was visible. With `keep`,
-        parts that have arrived are kept after an error of the destination.
+        A run that was `publishing` is always kept, unless it lost its names or its input before anything was visible.
+        With `keep`, parts that have arrived are kept after an error of the destination.
         """
         stops.hold()
         delivery = self.delivery
@@ -40,7 +40,7 @@ class FailedRun(NamedTuple):
         elif isinstance(error, Reported) and delivery.is_lost(error):
             self._discard()
             explain_lost(error, self.retry)
-        elif publishing:
+        elif publishing and (delivery.published or not isinstance(error, InputError)):
             if not delivery.is_visible:
                 self.hold.keep()
             delivery.close()
@@ -75,12 +75,9 @@ def explain_lost(error: Reported, retry: str) -> None:
 
 def explain_published(error: Reported, delivery: Delivery, noun: str) -> None:
     """Add to an error that came while parts were published which of them are visible."""
-    count, visible = len(delivery.arrived), len(delivery.published)
-    state = (
-        f"{visible} of {count} {noun} are visible, the others have arrived"
-        if visible < count
-        else f"All {noun} are visible"
-    )
+    visible, waiting = len(delivery.published), delivery.waiting
+    count, arrived = visible + len(waiting), ", the others have arrived" if waiting <= delivery.arrived.keys() else ""
+    state = f"{visible} of {count} {noun} are visible{arrived}" if waiting else f"All {noun} are visible"
     message = f"Stopped while the {noun} were published." if isinstance(error, StoppedError) else error.message
     hint = f"{state}: the same command with --resume finishes the run."
     if error.code in LOST:

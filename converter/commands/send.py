@@ -29,10 +29,10 @@ from converter.commands.progress import Pace, Progress
 from converter.commands.resume import fingerprints, next_step, unseen_parts
 from converter.commands.retention import remove_old
 from converter.commands.warnings import Warnings
-from converter.delivery.delivery import delivery_of
 from converter.delivery.destinations import Destination, Owner, destination_of
 from converter.delivery.hold import Hold, hold_names
 from converter.delivery.journal import Journal, PastRun, RunRecord
+from converter.delivery.of_job import delivery_of
 from converter.delivery.publication import ArtifactFile, publish_run
 from converter.delivery.threads import close_connections
 from converter.errors import Finding, GuardError, InputError, JobError, Reported, note_visible
@@ -58,6 +58,11 @@ class _SentFile:
     def __init__(self, file: LocalFile, url: str, checked: Checked | None) -> None:
         self.file, self._url, self._checked = file, url, checked
         self._read: tuple[int, int, str] = 0, 0, ""
+
+    @property
+    def size(self) -> int:
+        """How many bytes the file had when it was found."""
+        return self.file.size
 
     def chunks(self) -> Iterator[memoryview]:
         """Yield the file's bytes. Raises `InputError` at the end where the file has changed since it was found."""

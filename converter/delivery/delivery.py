@@ -20,17 +20,17 @@ from typing import Any, TypeVar
 
 from converter.delivery import stops
 from converter.delivery.destinations.base import Arrived, Destination, PartUpload
+from converter.delivery.held import HeldParts, changed
 from converter.delivery.journal import Attempt, Journal, PastRun
 from converter.delivery.spool import PartSource, Replay, Spool
 from converter.delivery.threads import close_connections, run_in_thread
 from converter.delivery.throttle import Throttle
 from converter.errors import LOST, DestinationError, Reported, StoppedError, TransientError
 from converter.jobs.events import tell
-from converter.jobs.job import Job, Transfer
 from converter.parts.part import Part, PartWriter
 from converter.remote.pauses import RunEndedError
 from converter.remote.retry import Patience, Retries
-from converter.spec.names import FileName
+from converter.spec.names import FileName, stem_of
 
 # A process manager that sends SIGTERM usually sends SIGKILL half a minute later: a run has to end before that.
 _STOP_SECONDS = 5.0
@@ -38,23 +38,6 @@ _CLEAN_SECONDS = 10.0
 _TICK_SECONDS = 0.5
 _POLL_SECONDS = 0.1  # how soon a signal is noticed that was only noted
 _T = TypeVar("_T")
-
-
-def delivery_of(
-    document: Job | Transfer, destination: Destination, journal: Journal, retries: Retries, *, sets: int = 1
-) -> Delivery:
-    """Return the delivery that a job asks for. A part of each of `sets` sets of files may be under way all the time."""
-    output = document.output
-    return Delivery(
-        destination,
-        journal,
-        uploads=output.uploads + sets - 1,
-        retry_seconds=output.retry_seconds,
-        bandwidth=output.bandwidth,
-        each=output.publish == "each",
-        folder=document.run.spill_dir,
-        retries=retries,
-    )
 
 
 class Delivery:
@@ -100,6 +83,7 @@ class Delivery:
         self._in_place: dict[int, PartUpload] = {}
         self._attempts: dict[int, list[Attempt]] = defaultdict(list)
         self._expected: dict[int, tuple[int, int]] = {}
+        self._held = HeldParts(destination)
         self._unsure: set[str] = set()  # names under which an upload may have begun whose state is not known
         self.arrived: dict[int, Arrived] = {}
         """Parts that have arrived whole, by number."""
@@ -131,7 +115,7 @@ class Delivery:
                 self.arrived[number] = part
                 self._sent[number] = part.bytes
         self.published = past.published & set(self.arrived)  # parts that have disappeared are sent again
-        self._won = {_stem_of(self.arrived[number].name) for number in self.published}
+        self._won = {stem_of(self.arrived[number].name) for number in self.published}
         for name, state in self._leftovers(self.arrived):
             self.retrying(self.destination.discard, name, state)
         self._sweep(past)
@@ -171,7 +155,13 @@ class Delivery:
         return spool
 
     def send(self, source: PartSource, number: int, name: str) -> None:
-        """Send a part that exists already. Blocks until another one has arrived where too many are under way."""
+        """Send a part that exists already. Blocks until another one has arrived where too many are under way.
+
+        Small parts may be sent when they are published: see `held`.
+        """
+        if not self._each and self._held.add(number, name, source):
+            self.note_made(number, source.part(), 0)
+            return
         self._take_slot()
         self._submit(source, number, name, lambda: self.note_made(number, source.part(), 0))
 
@@ -226,7 +216,7 @@ class Delivery:
         return not waiting
 
     def publish(self) -> None:
-        """Publish all parts that have arrived, several at once so that it takes little time.
+        """Publish all parts that have arrived or are held, several at once so that it takes little time.
 
         One part of each set is published first, alone: a run that loses a name to another one has nothing visible then.
         A signal stops this, unless all parts are visible once the calls under way have returned.
@@ -235,10 +225,10 @@ class Delivery:
             raise StoppedError(number)
         if not self.destination.direct:
             self.on_wait()  # all has arrived, which was not said yet
-        waiting = sorted(set(self.arrived) - self.published)
+        waiting = sorted(self.waiting)
         firsts: dict[str, int] = {}
         for number in waiting:
-            firsts.setdefault(_stem_of(self.arrived[number].name), number)
+            firsts.setdefault(stem_of(self._name_of(number)), number)
         alone = [firsts[stem] for stem in sorted(set(firsts) - self._won)]  # sorted: two runs begin with the same one
         others = [number for number in waiting if number not in alone]
         self._publish_in_threads([alone])
@@ -261,8 +251,13 @@ class Delivery:
 
     @property
     def is_visible(self) -> bool:
-        """Whether all parts that have arrived are published."""
-        return not set(self.arrived) - self.published
+        """Whether all parts that have arrived or are held are published."""
+        return not self.waiting
+
+    @property
+    def waiting(self) -> set[int]:
+        """The numbers of the parts to publish."""
+        return {*self.arrived, *self._held.parts} - self.published
 
     def close(self) -> None:
         """End the delivery; parts that have arrived stay, published or for a run that resumes this one."""
@@ -317,14 +312,17 @@ class Delivery:
                 raise
 
     def _publish(self, number: int) -> None:
-        part = self.arrived[number]
-        stem = _stem_of(part.name)
+        name = self._name_of(number)
+        stem = stem_of(name)
         with self._winning if stem not in self._won else contextlib.nullcontext():
             if stem not in self._won:
                 self.raise_failure()  # a run that lost the first part of a set publishes no other
             try:
                 self.retrying(self._journal.confirm)
-                self.retrying(self.destination.publish, part)
+                if number in self.arrived:
+                    self.retrying(self.destination.publish, self.arrived[number])
+                else:
+                    self.note_arrived(number, self.retrying(self._publish_at_once, number))
             except BaseException as error:
                 if isinstance(error, DestinationError) and error.visible:  # it failed after the part became visible
                     self.published.add(number)
@@ -333,7 +331,20 @@ class Delivery:
             self._won.add(stem)
         self.published.add(number)
         self._journal.note("published", number=number)
-        tell("part_published", f"'{self.destination.url(part.name)}' is visible.")
+        tell("part_published", f"'{self.destination.url(name)}' is visible.")
+
+    def _publish_at_once(self, number: int) -> Arrived:
+        """Send a part that is held, and make it visible, by one request."""
+        data, crc32 = self._held.read(number)
+        if (len(data), crc32) != self._expected[number]:
+            raise changed(self._name_of(number))
+        self._throttle.take(len(data))
+        self._patience.progressed()
+        self._sent[number] = len(data)
+        return self._held.publish(number, data, crc32)
+
+    def _name_of(self, number: int) -> str:
+        return self.arrived[number].name if number in self.arrived else self._held.parts[number].name
 
     def _submit(self, replay: Replay, number: int, name: str, on_read: Callable[[], None] = lambda: None) -> None:
         send = functools.partial(self._send, replay, number, name, on_read)
@@ -370,11 +381,7 @@ class Delivery:
             if self._ended.is_set():
                 raise RunEndedError
             if (arrived.bytes, arrived.crc32) != self._expected[number]:
-                raise TransientError(
-                    "E-PART-CHANGED",
-                    f"'{name}' arrived with other bytes than were sent.",
-                    "Nothing of it is visible; it is sent again.",
-                )
+                raise changed(name)
         except BaseException:
             if not (self._has_hung or self._is_left):  # else another run may have this part by now
                 upload.abort()
@@ -462,14 +469,6 @@ class Delivery:
     def _sleep(self, seconds: float) -> None:
         if seconds > 0 and self._ended.wait(seconds):
             raise RunEndedError
-
-
-def _stem_of(name: str) -> str:
-    """Return what the names of all parts of a set begin with; a file with another name is a set of its own."""
-    try:
-        return FileName.parse(name).stem
-    except ValueError:
-        return name
 
 
 class _PartWriter:

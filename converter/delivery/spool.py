@@ -26,6 +26,11 @@ class Replay(Protocol):
 class PartSource(Replay, Protocol):
     """A part that exists already."""
 
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+        ...
+
     def part(self) -> Part:
         """Return what is known of it once all chunks have been taken."""
         ...

@@ -56,18 +56,9 @@ class Bucket(OfBucket):
 
     def begin(self, key: str) -> tuple[MultipartUpload, str]:
         """Begin an upload with the settings. Return it, and the date of the server's answer."""
-        settings = self._settings
-        options = {
-            "ACL": settings.acl,
-            "ServerSideEncryption": settings.sse,
-            "SSEKMSKeyId": settings.kms_key_id,
-            "StorageClass": settings.storage_class,
-            "ChecksumAlgorithm": "CRC32",
-            "ChecksumType": "FULL_OBJECT",
-        }
-        options = {name: value for name, value in options.items() if value}
+        checksum = {"ChecksumAlgorithm": "CRC32", "ChecksumType": "FULL_OBJECT"}
         with self._map_errors("write", key):
-            answer = self._client.create_multipart_upload(Bucket=self.name, Key=key, **options)
+            answer = self._client.create_multipart_upload(Bucket=self.name, Key=key, **self._options(), **checksum)
             return MultipartUpload(key, answer["UploadId"]), answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
 
     def send(self, upload: MultipartUpload, number: int, piece: bytes | bytearray) -> tuple[str, Proof]:
@@ -75,23 +66,33 @@ class Bucket(OfBucket):
         crc32 = base64_of(isal_zlib.crc32(piece))
         with self._map_errors("write", upload.key):
             answer = self._client.upload_part(**self._of(upload), PartNumber=number, Body=piece, ChecksumCRC32=crc32)
-        etag, echo = bare(answer.get("ETag", "")), answer.get("ChecksumCRC32")
-        encrypted = str(answer.get("ServerSideEncryption", "")).startswith("aws:kms")
-        proof: Proof = ""
-        if echo is not None:
-            proof, is_same = "crc32", echo == crc32
-        elif _MD5.fullmatch(etag) and not encrypted:  # with KMS, an ETag looks like an MD5, but is none
-            proof, is_same = "md5", etag == hashlib.md5(piece, usedforsecurity=False).hexdigest()
-        else:
-            is_same = bool(etag)
-        if not is_same:
+        etag, proof = _receipt(answer, piece, crc32)
+        if proof is None:
             raise TransientError(
                 "E-PART-CHANGED", f"What arrived of '{self.url(upload.key)}' is not what was sent.", "It is sent again."
             )
         return etag, proof
 
-    def complete(self, upload: MultipartUpload, etags: Sequence[str], conditions: Mapping[str, str | int]) -> str:
-        """Complete an upload, which makes an object of it. Return its CRC32, in base64; empty where it is not reported.
+    def put(self, key: str, data: bytes, crc32: int, *, conditional: bool) -> tuple[str, Proof | None]:
+        """Send a whole object with the settings; with `conditional`, only where there is none.
+
+        Return its ETag, and what proves that it is what was sent; None where it is not.
+        """
+        md5 = hashlib.md5(data, usedforsecurity=False).digest()
+        conditions = {"IfNoneMatch": "*"} if conditional else {}
+        checksums = {"ChecksumCRC32": base64_of(crc32), "ContentMD5": base64.b64encode(md5).decode()}
+        with self._map_errors("publish", key):
+            answer = self._client.put_object(
+                Bucket=self.name, Key=key, Body=data, **self._options(), **checksums, **conditions
+            )
+        return _receipt(answer, data, checksums["ChecksumCRC32"])
+
+    def complete(
+        self, upload: MultipartUpload, etags: Sequence[str], conditions: Mapping[str, str | int]
+    ) -> tuple[str, str]:
+        """Complete an upload, which makes an object of it. Return its ETag, and its CRC32 in base64.
+
+        Each is empty where it is not reported.
 
         After an error the object may still exist: if a response was lost, the retry is rejected.
         """
@@ -100,7 +101,7 @@ class Bucket(OfBucket):
             answer = self._client.complete_multipart_upload(
                 **self._of(upload), MultipartUpload={"Parts": pieces}, **conditions
             )
-            return str(answer.get("ChecksumCRC32", ""))
+            return bare(answer.get("ETag", "")), str(answer.get("ChecksumCRC32", ""))
 
     def abort(self, upload: MultipartUpload) -> None:
         """Abort an upload, if it is there."""
@@ -137,6 +138,15 @@ class Bucket(OfBucket):
                 crc32 = isal_zlib.crc32(data, crc32)
         return base64_of(crc32)
 
+    def first_keys(self, prefix: str) -> tuple[set[str], bool] | None:
+        """Return the keys of the first objects with this prefix, as one request lists them; and whether that is all."""
+
+        def ask() -> tuple[set[str], bool]:
+            page = self._client.list_objects_v2(Bucket=self.name, Prefix=prefix)
+            return {each["Key"] for each in page.get("Contents", [])}, not page.get("IsTruncated")
+
+        return self._read("list", prefix, ask)
+
     def keys(self, prefix: str) -> list[str] | None:
         """Return the keys of all objects with this prefix."""
 
@@ -168,6 +178,17 @@ class Bucket(OfBucket):
 
         return self._read("read", upload.key, ask)
 
+    def _options(self) -> dict[str, str]:
+        """Return what the settings say about new objects."""
+        settings = self._settings
+        options = {
+            "ACL": settings.acl,
+            "ServerSideEncryption": settings.sse,
+            "SSEKMSKeyId": settings.kms_key_id,
+            "StorageClass": settings.storage_class,
+        }
+        return {name: value for name, value in options.items() if value}
+
     def _of(self, upload: MultipartUpload) -> dict[str, str]:
         return {"Bucket": self.name, "Key": upload.key, "UploadId": upload.id}
 
@@ -190,6 +211,20 @@ class Bucket(OfBucket):
             yield
         except FOREIGN as error:
             raise map_error(error, what, self.url(key), self._settings) from error
+
+
+def _receipt(answer: Mapping[str, Any], data: bytes | bytearray, crc32: str) -> tuple[str, Proof | None]:
+    """Return the ETag of what was sent, and what proves that it arrived unchanged; None where it did not."""
+    etag, echo = bare(answer.get("ETag", "")), answer.get("ChecksumCRC32")
+    encrypted = str(answer.get("ServerSideEncryption", "")).startswith("aws:kms")
+    proof: Proof = ""
+    if echo is not None:
+        proof, is_same = "crc32", echo == crc32
+    elif _MD5.fullmatch(etag) and not encrypted:  # with KMS, an ETag looks like an MD5, but is none
+        proof, is_same = "md5", etag == hashlib.md5(data, usedforsecurity=False).hexdigest()
+    else:
+        is_same = bool(etag)
+    return etag, proof if is_same else None
 
 
 def base64_of(crc32: int) -> str:

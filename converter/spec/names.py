@@ -128,6 +128,14 @@ class FileName:
         return None
 
 
+def stem_of(name: str) -> str:
+    """Return what the names of all parts of a set begin with; a file with another name is a set of its own."""
+    try:
+        return FileName.parse(name).stem
+    except ValueError:
+        return name
+
+
 def _wrong(name: str) -> str:
     """Return what is wrong with a name, and what it should be."""
     at, expected = first_wrong(name)

@@ -216,8 +216,11 @@ class _Handler(BaseHTTPRequestHandler):
                 raise _RefusedError(412, "PreconditionFailed")
         if source := self.headers["x-amz-copy-source"]:
             body = self.server.objects[unquote(source).partition("/")[2]]
+        headers = {"x-amz-checksum-crc32": _crc32(body)} if self.server.checksums else {}
+        if self.server.checksums and self.headers.get("x-amz-checksum-crc32", _crc32(body)) != _crc32(body):
+            raise _RefusedError(400, "BadDigest")
         self.server.put(key, body)
-        headers = {"ETag": f'"{self.server.etags[key]}"'}
+        headers["ETag"] = f'"{self.server.etags[key]}"'
         return headers, f"<CopyObjectResult><ETag>{self.server.etags[key]}</ETag></CopyObjectResult>".encode()
 
     def _remove(self, key: str, query: Mapping[str, str], body: bytes) -> tuple[dict[str, str], bytes]:

@@ -45,6 +45,17 @@ class PartUpload(Protocol):
         ...
 
 
+class AtOnce(Protocol):
+    """A way to send a whole part and make it visible by one request, for parts that exist already."""
+
+    most_bytes: int
+    """How many bytes a part may have, so that this takes little longer than publishing one that has arrived."""
+
+    def publish(self, name: str, data: bytes, crc32: int) -> Arrived:
+        """Publish a part, and replace nothing. Does nothing where it is visible already, with the same bytes."""
+        ...
+
+
 class Destination(Protocol):
     """Where parts are delivered.
 
@@ -59,6 +70,11 @@ class Destination(Protocol):
     """Whether parts are written in place, by calls whose errors are all permanent."""
     on_retry: Callable[[str], None]
     """Called with the code of the error whenever a client sends a request again by itself."""
+
+    @property
+    def at_once(self) -> AtOnce | None:
+        """Return how small parts that exist already are published; None where all have to be sent first."""
+        ...
 
     @property
     def identity(self) -> str:

@@ -30,6 +30,7 @@ class FolderDestination:
     """A folder on a local or mounted file system; it is made with the first part."""
 
     direct = True
+    at_once = None
 
     def __init__(self, path: str, owner: Owner | None = None) -> None:
         self._folder = Path(path)

@@ -40,6 +40,7 @@ class NamedDestination:
     """
 
     direct = False
+    at_once = None
 
     def __init__(
         self,

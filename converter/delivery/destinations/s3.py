@@ -3,7 +3,9 @@
 1. `create` begins an upload, which is cut into pieces, several of which are sent at once: see `s3_upload`.
 2. `finish` sends the rest, and proves that every byte was sent.
 3. `publish` completes the upload, on condition that no object has its key, and with size and CRC32 of the whole part.
-   Servers that do not support such conditions are asked before and after, as far as that is allowed.
+   Servers that do not support such conditions are asked before and after, as far as that is allowed: see `s3_visible`.
+
+Small parts that exist already are sent when they are published, by one request: see `s3_at_once`.
 
 The claim to the names of a run is an upload that is never completed: see `partials`. Of two runs that begin one, at
 least the later sees the other's, where uploads may be listed, and withdraws.
@@ -16,28 +18,29 @@ from __future__ import annotations
 import contextlib
 import datetime
 import email.utils
-import hashlib
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from converter.delivery.destinations.base import Arrived
 from converter.delivery.destinations.partials import Owner, parse_listed
+from converter.delivery.destinations.s3_at_once import S3AtOnce
 from converter.delivery.destinations.s3_pieces import Line
-from converter.delivery.destinations.s3_upload import PartState, S3Upload
+from converter.delivery.destinations.s3_state import PartState
+from converter.delivery.destinations.s3_visible import Visible, etag_of
 from converter.errors import DestinationError, Finding, JobError, TransientError, has_errors
 from converter.jobs.secrets import mask_password
 from converter.jobs.sections.servers import S3
-from converter.remote.s3_bucket import Bucket, MultipartUpload, Object, base64_of
+from converter.remote.s3_bucket import Bucket, MultipartUpload, Object, Proof, base64_of
 from converter.spec.environments import key
 from converter.spec.names import FileName
+
+if TYPE_CHECKING:
+    from converter.delivery.destinations.s3_upload import S3Upload
 
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{3,255}")
 _MOST_PIECES = 10_000
 _SKEW = datetime.timedelta(minutes=5)  # S3 itself refuses a clock that is a quarter of an hour off
-
-_Comparison = Literal["missing", "unseen", "same", "same size", "different"]
-"""An object compared with a part: missing; not visible; the same bytes; the same number of them; different ones."""
 
 
 class S3Destination:
@@ -71,6 +74,8 @@ class S3Destination:
         self._prefix, self._partner, self._sent = prefix.strip("/"), partner, sent
         self._piece_bytes = max(settings.part_size, -(-most_bytes // _MOST_PIECES))
         self._line = Line(self._bucket, connections, self._piece_bytes)
+        self._visible = Visible(self._bucket)
+        self.at_once = S3AtOnce(self._bucket, self._visible, self._key)
         self._endpoint, self._owner = settings.endpoint_url or "", owner or Owner()
         self._test_findings: list[Finding] | None = None
         self._claims: dict[str, MultipartUpload] = {}
@@ -202,14 +207,16 @@ class S3Destination:
 
     def create(self, name: str) -> S3Upload:
         """Begin an upload."""
+        from converter.delivery.destinations.s3_upload import S3Upload  # here, since smart-open takes a while
+
         return S3Upload(name, self._key(name), self._line)
 
     def holds(self, part: Arrived) -> bool | None:
         """Compare the pieces that the server lists with those that were sent, or the object with the part."""
         state = PartState(**part.state)
-        pieces = self._bucket.pieces(state.upload)
+        pieces = self._bucket.pieces(state.upload) if state.upload_id else "nothing"
         if pieces is None or pieces == "nothing":
-            comparison = self._compare(part)
+            comparison = self._visible.compare(part)
             unseen = comparison == "unseen" or (pieces is None and comparison == "missing")
             return None if unseen else comparison == "same"
         return [each.etag for each in pieces] == state.etags and sum(each.bytes for each in pieces) == part.bytes
@@ -221,46 +228,25 @@ class S3Destination:
         help: that is a `DestinationError`, and the part has to be sent again.
         """
         state = PartState(**part.state)
-        match self._compare(part):
-            case "same":
-                with contextlib.suppress(DestinationError):  # the part may have been sent twice
-                    self._bucket.abort(state.upload)
-                return
-            case "different":
-                raise self._not_overwritten(part)
+        if not state.upload_id:  # it was published at once
+            self._visible.confirm(part)
+            return
         conditions: dict[str, str | int] = {
             "ChecksumCRC32": base64_of(part.crc32),
             "ChecksumType": "FULL_OBJECT",
             "MpuObjectSize": part.bytes,
             "IfNoneMatch": "*",
         }
-        try:
-            crc32 = self._bucket.complete(state.upload, state.etags, conditions if state.proof == "crc32" else {})
-        except DestinationError as error:
-            # The answer may be lost, or this may be the refusal of a retry after an attempt that succeeded.
-            match self._compare(part):
-                case "same":
-                    return
-                case "different":
-                    raise self._not_overwritten(part) from error
-            raise
-        if crc32 != base64_of(part.crc32):
-            self._confirm(part)
 
-    def _confirm(self, part: Arrived) -> None:
-        """Check what was published, where the server did not report its checksum."""
-        url = self._bucket.url(PartState(**part.state).key)
-        match self._compare_status(part):
-            case "missing":
-                raise TransientError(
-                    "E-PUBLISHED-UNSEEN", f"'{url}' was published, but cannot be seen yet.", "It is checked again."
-                )
-            case "different":
-                raise DestinationError(
-                    "E-PUBLISHED-OTHER",
-                    f"'{url}' was published, but it is not what was sent.",
-                    "Remove it, and run again with another timestamp (N2).",
-                )
+        def complete() -> Proof:
+            etag, crc32 = self._bucket.complete(state.upload, state.etags, conditions if state.proof == "crc32" else {})
+            if crc32 == conditions["ChecksumCRC32"]:
+                return "crc32"
+            return "md5" if state.proof == "md5" and etag == etag_of(state) else ""
+
+        if not self._visible.publish(part, complete):
+            with contextlib.suppress(DestinationError):  # the part may have been sent twice
+                self._bucket.abort(state.upload)
 
     def discard(self, name: str, state: Mapping[str, Any]) -> None:
         """Abort the upload, if it is known; otherwise `sweep` finds it."""
@@ -299,39 +285,6 @@ class S3Destination:
         """Return whether a key is that of a part of a run."""
         base = key.rpartition("/")[2]
         return key == self._key(base) and name.has_part(base)
-
-    def _compare(self, part: Arrived) -> _Comparison:
-        """Compare the object at the key of a part with the part; it is read where its checksum is not known."""
-        comparison = self._compare_status(part)
-        if comparison == "same size":
-            same = self._bucket.read_crc32(PartState(**part.state).key) == base64_of(part.crc32)
-            return "same" if same else "different"
-        return comparison
-
-    def _compare_status(self, part: Arrived) -> _Comparison:
-        """Compare what the server reports about the object at the key of a part with the part."""
-        state = PartState(**part.state)
-        head = self._bucket.head(state.key)
-        if not isinstance(head, Object):
-            return "unseen" if head is None else "missing"
-        if head.bytes != part.bytes:
-            return "different"
-        if head.crc32:
-            return "same" if head.crc32 == base64_of(part.crc32) else "different"
-        return "same" if state.proof == "md5" and head.etag == _etag_of(state.etags) else "same size"
-
-    def _not_overwritten(self, part: Arrived) -> DestinationError:
-        return DestinationError(
-            "E-NAME-TAKEN",
-            f"'{self._bucket.url(PartState(**part.state).key)}' is there already, with other bytes.",
-            "Nothing is ever overwritten: use another timestamp (N2).",
-        )
-
-
-def _etag_of(etags: list[str]) -> str:
-    """Return the ETag of an object of pieces with these MD5s: the MD5 of their MD5s, and their number."""
-    of_all = hashlib.md5(b"".join(map(bytes.fromhex, etags)), usedforsecurity=False)
-    return f"{of_all.hexdigest()}-{len(etags)}"
 
 
 def _check_clock(date: str) -> Iterator[Finding]:

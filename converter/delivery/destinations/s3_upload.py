@@ -10,29 +10,16 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, TypedDict, Unpack, cast
+from typing import Any, TypedDict, Unpack, cast
 
 import smart_open.s3
 from isal import isal_zlib
 
 from converter.delivery.destinations.base import Arrived
 from converter.delivery.destinations.s3_pieces import Line, Pieces
+from converter.delivery.destinations.s3_state import PartState
 from converter.errors import DestinationError
 from converter.remote.s3_bucket import MultipartUpload, Proof
-
-
-class PartState(NamedTuple):
-    """The state of a part that has arrived, in the journal: where it is, and what proves that it is whole."""
-
-    key: str
-    upload_id: str
-    etags: list[str]
-    proof: Proof
-
-    @property
-    def upload(self) -> MultipartUpload:
-        """The upload."""
-        return MultipartUpload(self.key, self.upload_id)
 
 
 class S3Upload:
