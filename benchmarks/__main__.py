@@ -155,6 +155,14 @@ def _deliver(arguments: argparse.Namespace) -> None:
     deliver(servers, arguments.parts or list(LOADS), arguments.connections, arguments.scale, arguments.runs, target)
 
 
+def _databases(arguments: argparse.Namespace) -> None:
+    from benchmarks.databases import databases
+    from benchmarks.results import databases_path, folder_for
+
+    source = _input(PLAIN, arguments)
+    databases(source, arguments.runs, arguments.json or databases_path(folder_for(source)))
+
+
 def _chart(arguments: argparse.Namespace) -> None:
     from benchmarks.chart import draw
 
@@ -294,6 +302,10 @@ def _add_measurements(commands: _Commands) -> None:
     upload.add_argument("--workload", choices=list(WORKLOADS), default=PLAIN, help="default: %(default)s")
     _add_rows(upload)
     _add_runs(upload)
+
+    databases = commands.add("databases", _databases, "measure ours from PostgreSQL by its URL and through COPY")
+    _add_rows(databases)
+    _add_runs(databases, keep=True)
 
     deliver = commands.add("deliver", _deliver, "measure ours and rclone, which send parts to servers on this machine")
     deliver.add_argument("--server", action="append", metavar="NAME", help="repeatable: rclone, moto, OpenSSH")

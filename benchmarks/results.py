@@ -352,6 +352,11 @@ def deliveries_path(folder: Path) -> Path:
     return folder / "deliver.json"
 
 
+def databases_path(folder: Path) -> Path:
+    """Return where what databases take is kept."""
+    return folder / "databases.json"
+
+
 def install_path(folder: Path) -> Path:
     """Return where the installation is kept."""
     return folder / "install.json"

@@ -53,7 +53,7 @@ def rclone_s3() -> Iterator[Address]:
         bucket = folder / "buckets" / BUCKET
         bucket.mkdir(parents=True)
         address = ["--auth-key", f"{KEY},{SECRET}", "--addr", "127.0.0.1:{port}"]
-        with _running([program("rclone"), "--config=", "serve", "s3", *address, str(bucket.parent)], folder) as port:
+        with running([program("rclone"), "--config=", "serve", "s3", *address, str(bucket.parent)], folder) as port:
             yield Address(port, BUCKET, lambda: _empty(bucket), folder)
 
 
@@ -62,7 +62,7 @@ def moto_s3() -> Iterator[Address]:
     """Start moto, which keeps objects in memory."""
     with (
         _folder() as folder,
-        _running([program("moto_server"), "-H", "127.0.0.1", "-p", "{port}"], folder) as port,
+        running([program("moto_server"), "-H", "127.0.0.1", "-p", "{port}"], folder) as port,
     ):
 
         def empty() -> None:
@@ -98,7 +98,7 @@ def openssh() -> Iterator[Address]:
         ]
         command = [program("sshd"), "-D", "-e", "-f", os.devnull]
         command += [part for option in options for part in ("-o", option)]
-        with _running(command, folder) as port:
+        with running(command, folder) as port:
             yield Address(port, str(target), lambda: _empty(target), folder)
 
 
@@ -129,7 +129,7 @@ def _folder() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _running(command: Sequence[str], folder: Path) -> Iterator[int]:
+def running(command: Sequence[str], folder: Path) -> Iterator[int]:
     """Run a server, in whose command `{port}` is a free port; yield the port once it listens."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -19,6 +19,7 @@ import pytest
 from benchmarks import BenchmarkError, measure, start
 from benchmarks.changes import DAYS, changes
 from benchmarks.contenders import CONTENDERS, Contender, chosen_level, floor, measured_levels, run
+from benchmarks.databases import databases
 from benchmarks.delay import delayed
 from benchmarks.deliver import DELAY_SECONDS, deliver
 from benchmarks.generate import generate
@@ -40,6 +41,7 @@ from benchmarks.results import (
     Start,
     comparison_path,
     cores_path,
+    databases_path,
     deliveries_path,
     install_path,
     options_path,
@@ -48,9 +50,11 @@ from benchmarks.results import (
     start_path,
 )
 from benchmarks.threads import Sampler, role_of
-from benchmarks.workloads import WORKLOADS, Input, files_of
+from benchmarks.workloads import PLAIN, SEED, WORKLOADS, Input, files_of
 from converter.parts import blocks
 from converter.parts import packer as parts
+
+from .servers.postgresql import postgresql_server
 
 ROWS = 20_000
 
@@ -363,6 +367,16 @@ def test_deliveries_are_measured_beside_rclone_also_over_a_long_line(tmp_path: P
     assert min(far.opened) >= 2
     assert {len(each.runs) for each in (here.ours, here.rclone, far.ours, far.rclone)} == {1}
     assert len(list(_goals(tmp_path))) == 2
+
+
+def test_a_table_of_postgresql_gives_the_same_lines_by_its_url_and_through_copy(tmp_path: Path) -> None:
+    postgresql_server()  # skipped where it is not installed
+    target = databases_path(tmp_path)
+    databases(Input(WORKLOADS[PLAIN], 2000, SEED, tmp_path), 1, target)
+    costs = read(OptionCosts, target)
+    assert costs.rows == 2000
+    assert [len(each.runs) for each in costs.options] == [1, 1]
+    assert costs.options[0].runs[0].output_bytes == costs.of_base.runs[0].output_bytes
 
 
 def test_a_proxy_delays_and_does_not_narrow() -> None:
