@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from converter.commands.examples import check_examples
     from converter.commands.match import match
     from converter.commands.progress import Progress
+    from converter.commands.receipt import receipt
     from converter.commands.record_examples import record_examples
     from converter.commands.send import send
     from converter.commands.sync_urls import sync_urls
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from converter.report.checks import CheckReport
     from converter.report.examples import ExamplesReport
     from converter.report.matches import Match
+    from converter.report.receipts import ReceiptReport
     from converter.report.taxonomy import Taxonomy
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "JobError",
     "Match",
     "Progress",
+    "ReceiptReport",
     "Report",
     "Taxonomy",
     "TooManyRejectsError",
@@ -56,6 +59,7 @@ __all__ = [
     "convert",
     "doctor",
     "match",
+    "receipt",
     "record_examples",
     "send",
     "sync_urls",
@@ -73,6 +77,7 @@ _MODULES = {
     "JobError": "errors",
     "Match": "report.matches",
     "Progress": "commands.progress",
+    "ReceiptReport": "report.receipts",
     "Report": "report",
     "Taxonomy": "report.taxonomy",
     "TooManyRejectsError": "errors",
@@ -83,6 +88,7 @@ _MODULES = {
     "convert": "commands.convert",
     "doctor": "commands.doctor",
     "match": "commands.match",
+    "receipt": "commands.receipt",
     "record_examples": "commands.record_examples",
     "send": "commands.send",
     "sync_urls": "commands.sync_urls",

@@ -23,7 +23,7 @@ from converter import Job, errors
 from converter.cli.app import app
 from converter.codes import CODES
 from converter.jobs.messages import all_keys
-from converter.spec import files, kinds, rules
+from converter.spec import files, kinds, receipts, rules
 from converter.spec.ids import ID_TYPES
 
 from . import keywords
@@ -52,7 +52,7 @@ def undocumented() -> list[str]:
     )
     wanted = {f"keys {key.partition('.')[0]}" for key in all_keys(Job)}
     wanted |= {f"options {name}" for name in _commands()}
-    wanted |= {f"rules {name}" for name in _RULES} | {f"codes {name}" for name in _KINDS}
+    wanted |= {"figures "} | {f"rules {name}" for name in _RULES} | {f"codes {name}" for name in _KINDS}
     return sorted(name for name in wanted | set(named) if name not in wanted or named[name] != 1)
 
 
@@ -214,11 +214,17 @@ def exit_codes() -> dict[str, set[int]]:
     return {code: (found.get(code) or {1}) if code.startswith("E-") else set() for code in CODES}
 
 
+def _figures(_: Iterable[str]) -> str:
+    rows = ((f"`{each.label}`", each.meaning, _linked(each.advice), _page(each.page)) for each in receipts.FIGURES)
+    return _table("label | meaning | what to do | source", rows)
+
+
 TABLES: dict[str, Callable[[Iterable[str]], str]] = {
     "keys": _keys,
     "options": _options,
     "rules": _rules,
     "codes": _codes,
+    "figures": _figures,
 }
 
 

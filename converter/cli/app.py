@@ -18,6 +18,7 @@ from converter.cli.doctor import doctor
 from converter.cli.examples import test
 from converter.cli.match import match
 from converter.cli.outcome import Messages, Outcome, Work
+from converter.cli.receipt import receipt
 from converter.cli.schema import schema
 from converter.cli.send import send
 from converter.cli.state import state
@@ -47,6 +48,7 @@ app.command(no_args_is_help=True)(sync_urls)
 app.command(no_args_is_help=True)(state)
 app.command(no_args_is_help=True)(taxonomy)
 app.command(no_args_is_help=True)(test)
+app.command(no_args_is_help=True)(receipt)
 app.command()(schema)
 
 
