@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from converter.jobs.document import Document
     from converter.jobs.sections.table import Input
 
-_TABLES = {"match": ("crm", "input"), "sync-urls": ("tables", "input")}
+_TABLES = {"convert": ("job_files", "input"), "match": ("crm", "input"), "sync-urls": ("tables", "input")}
 """The arguments of commands that name the input, and its section; by default `job_file`."""
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from converter.cli import options
 from converter.cli.log_file import logged
@@ -21,9 +19,7 @@ if TYPE_CHECKING:
 
 
 def convert(
-    job_file: Annotated[
-        str | None, typer.Argument(metavar="JOB.toml", help="Job file, or an input file, glob or folder.")
-    ] = None,
+    job_files: options.JobFiles = None,
     *,
     input_: options.Input = None,
     format_: options.Format = None,
@@ -56,19 +52,18 @@ def convert(
 ) -> Work:
     """Convert tables into inbound files, with a job file or options.
 
-    Options take precedence over the job file, and --set over other options.
+    Options take precedence over the job file, and --set over other options. Several job files run one after another.
 
     \b
     Examples:
       aam-inbound convert job.toml
       aam-inbound convert crm.csv --id crm_id --dpid 1234 --signal gender --signal city=home_city --to out/
+      aam-inbound convert jobs/*.toml
     """  # noqa: D301 - \b keeps the lines that follow as they are
     del json_, debug  # `Messages.of` reads them
     max_cleared = "100%" if yes else max_cleared
-    both = allow_both_modes or None
-    max_change = "off" if accept_volume else None
-    signals = [_signal(text) for text in signal_ or ()] or None
-    traits = [_trait(text) for text in trait or ()] or None
+    both, max_change = allow_both_modes or None, "off" if accept_volume else None
+    signals, traits = [_signal(text) for text in signal_ or ()] or None, [_trait(text) for text in trait or ()] or None
     flags = {
         **_keys("input", path=input_ or None, format=format_, rejects_of=rejects_of),
         **_keys("id", column=id_, type=id_type),
@@ -78,8 +73,8 @@ def convert(
         **_keys("report", max_rejects=max_rejects, max_cleared=max_cleared, max_change=max_change, dir=report_dir),
     }
     shown: Mode = "off" if quiet and progress == "auto" else progress
-    work = partial(_convert, job_file, flags, set_ or (), shown, dry_run=dry_run, resume=resume, strict=strict)
-    return logged(log_file, work)
+    run = partial(_run, progress=shown, dry_run=dry_run, resume=resume, strict=strict)
+    return logged(log_file, partial(_convert, job_files or (), flags, set_ or (), run, shows_each=dry_run))
 
 
 def _keys(section: str, **values: Any) -> dict[str, Any]:
@@ -88,20 +83,42 @@ def _keys(section: str, **values: Any) -> dict[str, Any]:
 
 
 def _convert(
-    job_file: str | None,
+    arguments: Sequence[str],
     flags: dict[str, Any],
     settings: Iterable[str],
-    progress: Mode,
+    run: Callable[[Job, Messages], Outcome],
     messages: Messages,
     *,
-    dry_run: bool,
-    resume: bool,
-    strict: bool,
+    shows_each: bool,
 ) -> Outcome:
-    job = _job(job_file, flags, settings)
-    with loading(job.run.threads):
-        from converter.cli import summary
-        from converter.commands.convert import convert as run
+    """Run the job of a command line, or the jobs; `shows_each` is for `run_all`."""
+    from converter.commands.many_jobs import job_files, load_jobs
+
+    if (paths := job_files(arguments)) is None:
+        job = _job(next(iter(arguments), None), flags, settings)
+        _load(job.run.threads)
+        return run(job, messages)
+    from converter.cli.many_jobs import check_options, run_all  # here, since most command lines have one job
+
+    check_options(flags)
+    jobs = load_jobs(paths, changes_from(flags, settings))
+    threads = [job.run.threads for job in jobs.values()]
+    _load(max(filter(None, threads)) if all(threads) else None)
+    return run_all(jobs, lambda job: run(job, messages), messages, shows_each=shows_each)
+
+
+def _load(threads: int | None) -> None:
+    """Load what converts; see `loading`."""
+    with loading(threads):
+        import converter.cli.summary
+        import converter.commands.convert  # noqa: F401
+
+
+def _run(job: Job, messages: Messages, *, progress: Mode, dry_run: bool, resume: bool, strict: bool) -> Outcome:
+    """Run one job, once what converts is loaded."""
+    from converter.cli import summary
+    from converter.commands.convert import convert as run
+
     if dry_run:
         return _dry_run(job, messages, strict=strict)
     with showing(progress, messages) as update:

@@ -9,6 +9,13 @@ import typer
 from converter.cli import completion
 from converter.cli.progress import Mode
 
+JobFiles: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="JOB.toml…",
+        help="Job file, or an input file, glob or folder; or several job files, or a folder of them.",
+    ),
+]
 Input: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--input", "-i", metavar="PATH", help="A file, glob, folder or - to read; repeatable."),

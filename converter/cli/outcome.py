@@ -77,6 +77,7 @@ class Messages:
         self._warned: set[Finding] = set()
         self.events = events
         self.debug = debug
+        self._job = ""
 
     @classmethod
     def of(cls, args: Sequence[str]) -> Messages:
@@ -107,6 +108,21 @@ class Messages:
         if self.debug:
             lines = "".join(traced(error)).rstrip("\n")
             self._print("trace", lines, lines=lines.split("\n"))
+
+    def begin_job(self, path: str, number: int, count: int) -> None:
+        """From now on messages are about one job of several, whose path they say."""
+        self._job = path
+        self._warned.clear()
+        self.notice(f"job {number} of {count}")
+
+    def end_jobs(self) -> None:
+        """From now on messages are about all jobs."""
+        self._job = ""
+
+    def failed(self, error: Reported) -> None:
+        """Print an error to standard error."""
+        self.trace(error)
+        self._fail(error)
 
     def end(self, outcome: Outcome) -> int:
         """Print an outcome and return the exit code, which signals no longer change."""
@@ -150,6 +166,8 @@ class Messages:
         self._print("error", f"{error_line(error)}{_visible(error.visible)}", code=error.code, **facts)
 
     def _print(self, event: str, text: str, **facts: Any) -> None:
+        if self._job:
+            facts, text = {"job_file": self._job, **facts}, f"{self._job}: {text}"
         line = json.dumps({"event": event, **facts}, default=str) if self.events else text
         print(line, file=sys.stderr, flush=True)
 

@@ -57,6 +57,13 @@ def hold() -> None:
     _state.held = True
 
 
+def release() -> None:
+    """From now on a first signal raises again, as before `hold`. Raises `StoppedError` where one came meanwhile."""
+    _state.held = False
+    if _state.number is not None:
+        raise StoppedError(_state.number)
+
+
 def end(exit_code: int) -> None:
     """From now on a first signal is ignored, and the next one ends the process with this code."""
     _state.held = True
