@@ -237,6 +237,7 @@ CODES: dict[str, str] = {
     "W-ID-WITH-HYPHEN": "IDs contain hyphens, but Adobe specifies letters and digits (I7).",
     "W-LOG-LOST": "Lines of the log could not be written.",
     "W-ID-FREQUENT": "Single IDs are on more than 1 % of the lines: most likely a default or a test user.",
+    "W-METRICS-LOST": "The metrics of a run could not be written (`report.metrics`).",
     "W-MISSING-WORDS": "Values of a column are words for missing values, such as NULL, and are sent.",
     "W-ID-IS-MISSING-WORD": "IDs that are words for missing values are written (`id.implausible`).",
     "W-ID-IS-COLUMN-NAME": "IDs that are the name of their column are written (`id.implausible`).",

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from converter.commands.metrics import write_metrics
 from converter.delivery import stops
 from converter.delivery.delivery import Delivery
 from converter.delivery.run_files import RunFiles, run_files_of
@@ -83,7 +84,9 @@ class Account:
             stops.hold()
             failure = reported(error)
             if self.has_begun or failure.exit_code != 2:  # else the job is wrong, and no run was started
-                report = self._write_failed(self.describe(failure))
+                report = self.describe(failure)
+                report.warnings.extend(write_metrics(self.document, report))
+                report = self._write_failed(report)
                 error.report = report  # type: ignore[attr-defined] # on any error: `reported` takes it from there
                 note_report(error)
             raise
@@ -114,10 +117,11 @@ def tell_start(document: Job | Transfer, name: str, origins: Sequence[Origin]) -
 
 
 def end_report(account: Account, report: _Kind) -> _Kind:
-    """Write the final report of a run that is done, with its true end; log that, and return it.
+    """Write the metrics and the final report of a run that is done, with its true end; log that, and return it.
 
     A report that says so was published with the parts; where this one cannot be written, that one stays.
     """
+    report.warnings.extend(write_metrics(account.document, report))
     file = report_file(account.files, account.report_name, report)
     with contextlib.suppress(DestinationError):  # see above
         file.prepare()

@@ -37,7 +37,14 @@ from converter.jobs.secrets import (
     variables_in,
 )
 
-_PATHS = (("input", "path"), ("input", "suppress", "path"), ("output", "to"), ("report", "dir"), ("delta", "state"))
+_PATHS = (
+    ("input", "path"),
+    ("input", "suppress", "path"),
+    ("output", "to"),
+    ("report", "dir"),
+    ("report", "metrics"),
+    ("delta", "state"),
+)
 
 
 def descriptions(section: type[BaseModel]) -> dict[str, str]:

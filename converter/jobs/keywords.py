@@ -204,6 +204,7 @@ class ReportOptionsKeys(TypedDict, total=False):
     rejects_file_rows: int
     show_rows: bool
     keep: str | None
+    metrics: str | PathLike[str] | None
 
 
 class RouteKeys(TypedDict, total=False):

@@ -41,6 +41,17 @@ class ReportOptions(Section):
     """The age in days, such as `"90d"`, after which reports and rejects of the job are removed when it runs; by default
     they stay. Those of the six newest runs that were delivered stay, and those of a run that is not finished."""
 
+    metrics: Annotated[PathText | None, PathKey(stays=is_url)] = None
+    """A local file, such as `"/var/lib/node_exporter/aam.prom"`, to which each run writes its figures at its end, for
+    Prometheus. Several jobs may share it. See docs/metrics.md."""
+
+    @field_validator("metrics")
+    @classmethod
+    def _textfile(cls, path: str | None) -> str | None:
+        if path is not None and (is_url(path) or not path.endswith(".prom")):
+            raise ValueError("a local path that ends in .prom is needed, since collectors read no others")
+        return path
+
     @field_validator("dir")
     @classmethod
     def _folder_or_bucket(cls, place: str) -> str:
