@@ -48,7 +48,7 @@ def test_the_report_says_what_was_read_written_and_rejected(run: Run) -> None:
         "rejected": {"id_forbidden_character": 1, "id_missing": 1}, "skipped": {"no_signal": 1},
     }  # fmt: skip
     written = run.report
-    assert written["schema_version"] == 3
+    assert written["schema_version"] == 4
     assert written["version"] == __version__
     assert written["records"] == report.records
     assert written["signals"] == {"written": 100, "dropped": {}, "changed": {}}

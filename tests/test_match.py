@@ -27,7 +27,8 @@ from converter.errors import ColumnError, DestinationError, EmptyInputError, Inp
 from converter.jobs.sections.ids import Id
 from converter.jobs.sections.run import RunOptions
 from converter.jobs.sections.table import Input
-from converter.report.matches import Tried, percent
+from converter.report.matches import Tried
+from converter.report.texts import percent
 from converter.spec.ids import TRIMMED
 
 from .conftest import Run as Running

@@ -84,6 +84,10 @@ OF_CONVERT: dict[str, type | tuple[type, ...]] = {
     "changes": (dict, type(None)),
     "series": str,
     "fingerprints": list,
+    "meanings": dict,
+    "examples": list,
+    "first_lines": list,
+    "pace": list,
 }
 
 
@@ -92,7 +96,7 @@ def check_schema(report: dict[str, Any], of: dict[str, type | tuple[type, ...]])
     assert report.keys() == of.keys()
     for key, kinds in of.items():
         assert isinstance(report[key], kinds), key
-    assert report["schema_version"] == SCHEMA_VERSION == 3
+    assert report["schema_version"] == SCHEMA_VERSION == 4
     started, ended = (datetime.datetime.fromisoformat(report[key]) for key in ("started", "ended"))
     assert started.tzinfo is not None
     # Times are cut off to milliseconds, and the seconds are rounded: together they may differ by less than two.

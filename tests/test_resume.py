@@ -75,7 +75,7 @@ def die_at(patch: pytest.MonkeyPatch, event: str, at: int = 1) -> None:
                     patch.setattr(Delivery, name, let_go)
                 patch.setattr(Journal, "remove", lambda _: None)
                 patch.setattr(Journal, "note", lambda *_, **__: None)
-                patch.setattr(account, "write_failed", lambda _files, _name, report, _conceal: report)
+                patch.setattr(account, "write_failed", lambda _files, _name, report, *_, **__: report)
                 raise KilledError
 
         return adding

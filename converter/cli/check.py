@@ -99,7 +99,7 @@ def _write(path: str, content: bytes) -> None:
 
 def _show(report: CheckReport, *, only_errors: bool) -> None:
     from converter.report.checks import place, sentence
-    from converter.report.terminal import size
+    from converter.report.texts import size
     from converter.spec.files import LEVELS
 
     for file in report.files:

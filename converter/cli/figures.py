@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from converter.commands.progress import Progress
-from converter.report.terminal import size
+from converter.report.texts import size
 
 
 def facts_of(progress: Progress) -> list[str]:

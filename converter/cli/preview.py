@@ -16,7 +16,7 @@ from converter.commands.estimate import Estimate, estimate_outcome
 from converter.commands.plan import Plan
 from converter.jobs.job import Job
 from converter.report.left_out import by_reason
-from converter.report.terminal import size
+from converter.report.texts import size
 from converter.spec.rules import Rule
 
 

@@ -87,7 +87,7 @@ def _send(
 
 
 def _show(report: SendReport) -> None:
-    from converter.report.terminal import size
+    from converter.report.texts import size
 
     for part in report.parts:
         print(f"{part.url}  {size(part.bytes)}")

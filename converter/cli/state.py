@@ -49,7 +49,7 @@ def _check(folder: str, changes: dict[str, Any], messages: Messages) -> Outcome:
 
 
 def _show(found: StateReport, messages: Messages) -> None:
-    from converter.report.terminal import size
+    from converter.report.texts import size
 
     messages.warn(found.findings)
     record, days = found.record, [*found.sent]

@@ -13,13 +13,15 @@ from typing import Any, TypeVar
 from converter.commands.metrics import write_metrics
 from converter.delivery import stops
 from converter.delivery.delivery import Delivery
+from converter.delivery.publication import Artifact, ArtifactFile
 from converter.delivery.run_files import RunFiles, run_files_of
 from converter.delivery.unexpected import note_report, reported
 from converter.errors import DestinationError, Finding, Reported
 from converter.jobs.events import tell, tell_warnings
 from converter.jobs.job import Job, Transfer
+from converter.jobs.run_files import page_name
 from converter.remote.retry import Retries
-from converter.report import SendReport, report_file, write_failed
+from converter.report import SendReport, report_files, write_failed
 from converter.sources.origins.base import Origin, total_size
 
 _Kind = TypeVar("_Kind", bound=SendReport)
@@ -75,6 +77,15 @@ class Account:
         hidden = [self.document.conceal(text) for text in (error.message, error.hint)]
         return dict(zip(("code", "message", "hint"), (error.code, *hidden), strict=True))
 
+    def files_of(self, report: SendReport) -> list[ArtifactFile]:
+        """Return the files of the final report, in the order in which they are published."""
+        return report_files(self.files, self.report_name, report, page=self.document.report.page)
+
+    def prepared_files(self, name: str | None = None) -> list[Artifact]:
+        """Return these files as a process has prepared them; `name` is that of the report, of this run if None."""
+        name = name or self.report_name
+        return [ArtifactFile(self.files, each) for each in (page_name(name), name)]
+
     @contextlib.contextmanager
     def ending(self) -> Iterator[None]:
         """Write the report of a run that fails inside, and note it on the error."""
@@ -94,7 +105,8 @@ class Account:
             del self.describe  # it refers to what refers to this, and to open files
 
     def _write_failed(self, report: SendReport) -> SendReport:
-        return write_failed(self.files, self.report_name, report, self.document.conceal_path)
+        page = self.document.report.page
+        return write_failed(self.files, self.report_name, report, self.document.conceal_path, page=page)
 
 
 def noticing(notify: Callable[[str], None] | None) -> Callable[[str], None]:
@@ -122,11 +134,14 @@ def end_report(account: Account, report: _Kind) -> _Kind:
     A report that says so was published with the parts; where this one cannot be written, that one stays.
     """
     report.warnings.extend(write_metrics(account.document, report))
-    file = report_file(account.files, account.report_name, report)
+    files = account.files_of(report)
     with contextlib.suppress(DestinationError):  # see above
-        file.prepare()
-        file.publish()
-    file.discard()
+        for file in files:
+            file.prepare()
+        for file in files:
+            file.publish()
+    for file in files:
+        file.discard()
     tell_warnings(report.warnings)
     count, retries = len(report.parts), sum(report.retries.values())
     message = f"The run {report.name} is {report.outcome}: {count:,} parts, {retries:,} retries, {report.seconds:,} s."

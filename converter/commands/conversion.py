@@ -28,9 +28,9 @@ from converter.commands.encodings import OtherEncodings
 from converter.commands.failure import FailedRun, explain_kept, visible_parts
 from converter.commands.modes import check_modes
 from converter.commands.plan import Plan
-from converter.commands.progress import Pace, Phase, Progress
+from converter.commands.progress import Pace, Phase, Progress, Track
 from converter.commands.rejections import RejectsGuard, too_few_rows
-from converter.commands.results import frequent_warnings, mixed_types, report_of
+from converter.commands.results import Seen, frequent_warnings, mixed_types, report_of
 from converter.commands.resume import changed_input, check_key, unseen_parts
 from converter.commands.suppress import unused
 from converter.commands.volume import VolumeGuard
@@ -47,8 +47,9 @@ from converter.ledger import Ledger
 from converter.parts.blocks import Cutter
 from converter.parts.packer import Packer
 from converter.parts.part import Part, PartWriter, PlannedPart
+from converter.parts.shapes import first_shapes
 from converter.parts.writing import Encrypt
-from converter.report import Report, report_file
+from converter.report import Report
 from converter.report.rejects import RejectsFile
 from converter.rows.batches import Converted
 from converter.rows.frequency import Frequency
@@ -85,7 +86,8 @@ class Conversion:
         self._guard = RejectsGuard(job.report, plan.sources)
         self._volume = VolumeGuard(job, account.files)
         self._started = time.monotonic()
-        self._pace = Pace()
+        self._pace, self._track = Pace(), Track()
+        self._first_lines: list[str] = []
         self._packers: list[Packer] = []
         self._other_encodings = OtherEncodings(job)
         self._frequencies = [Frequency(len(plan.records.leads)) for _ in plan.names]
@@ -129,8 +131,9 @@ class Conversion:
         sent = datetime.date.fromisoformat(past.run.sent)
         old = destination_of(job, sent, plan.limits.part_bytes, plan.owner)
         delivery_of(job, old, self._journal, self._account.retries).abandon(past)
-        for name in (rejects_name(job, past.run.name), report_name(job, past.run.name)):
-            ArtifactFile(self._account.files, name).discard()
+        rejects = ArtifactFile(self._account.files, rejects_name(job, past.run.name))
+        for artifact in (rejects, *self._account.prepared_files(report_name(job, past.run.name))):
+            artifact.discard()
         if past.published:
             self._warnings.append(
                 Finding(
@@ -180,8 +183,7 @@ class Conversion:
         except BaseException as error:
             stops.hold()
             if self._begun:
-                file = ArtifactFile(self._account.files, self._account.report_name)
-                artifacts = [*self._changes.artifacts, self._rejects, file]
+                artifacts = [*self._changes.artifacts, self._rejects, *self._account.prepared_files()]
                 has_input = bool(self._run.input)
                 failed = FailedRun(self._delivery, self._journal, self._hold, artifacts, is_resumable=has_input)
                 failed.end(error, publishing=self._publishing, keep=not self._plan.destination.direct)
@@ -208,6 +210,7 @@ class Conversion:
                         frequency.add(text)
                     for block in cutter.feed(texts):
                         packer.add(*block)
+                self._first_lines = self._first_lines or first_shapes(converted.texts)
                 self._count(converted)
                 self._volume.check_so_far(self._ledger.read, self._fate)
                 progress(self._progress())
@@ -285,7 +288,7 @@ class Conversion:
         ledger = self._compared if phase == "comparing" else self._ledger
         passes = 2 if self._bytes_compared else 1
         seconds = time.monotonic() - self._started
-        return self._pace.judge(
+        progress = self._pace.judge(
             Progress(
                 bytes_read=self._bytes_compared.total() + sum(self._bytes_read.values()),
                 bytes_total=None if self._bytes_total is None else passes * self._bytes_total,
@@ -303,6 +306,8 @@ class Conversion:
                 seconds=seconds,
             )
         )
+        self._track.add(progress)
+        return progress
 
     def _prove(self) -> None:
         """Prove that no row was lost, that the input has not changed, and that each set has IDs of one type."""
@@ -346,6 +351,7 @@ class Conversion:
             check_modes(plan.job, files, plan.names, plan.moment.sent)  # again: another run may have ended meanwhile
         self._volume.check(ledger, sum(part.raw_bytes for part in self._parts.values()), self._fate)
         self._warnings += unused(plan.records.suppression, ledger)
+        self._rejects.settle()
         report = self._report()
         warnings.add(report.warnings)
         artifacts = self._prepare(report)
@@ -390,13 +396,13 @@ class Conversion:
             changes=self._changes.counts,
             has_rejects=error is None or self._has_rejects,
             complete=self._complete,
+            seen=Seen(self._rejects.examples, self._first_lines, self._track.points()),
         )
 
     def _prepare(self, report: Report) -> list[Artifact]:
         """Return the artifacts of the run, all of them prepared, in the order in which they are published."""
-        file = report_file(self._account.files, self._account.report_name, report)
         self._changes.describe()
-        artifacts = [*self._changes.artifacts, self._rejects, file]
+        artifacts = [*self._changes.artifacts, self._rejects, *self._account.files_of(report)]
         for artifact in artifacts:
             artifact.prepare()
         return artifacts

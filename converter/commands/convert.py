@@ -40,7 +40,7 @@ from converter.jobs.document import Section
 from converter.jobs.identity import DIGITS
 from converter.jobs.job import Job
 from converter.jobs.run_files import journal_name, report_name
-from converter.report import Report, report_file
+from converter.report import Report
 from converter.report.left_out import left_out_notices
 from converter.sources.opening import find_origins
 from converter.spec.names import FileName
@@ -217,8 +217,9 @@ def _finish(
         notify(f"Resuming {past.run.name}: {len(past.published)} of {len(past.arrived)} parts are visible already.")
         report.warnings.extend(unseen_parts(delivery))
         journal.resume()
-        renewed = report_file(account.files, account.report_name, describe(None))
-        renewed.prepare()
+        for renewed in account.files_of(describe(None)):
+            if renewed.name in past.artifacts:
+                renewed.prepare()
         publish_run(past.run, delivery, journal, hold, artifacts_of(past, account.files, place))
     except BaseException as error:
         if not is_resumed:  # what was visible is visible still

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 _WINDOW = 30.0  # seconds over which a rate is taken: S3 takes pieces of megabytes, which may take many seconds each
+_MOST_POINTS = 60
 
 Phase = Literal["connecting", "comparing", "converting", "sending", "confirming", "publishing"]
 
@@ -40,6 +41,39 @@ class Progress:
     share: float | None = None
     seconds: float = 0.0
     seconds_left: float | None = None
+
+
+class Point(NamedTuple):
+    """How far a run was after so many seconds: rows so far, bytes of the input read, and bytes sent."""
+
+    seconds: float
+    rows: int
+    bytes_read: int
+    bytes_sent: int
+
+
+class Track:
+    """How far a run was over its time, in at most 60 points."""
+
+    def __init__(self) -> None:
+        self._points: list[Point] = []
+        self._last: Point | None = None
+        self._step = 0.05  # seconds from one point to the next, at least
+
+    def add(self, progress: Progress) -> None:
+        """Take the progress of now."""
+        seconds = round(progress.seconds, 3)
+        self._last = Point(seconds, progress.rows or 0, progress.bytes_read, progress.bytes_sent)
+        if self._points and seconds < self._points[-1].seconds + self._step:
+            return
+        self._points.append(self._last)
+        if len(self._points) >= _MOST_POINTS:
+            self._points, self._step = self._points[::2], 2 * self._step
+
+    def points(self) -> list[Point]:
+        """Return the points, with the last one that was taken."""
+        is_new = self._last is not None and self._points[-1] != self._last
+        return [*self._points, self._last] if self._last and is_new else list(self._points)
 
 
 class Pace:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 from converter.commands.account import Account
 from converter.commands.changes import counts_of
 from converter.commands.encodings import encodings_of
 from converter.commands.plan import Plan
+from converter.commands.progress import Point
 from converter.delivery.journal import RunRecord
 from converter.errors import Finding, GuardError, Reported, redact
 from converter.jobs.job import Job
@@ -18,6 +20,7 @@ from converter.ledger import Ledger
 from converter.parts.part import Part
 from converter.report import Report, ids_of, records_of, rule_warnings, signals_of
 from converter.report.left_out import by_reason
+from converter.report.meanings import meanings_of
 from converter.rows.delta.changes import ChangeCounts
 from converter.rows.frequency import Frequency
 from converter.rows.stages import StageResults
@@ -25,6 +28,14 @@ from converter.spec.ids import ID_TYPES, RECOGNIZED
 from converter.spec.rules import CASE_COLLISION
 
 _MOST_FREQUENT = 3  # IDs in a warning
+
+
+class Seen(NamedTuple):
+    """What a report shows of a run beside counts: examples of rejects, first lines, and how far it was over time."""
+
+    examples: Sequence[Mapping[str, Any]] = ()
+    first_lines: Sequence[str] = ()
+    pace: Sequence[Point] = ()
 
 
 def report_of(
@@ -40,6 +51,7 @@ def report_of(
     changes: ChangeCounts | None = None,
     has_rejects: bool = True,
     complete: bool = True,
+    seen: Seen,
 ) -> Report:
     """Return the report of a run; `sizes` has the bytes of each origin of its input that were read.
 
@@ -66,6 +78,10 @@ def report_of(
         left_out=by_reason(plan.left_out),
         encodings=encodings_of(plan.sources, job),
         changes=counts_of(changes) if changes else None,
+        meanings=meanings_of(ledger, plan.records.rules, job.ids),
+        examples=list(seen.examples),
+        first_lines=list(seen.first_lines),
+        pace=[point._asdict() for point in seen.pace],
         warnings=[
             *plan.warnings,
             *account.warnings,

@@ -1,4 +1,4 @@
-"""Which reports and rejects of earlier runs are removed (`report.keep`)."""
+"""Which reports, pages and rejects of earlier runs are removed (`report.keep`)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from converter.delivery.journal import Journal
 from converter.delivery.run_files import FAILURES, FileEntry, RunFiles
 from converter.errors import ConverterError, DestinationError, Finding
 from converter.jobs.job import Job, Transfer
-from converter.jobs.run_files import JOURNAL_SUFFIX, REJECTS_SUFFIX, REPORT_SUFFIX
+from converter.jobs.run_files import JOURNAL_SUFFIX, PAGE_SUFFIX, REJECTS_SUFFIX, REPORT_SUFFIX
 
 _DELIVERED_KEPT = 6
 """Of each series (`Job.series`): more than `report.max_change` compares with."""
 _DAY = 24 * 3600
 _FILE = re.compile(
-    rf"(?P<name>.+)\.(?P<digest>[0-9a-f]{{12}})(\.failed-[0-9]+)?({re.escape(REPORT_SUFFIX)}|{re.escape(REJECTS_SUFFIX)})"
+    r"(?P<name>.+)\.(?P<digest>[0-9a-f]{12})(\.failed-[0-9]+)?"
+    rf"({re.escape(REPORT_SUFFIX)}|{re.escape(PAGE_SUFFIX)}|{re.escape(REJECTS_SUFFIX)})"
 )
 
 
@@ -54,7 +55,7 @@ class _Run(NamedTuple):
 
 
 def remove_old(files: RunFiles, document: Job | Transfer, digest: str, now: float | None = None) -> list[Finding]:
-    """Remove reports and rejects of a job that are older than `report.keep`, and return warnings.
+    """Remove reports, pages and rejects of a job that are older than `report.keep`, and return warnings.
 
     The six newest runs of a series that were delivered stay, and those that are not finished. `digest` is that of the
     job, as in the names of files; `now` is UNIX seconds, the clock's if None.

@@ -33,7 +33,7 @@ from converter.delivery.destinations import Destination, Owner, destination_of
 from converter.delivery.hold import Hold, hold_names
 from converter.delivery.journal import Journal, PastRun, RunRecord
 from converter.delivery.of_job import delivery_of
-from converter.delivery.publication import ArtifactFile, publish_run
+from converter.delivery.publication import publish_run
 from converter.delivery.threads import close_connections
 from converter.errors import Finding, GuardError, InputError, JobError, Reported, note_visible
 from converter.jobs.identity import DIGITS, identity
@@ -41,7 +41,7 @@ from converter.jobs.job import Job, Transfer
 from converter.jobs.paths import identity_of_path
 from converter.jobs.run_files import JOURNAL_SUFFIX, REPORT_SUFFIX
 from converter.parts.part import Part
-from converter.report import SendReport, report_file
+from converter.report import SendReport
 from converter.sources.origins.local import LocalFile
 from converter.spec.names import FileName
 
@@ -307,20 +307,21 @@ class _Sending:
     def run(self, progress: Callable[[Progress], None], warnings: Warnings) -> SendReport:
         """Send all files, publish them, and return the report. Warnings are reported before, and before publication."""
         is_publishing = False
-        files, name = self._account.files, self._account.report_name
         self._delivery.on_wait = lambda: progress(self._progress(publishing=is_publishing))
         try:
             warnings.add(self._account.warnings)
             parts = self._send()
             warnings.add(self._account.warnings)
             report = _report(self._run, self._account, parts=parts)
-            artifact = report_file(files, name, report)
-            artifact.prepare()
+            artifacts = self._account.files_of(report)
+            for artifact in artifacts:
+                artifact.prepare()
             is_publishing = True
-            publish_run(self._run, self._delivery, self._journal, self._hold, [artifact], report=report.as_dict())
+            publish_run(self._run, self._delivery, self._journal, self._hold, artifacts, report=report.as_dict())
         except BaseException as error:
             retry = "remove the other file, or send under other names"
-            failed = FailedRun(self._delivery, self._journal, self._hold, [ArtifactFile(files, name)], "files", retry)
+            prepared = self._account.prepared_files()
+            failed = FailedRun(self._delivery, self._journal, self._hold, prepared, "files", retry)
             failed.end(error, publishing=is_publishing)
             note_visible(error, visible_parts(self._delivery, self._transfer.conceal_path))
             raise

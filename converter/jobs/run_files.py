@@ -1,4 +1,4 @@
-"""What the files are called that a run leaves in `report.dir`: report, rejects and journal."""
+"""What the files are called that a run leaves in `report.dir`: report, its page, rejects and journal."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from converter.jobs.job import Job
 from converter.jobs.paths import is_url
 
 REPORT_SUFFIX = ".report.json"
+PAGE_SUFFIX = ".report.html"
 REJECTS_SUFFIX = ".rejects.ndjson.gz"
 JOURNAL_SUFFIX = ".journal"
 
@@ -20,6 +21,11 @@ def report_name(job: Job, stem: str) -> str:
     have the same stem.
     """
     return f"{stem}.{job.digest[:DIGITS]}{REPORT_SUFFIX}"
+
+
+def page_name(report: str) -> str:
+    """Return the name of the page of a report, by the report's name."""
+    return f"{report.removesuffix('.json').removesuffix('.report')}{PAGE_SUFFIX}"
 
 
 def rejects_name(job: Job, stem: str) -> str:

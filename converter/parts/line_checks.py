@@ -19,7 +19,8 @@ from converter.kernel.calls import Loops
 from converter.kernel.form import SLACK
 from converter.parts.grammar import Grammar
 from converter.parts.line_columns import LineColumns, column_of_any
-from converter.parts.problems import Example, Positions, Problems, shape_of
+from converter.parts.problems import Example, Positions, Problems
+from converter.parts.shapes import shape_of
 from converter.spec.files import (
     BLANK,
     BYTE_ORDER_MARK,

@@ -14,7 +14,6 @@ Positions = npt.NDArray[np.int64]
 
 MOST_EXAMPLES = 10
 """Lines that are reported for each rule, at most."""
-_SHAPE_CHARACTERS = 60
 
 
 @dataclass(frozen=True)
@@ -89,11 +88,3 @@ class Problems:
         """Return the problems by their levels: first those about the whole file, then by their first line."""
         found = self._problems.values()
         return tuple(sorted(found, key=lambda each: (LEVELS.index(each.level), each.line or 0, each.name)))
-
-
-def shape_of(line: bytes) -> str:
-    """Return what a line looks like: letters are `a`, digits `0`, and what cannot be printed is escaped."""
-    text = line[: 4 * _SHAPE_CHARACTERS].decode(errors="replace")
-    marks = ["a" if mark.isalpha() else "0" if mark.isdigit() else mark for mark in text[:_SHAPE_CHARACTERS]]
-    shape = "".join(mark if mark.isprintable() else repr(mark)[1:-1] for mark in marks)
-    return shape + "…" * (len(text) > _SHAPE_CHARACTERS)

@@ -14,18 +14,19 @@ from converter._version import __version__
 from converter.delivery.publication import ArtifactFile
 from converter.delivery.run_files import FAILURES, RunFiles, run_files_at
 from converter.errors import EndName, Finding, InputError
-from converter.jobs.run_files import REPORT_SUFFIX, split_path
+from converter.jobs.run_files import REPORT_SUFFIX, page_name, split_path
 from converter.jobs.sections.servers import S3
 from converter.ledger import Ledger
 from converter.parts.part import Part
 from converter.remote.retry import Patience
+from converter.report.page_file import PageFile, write_page
 
 if TYPE_CHECKING:
     import polars as pl
 
     from converter.rows.stages import StageResults
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _PATIENCE = 60.0  # seconds
 
 
@@ -104,6 +105,9 @@ class Report(SendReport):
     Where only changes are sent, `changes` says how many users of the input are `new`, `changed`, `refreshed` and
     `unchanged`, and how many of the state are `gone`, or `removed` by a line; and how many `traits_removed` and
     `keys_lost` there are.
+    `meanings` says what the names of rules and steps mean that are counted: a `code` and a `text`. `examples` are the
+    first rejected rows of each rule, masked as in the rejects, and `first_lines` what the first lines look like, with
+    `a` for letters and `0` for digits. `pace` says how far the run was after so many `seconds`.
     """
 
     records: Mapping[str, Any]
@@ -117,6 +121,10 @@ class Report(SendReport):
     left_out: list[Mapping[str, Any]] = field(default_factory=list)
     encodings: list[Mapping[str, Any]] = field(default_factory=list)
     changes: Mapping[str, int] | None = None
+    meanings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    examples: list[Mapping[str, Any]] = field(default_factory=list)
+    first_lines: list[str] = field(default_factory=list)
+    pace: list[Mapping[str, float]] = field(default_factory=list)
 
     def rejects(self) -> pl.DataFrame:
         """Return the rejects as a frame, a row for each: the columns of `converter.report.rejects`.
@@ -187,12 +195,15 @@ def signals_of(ledger: Ledger) -> dict[str, Any]:
 _Kind = TypeVar("_Kind", bound=SendReport)
 
 
-def report_file(files: RunFiles, name: str, report: SendReport) -> ArtifactFile:
-    """Return the file of a report, to be prepared and published."""
-    return ArtifactFile(files, name, report.to_json())
+def report_files(files: RunFiles, name: str, report: SendReport, *, page: bool) -> list[ArtifactFile]:
+    """Return the files of a report, to be prepared and published: its page, if there is one, and the report."""
+    file = ArtifactFile(files, name, report.to_json())
+    return [PageFile(files, page_name(name), report.as_dict()), file] if page else [file]
 
 
-def write_failed(files: RunFiles, name: str, report: _Kind, conceal_path: Callable[[str], str]) -> _Kind:
+def write_failed(
+    files: RunFiles, name: str, report: _Kind, conceal_path: Callable[[str], str], *, page: bool = False
+) -> _Kind:
     """Write the report of a run that has delivered nothing, or not all; return it with its path.
 
     `name` is that of the report of the run when it is done. No report is replaced: the first name that is free is used.
@@ -203,10 +214,13 @@ def write_failed(files: RunFiles, name: str, report: _Kind, conceal_path: Callab
         report = replace(report, report_path=conceal_path(files.url(free)))
         try:
             if files.create(free, report.to_json()):
-                return report
+                break
         except FAILURES:
             return replace(report, report_path=None)
         number += 1
+    if page:
+        write_page(files, page_name(free), report.as_dict())
+    return report
 
 
 def _expanded(value: Any) -> Any:

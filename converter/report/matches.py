@@ -5,16 +5,15 @@ It contains no complete ID: examples are masked, and texts in settings, such as 
 
 from __future__ import annotations
 
-import html
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from converter.delivery.publication import ArtifactFile
-from converter.delivery.run_files import FolderFiles
-from converter.errors import DestinationError, Finding
+from converter.errors import Finding
 from converter.report.left_out import by_reason
+from converter.report.page_file import write_html
+from converter.report.texts import percent
 from converter.sources.origins.base import LeftOut
 
 _MOST_SHOWN = 20
@@ -114,77 +113,16 @@ class Match(NamedTuple):
 
     def to_html(self) -> str:
         """Return a page that says all this; what comes from the input is escaped."""
-        examples = [" and ".join(example) for example in self.case_collisions.examples]
-        return _PAGE.format(
-            facts="".join(f"<tr><td class=n>{_text(number)}<td>{_text(words)}" for number, words in self.summary()),
-            warnings=_listed("Note", map(str, self.warnings)),
-            block=_text(self.block()),
-            candidates="".join(
-                f"<tr><td class=n>{_text(matched)}<td class=n>{_text(rate)}"
-                f'<td><i style="width:{each.rate * 10:.2f}em"></i><td>{_text(words)}'
-                for (matched, rate, words), each in zip(self.table(), self.best(), strict=True)
-            ),
-            examples=_listed("IDs that differ by case alone", examples),
-        )
+        from converter.report.page import page_of  # here, since the template engine takes a while to load
+
+        warnings = [each.as_dict() for each in self.warnings]
+        return page_of({**self.as_dict(), "warnings": warnings}).decode()
 
     def write_html(self, path: Path) -> None:
         """Write the page, in place of an older one, in a folder that is there. Raises `DestinationError`."""
-        hint = "Choose another file with --html."
-        if not path.parent.is_dir():
-            raise DestinationError("E-PAGE-WRITE", f"Cannot write the page '{path}': No such file or directory.", hint)
-        page = ArtifactFile(
-            FolderFiles(path.parent),
-            path.name,
-            self.to_html().encode(),
-            code="E-PAGE-WRITE",
-            what="page",
-            hint=hint,
-        )
-        try:
-            page.prepare()
-            page.publish()
-        except BaseException:
-            page.discard()
-            raise
-
-
-def percent(rate: float) -> str:
-    """Return a share as people say it; what is not all is never called all, nor what is not nothing nothing."""
-    if 0 < rate < 0.0005:
-        return "below 0.1 %"
-    return "above 99.9 %" if 0.9995 <= rate < 1 else f"{rate:.1%}".replace("%", " %")
+        write_html(path, self.to_html().encode())
 
 
 def _toml(value: object) -> str:
     """Return a setting as TOML has it: its texts, numbers and truths are those of JSON."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _text(text: str) -> str:
-    return html.escape(text)
-
-
-def _listed(title: str, items: Iterable[str]) -> str:
-    points = "".join(f"<li>{_text(item)}" for item in items)
-    return f"<h2>{_text(title)}</h2><ul>{points}</ul>" if points else ""
-
-
-_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>IDs that match</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; color: #222 }}
-td, th {{ padding: .2em .8em .2em 0; text-align: left; vertical-align: top }}
-.n {{ text-align: right; white-space: nowrap }}
-i {{ display: inline-block; height: .8em; background: #2a6fb0 }}
-pre {{ background: #f3f3f3; padding: 1em; overflow-x: auto }}
-</style>
-<h1>IDs that match</h1>
-<table>{facts}</table>
-{warnings}
-<h2>Recommended</h2>
-<pre>{block}</pre>
-<h2>What was tried</h2>
-<table><tr><th class=n>match<th class=n>of the CRM's<th><th>how{candidates}</table>
-{examples}
-</html>
-"""

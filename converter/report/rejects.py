@@ -18,8 +18,10 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import orjson
 import polars as pl
 from isal import isal_zlib
 
@@ -36,6 +38,8 @@ _OPTIONAL: dict[str, pl.DataType] = {"columns": pl.Struct({}), "length": pl.Int6
 _MOST_WAITING = 16  # batches
 _MOST_ROWS_WAITING = 4096
 _MOST_WRITING = 4  # groups of batches
+MOST_EXAMPLES = 10  # of a rule
+_MOST_EXAMPLES_IN_ALL, _MOST_COLUMNS = 200, 8
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ class RejectsFile(ArtifactFile):
         self._rows_waiting = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rejects")
         self._writing: deque[Future[None]] = deque()
+        self._examples: list[dict[str, Any]] = []
+        self._of_rule: Counter[str] = Counter()  # of the examples
 
     def begin(self) -> None:
         """Begin the file, in place of that of an interrupted run."""
@@ -99,6 +105,17 @@ class RejectsFile(ArtifactFile):
         if len(self._waiting) >= _MOST_WAITING or self._rows_waiting >= _MOST_ROWS_WAITING:
             self._start_writing()
         while len(self._writing) > _MOST_WRITING:
+            self._writing.popleft().result()
+
+    @property
+    def examples(self) -> list[dict[str, Any]]:
+        """The first rows by rule, as the file has them, without `text`: those that were described so far."""
+        return list(self._examples)
+
+    def settle(self) -> None:
+        """Wait until the rows so far are described. Raises what writing them did."""
+        self._start_writing()
+        while self._writing:
             self._writing.popleft().result()
 
     def _first(
@@ -160,10 +177,31 @@ class RejectsFile(ArtifactFile):
             described.append(pl.DataFrame(columns))
         order = ("batch", "row")
         objects = [
-            each.select(*order, object=pl.struct(pl.exclude("batch")).struct.json_encode()) for each in described
+            each.select(*order, "rule", object=pl.struct(pl.exclude("batch")).struct.json_encode())
+            for each in described
         ]
         if objects:
-            self._write(pl.concat(objects).sort(order, maintain_order=True)["object"].str.join("\n").item())
+            rows = pl.concat(objects).sort(order, maintain_order=True)
+            self._take_examples(rows)
+            self._write(rows["object"].str.join("\n").item())
+
+    def _take_examples(self, rows: pl.DataFrame) -> None:
+        """Keep the first rows of each rule that has too few examples; `rows` has `rule` and `object`."""
+        if len(self._examples) >= _MOST_EXAMPLES_IN_ALL:
+            return
+        if has_enough := [rule for rule, count in self._of_rule.items() if count >= MOST_EXAMPLES]:
+            rows = rows.filter(~pl.col("rule").is_in(has_enough))
+        if not rows.height:
+            return
+        firsts = rows.filter(pl.int_range(pl.len()).over("rule") < MOST_EXAMPLES)
+        for rule, text in firsts.select("rule", "object").rows():
+            if self._of_rule[rule] < MOST_EXAMPLES and len(self._examples) < _MOST_EXAMPLES_IN_ALL:
+                example = orjson.loads(text)
+                example.pop("text", None)
+                if "columns" in example:
+                    example["columns"] = dict(list(example["columns"].items())[:_MOST_COLUMNS])
+                self._examples.append(example)
+                self._of_rule[rule] += 1
 
     def _write(self, lines: str) -> None:
         try:
@@ -173,9 +211,7 @@ class RejectsFile(ArtifactFile):
 
     def prepare(self) -> None:
         """Complete the file, still invisible."""
-        self._start_writing()
-        for each in self._writing:
-            each.result()
+        self.settle()
         self._thread.shutdown()
         if self._left_out:
             self._write(json.dumps({"left_out": dict(sorted(self._left_out.items())), "kept": self._most}))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from converter.report import Report
+from converter.report.texts import size
 
-_UNITS = ("KB", "MB", "GB", "TB")
 _CHANGES = {
     "new": "users: new",
     "changed": "users: changed",
@@ -16,14 +16,6 @@ _CHANGES = {
     "keys_lost": "keys lost, which cannot be taken back",
 }
 """The counts of `Report.changes`, in words."""
-
-
-def size(count: float) -> str:
-    """Return a number of bytes as text, in powers of 1,000."""
-    if count < 1000:
-        return f"{count:,.0f} bytes"
-    power = sum(count >= 1000**each for each in range(1, len(_UNITS) + 1))
-    return f"{count / 1000**power:,.1f} {_UNITS[power - 1]}"
 
 
 def summary(report: Report) -> list[tuple[str, str]]:

@@ -112,8 +112,8 @@ class RunFiles(Protocol):
         """Return the content of a file. Raises `FileNotFoundError` where there is none."""
         ...
 
-    def create(self, name: str, data: bytes) -> bool:
-        """Write a whole file under a name that is free; return whether it was."""
+    def create(self, name: str, data: bytes, mode: int = 0o666) -> bool:
+        """Write a whole file under a name that is free; return whether it was. `mode` is for those of a folder."""
         ...
 
     def new(self, name: str, mode: int = 0o666) -> NewFile:

@@ -66,8 +66,9 @@ class BucketFiles:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.url(name))
         return found.data
 
-    def create(self, name: str, data: bytes) -> bool:
+    def create(self, name: str, data: bytes, mode: int = 0o666) -> bool:
         """Write a file on condition that there is none; a run that has lost its lock does so, too."""
+        del mode  # who may read it is a matter of the bucket
         return self.objects.write(self.key(name), data, absent=True) is not None
 
     def new(self, name: str, mode: int = 0o666) -> _BucketFile:

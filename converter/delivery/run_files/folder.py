@@ -33,12 +33,12 @@ class FolderFiles:
         """Return the content of a file."""
         return (self.folder / name).read_bytes()
 
-    def create(self, name: str, data: bytes) -> bool:
+    def create(self, name: str, data: bytes, mode: int = 0o666) -> bool:
         """Write a file unless there is one. The lock of the job keeps others from its names."""
         path = self.folder / name
         if os.path.lexists(path):
             return False
-        file = self.new(name)
+        file = self.new(name, mode)
         try:
             file.write_whole(data)
             file.publish()
