@@ -203,6 +203,7 @@ class ReportOptionsKeys(TypedDict, total=False):
     max_cleared: int | str
     rejects_file_rows: int
     show_rows: bool
+    page: bool
     keep: str | None
     metrics: str | PathLike[str] | None
 
