@@ -334,12 +334,12 @@ def test_patience_counts_a_retry_only_where_there_is_one() -> None:
     assert retries.counts == {}
 
 
-REFERENCE = (Path(__file__).parent.parent / "docs" / "reference.md").read_text()
+PAGE = (Path(__file__).parent.parent / "docs" / "reports.md").read_text()
 
 
 def test_every_key_of_reports_and_of_progress_is_documented() -> None:
-    for title, keys in (("Reports", SCHEMA.keys() | OF_CONVERT.keys()), ("Progress", Progress.__dataclass_fields__)):
-        (section,) = re.findall(rf"^## {title}\n(.*?)^## ", REFERENCE, re.DOTALL | re.MULTILINE)
+    for title, keys in (("The report", SCHEMA.keys() | OF_CONVERT.keys()), ("Progress", Progress.__dataclass_fields__)):
+        (section,) = re.findall(rf"^## {title}\n(.*?)^## ", PAGE, re.DOTALL | re.MULTILINE)
         assert [key for key in keys if f"`{key}`" not in section] == []
 
 
