@@ -339,7 +339,7 @@ PAGE = (Path(__file__).parent.parent / "docs" / "reports.md").read_text()
 
 def test_every_key_of_reports_and_of_progress_is_documented() -> None:
     for title, keys in (("The report", SCHEMA.keys() | OF_CONVERT.keys()), ("Progress", Progress.__dataclass_fields__)):
-        (section,) = re.findall(rf"^## {title}\n(.*?)^## ", PAGE, re.DOTALL | re.MULTILINE)
+        (section,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE)
         assert [key for key in keys if f"`{key}`" not in section] == []
 
 
