@@ -56,6 +56,7 @@ WRONG_USE = {
     *(f"E-JOB-{what}" for what in ("INVALID", "MISSING", "READ", "TOML", "TWICE")),
     *(f"E-PASSWORD-{what}" for what in ("COMMAND", "FILE", "TWICE")),
     *("E-PERSONAL-COLUMN", "E-PERSONAL-CONSTANT", "E-REJECTS-OF", "E-SEND-NAME-TWICE", "E-SEND-NO-FILES"),
+    *("E-EXAMPLE-VALUES", *(f"E-EXAMPLES-{what}" for what in ("KEPT", "MISSING", "WRITE"))),
     "E-TAXONOMY-INPUT",
     *("E-SET-MALFORMED", "E-STATE-MISSING", "E-STATE-OTHER", "E-SYNC-ADDRESS", "E-TO-MALFORMED", "E-TO-SCHEME"),
     *("E-USAGE", "E-VARIABLE-UNSET"),

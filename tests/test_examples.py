@@ -144,6 +144,15 @@ def test_all_other_commands_ignore_examples(run: Run) -> None:
     assert Job.model_json_schema()["properties"]["example"]["items"]["$ref"].endswith("/Example")
 
 
+def test_the_file_beside_the_job_is_named_where_it_is_wrong(tmp_path: Path) -> None:
+    path = write(tmp_path, beside="[input]\npath = 'x'\n")
+    with raises(JobError, "E-JOB-INVALID", "crm.examples.toml", "input"):
+        check_examples(path)
+    (tmp_path / "crm.examples.toml").write_text("x = ")
+    with raises(JobError, "E-JOB-TOML", "crm.examples.toml"):
+        check_examples(path)
+
+
 # --- the same as a run ------------------------------------------------------------------------------------------
 
 NAUGHTY = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +16,6 @@ from converter.errors import ConverterError, Finding
 
 if TYPE_CHECKING:
     from converter.commands.record_examples import Recorded
-    from converter.jobs.job import Job
     from converter.report.examples import Checked, ExamplesReport, Fate
 
 
@@ -88,23 +86,10 @@ def _record(job_file: str, changes: dict[str, Any], rows: int, messages: Message
     job = Job.load(job_file, changes)
     with loading(job.run.threads):
         from converter.commands.record_examples import record_examples as run
-    recorded = run(job, rows, force=force or _may_replace(job, messages))
+    recorded = run(job, rows, force=force)
     return Outcome(
         fields=recorded.as_dict(), show=Outcome.show if messages.quiet else partial(_show_recorded, recorded)
     )
-
-
-def _may_replace(job: Job, messages: Messages) -> bool:
-    """Ask whether examples that are there may be replaced, where there is someone to ask."""
-    from converter.commands.record_examples import path_to_record
-
-    path = path_to_record(job)
-    if messages.as_json or not (path.exists() and sys.stdin.isatty() and sys.stderr.isatty()):
-        return False
-    try:
-        return typer.confirm(f"Replace the examples in '{path}'?", err=True)
-    except typer.Abort:  # the end of the input
-        return False
 
 
 def _show(report: ExamplesReport, *, quiet: bool) -> None:

@@ -76,7 +76,13 @@ def _examples_of(job: Job) -> Iterator[tuple[str | None, int, Example]]:
     for number, example in enumerate(job.example, 1):
         yield job.path, number, example
     if job.path and (beside := path_beside(job.path)).exists():
-        for number, example in enumerate(Examples.load(beside).example, 1):
+        try:
+            examples = Examples.load(beside).example
+        except JobError as error:
+            if error.code == "E-JOB-INVALID":  # others name the file
+                error.reword(lambda text: text and f"In '{beside}': {text}")
+            raise
+        for number, example in enumerate(examples, 1):
             yield str(beside), number, example
 
 

@@ -54,13 +54,6 @@ class Recorded(NamedTuple):
         return self._asdict()
 
 
-def path_to_record(job: Job) -> Path:
-    """Return where the examples of a job are recorded. Raises `JobError` for a job that is not from a file."""
-    if job.path is None:
-        raise JobError("E-ARGUMENT", "The job is not from a file, beside which examples could be written.")
-    return path_beside(job.path)
-
-
 def record_examples(job: Job | str | os.PathLike[str], rows: int = 5, *, force: bool = False) -> Recorded:
     """Write the first `rows` of the input of a job as examples, masked, beside its job file.
 
@@ -68,13 +61,15 @@ def record_examples(job: Job | str | os.PathLike[str], rows: int = 5, *, force: 
     cannot be written, and what a run would raise.
     """
     job = Job.of(job)
-    path = path_to_record(job)
+    if job.path is None:
+        raise JobError("E-ARGUMENT", "The job is not from a file, beside which examples could be written.")
+    path = path_beside(job.path)
     if path.exists() and not force:
         raise _kept(path)
     with job.concealing():
         originals = _first_rows(job, rows)
         examples = _examples(job, originals)
-    content = _HEAD.format(job=Path(job.path or "").name) + as_toml(examples)
+    content = _HEAD.format(job=Path(job.path).name) + as_toml(examples)
     _write(path, content.encode(), force=force)
     return Recorded(str(path), len(examples), len(originals) - len(examples))
 
