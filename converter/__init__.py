@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from converter.commands.convert import convert
     from converter.commands.doctor import doctor
     from converter.commands.examples import check_examples
+    from converter.commands.inspect import inspect
     from converter.commands.match import match
     from converter.commands.progress import Progress
     from converter.commands.receipt import receipt
@@ -28,10 +29,12 @@ if TYPE_CHECKING:
     from converter.commands.taxonomy import taxonomy
     from converter.errors import ConverterError, DestinationError, GuardError, InputError, JobError, TooManyRejectsError
     from converter.jobs.job import Job, Transfer
+    from converter.jobs.reading import Reading
     from converter.jobs.url_job import UrlJob
     from converter.report import Report
     from converter.report.checks import CheckReport
     from converter.report.examples import ExamplesReport
+    from converter.report.inspections import Inspection
     from converter.report.matches import Match
     from converter.report.receipts import ReceiptReport
     from converter.report.taxonomy import Taxonomy
@@ -43,10 +46,12 @@ __all__ = [
     "ExamplesReport",
     "GuardError",
     "InputError",
+    "Inspection",
     "Job",
     "JobError",
     "Match",
     "Progress",
+    "Reading",
     "ReceiptReport",
     "Report",
     "Taxonomy",
@@ -58,6 +63,7 @@ __all__ = [
     "check_examples",
     "convert",
     "doctor",
+    "inspect",
     "match",
     "receipt",
     "record_examples",
@@ -73,11 +79,13 @@ _MODULES = {
     "ExamplesReport": "report.examples",
     "GuardError": "errors",
     "InputError": "errors",
+    "Inspection": "report.inspections",
     "Job": "jobs.job",
     "JobError": "errors",
     "Match": "report.matches",
     "Progress": "commands.progress",
     "ReceiptReport": "report.receipts",
+    "Reading": "jobs.reading",
     "Report": "report",
     "Taxonomy": "report.taxonomy",
     "TooManyRejectsError": "errors",
@@ -87,6 +95,7 @@ _MODULES = {
     "check_examples": "commands.examples",
     "convert": "commands.convert",
     "doctor": "commands.doctor",
+    "inspect": "commands.inspect",
     "match": "commands.match",
     "receipt": "commands.receipt",
     "record_examples": "commands.record_examples",

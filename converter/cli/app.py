@@ -16,6 +16,8 @@ from converter.cli.completion import asked_by_bash
 from converter.cli.convert import convert
 from converter.cli.doctor import doctor
 from converter.cli.examples import test
+from converter.cli.init import init
+from converter.cli.inspect import inspect
 from converter.cli.match import match
 from converter.cli.outcome import Messages, Outcome, Work
 from converter.cli.receipt import receipt
@@ -39,6 +41,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
+app.command(no_args_is_help=True)(inspect)
+app.command()(init)
 app.command(no_args_is_help=True)(convert)
 app.command(no_args_is_help=True)(send)
 app.command(no_args_is_help=True)(check)

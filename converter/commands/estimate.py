@@ -12,7 +12,6 @@ from converter.errors import TooManyRejectsError
 from converter.ledger import Ledger
 from converter.rows.pipeline import convert_all
 from converter.sources.engine import collect
-from converter.sources.origins.base import total_size
 from converter.sources.sample import Sample
 
 LEAST_ROWS = 10_000
@@ -76,15 +75,10 @@ def estimate_outcome(plan: Plan, least: int = LEAST_ROWS) -> Estimate:
         rejected += weight * of_source.rejects / max(of_source.read, 1)
         skipped += weight * of_source.skips / max(of_source.read, 1)
         ledger += of_source
-    input_size, rows = total_size(plan.origins), max(ledger.read, 1)
-    known = [source.rows for source in plan.sources]
+    rows = max(ledger.read, 1)
     if sample.is_whole:
-        total: int | None = ledger.read
         rejected, skipped, weights = ledger.rejects / rows, ledger.skips / rows, 1
-    elif None not in known:
-        total = sum(each or 0 for each in known)
-    else:
-        total = None if input_size is None else max(round(input_size * ledger.read / max(read, 1)), ledger.read)
+    total = sample.total_rows(plan.sources, ledger.read, read)
     shares = rejected / max(weights, 1), skipped / max(weights, 1)
     return Estimate(ledger, len(sample.sources), sample.is_whole, sample.beginnings, total, *shares)
 

@@ -5,12 +5,12 @@ It contains no complete ID: examples are masked, and texts in settings, such as 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from converter.errors import Finding
+from converter.jobs.toml import as_toml
 from converter.report.left_out import by_reason
 from converter.report.page_file import write_html
 from converter.report.texts import percent
@@ -109,7 +109,7 @@ class Match(NamedTuple):
 
     def block(self) -> str:
         """Return the recommended settings as they stand in a job file."""
-        return "\n".join(["[id]", *(f"{key} = {_toml(value)}" for key, value in self.recommended.id.items())])
+        return "\n".join(["[id]", *(f"{key} = {as_toml(value)}" for key, value in self.recommended.id.items())])
 
     def to_html(self) -> str:
         """Return a page that says all this; what comes from the input is escaped."""
@@ -121,8 +121,3 @@ class Match(NamedTuple):
     def write_html(self, path: Path) -> None:
         """Write the page, in place of an older one, in a folder that is there. Raises `DestinationError`."""
         write_html(path, self.to_html().encode())
-
-
-def _toml(value: object) -> str:
-    """Return a setting as TOML has it: its texts, numbers and truths are those of JSON."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

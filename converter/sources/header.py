@@ -31,6 +31,13 @@ def check_columns(source: Source, columns: Sequence[str]) -> None:
         )
 
 
+def is_header(source: Source) -> bool:
+    """Return whether the first row of a text most likely names the columns: most of its fields are no values."""
+    filled = [name for name in source.names if name]
+    are_values = sum(1 for name in filled if _VALUE.fullmatch(name))
+    return not (any("@" in name for name in filled) or are_values * 2 > len(filled))
+
+
 def _is_row_of_values(source: Source, missing: Sequence[str], columns: Sequence[str]) -> bool:
     """Return whether the first row is most likely not a header: it has values, and none of the columns of the job."""
     if not source.has_header or len(missing) < len(columns) or not any(map(_VALUE.fullmatch, source.names)):

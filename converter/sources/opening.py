@@ -173,9 +173,7 @@ def open_source(origin: Origin, options: Input, columns: tuple[str, ...]) -> Sou
         return rows
     if origin.size == 0:
         raise _empty(origin)
-    format_ = options.format or _format_of(origin.label) or _format_of_member(origin, options)
-    if format_ is None and not origin.rereadable:  # a pipe has no name that could tell it
-        format_ = _format_of_pipe(origin, options)
+    format_ = format_of(origin, options)
     if format_ is None:
         raise _unknown_format(origin, options)
     found = None
@@ -201,6 +199,17 @@ def open_source(origin: Origin, options: Input, columns: tuple[str, ...]) -> Sou
             raise InputError(error.code, error.message, hint or error.hint) from error
         raise
     return source
+
+
+def format_of(origin: Origin, options: Input) -> Format | None:
+    """Return the format of an input by `input.format`, by its name or, where that says none, what a pipe begins with.
+
+    `None` where it is not known, and of what is queried for its rows. Raises `InputError`.
+    """
+    if isinstance(origin, Queried):
+        return None
+    named = options.format or _format_of(origin.label) or _format_of_member(origin, options)
+    return named if named or origin.rereadable else _format_of_pipe(origin, options)
 
 
 def _set_partition(source: Source) -> None:

@@ -19,7 +19,7 @@ from converter import kernel
 from converter.columns.pool import Bytes
 from converter.kernel.form import Grammar
 from converter.sources.base import FIRST_BYTES, Block, Budget, Source, Task
-from converter.sources.origins.base import Origin
+from converter.sources.origins.base import Origin, total_size
 from converter.sources.reshaped import LineStream
 from converter.sources.streams import Ranges
 from converter.sources.tables import TableSource
@@ -46,11 +46,14 @@ class Sampled(NamedTuple):
 class Sample:
     """A sample of at least `least` rows of some inputs, where they have so many.
 
+    Packed texts of more than `most_unpacked` bytes are not unpacked to their end: only their first rows are read.
     `blocks` gives it. Then `is_whole` says whether all rows of the inputs were in it, and `beginnings` are the labels
     of the inputs of which only the first rows were.
     """
 
-    def __init__(self, sources: Sequence[Source], columns: Sequence[str], least: int) -> None:
+    def __init__(
+        self, sources: Sequence[Source], columns: Sequence[str], least: int, *, most_unpacked: int = _MOST_UNPACKED
+    ) -> None:
         count = min(len(sources), _MOST_INPUTS)
         self.sources = [sources[number * (len(sources) - 1) // max(count - 1, 1)] for number in range(count)]
         self.is_whole = count == len(sources)
@@ -58,7 +61,21 @@ class Sample:
         self._columns = columns
         self._rows = max(-(-least // (3 * max(count, 1))), _LEAST_ROWS)
         self._bytes = _WHOLE_BYTES // max(count, 1)
+        self._most_unpacked = most_unpacked
         self._loops = kernel.load()
+
+    def total_rows(self, sources: Sequence[Source], rows: int, size: int) -> int | None:
+        """Return how many rows all `sources` have, about, once a sample of `rows` has taken `size` bytes of them.
+
+        It is exact where the sample is whole or all sources know it, and `None` where nothing shows it.
+        """
+        if self.is_whole:
+            return rows
+        known = [source.rows for source in sources]
+        if None not in known:
+            return sum(each or 0 for each in known)
+        input_size = total_size(source.origin for source in sources)
+        return None if input_size is None else max(round(input_size * rows / max(size, 1)), rows)
 
     def blocks(self, source: Source) -> Iterator[Sampled]:
         """Yield the sample of one of `sources`. Raises `InputError` where it is damaged."""
@@ -68,7 +85,7 @@ class Sample:
             else:
                 self.is_whole = False
                 yield from self._places(source)
-        elif isinstance(source, TextSource) and _can_be_unpacked(source.origin):
+        elif isinstance(source, TextSource) and _can_be_unpacked(source.origin, self._most_unpacked):
             yield from self._unpacked(source)
         elif isinstance(source, TableSource) and source.sampler:
             shares, is_whole = source.sampler(source.own(self._columns), self._rows)
@@ -164,8 +181,8 @@ class Sample:
             yield Sampled(block, sum(piece.size for piece in block.pieces))
 
 
-def _can_be_unpacked(origin: Origin) -> bool:
-    return origin.rereadable and origin.size is not None and origin.size <= _MOST_UNPACKED
+def _can_be_unpacked(origin: Origin, most: int) -> bool:
+    return origin.rereadable and origin.size is not None and origin.size <= most
 
 
 class _Text:
