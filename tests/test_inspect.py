@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import gzip
 import importlib
 import io
 import json
+import os
+import pty
 import random
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
 import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,13 +29,14 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from converter import Inspection, Job, inspect
+from converter import Inspection, Job, Reading, inspect
 from converter.cli.outcome import Messages, Outcome
-from converter.errors import ConverterError, JobError
+from converter.errors import ConverterError, DestinationError, InputError, JobError
+from converter.jobs.toml import as_toml
 from converter.report.profiles import ColumnProfile
 
-from .errors import raises
-from .test_cli import command
+from .errors import check_told, raises
+from .test_cli import ENVIRONMENT, command
 
 convert = importlib.import_module("converter.cli.convert")  # `converter.convert` itself is the function
 module = importlib.import_module("converter.commands.inspect")
@@ -237,7 +249,7 @@ def test_the_id_is_found(name: str, tmp_path: Path) -> None:
     text = (tmp_path / "job.toml").read_text()
     assert "No column is plausible as the ID" in text
     assert "# [id]" in text
-    with raises(JobError, "E-JOB-INVALID", "id is missing"):
+    with raises(JobError, "E-JOB-INVALID", "--id"):
         dry_run(tmp_path / "job.toml")
 
 
@@ -297,7 +309,7 @@ def stored(folder: Path, columns: dict[str, list[object]], format_: str) -> Path
     format_=st.sampled_from(FORMATS),
     seed=st.integers(0, 1000),
 )
-@settings(max_examples=40, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=40, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 def test_the_job_of_any_table_is_accepted_as_it_is(
     names: list[str], kinds: list[int], rows: int, format_: str, seed: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -310,7 +322,349 @@ def test_the_job_of_any_table_is_accepted_as_it_is(
     try:
         inspection = inspect(path)
     except ConverterError as error:
-        assert error.code.startswith(("E-HEADER", "E-INPUT", "E-COLUMN")), error
+        assert error.code.startswith(("E-HEADER", "E-INPUT", "E-COLUMN", "E-LINE-ENDS")), error
         return
     assert inspection.job.id is not None
     is_accepted(inspection, folder / "job.toml")
+
+
+@given(
+    st.dictionaries(
+        st.text(st.characters(exclude_categories=["Cs"])), st.text(st.characters(exclude_categories=["Cs"]))
+    )
+)
+def test_settings_are_valid_toml_with_any_text(settings_: dict[str, str]) -> None:
+    assert tomllib.loads(f"section = {as_toml(settings_)}")["section"] == settings_
+
+
+def test_columns_that_make_a_run_reject_rows_are_left_out_of_the_job(tmp_path: Path) -> None:
+    phones = [f"+49 30 {1000000 + number % 4}|+49 30 {1000000 + number % 3}" for number in range(200)]
+    inspection = inspect(write(tmp_path, table({"crm_id": range(200), "a": ["x", "y"] * 100, "reached": phones})))
+    assert uses(inspection) == {"crm_id": "id", "a": "signal", "reached": "none"}
+    assert "value_personal" in column(inspection, "reached").why
+    is_accepted(inspection, tmp_path / "job.toml")
+
+
+def test_a_table_with_ids_alone_gets_a_constant_signal(tmp_path: Path) -> None:
+    inspection = inspect(write(tmp_path, "crm_id\n" + "".join(f"C{number}\n" for number in range(30))))
+    job = is_accepted(inspection, tmp_path / "job.toml")
+    assert job["record"] == {"signals": [{"key": "in_crm", "value": "yes"}]}
+
+
+def test_a_first_row_with_values_is_no_header(tmp_path: Path) -> None:
+    path = write(tmp_path, "".join(f"C{number},u{number}@example.com,{number % 3}\n" for number in range(30)))
+    inspection = inspect(path)
+    assert [each.name for each in inspection.columns] == ["column_1", "column_2", "column_3"]
+    assert inspection.rows == 30
+    assert len(inspection.notes) == 1
+    assert "example" not in json.dumps(inspection.as_dict())
+    assert is_accepted(inspection, tmp_path / "job.toml")["input"]["header"] is False
+    assert inspect(Reading(input={"path": str(path), "header": True})).rows == 29
+    named = write(tmp_path, "a,b\n" + "1,2\n" * 5, "named.csv")
+    assert (inspect(named).rows, inspect(named, no_header=True).rows) == (5, 6)
+
+
+def test_columns_that_cannot_be_named_are_left_out_with_the_reason(tmp_path: Path) -> None:
+    text = "crm_id,,twice,twice,${HOME},a\n" + "".join(f"C{number},1,2,3,4,{number % 2}\n" for number in range(30))
+    inspection = inspect(write(tmp_path, text))
+    found = uses(inspection)
+    assert {name for name, use in found.items() if use == "none"} == {"", "twice", "${HOME}"}
+    assert is_accepted(inspection, tmp_path / "job.toml")["record"]["signals"] == ["a"]
+
+
+# --- rows, files, places ----------------------------------------------------------------------------------------
+
+
+def test_rows_of_a_large_file_are_estimated_and_counted_in_full(tmp_path: Path) -> None:
+    rows = "".join(f"C{number:08},{'x' * (20 + number % 7)},{number % 5}\n" for number in range(900_000))
+    path = write(tmp_path, f"crm_id,text,tier\n{rows}")
+    began = time.process_time()
+    inspection = inspect(path)
+    assert time.process_time() - began < 20
+    assert not inspection.rows_exact
+    assert inspection.rows is not None
+    assert abs(inspection.rows - 900_000) < 20_000
+    assert 10_000 <= inspection.sampled < 300_000
+    distinct = column(inspection, "crm_id").distinct
+    assert distinct is not None
+    assert abs(distinct - 900_000) < 20_000
+    assert column(inspection, "tier").distinct == 5
+    full = inspect(path, full=True)
+    assert (full.rows, full.rows_exact) == (900_000, True)
+
+
+def test_columns_are_those_that_all_files_have(tmp_path: Path) -> None:
+    write(tmp_path, table({"crm_id": range(10), "a": [1] * 10, "b": [2] * 10}), "one.csv")
+    write(tmp_path, table({"a": [1] * 10, "crm_id": range(10, 20)}), "two.csv")
+    inspection = inspect(str(tmp_path / "*.csv"))
+    assert (inspection.file_count, inspection.rows) == (2, 20)
+    assert uses(inspection) == {"crm_id": "id", "a": "signal", "b": "none"}
+    assert "two.csv" in column(inspection, "b").why
+    is_accepted(inspection, tmp_path / "job.toml")
+    write(tmp_path, table({"c": [1]}), "three.csv")
+    with raises(InputError, "E-INSPECT-NO-COLUMN"):
+        inspect(str(tmp_path / "*.csv"))
+
+
+def test_of_very_many_files_some_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_FILES", 5)
+    for number in range(20):
+        write(tmp_path, table({"crm_id": range(10), "a": [1] * 10}), f"{number:02}.csv")
+    inspection = inspect(str(tmp_path))
+    assert (len(inspection.files), inspection.file_count, inspection.rows_exact) == (5, 20, False)
+    assert inspection.rows == 200
+    assert inspect(str(tmp_path), full=True).rows == 200
+
+
+def test_files_in_different_encodings_have_a_job_that_finds_them(tmp_path: Path) -> None:
+    words = ["schön", "größer", "übel", "fähig", "möglich", "Straße", "Mühe", "Käse", "Höhe", "süß"] * 3
+    text = table({"crm_id": range(30), "wort": words})
+    write(tmp_path, text, "one.csv")
+    write(tmp_path, text.encode("cp1252"), "two.csv")
+    assert is_accepted(inspect(str(tmp_path / "*.csv")), tmp_path / "job.toml")["input"]["encoding"] == "auto"
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_pipe_is_inspected(full: bool, tmp_path: Path) -> None:
+    flags = ["--full"] if full else []
+    with subprocess.Popen(
+        [sys.executable, "-m", "converter", "inspect", "-", "--format", "csv", "--json", *flags],
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=ENVIRONMENT,
+    ) as process:
+        out, _ = process.communicate(table({"crm_id": range(500), "a": [1] * 500}).encode(), timeout=60)
+    found = json.loads(out)
+    assert (found["exit_code"], found["rows"], found["ids"][0]["id"]["column"]) == (0, 500, "crm_id")
+
+
+def test_a_database_is_inspected_without_its_password(tmp_path: Path) -> None:
+    import duckdb
+
+    with duckdb.connect(str(tmp_path / "crm.duckdb")) as connection:
+        connection.execute("CREATE TABLE crm AS SELECT range AS customer_id, range % 3 AS tier FROM range(500)")
+    reading = Reading(input={"path": f"duckdb:///{tmp_path}/crm.duckdb", "table": "crm"}, ftp={"password": "hunter22"})
+    inspection = inspect(reading)
+    assert uses(inspection) == {"customer_id": "id", "tier": "signal"}
+    inspection.write_job(tmp_path / "job.toml")
+    text = (tmp_path / "job.toml").read_text()
+    assert "hunter22" not in text + json.dumps(inspection.as_dict())
+    assert tomllib.loads(text)["ftp"] == {"password": "${PASSWORD}"}
+
+
+def test_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    with raises(InputError, "E-INPUT-EMPTY", "crm.csv"):
+        inspect(write(tmp_path, ""))
+    with raises(InputError, "E-INPUT-MISSING", "none.csv"):
+        inspect(tmp_path / "none.csv")
+    with raises(JobError, "E-JOB-INVALID", "input.path"):
+        inspect(Reading())
+
+
+def test_a_table_without_rows_is_described(tmp_path: Path) -> None:
+    inspection = inspect(write(tmp_path, "crm_id,a\n"))
+    assert (inspection.rows, inspection.job.id) == (0, None)
+    assert {each.type for each in inspection.columns} == {"empty"}
+    inspection.write_job(tmp_path / "job.toml")
+
+
+# --- the job file -----------------------------------------------------------------------------------------------
+
+
+def test_no_file_is_replaced(tmp_path: Path) -> None:
+    inspection = inspect(write(tmp_path, table({"crm_id": range(30)})))
+    path = write(tmp_path, "mine", "job.toml")
+    with raises(JobError, "E-JOB-TAKEN", "job.toml"):
+        inspection.write_job(path)
+    assert path.read_text() == "mine"
+    inspection.write_job(path, replace=True)
+    assert "crm_id" in path.read_text()
+    (tmp_path / "link.toml").symlink_to("nowhere")
+    with raises(JobError, "E-JOB-TAKEN"):
+        inspection.write_job(tmp_path / "link.toml")
+    with raises(DestinationError, "E-JOB-WRITE", "missing"):
+        inspection.write_job(tmp_path / "missing" / "job.toml")
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_file_that_appears_while_the_job_is_written_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inspection = inspect(write(tmp_path, table({"crm_id": range(30)})))
+    path = write(tmp_path, "mine", "job.toml")
+    monkeypatch.setattr(os.path, "lexists", lambda _: False)
+    with raises(JobError, "E-JOB-TAKEN", "job.toml"):
+        inspection.write_job(path)
+    assert path.read_text() == "mine"
+
+
+def test_paths_in_the_job_are_relative_to_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "data").mkdir()
+    write(tmp_path / "data", table({"crm_id": range(30), "a": [1] * 30}), "crm [1].csv")
+    monkeypatch.chdir(tmp_path)
+    inspection = inspect("data/crm [1].csv")
+    assert is_accepted(inspection, Path("jobs/job.toml"))["input"]["path"] == "../data/crm [1].csv"
+
+
+# --- the command line -------------------------------------------------------------------------------------------
+
+
+def test_json_is_what_python_returns(tmp_path: Path) -> None:
+    path = write(tmp_path, table({"crm_id": range(30), "a": [1, 2, 3] * 10}))
+    code, out, _ = command(tmp_path, "inspect", str(path), "--json", "--write-job", "job.toml")
+    found = json.loads(out)
+    expected = {"job_file": "job.toml", "outcome": "done", "exit_code": 0, "error": None, "warnings": []}
+    assert code == 0
+    assert found == json.loads(json.dumps({**inspect(path).as_dict(), **expected}))
+    code, out, _ = command(tmp_path, "inspect", str(path), "--json", "--write-job", "job.toml")
+    assert (code, json.loads(out)["error"]["code"]) == (2, "E-JOB-TAKEN")
+
+
+HOSTILE = {
+    "crm_id": [f"C{number}" for number in range(30)],
+    "\x1b[31mred": ["\x1b]0;title\x07", "b", "c"] * 10,
+    "[bold]x[/]": ["[red]y", "\u202ez", ":smile:"] * 10,
+    "a very long name of a column that has no end " * 3: ["a long value without an end " * 9, "b", "c"] * 10,
+}
+
+
+@pytest.mark.parametrize("width", [40, 80, 120, None])
+def test_hostile_names_and_values_are_shown_as_text_in_any_width(width: int | None, tmp_path: Path) -> None:
+    write(tmp_path, table(HOSTILE))
+    if width is None:
+        code, out, _ = command(tmp_path, "inspect", "crm.csv")
+    else:
+        code, out = Terminal(tmp_path, ["inspect", "crm.csv"], width).end()
+        assert max(map(len, plain(out).splitlines())) <= width
+    assert code == 0
+    assert "\x1b]0" not in out
+    assert "\x1b[31mred" not in out
+    assert "\u202e" not in out
+    shown = "".join(plain(out).split())
+    assert "[bold]x[/]" in shown
+    assert "[red]y" in shown
+
+
+def plain(text: str) -> str:
+    """A text without the colors of a terminal, in lines."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).replace("\r\n", "\n")
+
+
+class Terminal:
+    """A command on a terminal of its own."""
+
+    def __init__(self, folder: Path, args: list[str], width: int = 100) -> None:
+        self.master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "converter", *args],
+            cwd=folder,
+            env=ENVIRONMENT,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that Ctrl-C is a signal
+        )
+        os.close(slave)
+        self.shown, self._read = "", 0
+
+    def wait(self, text: str) -> None:
+        """Read until a text is shown, behind the one that was waited for before."""
+        end = time.monotonic() + 60
+        while (at := self.shown.find(text, self._read)) < 0:
+            assert time.monotonic() < end, f"{text!r} is not in {self.shown[self._read :]!r}"
+            if select.select([self.master], [], [], 1)[0]:
+                self.shown += os.read(self.master, 65536).decode(errors="replace")
+        self._read = at + len(text)
+
+    def answer(self, question: str, *lines: str) -> None:
+        """Wait for a question, and answer it."""
+        self.wait(question)
+        for line in lines:
+            os.write(self.master, f"{line}\n".encode())
+
+    def end(self) -> tuple[int, str]:
+        """Read to the end; the exit code, and all that was shown."""
+        end = time.monotonic() + 60
+        try:
+            while select.select([self.master], [], [], max(end - time.monotonic(), 0))[0]:
+                if not (block := os.read(self.master, 65536)):
+                    break
+                self.shown += block.decode(errors="replace")
+        except OSError:  # Linux says so at the end
+            pass
+        os.close(self.master)  # a command that still asks is hung up
+        return self.process.wait(60), self.shown
+
+
+def test_init_asks_for_the_rest(tmp_path: Path) -> None:
+    write(tmp_path, table(people(200), ";"))
+    write(tmp_path, "mine", "job.toml")
+    terminal = Terminal(tmp_path, ["init"])
+    terminal.answer("The table", "nowhere.csv")
+    terminal.answer("E-INPUT-MISSING", "crm.csv")
+    terminal.answer("user IDs [Kundennummer]: ", "Stadtt")
+    terminal.answer("'Stadt'", "1")
+    terminal.answer("[crm]: ", "")
+    terminal.answer("Enter for: ", "Stadt, E-Mail")
+    terminal.answer("must not be sent", "Stadt,trait_ids,Notiz")
+    terminal.answer("(DPID): ", "many")
+    terminal.answer("(DPID): ", "1234")
+    terminal.answer("[out]: ", "")
+    terminal.answer("[sync]: ", "append")
+    terminal.answer("[sync]: ", "")
+    terminal.answer("[job.toml]: ", "")
+    terminal.answer("Replace it?", "n")
+    terminal.answer("[job.toml]: ", "first")
+    code, shown = terminal.end()
+    assert code == 0, shown
+    assert (tmp_path / "job.toml").read_text() == "mine"
+    job = tomllib.loads((tmp_path / "first.toml").read_text())
+    assert job["id"] == {"column": "Kundennummer", "type": "crm"}
+    assert job["record"]["signals"] == ["Stadt", "Notiz"]
+    assert job["record"]["traits"] == [{"column": "trait_ids", "separator": "|"}]
+    assert job["output"] == {"dpid": 1234, "to": "out", "mode": "sync"}
+    code, _, errors = command(tmp_path, "convert", "first.toml")
+    assert code == 0, errors
+
+
+def test_init_replaces_a_file_when_asked_to(tmp_path: Path) -> None:
+    write(tmp_path, table({"crm_id": range(30), "a": [1, 2, 3] * 10}))
+    write(tmp_path, "mine", "job.toml")
+    terminal = Terminal(tmp_path, ["init", "crm.csv"])
+    for question, answer in (
+        ("[crm_id]: ", ""),
+        ("[crm]: ", ""),
+        ("Enter for: ", ""),
+        ("(DPID): ", "1234"),
+        ("[out]: ", "out"),
+        ("[sync]: ", "overwrite"),
+        ("[job.toml]: ", ""),
+        ("Replace it?", "perhaps"),
+        ("E-JOB-INVALID", "y"),
+    ):
+        terminal.answer(question, answer)
+    code, shown = terminal.end()
+    assert code == 0, shown
+    assert tomllib.loads((tmp_path / "job.toml").read_text())["record"] == {"signals": ["a"]}
+
+
+def test_init_stops_by_ctrl_c_and_ctrl_d_and_writes_nothing(tmp_path: Path) -> None:
+    write(tmp_path, table({"crm_id": range(30), "a": [1, 2, 3] * 10}))
+    for key, code_, told in ((b"\x03", 128 + signal.SIGINT, "E-STOPPED"), (b"\x04", 2, "E-INIT-ENDED")):
+        terminal = Terminal(tmp_path, ["init", "crm.csv"])
+        terminal.wait("[crm_id]: ")
+        os.write(terminal.master, key)
+        code, shown = terminal.end()
+        assert (code, told in shown) == (code_, True), shown
+        assert "Traceback" not in shown
+    assert [path.name for path in tmp_path.iterdir()] == ["crm.csv"]
+
+
+def test_init_without_a_terminal_says_what_to_do(tmp_path: Path) -> None:
+    code, out, errors = command(tmp_path, "init", "crm.csv")
+    assert (code, out) == (2, "")
+    check_told(errors, "E-INIT-TERMINAL", "aam-inbound inspect", "--write-job")
+    code, out, errors = command(tmp_path, "init", "--json")
+    assert json.loads(out)["error"]["code"] == "E-INIT-TERMINAL"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -186,6 +187,8 @@ def _truth(answer: str) -> bool:
 
 def _ask(question: str, default: str, check: Callable[[str], _Value], *, is_optional: bool = False) -> _Value:
     """Ask a question until `check` takes the answer; return what it returns. Raises `JobError` where input ends."""
+    if handler := signal.getsignal(signal.SIGINT):
+        signal.signal(signal.SIGINT, handler)  # again: once Polars has run a query, the signal would not end the wait
     while True:
         _say(f"{question}{f' [{redact(default)}]' if default else ''}: ", end="")
         line = sys.stdin.readline()

@@ -77,9 +77,8 @@ def inspected(reading: Reading, messages: Messages, *, full: bool = False, no_he
 
 
 def _show(inspection: Inspection, job_file: str | None, *, quiet: bool) -> None:
-    from converter.cli.profiles import next_steps, show
+    from converter.cli.profiles import show, show_next
 
     if not quiet:
         show(inspection)
-        print()
-        print("\n".join(next_steps(inspection, job_file)))
+        show_next(inspection, job_file)

@@ -38,8 +38,15 @@ def show(inspection: Inspection) -> None:
         screen.print(Group(Text("\nPersonal or implausible:", style="bold"), *doubts))
 
 
-def next_steps(inspection: Inspection, job_file: str | None) -> Iterator[str]:
-    """Yield what to do next, as lines."""
+def show_next(inspection: Inspection, job_file: str | None) -> None:
+    """Print what to do next."""
+    screen = console()
+    screen.print()
+    for line in _next_steps(inspection, job_file):
+        screen.print(Text(line))
+
+
+def _next_steps(inspection: Inspection, job_file: str | None) -> Iterator[str]:
     if job_file is None:
         yield "Next: aam-inbound inspect … --write-job job.toml, or aam-inbound init, which asks for the rest."
         return

@@ -37,7 +37,7 @@ from converter.sources.delimited import DelimitedSource
 from converter.sources.encodings import survey_encodings
 from converter.sources.engine import collect, start
 from converter.sources.header import is_header
-from converter.sources.opening import find_input, format_of, layout_of, open_sources
+from converter.sources.opening import find_input, format_of_origin, layout_of, open_sources
 from converter.sources.origins.base import Found, total_size
 from converter.sources.sample import Sample
 from converter.sources.tasks import tasks_of
@@ -393,7 +393,7 @@ _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical ba
 
 
 def _file_of(source: Source, options: Input, reading: Reading) -> InspectedFile:
-    format_ = format_of(source.origin, options) or "query"
+    format_ = format_of_origin(source.origin, options) or "query"
     label, size = reading.conceal_path(source.origin.label), source.origin.size
     if not isinstance(source, TextSource):
         return InspectedFile(label, size, format_)

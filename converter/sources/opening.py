@@ -173,7 +173,7 @@ def open_source(origin: Origin, options: Input, columns: tuple[str, ...]) -> Sou
         return rows
     if origin.size == 0:
         raise _empty(origin)
-    format_ = format_of(origin, options)
+    format_ = format_of_origin(origin, options)
     if format_ is None:
         raise _unknown_format(origin, options)
     found = None
@@ -201,7 +201,7 @@ def open_source(origin: Origin, options: Input, columns: tuple[str, ...]) -> Sou
     return source
 
 
-def format_of(origin: Origin, options: Input) -> Format | None:
+def format_of_origin(origin: Origin, options: Input) -> Format | None:
     """Return the format of an input by `input.format`, by its name or, where that says none, what a pipe begins with.
 
     `None` where it is not known, and of what is queried for its rows. Raises `InputError`.
