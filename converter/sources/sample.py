@@ -52,7 +52,7 @@ class Sample:
     """
 
     def __init__(
-        self, sources: Sequence[Source], columns: Sequence[str], least: int, *, most_unpacked: int = _MOST_UNPACKED
+        self, sources: Sequence[Source], columns: Sequence[str], least: int, *, most_unpacked: int | None = None
     ) -> None:
         count = min(len(sources), _MOST_INPUTS)
         self.sources = [sources[number * (len(sources) - 1) // max(count - 1, 1)] for number in range(count)]
@@ -61,7 +61,7 @@ class Sample:
         self._columns = columns
         self._rows = max(-(-least // (3 * max(count, 1))), _LEAST_ROWS)
         self._bytes = _WHOLE_BYTES // max(count, 1)
-        self._most_unpacked = most_unpacked
+        self._most_unpacked = _MOST_UNPACKED if most_unpacked is None else most_unpacked
         self._loops = kernel.load()
 
     def total_rows(self, sources: Sequence[Source], rows: int, size: int) -> int | None:
