@@ -14,7 +14,7 @@ from converter.cli.console import console
 from converter.errors import redact
 from converter.report.inspections import Inspection
 from converter.report.profiles import ColumnProfile, InspectedFile, PossibleId
-from converter.report.terminal import size
+from converter.report.texts import size
 
 _NARROW = 90  # characters of a terminal that has no room for the table of columns
 _MOST_FILES = 3
