@@ -114,6 +114,39 @@ def test_tables_are_converted(run: Run, url: str) -> None:
     assert report.input[0]["path"] == url.replace(PASSWORD, "***")
 
 
+NUMBERS = {
+    "sqlite": "WITH RECURSIVE t(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM t LIMIT 3000000) "
+    "SELECT 'user-' || n AS id, printf('%0200d', n) AS a FROM t",
+    "duckdb": "SELECT 'user-' || n AS id, lpad(n::text, 200, '0') AS a FROM range(3000000) t(n)",
+}
+MEASURED = """
+import resource, sys
+from converter import Job, convert
+report = convert(Job.load(sys.argv[1]))
+print(report.records["written"], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", NUMBERS)
+def test_memory_does_not_grow_with_the_rows_of_a_query(kind: str, tmp_path: Path) -> None:
+    job = tmp_path / "job.toml"
+    job.write_text(
+        f"""
+        input.path = "{KINDS[kind](tmp_path)}"
+        input.query = "{NUMBERS[kind]}"
+        id.column = "id"
+        record.signals = ["a"]
+        output = {{ to = "{tmp_path}/out", dpid = 1234 }}
+        """
+    )
+    done = subprocess.run([sys.executable, "-c", MEASURED, job], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    written, peak = map(int, done.stdout.split())
+    assert written == 3_000_000
+    assert peak < 550_000, f"{peak} KiB, where the rows take 640 MB"
+
+
 def test_queries_are_converted_in_their_order(run: Run, url: str) -> None:
     query = "SELECT id, a, n FROM crm WHERE n % 2 = 0 ORDER BY n DESC -- the last ones first"
     convert(job_of(run, url, input={"query": query}))

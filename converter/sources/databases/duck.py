@@ -47,6 +47,7 @@ class DuckDB(Database):
     def connect(self) -> None:
         """Open the file for reading alone, and begin a transaction."""
         self._connection = duckdb.connect(self._file, read_only=self._file != IN_MEMORY)
+        self._connection.execute("SET enable_progress_bar = false")  # it would be on standard output
         self._connection.execute("BEGIN TRANSACTION")
 
     def disconnect(self) -> None:
