@@ -66,7 +66,7 @@ class Bucket(OfBucket):
         crc32 = base64_of(isal_zlib.crc32(piece))
         with self._map_errors("write", upload.key):
             answer = self._client.upload_part(**self._of(upload), PartNumber=number, Body=piece, ChecksumCRC32=crc32)
-        etag, proof = _receipt(answer, piece, crc32)
+        etag, proof = _receipt(answer, crc32, lambda: hashlib.md5(piece, usedforsecurity=False).hexdigest())
         if proof is None:
             raise TransientError(
                 "E-PART-CHANGED", f"What arrived of '{self.url(upload.key)}' is not what was sent.", "It is sent again."
@@ -78,14 +78,14 @@ class Bucket(OfBucket):
 
         Return its ETag, and what proves that it is what was sent; None where it is not.
         """
-        md5 = hashlib.md5(data, usedforsecurity=False).digest()
+        md5 = hashlib.md5(data, usedforsecurity=False)
         conditions = {"IfNoneMatch": "*"} if conditional else {}
-        checksums = {"ChecksumCRC32": base64_of(crc32), "ContentMD5": base64.b64encode(md5).decode()}
+        checksums = {"ChecksumCRC32": base64_of(crc32), "ContentMD5": base64.b64encode(md5.digest()).decode()}
         with self._map_errors("publish", key):
             answer = self._client.put_object(
                 Bucket=self.name, Key=key, Body=data, **self._options(), **checksums, **conditions
             )
-        return _receipt(answer, data, checksums["ChecksumCRC32"])
+        return _receipt(answer, checksums["ChecksumCRC32"], md5.hexdigest)
 
     def complete(
         self, upload: MultipartUpload, etags: Sequence[str], conditions: Mapping[str, str | int]
@@ -213,15 +213,18 @@ class Bucket(OfBucket):
             raise map_error(error, what, self.url(key), self._settings) from error
 
 
-def _receipt(answer: Mapping[str, Any], data: bytes | bytearray, crc32: str) -> tuple[str, Proof | None]:
-    """Return the ETag of what was sent, and what proves that it arrived unchanged; None where it did not."""
+def _receipt(answer: Mapping[str, Any], crc32: str, md5: Callable[[], str]) -> tuple[str, Proof | None]:
+    """Return the ETag of what was sent, and what proves that it arrived unchanged; None where it did not.
+
+    `crc32` is that of what was sent, in base64, and `md5` returns its MD5, in hexadecimal digits.
+    """
     etag, echo = bare(answer.get("ETag", "")), answer.get("ChecksumCRC32")
     encrypted = str(answer.get("ServerSideEncryption", "")).startswith("aws:kms")
     proof: Proof = ""
     if echo is not None:
         proof, is_same = "crc32", echo == crc32
     elif _MD5.fullmatch(etag) and not encrypted:  # with KMS, an ETag looks like an MD5, but is none
-        proof, is_same = "md5", etag == hashlib.md5(data, usedforsecurity=False).hexdigest()
+        proof, is_same = "md5", etag == md5()
     else:
         is_same = bool(etag)
     return etag, proof if is_same else None
