@@ -68,6 +68,7 @@ from .fuzz_earlier import fuzz_damaged, fuzz_earlier
 from .fuzz_gather import fuzz_gather, fuzz_partition, fuzz_users
 from .fuzz_known import fuzz_known
 from .fuzz_lines import fuzz_checked_lines
+from .fuzz_seen import fuzz_seen_users
 from .scanner import PLAIN, scan
 
 Bytes = npt.NDArray[np.uint8]
@@ -872,6 +873,7 @@ ENTRIES: tuple[Callable[[Loops, random.Random, Guarded], None], ...] = (
     fuzz_users,
     fuzz_known,
     fuzz_checked_lines,
+    fuzz_seen_users,
     fuzz_earlier,
     fuzz_damaged,
 )

@@ -23,7 +23,7 @@ from .servers.web import Served, web_server
 from .test_cli import command
 from .test_inbound import DATA, GOOD
 
-BAD = GOOD * 50_000 + b"u\tx\n"
+BAD = b"".join(b"user%d\ta=b\n" % number for number in range(50_000)) + b"u\tx\n"
 FILES = {DATA: GOOD, DATA + ".1.gz": gzip.compress(BAD), DATA + ".processed": b"x"}
 
 

@@ -17,6 +17,7 @@ from converter.commands import check as inbound
 from converter.commands.check import Checked, Workers, check_file
 from converter.errors import InputError
 from converter.parts import line_checks
+from converter.parts.line_users import UserCounters
 from converter.sources.origins.local import LocalFile
 from converter.spec import files
 from converter.spec.names import FileName
@@ -42,10 +43,16 @@ BLOCKS = (1, 7, 64, inbound.BLOCK_BYTES)
 Short = tuple[str, str, int | None, int, str]
 
 
-def check(folder: Path, name: str, content: bytes, block_bytes: int = inbound.BLOCK_BYTES) -> Checked:
+def check(
+    folder: Path,
+    name: str,
+    content: bytes,
+    block_bytes: int = inbound.BLOCK_BYTES,
+    counters: UserCounters | None = None,
+) -> Checked:
     path = folder / name
     path.write_bytes(content)
-    return check_file(LocalFile.at(path), Workers(block_bytes=block_bytes))
+    return check_file(LocalFile.at(path), Workers(block_bytes=block_bytes, counters=counters))
 
 
 def short(checked: Checked) -> list[Short]:
@@ -149,11 +156,17 @@ BROKEN: list[tuple[str, bytes, list[Short]]] = [
     (DATA, b"a:b\ta=b:c\n" + b"a%3Ab\ta=b\n" + b"a%b\ta=b\n" + b"a\x07\ta=b\n" + "a\x85\ta=b\n".encode(),
      one("I6", "id_forbidden_character", 1, 4)),
     (DATA, GOOD + "\ufeffuser\ta=b\n".encode() + "é\ta=\ufeff\n".encode(), one("I6", "id_forbidden_character", 2)),
+    (DATA, DEVICE + b"\ta=b\n" + b"1" * 8 + b"-1111" * 3 + b"-" + b"1" * 12 + b"\ta=b\n" + DEVICE.upper() + b"\ta=b\n",
+     one("I1", "ids_mixed", 3, 1, "warning")),
+    (DATA, GOOD * 3 + UUID + b"\ta=b\n" + GOOD + HASH + b"\ta=b\n" + DEVICE + b"\ta=b\n", one("I1", "ids_mixed", 4, 3, "warning")),
+    ("ftp_dpm_0_1366545717.sync", UUID + b"\ta=b\n", one("N6", "zero_doubtful", level="warning")),
     # Oracle Data Cloud
     (ODC, b"idfa\tB56E68EC-34ED-46D5-AF0C-1D2401F676C9\t38838\n", []),
     (ODC, b"idfa\tu\t1\n" + b"u\t1\n" + b"idfa\tu\t1\t2\n" + b"u\n", one("C13", "not_three_fields", 2, 3)),
     (ODC, b"\tu\t1\n" + b"idfa\t\t1\n" + b"idfa\tu\t\n", [
-        *one("C13", "type_missing", 1), *one("C1", "id_missing", 2), *one("C1", "no_signal", 3)]),
+        *one("C13", "type_missing", 1), *one("C1", "id_missing", 2), *one("C1", "no_signal", 3),
+        *one("C13", "types_mixed", 3)]),
+    (ODC, b"idfa\tu\t1\n" * 3 + b"gaid\tu\t1\n" * 2 + b"idfa\tu\t1\n", one("C13", "types_mixed", 4, 2)),
     (ODC, b"idfa\tj@x.org\t1\n", one("I3", "id_is_email", 1)),
     # ID synchronization
     (SYNC, PAIR * 2, []),
@@ -200,7 +213,7 @@ def test_each_rule_gives_its_code_and_line(tmp_path: Path, place: int, block_byt
     name, content, expected = BROKEN[place]
     if len(content) > 10_000 and block_bytes == 1:
         block_bytes = 1000  # a call a byte takes too long
-    checked = check(tmp_path, name, content, block_bytes)
+    checked = check(tmp_path, name, content, block_bytes, UserCounters(0, kernel.load()))
     assert sorted(short(checked), key=str) == sorted(expected, key=str)
     assert (checked.bytes, checked.crc32) == (len(content), zlib.crc32(content))
 
@@ -251,7 +264,7 @@ def test_every_rule_on_files_is_broken_by_a_test() -> None:
     rules = {rule.name for rule in vars(files).values() if isinstance(rule, files.FileRule)}
     rules |= {rule.name for _, rule in files.ID_RULES}
     others = {"file_too_large", "text_too_large", files.BOTH_MODES.name, files.NAME_TWICE.name}
-    others |= {files.FOLDER_WRONG.name}  # of sizes, sets and places
+    others |= {files.FOLDER_WRONG.name, files.USER_OVER.name}  # of sizes, sets and places
     assert {name for *_, found in BROKEN for _, name, *_ in found} == rules - others
 
 

@@ -22,7 +22,7 @@ from converter import kernel
 from converter.columns.buffers import Chunk, Text, Views, chunks_of
 from converter.jobs.job import Job
 from converter.jobs.sections.record import Signal
-from converter.kernel import calls, checked, earlier, form, gather, keys, known, sink, texts, users
+from converter.kernel import calls, checked, earlier, form, gather, keys, known, seen, sink, texts, users
 from converter.kernel.calls import Loops
 from converter.kernel.library import FOLDER, NAME
 from converter.kernel.sink import Lines
@@ -377,8 +377,8 @@ def test_structures_have_the_sizes_that_the_loops_know() -> None:
     sizes += map(ctypes.sizeof, [gather.GatherStructure, users.KeptStructure, users.UsersStructure])
     sizes += map(ctypes.sizeof, [known.PastStructure, known.KnownStructure])
     sizes += map(ctypes.sizeof, [checked.ShapeStructure, checked.LineFormStructure, checked.DoubtedStructure])
-    sizes += map(ctypes.sizeof, [earlier.SegmentStructure, earlier.EarlierStructure])
-    assert [*(ctypes.c_int64 * 27).in_dll(library, "aam_sizes")] == sizes
+    sizes += map(ctypes.sizeof, [earlier.SegmentStructure, earlier.EarlierStructure, seen.SeenStructure])
+    assert [*(ctypes.c_int64 * 28).in_dll(library, "aam_sizes")] == sizes
 
 
 def lines_of(form: FastPath, frame: pl.DataFrame) -> Lines:

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import re
 from collections import deque
@@ -23,6 +24,7 @@ import numpy as np
 from converter import kernel
 from converter.errors import InputError, redact
 from converter.parts.line_checks import ChunkFound, LineChecker
+from converter.parts.line_users import ExactCounts, MixedLines, UserCounters
 from converter.parts.problems import Problem, Problems
 from converter.parts.reader import CountedBlocks, DamagedError, InboundText, gunzip
 from converter.sources.origins.base import Origin
@@ -32,6 +34,7 @@ from converter.spec.files import (
     EMPTY,
     FOLDER_WRONG,
     GZIP_UNNAMED,
+    IDS_MIXED,
     MASTER_DOUBTFUL,
     NAME_WRONG,
     NO_NEWLINE,
@@ -42,6 +45,8 @@ from converter.spec.files import (
     TEXT_TOO_LARGE,
     TIMESTAMP_SHORT,
     TOO_LARGE,
+    TYPES_MIXED,
+    USER_OVER,
     UTF_16,
     ZERO_DOUBTFUL,
 )
@@ -80,10 +85,14 @@ class Checked:
 
 
 class Workers(NamedTuple):
-    """What checks chunks of lines, and how many bytes are read at a time. Without a `pool`, the calling thread does."""
+    """What checks chunks of lines, how many bytes are read at a time, and where the lines of users are counted.
+
+    Without a `pool`, the calling thread checks; without `counters`, users are not looked at.
+    """
 
     pool: Executor | None = None
     block_bytes: int = BLOCK_BYTES
+    counters: UserCounters | None = None
 
 
 def name_of(origin: Origin) -> str:
@@ -102,20 +111,16 @@ def check_file(origin: Origin, workers: Workers = ALONE) -> Checked:
     """Check an inbound file. Raises `InputError` where it cannot be read."""
     findings = Problems()
     name = _check_name(name_of(origin), origin.label, findings)
-    try:
-        with origin.open() as file:
-            head = _head_of(file)
-            blocks = CountedBlocks(_blocks_of(head, file, workers.block_bytes))
-            encrypted = name is not None and name.extension in _ENCRYPTED
-            packed = _packing_of(name, head, findings)
-            text = None
-            if not encrypted and packed in (None, "gzip"):
-                text = _check_lines(name, blocks, workers, findings, packed=packed is not None)
-            for _ in blocks:  # the rest counts as well
-                pass
-    except OSError as error:
-        why = error.strerror or error
-        raise InputError("E-FILE-READ", f"The file '{origin.label}' cannot be read: {why}.") from error
+    with _reading(origin) as file:
+        head = _head_of(file)
+        blocks = CountedBlocks(_blocks_of(head, file, workers.block_bytes))
+        encrypted = name is not None and name.extension in _ENCRYPTED
+        packed = _packing_of(name, head, findings)
+        text = None
+        if not encrypted and packed in (None, "gzip"):
+            text = _check_lines(name, blocks, workers, findings, packed=packed is not None)
+        for _ in blocks:  # the rest counts as well
+            pass
     if not blocks.bytes or (text and not text.filled):
         findings.note(EMPTY)
     if blocks.bytes > PART_BYTES.value:
@@ -124,6 +129,16 @@ def check_file(origin: Origin, workers: Workers = ALONE) -> Checked:
         findings.note(TEXT_TOO_LARGE)
     lines, raw_bytes = (text.lines, text.bytes) if text else (None, None)
     return Checked(name, blocks.bytes, blocks.crc32, lines, raw_bytes, findings.in_order())
+
+
+@contextlib.contextmanager
+def _reading(origin: Origin) -> Iterator[BinaryIO]:
+    try:
+        with origin.open() as file:
+            yield file
+    except OSError as error:
+        why = error.strerror or error
+        raise InputError("E-FILE-READ", f"The file '{origin.label}' cannot be read: {why}.") from error
 
 
 def _head_of(file: BinaryIO) -> bytes:
@@ -208,9 +223,13 @@ def _check_lines(
     """Check the lines of a file; return `None` where it is damaged, since its content is unknown then."""
     text = InboundText(gunzip(blocks, workers.block_bytes) if packed else blocks)
     found = Problems()
-    checker = LineChecker(name, kernel.load())
+    checker = LineChecker(name, kernel.load(), workers.counters)
+    mixed = MixedLines(name) if name else None
     try:
-        for each in _in_order(checker, text.chunks(workers.block_bytes), workers.pool):
+        for chunk, each in _in_order(checker, text.chunks(workers.block_bytes), workers.pool):
+            if name and mixed and each.seen:
+                rule = TYPES_MIXED if name.kind == "odc" else IDS_MIXED
+                checker.note_lines(each.problems, rule, chunk, mixed.take(chunk, each.seen))
             found.add(each.problems, text.lines)
             text.lines += each.lines
             text.filled = text.filled or each.filled
@@ -223,17 +242,41 @@ def _check_lines(
     return text
 
 
-def _in_order(checker: LineChecker, chunks: Iterable[bytes], pool: Executor | None) -> Iterator[ChunkFound]:
-    """Yield what chunks break, in their order. Raises `DamagedError` where the first one is no text."""
-    waiting: deque[Future[ChunkFound]] = deque()
+def _in_order(
+    checker: LineChecker, chunks: Iterable[bytes], pool: Executor | None
+) -> Iterator[tuple[bytes, ChunkFound]]:
+    """Yield chunks, in their order, and what they break. Raises `DamagedError` where the first one is no text."""
+    waiting: deque[tuple[bytes, Future[ChunkFound]]] = deque()
     for number, chunk in enumerate(chunks):
         if not number and chunk.startswith(_UTF_16):
             raise DamagedError(UTF_16)
         if pool is None:
-            yield checker.check(chunk, first=not number)
+            yield chunk, checker.check(chunk, first=not number)
             continue
-        waiting.append(pool.submit(checker.check, chunk, first=not number))
+        waiting.append((chunk, pool.submit(checker.check, chunk, first=not number)))
         if len(waiting) > _AHEAD:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+            chunk, found = waiting.popleft()
+            yield chunk, found.result()
+    for chunk, found in waiting:
+        yield chunk, found.result()
+
+
+def users_over(origin: Origin, name: FileName, counters: UserCounters, exact: ExactCounts) -> Problems:
+    """Return the lines of a file that users have beyond the limit (C7), by reading it once more.
+
+    `exact` has counted the lines of files before it. Raises `InputError`.
+    """
+    problems = Problems()
+    checker = LineChecker(name, kernel.load())
+    with _reading(origin) as file:
+        head = _head_of(file)
+        blocks = _blocks_of(head, file, BLOCK_BYTES)
+        text = InboundText(gunzip(blocks, BLOCK_BYTES) if packing_of(head) else blocks)
+        for chunk in text.chunks(BLOCK_BYTES):
+            found = Problems()
+            checker.note_lines(found, USER_OVER, chunk, exact.over(counters.see(name, chunk, finds=True)))
+            problems.add(found, text.lines)
+            text.lines += chunk.count(b"\n")
+            if exact.is_full:
+                break
+    return problems

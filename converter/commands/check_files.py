@@ -7,16 +7,22 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 
-from converter.commands.check import Checked, Workers, check_file, name_of
+from converter import kernel
+from converter.commands.check import Checked, Workers, check_file, name_of, users_over
 from converter.commands.inbound_files import find
 from converter.errors import JobError
 from converter.jobs.document import Document
 from converter.jobs.file_access import FileAccess
-from converter.parts.problems import Problem
+from converter.parts.line_users import MOST_THREADS, ExactCounts, UserCounters
+from converter.parts.problems import Problem, in_order
 from converter.report.checks import CheckReport, FileCheck
 from converter.sources.origins.base import Origin
 from converter.spec.files import BOTH_MODES, NAME_TWICE, FileRule
+
+_RATIO = 6  # of text to gzip, about
+_UNKNOWN_BYTES = 1 << 30
 
 
 def check(
@@ -49,13 +55,14 @@ def check_all(
     files: Sequence[Origin], threads: int | None = None, notify: Callable[[str], None] | None = None
 ) -> list[Checked]:
     """Check files by the rules on each of them, and return what is known of each. Raises `InputError`."""
-    threads = threads or os.cpu_count() or 1
+    threads = min(threads or os.cpu_count() or 1, MOST_THREADS)
+    counters = UserCounters(sum(map(_text_bytes, files)), kernel.load())
     with ExitStack() as stack:
 
         def pool_of(name: str) -> Executor:
             return stack.enter_context(ThreadPoolExecutor(threads, thread_name_prefix=name))
 
-        workers = Workers(pool_of("check") if threads > 1 else None)
+        workers = Workers(pool_of("check") if threads > 1 else None, counters=counters)
         checked: list[Checked] = []
         readers = pool_of("read")
         reading = [readers.submit(check_file, file, workers) for file in files]
@@ -64,7 +71,31 @@ def check_all(
             checked.append(found.result())
             if notify:
                 notify(file.label)
-    return checked
+    return _with_users(files, checked, counters) if counters.may_be_over else checked
+
+
+def _text_bytes(file: Origin) -> int:
+    """Return about how much text a file has."""
+    size = _UNKNOWN_BYTES if file.size is None else file.size
+    return size * _RATIO if name_of(file).endswith(".gz") else size
+
+
+def _with_users(files: Sequence[Origin], checked: Sequence[Checked], counters: UserCounters) -> list[Checked]:
+    """Add the lines of users beyond the limit (C7): those of all files of a timestamp count, in the order of parts."""
+    found = list(checked)
+    runs: dict[str, list[tuple[int, int]]] = {}
+    for index, (file, each) in enumerate(zip(files, checked, strict=True)):
+        is_file = file.path is None or file.path.is_file()
+        if each.name and each.name.kind in ("data", "odc") and each.lines and file.rereadable and is_file:
+            runs.setdefault(each.name.stem, []).append((each.name.split or 0, index))
+    for parts in runs.values():
+        exact = ExactCounts(kernel.load())
+        for _, index in sorted(parts):
+            each = found[index]
+            if each.name and not exact.is_full:
+                over = users_over(files[index], each.name, counters, exact)
+                found[index] = replace(each, findings=in_order([*each.findings, *over.in_order()]))
+    return found
 
 
 def _together(files: Sequence[Origin], checked: Sequence[Checked]) -> list[list[FileRule]]:

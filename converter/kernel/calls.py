@@ -28,6 +28,8 @@ from converter.kernel.keys import Keys, KeysStructure
 from converter.kernel.known import ENTRIES as KNOWN_ENTRIES
 from converter.kernel.known import KnownFiles, unknown_lines
 from converter.kernel.library import Library
+from converter.kernel.seen import ENTRIES as SEEN_ENTRIES
+from converter.kernel.seen import Seen, SeenStructure, see_users
 from converter.kernel.sink import MEMORY, Lines, Parsed, Positions, Sink, Structure, Texts
 from converter.kernel.texts import ENTRIES as TEXT_ENTRIES
 from converter.kernel.texts import Values, fill_views
@@ -83,6 +85,7 @@ ENTRIES: dict[str, tuple[type[Any], ...]] = {
     **KNOWN_ENTRIES,
     **CHECK_ENTRIES,
     **EARLIER_ENTRIES,
+    **SEEN_ENTRIES,
 }
 """The entries of the library, and what each takes."""
 
@@ -367,6 +370,15 @@ class Loops:
         if len(text) < size + SLACK:
             raise SystemError("A compiled loop was called without the memory that it needs.")
         return doubted(self._entries["check_lines"], text, size, form)
+
+    def see_users(self, text: Bytes, size: int, structure: SeenStructure, *, finds: bool) -> Seen:
+        """Count the lines of users of an inbound file, or with `finds`, return those whose users may have too many.
+
+        As for `doubted`, the text ends in a newline, and `SLACK` bytes must follow it.
+        """
+        if len(text) < size + SLACK:
+            raise SystemError("A compiled loop was called without the memory that it needs.")
+        return see_users(self._entries["see_users"], text, size, structure, finds=finds)
 
     def earlier_keys(self) -> EarlierKeys:
         """Return a table of keys that came before, without any."""

@@ -8,8 +8,8 @@ AAM_EXPORT extern const char aam_digest[];
 const char aam_digest[] = AAM_TEXT(AAM_DIGEST);
 
 /* The sizes of all structures that callers make, for a test to compare with theirs. */
-AAM_EXPORT extern const int64_t aam_sizes[27];
-const int64_t aam_sizes[27] = {
+AAM_EXPORT extern const int64_t aam_sizes[28];
+const int64_t aam_sizes[28] = {
     sizeof(struct aam_part),   sizeof(struct aam_id),        sizeof(struct aam_form),
     sizeof(struct aam_layout), sizeof(struct aam_views),     sizeof(struct aam_text),
     sizeof(struct aam_sink),   sizeof(struct aam_malformed), sizeof(struct aam_field),
@@ -19,6 +19,7 @@ const int64_t aam_sizes[27] = {
     sizeof(struct aam_kept),   sizeof(struct aam_users),     sizeof(struct aam_past),
     sizeof(struct aam_known),  sizeof(struct aam_id_shape),  sizeof(struct aam_line_form),
     sizeof(struct aam_doubted), sizeof(struct aam_segment),   sizeof(struct aam_earlier),
+    sizeof(struct aam_seen),
 };
 
 #if defined(AAM_HAS_V3) && (defined(__GNUC__) || defined(__clang__))

@@ -489,4 +489,24 @@ struct aam_earlier {
     int64_t over; /* users who have more lines than a user may */
 };
 
+/* What types the IDs of inbound files have the form of (seen.c). */
+enum { AAM_ANY_ID = 1, AAM_NUMBER_ID = 2, AAM_LOWER_DEVICE = 4, AAM_UPPER_DEVICE = 8, AAM_HASHED_ID = 16 };
+
+/* The users of the lines of a text. */
+struct aam_seen {
+    const uint64_t *key; /* of the hash: two words */
+    uint8_t *counters;
+    int64_t counter_count; /* two to the power of `bits` */
+    int64_t bits;
+    int64_t skipped;  /* fields before the ID */
+    int64_t most;     /* lines of a user; counters end one above */
+    uint64_t *keys;   /* of lines whose user may have more: two words each; NULL where lines are counted */
+    int64_t *numbers; /* lines before each of these */
+    int64_t room;
+    int64_t count;
+    int64_t lines; /* all of them */
+    int64_t kinds; /* bits */
+    int64_t differs; /* whether first fields do, where they are skipped */
+};
+
 #endif

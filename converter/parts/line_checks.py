@@ -17,8 +17,10 @@ from converter.columns.privacy import personal_kind
 from converter.columns.utf8 import invalid_utf8, is_utf8
 from converter.kernel.calls import Loops
 from converter.kernel.form import SLACK
+from converter.kernel.seen import Seen
 from converter.parts.grammar import Grammar
 from converter.parts.line_columns import LineColumns, column_of_any
+from converter.parts.line_users import UserCounters
 from converter.parts.problems import Example, Positions, Problems
 from converter.parts.shapes import shape_of
 from converter.spec.files import (
@@ -99,7 +101,7 @@ class _Chunk(NamedTuple):
 
 
 class ChunkFound(NamedTuple):
-    """What a chunk of lines breaks, as if it were the start of a file, and how many lines it has.
+    """What a chunk of lines breaks, as if it were the start of a file, how many lines it has, and which users.
 
     `filled`: one of them is not blank.
     """
@@ -107,6 +109,7 @@ class ChunkFound(NamedTuple):
     problems: Problems
     lines: int
     filled: bool
+    seen: Seen | None
 
 
 class LineChecker:
@@ -115,9 +118,10 @@ class LineChecker:
     With compiled loops, only lines that these doubt meet the rules. Threads may share it.
     """
 
-    def __init__(self, name: FileName | None, loops: Loops | None) -> None:
+    def __init__(self, name: FileName | None, loops: Loops | None, counters: UserCounters | None = None) -> None:
         self._name = name
         self._loops = loops
+        self._counters = counters if name and name.kind in ("data", "odc") else None
         self._grammar = Grammar(name) if name else None
         self._columns = LineColumns(name, self._grammar.forms) if name and self._grammar else None
         self._form = self._grammar.line_form() if self._grammar and loops else None
@@ -125,10 +129,11 @@ class LineChecker:
     def check(self, chunk: bytes, *, first: bool) -> ChunkFound:
         """Check a chunk of lines, which ends in a newline and `SLACK` bytes more; `first` is that of the file."""
         text, size = np.frombuffer(chunk, np.uint8), len(chunk) - SLACK
+        seen = self._counters.see(self._name, chunk) if self._counters and self._name else None
         if self._loops and self._form and (chunk.isascii() or is_utf8(chunk)):
             found = self._loops.doubted(text, size, self._form)
             if not len(found.numbers):
-                return ChunkFound(Problems(), found.lines, filled=found.lines > 0)
+                return ChunkFound(Problems(), found.lines, found.lines > 0, seen)
             doubted = [chunk[start:end] for start, end in zip(found.starts.tolist(), found.ends.tolist(), strict=True)]
             lines = _Chunk.of(b"".join(doubted), 0)._replace(numbers=1 + found.numbers)
             count = found.lines
@@ -137,7 +142,18 @@ class LineChecker:
             count = len(lines.ends)
         check = _ChunkCheck(self._name, self._grammar, self._columns)
         check.check(lines, first=first)
-        return ChunkFound(check.problems, count, check.filled or len(lines.ends) < count)
+        return ChunkFound(check.problems, count, check.filled or len(lines.ends) < count, seen)
+
+    def note_lines(self, problems: Problems, rule: FileRule, chunk: bytes, numbers: Positions) -> None:
+        """Note lines of a chunk, by their numbers, that break a rule because of other lines."""
+
+        def examples(count: int) -> Iterator[Example]:
+            lines = chunk[: len(chunk) - SLACK].split(b"\n") if len(numbers) else []
+            for number in numbers[:count].tolist():
+                line = lines[number - 1].removesuffix(b"\r")
+                yield Example(number, self._columns.of(rule, line) if self._columns else None, shape_of(line))
+
+        problems.note(rule, numbers, examples)
 
 
 class _ChunkCheck:

@@ -85,6 +85,10 @@ class Problems:
         self._problems[rule] = problem
 
     def in_order(self) -> tuple[Problem, ...]:
-        """Return the problems by their levels: first those about the whole file, then by their first line."""
-        found = self._problems.values()
-        return tuple(sorted(found, key=lambda each: (LEVELS.index(each.level), each.line or 0, each.name)))
+        """Return the problems in order."""
+        return in_order(self._problems.values())
+
+
+def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Return problems by their levels: first those about the whole file, then by their first line."""
+    return tuple(sorted(problems, key=lambda each: (LEVELS.index(each.level), each.line or 0, each.name)))

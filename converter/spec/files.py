@@ -23,6 +23,7 @@ from converter.spec.limits import (
     ODC_PAGE,
     PART_BYTES,
     PART_RAW_BYTES,
+    USER_LINES,
 )
 from converter.spec.rules import (
     ID_FORBIDDEN_CHARACTER,
@@ -337,6 +338,30 @@ SIGNAL_LONG = FileRule(
     DERIVED_PAGE,
     "hint",
     fix="Shorten it, if derived signals are to use it.",
+)
+
+IDS_MIXED = FileRule(
+    "I1",
+    "ids_mixed",
+    "The ID has the form of another type than that of the first line: a file has IDs of one type.",
+    CONTENTS_PAGE,
+    "warning",
+    fix="Write a file for each type of ID, under its data source.",
+)
+TYPES_MIXED = FileRule(
+    "C13",
+    "types_mixed",
+    "The type is another one than that of the first line: a file has one.",
+    ODC_PAGE,
+    fix="Write a file for each type.",
+)
+USER_OVER = FileRule(
+    USER_LINES.code,
+    "user_over_limit",
+    f"The user has {USER_LINES.value} lines before this one, in the files of one timestamp: it is discarded.",
+    USER_LINES.page,
+    "warning",
+    fix="Give the signals of a user to fewer, longer lines.",
 )
 
 # Rules on lines of ID synchronization files.
