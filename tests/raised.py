@@ -43,7 +43,7 @@ ELSEWHERE = {
     "cli/taxonomy.py:_job",
     "cli/taxonomy.py:_list",
     "cli/taxonomy.py:taxonomy",
-    "commands/inbound_files.py:expand",
+    "commands/inbound_files.py:_entries",
     "delivery/atomic.py:rename_exclusively",
     "delivery/delivery.py:publish",
     "delivery/stops.py:release",
