@@ -2,6 +2,7 @@
 # make test   sets up .venv and runs all tests that need no system packages
 # make lint   ruff, strict type checks, and whether the tables of the documentation are those of the code
 # make tables writes these tables
+# make screenshot   the picture of a page in the documentation, with Chromium
 # make docs   builds the documentation into site/; a link to nothing is an error
 # make slow   all tests, including those that take minutes
 # make kill   kills runs at any moment and resumes them, ROUNDS times at each destination, and ROUNDS times for each kind of job
@@ -32,7 +33,7 @@ RUNTIMES := $(if $(findstring clang,$(COMPILER)),libclang_rt.asan-$(shell uname 
 SANITIZE = AAM_KERNEL=$(CURDIR)/$(SANITIZED) ASAN_OPTIONS=detect_leaks=0 \
 	LD_PRELOAD="$(foreach runtime,$(RUNTIMES),$$($(COMPILER) -print-file-name=$(runtime)))"
 
-.PHONY: demo docs fuzz sanitize wheels test lint format tables slow kill race sweep check bench-small bench clean
+.PHONY: demo docs screenshot fuzz sanitize wheels test lint format tables slow kill race sweep check bench-small bench clean
 
 $(VENV)/.ready: pyproject.toml hatch_build.py $(wildcard converter/kernel/*.[ch])
 	$(PYTHON) -m venv $(VENV)
@@ -114,6 +115,9 @@ tables: $(VENV)/.dev-ready
 $(VENV)/.docs-ready: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --group docs
 	touch $@
+
+screenshot: $(VENV)/.dev-ready
+	$(BIN)/python -m tests.screenshot docs/report.png
 
 docs: $(VENV)/.docs-ready
 	$(BIN)/zensical build --strict --clean

@@ -138,6 +138,7 @@ CODES: dict[str, str] = {
     "E-REJECTS-ROWS": "Rows that an earlier run rejected do not begin where they did (`input.rejects_of`).",
     "E-REPORT-CONDITIONS": "The S3 server of `report.dir` ignores conditions, so that no lock is possible.",
     "E-REPORT-FOLDER": "The report folder cannot be written.",
+    "E-REPORT-READ": "A file is no report of a run, or cannot be read.",
     "E-REPORT-WRITE": "The report or the rejects file cannot be written.",
     "E-RESUME-INPUT": "The input differs from that of the run to resume.",
     "E-RESUME-KEY": "The key differs from that of the run to resume.",

@@ -16,11 +16,13 @@ from converter.cli.completion import asked_by_bash
 from converter.cli.convert import convert
 from converter.cli.doctor import doctor
 from converter.cli.examples import test
+from converter.cli.history import history
 from converter.cli.init import init
 from converter.cli.inspect import inspect
 from converter.cli.match import match
 from converter.cli.outcome import Messages, Outcome, Work
 from converter.cli.receipt import receipt
+from converter.cli.report import report
 from converter.cli.schema import schema
 from converter.cli.send import send
 from converter.cli.state import state
@@ -53,6 +55,8 @@ app.command(no_args_is_help=True)(state)
 app.command(no_args_is_help=True)(taxonomy)
 app.command(no_args_is_help=True)(test)
 app.command(no_args_is_help=True)(receipt)
+app.command(no_args_is_help=True)(report)
+app.command()(history)
 app.command()(schema)
 
 

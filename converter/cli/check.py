@@ -29,6 +29,7 @@ def check(
     set_: options.Settings = None,
     strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as errors.")] = False,
     junit: Annotated[str | None, typer.Option(metavar="FILE", help="Also write a JUnit file, for CI services.")] = None,
+    html: Annotated[str | None, typer.Option(metavar="FILE", help="Also write an HTML page.")] = None,
     ndjson: Annotated[
         bool, typer.Option("--ndjson", help="Print one JSON object for each line that breaks a rule.")
     ] = False,
@@ -49,7 +50,7 @@ def check(
       aam-inbound check s3://bucket/partner/ --set s3.region=eu-central-1
     """  # noqa: D301 - \b keeps the lines that follow as they are
     del json_, debug, quiet  # `Messages.of` reads them
-    return partial(_check, files, job_file, set_ or (), junit, strict=strict, ndjson=ndjson)
+    return partial(_check, files, job_file, set_ or (), junit, strict=strict, ndjson=ndjson, html=html)
 
 
 def _check(
@@ -61,6 +62,7 @@ def _check(
     *,
     strict: bool,
     ndjson: bool,
+    html: str | None,
 ) -> Outcome:
     from converter.jobs.file_access import FileAccess
 
@@ -71,6 +73,8 @@ def _check(
     report = run(files, access, notify=messages.notice if sys.stderr.isatty() else None)
     if junit is not None:
         _write(junit, report.junit())
+    if html is not None:
+        report.write_html(Path(html))
     counts = report.counts
     broken = counts["error"] + (counts["warning"] if strict else 0)
     error = None

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from converter.parts.problems import Example, Problem
+from converter.report.page_file import write_html
 from converter.spec.files import LEVELS
 
 
@@ -51,6 +53,12 @@ class CheckReport:
             "left_out": list(self.left_out),
             **{f"{level}s": self.counts[level] for level in LEVELS},
         }
+
+    def write_html(self, path: Path) -> None:
+        """Write the report as a page, in place of an older one. Raises `DestinationError`."""
+        from converter.report.page import page_of  # here, since the template engine takes a while to load
+
+        write_html(path, page_of(self.as_dict()))
 
     def findings(self) -> Iterator[dict[str, Any]]:
         """Yield each line that breaks a rule, and each file that does, as plain data."""
