@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from converter import Job, convert
+from converter.report.page import page_of
 
 from .servers.chromium import browser
 
@@ -21,9 +22,10 @@ def main(target: str) -> None:
         for name in ("crm.csv", "crm.toml"):
             shutil.copy(ROOT / "sample_data" / name, folder)
         os.chdir(folder)  # so that paths are short, and are those of no machine
-        changes = {"input": {"path": "crm.csv"}, "output": {"to": "out"}, "report": {"dir": "reports", "page": True}}
-        convert(Job.load("crm.toml", changes), now=1_366_545_717)
-        (page,) = Path(folder).glob("reports/*.html")
+        changes = {"input": {"path": "crm.csv"}, "output": {"to": "out"}, "report": {"dir": "reports"}}
+        report = convert(Job.load("crm.toml", changes), now=1_366_545_717)
+        page = Path("page.html").absolute()
+        page.write_bytes(page_of({**report.as_dict(), "job_path": "crm.toml"}))
         with browser() as chromium:
             window = chromium.new_page(viewport=SIZE)
             window.goto(page.as_uri())

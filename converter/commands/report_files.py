@@ -1,4 +1,4 @@
-"""What runs have left in their report folder, for those who look back: pages of reports, and the list of runs."""
+"""What becomes of reports after their runs: a page of one, and the list of the runs of a report folder."""
 
 from __future__ import annotations
 
