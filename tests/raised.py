@@ -33,6 +33,7 @@ ELSEWHERE = {
     "cli/init.py:_number",
     "cli/init.py:_truth",
     "cli/init.py:write",
+    "cli/examples.py:_check",
     "cli/log_file.py:_logging_to",
     "cli/many_jobs.py:_error_of",
     "delivery/unexpected.py:reported",
