@@ -151,7 +151,9 @@ class MixedLines:
         mark = len(_MARK) if chunk.startswith(_MARK) else 0
         users = users_of(chunk[mark : len(chunk) - SLACK], self._skipped)
         users = users.filter(pl.col("id").is_not_null(), (pl.col("kind") != 0) | (column == "type"))
-        if self._first is None and len(users):
+        if users.is_empty():
+            return _NONE
+        if self._first is None:
             self._first = users[column][0]
         found = users.filter(pl.col(column) != self._first)["line"].to_numpy().astype(np.int64)
         lines: Positions = found + 1
