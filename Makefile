@@ -12,6 +12,8 @@
 # make sanitize   the same, and the tests of the loops, with AddressSanitizer and UndefinedBehaviorSanitizer of COMPILER=gcc
 #             (the portable way of the loops) or clang-16 (that of the package)
 # make wheels builds the sdist and wheels for all machines into dist/, and checks them
+# make platforms   the examples for schedulers and containers: Airflow is installed into .cache, the image is built, by root
+# make lowest the lowest versions of what the package needs, as pyproject.toml has them, with a part of the tests
 # make check  compares 1,000,000 lines with those of a plain Python script
 # make bench-small   against the floor, 100,000 rows; fails only on a wrong line
 # make bench  all benchmarks, in two to three hours; make bench SCALE=0.01 for a trial
@@ -25,6 +27,8 @@ RUNS ?= 3
 ROUNDS ?= 200
 SECONDS ?= 60
 SHARE ?= 0.15
+LOWEST ?= $(foreach name,cli clouds databases delta_tables destinations encodings excel ftp normalize packings privacy \
+	s3 sftp sources,tests/test_$(name).py)
 # Where what builds the package is installed, for the tests, it is not downloaded again.
 IN_PLACE = $$($(BIN)/python -c "import editables, hatchling, ziglang" 2>/dev/null && echo --no-build-isolation)
 COMPILER ?= gcc
@@ -33,7 +37,7 @@ RUNTIMES := $(if $(findstring clang,$(COMPILER)),libclang_rt.asan-$(shell uname 
 SANITIZE = AAM_KERNEL=$(CURDIR)/$(SANITIZED) ASAN_OPTIONS=detect_leaks=0 \
 	LD_PRELOAD="$(foreach runtime,$(RUNTIMES),$$($(COMPILER) -print-file-name=$(runtime)))"
 
-.PHONY: demo docs screenshot fuzz sanitize wheels test lint format tables slow kill race sweep check bench-small bench clean
+.PHONY: demo docs screenshot fuzz sanitize wheels platforms lowest test lint format tables slow kill race sweep check bench-small bench clean
 
 $(VENV)/.ready: pyproject.toml hatch_build.py $(wildcard converter/kernel/*.[ch])
 	$(PYTHON) -m venv $(VENV)
@@ -87,6 +91,23 @@ $(SANITIZED): $(VENV)/.dev-ready hatch_build.py $(wildcard converter/kernel/*.[c
 
 wheels: $(VENV)/.dev-ready
 	$(BIN)/python -m tests.wheels dist
+
+platforms: $(VENV)/.dev-ready .cache/airflow/.ready
+	REQUIRE_SERVERS=1 $(BIN)/python -m pytest --slow tests/test_platforms.py
+
+.cache/airflow/.ready:
+	$(PYTHON) -m venv .cache/airflow
+	.cache/airflow/bin/python -m pip install --quiet "apache-airflow>=3.1,<4"
+	touch $@
+
+# Each lower bound is tried, and each module of the package that uses what has one.
+lowest: $(VENV)/.dev-ready
+	$(BIN)/python -m pip install --quiet --group lowest
+	$(BIN)/uv pip compile --quiet --resolution lowest-direct --all-extras pyproject.toml --output-file $(VENV)/lowest.txt
+	$(BIN)/uv venv --quiet --clear --python $(PYTHON) .cache/lowest
+	$(BIN)/uv pip install --quiet --python .cache/lowest/bin/python --requirement $(VENV)/lowest.txt --group test \
+		--constraint $(VENV)/lowest.txt
+	PYTHONPATH=$(CURDIR) .cache/lowest/bin/python -m pytest $(PYTEST_FLAGS) $(LOWEST)
 
 check: $(VENV)/.ready
 	$(BIN)/python -m benchmarks check --rows 1000000

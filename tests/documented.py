@@ -32,14 +32,17 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 REMEDIES = ROOT / "tests" / "remedies.toml"
 _KINDS = {"errors": "E-", "warnings": "W-"}
+_FILE = re.compile(r"(<!-- file: (\S+) -->\n```\w+\n).*?(```\n<!-- end -->)", re.DOTALL)
+"""Where a page shows a file of the repository."""
 _TABLE = re.compile(r"(<!-- table: ([a-z]+) ?([^\n]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def pages() -> Iterator[tuple[Path, str, str]]:
-    """Yield each page with a table: its path, its text, and the text with the tables that the code gives."""
+    """Yield each page: its path, its text, and the text with the tables that the code gives, and the files it shows."""
     for path in PAGES:
         text = path.read_text()
-        yield path, text, _TABLE.sub(lambda match: match[1] + TABLES[match[2]](match[3].split()) + match[4], text)
+        made = _TABLE.sub(lambda match: match[1] + TABLES[match[2]](match[3].split()) + match[4], text)
+        yield path, text, _FILE.sub(lambda match: match[1] + (ROOT / match[2]).read_text() + match[3], made)
 
 
 def undocumented() -> list[str]:
