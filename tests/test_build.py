@@ -16,7 +16,7 @@ from converter.kernel.library import DIGEST, FOLDER, NAME, KernelError, Library,
 
 from . import installed
 from .servers import required
-from .wheels import MACHINES, ROOT, build_sdist, build_wheel, check_wheel, contents, unpacked
+from .wheels import MACHINES, ROOT, build_sdist, build_wheel, check_uploads, check_wheel, contents, unpacked
 
 TARGET = f"{os.uname().machine}-linux"
 if TARGET not in MACHINES:
@@ -52,6 +52,21 @@ def test_the_wheel_from_the_sdist_is_the_one_from_the_tree_to_the_byte(sources: 
     assert contents(made[0]) == contents(made[1])
     assert made[0].read_bytes() == made[1].read_bytes()
     assert (FOLDER / NAME).stat() == before, "a wheel may be for another machine: the library in the tree stays"
+
+
+def test_two_builds_of_the_sdist_are_equal_to_the_byte(sdist: Path, sources: Path, tmp_path: Path) -> None:
+    """The second one is built in another folder, from files with other times and modes, and in another time zone."""
+    for number, path in enumerate(sorted(sources.rglob("*"))):
+        os.utime(path, (1_000_000_000 + number, 1_000_000_000 + number))
+        if path.is_file():
+            path.chmod(0o600)
+    again = build_sdist(tmp_path, sources, TZ="Asia/Tokyo")
+    assert again.name == sdist.name
+    assert again.read_bytes() == sdist.read_bytes()
+
+
+def test_an_index_would_accept_the_sdist_and_the_wheel(sdist: Path, sources: Path, tmp_path: Path) -> None:
+    check_uploads([sdist, build_wheel(sources, tmp_path / "dist", AAM_KERNEL="off")])
 
 
 def test_the_sdist_has_all_sources_and_no_library(sources: Path) -> None:

@@ -2,7 +2,8 @@
 
     python -m tests.wheels [FOLDER]
 
-Each wheel is checked: its tag, its files, and whether its library needs no more than each such machine has.
+Each wheel is checked: its tag, its files, its license, and whether its library needs no more than each such machine has;
+all of them by the tools that look for what an index or an installer would refuse.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import re
 import struct
 import subprocess
 import sys
 import tarfile
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
@@ -42,9 +45,9 @@ _FUNCTIONS = {"memcpy", "memmove", "memset", "memcmp", "memchr", "bcmp"}
 _OF_MACOS = {"bzero", "dyld_stub_binder", *(f"__{name}_chk" for name in ("memcpy", "memmove", "memset"))}
 
 
-def build_sdist(folder: Path) -> Path:
-    """Build the sdist in a folder; return its path."""
-    _run([sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(folder)], ROOT)
+def build_sdist(folder: Path, tree: Path = ROOT, **environment: str) -> Path:
+    """Build the sdist of a tree in a folder; return its path."""
+    _run([sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(folder)], tree, **environment)
     (sdist,) = folder.glob("*.tar.gz")
     return sdist
 
@@ -85,6 +88,7 @@ def check_wheel(wheel: Path, target: str) -> None:
     assert f"Tag: py3-none-{tag}\n" in of_wheel
     assert "Root-Is-Purelib: false\n" in of_wheel
     assert not [name for name in files if name.endswith((".c", ".h", ".o"))], "sources are not needed at run time"
+    _check_license(files)
     digest = digest_of(FOLDER)
     assert files[f"converter/kernel/{DIGEST}"].decode().strip() == digest
     library = files[f"converter/kernel/{NAME}"]
@@ -98,6 +102,25 @@ def check_wheel(wheel: Path, target: str) -> None:
         of_variant = {name.removesuffix(f"_{variant}") for name in entries if name.endswith(f"_{variant}")}
         assert of_variant == {name.rpartition("_")[0] for name in entries}, "each entry is there in each variant"
         assert all(name.startswith("aam_") for name in of_variant)
+
+
+def _check_license(files: dict[str, bytes]) -> None:
+    """Fail unless a wheel has nothing but the package, and its license: what it depends on is not inside."""
+    (metadata,) = (text.decode() for name, text in files.items() if name.endswith(".dist-info/METADATA"))
+    assert "\nLicense-Expression: Apache-2.0\nLicense-File: LICENSE\n" in metadata
+    (license_,) = (text for name, text in files.items() if name.endswith(".dist-info/licenses/LICENSE"))
+    assert license_ == (ROOT / "LICENSE").read_bytes()
+    assert {re.sub(r"^aam_inbound_converter-.*\.dist-info$", "", name.split("/")[0]) for name in files} == {
+        "converter",
+        "",
+    }
+
+
+def check_uploads(paths: Sequence[Path]) -> None:
+    """Fail, with what the tools say, unless an index would accept files and installers find in wheels what they expect."""
+    wheels = [path for path in paths if path.suffix == ".whl"]
+    for tool, files in (("twine", ["check", "--strict", *paths]), ("check_wheel_contents", wheels)):
+        _run([sys.executable, "-m", tool, *map(str, files)], ROOT)
 
 
 def _check_linux(library: bytes, machine: str) -> set[str]:
@@ -156,6 +179,7 @@ def main() -> None:
         for target in MACHINES:
             made.append(build_wheel(sources, Path(temporary, target), AAM_KERNEL_TARGET=target))
             check_wheel(made[-1], target)
+        check_uploads(made)
         for path in made:
             (folder / path.name).write_bytes(path.read_bytes())
             print(folder / path.name)
