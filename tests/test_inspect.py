@@ -39,6 +39,7 @@ from .errors import check_told, raises
 from .test_cli import ENVIRONMENT, command
 
 convert = importlib.import_module("converter.cli.convert")  # `converter.convert` itself is the function
+choices = importlib.import_module("converter.commands.choices")
 module = importlib.import_module("converter.commands.inspect")
 
 DPID = 1234
@@ -460,6 +461,57 @@ def test_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:
         inspect(tmp_path / "none.csv")
     with raises(JobError, "E-JOB-INVALID", "input.path"):
         inspect(Reading())
+
+
+def test_keys_of_objects_in_json_are_columns(tmp_path: Path) -> None:
+    rows = (json.dumps({"crm_id": f"C{n}", "at": {"city": ["Wien", "Graz"][n % 2]}}) + "\n" for n in range(30))
+    inspection = inspect(write(tmp_path, "".join(rows), "crm.ndjson"))
+    assert uses(inspection) == {"crm_id": "id", "at": "none", "at.city": "signal"}
+    signal_ = {"column": "at.city", "key": "at_city"}
+    assert is_accepted(inspection, tmp_path / "job.toml")["record"]["signals"] == [signal_]
+
+
+def test_titles_above_the_header_are_noted(tmp_path: Path) -> None:
+    path = write(tmp_path, "Report\n" + table({"crm_id": range(30), "a": [1] * 30}))
+    assert "input.skip_lines" in inspect(path).notes[0]
+    assert inspect(Reading(input={"path": str(path), "skip_lines": 1})).job.id is not None
+
+
+def test_a_damaged_table_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "crm.parquet"
+    pl.DataFrame({"crm_id": range(1000)}).write_parquet(path, compression="uncompressed")
+    content = bytearray(path.read_bytes())
+    content[4:40] = b"\xff" * 36  # the header of the first page
+    path.write_bytes(content)
+    with raises(InputError, "E-INPUT-DAMAGED", "crm.parquet"):
+        inspect(path)
+
+
+def test_files_with_different_types_have_no_id_that_one_of_them_does_not_keep(tmp_path: Path) -> None:
+    pl.DataFrame({"crm_id": list(range(30)), "a": [1] * 30}).write_parquet(tmp_path / "a.parquet")
+    pl.DataFrame({"crm_id": [0.5] * 30, "a": [1] * 30}).write_parquet(tmp_path / "b.parquet")
+    assert inspect(str(tmp_path)).job.id is None
+
+
+def test_what_a_job_may_not_have_is_refused(tmp_path: Path) -> None:
+    columns = {"crm_id": range(30), "email": [f"u{n}@example.com" for n in range(30)], "day": ["2024-01-01"] * 30}
+    job = inspect(write(tmp_path, table(columns))).job
+    crm_id, email, day = job.columns
+    for wrong in (
+        lambda: choices.column_named(job, "4"),
+        lambda: choices.with_id(job, day),
+        lambda: choices.with_id(job, email._replace(name="phone")),
+        lambda: choices.with_type(job, "cookie"),
+        lambda: choices.with_type(choices.with_id(job, email), "crm") and choices.with_columns(job, [email]),
+        lambda: choices.with_columns(job, [day._replace(stored="")]),
+    ):
+        with raises(JobError, "E-JOB-INVALID"):
+            wrong()
+    hashed = choices.with_id(job, choices.column_named(job, "2"))
+    assert hashed.id is not None
+    assert hashed.id.section == {"column": "email", "type": "hashed_email", "hash": "sha256"}
+    assert {each.name: each.use for each in hashed.columns} == {"crm_id": "none", "email": "id", "day": "signal"}
+    assert choices.with_columns(hashed, [crm_id]).record == {"signals": ["crm_id"]}
 
 
 def test_a_table_without_rows_is_described(tmp_path: Path) -> None:

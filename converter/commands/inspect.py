@@ -146,6 +146,8 @@ def _why_unreadable(name: str, source: Source) -> str:
         return "has no name"
     if name not in source.schema:
         return f"not all files have it, such as '{source.origin.label}'"
+    if source.json_lists and any(other.startswith(f"{name}.") for other in source.names):
+        return "it holds objects, whose keys are columns of their own"
     if Counter(source.names)[name] > 1:
         return "several columns have this name"
     try:
@@ -236,8 +238,10 @@ class _Inspector:
 
     def _stored(self, name: str, read: pl.DataType) -> pl.DataType:
         """Return the type of a column in the input: blocks have texts of most."""
-        type_ = self._table.sources[0].schema[name]
-        return type_ if type_ != pl.String else read
+        types = [source.schema[name] for source in self._table.sources]
+        exact = [type_ for type_ in types if type_ != pl.String]
+        # Where files differ, digits that one of them does not keep decide.
+        return next((type_ for type_ in exact if type_.is_float()), exact[0] if exact else read)
 
     def inspection(self) -> Inspection:
         """Return the inspection."""
@@ -259,10 +263,19 @@ class _Inspector:
             job.columns,
             ids,
             job,
-            table.guessed,
+            [*table.guessed, *self._doubts()],
             [Finding(each.code, reading.conceal(each.message), reading.conceal(each.hint)) for each in doubts],
             [each._replace(path=reading.conceal_path(each.path)) for each in table.found.left_out],
         )
+
+    def _doubts(self) -> list[str]:
+        """Return notes about the rows as a whole."""
+        if self._sampled.malformed <= self._sampled.sampled:
+            return []
+        return [
+            "Most rows do not have as many fields as the first one. If titles stand above the names of the columns, "
+            "skip them, as with --set input.skip_lines=1."
+        ]
 
     def _judged(self, ids: Sequence[PossibleId]) -> list[PossibleId]:
         """Return possible IDs with the share of rows that each would reject; those that reject most come last."""

@@ -22,7 +22,7 @@ from converter.sources.base import FIRST_BYTES, Block, Budget, Source, Task
 from converter.sources.origins.base import Origin, total_size
 from converter.sources.reshaped import LineStream
 from converter.sources.streams import Ranges
-from converter.sources.tables import TableSource
+from converter.sources.tables import TableSource, mapped_errors
 from converter.sources.texts import Body, TextSource
 
 _MOST_INPUTS = 100
@@ -88,7 +88,8 @@ class Sample:
         elif isinstance(source, TextSource) and _can_be_unpacked(source.origin, self._most_unpacked):
             yield from self._unpacked(source)
         elif isinstance(source, TableSource) and source.sampler:
-            shares, is_whole = source.sampler(source.own(self._columns), self._rows)
+            with mapped_errors(source.origin):
+                shares, is_whole = source.sampler(source.own(self._columns), self._rows)
             self.is_whole &= is_whole
             yield from self._parsed(source.tasks(shares, self._columns, self._loops))
         else:
