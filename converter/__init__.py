@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from converter.commands.inspect import inspect
     from converter.commands.match import match
     from converter.commands.progress import Progress
+    from converter.commands.read_outbound import read_outbound
     from converter.commands.receipt import receipt
     from converter.commands.record_examples import record_examples
     from converter.commands.send import send
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from converter.commands.taxonomy import taxonomy
     from converter.errors import ConverterError, DestinationError, GuardError, InputError, JobError, TooManyRejectsError
     from converter.jobs.job import Job, Transfer
+    from converter.jobs.outbound import OutboundInput
     from converter.jobs.reading import Reading
     from converter.jobs.url_job import UrlJob
     from converter.report import Report
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from converter.report.examples import ExamplesReport
     from converter.report.inspections import Inspection
     from converter.report.matches import Match
+    from converter.report.outbound import OutboundReport
     from converter.report.receipts import ReceiptReport
     from converter.report.taxonomy import Taxonomy
 
@@ -50,6 +53,8 @@ __all__ = [
     "Job",
     "JobError",
     "Match",
+    "OutboundInput",
+    "OutboundReport",
     "Progress",
     "Reading",
     "ReceiptReport",
@@ -65,6 +70,7 @@ __all__ = [
     "doctor",
     "inspect",
     "match",
+    "read_outbound",
     "receipt",
     "record_examples",
     "send",
@@ -83,6 +89,8 @@ _MODULES = {
     "Job": "jobs.job",
     "JobError": "errors",
     "Match": "report.matches",
+    "OutboundInput": "jobs.outbound",
+    "OutboundReport": "report.outbound",
     "Progress": "commands.progress",
     "ReceiptReport": "report.receipts",
     "Reading": "jobs.reading",
@@ -97,6 +105,7 @@ _MODULES = {
     "doctor": "commands.doctor",
     "inspect": "commands.inspect",
     "match": "commands.match",
+    "read_outbound": "commands.read_outbound",
     "receipt": "commands.receipt",
     "record_examples": "commands.record_examples",
     "send": "commands.send",

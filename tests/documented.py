@@ -23,7 +23,7 @@ from converter import Job, errors
 from converter.cli.app import app
 from converter.codes import CODES
 from converter.jobs.messages import all_keys
-from converter.spec import files, kinds, receipts, rules
+from converter.spec import files, kinds, outbound, receipts, rules
 from converter.spec.ids import ID_TYPES
 
 from . import keywords
@@ -161,6 +161,7 @@ _RULES: dict[str, list[Any]] = {
     "rejected": [rule for rule in _ALL_RULES.values() if _rejects(rule)],
     "skipped": [rule for rule in _ALL_RULES.values() if getattr(rule, "skips", False)],
     "counted": [rule for rule in _ALL_RULES.values() if not _rejects(rule) and not getattr(rule, "skips", False)],
+    "outbound": [rule for rule in vars(outbound).values() if isinstance(rule, files.FileRule)],
     "files": list({rule.name: rule for rule in vars(files).values() if isinstance(rule, files.FileRule)}.values()),
 }
 

@@ -21,6 +21,7 @@ from converter.cli.init import init
 from converter.cli.inspect import inspect
 from converter.cli.match import match
 from converter.cli.outcome import Messages, Outcome, Work
+from converter.cli.read_outbound import read_outbound
 from converter.cli.receipt import receipt
 from converter.cli.report import report
 from converter.cli.schema import schema
@@ -51,6 +52,7 @@ app.command(no_args_is_help=True)(check)
 app.command(no_args_is_help=True)(match)
 app.command(no_args_is_help=True)(doctor)
 app.command(no_args_is_help=True)(sync_urls)
+app.command(no_args_is_help=True)(read_outbound)
 app.command(no_args_is_help=True)(state)
 app.command(no_args_is_help=True)(taxonomy)
 app.command(no_args_is_help=True)(test)

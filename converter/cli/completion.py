@@ -77,8 +77,14 @@ def settings(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     from converter.jobs.file_access import FileAccess
     from converter.jobs.job import Job, Transfer
     from converter.jobs.messages import model_in
+    from converter.jobs.outbound import OutboundInput
 
-    documents: dict[str, type[Document]] = {"send": Transfer, "match": Comparison, "check": FileAccess}
+    documents: dict[str, type[Document]] = {
+        "send": Transfer,
+        "match": Comparison,
+        "check": FileAccess,
+        "read-outbound": OutboundInput,
+    }
     found = []
     for section, field in documents.get(str(ctx.info_name), Job).model_fields.items():
         if model := model_in(field.annotation):

@@ -14,6 +14,9 @@ def facts_of(progress: Progress) -> list[str]:
         return [f"{progress.retries:,} retries"] if progress.retries else []
     made = "" if progress.bytes_sent == progress.bytes_written else f" of {size(progress.bytes_written)}"
     counts = {"rejected": progress.rejected, "skipped": progress.skipped, "retries": progress.retries}
+    if progress.phase == "reading":
+        rejected = [f"{progress.rejected:,} rejected"] if progress.rejected else []
+        return [f"{progress.rows or 0:,} rows", f"{read} read", *rejected]
     of_rows = [] if progress.rows is None else [f"{progress.rows:,} rows", f"{read} read"]
     return [
         *of_rows,

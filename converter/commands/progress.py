@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 _WINDOW = 30.0  # seconds over which a rate is taken: S3 takes pieces of megabytes, which may take many seconds each
 _MOST_POINTS = 60
 
-Phase = Literal["connecting", "comparing", "converting", "sending", "confirming", "publishing"]
+Phase = Literal["connecting", "comparing", "converting", "sending", "confirming", "publishing", "reading"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Progress:
     `rows` is how many of those read were written, rejected or skipped; None where files are sent that exist already.
     `bytes_written` are those of parts, of which `bytes_sent` are on their way or have arrived. `phase` is what the run
     does: it connects, compares IDs before it converts, converts, only sends the rest, waits for the destination to
-    confirm what was sent, or publishes. `waiting` names what it waits for, if it does; `waiting_seconds` is how long a
+    confirm what was sent, or publishes; or it reads files that were received. `waiting` names what it waits for, if it
+    does; `waiting_seconds` is how long a
     pause takes. `share` is how much of all that is to be read and sent is done, 0 to 1, and `seconds_left` an estimate;
     None where they are not known.
     """

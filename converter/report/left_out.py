@@ -10,6 +10,11 @@ from converter.sources.origins.base import LeftOut
 
 _NOTICED = (
     ("empty", "1 empty file of the input is", "{:,} empty files of the input are"),
+    (
+        "foreign",
+        "1 file that has no name of an outbound file is",
+        "{:,} files that have no names of outbound files are",
+    ),
     ("subfolder", "1 folder in the input is", "{:,} folders in the input are"),
     (
         "special",

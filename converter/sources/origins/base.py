@@ -9,11 +9,11 @@ from typing import Any, BinaryIO, Literal, NamedTuple, Protocol, TypeAlias
 from converter.errors import Finding, InputError
 
 Reason: TypeAlias = Literal[
-    "empty", "hidden", "checksum", "marker", "manifest", "unfinished", "subfolder", "special", "repeated"
+    "empty", "hidden", "checksum", "marker", "manifest", "unfinished", "subfolder", "special", "repeated", "foreign"
 ]
 """Why a file is not read: it has no text; its name begins with `.` or `_`; it is a checksum, a marker or a manifest of
-the program that wrote the folder, or part of what that has not finished; it is a folder, or no regular file; or it is
-read by another name."""
+the program that wrote the folder, or part of what that has not finished; it is a folder, or no regular file; it is
+read by another name; or its name is not that of an outbound file."""
 
 
 class Origin(Protocol):
