@@ -39,6 +39,8 @@ ELSEWHERE = {
     "delivery/unexpected.py:reported",
     "cli/outcome.py:_exit_code",
     "cli/files.py:write_file",
+    "cli/read_outbound.py:read_outbound",
+    "cli/read_outbound.py:_destination",
     "cli/sync_urls.py:sync_urls",
     "cli/sync_urls.py:_destination",
     "cli/taxonomy.py:_job",
