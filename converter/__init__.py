@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from converter.commands.convert import convert
     from converter.commands.doctor import doctor
     from converter.commands.examples import check_examples
+    from converter.commands.foresee import foresee
     from converter.commands.inspect import inspect
     from converter.commands.match import match
     from converter.commands.progress import Progress
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from converter.report import Report
     from converter.report.checks import CheckReport
     from converter.report.examples import ExamplesReport
+    from converter.report.foreseen import Foreseen
     from converter.report.inspections import Inspection
     from converter.report.matches import Match
     from converter.report.outbound import OutboundReport
@@ -47,6 +49,7 @@ __all__ = [
     "ConverterError",
     "DestinationError",
     "ExamplesReport",
+    "Foreseen",
     "GuardError",
     "InputError",
     "Inspection",
@@ -68,6 +71,7 @@ __all__ = [
     "check_examples",
     "convert",
     "doctor",
+    "foresee",
     "inspect",
     "match",
     "read_outbound",
@@ -83,6 +87,7 @@ _MODULES = {
     "ConverterError": "errors",
     "DestinationError": "errors",
     "ExamplesReport": "report.examples",
+    "Foreseen": "report.foreseen",
     "GuardError": "errors",
     "InputError": "errors",
     "Inspection": "report.inspections",
@@ -103,6 +108,7 @@ _MODULES = {
     "check_examples": "commands.examples",
     "convert": "commands.convert",
     "doctor": "commands.doctor",
+    "foresee": "commands.foresee",
     "inspect": "commands.inspect",
     "match": "commands.match",
     "read_outbound": "commands.read_outbound",

@@ -41,6 +41,8 @@ ELSEWHERE = {
     "cli/files.py:write_file",
     "cli/read_outbound.py:read_outbound",
     "cli/read_outbound.py:_destination",
+    "cli/foreseen.py:both",
+    "cli/foreseen.py:with_traits",
     "cli/sync_urls.py:sync_urls",
     "cli/sync_urls.py:_destination",
     "cli/taxonomy.py:_job",

@@ -82,6 +82,7 @@ OF_CONVERT: dict[str, type | tuple[type, ...]] = {
     "left_out": list,
     "encodings": list,
     "changes": (dict, type(None)),
+    "foreseen": (dict, type(None)),
     "series": str,
     "fingerprints": list,
     "meanings": dict,

@@ -19,7 +19,7 @@ from converter import Job, Taxonomy, taxonomy
 from converter.columns import tally
 from converter.columns.printable import cut
 from converter.columns.tally import Tally
-from converter.commands import taxonomy as taxonomies
+from converter.commands import inbound_signals
 from converter.errors import InputError, JobError
 from converter.parts.signal_columns import parsed, signals_in
 
@@ -123,20 +123,20 @@ def test_a_job_of_ids_alone_has_no_signals(run: Run) -> None:
 def test_files_without_signals_are_warned_about_and_where_there_is_no_other_an_error(tmp_path: Path) -> None:
     put(tmp_path, b"a\tb\n", "adobe_id_20914_1_1366545717.sync")
     put(tmp_path, b"?", NAME + ".1.gpg")
-    with raises(InputError, "E-TAXONOMY-NONE"):
+    with raises(InputError, "E-NO-SIGNALS"):
         taxonomy(tmp_path)
     put(tmp_path)
     found = taxonomy(tmp_path)
-    assert [each.code for each in found.warnings] == ["W-TAXONOMY-FILE"] * 2
+    assert [each.code for each in found.warnings] == ["W-NO-SIGNALS"] * 2
     assert found.lines == 3
 
 
 def test_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with raises(JobError, "E-TAXONOMY-INPUT"):
         taxonomy([])
-    with raises(InputError, "E-TAXONOMY-NONE"):
+    with raises(InputError, "E-NO-SIGNALS"):
         taxonomy(put(tmp_path, b"", "empty.txt"))
-    with raises(InputError, "E-FILE-READ"):
+    with raises(InputError, "E-INPUT-READ"):
         taxonomy(tmp_path / "none")
     with raises(InputError, "E-INPUT-DAMAGED"):
         taxonomy(put(tmp_path, gzip.compress(LINES)[:-9], NAME + ".gz"))
@@ -200,7 +200,7 @@ def test_the_most_frequent_values_of_a_key_with_many_are_found_in_bounded_memory
 
 
 def test_results_do_not_depend_on_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(taxonomies, "CHUNK_BYTES", 1 << 12)
+    monkeypatch.setattr(inbound_signals, "CHUNK_BYTES", 1 << 12)
     monkeypatch.setattr(tally, "_PENDING", 100)
     path = put(tmp_path, "".join(f"u{n}\tid={n % 997}\n" for n in range(20_000)).encode())
     assert taxonomy(path, limit=10, threads=1).as_dict() == taxonomy(path, limit=10, threads=3).as_dict()

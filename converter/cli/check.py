@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from converter.cli import options
+from converter.cli.foreseen import with_traits
 from converter.cli.outcome import Messages, Outcome, Work
 from converter.cli.preamble import changes_from, loading
 from converter.errors import DestinationError, Finding, GuardError
@@ -33,6 +34,11 @@ def check(
     ndjson: Annotated[
         bool, typer.Option("--ndjson", help="Print one JSON object for each line that breaks a rule.")
     ] = False,
+    traits: options.TraitList = None,
+    lost: Annotated[
+        str | None,
+        typer.Option("--unused", metavar="FILE", help="With --traits: write signals that are lost, as CSV."),
+    ] = None,
     quiet: options.Quiet = False,
     json_: options.Json = False,
     debug: options.Debug = False,
@@ -50,7 +56,8 @@ def check(
       aam-inbound check s3://bucket/partner/ --set s3.region=eu-central-1
     """  # noqa: D301 - \b keeps the lines that follow as they are
     del json_, debug, quiet  # `Messages.of` reads them
-    return partial(_check, files, job_file, set_ or (), junit, strict=strict, ndjson=ndjson, html=html)
+    work = partial(_check, files, job_file, set_ or (), junit, strict=strict, ndjson=ndjson, html=html)
+    return with_traits(work, files, job_file, set_ or (), traits=traits, lost=lost)
 
 
 def _check(

@@ -31,6 +31,7 @@ def convert(
     id_type: options.IdType = None,
     signal_: options.Signals = None,
     trait: options.Traits = None,
+    trait_list: options.TraitList = None,
     set_: options.Settings = None,
     max_rejects: options.MaxRejects = None,
     max_cleared: options.MaxCleared = None,
@@ -71,6 +72,7 @@ def convert(
         **_keys("output", to=to, dpid=dpid, target=target, mode=mode, force=force or None, allow_both_modes=both),
         **_keys("delta", full=full or None),
         **_keys("report", max_rejects=max_rejects, max_cleared=max_cleared, max_change=max_change, dir=report_dir),
+        **_keys("report", traits=trait_list),
     }
     shown: Mode = "off" if quiet and progress == "auto" else progress
     run = partial(_run, progress=shown, dry_run=dry_run, resume=resume, strict=strict)

@@ -126,6 +126,14 @@ Resume: TypeAlias = Annotated[
     bool, typer.Option("--resume", help="Finish an interrupted run of the same job; start a new one if there is none.")
 ]
 Full: TypeAlias = Annotated[bool, typer.Option("--full", help="Send all users, and renew the state (delta.full).")]
+TraitList: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--traits",
+        metavar="FILE",
+        help="The traits of Audience Manager (JSON or CSV): says what its receipt will say.",
+    ),
+]
 Target: TypeAlias = Annotated[
     int | None, typer.Option(metavar="NUMBER", help="Data source ID that the traits belong to.")
 ]

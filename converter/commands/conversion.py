@@ -32,6 +32,7 @@ from converter.commands.progress import Pace, Phase, Progress, Track
 from converter.commands.rejections import RejectsGuard, too_few_rows
 from converter.commands.results import Seen, frequent_warnings, mixed_types, report_of
 from converter.commands.resume import changed_input, check_key, unseen_parts
+from converter.commands.run_traits import RunTraits
 from converter.commands.suppress import unused
 from converter.commands.volume import VolumeGuard
 from converter.commands.warnings import Warnings
@@ -82,6 +83,7 @@ class Conversion:
             show_rows=job.report.show_rows,
             most=job.report.rejects_file_rows,
         )
+        self._traits = RunTraits(plan)
         self._changes = RunChanges(job, plan.state, plan.name.stem, plan.moment.sent)
         self._guard = RejectsGuard(job.report, plan.sources)
         self._volume = VolumeGuard(job, account.files)
@@ -197,6 +199,7 @@ class Conversion:
         plan = self._plan
         stopped = False
         with contextlib.ExitStack() as stack:
+            stack.callback(self._traits.close)
             packers = self._packers = [stack.enter_context(self._packer(index)) for index in range(len(plan.names))]
             cutters = [Cutter(plan.limits.block_bytes, plan.limits.part_text) for _ in packers]
             first_pass = partial(self._see_first_pass, progress)
@@ -205,10 +208,10 @@ class Conversion:
             blocks = stack.enter_context(contextlib.closing(converting))
             for converted in blocks:
                 each_set = zip(cutters, packers, self._frequencies, converted.texts, strict=True)
-                for cutter, packer, frequency, texts in each_set:
+                for number, (cutter, packer, frequency, texts) in enumerate(each_set):
                     for text in texts:
                         frequency.add(text)
-                    for block in cutter.feed(texts):
+                    for block in self._traits.seen(cutter.feed(texts), number):
                         packer.add(*block)
                 self._first_lines = self._first_lines or first_shapes(converted.texts)
                 self._count(converted)
@@ -217,10 +220,11 @@ class Conversion:
                 if stopped := self._guard.is_exceeded(self._ledger, self._bytes_read):
                     break
             else:
-                for cutter, packer in zip(cutters, packers, strict=True):
-                    for block in cutter.finish():
+                for number, (cutter, packer) in enumerate(zip(cutters, packers, strict=True)):
+                    for block in self._traits.seen(cutter.finish(), number):
                         packer.add(*block)
                     packer.finish()
+                self._traits.finish()
                 self._phase = "sending"
                 while not self._delivery.wait(_TICK):
                     progress(self._progress())
@@ -394,6 +398,7 @@ class Conversion:
             warnings=[*self._warnings, *frequent_warnings(self._frequencies)],
             error=error,
             changes=self._changes.counts,
+            foreseen=self._traits.as_dict(),
             has_rejects=error is None or self._has_rejects,
             complete=self._complete,
             seen=Seen(self._rejects.examples, self._first_lines, self._track.points()),

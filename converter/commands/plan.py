@@ -41,6 +41,7 @@ from converter.spec.kinds import FileKind
 from converter.spec.names import FileName
 
 if TYPE_CHECKING:
+    from converter.commands.traits import TraitList
     from converter.parts.pgp import Key
     from converter.sources.frames import Frame
 
@@ -68,7 +69,7 @@ class Plan(NamedTuple):
     Parts belong to sets, one for each data source; most jobs have one set. The parts of all sets are numbered in turns,
     from 1, so that the number of a part does not depend on the order in which parts are made. `findings` are warnings
     about the files of the input and its first rows, and `left_out` are files that are not read. `state` is the one that
-    users are compared with, if they are.
+    users are compared with, if they are, and `traits` the list that signals are compared with.
     """
 
     job: Job
@@ -84,6 +85,7 @@ class Plan(NamedTuple):
     findings: Sequence[Finding] = ()
     left_out: Sequence[LeftOut] = ()
     state: State | None = None
+    traits: TraitList | None = None
 
     @property
     def lists(self) -> Sequence[Origin]:
@@ -212,6 +214,7 @@ def make_plan(job: Job, moment: Moment, frame: Frame | None = None, place: State
         [*findings, *of_state],
         left_out,
         state,
+        read_list(job),
     )
 
 
@@ -243,6 +246,15 @@ def open_input(job: Job, kind: FileKind | None = None, frame: Frame | None = Non
     warnings = [Finding(each.code, job.conceal(each.message), job.conceal(each.hint)) for each in doubts]
     left_out = [each._replace(path=job.conceal_path(each.path)) for each in found.left_out]
     return OpenedInput(records, sources, [*warnings, *of_first, *of_list], left_out)
+
+
+def read_list(job: Job) -> TraitList | None:
+    """Return the list of traits that a job names, if it does. Raises `InputError`."""
+    if job.report.traits is None:
+        return None
+    from converter.commands.traits import read_traits  # here, since few jobs need it
+
+    return read_traits(job.report.traits)
 
 
 def _limits(job: Job) -> Limits:

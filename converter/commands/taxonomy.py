@@ -12,44 +12,25 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
 
-from converter.columns.privacy import mask, personal_kind
 from converter.columns.tally import LIMIT, Tally
 from converter.commands.inbound_files import expand
+from converter.commands.inbound_signals import CHUNK_BYTES, WITHOUT_SIGNALS, Chunk, chunks_of, why_unread
 from converter.commands.known_values import KnownValues
 from converter.commands.plan import open_input
 from converter.errors import Finding, InputError, JobError
 from converter.jobs.job import Job
-from converter.kernel.form import SLACK
 from converter.ledger import Ledger
 from converter.parts.blocks import Cutter, joined
-from converter.parts.reader import DamagedError, InboundText, gunzip
-from converter.parts.signal_columns import parsed, signals_in
+from converter.parts.signal_columns import masked, parsed, signals_in
 from converter.report import records_of
 from converter.report.taxonomy import Taxonomy
 from converter.rows.pipeline import convert_sources
 from converter.rows.stages import StageResults
-from converter.spec.names import FileName
-from converter.spec.rules import PERSONAL
-
-CHUNK_BYTES = 4 << 20
-_READ_BYTES = 1 << 20
-_MAGIC = b"\x1f\x8b"
-_ENCRYPTED = (".gpg", ".pgp")
-_WITHOUT_SIGNALS = ("id-sync", "c2c-id-sync")
-
-
-class _Chunk(NamedTuple):
-    """Whole lines, and what they are like: the number of fields before signals, and the key of bare numbers."""
-
-    text: bytes
-    leads: int
-    codes: str
+from converter.sources.origins.local import LocalFile
 
 
 class _Counts(NamedTuple):
@@ -84,7 +65,7 @@ def taxonomy(
     found = _Found(Tally(limit), known)
     if job is not None:
         return _of_job(Job.of(job), paths, found, threads)
-    files = expand(paths)
+    files = [LocalFile.at(path) for path in expand(paths)]
     if not files:
         raise JobError(
             "E-TAXONOMY-INPUT",
@@ -94,20 +75,20 @@ def taxonomy(
     warnings: list[Finding] = []
     read = []
     for file in files:
-        if why := _why_unread(file):
+        if why := why_unread(file):
             warnings.append(why)
             continue
         read.append(file)
-        found.take(_chunks_of(file), threads)
+        found.take(chunks_of(file), threads)
         if notify:
-            notify(str(file))
+            notify(file.label)
     if not found.lines:
         raise InputError(
-            "E-TAXONOMY-NONE",
+            "E-NO-SIGNALS",
             "No line of the files is an ID, a tab and signals.",
             "Are they inbound files? For a table, name its job: --job JOB.toml.",
         )
-    return found.result([str(file) for file in read], warnings)
+    return found.result([file.label for file in read], warnings)
 
 
 class _Found:
@@ -119,7 +100,7 @@ class _Found:
         self.lines = self._malformed_lines = self._malformed_signals = 0
         self._personal: Counter[str] = Counter()
 
-    def take(self, chunks: Iterator[_Chunk], threads: int | None) -> None:
+    def take(self, chunks: Iterator[Chunk], threads: int | None) -> None:
         """Count the signals of chunks, in workers, and add them up in order."""
         workers = threads or os.cpu_count() or 1
         with ThreadPoolExecutor(workers, thread_name_prefix="taxonomy") as pool:
@@ -163,66 +144,23 @@ class _Found:
         )
 
 
-def _count(chunk: _Chunk) -> _Counts:
+def _count(chunk: Chunk) -> _Counts:
     """Count the signals of a chunk."""
     lines = signals_in(chunk.text, chunk.leads)
     distinct = lines.signals["signal"].value_counts()
     pairs = pl.concat([parsed(distinct["signal"], codes=chunk.codes), distinct.select("count")], how="horizontal")
     malformed = pairs.filter(pl.col("key").is_null())
     pairs = pairs.filter(pl.col("key").is_not_null()).group_by("key", "value").agg(pl.col("count").sum())
-    # Bare numbers may be anything here, as for `check`: those that might be cards are no personal data.
-    kinds = pairs.select(personal_kind(pl.col(name), cards=False) for name in ("key", "value"))
-    personal: Counter[str] = Counter()
-    is_personal = (kinds["value"].is_not_null() | kinds["key"].is_not_null()).alias("personal")
-    if is_personal.any():
-        for kind, count in pairs.select(kinds["value"].fill_null(kinds["key"]), "count").drop_nulls().iter_rows():
-            personal[PERSONAL[kind]] += count
-        masked = [
-            pl.when(kinds[name].is_not_null()).then(mask(pl.col(name))).otherwise(pl.col(name)).alias(name)
-            for name in ("key", "value")
-        ]
-        pairs = pairs.with_columns(masked).group_by("key", "value").agg(pl.col("count").sum())
+    pairs, personal = masked(pairs)
     bad = int(lines.malformed.sum())
     return _Counts(len(lines.malformed) - bad, bad, int(malformed["count"].sum()), pairs, personal)
-
-
-def _why_unread(file: Path) -> Finding | None:
-    """Return why the signals of a file cannot be read, by its name, if they cannot."""
-    try:
-        name = FileName.parse(file.name)
-    except ValueError:
-        return None
-    if name.kind in _WITHOUT_SIGNALS:
-        return Finding("W-TAXONOMY-FILE", f"The file '{file}' holds IDs alone, and no signals: it was not read.")
-    if name.extension in _ENCRYPTED:
-        return Finding("W-TAXONOMY-FILE", f"The file '{file}' is encrypted: it was not read.")
-    return None
-
-
-def _chunks_of(file: Path) -> Iterator[_Chunk]:
-    """Yield the lines of an inbound file, in chunks that depend on the file alone."""
-    try:
-        is_odc = FileName.parse(file.name).kind == "odc"
-    except ValueError:
-        is_odc = False
-    try:
-        with file.open("rb") as stream:
-            is_packed = stream.peek(len(_MAGIC))[: len(_MAGIC)] == _MAGIC
-            blocks = iter(partial(stream.read, _READ_BYTES), b"")
-            text = InboundText(gunzip(blocks, _READ_BYTES) if is_packed else blocks)
-            for chunk in text.chunks(CHUNK_BYTES):
-                yield _Chunk(chunk[:-SLACK], 2 if is_odc else 1, "d_sid" if is_odc else "ic")
-    except OSError as error:
-        raise InputError("E-FILE-READ", f"The file '{file}' cannot be read: {error.strerror or error}.") from error
-    except DamagedError as error:
-        raise InputError("E-INPUT-DAMAGED", f"The file '{file}' is damaged: {error.rule.text}") from error
 
 
 def _of_job(job: Job, tables: Sequence[str], found: _Found, threads: int | None) -> Taxonomy:
     """Return the keys and values of the lines that a job makes of its input, or of other tables."""
     if tables:
         job = job.model_copy(update={"input": job.input.model_copy(update={"path": tuple(tables)})})
-    if job.output.kind in _WITHOUT_SIGNALS:
+    if job.output.kind in WITHOUT_SIGNALS:
         raise JobError(
             "E-TAXONOMY-INPUT",
             "The job makes files of IDs alone, which have no signals.",
@@ -233,7 +171,7 @@ def _of_job(job: Job, tables: Sequence[str], found: _Found, threads: int | None)
         ledger = Ledger()
         leads, codes = len(records.leads), "d_sid" if job.output.kind == "odc" else "ic"
 
-        def chunks() -> Iterator[_Chunk]:
+        def chunks() -> Iterator[Chunk]:
             nonlocal ledger
             cutters: list[Cutter] = []
             with contextlib.closing(convert_sources(job, records, sources, StageResults())) as blocks:
@@ -241,9 +179,9 @@ def _of_job(job: Job, tables: Sequence[str], found: _Found, threads: int | None)
                     ledger += converted.ledger
                     cutters = cutters or [Cutter(CHUNK_BYTES, CHUNK_BYTES) for _ in converted.texts]
                     for cutter, texts in zip(cutters, converted.texts, strict=True):
-                        yield from (_Chunk(bytes(joined(each)), leads + 1, codes) for each, _ in cutter.feed(texts))
+                        yield from (Chunk(bytes(joined(each)), leads + 1, codes) for each, _ in cutter.feed(texts))
             for cutter in cutters:
-                yield from (_Chunk(bytes(joined(each)), leads + 1, codes) for each, _ in cutter.finish())
+                yield from (Chunk(bytes(joined(each)), leads + 1, codes) for each, _ in cutter.finish())
 
         found.take(chunks(), threads or job.run.threads)
         ledger.check()

@@ -202,6 +202,7 @@ class ReportOptionsKeys(TypedDict, total=False):
     max_change: str | None
     max_cleared: int | str
     rejects_file_rows: int
+    traits: str | PathLike[str] | None
     show_rows: bool
     page: bool
     keep: str | None

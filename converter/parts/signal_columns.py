@@ -6,13 +6,16 @@ dashes before a key (C5). Most files repeat few signals in many lines, so that t
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 import polars as pl
 
+from converter.columns.privacy import mask, personal_kind
 from converter.columns.utf8 import is_utf8
 from converter.spec import signals as grammar
 from converter.spec.limits import LINE_BYTES
+from converter.spec.rules import PERSONAL
 
 
 class LineSignals(NamedTuple):
@@ -78,6 +81,26 @@ def parsed(signals: pl.Series, *, codes: str = "ic") -> pl.DataFrame:
             pl.when(is_code).then(text).otherwise(_bare(pair.field("2"))).alias("value"),
         )
     )
+
+
+def masked(pairs: pl.DataFrame) -> tuple[pl.DataFrame, Counter[str]]:
+    """Mask keys and values that look like personal data; `pairs` are `key`, `value` (String) and `count`, distinct.
+
+    Returns them, distinct again, and how many signals have such texts, by kind. As for `check`, bare numbers may be
+    anything here: those that might be cards are no personal data.
+    """
+    kinds = pairs.select(personal_kind(pl.col(name), cards=False) for name in ("key", "value"))
+    personal: Counter[str] = Counter()
+    kind = kinds["value"].fill_null(kinds["key"])
+    if kind.null_count() == len(kind):
+        return pairs, personal
+    for number, count in pairs.select(kind, "count").drop_nulls().iter_rows():
+        personal[PERSONAL[number]] += count
+    hidden = [
+        pl.when(kinds[name].is_not_null()).then(mask(pl.col(name))).otherwise(pl.col(name)).alias(name)
+        for name in ("key", "value")
+    ]
+    return pairs.with_columns(hidden).group_by("key", "value").agg(pl.col("count").sum()), personal
 
 
 def _bare(text: pl.Expr) -> pl.Expr:

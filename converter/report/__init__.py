@@ -104,7 +104,8 @@ class Report(SendReport):
     there are none where it could be read only once.
     Where only changes are sent, `changes` says how many users of the input are `new`, `changed`, `refreshed` and
     `unchanged`, and how many of the state are `gone`, or `removed` by a line; and how many `traits_removed` and
-    `keys_lost` there are.
+    `keys_lost` there are. With `report.traits`, `foreseen` is what the receipt of Audience Manager will say, as far as
+    it is known, with up to 100 signals that no trait takes (`converter.report.foreseen`).
     `meanings` says what the names of rules and steps mean that are counted: a `code` and a `text`. `examples` are the
     first rejected rows of each rule, masked as in the rejects, and `first_lines` what the first lines look like, with
     `a` for letters and `0` for digits. `pace` says how far the run was after so many `seconds`.
@@ -121,6 +122,7 @@ class Report(SendReport):
     left_out: list[Mapping[str, Any]] = field(default_factory=list)
     encodings: list[Mapping[str, Any]] = field(default_factory=list)
     changes: Mapping[str, int] | None = None
+    foreseen: Mapping[str, Any] | None = None
     meanings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     examples: list[Mapping[str, Any]] = field(default_factory=list)
     first_lines: list[str] = field(default_factory=list)

@@ -27,6 +27,20 @@ def summary(report: Report) -> list[tuple[str, str]]:
     return [*_figures(report), *where]
 
 
+def _foreseen(report: Report) -> list[tuple[str, str]]:
+    """Return what the receipt will say about traits, where that is known."""
+    if report.foreseen is None:
+        return []
+    from converter.report.foreseen import WORDS  # here, since few jobs need it
+
+    figures = report.foreseen["figures"]
+    lines = [(f"{figures['total_realized_traits']:,}", "traits realized")]
+    if removed := figures["total_removed_traits"]:
+        lines.append((f"{removed:,}", "traits removed"))
+    lines.append((f"{figures['no_trait_realized']:,}", "lines without a trait"))
+    return [*lines, *((f"{count:,}", WORDS[fate]) for fate, count in report.foreseen["signals"].items() if count)]
+
+
 def _figures(report: Report) -> list[tuple[str, str]]:
     records, signals = report.records, report.signals
     written = sum(part.lines for part in report.parts)
@@ -44,6 +58,7 @@ def _figures(report: Report) -> list[tuple[str, str]]:
         *((f"{count:,}", f"IDs changed: {name}") for name, count in report.ids["changed"].items()),
         *((f"{records[name]:,}", "users cleared") for name in ("cleared",) if name in records),
         (f"{signals['written']:,}", "signals written"),
+        *_foreseen(report),
     ]
     for what in ("dropped", "changed"):
         lines += [(f"{count:,}", f"signals {what}: {name}") for name, count in signals[what].items()]

@@ -35,6 +35,9 @@ class ReportOptions(Section):
     published. `--yes` is `100%`."""
     rejects_file_rows: Annotated[Number, Field(ge=0)] = 1_000_000
     """The maximum number of rows in the rejects file. Further ones are counted by rule in its last line."""
+    traits: Annotated[PathText | None, PathKey()] = None
+    """The traits of Audience Manager, as its API returns them, in JSON or CSV: signals are compared with them, and the
+    report says what the receipt will say, and which signals no trait takes. See docs/traits.md."""
     show_rows: bool = False
     """Whether the rejects contain the text of malformed rows; the file is then private (mode 0600)."""
     page: bool = False
