@@ -33,7 +33,7 @@ from converter.spec.outbound import END_MISSING, FIELDS_DOUBLE_ONLY, LINE_RULES
 from converter.spec.outbound_lines import SPACES, LineForm, detected
 
 _HEAD_BYTES, _HEAD_LINES = 1 << 20, 1_000  # of a file, which show the form of its lines
-_MOST_BLOCK = 4 << 20  # bytes
+_MOST_BLOCK = 1 << 20  # bytes
 _MOST_READERS = 8  # files that are read at the same time
 _MOST_WRITING = 2  # blocks
 

@@ -35,7 +35,7 @@ _SUFFIXES: dict[str, Format] = {
     ".ndjson": "ndjson",
     ".jsonl": "ndjson",
 }
-_GROUP_BYTES = 32 << 20  # of a row group, about, as it lies in memory
+_GROUP_BYTES = 16 << 20  # of a row group, about, as it lies in memory
 _ROW_BYTES = 64  # of a row without its segments
 _SEGMENT_BYTES = 8
 _LISTS = ("segments", "removed_segments")
