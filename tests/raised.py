@@ -26,7 +26,6 @@ _VARIABLE = "AAM_TESTS_REACHED"
 ELSEWHERE = {
     "cli/app.py:_usage_error",
     "cli/check.py:_check",
-    "cli/check.py:_write",
     "cli/init.py:_ask",
     "cli/init.py:_check_terminal",
     "cli/init.py:_mode",

@@ -17,7 +17,7 @@ from converter.columns.privacy.made import made_like, made_of_kind
 from converter.commands import examples as examples_module
 from converter.commands.examples import fates_of
 from converter.errors import EmptyInputError, InputError, InternalError, JobError
-from converter.jobs.examples import Example, as_toml
+from converter.jobs.examples import Example, as_text
 from converter.jobs.job import Transfer
 from converter.jobs.url_job import UrlJob
 from converter.report.examples import Fate
@@ -389,5 +389,5 @@ def test_examples_are_written_as_toml_reads_them() -> None:
         "day": datetime.date(2024, 1, 2), "at": datetime.datetime(2024, 1, 2, 3, 4, 5, 6, datetime.UTC),
     }  # fmt: skip
     example = Example(row=row, line="x\ty")
-    (again,) = tomllib.loads(as_toml([example]))["example"]
+    (again,) = tomllib.loads(as_text([example]))["example"]
     assert Example(**again) == example

@@ -9,26 +9,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converter.commands.comparisons import Comparisons, true_lines
-from converter.spec.trait_rules import NUMBER, Both, Comparison, Either, No, Rule, RuleError, comparisons_of, parse_rule
+from converter.commands.conditions import Comparisons, true_lines
+from converter.spec.trait_rules import NUMBER, Both, Condition, Either, No, Rule, RuleError, conditions_of, parse_rule
 
-A = Comparison("a", "==", "1")
-B = Comparison("b", "==", "2")
-C = Comparison("c", "==", "3")
+A = Condition("a", "==", "1")
+B = Condition("b", "==", "2")
+C = Condition("c", "==", "3")
 
 
 @pytest.mark.parametrize(
     "text, rule",
     [
-        ('ic == "123"', Comparison("ic", "==", "123")),
-        ('"Gender"=="FEMALE"', Comparison("gender", "==", "female")),
-        ("price => 10.5", Comparison("price", ">=", "10.5")),
-        ("city CONTAINS 'New \"York\"'", Comparison("city", "contains", 'new "york"')),
-        (r'a startswith "x\"y\\"', Comparison("a", "startswith", 'x"y\\')),
-        (r'a matchesregex "^A\d+\"$"', Comparison("a", "matchesregex", r'^A\d+"$')),
-        ("a matchesword b", Comparison("a", "matcheswords", "b")),
-        ("contains endswith and", Comparison("contains", "endswith", "and")),
-        ("orders == 1", Comparison("orders", "==", "1")),
+        ('ic == "123"', Condition("ic", "==", "123")),
+        ('"Gender"=="FEMALE"', Condition("gender", "==", "female")),
+        ("price => 10.5", Condition("price", ">=", "10.5")),
+        ("city CONTAINS 'New \"York\"'", Condition("city", "contains", 'new "york"')),
+        (r'a startswith "x\"y\\"', Condition("a", "startswith", 'x"y\\')),
+        (r'a matchesregex "^A\d+\"$"', Condition("a", "matchesregex", r'^A\d+"$')),
+        ("a matchesword b", Condition("a", "matcheswords", "b")),
+        ("contains endswith and", Condition("contains", "endswith", "and")),
+        ("orders == 1", Condition("orders", "==", "1")),
         ("a==1 OR b==2 AND c==3", Either((A, Both((B, C))))),
         ("(a==1 or b==2) && c==3", Both((Either((A, B)), C))),
         ("a==1 || b==2 || c==3", Either((A, B, C))),
@@ -36,7 +36,7 @@ C = Comparison("c", "==", "3")
         ("NOT NOT NOT a==1", No(A)),
         ("((((a==1))))", A),
         ("  a\n==\t1 ", A),
-        ("größe == 'L'", Comparison("größe", "==", "l")),
+        ("größe == 'L'", Condition("größe", "==", "l")),
     ],
 )
 def test_rules_are_parsed(text: str, rule: Rule) -> None:
@@ -73,7 +73,7 @@ LITERALS = ["1", "2", "10", "-3.5", "ab", "a", "b"]
 OPERATORS = ["==", "!=", ">", ">=", "<", "<=", "contains", "startswith", "endswith", "matcheswords", "matchesregex"]
 
 
-def fits_slowly(test: Comparison, key: str, value: str) -> bool:
+def fits_slowly(test: Condition, key: str, value: str) -> bool:
     if key.lower() != test.key:
         return False
     lower = value.lower()
@@ -96,7 +96,7 @@ def fits_slowly(test: Comparison, key: str, value: str) -> bool:
 
 
 def is_true_slowly(rule: Rule, signals: list[tuple[str, str]]) -> bool:
-    if isinstance(rule, Comparison):
+    if isinstance(rule, Condition):
         return any(fits_slowly(rule, *signal) for signal in signals)
     if isinstance(rule, No):
         return not is_true_slowly(rule.rule, signals)
@@ -106,16 +106,16 @@ def is_true_slowly(rule: Rule, signals: list[tuple[str, str]]) -> bool:
 
 def written(rule: Rule) -> str:
     """A rule as a text."""
-    if isinstance(rule, Comparison):
+    if isinstance(rule, Condition):
         return f'"{rule.key}" {rule.operator} "{rule.value}"'
     if isinstance(rule, No):
         return f"NOT ({written(rule.rule)})"
     return f" {'AND' if isinstance(rule, Both) else 'OR'} ".join(f"({written(each)})" for each in rule.rules)
 
 
-def compare(key: str, operator: str, value: str) -> Comparison:
+def compare(key: str, operator: str, value: str) -> Condition:
     is_numeric = operator in (">", ">=", "<", "<=")
-    return Comparison(key.lower(), operator, "2" if is_numeric and not re.fullmatch(NUMBER, value) else value)
+    return Condition(key.lower(), operator, "2" if is_numeric and not re.fullmatch(NUMBER, value) else value)
 
 
 TESTS = st.builds(compare, st.sampled_from(KEYS), st.sampled_from(OPERATORS), st.sampled_from(LITERALS))
@@ -138,7 +138,7 @@ def test_a_rule_that_is_written_is_parsed_to_itself(rule: Rule) -> None:
 
 @given(rule=RULES, lines=LINES)
 def test_rules_on_columns_are_true_where_the_slow_twin_says_so(rule: Rule, lines: list[list[tuple[str, str]]]) -> None:
-    tests = list(dict.fromkeys(comparisons_of(rule)))
+    tests = list(dict.fromkeys(conditions_of(rule)))
     distinct = sorted({signal for line in lines for signal in line})
     frame = pl.DataFrame(distinct, schema={"key": pl.String, "value": pl.String}, orient="row").with_row_index("signal")
     fitting = Comparisons(tests).fitting(frame)

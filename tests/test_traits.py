@@ -266,9 +266,9 @@ def foreseen_slowly(traits: list[dict[str, Any]], lines: list[list[str]]) -> tup
 
 
 def _tests(text: str) -> list[Any]:
-    from converter.spec.trait_rules import comparisons_of
+    from converter.spec.trait_rules import conditions_of
 
-    return list(comparisons_of(parse_rule(text)))
+    return list(conditions_of(parse_rule(text)))
 
 
 def _fate(each: dict[str, Any]) -> int:

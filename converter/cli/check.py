@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from converter.cli import options
+from converter.cli.files import write_file
 from converter.cli.foreseen import with_traits
 from converter.cli.outcome import Messages, Outcome, Work
 from converter.cli.preamble import changes_from, loading
-from converter.errors import DestinationError, Finding, GuardError
+from converter.errors import Finding, GuardError
 
 if TYPE_CHECKING:
     from converter.report.checks import CheckReport
@@ -79,7 +80,7 @@ def _check(
         from converter.commands.check_files import check as run
     report = run(files, access, notify=messages.notice if sys.stderr.isatty() else None)
     if junit is not None:
-        _write(junit, report.junit())
+        write_file(junit, report.junit())
     if html is not None:
         report.write_html(Path(html))
     counts = report.counts
@@ -97,15 +98,6 @@ def _check(
         error=Finding.of(error) if error else None,
         prints_only=True,
     )
-
-
-def _write(path: str, content: bytes) -> None:
-    try:
-        Path(path).write_bytes(content)
-    except OSError as error:
-        raise DestinationError(
-            "E-FOLDER-WRITE", f"The file '{path}' cannot be written: {error.strerror or error}."
-        ) from error
 
 
 def _show(report: CheckReport, *, only_errors: bool) -> None:

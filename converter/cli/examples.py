@@ -102,10 +102,10 @@ def _show(report: ExamplesReport, *, quiet: bool) -> None:
 
 def _difference(example: Checked) -> str:
     """Return a difference: the row, and what was expected and what was made of it, as they stand in job files."""
-    from converter.jobs.examples import as_toml_row
+    from converter.jobs.toml import as_toml
 
     where = f"{_short(example.path)}: example {example.number}" if example.path else f"Example {example.number}"
-    lines = [where, f"  row  {as_toml_row(example.row)}"]
+    lines = [where, f"  row  {as_toml(example.row)}"]
     lines += [f"  -    {line}" for line in _shown(example.expected)]
     lines += [f"  +    {line}" for line in _shown(example.made)]
     return "\n".join(lines)
@@ -123,9 +123,9 @@ def _examples(count: int) -> str:
 
 
 def _shown(fate: Fate) -> list[str]:
-    from converter.jobs.examples import as_toml_value
+    from converter.jobs.toml import as_toml
 
-    return [f"{name} = {as_toml_value(value)}" for name, value in fate.as_dict().items()]
+    return [f"{name} = {as_toml(value)}" for name, value in fate.as_dict().items()]
 
 
 def _show_recorded(recorded: Recorded) -> None:

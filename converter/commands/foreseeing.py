@@ -18,7 +18,7 @@ import numpy.typing as npt
 import polars as pl
 
 from converter.columns.tally import Tally
-from converter.commands.comparisons import Comparisons, true_lines
+from converter.commands.conditions import Comparisons, true_lines
 from converter.commands.traits import CODE_KEY, TRAIT_KEY, Trait, TraitList
 from converter.parts.signal_columns import LineSignals, masked, parsed, signals_in
 from converter.report.foreseen import FATES, REALIZED, STORED_AT_MOST, WRONG_SOURCE, Foreseen, LostSignal, in_order
@@ -26,7 +26,7 @@ from converter.spec import receipts
 from converter.spec.ids import GLOBAL_DATA_SOURCES, ID_TYPES
 from converter.spec.names import FileName
 from converter.spec.signals import REMOVED
-from converter.spec.trait_rules import Rule, comparisons_of
+from converter.spec.trait_rules import Rule, conditions_of
 
 WAITING_SECONDS = 4 * 3600.0
 """How long Audience Manager takes until a new trait is realized (T3)."""
@@ -77,7 +77,7 @@ class TraitIndex:
     def __init__(self, listed: TraitList, moment: float) -> None:
         self.listed = listed
         self.moment = moment
-        self.tests = list(dict.fromkeys(test for trait in listed.traits for test in trait.all_comparisons()))
+        self.tests = list(dict.fromkeys(test for trait in listed.traits for test in trait.all_conditions()))
         self.numbers = {test: number for number, test in enumerate(self.tests)}
         self.signals = Comparisons(self.tests)
 
@@ -113,7 +113,7 @@ class Foreseeing:
         demands: Counter[tuple[frozenset[int], tuple[Rule, ...]]] = Counter()
         for trait in index.listed.traits:
             fate = index.fate(trait, file.traits)
-            numbers = [index.numbers[test] for test in trait.all_comparisons()]
+            numbers = [index.numbers[test] for test in trait.all_conditions()]
             self._fates[numbers] = np.minimum(self._fates[numbers], fate)
             if fate == FATES.index(REALIZED):
                 demands[frozenset(index.numbers[test] for test in trait.tests), trait.rules] += 1
@@ -121,7 +121,7 @@ class Foreseeing:
         pairs = [(test, number) for number, each in enumerate(self._demands) for test in sorted(each.tests)]
         self._by_test = pl.DataFrame(pairs, schema={"test": pl.UInt32, "demand": pl.UInt32}, orient="row")
         self._weights = np.array([each.traits for each in self._demands], np.int64)
-        of_rules = {test for each in self._demands for rule in each.rules for test in comparisons_of(rule)}
+        of_rules = {test for each in self._demands for rule in each.rules for test in conditions_of(rule)}
         self._of_rules = pl.Series("test", sorted(index.numbers[test] for test in of_rules), pl.UInt32)
         self._figures: Counter[str] = Counter()
         self._signals: Counter[str] = Counter()

@@ -23,7 +23,7 @@ from converter.commands.examples import fates_of
 from converter.commands.plan import open_input
 from converter.delivery.atomic import AtomicFile, rename_exclusively, sync_folder
 from converter.errors import EmptyInputError, JobError
-from converter.jobs.examples import Example, Examples, Row, Scalar, Value, as_toml, path_beside
+from converter.jobs.examples import Example, Examples, Row, Scalar, Value, as_text, path_beside
 from converter.jobs.job import Job
 from converter.report.examples import Fate
 from converter.rows.selection import Selection
@@ -69,7 +69,7 @@ def record_examples(job: Job | str | os.PathLike[str], rows: int = 5, *, force: 
     with job.concealing():
         originals = _first_rows(job, rows)
         examples = _examples(job, originals)
-    content = _HEAD.format(job=Path(job.path).name) + as_toml(examples)
+    content = _HEAD.format(job=Path(job.path).name) + as_text(examples)
     _write(path, content.encode(), force=force)
     return Recorded(str(path), len(examples), len(originals) - len(examples))
 
@@ -130,7 +130,7 @@ def _examples(job: Job, originals: Sequence[Row]) -> list[Example]:
         if not left:
             break
         # As they will be read: TOML has fewer types than Python.
-        texts = as_toml(Example(row=masking.masked(originals[index], wanted[index]), line="") for index in left)
+        texts = as_text(Example(row=masking.masked(originals[index], wanted[index]), line="") for index in left)
         rows = [example.row for example in Examples(**tomllib.loads(texts)).example]
         for index, row, fate in zip(left, rows, fates_of(job, rows), strict=True):
             if fate.rule == wanted[index].rule:

@@ -18,7 +18,7 @@ import orjson
 import polars as pl
 
 from converter.errors import InputError
-from converter.spec.trait_rules import Comparison, Either, Rule, RuleError, comparisons_of, parse_rule
+from converter.spec.trait_rules import Condition, Either, Rule, RuleError, conditions_of, parse_rule
 
 TRAIT_KEY, CODE_KEY = "d_sid", "ic"
 _MILLISECONDS = 1e11  # more than these are no seconds
@@ -39,14 +39,14 @@ class Trait(NamedTuple):
     source: int | None
     onboarded: bool
     created: float | None
-    tests: tuple[Comparison, ...]
+    tests: tuple[Condition, ...]
     rules: tuple[Rule, ...]
 
-    def all_comparisons(self) -> Iterator[Comparison]:
+    def all_conditions(self) -> Iterator[Condition]:
         """Yield every comparison that a signal may fit."""
         yield from self.tests
         for rule in self.rules:
-            yield from comparisons_of(rule)
+            yield from conditions_of(rule)
 
 
 class TraitList(NamedTuple):
@@ -89,13 +89,13 @@ def _trait_of(row: Mapping[str, Any], number: int, file: Path) -> tuple[Trait, s
         _fail(file, f"has no number as the 'sid' of trait {number:,}")
     if source and not source.isdecimal():
         _fail(file, f"has no number as the 'dataSourceId' of trait {number:,}")
-    tests, rules, reason = [Comparison(TRAIT_KEY, "==", str(int(sid)))], list[Rule](), ""
+    tests, rules, reason = [Condition(TRAIT_KEY, "==", str(int(sid)))], list[Rule](), ""
     if code := _text(row.get("integrationCode")):
-        tests.append(Comparison(CODE_KEY, "==", code.lower()))
+        tests.append(Condition(CODE_KEY, "==", code.lower()))
     if text := _text(row.get("traitRule")):
         try:
             for each in _alternatives(_checked(parse_rule(text))):
-                if isinstance(each, Comparison):
+                if isinstance(each, Condition):
                     tests.append(each)
                 else:
                     rules.append(each)
@@ -118,7 +118,7 @@ def _alternatives(rule: Rule) -> Iterator[Rule]:
 
 def _checked(rule: Rule) -> Rule:
     """Return a rule whose patterns can be searched for. Raises `RuleError`."""
-    for test in comparisons_of(rule):
+    for test in conditions_of(rule):
         if test.operator == "matchesregex":
             try:
                 pl.Series([""]).str.contains(f"(?i){test.value}")

@@ -6,15 +6,14 @@ What stands in an example is data: `${VAR}` means itself there.
 from __future__ import annotations
 
 import datetime
-import json
-import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import ClassVar, Self, TypeAlias
 
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr, field_validator, model_validator
 
 from converter.jobs.document import Document, Section
+from converter.jobs.toml import as_toml
 
 Scalar: TypeAlias = StrictStr | StrictBool | StrictInt | StrictFloat | datetime.datetime | datetime.date | datetime.time
 Value: TypeAlias = Scalar | tuple[Scalar, ...]
@@ -22,7 +21,6 @@ Row: TypeAlias = dict[str, Value]
 """A row of the input: its values by column. Columns without a value are missing."""
 
 SUFFIX = ".examples.toml"
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class Example(Section):
@@ -67,40 +65,14 @@ def path_beside(job_path: str | Path) -> Path:
     return path.with_name(path.name.removesuffix(".toml") + SUFFIX)
 
 
-def as_toml(examples: Iterable[Example]) -> str:
+def as_text(examples: Iterable[Example]) -> str:
     """Return examples as TOML, a table each."""
     return "\n".join(_table(example) for example in examples)
 
 
 def _table(example: Example) -> str:
-    lines = ["[[example]]", f"row = {as_toml_row(example.row)}"]
+    lines = ["[[example]]", f"row = {as_toml(example.row)}"]
     for key in ("line", "reject", "skip", "dpid"):
         if (value := getattr(example, key)) is not None:
-            lines.append(f"{key} = {as_toml_value(value)}")
+            lines.append(f"{key} = {as_toml(value)}")
     return "\n".join(lines) + "\n"
-
-
-def as_toml_row(row: Row) -> str:
-    """Return a row as an inline table of TOML."""
-    pairs = ", ".join(f"{_key(name)} = {as_toml_value(value)}" for name, value in row.items())
-    return f"{{ {pairs} }}" if pairs else "{}"
-
-
-def _key(name: str) -> str:
-    return name if _BARE_KEY.fullmatch(name) else _text(name)
-
-
-def as_toml_value(value: Any) -> str:
-    """Return a value as TOML."""
-    if isinstance(value, str):
-        return _text(value)
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(as_toml_value, value))}]"
-    if isinstance(value, datetime.datetime | datetime.date | datetime.time):
-        return value.isoformat()
-    return repr(value).lower() if isinstance(value, bool) else repr(value)
-
-
-def _text(text: str) -> str:
-    """Return a text as TOML: its escapes are those of JSON, and one more character needs them."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

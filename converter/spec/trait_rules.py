@@ -48,7 +48,7 @@ class RuleError(ValueError):
     """A rule is not understood; the text says why."""
 
 
-class Comparison(NamedTuple):
+class Condition(NamedTuple):
     """A comparison of the value of a key; both are in lower case, but for the value of `matchesregex`."""
 
     key: str
@@ -74,7 +74,7 @@ class Either(NamedTuple):
     rules: tuple[Rule, ...]
 
 
-Rule: TypeAlias = "Comparison | No | Both | Either"
+Rule: TypeAlias = "Condition | No | Both | Either"
 
 
 def parse_rule(text: str) -> Rule:
@@ -98,15 +98,15 @@ def parse_rule(text: str) -> Rule:
     return rule
 
 
-def comparisons_of(rule: Rule) -> Iterator[Comparison]:
+def conditions_of(rule: Rule) -> Iterator[Condition]:
     """Yield the comparisons of a rule."""
-    if isinstance(rule, Comparison):
+    if isinstance(rule, Condition):
         yield rule
     elif isinstance(rule, No):
-        yield from comparisons_of(rule.rule)
+        yield from conditions_of(rule.rule)
     else:
         for each in rule.rules:
-            yield from comparisons_of(each)
+            yield from conditions_of(each)
 
 
 def _depth(rule: Rule) -> int:
@@ -118,7 +118,7 @@ def _depth(rule: Rule) -> int:
         for each in level:
             if isinstance(each, No):
                 inner.append(each.rule)
-            elif not isinstance(each, Comparison):
+            elif not isinstance(each, Condition):
                 inner += each.rules
         level = inner
     return deepest
@@ -153,7 +153,7 @@ def _parser() -> Lark:
             key, value = _plain(key).lower(), _plain(value, is_pattern=is_pattern)
             if name in NUMERIC and not re.match(NUMBER, value):
                 raise RuleError(f"{name} compares with no number")
-            return Comparison(key, name, value if is_pattern else value.lower())
+            return Condition(key, name, value if is_pattern else value.lower())
 
     return Lark(GRAMMAR, parser="lalr", transformer=Build())
 

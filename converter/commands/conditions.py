@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from converter.spec.trait_rules import NUMBER, NUMERIC, Both, Comparison, No, Rule
+from converter.spec.trait_rules import NUMBER, NUMERIC, Both, Condition, No, Rule
 
 Lines = npt.NDArray[np.uint32]
 """The indices of lines, ascending, each once."""
@@ -18,7 +18,7 @@ _FITS = {"signal": pl.UInt32, "test": pl.UInt32}
 class Comparisons:
     """Comparisons by their number, and which signals fit them."""
 
-    def __init__(self, tests: Sequence[Comparison]) -> None:
+    def __init__(self, tests: Sequence[Condition]) -> None:
         rows = [(number, test.key, test.value) for number, test in enumerate(tests) if test.operator == "=="]
         schema = {"test": pl.UInt32, "key": pl.String, "value": pl.String}
         self._equal = pl.DataFrame(rows, schema=schema, orient="row")
@@ -43,7 +43,7 @@ class Comparisons:
         return pl.concat(found)
 
 
-def _fits(test: Comparison) -> pl.Expr:
+def _fits(test: Condition) -> pl.Expr:
     """Return whether the `value` in lower case, or `raw`, fits a comparison with another operator than equality."""
     value, number = pl.col("value"), pl.col("value").str.extract(f"({NUMBER})", 1).cast(pl.Float64)
     match test.operator:
@@ -67,9 +67,9 @@ def _fits(test: Comparison) -> pl.Expr:
     return compared[test.operator].fill_null(value=False)
 
 
-def true_lines(rule: Rule, fitting: Mapping[Comparison, Lines], lines: int) -> Lines:
+def true_lines(rule: Rule, fitting: Mapping[Condition, Lines], lines: int) -> Lines:
     """Return the lines of which a rule is true, among so many; `fitting` are those with a signal for a comparison."""
-    if isinstance(rule, Comparison):
+    if isinstance(rule, Condition):
         return fitting.get(rule, _NONE)
     if isinstance(rule, No):
         return _without(np.arange(lines, dtype=np.uint32), true_lines(rule.rule, fitting, lines))
