@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from converter import Job, convert, doctor, kernel
@@ -164,6 +166,44 @@ def test_production_is_adobes_host(job: dict[str, Any], to: str, host: str, monk
     assert "E-SERVER-REFUSED" in codes_of(found)
     assert host in of("error", found)
     assert "s3cret" not in str(found)
+
+
+@pytest.mark.parametrize("days, warns", [(20, False), (85, True), (150, True)])
+def test_keys_of_adobe_that_were_not_used_for_long_are_a_warning(
+    job: dict[str, Any], place: ScriptedPlace, monkeypatch: pytest.MonkeyPatch, days: int, warns: bool
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", place.endpoint)
+    given = {**job, "output": {"environment": "production", "partner": "acme", "dpid": 1234}}
+    given["s3"] = {"addressing_style": "path", "timeout": 5}
+    path = Path(convert(Job(**job)).report_path or "")
+    report = orjson.loads(path.read_bytes())
+    ended = datetime.datetime.fromtimestamp(NOW - days * 24 * 3600, datetime.UTC).isoformat()
+    path.write_bytes(orjson.dumps({**report, "place": Job(**given).place, "ended": ended}))
+    found = looked_over(given)
+    assert codes_of(found) == (["W-S3-KEYS-UNUSED"] if warns else [])
+    if warns:
+        check_named(of("warning", found), f"{days} days", "100")
+
+
+def test_keys_are_nobodys_concern_where_the_bucket_is_not_adobes(job: dict[str, Any]) -> None:
+    path = Path(convert(Job(**job)).report_path or "")
+    report = orjson.loads(path.read_bytes())
+    path.write_bytes(orjson.dumps({**report, "ended": "2001-01-01T00:00:00+00:00"}))
+    assert "W-S3-KEYS-UNUSED" not in codes_of(looked_over(job))
+
+
+@pytest.mark.parametrize("renamed", ["{}.processed", "{stem}.processed"])
+def test_files_that_were_processed_are_counted(job: dict[str, Any], ftp: FtpServer, renamed: str) -> None:
+    at_server = {"output": {"to": ftp.url("/in"), "dpid": 1234}}
+    folder = ftp.root / "in"
+    folder.mkdir()
+    name = "ftp_dpm_1234_1366540000.sync.1.gz"
+    for waiting in (1366541000, 1366542000):
+        (folder / f"ftp_dpm_1234_{waiting}.sync.1.gz").touch()
+    assert ".processed" not in of("ok", looked_over(job, **at_server))
+    (folder / renamed.format(name, stem=name.removesuffix(".gz"))).touch()
+    found = looked_over(job, **at_server)
+    check_named(of("ok", found), ".processed): 1.", "wait: 2", "ftp_dpm_1234_1366541000.sync.1.gz")
 
 
 def test_what_is_allowed_but_not_meant_is_a_warning(job: dict[str, Any], place: ScriptedPlace, ftp: FtpServer) -> None:

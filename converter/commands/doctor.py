@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import os
+import time
 from collections.abc import Iterator
 from functools import partial
 
@@ -16,10 +18,15 @@ from converter.delivery.threads import close_connections
 from converter.errors import ConverterError, Finding, TransientError
 from converter.jobs.job import Job
 from converter.remote.retry import Patience
+from converter.report.history import reports_in
 from converter.sources.opening import find_origins
 from converter.sources.origins.base import Origin, total_size
+from converter.spec.environments import KEY_DAYS, PICKUPS
 
 _PATIENCE = 10.0  # seconds: the user is waiting
+_DAY = 24 * 3600
+_SOON = 0.8  # of the days after which keys are disabled
+_BUCKETS = {f"s3://{pickup.bucket}" for pickup in PICKUPS.values()}
 
 
 def doctor(job: Job | str | os.PathLike[str], *, now: float | None = None) -> list[Finding]:
@@ -35,6 +42,7 @@ def doctor(job: Job | str | os.PathLike[str], *, now: float | None = None) -> li
         _check_key,
         partial(_check_destination, now=now),
         _check_report_folder,
+        partial(_check_last_use, now=now),
         _check_state,
         _check_kernel,
     )
@@ -89,6 +97,34 @@ def _check_report_folder(job: Job) -> list[Finding]:
     seconds = min(job.output.retry_seconds, _PATIENCE)
     with contextlib.closing(run_files_at(job.report.dir, job.s3, Patience(seconds))) as files:
         return files.check()
+
+
+def _check_last_use(job: Job, now: float | None) -> Iterator[Finding]:
+    """Say where access keys of Adobe's buckets are about to be disabled, or may be, by the reports of the job's place.
+
+    The check of the destination has used them just now; the next run may be the first one for a long time all the same.
+    """
+    if job.destination_identity[0] not in _BUCKETS:
+        return
+    seconds = min(job.output.retry_seconds, _PATIENCE)
+    with contextlib.closing(run_files_at(job.report.dir, job.s3, Patience(seconds))) as files:
+        used = next((each["ended"] for each in reports_in(files) if each.get("place") == job.place), None)
+    days = _days_since(used, time.time() if now is None else now)
+    if days is not None and days > KEY_DAYS * _SOON:
+        yield Finding(
+            "W-S3-KEYS-UNUSED",
+            f"The last run that sent files to '{job.output.url}' was {days:,} days ago, by the reports in "
+            f"'{job.report.dir}'. Adobe disables access keys that were not used for {KEY_DAYS} days (T3).",
+            "If they are refused, make new ones in Audience Manager. Runs on a schedule keep them in use.",
+        )
+
+
+def _days_since(moment: object, now: float) -> int | None:
+    """Return the whole days since a moment in ISO 8601; None where it is none, as in a report that was edited."""
+    try:
+        return int((now - datetime.datetime.fromisoformat(str(moment)).timestamp()) // _DAY)
+    except ValueError:
+        return None
 
 
 def _check_state(job: Job) -> list[Finding]:

@@ -33,6 +33,9 @@ PICKUPS: dict[Environment, Pickup] = {
     "beta": Pickup("demdex-s2s-clients-sandbox-us-east-1", "sandbox-ftp-in.demdex.com", None, (NAMES_PAGE, BETA_PAGE)),
 }
 
+KEY_DAYS = 100
+"""Access keys of Adobe's buckets that were not used for so many days are disabled (`COLLECTION_PAGE`, T3)."""
+
 BETA_WARNING = (
     "The beta environment checks names and syntax only and always reports 'No matching AAM ID'; Adobe advises testing "
     "in production (T1)."

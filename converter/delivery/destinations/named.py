@@ -21,7 +21,14 @@ from typing import Any
 from isal import isal_zlib
 
 from converter.delivery.destinations.base import Arrived
-from converter.delivery.destinations.partials import Owner, dead_claims, find_obstacles, parse_listed, processed_names
+from converter.delivery.destinations.partials import (
+    Owner,
+    dead_claims,
+    find_obstacles,
+    find_processed,
+    parse_listed,
+    processed_names,
+)
 from converter.errors import DestinationError, Finding, TransientError, has_errors
 from converter.remote.connections import Connections, Lent
 from converter.remote.files import Files, FileStatus
@@ -84,6 +91,8 @@ class NamedDestination:
                 findings += self._find_parts(files, name, own=own, visible=visible)
                 if not has_errors(findings):
                     findings += self._test_writing(files, name)
+                if not claiming:
+                    findings += find_processed(files.names() or (), self._address.url)
                 if claiming and not has_errors(findings):
                     findings += self._write_claim(files, name, own=own, visible=visible)
                 if not claiming:  # a claim needs the folders

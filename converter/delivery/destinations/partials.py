@@ -76,6 +76,26 @@ def processed_names(name: str) -> Iterator[str]:
         yield base + PROCESSED
 
 
+def find_processed(names: Collection[str], url: str) -> Iterator[Finding]:
+    """Say how many inbound files of a listing Audience Manager has processed, if there are any, and how many wait."""
+    processed = [each for each in names if each.endswith(PROCESSED)]
+    waiting = [found for each in names if (found := _parsed(each))]
+    if processed:
+        oldest = f", the oldest of them '{min(waiting, key=lambda each: each.timestamp)}'" if waiting else ""
+        yield Finding(
+            "",
+            f"Files at '{url}' that Audience Manager has processed ({PROCESSED}): {len(processed):,}. "
+            f"Files that wait: {len(waiting):,}{oldest}.",
+        )
+
+
+def _parsed(name: str) -> FileName | None:
+    try:
+        return FileName.parse(name)
+    except ValueError:
+        return None
+
+
 def find_obstacles(
     names: Collection[str], name: FileName, url: str, owner: Owner, *, own: bool, visible: bool
 ) -> Iterator[Finding]:
