@@ -143,6 +143,16 @@ def test_an_unknown_table_of_thirty_columns_has_a_right_job_at_once(
     assert job["record"]["traits"] == [{"column": "trait_ids", "separator": "|"}]
 
 
+def test_an_id_in_which_some_personal_data_has_strayed_is_the_id(tmp_path: Path) -> None:
+    """The rows with it are rejected, as the dry run says."""
+    found = inspect(Path(__file__).parent.parent / "sample_data" / "crm.csv")
+    assert found.ids[0].column == "crm_id"
+    assert 0 < found.ids[0].rejected < 0.02
+    uses = {column.name: column.use for column in found.columns}
+    assert (uses["crm_id"], uses["trait_ids"]) == ("id", "traits")
+    assert all(value.masked for column in found.columns if column.name == "crm_id" for value in column.values)
+
+
 def test_no_value_that_may_be_personal_is_shown(tmp_path: Path) -> None:
     path = write(tmp_path, table(people(500), ";"))
     shown = json.dumps(inspect(path).as_dict(), ensure_ascii=False)

@@ -10,7 +10,7 @@ import pytest
 from . import replay
 
 ROOT = Path(__file__).parent.parent
-FILES = {"first-file": ["crm.csv"], "daily": []}
+FILES = {"first-file": ["crm.csv"], "unknown-table": ["crm.csv"], "daily": []}
 """The tutorials, and what they take from `sample_data`."""
 
 

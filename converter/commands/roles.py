@@ -1,7 +1,8 @@
 """What columns may be in a job, by their names and by what a sample shows of their values: ID, signals, traits.
 
-An ID column has a different value in nearly every row, a name that says so or a form of its own, and no personal data.
-Everything that is not certain is said with its reason, so that a person can decide.
+An ID column has a different value in nearly every row, a name that says so or a form of its own, and hardly any
+personal data: rows with it are rejected. Everything that is not certain is said with its reason, so that a person can
+decide.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from converter.report.profiles import PossibleId, Use
 _PLAUSIBLE = 4
 _NEARLY_EACH, _MOST, _HALF = 0.99, 0.9, 0.5
 _FORM = 0.95  # of the values
+_STRAY = 0.05  # of the values of an ID column, that are personal data
 _FEW = 50  # rows, which say little about how many values differ
 _MANY_WORDS = 0.5  # different texts for each row
 _MANY = 1_000  # different texts
@@ -66,7 +68,7 @@ def _id_of(facts: Facts, *, is_first: bool) -> tuple[int, PossibleId] | None:
     is_number = facts.type in ("whole number", "digits") or (decimal and facts.stored == "text")
     if not facts.filled or not (is_number or facts.type == "text" or has_form) or _cannot_be_id(facts):
         return None
-    if not has_form and (facts.personal or facts.share(" ") > _HALF or facts.share(":") > 0.1):
+    if not has_form and (_is_personal(facts) or facts.share(" ") > _HALF or facts.share(":") > 0.1):
         return None
     named = rating_of(facts.name, words)
     unique = facts.unique
@@ -81,6 +83,11 @@ def _id_of(facts: Facts, *, is_first: bool) -> tuple[int, PossibleId] | None:
         end = facts.judged["value"].str.extract(r"([.,]0+)$").drop_nulls().mode().sort().to_list()
         settings["cut_suffix"] = end[0]
     return score, PossibleId(facts.name, type_, settings, _reasons(facts, type_, named, decimal))
+
+
+def _is_personal(facts: Facts) -> bool:
+    """Return whether a column is one of personal data, not one in which some has strayed."""
+    return bool(facts.by_name) or sum(facts.kinds.values()) > _STRAY
 
 
 def _cannot_be_id(facts: Facts) -> bool:
@@ -109,6 +116,8 @@ def _reasons(facts: Facts, type_: str, named: int, decimal: bool) -> list[str]:
         reasons.append('some have the form of other types (docs/ids.md says how type = "auto" routes them)')
     if decimal:
         reasons.append("a program has made decimals of them, which are cut")
+    if facts.kinds and not _is_personal(facts):
+        reasons.append(f"rows with personal data in it ({facts.personal}) are rejected")
     if facts.empty > 0.01:
         reasons.append(f"{facts.empty:.0%} of the rows have none")
     return reasons
@@ -177,19 +186,24 @@ def _traits(facts: Facts) -> Role | None:
     values = facts.judged["value"]
     if facts.type == "list":
         items = values.str.extract_all(r"[^\x1f\s,\[\]{}\"]+").explode().drop_nulls()
-        if len(items) and bool(items.str.contains(_TRAIT if not named else "^[0-9]+$").all()):
+        if _are_traits(items, named=named):
             return Role("traits", "lists of trait IDs")
         return None
     for separator in _SEPARATORS:
         has_several = facts.share(f"[0-9]{re.escape(separator)}[0-9]")
         items = values.str.split(separator).explode().str.strip_chars().drop_nulls()
         items = items.filter(items != "")
-        form = "^[0-9]+$" if named else _TRAIT
-        if has_several >= (0.01 if named else _SEVERAL) and len(items) and bool(items.str.contains(form).all()):
+        if has_several >= (0.01 if named else _SEVERAL) and _are_traits(items, named=named):
             return Role("traits", f"lists of trait IDs, with '{separator}' between them", separator)
     if named and facts.type in ("whole number", "digits"):
         return Role("traits", "trait IDs, by its name")
     return None
+
+
+def _are_traits(items: pl.Series, *, named: bool) -> bool:
+    """Return whether items (String) have the form of trait IDs: nearly all, where the name of the column says so."""
+    fitting = items.str.contains("^[0-9]+$" if named else _TRAIT).sum()
+    return len(items) > 0 and fitting >= (_FORM if named else 1) * len(items)
 
 
 def _separator(facts: Facts) -> str:
