@@ -1,21 +1,28 @@
 """Pages whose commands are run as they stand there, and whose outputs are compared.
 
 A page is a session in one folder: blocks with a title are files that are saved there, and blocks of `console` are commands,
-each behind `$ `, with what they print. A line `…` stands for any lines, and `…` in a line for any text. Times, speeds,
+each behind `$ `, with what they print. Where `<!-- answers: ["…"] -->` stands before a block, its command is run on a
+terminal, and asks for these. A line `…` stands for any lines, and `…` in a line for any text. Times, speeds,
 time stamps and the digits of jobs may differ.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import pty
 import re
+import select
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-_BLOCK = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(
+    r"^(?:<!-- answers: (\[.*\]) -->\n\n)?```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.DOTALL | re.MULTILINE
+)
+_QUIET_SECONDS = 0.5  # after which a program that has printed a question waits for its answer
 _VARYING = (
     (re.compile(r"in [\d.,]+ s \([\d.,]+ \w+/s\)"), "in N s (N/s)"),
     (re.compile(r"(?<!\d)1\d{9}(?!\d)"), "TIMESTAMP"),
@@ -26,25 +33,26 @@ _VARYING = (
 
 @dataclass(frozen=True)
 class Step:
-    """A file to save, or a command with what it prints."""
+    """A file to save, or a command with what it prints, and the answers that it asks for."""
 
     file: str
     command: str
     text: str
+    answers: tuple[str, ...] | None = None
 
 
 def steps(page: Path) -> Iterator[Step]:
     """Yield the steps of a page in their order."""
-    for language, title, text in _BLOCK.findall(page.read_text()):
+    for answers, language, title, text in _BLOCK.findall(page.read_text()):
         if title:
             yield Step(title, "", text)
         elif language == "console":
             for command in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
                 line, _, printed = command.partition("\n")
-                yield Step("", line, printed)
+                yield Step("", line, printed, tuple(json.loads(answers)) if answers else None)
 
 
-def run(command: str, folder: Path) -> str:
+def run(step: Step, folder: Path) -> str:
     """Run a command as a shell does; return what it prints, on either stream."""
     environment = {
         **os.environ,
@@ -52,8 +60,10 @@ def run(command: str, folder: Path) -> str:
         "PYTHONPATH": str(Path(__file__).parent.parent),
         "COLUMNS": "200",
     }
+    if step.answers is not None:
+        return _on_terminal(step, folder, {**environment, "TERM": "dumb"})
     ended = subprocess.run(
-        ["bash", "-c", command],
+        ["bash", "-c", step.command],
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
@@ -61,6 +71,33 @@ def run(command: str, folder: Path) -> str:
         text=True,
     )
     return ended.stdout
+
+
+def _on_terminal(step: Step, folder: Path, environment: dict[str, str]) -> str:
+    main, side = pty.openpty()
+    process = subprocess.Popen(
+        ["bash", "-c", step.command],
+        cwd=folder,
+        env=environment,
+        stdin=side,
+        stdout=side,
+        stderr=side,
+        start_new_session=True,
+    )
+    os.close(side)
+    printed, answers = b"", list(step.answers or ())
+    try:
+        while True:
+            if select.select([main], [], [], _QUIET_SECONDS)[0]:
+                printed += os.read(main, 1 << 16)
+            elif answers and printed.endswith(b": "):
+                os.write(main, answers.pop(0).encode() + b"\n")
+    except OSError:  # the end of the program, on Linux
+        return printed.decode()
+    finally:
+        process.kill()
+        process.wait()
+        os.close(main)
 
 
 def differs(shown: str, printed: str) -> str:

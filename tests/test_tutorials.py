@@ -10,7 +10,7 @@ import pytest
 from . import replay
 
 ROOT = Path(__file__).parent.parent
-FILES = {"first-file": ["crm.csv"], "unknown-table": ["crm.csv"], "daily": []}
+FILES = {"first-file": ["crm.csv"], "unknown-table": ["crm.csv"], "daily": [], "walk": []}
 """The tutorials, and what they take from `sample_data`."""
 
 
@@ -24,7 +24,7 @@ def test_commands_print_what_is_shown(page: str, tmp_path: Path) -> None:
             (tmp_path / step.file).write_text(step.text)
         else:
             commands += 1
-            if difference := replay.differs(step.text, replay.run(step.command, tmp_path)):
+            if difference := replay.differs(step.text, replay.run(step, tmp_path)):
                 pytest.fail(f"$ {step.command}\n{difference}")
     assert commands
 
