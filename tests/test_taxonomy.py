@@ -358,3 +358,11 @@ def test_texts_for_terminals_are_short_and_control_nothing() -> None:
     assert cut("abc", 3) == "abc"
     assert cut("abcd", 3) == "ab…"
     assert cut("a\x1b\n\u202e", 40) == "a\\x1b\\n\\u202e"
+
+
+def test_a_table_that_is_taken_for_an_inbound_file_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "crm.csv").write_text("id,a\n" + "1,2\n" * 9)
+    code, out, _ = command(tmp_path, "taxonomy", "crm.csv")
+    assert (code, "--job" in out) == (0, True)
+    (tmp_path / "crm.csv").write_text("u\ta=1\n" * 9 + "1,2\n")
+    assert "--job" not in command(tmp_path, "taxonomy", "crm.csv")[1]

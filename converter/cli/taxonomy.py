@@ -146,6 +146,8 @@ def _show(found: Taxonomy, messages: Messages, *, compared: bool) -> None:
     ):
         if count:
             print(f"{count:,} {what}")
+    if found.malformed_lines > found.lines:
+        print("Most lines are not those of an inbound file. Is it a table? Then name its job: --job JOB.toml.")
 
 
 def _show_unknown(found: Taxonomy, width: int) -> None:
