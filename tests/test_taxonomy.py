@@ -361,7 +361,7 @@ def test_texts_for_terminals_are_short_and_control_nothing() -> None:
 
 
 def test_a_table_that_is_taken_for_an_inbound_file_is_noticed(tmp_path: Path) -> None:
-    (tmp_path / "crm.csv").write_text("id,a\n" + "1,2\n" * 9)
+    (tmp_path / "crm.csv").write_text("id,a\n" + "1,2\n" * 9 + "u\ta=1\n")
     code, out, _ = command(tmp_path, "taxonomy", "crm.csv")
     assert (code, "--job" in out) == (0, True)
     (tmp_path / "crm.csv").write_text("u\ta=1\n" * 9 + "1,2\n")
