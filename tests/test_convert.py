@@ -213,7 +213,7 @@ def test_f35_nothing_personal_is_in_errors_reports_and_rejects(run: Run) -> None
     said = str(raised.value) + json.dumps(run.report) + json.dumps(run.rejects, ensure_ascii=False)
     for text in planted:
         assert text not in said
-    assert "example" not in said
+    assert "example" not in said.replace('"examples"', "")
 
 
 def test_f35_a_secret_from_the_environment_is_in_no_report(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

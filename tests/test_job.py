@@ -78,7 +78,12 @@ def signal(**fields: Any) -> dict[str, Any]:
         ("output.dpidd", ["'dpid'?"]),
         ("output.DPID", ["'dpid'?"]),
         ("input.seperator", ["'separator'?"]),
-        ("report.zzz", ["dir, lease_seconds, max_rejects, max_change, max_cleared, rejects_file_rows, show_rows"]),
+        (
+            "report.zzz",
+            [
+                "dir, lease_seconds, max_rejects, max_change, max_cleared, rejects_file_rows, traits, show_rows, page, keep"
+            ],
+        ),
     ],
 )
 def test_an_unknown_key_is_told_with_the_nearest_or_all_known_ones(key: str, named: list[str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from converter.cli.files import write_file
@@ -13,7 +12,7 @@ from converter.cli.outcome import Messages, Outcome, Work
 from converter.cli.preamble import changes_from
 from converter.columns.printable import cut
 from converter.errors import InputError, JobError
-from converter.jobs.paths import is_url
+from converter.jobs.paths import exists, is_file, is_folder, is_url
 
 if TYPE_CHECKING:
     from converter.report.foreseen import Foreseen
@@ -43,7 +42,7 @@ def with_traits(
 
     def both(messages: Messages) -> Outcome:
         for file in files:
-            if not is_url(file) and (path := Path(file)).exists() and not (path.is_file() or path.is_dir()):
+            if not is_url(file) and exists(file) and not (is_file(file) or is_folder(file)):
                 raise InputError(
                     "E-INPUT-ONCE",
                     f"The input '{file}' can be read only once, but --traits reads it twice.",

@@ -15,6 +15,7 @@ from converter.commands.inbound_files import find
 from converter.errors import JobError
 from converter.jobs.document import Document
 from converter.jobs.file_access import FileAccess
+from converter.jobs.paths import is_file
 from converter.parts.line_users import MOST_THREADS, ExactCounts, UserCounters
 from converter.parts.problems import Problem, in_order
 from converter.report.checks import CheckReport, FileCheck
@@ -85,8 +86,8 @@ def _with_users(files: Sequence[Origin], checked: Sequence[Checked], counters: U
     found = list(checked)
     runs: dict[str, list[tuple[int, int]]] = {}
     for index, (file, each) in enumerate(zip(files, checked, strict=True)):
-        is_file = file.path is None or file.path.is_file()
-        if each.name and each.name.kind in ("data", "odc") and each.lines and file.rereadable and is_file:
+        again = file.path is None or is_file(file.path)
+        if each.name and each.name.kind in ("data", "odc") and each.lines and file.rereadable and again:
             runs.setdefault(each.name.stem, []).append((each.name.split or 0, index))
     for parts in runs.values():
         exact = ExactCounts(kernel.load())

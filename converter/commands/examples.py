@@ -27,6 +27,7 @@ from converter.commands.plan import OpenedInput, open_input
 from converter.errors import InternalError, JobError, Reported
 from converter.jobs.examples import Example, Examples, Row, path_beside
 from converter.jobs.job import Job
+from converter.jobs.paths import exists
 from converter.jobs.sections.delta import Delta
 from converter.jobs.sections.table import Input
 from converter.report.examples import Checked, ExamplesReport, Fate
@@ -75,7 +76,7 @@ def _examples_of(job: Job) -> Iterator[tuple[str | None, int, Example]]:
     """Yield the examples of a job: the path of their file, their number in it, and each."""
     for number, example in enumerate(job.example, 1):
         yield job.path, number, example
-    if job.path and (beside := path_beside(job.path)).exists():
+    if job.path and exists(beside := path_beside(job.path)):
         try:
             examples = Examples.load(beside).example
         except JobError as error:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from converter.delivery.destinations.partials import PROCESSED
 from converter.errors import InputError
 from converter.jobs.access import DEFAULT_ACCESS, Access
-from converter.jobs.paths import is_url
+from converter.jobs.paths import exists, is_file, is_folder, is_url
 from converter.jobs.run_files import JOURNAL_SUFFIX, REJECTS_SUFFIX, REPORT_SUFFIX
 from converter.sources.origins import expand as expand_url
 from converter.sources.origins.base import Origin
@@ -44,7 +44,7 @@ def find(files: Iterable[str | os.PathLike[str]], access: Access = DEFAULT_ACCES
             found = expand_url(file, lambda _: "inbound", access)
             left_out += [each.path for each in found.left_out]
             of_url: Sequence[Origin] = found.origins
-        elif (folder := Path(file)).is_dir():
+        elif is_folder(folder := Path(file)):
             of_url = [LocalFile.at(path) for path in _listed(folder)]
         else:
             origins += [LocalFile.at(path) for path in _expand(Path(file))]
@@ -65,14 +65,13 @@ def expand(files: Iterable[str | os.PathLike[str]]) -> list[Path]:
     """
     paths: list[Path] = []
     for file in map(Path, files):
-        is_folder = file.is_dir()
-        paths += [each for each in _entries(file) if _is_inbound(each)] if is_folder else _expand(file)
+        paths += [each for each in _entries(file) if _is_inbound(each)] if is_folder(file) else _expand(file)
     return list(dict.fromkeys(paths))
 
 
 def _expand(file: Path) -> Sequence[Path]:
     """Return a file, or the matches of a glob. Raises `InputError` where there are none."""
-    if file.exists() or not glob.has_magic(str(file)):
+    if exists(file) or not glob.has_magic(str(file)):
         return [file]
     matches = glob.glob(str(file))  # noqa: PTH207 - Path.glob takes no absolute ones
     if not matches:
@@ -95,9 +94,9 @@ def _entries(folder: Path) -> list[Path]:
 def _listed(folder: Path) -> Iterator[Path]:
     """Yield the files of a folder, and of its partitions."""
     for path in _entries(folder):
-        if path.is_file():
+        if is_file(path):
             yield path
-        elif path.is_dir() and PARTITION.fullmatch(path.name):
+        elif is_folder(path) and PARTITION.fullmatch(path.name):
             yield from _listed(path)
 
 
@@ -106,7 +105,7 @@ def _is_inbound(path: Path) -> bool:
         FileName.parse(path.name)
     except ValueError:
         return False
-    return path.is_file()
+    return is_file(path)
 
 
 def _is_beside(name: str) -> bool:

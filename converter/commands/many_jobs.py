@@ -9,6 +9,7 @@ from typing import Any
 
 from converter.errors import JobError
 from converter.jobs.job import Job
+from converter.jobs.paths import is_folder
 
 _SUFFIX = ".toml"
 _STANDARD_INPUT = "-"
@@ -19,7 +20,7 @@ def job_files(arguments: Sequence[str]) -> list[str] | None:
 
     Raises `JobError` where some arguments are job files, and others are not.
     """
-    if len(arguments) == 1 and arguments[0].endswith(_SUFFIX) and not Path(arguments[0]).is_dir():
+    if len(arguments) == 1 and arguments[0].endswith(_SUFFIX) and not is_folder(arguments[0]):
         return None
     of_each = [_job_files_at(argument) for argument in arguments]
     for argument, found in zip(arguments, of_each, strict=True):
@@ -37,13 +38,13 @@ def _job_files_at(argument: str) -> list[str] | None:
 
     Folders in it do not count: by default the reports of its jobs are in one.
     """
-    if argument.endswith(_SUFFIX) and not Path(argument).is_dir():
+    if argument.endswith(_SUFFIX) and not is_folder(argument):
         return [argument]
     try:
         entries = sorted(entry for entry in Path(argument).iterdir() if not entry.name.startswith("."))
     except OSError:  # no folder, or one that cannot be read: an input, whose error says more
         return None
-    files = [entry for entry in entries if not entry.is_dir()]
+    files = [entry for entry in entries if not is_folder(entry)]
     return [str(file) for file in files] if files and all(file.suffix == _SUFFIX for file in files) else None
 
 

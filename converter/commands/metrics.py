@@ -12,6 +12,7 @@ from pathlib import Path
 from converter.delivery.atomic import AtomicFile
 from converter.errors import Finding
 from converter.jobs.job import Job, Transfer
+from converter.jobs.paths import exists
 from converter.report import SendReport
 from converter.report.metrics import ForeignMetricsError, Owner, metrics_text
 
@@ -30,7 +31,7 @@ def write_metrics(document: Job | Transfer, report: SendReport) -> list[Finding]
     path = Path(document.report.metrics)
     try:
         with _locked(path.with_name(f".{path.name}.lock")):
-            earlier = path.read_text("utf-8") if path.exists() else ""
+            earlier = path.read_text("utf-8") if exists(path) else ""
             text = metrics_text(_owner(document), report, earlier)
             file = AtomicFile(path, path.with_name(f".{path.name}.partial"), mode=0o644)
             try:

@@ -25,6 +25,7 @@ from converter.delivery.atomic import AtomicFile, rename_exclusively, sync_folde
 from converter.errors import EmptyInputError, JobError
 from converter.jobs.examples import Example, Examples, Row, Scalar, Value, as_text, path_beside
 from converter.jobs.job import Job
+from converter.jobs.paths import exists
 from converter.report.examples import Fate
 from converter.rows.selection import Selection
 from converter.sources.base import first_rows
@@ -64,7 +65,7 @@ def record_examples(job: Job | str | os.PathLike[str], rows: int = 5, *, force: 
     if job.path is None:
         raise JobError("E-ARGUMENT", "The job is not from a file, beside which examples could be written.")
     path = path_beside(job.path)
-    if path.exists() and not force:
+    if exists(path) and not force:
         raise _kept(path)
     with job.concealing():
         originals = _first_rows(job, rows)

@@ -129,3 +129,21 @@ def identity_of_path(text: str) -> str:
     absolute = os.path.abspath(text)  # noqa: PTH100 - a Path keeps `..`
     folder, name = os.path.split(absolute)
     return os.path.join(os.path.realpath(folder), name)  # noqa: PTH118
+
+
+def exists(path: str | os.PathLike[str]) -> bool:
+    """Return whether there is something at a path; not where a folder above it may not be opened, as for the next two.
+
+    The methods of `Path` raise then. Whoever opens it finds out why.
+    """
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def is_file(path: str | os.PathLike[str]) -> bool:
+    """Return whether a path is a file."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def is_folder(path: str | os.PathLike[str]) -> bool:
+    """Return whether a path is a folder."""
+    return os.path.isdir(path)  # noqa: PTH112

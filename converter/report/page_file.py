@@ -10,6 +10,7 @@ from typing import Any
 from converter.delivery.publication import ArtifactFile
 from converter.delivery.run_files import FAILURES, FolderFiles, RunFiles
 from converter.errors import DestinationError
+from converter.jobs.paths import is_folder
 
 PRIVATE = 0o600
 """The mode of pages: they are made to be opened, and the folder may be open to others."""
@@ -40,7 +41,7 @@ def write_page(files: RunFiles, name: str, report: Mapping[str, Any]) -> None:
 def write_html(path: Path, page: bytes) -> None:
     """Write a page, in place of an older one, in a folder that is there. Raises `DestinationError`."""
     hint = "Choose another file with --html."
-    if not path.parent.is_dir():
+    if not is_folder(path.parent):
         raise DestinationError("E-PAGE-WRITE", f"Cannot write the page '{path}': No such file or directory.", hint)
     file = ArtifactFile(FolderFiles(path.parent), path.name, page, code="E-PAGE-WRITE", what="page", hint=hint)
     try:

@@ -12,7 +12,7 @@ import numpy as np
 
 from converter.errors import ColumnError, Finding, InputError
 from converter.jobs.access import DEFAULT_ACCESS, Access
-from converter.jobs.paths import is_url
+from converter.jobs.paths import is_file, is_url
 from converter.jobs.sections.table import AUTO, Format, Input, Table
 from converter.sources.base import FIRST_BYTES, Roles, Source
 from converter.sources.contents import ZIP, Content, content_of, wrong_content
@@ -342,6 +342,6 @@ def _format_of_member(origin: Origin, options: Table) -> Format | None:
 
 def _format_of_zip(name: str, options: Table) -> Format | None:
     """Return the format of the file in a local zip archive, by its path."""
-    if not name.lower().endswith(PACKINGS["zip"].suffixes) or not Path(name).is_file():
+    if not name.lower().endswith(PACKINGS["zip"].suffixes) or not is_file(name):
         return None
     return _format_of_member(LocalFile.at(Path(name)), options)

@@ -21,6 +21,7 @@ from converter.commands.outbound.parsing import segment_type
 from converter.delivery.atomic import PARTIAL, AtomicFile, rename_exclusively, sync_folder
 from converter.delivery.locks import is_at
 from converter.errors import DestinationError, JobError
+from converter.jobs.paths import exists, is_file, is_folder
 from converter.spec.outbound import OutboundName
 
 if TYPE_CHECKING:
@@ -203,8 +204,8 @@ class Output:
         if self._path is None:
             assert self._stream is not None  # noqa: S101 - for the type checker: it is one of the two
             return self._stream
-        if self._path.exists() and not self._path.is_file():  # a device must not be replaced, either
-            what = "a folder" if self._path.is_dir() else "no file"
+        if exists(self._path) and not is_file(self._path):  # a device must not be replaced, either
+            what = "a folder" if is_folder(self._path) else "no file"
             raise DestinationError("E-OUTPUT-TAKEN", f"'{self._path}' is {what}.", "Name a file; - is standard output.")
         if not self._force and os.access(self._path, os.F_OK):
             raise DestinationError(

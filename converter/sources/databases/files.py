@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from converter.errors import InputError
-from converter.jobs.paths import expand_home
+from converter.jobs.paths import expand_home, is_file
 
 IN_MEMORY = ":memory:"
 
@@ -19,7 +17,7 @@ def file_of(url: str, *, in_memory: bool = False) -> str:
     path = expand_home(rest.removeprefix("/"))
     if in_memory and path == IN_MEMORY:
         return path
-    if not rest.startswith("/") or not Path(path).is_file():
+    if not rest.startswith("/") or not is_file(path):
         raise InputError(
             "E-INPUT-MISSING",
             f"There is no file '{path}' for the input '{url}'.",
