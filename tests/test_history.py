@@ -188,6 +188,8 @@ def test_what_is_no_report_gets_no_page(content: str, why: str, tmp_path: Path) 
         make_page(tmp_path / "none.report.json")
     with raises(InputError, "E-REPORT-READ"):
         make_page(tmp_path)
+    with raises(InputError, "E-FOLDER-READ", "a.json"):
+        history(tmp_path / "a.json")
 
 
 def test_a_page_that_cannot_be_written_is_an_error(reports: Path) -> None:

@@ -22,6 +22,7 @@ from converter.columns.tally import Tally
 from converter.commands import inbound_signals
 from converter.errors import InputError, JobError
 from converter.parts.signal_columns import parsed, signals_in
+from converter.sources.origins.local import LocalFile
 
 from .conftest import Run
 from .errors import raises
@@ -140,6 +141,11 @@ def test_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:
         taxonomy(tmp_path / "none")
     with raises(InputError, "E-INPUT-DAMAGED"):
         taxonomy(put(tmp_path, gzip.compress(LINES)[:-9], NAME + ".gz"))
+    path = put(tmp_path)
+    reading = inbound_signals.chunks_of(LocalFile.at(path))
+    path.unlink()  # after it was found
+    with raises(InputError, "E-FILE-READ", path.name):
+        next(reading)
 
 
 # --- counts -----------------------------------------------------------------------------------------------------
