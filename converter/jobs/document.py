@@ -87,6 +87,7 @@ class Document(Section):
     literal: ClassVar[frozenset[str]] = frozenset()
 
     _given: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _in_paths: dict[str, str] | None = PrivateAttr(default=None)
     _path: str | None = PrivateAttr(default=None)
 
     @classmethod
@@ -197,8 +198,9 @@ class Document(Section):
 
         Other values, such as a data source ID, stay: file names contain them.
         """
-        paths = [_at(self._given, path) for path in _PATHS]
-        return mask_password(conceal(path, variables_in(paths)))
+        if self._in_paths is None:  # once: an input may have thousands of files
+            self._in_paths = variables_in([_at(self._given, path) for path in _PATHS])
+        return mask_password(conceal(path, self._in_paths))
 
     @contextlib.contextmanager
     def concealing(self) -> Iterator[None]:
