@@ -102,7 +102,7 @@ def _check_report_folder(job: Job) -> list[Finding]:
 def _check_last_use(job: Job, now: float | None) -> Iterator[Finding]:
     """Say where access keys of Adobe's buckets are about to be disabled, or may be, by the reports of the job's place.
 
-    The check of the destination has used them just now; the next run may be the first one for a long time all the same.
+    The check of the destination has used them just now, but no run has for a long time.
     """
     if job.destination_identity[0] not in _BUCKETS:
         return

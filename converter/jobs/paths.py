@@ -134,7 +134,7 @@ def identity_of_path(text: str) -> str:
 def exists(path: str | os.PathLike[str]) -> bool:
     """Return whether there is something at a path; not where a folder above it may not be opened, as for the next two.
 
-    The methods of `Path` raise then. Whoever opens it finds out why.
+    The methods of `Path` raise then; here the call that opens it says why.
     """
     return os.path.exists(path)  # noqa: PTH110
 
