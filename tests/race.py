@@ -37,6 +37,7 @@ from converter.spec.names import FileName
 from .kill import SERVERS as KILL_SERVERS
 from .kill import Server, on_disk, toml, whole
 from .kill_jobs import PLAIN, lines_of
+from .servers.process import stop_all
 
 ROWS = 3_000
 PART_BYTES = "20KB"  # so that a run has several parts
@@ -262,4 +263,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    finally:
+        stop_all()
