@@ -113,7 +113,7 @@ def _load(threads: int | None) -> None:
     """Load what converts; see `loading`."""
     with loading(threads):
         import converter.cli.summary
-        import converter.commands.convert  # noqa: F401
+        import converter.commands.convert  # noqa: F401 - to load it
 
 
 def _run(job: Job, messages: Messages, *, progress: Mode, dry_run: bool, resume: bool, strict: bool) -> Outcome:
