@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from converter.cli import options
+from converter.cli.files import output_at
 from converter.cli.lines import print_numbers
 from converter.cli.outcome import Messages, Outcome, Work
 from converter.cli.preamble import changes_from, loading
 from converter.cli.progress import Mode, showing
-from converter.cli.streams import failure_of
-from converter.errors import DestinationError, JobError
+from converter.errors import JobError
 
 if TYPE_CHECKING:
     from converter.report.outbound import OutboundReport
@@ -97,29 +95,13 @@ def _read(changes: dict[str, Any], to: str, how: dict[str, Any], mode: Mode, mes
         from converter.commands.read_outbound import read_outbound as run
         from converter.report.left_out import left_out_notices
     mode = "off" if messages.quiet and mode == "auto" else mode
-    with _destination(to) as destination, showing(mode, messages) as progress:
+    with output_at(to, "--to") as destination, showing(mode, messages) as progress:
         report = run(job, destination, progress=progress, **how)
     for notice in left_out_notices(report.left_out):
         messages.notice(notice)
     messages.warn(report.warnings)
     show = Outcome.show if messages.quiet else partial(_show, report, sys.stderr if to == "-" else sys.stdout)
     return Outcome(fields=report.as_dict(), show=show, warnings=report.warnings)
-
-
-@contextlib.contextmanager
-def _destination(to: str) -> Iterator[str | BinaryIO]:
-    """Yield the output file, or standard output, which may be closed."""
-    if to != "-":
-        yield to
-        return
-    if failure_of(sys.stdout):
-        raise DestinationError("E-STDOUT", "Standard output is closed.", "Set a file: --to FILE.")
-    stream = open(sys.stdout.fileno(), "wb", closefd=False)  # noqa: SIM115 - `sys.stdout` hides errors
-    try:
-        yield stream
-    finally:
-        with contextlib.suppress(OSError):  # it is flushed, or has failed
-            stream.close()
 
 
 def _show(report: OutboundReport, file: Any) -> None:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from converter.cli import options
+from converter.cli.files import output_at
 from converter.cli.lines import print_numbers
 from converter.cli.outcome import Messages, Outcome, Work
 from converter.cli.preamble import changes_from, loading
-from converter.cli.streams import failure_of
-from converter.errors import DestinationError, Finding, JobError
+from converter.errors import Finding, JobError
 
 if TYPE_CHECKING:
     from converter.jobs.url_job import UrlJob
@@ -104,7 +103,7 @@ def _write(
         warnings.extend(found)
         messages.warn(found)
 
-    with _destination(output) as destination:
+    with output_at(output, "--output") as destination:
         ledger = run(job, destination, warn=warn, notify=messages.notice, left_out=left_out.extend, **how)
     warnings += rule_warnings(ledger.warnings)
     messages.warn(warnings)
@@ -121,22 +120,6 @@ def _job(tables: list[str], job_file: str | None, flags: dict[str, Any], setting
         job_file, *tables = tables
     changes = changes_from({"input.path": tables or None, **flags}, settings)
     return UrlJob.load(job_file, changes) if job_file else UrlJob(**changes)
-
-
-@contextmanager
-def _destination(output: str) -> Iterator[str | BinaryIO]:
-    """Yield the output file, or standard output, which may be closed."""
-    if output != "-":
-        yield output
-        return
-    if failure_of(sys.stdout):
-        raise DestinationError("E-STDOUT", "Standard output is closed.", "Set a file: --output FILE.")
-    stream = open(sys.stdout.fileno(), "wb", closefd=False)  # noqa: SIM115 - `sys.stdout` hides errors
-    try:
-        yield stream
-    finally:
-        with suppress(OSError):  # it is flushed, or has failed
-            stream.close()
 
 
 def _show(ledger: Ledger) -> None:
