@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from converter.commands.report_files import history, make_page
 from converter.errors import DestinationError, InputError, TooManyRejectsError
@@ -293,21 +295,22 @@ def test_a_click_filters_and_the_filter_stands_in_the_address(
 ) -> None:
     page, _ = opened(chromium, pages["run"], viewport={"width": width, "height": 800})
     rows = page.locator("tr[data-rule]:visible")
-    assert rows.count() == 4
+    expect(rows).to_have_count(4)
     page.get_by_role("link", name="id_forbidden_character").click()
-    assert page.url.endswith("#rule=id_forbidden_character")
-    assert rows.count() == 2
-    assert page.locator("#filter").inner_text() == "Only rule id_forbidden_character: 2 shown."
-    assert page.locator("[aria-current]").count() == 1
+    expect(page).to_have_url(re.compile("#rule=id_forbidden_character$"))
+    expect(rows).to_have_count(2)
+    expect(page.locator("#filter")).to_have_text("Only rule id_forbidden_character: 2 shown.")
+    expect(page.locator("[aria-current]")).to_have_count(1)
     page.get_by_role("link", name="1 skipped").click()
-    assert (page.url.endswith("#fate=skipped"), rows.count()) == (True, 0)
-    assert page.get_by_text("None of the rows on this page.").is_visible()
+    expect(page).to_have_url(re.compile("#fate=skipped$"))
+    expect(rows).to_have_count(0)
+    expect(page.get_by_text("None of the rows on this page.")).to_be_visible()
     page.go_back()
-    assert rows.count() == 2
+    expect(rows).to_have_count(2)
     page.reload()
-    assert rows.count() == 2
+    expect(rows).to_have_count(2)
     page.get_by_role("link", name="Show all reasons and rows").click()
-    assert rows.count() == 4
+    expect(rows).to_have_count(4)
     page.context.close()
 
 
@@ -321,33 +324,34 @@ def test_pages_are_used_by_keyboard(chromium: Any, pages: dict[str, Path]) -> No
             break
     assert page.evaluate("getComputedStyle(document.activeElement).outlineWidth") == "3px"
     page.keyboard.press("Enter")
-    assert page.url.endswith("#rule=id_missing")
-    assert page.locator("tr[data-rule]:visible").count() == 1
+    expect(page).to_have_url(re.compile("#rule=id_missing$"))
+    expect(page.locator("tr[data-rule]:visible")).to_have_count(1)
     page.context.close()
 
 
 def test_a_day_of_the_history_is_chosen(chromium: Any, pages: dict[str, Path]) -> None:
     page, _ = opened(chromium, pages["history"])
     rows = page.locator("tr[data-day]:visible")
-    assert rows.count() == 1
+    expect(rows).to_have_count(1)
     page.locator("ol.days a").first.click()
-    assert rows.count() == 0
+    expect(rows).to_have_count(0)
     page.locator("ol.days a").last.click()
-    assert (rows.count(), "#day=" in page.url) == (1, True)
+    expect(page).to_have_url(re.compile("#day="))
+    expect(rows).to_have_count(1)
     page.context.close()
 
 
 def test_pages_are_printed_with_all_of_the_job(chromium: Any, pages: dict[str, Path]) -> None:
     page, _ = opened(chromium, pages["run"])
-    assert not page.get_by_text("max_part_bytes").first.is_visible()
+    expect(page.get_by_text("max_part_bytes").first).not_to_be_visible()
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     page.emulate_media(media="print")
-    assert page.get_by_text("max_part_bytes").first.is_visible()
+    expect(page.get_by_text("max_part_bytes").first).to_be_visible()
     assert page.pdf()[:5] == b"%PDF-"
     page.context.close()
 
 
 def test_pages_say_all_without_their_script(chromium: Any, pages: dict[str, Path]) -> None:
     page, _ = opened(chromium, pages["run"], java_script_enabled=False)
-    assert page.locator("tr[data-rule]:visible").count() == 4
+    expect(page.locator("tr[data-rule]:visible")).to_have_count(4)
     page.context.close()
