@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .servers.ftp import FtpServer
     from .servers.sftp import SftpServer
 
-pytest_plugins = ["tests.raised"]
+pytest_plugins = ["tests.raised", "tests.unsteady"]
 TIMESTAMP = 1_366_545_717
 
 
