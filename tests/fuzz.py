@@ -388,7 +388,7 @@ def fuzz_cut(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
     assert loops.cut(given, grammar, before) == (min(ends, default=0), max(ends, default=0))
     for found in (Cuts(grammar, None), Cuts(grammar, loops)):
         if grammar.quote or grammar.meanings:
-            assert found.state_behind(given, before) == state
+            assert found.state_after(given, before) == state
             first, last = text.find(b"\n") + 1, text.rfind(b"\n") + 1 or len(text)
             assert found.find(given, before) == (min(ends, default=first), max(ends, default=last))
 

@@ -69,7 +69,7 @@ def fuzz_checked_lines(loops: Loops, drawn: random.Random, memory: Memory) -> No
         with pytest.raises(SystemError):
             loops.doubted(buffer, len(content.rstrip(b"\n")), form)  # no newline at the end
     with pytest.raises(SystemError):
-        loops.doubted(buffer, len(content) + 1, form)  # nothing behind
+        loops.doubted(buffer, len(content) + 1, form)  # nothing after
     wrong = LineForm([IdShape(b"a\n")], 1, 1, longest=longest, has_signals=has_signals, removes=removes)
     with pytest.raises(SystemError):
         loops.doubted(buffer, len(content), wrong)

@@ -41,7 +41,7 @@ def fuzz_seen_users(loops: Loops, drawn: random.Random, memory: Memory) -> None:
     if len(users) > most and bits == 0:
         assert found.numbers.tolist() == numbers
     with pytest.raises(SystemError):
-        loops.see_users(buffer, len(content) + 1, structure, finds=False)  # nothing behind
+        loops.see_users(buffer, len(content) + 1, structure, finds=False)  # nothing after
     wrong = SeenStructure.from_buffer_copy(structure)
     wrong.counter_count += 1
     with pytest.raises(SystemError):

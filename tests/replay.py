@@ -1,7 +1,7 @@
 """Pages whose commands are run as they stand there, and whose outputs are compared.
 
 A page is a session in one folder: blocks with a title are files that are saved there, and blocks of `console` are commands,
-each behind `$ `, with what they print. Where `<!-- answers: ["…"] -->` stands before a block, its command is run on a
+each after `$ `, with what they print. Where `<!-- answers: ["…"] -->` stands before a block, its command is run on a
 terminal, and asks for these. A line `…` stands for any lines, and `…` in a line for any text. Times, speeds,
 time stamps and the digits of jobs may differ.
 """

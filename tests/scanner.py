@@ -26,7 +26,7 @@ class Field(NamedTuple):
 
 
 def _meant(byte: bytes, grammar: Grammar) -> bytes:
-    """What a byte behind a backslash stands for."""
+    """What a byte after a backslash stands for."""
     meant = grammar.meanings[byte[0] :][:1]
     return b"\\" + byte if meant == b"\\" and byte != b"\\" else meant
 
@@ -125,7 +125,7 @@ def _row(data: bytes, start: int, grammar: Grammar) -> tuple[list[Field], int] |
 
 
 def _end_of_field(data: bytes, place: int, limit: int, grammar: Grammar) -> int | None:
-    """Return where the separator or the newline is that ends a field behind its closing quote; `None`: none does."""
+    """Return where the separator or the newline is that ends a field after its closing quote; `None`: none does."""
     while grammar.skips_spaces and place < limit and data[place : place + 1] == b" ":
         place += 1
     if place < limit and data[place : place + 1] == grammar.separator:

@@ -45,7 +45,7 @@ def _loops(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr(kernel, "load", lambda: None)
 
 
-def test_c7_200_lines_are_fine_and_those_behind_are_told(tmp_path: Path) -> None:
+def test_c7_200_lines_are_fine_and_those_after_are_told(tmp_path: Path) -> None:
     path = tmp_path / (DATA + ".1.gz")
     path.write_bytes(gzip.compress(lines_of("u", 200) + lines_of("U", 200)))
     assert over(path) == {}
@@ -127,7 +127,7 @@ def test_exact_counts_of_many_users() -> None:
     assert exact.over(again).tolist() == [*range(1, 501)]
 
 
-def test_the_first_line_behind_a_byte_order_mark_is_of_its_type(tmp_path: Path) -> None:
+def test_the_first_line_after_a_byte_order_mark_is_of_its_type(tmp_path: Path) -> None:
     (tmp_path / DATA).write_bytes(b"\xef\xbb\xbf" + (UUID + b"\ta=b\n") * 3)
     (file,) = check(tmp_path).files
     assert [each.name for each in file.findings] == ["byte_order_mark"]

@@ -175,7 +175,7 @@ def test_a_server_that_replaces_by_renaming_is_found_out_by_looking_again(
 
     def raced(self: Any, name: str, new: str) -> None:
         rename(self, name, new)
-        (server.root / "in/bound" / new).write_bytes(b"theirs, which came right behind")
+        (server.root / "in/bound" / new).write_bytes(b"theirs, which came right after")
 
     monkeypatch.setattr(ftp.FtpFiles, "rename", raced)
     with raises(DestinationError, "E-PUBLISHED-OTHER", FIRST, "another timestamp"):

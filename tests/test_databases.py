@@ -181,7 +181,7 @@ def test_a_query_that_writes_is_refused(run: Run, url: str) -> None:
         "SELECT * FROM crm; DELETE FROM crm",
         "SELECT 1) AS x; DELETE FROM crm; SELECT * FROM (SELECT * FROM crm",
     ):
-        with pytest.raises(ConverterError) as raised:  # SQLite leaves out what is behind the first statement
+        with pytest.raises(ConverterError) as raised:  # SQLite leaves out what is after the first statement
             convert(job_of(run, url, input={"query": query}))
         assert raised.value.code in ("E-DATABASE-READ", "E-COLUMN-MISSING")
     assert run.files == []

@@ -30,7 +30,7 @@ OPTIONS = DeltaOptions(key_of(SALT), 20_000, 100, False, False, False, "", 102_4
 REMOVING = OPTIONS._replace(removals=True, removes_gone=True)
 
 Table = dict[str, list[str]]
-"""The lines of each user, behind the ID."""
+"""The lines of each user, after the ID."""
 
 
 def users_of(table: Table, lead: str = "") -> Users:

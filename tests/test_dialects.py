@@ -106,7 +106,7 @@ TEXTS: dict[str, tuple[bytes, dict[str, Any], dict[str, Any], list[Any]]] = {
         {"1": ("a\x01b", "x\ny"), "2": ("", "tt")},
         [],
     ),
-    "letters stay behind backslashes": (
+    "letters stay after backslashes": (
         b'id,note,city\n1,"C:\\new, \\"x\\" \\\\",\\t\n',
         {"escape": "backslash"},
         {"1": ('C:\\new, "x" \\', "\\t")},
@@ -191,7 +191,7 @@ TEXTS: dict[str, tuple[bytes, dict[str, Any], dict[str, Any], list[Any]]] = {
         {"2": ("e", "f"), "4": ("g", "h")},
         [(2, "row_torn", b"1,a,b\n900,c,d\r"), (5, "row_torn", b"3,a\n901,x\r")],
     ),
-    "LF alone behind a header that ends in CR LF": (
+    "LF alone after a header that ends in CR LF": (
         b"id,note,city\r\n1,a,b\n2,c,d\n",
         {},
         {"1": ("a", "b"), "2": ("c", "d")},
@@ -246,7 +246,7 @@ def test_quotes_of_tsv_are_text_unless_its_header_has_some(
     assert found(path, loops, **options)[0] == rows
 
 
-def test_a_header_behind_titles_is_found_and_the_error_says_how_to_skip_them(run: Run) -> None:
+def test_a_header_after_titles_is_found_and_the_error_says_how_to_skip_them(run: Run) -> None:
     text = b'"Contact report"\n"Generated 2024-05-01"\n\nid;a\nU1;x\n'
     with raises(ColumnError, "E-HEADER-LATER", "line 4", "input.skip_lines=3"):
         run.convert(text)

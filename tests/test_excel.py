@@ -221,7 +221,7 @@ def test_a_damaged_workbook_is_named(run: Run, kind: str) -> None:
     assert run.files == []
 
 
-def test_what_is_cut_off_behind_the_first_rows_is_damaged(run: Run) -> None:
+def test_what_is_cut_off_after_the_first_rows_is_damaged(run: Run) -> None:
     rows = [["id", "a"], *([f"u{number}", number] for number in range(3000))]
     with raises(InputError, "E-INPUT-DAMAGED", "in.xlsx'"):
         run.convert(changed(workbook({"crm": rows}), unclosed), "in.xlsx")

@@ -56,7 +56,7 @@ def test_no_regular_table_makes_a_rare_id_frequent() -> None:
     assert shares_of(ids, 20_000) == {}
 
 
-def test_ids_that_differ_only_far_behind_their_start_are_different() -> None:
+def test_ids_that_differ_only_far_from_their_start_are_different() -> None:
     assert shares_of([f"{'x' * 80}{number:06}" for number in range(3000)]) == {}
 
 

@@ -632,7 +632,7 @@ class Terminal:
         self.shown, self._read = "", 0
 
     def wait(self, text: str) -> None:
-        """Read until a text is shown, behind the one that was waited for before."""
+        """Read until a text is shown, after the one that was waited for before."""
         end = time.monotonic() + 60
         while (at := self.shown.find(text, self._read)) < 0:
             assert time.monotonic() < end, f"{text!r} is not in {self.shown[self._read :]!r}"

@@ -304,7 +304,7 @@ def test_a_key_that_comes_late_is_told_with_the_setting_that_helps(run: Run) -> 
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", " \n"])
-def test_objects_may_have_a_comma_behind_each(run: Run, end: str) -> None:
+def test_objects_may_have_a_comma_after_each(run: Run, end: str) -> None:
     rows = ['{"id":"u1","a":"x"},', '{"id":"u2","a":"y"},', '{"id":"u3","a":"z"}']
     run.convert(end.join(rows).encode(), "in.ndjson")
     assert run.lines == ['u1\t"a"="x"', 'u2\t"a"="y"', 'u3\t"a"="z"']

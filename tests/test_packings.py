@@ -77,7 +77,7 @@ def test_what_is_packed_and_damaged_is_an_error(run: Run, kind: str) -> None:
         run.convert(content[:middle] + bytes([content[middle] ^ 0x5A]) + content[middle + 1 :])
     code = "E-INPUT-PACKED" if kind == "zip" else "E-INPUT-DAMAGED"
     with raises(InputError, code, "in.csv'"):
-        run.convert(content + b"junk behind it")
+        run.convert(content + b"junk after it")
     assert run.files == []
 
 

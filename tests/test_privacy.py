@@ -256,7 +256,7 @@ def test_a_card_has_the_length_of_its_issuer() -> None:
 
 
 def is_address(text: str) -> bool:
-    """Whether a text is an address, and not so short that it is nobody's; that of IPv4 may have a port behind it."""
+    """Whether a text is an address, and not so short that it is nobody's; that of IPv4 may have a port after it."""
     text = re.sub("^([0-9.]+):[0-9]{1,5}$", r"\1", text)
     if len(text) < 7:
         return False

@@ -334,7 +334,7 @@ def test_where_a_block_cannot_be_read_all_that_wait_for_it_fail() -> None:
     assert all(isinstance(error, InputError) and error.code == "E-INPUT-READ" for error in errors[4:])
 
 
-def test_what_a_stream_raises_comes_behind_its_blocks() -> None:
+def test_what_a_stream_raises_comes_after_its_blocks() -> None:
     content = gzip.compress(b"a,b\n" + random.Random(1).randbytes(1 << 20).hex().encode() + b"\n")
     cut = Memory(content[: len(content) // 2], label="in.csv.gz")
     (source,) = open_sources([cut], Input(path=("in.csv",)), ("a", "b"))

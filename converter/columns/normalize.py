@@ -111,7 +111,7 @@ def _steps(id_: Id) -> Iterator[Step]:
     if id_.prefix:
         yield Step("prefix", f"'{id_.prefix}' before it", lambda text: pl.lit(id_.prefix) + null_if_empty(text))
     if id_.suffix:
-        yield Step("suffix", f"'{id_.suffix}' behind it", lambda text: null_if_empty(text) + pl.lit(id_.suffix))
+        yield Step("suffix", f"'{id_.suffix}' after it", lambda text: null_if_empty(text) + pl.lit(id_.suffix))
     if id_.hash:
         of_address = id_.type == "hashed_email"
         yield Step("hash", "hashed by SHA-256", lambda text: _hash(text, of_address=of_address))

@@ -17,7 +17,7 @@ JOURNAL_SUFFIX = ".journal"
 def report_name(job: Job, stem: str) -> str:
     """Return the name of a run's report.
 
-    `stem` is the stem of the run's file names. The digest of the job stands behind it, since a run of another job may
+    `stem` is the stem of the run's file names. The digest of the job follows it, since a run of another job may
     have the same stem.
     """
     return f"{stem}.{job.digest[:DIGITS]}{REPORT_SUFFIX}"

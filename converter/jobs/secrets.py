@@ -17,7 +17,7 @@ SECRET_KEYS = {"password", "key_passphrase", "account_key", "sas_token"}
 """Keys of sections whose values are secrets."""
 
 # As `urlsplit` parses the URL that a client connects to: the authority ends at the first of `/?#`, the password is what
-# is between the first colon and the last `@`. A malformed URL with an `@` behind its authority is masked up to that.
+# is between the first colon and the last `@`. A malformed URL with an `@` after its authority is masked up to that.
 _PASSWORD = re.compile(r"(://[^/?#:]*):(?!\$\{\w+\}@)(.*)@", re.DOTALL)
 _PARAMETER = re.compile(r"([?&](?:ssl)?password=)(?!\$\{\w+\}(?:[&#]|$))([^&#]+)", re.IGNORECASE)  # of PostgreSQL
 _IN_AUTHORITY = re.compile(r"(://[^/?#:]*):[^/?#]*@")

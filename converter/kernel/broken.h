@@ -46,7 +46,7 @@ static inline bool may_end_field(const struct grammar grammar, const uint8_t *at
 }
 
 /* Return the newline at the end of a row that is not whole, as far as its quotes show it: where a quote is text that no
-   end of a field follows, the row ends behind the quote that closes its last field. Returns NULL where only its first
+   end of a field follows, the row ends after the quote that closes its last field. Returns NULL where only its first
    line belongs to it: no such quote comes, or another field begins with one before. Returns `end` where that depends on
    more text. */
 static const uint8_t *end_of_broken(const struct grammar grammar, const uint8_t *start, const uint8_t *end,

@@ -98,7 +98,7 @@ class Loops:
         self._pools = {name: Pool() for name in (*MEMORY, *GATHER_MEMORY, "texts")}
 
     def count_quotes(self, text: Bytes, grammar: Grammar, state: int) -> int:
-        """Turn the state before a text, of `INSIDE` and `ESCAPED`, into that behind it."""
+        """Turn the state before a text, of `INSIDE` and `ESCAPED`, into that after it."""
         found = c_int64(state)
         self._call("count_quotes", text, len(text), *_marks(grammar), found)
         return found.value
@@ -118,7 +118,7 @@ class Loops:
         Each text begins with a row, and ends with the newline of one; the last text need not, unless `last`. Where
         nothing of the last text was parsed, call again with more of it; if that is twice the longest row and nothing
         was parsed again, it is one line without an end. Raises `SystemError` where a text has no newline at its end, or
-        not enough memory behind it.
+        not enough memory after it.
         """
         given = Texts(texts)
         rows = given.count_rows()
@@ -180,14 +180,14 @@ class Loops:
         return fill_views(self._entries["column_texts"], self._pools["texts"], views, values, buffer)
 
     def fields(self, lines: Bytes, ends: Positions, columns: int, skipped: int) -> Chunk:
-        """Return string views of fields of lines: `columns` of them behind `skipped` ones; missing ones are empty."""
+        """Return string views of fields of lines: `columns` of them after `skipped` ones; missing ones are empty."""
         views = np.empty((columns, len(ends) * VIEW_BYTES), np.uint8)
         ends = np.ascontiguousarray(ends)
         self._call("line_fields", lines, len(lines), ends, len(ends), skipped, columns, views, views.size)
         return Chunk(tuple(Views(column, (lines,)) for column in views), len(ends))
 
     def replaced(self, made: Lines, columns: Chunk, skipped: int) -> Lines:
-        """Return lines with texts of columns in place of their first fields behind `skipped` ones.
+        """Return lines with texts of columns in place of their first fields after `skipped` ones.
 
         No text may be null or empty, and all lines need these fields. The memory of `ends` is used again.
         """
@@ -221,9 +221,9 @@ class Loops:
         return lines, ends[: count + other_count]
 
     def hashes(self, lines: Bytes, ends: Positions, skipped: int) -> npt.NDArray[np.uint64]:
-        """Return the hash of the ID of each line, the field behind `skipped` ones: that of `rows.spill.hashes_of`.
+        """Return the hash of the ID of each line, the field after `skipped` ones: that of `rows.spill.hashes_of`.
 
-        `ends` are the offsets of the ends of lines, each behind its newline.
+        `ends` are the offsets of the ends of lines, each after its newline.
         """
         hashes = self._pools["hashes"].lease(len(ends) * 8).view(np.uint64)
         ends = np.ascontiguousarray(ends)
@@ -231,7 +231,7 @@ class Loops:
         return hashes
 
     def count_signals(self, lines: Bytes, ends: Positions, skipped: int) -> int:
-        """Return how many signals lines have: what is behind the field after the first `skipped` ones."""
+        """Return how many signals lines have: what is after the field after the first `skipped` ones."""
         found, ends = c_int64(), np.ascontiguousarray(ends)
         self._call("count_signals", lines, len(lines), ends, len(ends), skipped, found)
         return found.value
@@ -338,7 +338,7 @@ class Loops:
     def user_signals(self, lines: Bytes, ends: Positions, firsts: Positions, skipped: int, key: Hashes) -> UserSignals:
         """Return the IDs of users, their traits, and hashes of what else they have.
 
-        `firsts` are the indices of the first lines of users, and the number of lines; an ID is behind `skipped` fields.
+        `firsts` are the indices of the first lines of users, and the number of lines; an ID is after `skipped` fields.
         `key` has two words.
         """
         return user_signals(self._entries["user_signals"], lines, ends, firsts, skipped, key)
@@ -349,7 +349,7 @@ class Loops:
         """Return the indices of lines that are to be taken, and note of users what becomes of their lines.
 
         These are all but those that users had before who are not due, of equal ones the first. When the lines come
-        again, they are those of such lines that are lacking. An ID is behind `skipped` fields; `key` has two words.
+        again, they are those of such lines that are lacking. An ID is after `skipped` fields; `key` has two words.
         Threads may share `known`.
         """
         return unknown_lines(self._entries["known_lines"], lines, ends, skipped, key, known, is_again=is_again)

@@ -51,7 +51,7 @@ static const uint8_t *past_key(const uint8_t *start) {
     return at - start > MOST_BYTES ? NULL : at;
 }
 
-/* A value and the quote behind it. */
+/* A value and the quote after it. */
 static const uint8_t *past_quoted(const uint8_t *start) {
     const uint8_t *at = start;
     uint64_t stops;

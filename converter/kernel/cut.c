@@ -1,12 +1,12 @@
-/* Where a text can be cut: behind a newline outside of quotes, as far as counting quotes can tell.
+/* Where a text can be cut: after a newline outside of quotes, as far as counting quotes can tell.
 
    What is known before a text: whether the number of quotes is odd, and whether a backslash stands right before. A byte
-   behind a backslash is no quote and no newline, where there are escapes. */
+   after a backslash is no quote and no newline, where there are escapes. */
 #include "vector.h"
 
 enum { IS_INSIDE = 1, IS_ESCAPED = 2 };
 
-/* Return which bytes of a window a backslash stands before that is not behind one itself; `carried` is whether the
+/* Return which bytes of a window a backslash stands before that is not after one itself; `carried` is whether the
    first one of the window is such a byte, and becomes that of the next window. */
 AAM_INLINE uint64_t escaped_in(uint64_t backslashes, uint64_t *carried) {
     uint64_t escaped = *carried;
@@ -37,12 +37,12 @@ AAM_INLINE void look_at(struct quotes *quotes, const uint8_t *window) {
     quotes->inside = before ^ odd_up_to(found);
 }
 
-AAM_INLINE struct quotes quotes_behind(int64_t state, int32_t quote, int32_t has_escapes) {
+AAM_INLINE struct quotes quotes_after(int64_t state, int32_t quote, int32_t has_escapes) {
     uint64_t inside = state & IS_INSIDE ? ~UINT64_C(0) : 0;
     return (struct quotes){(uint8_t)quote, has_escapes != 0, (state & IS_ESCAPED) != 0, inside, 0};
 }
 
-/* Turn what is known before the first `size` bytes of a text into what is known behind them. */
+/* Turn what is known before the first `size` bytes of a text into what is known after them. */
 AAM_ENTRY(count_quotes)(const uint8_t *text, int64_t size, int32_t quote, int32_t has_escapes, int64_t *state) {
     if (size < 0)
         return AAM_MALFORMED;
@@ -55,7 +55,7 @@ AAM_ENTRY(count_quotes)(const uint8_t *text, int64_t size, int32_t quote, int32_
         *state ^= quote != 0 ? found & IS_INSIDE : 0;
         return AAM_OK;
     }
-    struct quotes quotes = quotes_behind(*state, quote, has_escapes);
+    struct quotes quotes = quotes_after(*state, quote, has_escapes);
     for (; size >= AAM_WINDOW; text += AAM_WINDOW, size -= AAM_WINDOW)
         look_at(&quotes, text);
     bool is_escaped = quotes.carried, is_inside = quotes.inside >> (AAM_WINDOW - 1);
@@ -74,7 +74,7 @@ AAM_ENTRY(cut)(const uint8_t *text, int64_t size, int32_t quote, int32_t has_esc
     if (size < 0)
         return AAM_MALFORMED;
     uint8_t copied[AAM_WINDOW] = {0};
-    struct quotes quotes = quotes_behind(state, quote, has_escapes);
+    struct quotes quotes = quotes_after(state, quote, has_escapes);
     *first = *last = 0;
     for (int64_t at = 0; at < size; at += AAM_WINDOW) {
         const uint8_t *window = text + at;

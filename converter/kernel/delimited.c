@@ -2,10 +2,10 @@
 
    A field that begins with a quote ends at the quote that closes it, which a separator, LF, CR LF must follow; two
    quotes in it are one. Any other field is all up to the separator or the LF, with quotes and CRs as text; CRs before
-   the LF belong to it. Where there are escapes, a byte behind a backslash is text, whatever it is, and an unquoted `\N`
+   the LF belong to it. Where there are escapes, a byte after a backslash is text, whatever it is, and an unquoted `\N`
    alone is a missing value; outside of quotes there are escapes only where there are no quotes at all. Where a row is
-   not of this form, its first physical line is malformed, with those lines behind it that belong to it (`broken.h`),
-   and the next row begins behind that. */
+   not of this form, its first physical line is malformed, with those lines after it that belong to it (`broken.h`),
+   and the next row begins after that. */
 #include "broken.h"
 #include "sink.h"
 #include "utf8.h"
@@ -32,7 +32,7 @@ AAM_INLINE struct delimiters delimiters_from(const uint8_t *start, const uint8_t
     return (struct delimiters){start, end, start < end ? delimiters_in(start, grammar) : 0};
 }
 
-/* Return the next delimiter; the end, or a byte behind it, where there is none. */
+/* Return the next delimiter; the end, or a byte after it, where there is none. */
 AAM_INLINE const uint8_t *next_delimiter(struct delimiters *left, const struct grammar grammar) {
     while (left->bits == 0) {
         if (left->end - left->window <= AAM_WINDOW)
@@ -82,8 +82,8 @@ struct failure {
 /* Where newlines are inside of fields. */
 enum place { QUOTED, UNQUOTED };
 
-/* Copy a quoted value to scratch memory, with one quote for each two. Returns its length. AAM_SLACK bytes behind it, and
-   behind the copy, must be there. */
+/* Copy a quoted value to scratch memory, with one quote for each two. Returns its length. AAM_SLACK bytes after it, and
+   after the copy, must be there. */
 static int64_t unescape(uint8_t *target, const uint8_t *start, const uint8_t *stop, uint8_t quote) {
     uint8_t *end = target;
     while (start < stop) {
@@ -98,7 +98,7 @@ static int64_t unescape(uint8_t *target, const uint8_t *start, const uint8_t *st
     return end - target;
 }
 
-/* The same, also with what a byte behind a backslash stands for. `quote` is a backslash where no quote is doubled. */
+/* The same, also with what a byte after a backslash stands for. `quote` is a backslash where no quote is doubled. */
 static int64_t decode(uint8_t *target, const uint8_t *start, const uint8_t *stop, uint8_t quote,
                       const uint8_t *meanings) {
     uint8_t *end = target;
@@ -147,7 +147,7 @@ AAM_INLINE bool is_repeated(struct row *row, const uint8_t *newline, enum place 
            (failure->is_misquoted || failure->until - row->start > longest);
 }
 
-/* Take the byte behind a backslash at `mark`, which is text. */
+/* Take the byte after a backslash at `mark`, which is text. */
 AAM_INLINE enum outcome take_escaped(struct delimiters *left, const struct grammar grammar, const uint8_t *mark,
                                      struct row *row, enum place place, const struct failure *failures,
                                      int64_t longest) {
@@ -187,7 +187,7 @@ AAM_INLINE enum outcome find_closing(struct delimiters *left, const struct gramm
     }
 }
 
-/* Read a quoted field, whose opening quote is at `row->next`, which becomes the delimiter behind it. */
+/* Read a quoted field, whose opening quote is at `row->next`, which becomes the delimiter after it. */
 AAM_INLINE enum outcome read_quoted(struct delimiters *left, const struct grammar grammar,
                                     const struct aam_layout *layout, const struct aam_sink *sink, struct row *row,
                                     const struct failure *failures, const uint8_t *readable, struct aam_field *value) {
@@ -223,7 +223,7 @@ AAM_INLINE enum outcome read_quoted(struct delimiters *left, const struct gramma
 }
 
 /* Read to the end of an unquoted field, in which a quote or a backslash is at `mark`. Returns where it ends in `mark`;
-   `kept` becomes what is behind the last byte that is escaped. */
+   `kept` becomes what is after the last byte that is escaped. */
 AAM_INLINE enum outcome read_marks(struct delimiters *left, const struct grammar grammar,
                                    const struct aam_layout *layout, struct row *row, const struct failure *failures,
                                    const uint8_t **mark, const uint8_t **kept) {
@@ -367,8 +367,8 @@ AAM_INLINE bool put_lines(struct aam_sink *sink, const struct reading *text, str
     return put_bad(sink, text, row->start, last, rule);
 }
 
-/* Set a row apart that is not whole: its first physical line, with those behind it that belong to it. `row->next`
-   becomes what is behind them, or stays where that is not known yet. */
+/* Set a row apart that is not whole: its first physical line, with those after it that belong to it. `row->next`
+   becomes what is after them, or stays where that is not known yet. */
 AAM_INLINE bool put_misquoted(struct aam_sink *sink, const struct reading *text, const struct aam_layout *layout,
                           const struct grammar grammar, struct row *row) {
     const uint8_t *last = end_of_broken(grammar, row->start, text->end, text->is_ended, layout->longest);

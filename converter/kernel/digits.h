@@ -20,7 +20,7 @@ AAM_INLINE uint64_t as_text(uint64_t digits) { return digits + UINT64_C(0x303030
 /* Return how many zeros are before eight digits; the last digit is none of them. */
 AAM_INLINE int32_t leading_zeros(uint64_t digits) { return (int32_t)first_bit(digits | UINT64_C(1) << 56) / 8; }
 
-/* Return how many zeros are behind eight digits, which are not all zeros. */
+/* Return how many zeros are after eight digits, which are not all zeros. */
 AAM_INLINE int32_t last_zeros(uint64_t digits) { return __builtin_clzll(digits) / 8; }
 
 AAM_INLINE uint8_t *put_eight(uint8_t *at, uint64_t text) {
@@ -28,7 +28,7 @@ AAM_INLINE uint8_t *put_eight(uint8_t *at, uint64_t text) {
     return at + 8;
 }
 
-/* Write a number's digits. Up to 7 bytes behind them are written to as well. Returns their end. */
+/* Write a number's digits. Up to 7 bytes after them are written to as well. Returns their end. */
 AAM_INLINE uint8_t *put_number(uint8_t *at, uint64_t number) {
     uint64_t rest[2] = {number % AAM_EIGHT, number / AAM_EIGHT % AAM_EIGHT};
     uint64_t first = number;
@@ -44,7 +44,7 @@ AAM_INLINE uint8_t *put_number(uint8_t *at, uint64_t number) {
 }
 
 /* Write digits with a point before the last `scale` of them, and zeros before these where there are fewer digits. `most`
-   bytes may be read from each of the digits on, and written behind their text. */
+   bytes may be read from each of the digits on, and written after their text. */
 AAM_INLINE uint8_t *put_scaled(uint8_t *at, const uint8_t *digits, int64_t count, int64_t scale, size_t most) {
     if (AAM_UNLIKELY(count <= scale)) {
         *at++ = '0';
@@ -79,14 +79,14 @@ AAM_INLINE uint64_t day_start(uint64_t digits) {
     return (digits & 0xFFFFFFFF) | (uint64_t)'-' << 32 | (digits >> 32 & 0xFFFF) << 40 | (uint64_t)'-' << 56;
 }
 
-/* Write a day. Up to 6 bytes behind it are written to as well. */
+/* Write a day. Up to 6 bytes after it are written to as well. */
 AAM_INLINE uint8_t *put_day(uint8_t *at, int64_t day) {
     uint64_t digits = day_digits(day);
     return put_eight(put_eight(at, day_start(digits)), digits >> 48) - 6;
 }
 
 /* Write a time of the day, from so many seconds and as many units of a second, with as few digits of these as needed.
-   Up to 8 bytes behind it are written to as well. */
+   Up to 8 bytes after it are written to as well. */
 AAM_INLINE uint8_t *put_time(uint8_t *at, int64_t seconds, int64_t units, int64_t in_second) {
     uint32_t time = (uint32_t)seconds;
     uint64_t digits = as_text(eight_digits(time / 3600 * 10000 + time / 60 % 60 * 100 + time % 60)) >> 16;

@@ -2,12 +2,12 @@
 
    A key is two words. The lowest byte of the second one is not part of it: there is its count in a table, which is 0
    where an entry is free. Tables are segments by the leading bits of the first word. In a segment, keys are in the order
-   of their first words, each where the bits behind these say, or further on where that is taken. So a search ends at the
+   of their first words, each where the bits after these say, or further on where that is taken. So a search ends at the
    first greater key, and a segment is copied to a larger one from the start to the end of both. */
 #include "vector.h"
 
 enum { WORDS = 2, MOST_COUNT = UINT8_MAX, MOST_SEGMENT_BITS = 16, PLACE_BITS = 32, KEYS_AHEAD = 12 };
-enum { TAIL = 64 };   /* entries behind the last place where a key belongs */
+enum { TAIL = 64 };   /* entries after the last place where a key belongs */
 enum { FREE_IN = 5 }; /* one entry in so many stays free, so that searches are short */
 enum { NO_ROOM = -1 };
 

@@ -1,7 +1,7 @@
 /* Where the fields of lines are, and lines with other ones. */
 #include "views.h"
 
-/* Write string views of fields of lines, which are `size` bytes of memory and end at `ends`: of `columns` fields behind
+/* Write string views of fields of lines, which are `size` bytes of memory and end at `ends`: of `columns` fields after
    the first `skipped` ones. Fields end at a tab or at the newline. The views of each column are one after the other. */
 AAM_ENTRY(line_fields)
 (const uint8_t *lines, int64_t size, const int64_t *ends, int64_t count, int64_t skipped, int64_t columns,
@@ -26,7 +26,7 @@ AAM_ENTRY(line_fields)
     return AAM_OK;
 }
 
-/* Copy lines to `made`, with texts of columns in place of their first fields behind `skipped` ones; `ends` become
+/* Copy lines to `made`, with texts of columns in place of their first fields after `skipped` ones; `ends` become
    where they end there. All lines have as many fields; none of the texts may be empty, as nulls are. */
 AAM_ENTRY(replace_fields)
 (const uint8_t *lines, int64_t size, int64_t *ends, int64_t count, int64_t skipped, const struct aam_views *columns,

@@ -13,7 +13,7 @@ import numpy as np
 from converter.columns.pool import Bytes
 
 SLACK = 64
-"""How many bytes must be readable behind a text."""
+"""How many bytes must be readable after a text."""
 PAIR, TRAITS, CODES, CONSTANT, VALUES = range(5)
 """Kinds of parts of a line: a value in quotes, lists of digits, of codes, a constant text, a list of values."""
 REJECT, DROP, CLEAN = range(3)
@@ -280,7 +280,7 @@ class Form:
 
 
 def _ends_of(part: LinePart) -> bytes:
-    """Return what is written behind the key that is in a column, and behind the value, or an item."""
+    """Return what is written after the key that is in a column, and after the value, or an item."""
     return (b'"="' if part.key_column >= 0 else b"") + (b'",' if part.kind in (PAIR, VALUES) else b",")
 
 
@@ -311,7 +311,7 @@ class Grammar(NamedTuple):
     """The bytes of delimited text.
 
     `quote` and `comment`, with which lines that are no rows begin, are empty where there are none. `meanings` says of
-    each of 256 bytes what it stands for behind a backslash: itself, another one, or a backslash that it stays behind.
+    each of 256 bytes what it stands for after a backslash: itself, another one, or a backslash that it stays after.
     Where it is empty, backslashes are text; outside of quotes, they are text unless `quote` is empty. `skips_spaces`:
     spaces before values and around quotes are left out. `is_crlf`: rows end in CR LF, and LF alone is inside a row.
     `empty_last`: the last field of each row must be empty.

@@ -281,7 +281,7 @@ AAM_ENTRY(gather)(struct aam_gather *given) {
     return AAM_OK;
 }
 
-/* Count the signals of lines: what is behind the field after the first `skipped` ones. */
+/* Count the signals of lines: what is after the field after the first `skipped` ones. */
 AAM_ENTRY(count_signals)
 (const uint8_t *lines, int64_t size, const int64_t *ends, int64_t count, int64_t skipped, int64_t *found) {
     *found = 0;

@@ -82,7 +82,7 @@ class Gathered:
     """Lines of whole users, in the order of the hashes of their IDs, then of the IDs, in memory that a pool leases.
 
     `ends` are the offsets of the ends of lines. `users` has for each user with lines the index of the first one, and
-    behind them the number of lines; `rows` is how many rows of each such user are written. `outcomes` says for each row
+    after them the number of lines; `rows` is how many rows of each such user are written. `outcomes` says for each row
     as given what became of it (`WRITTEN` …). `signals` counts signals by their outcome; where signals are gathered, all
     but one of those that are equal are `REPEATED`. `over` users have more lines than a user may.
     """

@@ -17,7 +17,7 @@ AAM_INLINE const uint8_t *field_end(const uint8_t *start, const uint8_t *end, co
     return tab == NULL ? end : tab;
 }
 
-/* Return the ID of a line, which ends at its newline: the field behind the first `skipped` ones. */
+/* Return the ID of a line, which ends at its newline: the field after the first `skipped` ones. */
 AAM_INLINE struct aam_field id_of(const uint8_t *line, const uint8_t *newline, const uint8_t *limit, int64_t skipped) {
     const uint8_t *stop = field_end(line, newline, limit);
     for (; skipped > 0; skipped--) { /* a field that is not there is empty, at the end of the line */

@@ -24,7 +24,7 @@
 #define AAM_JUDGE 1
 #endif
 
-#define AAM_SLACK 64 /* bytes that must be readable behind a text, and writable behind lines */
+#define AAM_SLACK 64 /* bytes that must be readable after a text, and writable after lines */
 
 enum aam_status {
     AAM_OK = 0,
@@ -62,7 +62,7 @@ struct aam_words {
     uint8_t unused[6];
 };
 
-/* One part of a line, behind the ID: a value in quotes, a list, or a constant text. */
+/* One part of a line, after the ID: a value in quotes, a list, or a constant text. */
 struct aam_part {
     const uint8_t *prefix; /* what stands before the value, or before each item, and AAM_SLACK bytes more */
     int64_t prefix_bytes;
@@ -99,7 +99,7 @@ enum aam_hashed { AAM_NOT_HASHED, AAM_HASHED, AAM_HASHED_ADDRESS };
 struct aam_id {
     const uint8_t *bytes; /* 256: what to write for each byte of it, 0 where that makes it irregular */
     const struct aam_steps *steps; /* NULL where there are none */
-    struct aam_constant prefix;    /* what is written before and behind it */
+    struct aam_constant prefix;    /* what is written before and after it */
     struct aam_constant suffix;
     const uint8_t *shape; /* `length` bytes: a hyphen where the ID must have one */
     int64_t length;       /* that it must have; 0 for any */
@@ -126,7 +126,7 @@ enum { AAM_PART_COUNT = 64 }; /* parts whose values are counted; such a value of
 /* The form of a line: a constant lead, its IDs, with a tab between them, then a tab and its parts, with commas between
    them. A line of IDs alone has no parts; else a row without a value is irregular. */
 struct aam_form {
-    const uint8_t *lead; /* with AAM_SLACK bytes behind it */
+    const uint8_t *lead; /* with AAM_SLACK bytes after it */
     int64_t lead_bytes;
     const struct aam_id *ids;
     int64_t id_count;
@@ -180,8 +180,8 @@ struct aam_layout {
     int64_t fields;       /* that a row must have */
     int64_t columns;
     int64_t longest; /* bytes from the start of a row in which its quotes have to be closed */
-    const uint8_t *meanings; /* 256: what a byte behind a backslash stands for: itself, another one, or a backslash that
-                                it stays behind; NULL where all backslashes are text */
+    const uint8_t *meanings; /* 256: what a byte after a backslash stands for: itself, another one, or a backslash that
+                                it stays after; NULL where all backslashes are text */
     uint8_t separator;
     uint8_t quote;       /* 0 where there is none */
     uint8_t comment;     /* what lines that are no rows begin with; 0 where there are none */
@@ -244,7 +244,7 @@ struct aam_malformed {
 enum aam_room { AAM_ROOM_LINES, AAM_ROOM_ENDS, AAM_ROOM_VIEWS, AAM_ROOM_MALFORMED, AAM_ROOM_SCRATCH };
 
 /* Where parsed rows go: to lines, to views where no line is made of them, or to the malformed ones. A call that returns
-   AAM_FULL has done all of what stands here; given more room for what `full` says, the next call goes on behind it. */
+   AAM_FULL has done all of what stands here; given more room for what `full` says, the next call goes on after it. */
 struct aam_sink {
     uint8_t *lines; /* AAM_SLACK bytes more than lines take */
     int64_t lines_room;
@@ -352,7 +352,7 @@ struct aam_gather {
     int64_t done;      /* rows */
     int64_t run;       /* the first of those whose leading bits are equal to those of the next one */
     int64_t lead;      /* leading bits of the hashes that are equal */
-    int64_t bits;      /* behind these that rows are sorted by */
+    int64_t bits;      /* after these that rows are sorted by */
     int64_t full;      /* enum aam_gather_room */
     int64_t needed;    /* entries, or bytes */
     struct aam_gathered made;
@@ -398,7 +398,7 @@ enum aam_note {
 /* A user whose lines were sent before, by the first words of keyed hashes. */
 struct aam_past_user {
     uint64_t id;
-    uint64_t lines; /* of its lines, one behind the other; but the lowest bits are notes, which threads may share */
+    uint64_t lines; /* of its lines, one after the other; but the lowest bits are notes, which threads may share */
 };
 
 /* Users whose lines were sent before, in the order of the hashes of their IDs. */
@@ -458,7 +458,7 @@ struct aam_line_form {
 struct aam_doubted {
     int64_t *numbers; /* lines before each of them */
     int64_t *starts;  /* bytes */
-    int64_t *ends;    /* behind the newline */
+    int64_t *ends;    /* after the newline */
     int64_t room;
     int64_t count;
     int64_t lines; /* all of them, plain ones as well */

@@ -140,7 +140,7 @@ enum aam_id_form form_of_id(const uint8_t *start, int64_t length) {
     return !is_right ? AAM_OTHER : has_upper && !has_lower ? AAM_IDFA : AAM_GAID;
 }
 
-/* Whether a text is an address for sure: one at sign, and behind it a dot, each with something around it. */
+/* Whether a text is an address for sure: one at sign, and after it a dot, each with something around it. */
 static bool is_address(const uint8_t *start, int64_t length) {
     const uint8_t *end = start + length, *sign = memchr(start, '@', (size_t)length);
     if (sign == NULL || sign == start || end - sign < 4)
@@ -248,7 +248,7 @@ AAM_INLINE const uint8_t *readable_at(const struct aam_field *text, const uint8_
     return AAM_LIKELY(text->readable >= text->length + AAM_SLACK) ? text->start : written;
 }
 
-/* Write the IDs of a line, with a tab behind each of them. */
+/* Write the IDs of a line, with a tab after each of them. */
 AAM_INLINE enum made write_ids(const struct aam_form *form, const struct aam_field *fields, uint8_t **target,
                                const uint8_t *limit, struct line *line) {
     uint8_t *at = *target;
@@ -338,7 +338,7 @@ static enum made change_value(const struct aam_form *form, uint8_t *value, uint8
         return MADE_LINE;
     }
     const uint8_t *from = value;
-    if (form->comma_bytes > 1) { /* it may grow: what is left is moved behind its end */
+    if (form->comma_bytes > 1) { /* it may grow: what is left is moved after its end */
         int64_t growth = commas * (form->comma_bytes - 1);
         if (growth > limit - *end)
             return length + growth > form->longest_line ? IRREGULAR : NO_ROOM;
@@ -392,7 +392,7 @@ AAM_INLINE enum made write_value(const struct aam_form *form, const struct aam_p
 /* Whether a byte is white space, or may begin a character beyond ASCII that is. */
 AAM_INLINE bool may_be_space(uint8_t byte) { return byte <= ' ' || byte == LATIN || (byte >= 0xE1 && byte <= 0xE3); }
 
-/* Write a pair for each value of a list, with a comma behind each. `items` becomes how many are written, `given` how
+/* Write a pair for each value of a list, with a comma after each. `items` becomes how many are written, `given` how
    many there are that are not missing. */
 static enum made write_values(const struct aam_form *form, const struct aam_part *part, struct aam_field list,
                               uint8_t **target, const uint8_t *limit, int64_t room, bool with_changes,

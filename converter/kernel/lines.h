@@ -39,7 +39,7 @@ AAM_INLINE enum aam_id_form quick_form_of_id(const struct aam_field *id) {
     return is_other ? AAM_OTHER : form_of_id(id->start, id->length);
 }
 
-/* Write the line of a row from `target` on. What is behind it up to `limit`, and AAM_SLACK bytes more, may be written
+/* Write the line of a row from `target` on. What is after it up to `limit`, and AAM_SLACK bytes more, may be written
    to as well. Only rows that are regular beyond doubt get one, and those whose values the form says how to change.
    `may_change` says that values are likely to be changed: the line is the same, but is not tried without that first. */
 enum made write_line(const struct aam_form *form, const struct aam_field *fields, uint8_t *target, const uint8_t *limit,

@@ -13,8 +13,8 @@ struct joint {
     int64_t length;
     uint64_t mask;  /* of its first AAM_HALF bytes, fewer where it is shorter */
     int64_t next;   /* the joint that last came after it, or NO_JOINT */
-    int64_t column; /* that the value behind it is for */
-    int32_t slot;   /* its field; behind the last one, if it is not read */
+    int64_t column; /* that the value after it is for */
+    int32_t slot;   /* its field; after the last one, if it is not read */
     int32_t parent; /* the node of the object that the joint is in */
     int32_t node;   /* of the object that is the value; 0: such an object is not read */
     uint64_t key_bit; /* of its key among those of all joints, in this word; 0: it is compared elsewhere */
@@ -46,7 +46,7 @@ struct parser {
     struct other_key others[MOST_OTHERS]; /* a table of them, by their hashes */
 };
 
-/* All that follows returns where it ends, and NULL where the text is not what it should be. No byte behind the newline
+/* All that follows returns where it ends, and NULL where the text is not what it should be. No byte after the newline
    of a line is passed: it is in no token, and no space. */
 
 AAM_INLINE const uint8_t *skip_spaces(const uint8_t *at) {
@@ -88,7 +88,7 @@ static int64_t code_unit(const uint8_t *at) {
     return unit;
 }
 
-/* Unescape what follows a backslash; `to` moves behind it. At most 4 bytes are written. */
+/* Unescape what follows a backslash; `to` moves after it. At most 4 bytes are written. */
 static const uint8_t *unescape(const uint8_t *at, uint8_t **to) {
     static const uint8_t escapes[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
     if (*at != 'u') {
@@ -146,7 +146,7 @@ static const uint8_t *parse_escaped(struct parser *parser, const uint8_t *start,
     return at;
 }
 
-/* Parse what is behind the quote of a string. */
+/* Parse what is after the quote of a string. */
 AAM_INLINE const uint8_t *parse_string(struct parser *parser, const uint8_t *start, struct aam_field *string) {
     bool is_ascii = true;
     const uint8_t *at = plain_end(start, &is_ascii);
@@ -240,7 +240,7 @@ static const uint8_t *skip_value(struct parser *parser, const uint8_t *at) {
             parser->spare = unescaped;
             at = skip_spaces(at);
         }
-        while (depth > 0) { /* behind a value */
+        while (depth > 0) { /* after a value */
             if (*at == ',') {
                 at = skip_spaces(at + 1);
                 if ((objects & 1) != 0 && (at = skip_key(parser, at)) == NULL)
@@ -439,7 +439,7 @@ AAM_INLINE bool is_whole_number(const uint8_t *start, const uint8_t *end) {
     return start == end;
 }
 
-/* Parse the value that is behind a joint: into its field, or those of the keys inside of it. */
+/* Parse the value that is after a joint: into its field, or those of the keys inside of it. */
 AAM_INLINE const uint8_t *parse_value(struct parser *parser, const uint8_t *at, const struct joint *joint) {
     struct aam_field *field = &parser->fields[joint->slot];
     bool is_used = joint->slot < parser->keys->slots;
@@ -472,7 +472,7 @@ AAM_INLINE const uint8_t *parse_value(struct parser *parser, const uint8_t *at, 
     return at;
 }
 
-/* Parse the object of a node into the fields of its keys, and skip the spaces behind it. */
+/* Parse the object of a node into the fields of its keys, and skip the spaces after it. */
 AAM_INLINE const uint8_t *parse_members(struct parser *parser, const uint8_t *at, int32_t node) {
     int64_t *expected = &parser->first[node];
     for (bool is_first = true;; is_first = false) {
@@ -487,7 +487,7 @@ AAM_INLINE const uint8_t *parse_members(struct parser *parser, const uint8_t *at
             number = find_joint(parser, at, is_first, node);
             if (number == NO_JOINT)
                 return NULL;
-            if (number < MOST_JOINTS) /* the place behind them may hold another one by the next time */
+            if (number < MOST_JOINTS) /* the place after them may hold another one by the next time */
                 *expected = number;
         }
         struct joint *joint = &parser->joints[number];
@@ -510,7 +510,7 @@ static const uint8_t *parse_inner(struct parser *parser, const uint8_t *at, int3
     return parse_members(parser, at, node);
 }
 
-/* Parse the object of a line into the fields of its columns, and skip the spaces behind it. */
+/* Parse the object of a line into the fields of its columns, and skip the spaces after it. */
 AAM_INLINE const uint8_t *parse_object(struct parser *parser, const uint8_t *at) {
     const struct aam_keys *keys = parser->keys;
     for (int64_t slot = 0; slot < keys->slots; slot++)

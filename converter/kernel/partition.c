@@ -1,7 +1,7 @@
 /* Lines in groups, by the hashes of their IDs. */
 #include "hashes.h"
 
-/* Whether lines end one behind the other within `size` bytes; each has at least its newline. */
+/* Whether lines end one after the other within `size` bytes; each has at least its newline. */
 static bool are_sound(const int64_t *ends, int64_t count, int64_t size) {
     int64_t before = 0;
     bool are_apart = true;
@@ -10,7 +10,7 @@ static bool are_sound(const int64_t *ends, int64_t count, int64_t size) {
     return are_apart && count >= 0 && before <= size;
 }
 
-/* Set the hash of the ID of each line, the field behind the first `skipped` ones. */
+/* Set the hash of the ID of each line, the field after the first `skipped` ones. */
 AAM_ENTRY(line_hashes)
 (const uint8_t *lines, int64_t size, const int64_t *ends, int64_t count, int64_t skipped, uint64_t *hashes,
  int64_t room) {
@@ -27,7 +27,7 @@ AAM_INLINE int64_t partition_of(uint64_t hash, int64_t shift, int64_t bits) {
     return (int64_t)(hash >> shift & lowest(bits));
 }
 
-/* Turn counts of a group, each one entry behind it, into what is before it. */
+/* Turn counts of a group, each one entry after it, into what is before it. */
 static void accumulate(int64_t *counts, int64_t groups) {
     for (int64_t group = 0; group < groups; group++)
         counts[group + 1] += counts[group];

@@ -1,7 +1,7 @@
 /* Which texts may be personal data without an at sign, and have to be judged with care.
 
    All that `columns.privacy` takes for personal data is found; most else is not, and nearly all of that is cleared by
-   its few digits. AAM_SLACK bytes behind a text must be readable. */
+   its few digits. AAM_SLACK bytes after a text must be readable. */
 #ifndef AAM_PERSONAL_H
 #define AAM_PERSONAL_H
 

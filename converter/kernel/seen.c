@@ -51,7 +51,7 @@ static bool is_sound(const uint8_t *text, int64_t size, const struct aam_seen *s
            seen->most < UINT8_MAX && seen->room >= 0;
 }
 
-/* See the lines of a text, which ends in a newline; lines without an ID and a tab behind it are none of a user. With
+/* See the lines of a text, which ends in a newline; lines without an ID and a tab after it are none of a user. With
    `keys`, find those of users who may have more lines than `most`, by the counters; else count them. */
 AAM_ENTRY(see_users)(const uint8_t *text, int64_t size, struct aam_seen *seen) {
     if (!is_sound(text, size, seen))

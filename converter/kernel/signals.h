@@ -11,7 +11,7 @@ static const uint64_t ADDED_TEXT = UINT64_C(0x645F7369643D0000), REMOVED_TEXT = 
 
 AAM_INLINE uint64_t class_of(const struct aam_item *signal) { return signal->key >> CLASS_AT; }
 
-/* Return the first eight bytes of a text as a number of their order; what is behind the text counts as zeros. */
+/* Return the first eight bytes of a text as a number of their order; what is after the text counts as zeros. */
 AAM_INLINE uint64_t first_bytes(const uint8_t *text, int64_t length) {
     uint64_t word;
     memcpy(&word, text, sizeof word);
@@ -19,7 +19,7 @@ AAM_INLINE uint64_t first_bytes(const uint8_t *text, int64_t length) {
     return length >= (int64_t)sizeof word ? word : length <= 0 ? 0 : word & ~(~UINT64_C(0) >> 8 * length);
 }
 
-/* Return the class of a signal, and what its first bytes are behind that of a trait: numbers of traits differ there. */
+/* Return the class of a signal, and what its first bytes are after that of a trait: numbers of traits differ there. */
 AAM_INLINE uint64_t key_of(const uint8_t *text, int64_t length, int64_t readable) {
     uint8_t copied[2 * sizeof(uint64_t)] = {0};
     if (AAM_UNLIKELY(readable < (int64_t)sizeof copied)) {

@@ -5,7 +5,7 @@
    or `put_malformed`. Where one of these returns false, there is no room, and nothing has changed: the parser sets
    `at` and `newlines` to those of the row, copies the sink back, and returns AAM_FULL.
 
-   A value that does not stand in the text as it is goes to `sink->scratch`, behind `sink->scratch_bytes` and those of
+   A value that does not stand in the text as it is goes to `sink->scratch`, after `sink->scratch_bytes` and those of
    the row so far. */
 #ifndef AAM_SINK_H
 #define AAM_SINK_H

@@ -21,7 +21,7 @@ TOO_SHORT, TOO_LONG, MISQUOTED, NOT_UTF8, NOT_JSON, UNCERTAIN, TORN = range(7)
 
 _OK, _FULL = 0, 1
 _ROOMS = ("lines", "ends", "views", "malformed", "scratch")  # enum aam_room
-_SPARE = 4096  # bytes of room for lines: for a few long ones among few rows, and for what is written behind the last
+_SPARE = 4096  # bytes of room for lines: for a few long ones among few rows, and for what is written after the last
 _FEW = 64  # rows, texts
 _SAMPLE = 1 << 16  # bytes
 _NEWLINE = 10

@@ -24,7 +24,7 @@ AAM_INLINE void set_short(uint8_t *view, uint64_t length, uint64_t first, uint64
     memcpy(view, words, sizeof words);
 }
 
-/* Set a view to a text behind which INLINE_BYTES may be written. Returns false where there is no room for it. */
+/* Set a view to a text after which INLINE_BYTES may be written. Returns false where there is no room for it. */
 AAM_INLINE bool set_view(uint8_t *view, uint8_t *start, uint8_t *end, struct aam_texts *texts) {
     uint32_t length = (uint32_t)(end - start);
     if (length <= INLINE_BYTES) {
@@ -165,7 +165,7 @@ AAM_INLINE uint8_t *put_value(uint8_t *text, const struct aam_column *column, in
 }
 
 /* Set a view to the text of a number of few digits, which no other number has: those of `scaled`, at most eight, with
-   the last `places` of them behind the point. */
+   the last `places` of them after the point. */
 AAM_INLINE void set_fraction(uint8_t *view, uint32_t scaled, int32_t places, bool is_negative) {
     uint64_t digits = eight_digits(scaled);
     int32_t whole = 8 - places; /* at least one digit is on either side */

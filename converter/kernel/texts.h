@@ -11,11 +11,11 @@ enum aam_type {
     AAM_SIGNED,
     AAM_UNSIGNED,
     AAM_FLOAT,    /* `data` are powers of ten (decimals.h) */
-    AAM_DECIMAL,  /* of 128 bits, `unit` digits of it behind the point */
+    AAM_DECIMAL,  /* of 128 bits, `unit` digits of it after the point */
     AAM_DATE,     /* days; or milliseconds, where they are 64 bits wide */
     AAM_TIME,     /* so many `unit`s in a second */
     AAM_MOMENT,   /* likewise, from 1970 */
-    AAM_UTC,      /* likewise, with a Z behind it */
+    AAM_UTC,      /* likewise, with a Z after it */
 };
 
 /* Some rows of a column, as Arrow has them. */
@@ -39,7 +39,7 @@ struct aam_texts {
     int64_t views_bytes;
     uint8_t *text; /* not for AAM_TEXT and AAM_INDEX: views refer to `data`, or to what its views refer to */
     int64_t text_room;
-    int64_t text_bytes; /* that are used: a call goes on behind them */
+    int64_t text_bytes; /* that are used: a call goes on after them */
     int64_t buffer;
 };
 

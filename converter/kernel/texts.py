@@ -69,7 +69,7 @@ ENTRIES: dict[str, tuple[type[Any], ...]] = {"column_texts": (POINTER(_Column), 
 class Values(NamedTuple):
     """`rows` values of a column from the index `start` on, as Arrow has them in memory.
 
-    Each has `width` bytes; `unit` is how many units a second has, or how many digits of a decimal are behind its point.
+    Each has `width` bytes; `unit` is how many units a second has, or how many digits of a decimal are after its point.
     `validity` has a bit for each value, 0 where it is missing. `data` are the bytes of texts, or the views of the
     entries of a dictionary.
     """

@@ -20,7 +20,7 @@ AAM_INLINE bool keep(struct aam_kept *kept, const uint8_t *start, int64_t length
     return true;
 }
 
-/* Keep a trait, behind a comma where it is not the first one of a user. */
+/* Keep a trait, after a comma where it is not the first one of a user. */
 AAM_INLINE bool keep_trait(struct aam_kept *kept, int64_t before, const uint8_t *start, int64_t length) {
     return (kept->used == before || keep(kept, (const uint8_t *)",", 1)) && keep(kept, start, length);
 }

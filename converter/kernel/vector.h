@@ -90,7 +90,7 @@ AAM_INLINE bool is_digit(uint8_t byte) { return (uint8_t)(byte - '0') <= 9; }
 
 AAM_INLINE void copy_short(uint8_t *target, const uint8_t *source) { memcpy(target, source, AAM_SHORT); }
 
-/* Copy a value of which `readable` bytes may be read. Up to 15 bytes behind it are written to. Returns its end. */
+/* Copy a value of which `readable` bytes may be read. Up to 15 bytes after it are written to. Returns its end. */
 AAM_INLINE uint8_t *copy(uint8_t *target, const uint8_t *source, int64_t length, int64_t readable) {
     uint8_t *end = target + length;
     while (length > AAM_SHORT) {
@@ -106,7 +106,7 @@ AAM_INLINE uint8_t *copy(uint8_t *target, const uint8_t *source, int64_t length,
     return end;
 }
 
-/* Copy a text, and write to nothing behind it. */
+/* Copy a text, and write to nothing after it. */
 AAM_INLINE void copy_exactly(uint8_t *target, const uint8_t *source, int64_t length) {
     if (length >= AAM_SHORT) {
         for (int64_t at = 0; at < length - AAM_SHORT; at += AAM_SHORT)

@@ -66,7 +66,7 @@ class Cutter:
             yield self._take()
 
     def _lines_before_cuts(self, text: Text) -> npt.NDArray[np.int64] | None:
-        """Return how many lines are before each place where a text may be cut; `None` where that is behind each line.
+        """Return how many lines are before each place where a text may be cut; `None` where that is after each line.
 
         Lines of a user that would not fit into one part are cut like others.
         """

@@ -311,7 +311,7 @@ def _positions(size: int, test: Callable[[slice], Mask]) -> Positions:
 
 def _texts_between(array: Bytes, starts: Positions, stops: Positions) -> pl.Series:
     """Return the texts between positions as a Series of String; none of them holds a newline."""
-    lengths = stops - starts + 1  # with the byte behind each, which becomes a newline
+    lengths = stops - starts + 1  # with the byte after each, which becomes a newline
     ends = np.cumsum(lengths)
     text = array[np.arange(ends[-1]) + np.repeat(starts - ends + lengths, lengths)]
     text[ends - 1] = _NEWLINE

@@ -103,8 +103,8 @@ class UserCounters:
 def users_of(text: bytes, skipped: int) -> pl.DataFrame:
     """Return of each line of a text the number of `line`s before it, its `type`, its `id`, and the `kind` of that.
 
-    The type is the first field, and the ID that behind `skipped` fields. The ID is null where it is empty or no tab is
-    behind it; kinds are bits of `converter.kernel.seen`, 0 where an ID may be of two types.
+    The type is the first field, and the ID that after `skipped` fields. The ID is null where it is empty or no tab is
+    after it; kinds are bits of `converter.kernel.seen`, 0 where an ID may be of two types.
     """
     lines = pl.Series("text", text.decode(errors="replace").split("\n")[:-1], pl.String).to_frame()
     id_ = pl.col("text").str.extract(rf"^(?:[^\t]*\t){{{skipped}}}([^\t]+)\t")

@@ -71,7 +71,7 @@ class Problems:
         self._add(rule, Problem(rule.code, rule.name, rule.text, first, count, rule.level, rule.page, rule.fix, found))
 
     def add(self, others: Problems, lines: int = 0) -> None:
-        """Add the problems that another check found, in the text behind so many lines."""
+        """Add the problems that another check found, in the text after so many lines."""
         for rule, problem in others._problems.items():
             if lines and problem.line:
                 examples = tuple(replace(each, line=each.line + lines) for each in problem.examples)

@@ -76,7 +76,7 @@ class InboundText:
         """Yield chunks of at least `size` bytes, except for the last one; each ends in a newline, added if need be.
 
         Behind each are `SLACK` bytes of zeros, which compiled loops may read. Lines that are too long are cut off
-        behind the length that shows it.
+        after the length that shows it.
         """
         longest = LINE_BYTES.value + 1  # bytes that show that a line is too long
         lines: list[memoryview | bytes] = []

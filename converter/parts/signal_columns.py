@@ -32,7 +32,7 @@ class LineSignals(NamedTuple):
 
 
 def signals_in(text: bytes, leads: int = 1) -> LineSignals:
-    """Return the signals of lines, each behind `leads` fields, of which the last one is the ID.
+    """Return the signals of lines, each after `leads` fields, of which the last one is the ID.
 
     What is not UTF-8 is read as replacement characters.
     """

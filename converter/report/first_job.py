@@ -21,7 +21,7 @@ from converter.jobs.toml import as_toml
 from converter.report.profiles import ColumnProfile, PossibleId
 from converter.spec.ids import ID_TYPES
 
-_WIDTH = 98  # characters behind the `# ` of a comment
+_WIDTH = 98  # characters after the `# ` of a comment
 _STARS = re.compile(r"(://[^/?#:]*):\*\*\*@")
 _CONSTANT = {"key": "in_crm", "value": "yes"}
 _ORDER = ("input", "id", "record", "output")

@@ -78,7 +78,7 @@ def _parsed(text: str) -> Receipt:
 
 
 def _labeled(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the labels of a text with their values, which stand behind them or on the next line."""
+    """Yield the labels of a text with their values, which stand after them or on the next line."""
     waiting = ""
     for line in text.splitlines():
         line = _SPACES.sub(" ", _UNSEEN.sub("", _QUOTED.sub("", line))).strip()
@@ -98,7 +98,7 @@ def _labeled(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _note(receipt: Receipt, label: str, value: str) -> None:
-    """Add what stands behind a label to a receipt."""
+    """Add what stands after a label to a receipt."""
     name = folded(label)
     if name in (folded(START_LABEL), folded(END_LABEL)):
         if match := _TIME.match(value):

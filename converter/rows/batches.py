@@ -44,7 +44,7 @@ class Numbered(NamedTuple):
 def numbered(
     pieces: Sequence[Piece], origin: Origin | None, following: int
 ) -> tuple[list[int], tuple[Origin | None, int]]:
-    """Return the row number that each piece begins with, behind a row of `origin` that `following` is the next of.
+    """Return the row number that each piece begins with, after a row of `origin` that `following` is the next of.
 
     Returns also the last origin, and the number that follows.
     """

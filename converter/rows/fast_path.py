@@ -305,7 +305,7 @@ def _line_id(records: Records, number: int, type_: IdType, columns: Sequence[str
 
 
 def _parts(records: Records, columns: Sequence[str], nulls: Sequence[int], keys: Collection[str]) -> list[LinePart]:
-    """Return the parts of lines behind the ID."""
+    """Return the parts of lines after the ID."""
     numbers = {name: columns.index(alias) for name, alias in records.aliases.items()}
     signals = []
     for number, signal in enumerate(records.job.record.signals):

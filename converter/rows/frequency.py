@@ -36,7 +36,7 @@ class Frequent(NamedTuple):
 
 
 class Frequency:
-    """The IDs of a sample of the lines of one set of files. The ID of a line is behind `leads` other fields."""
+    """The IDs of a sample of the lines of one set of files. The ID of a line is after `leads` other fields."""
 
     def __init__(self, leads: int) -> None:
         self._leads = leads
@@ -74,7 +74,7 @@ class Frequency:
 
 
 def _first_fields(text: Text, starts: npt.NDArray[np.int64], leads: int) -> Bytes:
-    """Return the field behind `leads` others of lines, by where these start: a row of bytes each, NULs behind it."""
+    """Return the field after `leads` others of lines, by where these start: a row of bytes each, NULs after it."""
     memory = text.buffers[0] if len(text.buffers) == 1 else np.concatenate(text.buffers)
     if starts[-1] + _WIDTH > len(memory):
         memory = np.concatenate([memory, np.zeros(_WIDTH, np.uint8)])

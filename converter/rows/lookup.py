@@ -14,7 +14,7 @@ NONE = -1
 def find_pairs(there: tuple[Hashes, Hashes], wanted: tuple[Hashes, Hashes], places: Places) -> Places:
     """Return where pairs are that are wanted, `NONE` for those that are not `there`.
 
-    Those that are there are sorted by their first hashes. Each pair is looked for at its place and behind it, up to a
+    Those that are there are sorted by their first hashes. Each pair is looked for at its place and after it, up to a
     greater first hash: nearly always, that is one step, or two.
     """
     found = np.full(len(places), NONE, np.int64)

@@ -148,7 +148,7 @@ class Suppression:
 
 
 def _found(first: Hashes, second: Hashes, pairs: Pairs, rows: Places, places: Places) -> Places:
-    """Return those of the `rows` whose hashes are among the pairs, at their `places` or behind these."""
+    """Return those of the `rows` whose hashes are among the pairs, at their `places` or after these."""
     found = find_pairs((pairs[:, 0], pairs[:, 1]), (first[rows], second[rows]), places)
     kept: Places = rows[found != NONE]
     return kept

@@ -17,7 +17,7 @@ WAIT = -1
 def end_of_broken(grammar: Grammar, text: bytes, start: int, *, last: bool, longest: int) -> int | None:
     """Return where the newline is at the end of a row that is not whole, as far as its quotes show it.
 
-    Where a quote is text that no end of a field follows, the row ends behind the quote that closes its last field.
+    Where a quote is text that no end of a field follows, the row ends after the quote that closes its last field.
     `None`: only its first line belongs to it, since no such quote comes, or another field begins with one before.
     """
     limit = min(start + min(longest, _MOST_BYTES), len(text))

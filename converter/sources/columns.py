@@ -92,7 +92,7 @@ class TextColumn:
         self._buffers.append(data[start:end])
 
     def _copy(self, views: Bytes, array: pa.Array) -> None:
-        """Copy views, to refer to the buffers of the array behind those that are there already."""
+        """Copy views, to refer to the buffers of the array after those that are there already."""
         _, given, *buffers = array.buffers()
         fields = views.view(np.uint32).reshape(-1, 4)
         fields[:] = _memory(given).view(np.uint32).reshape(-1, 4)[array.offset : array.offset + len(array)]

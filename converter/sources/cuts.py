@@ -1,4 +1,4 @@
-"""Where a text can be cut: behind newlines that end rows, as far as counting its quotes can tell."""
+"""Where a text can be cut: after newlines that end rows, as far as counting its quotes can tell."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Cuts:
         self._grammar = grammar if grammar and (grammar.quote or grammar.meanings) else None
         self._loops = loops
 
-    def state_behind(self, text: Bytes, state: int) -> int:
-        """Return the state behind a text, given that before it."""
+    def state_after(self, text: Bytes, state: int) -> int:
+        """Return the state after a text, given that before it."""
         if not self._grammar:
             return 0
         if self._loops:
@@ -40,7 +40,7 @@ class Cuts:
     def find(self, window: Bytes, state: int) -> tuple[int, int]:
         """Return where to cut early and late in a text, given the state before it.
 
-        That is behind the first and the last newline outside of quotes; or else behind the first and the last one; or
+        That is after the first and the last newline outside of quotes; or else after the first and the last one; or
         else at the start and at the end.
         """
         text = window.tobytes()
@@ -61,7 +61,7 @@ class Cuts:
         return first, last
 
     def _without_escapes(self, text: bytes, state: int) -> tuple[bytes, int]:
-        """Blank escaped bytes, and return whether the byte behind the text is one."""
+        """Blank escaped bytes, and return whether the byte after the text is one."""
         assert self._grammar  # noqa: S101 - for the type checker
         if not self._grammar.meanings:
             return text, 0

@@ -29,7 +29,7 @@ from converter.spec.rules import ROW_MISQUOTED
 
 _LONGEST_ROW = 16 << 20
 _BOM = b"\xef\xbb\xbf"
-_NO_NAME = "\0"  # of the column behind the last one, which is empty
+_NO_NAME = "\0"  # of the column after the last one, which is empty
 
 
 class DelimitedSource(TextSource):

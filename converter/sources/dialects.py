@@ -8,9 +8,9 @@ from converter.kernel.form import Grammar
 _GUESSED = (b",", b";", b"\t", b"|")
 _CONTROLS = {"0": 0, "b": 8, "t": 9, "n": 10, "v": 11, "f": 12, "r": 13, "Z": 26}
 _LETTERS = {"mysql": "0bnrtZ", "postgres": "bfnrtv", "hive": "nr", "redshift": ""}
-"""Which letters stand for control characters behind a backslash; any other byte stands for itself.
+"""Which letters stand for control characters after a backslash; any other byte stands for itself.
 
-By default no letter and no digit is escaped: it stays behind its backslash, which programs leave as it is.
+By default no letter and no digit is escaped: it stays after its backslash, which programs leave as it is.
 """
 
 

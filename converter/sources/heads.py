@@ -18,7 +18,7 @@ from converter.sources.structure import ParsedRow, Structure
 
 _FIRST = 1 << 16  # bytes that are read for the header, at first
 _LONGEST = 1 << 20  # bytes, even where rows must be shorter
-_MOST_ROWS = 10  # behind the first one, that show which separator is the right one
+_MOST_ROWS = 10  # after the first one, that show which separator is the right one
 _LEAST_SAMPLED, _MOST_SAMPLED = 20, 200  # rows that show how rows end
 _FEW_ALONE = 0.05  # of the rows: more that end in LF, where the header ends in CR LF, are a mixture of line ends
 _MOST_LINES = 100  # in which a header is looked for
@@ -79,7 +79,7 @@ def read_head(origin: Origin, stream: TextStream, options: Input, longest: int, 
             "E-HEADER-QUOTES",
             f"The first row of '{origin.label}' has a quote that is never closed, or text after one that closes a "
             "field.",
-            'If quotes are behind backslashes, set input.escape = "backslash".'
+            'If quotes are escaped with backslashes, set input.escape = "backslash".'
             if b'\\"' in line and options.escape == "double"
             else "Correct the first row, or skip lines before it: --set input.skip_lines=N.",
         )
@@ -133,7 +133,7 @@ def _skipped(text: bytes, lines: int) -> int:
 
 
 def _first_row(text: bytes, start: int, options: Input) -> int:
-    """Return where the first row behind a place starts, behind blank lines and comments."""
+    """Return where the first row after a place starts, after blank lines and comments."""
     comment = (options.comment or "").encode()
     while start < len(text):
         end = text.find(b"\n", start) + 1
@@ -180,7 +180,7 @@ def _is_quoted(line: bytes, options: Input) -> bool:
 
 
 def _spaced(grammar: Grammar, text: bytes, start: int, options: Input) -> Grammar:
-    """Return a grammar that skips spaces where the header has one behind each separator."""
+    """Return a grammar that skips spaces where the header has one after each separator."""
     if options.skip_spaces is not None or not options.header or grammar.separator == b" ":
         return grammar
     row = Structure(grammar._replace(skips_spaces=False), 0).row(text, start)

@@ -1,6 +1,6 @@
 """JSON whose rows are not lines: the items of lists, or objects that follow each other, over any number of lines.
 
-The text is split at the commas of the outermost list, and behind outermost objects, and each row is put on a line.
+The text is split at the commas of the outermost list, and after outermost objects, and each row is put on a line.
 What is no object becomes a line too, which is rejected later. The twin of the loop is for where the kernel is missing.
 """
 
@@ -150,7 +150,7 @@ def is_split(head: bytes) -> bool:
         return False
     state = SplitStructure()
     row, newline, _ = split(text, state).partition(b"\n")
-    if newline:  # over several lines, or with a comma behind each object
+    if newline:  # over several lines, or with a comma after each object
         return (len(row) > len(line.rstrip()) or line.rstrip().endswith(b",")) and _is_object(row)
     # An object that is longer than the head: its first line is open, and none is an object.
     is_open = line.rstrip().endswith((b"{", b",", b"[", b":"))

@@ -79,7 +79,7 @@ FORMATS: dict[Format, FileFormat] = {
 _ALIKE = ({"csv", "tsv"}, {"ndjson", "json"}, {"parquet", "delta"})
 """Formats that are read alike."""
 _MOST_EMPTY = 1 << 10  # bytes, that something empty has when it is packed
-_FIRST_ROW = 1 << 12  # bytes behind a header, which show how rows end
+_FIRST_ROW = 1 << 12  # bytes after a header, which show how rows end
 _MOST_HEADERS = 16  # of different ones that are kept, to recognize them
 
 

@@ -184,12 +184,12 @@ def _open_zip(packed: Packed) -> IO[bytes]:
 
 
 def _check_alone(archive: zipfile.ZipFile, packed: Packed) -> None:
-    """Raise `InputError` where bytes stand before or behind an archive, such as another one, which would be ignored."""
+    """Raise `InputError` where bytes stand before or after an archive, such as another one, which would be ignored."""
     packed.raw.seek(-_END_BYTES - len(archive.comment), io.SEEK_END)
     if min((info.header_offset for info in archive.infolist()), default=0) or packed.raw.read(4) != _END:
         raise InputError(
             "E-INPUT-PACKED",
-            f"The input '{packed.label}' is a zip archive with something before or behind it, such as another archive.",
+            f"The input '{packed.label}' is a zip archive with something before or after it, such as another archive.",
             "Give each archive as a file of its own.",
         )
 

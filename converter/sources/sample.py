@@ -153,7 +153,7 @@ class Sample:
                     break
 
     def _start_of_row(self, source: TextSource, place: int) -> int | None:
-        """Return where the first row behind a place starts; `None` where none does nearby.
+        """Return where the first row after a place starts; `None` where none does nearby.
 
         Whether a newline is inside of quotes depends on all text before it, which is not read: of both cases, the
         one is taken in which more of the rows that follow can be parsed.
@@ -214,7 +214,7 @@ class _Text:
 def _parts_of(stream: LineStream, middle: float, most: int) -> tuple[list[bytes], int]:
     """Return all of a text that has at most `most` bytes, else a third of these from its start, middle and end each.
 
-    Also returns its size. The middle part is behind the place where `middle` bytes of the input have been read.
+    Also returns its size. The middle part is after the place where `middle` bytes of the input have been read.
     """
     first, between, last, total = bytearray(), bytearray(), bytearray(), 0
     block = memoryview(bytearray(_BLOCK))
@@ -243,7 +243,7 @@ def _reading(source: TextSource, most: int, start: int | None = None) -> TextSou
 
 
 def _starts(window: Bytes, grammar: Grammar | None) -> list[int]:
-    """Return where the first row in a text starts: behind a newline with an even number of quotes before, or odd."""
+    """Return where the first row in a text starts: after a newline with an even number of quotes before, or odd."""
     newlines = np.flatnonzero(window == _NEWLINE)
     if grammar and grammar.meanings:
         newlines = newlines[window[newlines - 1] != _BACKSLASH]

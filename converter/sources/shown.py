@@ -78,7 +78,7 @@ def _scientific(value: Decimal, digits: int, *, is_short: bool = False) -> str:
 
 
 def _fixed(value: Decimal, least: int, most: int, fewest: int, *, is_percent: bool) -> str:
-    """Write a number with at least so many digits before the point, and from `fewest` to `most` behind it."""
+    """Write a number with at least so many digits before the point, and from `fewest` to `most` after it."""
     value = value.scaleb(2) if is_percent else value
     rounded = value.quantize(Decimal(1).scaleb(-most), ROUND_HALF_UP)
     whole, _, behind = format(abs(rounded), "f").partition(".")

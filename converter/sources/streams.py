@@ -72,7 +72,7 @@ class TextStream:
     def position(self) -> int:
         """How many bytes of the input itself have been read, packed as they are."""
         if self._ended and self.origin.size is not None:
-            return self.origin.size  # a zip archive has more behind its files
+            return self.origin.size  # a zip archive has more after its files
         position = self._raw.tell()
         # A file that grows meanwhile is reported at the end of the run.
         return position if self.origin.size is None else min(position, self.origin.size)

@@ -1,6 +1,6 @@
 """Texts parsed in workers: ranges of files, blocks of streams, and many small files at once.
 
-1. A text is cut into blocks near places that depend on its bytes and the block size alone: behind the first newline
+1. A text is cut into blocks near places that depend on its bytes and the block size alone: after the first newline
    outside of quotes, as far as counting the quotes before can tell (`cuts`), since a newline inside them ends no row.
 2. A worker parses each block. Its parser says which text at the end is the start of a row without its end. If there is
    any, the cut was inside a row, and the worker of the next block parses that text again, in front of its own.
@@ -66,7 +66,7 @@ class Parser(Protocol):
     """Parses texts of one format, for the columns of a job. Workers share it."""
 
     grammar: Grammar | None
-    """Which newlines end no rows: those inside of its quotes, and those behind its escapes. `None`: all end rows."""
+    """Which newlines end no rows: those inside of its quotes, and those after its escapes. `None`: all end rows."""
     longest: int
     """How many bytes a row may have."""
 
@@ -84,7 +84,7 @@ class Parser(Protocol):
 
 
 class Body(NamedTuple):
-    """Where the rows of a text are: behind `skipped` bytes of text with `lines` newlines.
+    """Where the rows of a text are: after `skipped` bytes of text with `lines` newlines.
 
     `start` is where in the input that is; `None` where the text has to be read from its start, since it is packed,
     in another encoding, or can be read only once. `member` is the file to read where the input is a zip archive.
@@ -315,20 +315,20 @@ class TextTasks:
         return block_of(rows, [Piece(self._source.body.origin, lines + sum(rows.newlines), part.read)], [lines])
 
     def _fetch(self, ranges: Ranges, start: int) -> tuple[Bytes, int]:
-        """Read the bytes of a block, and those behind it in which it may end. Returns also how many there are."""
+        """Read the bytes of a block, and those after it in which it may end. Returns also how many there are."""
         body = self._source.body
         memory = self._pool.lease(min(self._block + WINDOW, (body.size or 0) - start) + 1 + SLACK)
         return memory, ranges.read(memory[: -1 - SLACK], (body.start or 0) + start)
 
     def _read_range(self, fetch: Callable[[], tuple[Bytes, int]], start: int, before: _Link, after: _Link) -> _Part:
-        """Read the block near `start` bytes of the rows, up to the first newline behind the place where it ends."""
+        """Read the block near `start` bytes of the rows, up to the first newline after the place where it ends."""
         body = self._source.body
         assert body.start is not None and body.size is not None  # noqa: S101, PT018 - for the type checker
         left = body.size - start
         memory, filled = fetch()
         own = min(self._block, filled)  # fewer where the input was cut off meanwhile, which is noticed at its end
         state = before.state.result()
-        state_after = self._cuts.state_behind(memory[:own], state)
+        state_after = self._cuts.state_after(memory[:own], state)
         after.state.set_result(state_after)
         first = self._cuts.find(memory[: min(WINDOW, filled)], state)[0] if start else 0
         last = left <= self._block
@@ -353,9 +353,9 @@ class TextTasks:
                 end = filled
                 if not last:
                     before = max(filled - WINDOW, 0)
-                    state = self._cuts.state_behind(memory[:before], state)
+                    state = self._cuts.state_after(memory[:before], state)
                     end = before + self._cuts.find(memory[before:filled], state)[1]
-                    state = self._cuts.state_behind(memory[before:end], state)
+                    state = self._cuts.state_after(memory[before:end], state)
                 kept = memory[end:filled].copy()
                 yield _Part(memory, end, stream.position - position, last)
                 position = stream.position

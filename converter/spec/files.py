@@ -103,7 +103,7 @@ TARGET_MISSING = FileRule(
     "target_missing",
     "The IDs are of a global data source, so the name must contain the data source that the traits belong to.",
     GLOBAL_SOURCES_PAGE,
-    fix="Put the data source of the traits behind that of the IDs: ftp_dpm_DPID_TARGET_TIMESTAMP.",
+    fix="Put the data source of the traits after that of the IDs: ftp_dpm_DPID_TARGET_TIMESTAMP.",
 )
 MASTER_DOUBTFUL = FileRule(
     "C14",

@@ -24,7 +24,7 @@ _SPELLINGS = (
     (re.compile(r"\.(?:asc|gnupg)$"), ".gpg"),
     (re.compile(r"\.(?:synch?|snyc|syn|syc)(?=\.|$)"), ".sync"),
     (re.compile(r"\.(?:overwirte|over_?write|overwritten|replace)(?=\.|$)"), ".overwrite"),
-    (re.compile(r"(\.(?:gz|gpg|pgp))\.(\d+)$"), r".\2\1"),  # the split number behind the extension
+    (re.compile(r"(\.(?:gz|gpg|pgp))\.(\d+)$"), r".\2\1"),  # the split number after the extension
     (re.compile(r"(sync|overwrite)[-_](\d+)(?=\.|$)"), r"\1.\2"),
     (re.compile(r"(?<=sync|rite)\.(?:part|split)?[-_]?0*([1-9]\d*|0)(?=\.|$)"), r".\1"),
 )

@@ -34,10 +34,10 @@ TIME_SECONDS = FileRule("O2", "time_seconds", "The time in a name is read as sec
 TIME_DATE = FileRule("O2", "time_date", "The date in a name is read as UTC.", MACROS_PAGE, "warning")
 TIME_MISSING = FileRule("O2", "time_missing", "A name has no time: it is null.", FILES_PAGE, "warning")
 SPLIT_DASHED = FileRule(
-    "O3", "split_dashed", "The digits behind a dash are the number of a part.", INFO_PAGE, "warning"
+    "O3", "split_dashed", "The digits after a dash are the number of a part.", INFO_PAGE, "warning"
 )
 SPLIT_SECONDS = FileRule(
-    "O3", "split_seconds", "The digits behind 10 digits of a time are the number of a part.", FILES_PAGE, "warning"
+    "O3", "split_seconds", "The digits after 10 digits of a time are the number of a part.", FILES_PAGE, "warning"
 )
 NAME_UNKNOWN = FileRule(
     "O1",
@@ -100,7 +100,7 @@ UNPACKED = FileRule(
 # Why a line is rejected.
 LINE_NOT_TEXT = FileRule("O4", "line_not_text", "The line is not UTF-8, or has a NUL character.", FILES_PAGE)
 LINE_WITHOUT_ID = FileRule("O4", "line_without_id", "The line has no user ID.", FILES_PAGE)
-LINE_SHORT = FileRule("O4", "line_short", "The line has nothing behind the ID, not even a separator.", FILES_PAGE)
+LINE_SHORT = FileRule("O4", "line_short", "The line has nothing after the ID, not even a separator.", FILES_PAGE)
 LINE_LONG = FileRule(
     "O4", "line_long", "The line has more fields than the ID, segments and removed segments.", FILES_PAGE
 )
@@ -122,7 +122,7 @@ _TIME = re.compile(r"(?P<time>[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8,})(?:-(?P<split
 
 
 class _Moment(NamedTuple):
-    """A time, the digits that say it, the split number behind them, and what was assumed."""
+    """A time, the digits that say it, the split number after them, and what was assumed."""
 
     time: datetime
     digits: str
@@ -212,7 +212,7 @@ def _moment(text: str) -> _Moment | None:
         return None
     if dashed is None:
         return found
-    # What would be a split number that is glued to the time is part of that, since there is one behind a dash.
+    # What would be a split number that is glued to the time is part of that, since there is one after a dash.
     return found._replace(split=dashed, assumed=(*found.assumed, SPLIT_DASHED))
 
 

@@ -63,7 +63,7 @@ class LineForm(NamedTuple):
     def pattern(self, *, aliases: bool) -> str:
         """Return a regular expression for a list of segments, which are numbers or, with `aliases`, any text.
 
-        A space behind a separator and a separator at the end are tolerated, but where a space separates fields: there
+        A space after a separator and a separator at the end are tolerated, but where a space separates fields: there
         they would make removed segments of others.
         """
         mark = re.escape(self.list_separator)

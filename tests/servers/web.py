@@ -20,7 +20,7 @@ USER, PASSWORD = "reader", "a-password-that-no-message-may-hold"
 class Served:
     """A file that is served.
 
-    `cut_after`: connections break behind so many bytes, as long as any are listed. `most_bytes`: parts have at most so
+    `cut_after`: connections break after so many bytes, as long as any are listed. `most_bytes`: parts have at most so
     many bytes, also where more were asked for, as servers may do.
     """
 

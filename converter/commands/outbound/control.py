@@ -100,7 +100,7 @@ def without_packing(name: str) -> str:
 
 
 def _as_json(text: str) -> str:
-    """Quote the keys of a text that are not, and remove commas behind the last items."""
+    """Quote the keys of a text that are not, and remove commas after the last items."""
     quoted = _TEXT_OR_KEY.sub(lambda match: match[1] or f'"{match[2]}"', text)
     return _LAST_COMMA.sub(lambda match: match[1] or "", quoted)
 

@@ -89,7 +89,7 @@ class _PieceBuffer:
         return position
 
     def truncate(self, size: int) -> int:
-        """Drop what is behind `size`."""
+        """Drop what is after `size`."""
         self._end = size
         return size
 

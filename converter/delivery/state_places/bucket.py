@@ -3,7 +3,7 @@
 | object | what it is |
 |---|---|
 | `state.json` | the record, which is replaced on condition that it is the one that the run had read |
-| `state.json.partial` | the next record, behind a line that says which one it replaces |
+| `state.json.partial` | the next record, after a line that says which one it replaces |
 | `salt` | the salt, written on condition that there is none |
 | `generation-N-HOLDER/` | the files that a process has written for generation N |
 | `state.lock` | the lease of the state |
@@ -95,7 +95,7 @@ class StateBucket:
         return generation
 
     def prepare(self, generation: str, record: Prepared) -> None:
-        """Write the record under its partial name, behind what it replaces."""
+        """Write the record under its partial name, after what it replaces."""
         del generation
         self._ensure()
         head = orjson.dumps({"replaces": record.version})

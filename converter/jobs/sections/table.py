@@ -85,8 +85,8 @@ class Table(Section):
     """What stands around values with separators or line breaks: `"`, `'` or `none`; by default `"`, but `none` for
     `tsv` whose header has no quotes."""
     escape: Escape = "double"
-    """How a quote inside of a quoted value is written: `double`, as two quotes, or `backslash`, behind one. Without
-    quotes, separators and line breaks are behind a backslash. See docs/dialects.md."""
+    """How a quote inside of a quoted value is written: `double`, as two quotes, or `backslash`, after one. Without
+    quotes, separators and line breaks are after a backslash. See docs/dialects.md."""
     dialect: Dialect | None = None
     """The program that wrote a text file: `excel`, `mysql`, `postgres`, `redshift`, `snowflake`, `hive` or `bigquery`.
     It sets other keys, unless they are given; see docs/dialects.md."""
@@ -95,7 +95,7 @@ class Table(Section):
     comment: str | None = None
     """The character that begins lines that are no rows of a text file, such as `"#"`."""
     skip_spaces: bool | None = None
-    """Whether spaces before values, and around quotes, are removed; by default where the header has one behind each
+    """Whether spaces before values, and around quotes, are removed; by default where the header has one after each
     separator."""
     header: bool = True
     """Whether the first row of a text file names the columns; otherwise `columns` does."""

@@ -60,7 +60,7 @@ class Users(NamedTuple):
         return lines_of(self.lines, self.ends)
 
     def ids(self, skipped: int) -> pl.Series:
-        """Return the ID of each user (String), behind `skipped` fields of its first line."""
+        """Return the ID of each user (String), after `skipped` fields of its first line."""
         return ids_of(self.texts().gather(pl.Series(self.firsts[:-1])), skipped)
 
     def signals(self) -> pl.Series:

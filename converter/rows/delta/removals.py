@@ -138,7 +138,7 @@ def with_removals(users: Users, those: Positions, lost: Lost, options: DeltaOpti
     sizes = signals.str.len_bytes().to_numpy().astype(np.int64)
     fits = (users.ends - users.starts)[last] + sizes + 1 <= options.most_line_bytes
     added = "," + signals
-    new_ends: list[tuple[int, int]] = []  # where a line is inserted behind a line, and its length
+    new_ends: list[tuple[int, int]] = []  # where a line is inserted after a line, and its length
     at = np.where(fits, users.ends[last] - 1, users.ends[last])
     if not fits.all():
         ids, texts = users.ids(options.skipped), added.to_list()

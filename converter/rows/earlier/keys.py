@@ -47,7 +47,7 @@ class KeyedLines(NamedTuple):
 
 
 class KeyMaker:
-    """Makes keys of lines and of users, or of one of these. The ID of a line is behind `skipped` other fields."""
+    """Makes keys of lines and of users, or of one of these. The ID of a line is after `skipped` other fields."""
 
     def __init__(self, skipped: int, *, of_lines: bool, of_users: bool) -> None:
         self._skipped = skipped

@@ -38,7 +38,7 @@ _REMOVAL = "d_unsid="
 class GatherOptions(NamedTuple):
     """How lines are gathered: their signals, if `by_signals`, or as they are.
 
-    The ID of a line is behind `skipped` other fields. A user has at most `most_lines` lines of at most
+    The ID of a line is after `skipped` other fields. A user has at most `most_lines` lines of at most
     `most_line_bytes` bytes. `rejects_many`: where a key has several values and rows no order, none of them is sent;
     otherwise all are. `drops_repeated`: of equal lines only the first one is kept.
     """

@@ -86,7 +86,7 @@ class UserLines(NamedTuple):
     def partitioned(self, skipped: int, bits: int, shift: int, loops: Loops | None) -> list[UserLines]:
         """Return the lines partitioned by `bits` of the hashes of their IDs, from bit `shift` on, in the same order.
 
-        The ID of a line is behind `skipped` other fields.
+        The ID of a line is after `skipped` other fields.
         """
         if not bits or not len(self.ends):
             return [self, *[self.between(0, 0)] * ((1 << bits) - 1)]
@@ -142,7 +142,7 @@ class UserLines(NamedTuple):
         return self if len(rows) == len(self.at) else self.taken(np.sort(rows))
 
     def hashes(self, skipped: int, loops: Loops | None) -> npt.NDArray[np.uint64]:
-        """Return the hashes of the IDs of the lines, each of which is behind `skipped` other fields."""
+        """Return the hashes of the IDs of the lines, each of which is after `skipped` other fields."""
         if loops:
             return loops.hashes(self.text, self.ends, skipped)
         return hashes_of(ids_of(self.texts(), skipped))
@@ -170,7 +170,7 @@ def signals_in(lines: pl.Expr) -> pl.Expr:
 
 
 def ids_of(lines: pl.Series, skipped: int) -> pl.Series:
-    """Return the IDs of lines (String), each behind `skipped` other fields."""
+    """Return the IDs of lines (String), each after `skipped` other fields."""
     fields: pl.Series = lines.str.split_exact("\t", skipped + 1).struct.field(f"field_{skipped}")
     return fields
 

@@ -81,7 +81,7 @@ class LinePartitions:
 
     Partitions are to take about `most` bytes each: there are so many as `expected` bytes of lines need, or where that
     is not known, 64. `memory` is the budget in bytes for lines that are not in the file, of `folder`. The ID of a line
-    is behind `skipped` other fields. There are at least two to the power of `least_bits`. Use it as a context, or close
+    is after `skipped` other fields. There are at least two to the power of `least_bits`. Use it as a context, or close
     it. Raises `DestinationError` where the disk fails.
     """
 

@@ -58,7 +58,7 @@ def _locate_az(url: str, access: Access) -> tuple[StoreObjects, str, Account]:
         raise JobError(
             "E-INPUT-URL",
             "An input on Azure has a signature in its URL, which would be part of a name.",
-            "Set az.sas_token to what is behind the question mark, such as ${AZURE_STORAGE_SAS_TOKEN}.",
+            "Set az.sas_token to what is after the question mark, such as ${AZURE_STORAGE_SAS_TOKEN}.",
         )
     account = Account(host.partition(".")[0] or None, host or None, access.az)
     return az_objects(container, f"{scheme.lower()}://{place}", account, access.az.timeout), name, account

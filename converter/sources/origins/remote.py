@@ -75,7 +75,7 @@ class RemoteFile:
         return Patience(self._retry_seconds)
 
     def _read_some(self, view: memoryview, start: int) -> int:
-        """Fill memory; where the connection breaks behind some bytes, return how many came."""
+        """Fill memory; where the connection breaks after some bytes, return how many came."""
         filled = 0
         try:
             with contextlib.closing(self.objects.open(self.entry, start, start + len(view))) as content:
