@@ -184,7 +184,7 @@ class StrictError(ConverterError):
 
 
 class StoppedError(Reported):
-    """A signal stopped the command. It is no `Exception`, so that nothing catches it by accident."""
+    """A signal stopped the command. It is not an `Exception`, so that nothing catches it by accident."""
 
     def __init__(self, signal_number: int, message: str = "Stopped: nothing was published.") -> None:
         super().__init__("E-STOPPED", message)

@@ -79,7 +79,7 @@ def main() -> None:
     """Write crm.csv and crm.parquet beside this script."""
     table = pl.DataFrame(rows(random.Random(2026)), schema_overrides={"age": pl.Int16, "trait_ids": pl.List(pl.Int64)})
     table.write_parquet(HERE / "crm.parquet", compression="zstd", statistics=False)
-    # As CRM systems write it: traits with bars between them, one that is no number, zeros kept in front.
+    # As CRM systems write it: traits with bars between them, one that is not a number, zeros kept in front.
     as_text = table.with_columns(
         trait_ids=pl.col("trait_ids").cast(pl.List(pl.String)).list.join("|"),
         newsletter=pl.when(pl.col("newsletter")).then(pl.lit("yes")).when(~pl.col("newsletter")).then(pl.lit("no")),

@@ -757,7 +757,7 @@ def check_reason(line: bytes, rule: int) -> None:
         assert rule == NOT_UTF8, line
         return
     assert rule == NOT_JSON, line
-    with contextlib.suppress(json.JSONDecodeError):  # then it is no JSON, as the loops say
+    with contextlib.suppress(json.JSONDecodeError):  # then it is not JSON, as the loops say
         assert not isinstance(json.loads(text), dict), line
 
 

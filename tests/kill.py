@@ -372,7 +372,7 @@ def main() -> None:
         def play(number: int) -> None:
             try:
                 rounds.play(f"round-{number}", *drawn[number])
-            except Exception as error:  # a part that is cut off is no gzip file, say
+            except Exception as error:  # a part that is cut off is not a gzip file, say
                 why = (
                     f"{title}, round {number} of --seed {asked.seed}, {drawn[number]}: {type(error).__name__}: {error}"
                 )

@@ -56,7 +56,7 @@ def damaged(drawn: random.Random, line: bytes) -> bytes:
 
 
 def parsed(line: bytes, columns: Sequence[str], lists: Mapping[str, str | None]) -> list[str]:
-    """The values of columns in one object, slowly. Raises `DoubtfulError` where it is no object, or must be judged.
+    """The values of columns in one object, slowly. Raises `DoubtfulError` where it is not an object, or must be judged.
 
     `lists` are the columns that may hold lists, with what separates their items; `ITEM` is what stands before values.
     `EXACT` holds whole numbers only.

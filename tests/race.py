@@ -217,7 +217,7 @@ class Races:
         told: set[str] = set()
         for feed, outcome in zip(feeds, outcomes, strict=True):
             if outcome.code:
-                assert outcome.said["code"] in LOST, "an error that is no lost race"
+                assert outcome.said["code"] in LOST, "an error that is not a lost race"
                 continue
             names = outcome.said["parts"]
             assert {FileName.parse(name).stem for name in names} == {outcome.said["name"]}

@@ -264,7 +264,7 @@ class Sweep:
         """Raise `AssertionError` where a run has lines of a file that is damaged, or others than are in it."""
         if ours.error:
             assert not ours.lines, f"published in spite of {ours.error}"
-            assert ours.error not in _NO_FAULT_OF_FILES, f"{ours.error} is no word for a damaged file"
+            assert ours.error not in _NO_FAULT_OF_FILES, f"{ours.error} is not a word for a damaged file"
             self.outcomes[ours.error] += 1
             return
         assert not theirs.error, f"published {len(ours.lines)} lines, but Arrow raises {theirs.error}"

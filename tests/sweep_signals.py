@@ -37,7 +37,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _SOON = 0.05  # seconds
 _AFTER = 1.05  # of a run's seconds, up to which moments are drawn
 _RUN_SECONDS = 120
-_STARTING_UP = 3  # times what that takes: a busy machine is no fault
+_STARTING_UP = 3  # times what that takes: a busy machine is not a fault
 
 
 @dataclass(frozen=True)

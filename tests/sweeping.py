@@ -434,7 +434,7 @@ def play_all(
             forks = free.get()
             try:
                 outcomes[play(forks, number, cases[number])] += 1
-            except Exception as error:  # a part that is cut off is no gzip file, say
+            except Exception as error:  # a part that is cut off is not a gzip file, say
                 failures.append(f"{cases[number]}: {type(error).__name__}: {error}")
             finally:
                 free.put(forks)

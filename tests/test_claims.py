@@ -463,7 +463,7 @@ def test_a_lock_of_the_machine_is_one_processes_and_goes_with_it(
     assert subprocess.run(ask, env=environment, check=False).returncode == 1
     held.release()
     assert subprocess.run(ask, env=environment, check=False).returncode == 0
-    assert NameLock.acquire("place", "stem"), "what a process that has ended left is no lock"
+    assert NameLock.acquire("place", "stem"), "what a process that has ended left is not a lock"
 
 
 def test_a_folder_for_locks_that_is_somebody_elses_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -463,7 +463,7 @@ def test_f29_a_byte_order_mark_inside_a_file_gets_into_no_id(
         blocks_of(monkeypatch, block)
         run = fresh_run()
         report = run.convert(mark + CSV + mark + b"u1,x,1\nu2," + mark + b",1\n" + mark + CSV)
-        # The header that is there again is no user.
+        # The header that is there again is not a user.
         rejected = {"id_is_column_name": 1}
         assert report.records == {"read": 404 - 1, "written": 404 - 2, "rejected": rejected, "skipped": {}}
         assert report.ids == {"changed": {"trim": 1}}

@@ -89,7 +89,7 @@ def test_what_is_no_report_is_named(content: str, reports: Path) -> None:
     assert (len(found.runs), found.unread) == (5, ["other.report.json"])
     code, out, error = command(reports, "history", ".")
     assert (code, len(out.splitlines())) == (0, 6)
-    assert "Not read, since it is no report of a run: other.report.json." in error
+    assert "Not read, since it is not a report of a run: other.report.json." in error
 
 
 def test_an_empty_folder_and_none_have_no_runs(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Objects as rows: kinds of values, keys inside of objects, arrays, and objects over several lines."""
+"""Objects as rows: kinds of values, keys inside objects, arrays, and objects over several lines."""
 
 from __future__ import annotations
 

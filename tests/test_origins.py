@@ -227,7 +227,7 @@ def test_a_local_file_is_read_at_any_position(tmp_path: Path) -> None:
 
 
 class Memory:
-    """Bytes in memory, which can be read at any position, but are no local file."""
+    """Bytes in memory, which can be read at any position, but is not a local file."""
 
     rereadable = True
     path = None

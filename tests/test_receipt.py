@@ -93,7 +93,7 @@ def test_all_charsets_are_read_or_taken_for_utf_8(charset: str, encoding: str) -
     b"",
     b"\n\n\n",
     b"id,a\n1,2\n",
-    b"Subject: hello\n\nRecords received: 3\n",  # one number alone is no receipt
+    b"Subject: hello\n\nRecords received: 3\n",  # one number alone is not a receipt
     b"Records received: many\nRecords processed: none\n",
     bytes(range(256)) * 100,
     b"Content-Type: multipart/mixed; boundary=x\n\n--x\n",

@@ -39,7 +39,7 @@ def run(args: Sequence[str], messages: Messages) -> int:
         outcome = parsed(args)(messages)
         if outcome.prints_only and not outcome.error:
             return messages.end(outcome)  # here, since a signal may still arrive
-    except BaseException as error:  # a panic of Polars is no `Exception`
+    except BaseException as error:  # a panic of Polars is not an `Exception`
         stops.hold()
         outcome = Outcome.of(reported(error))
     return messages.end(outcome)

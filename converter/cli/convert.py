@@ -168,7 +168,7 @@ def _dry_run(job: Job, messages: Messages, *, strict: bool) -> Outcome:
 
 
 def _job(job_file: str | None, flags: dict[str, Any], settings: Iterable[str]) -> Job:
-    """Return the job of a file, flags and settings; a first argument that is no job file is an input."""
+    """Return the job of a file, flags and settings; a first argument that is not a job file is an input."""
     from converter.jobs.job import Job
 
     changes = changes_from(flags, settings)

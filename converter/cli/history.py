@@ -52,7 +52,7 @@ def _list(folder: str, html: str | None, changes: dict[str, Any], messages: Mess
         found.write_html(html)
     if found.unread:
         others = f", and {len(found.unread) - 1:,} others" if len(found.unread) > 1 else ""
-        messages.notice(f"Not read, since it is no report of a run: {found.unread[0]}{others}.")
+        messages.notice(f"Not read, since it is not a report of a run: {found.unread[0]}{others}.")
     return Outcome(fields=found.as_dict(), show=partial(_show, found), prints_only=True)
 
 

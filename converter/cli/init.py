@@ -85,7 +85,7 @@ def _check_terminal() -> None:
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
         raise JobError(
             "E-INIT-TERMINAL",
-            "init asks questions, and standard input or standard error is no terminal.",
+            "init asks questions, and standard input or standard error is not a terminal.",
             "Without one: aam-inbound inspect INPUT --write-job job.toml, then set what its comments say.",
         )
 
@@ -154,7 +154,7 @@ def _output(job: FirstJob) -> FirstJob:
 
 def _number(answer: str) -> int:
     if not (answer.isascii() and answer.isdigit()):
-        raise JobError("E-JOB-INVALID", f"'{redact(answer)}' is no whole number.")
+        raise JobError("E-JOB-INVALID", f"'{redact(answer)}' is not a whole number.")
     return int(answer)
 
 

@@ -119,7 +119,7 @@ def _outcome_of(job: Job, run: Callable[[Job], Outcome], messages: Messages) -> 
         has_begun = True
         outcome = run(job)
         stops.hold()
-    except BaseException as error:  # a panic of Polars is no `Exception`
+    except BaseException as error:  # a panic of Polars is not an `Exception`
         stops.hold()
         if not has_begun:
             return None

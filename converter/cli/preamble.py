@@ -26,7 +26,7 @@ def changes_from(flags: Mapping[str, Any], settings: Iterable[str]) -> dict[str,
 
 @contextlib.contextmanager
 def loading(threads: int | None) -> Iterator[None]:
-    """Import the large libraries inside of this, with limits on their threads (`run.threads`) and memory.
+    """Import the large libraries inside this, with limits on their threads (`run.threads`) and memory.
 
     Libraries read these when they are first imported. The garbage collector is off since the process began; here
     it is switched on, and spared what is loaded by then, which stays.

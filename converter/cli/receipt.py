@@ -142,7 +142,7 @@ def _paragraph(each: Compared, found: ReceiptReport) -> Iterator[str]:
     else:
         head = f"{each.figure.label}: {each.received:,}."
     if each.figure is STORED_RECORDS:
-        head += " Adobe's own sample differs as well; a small difference is no error."
+        head += " Adobe's own sample differs as well; a small difference is not an error."
     text = f"{head} {each.figure.meaning} {each.figure.advice}".strip()
     width = max(min(shutil.get_terminal_size((_WIDTH, 24)).columns, _WIDTH), _LEAST_WIDTH)
     yield from textwrap.wrap(text, width, subsequent_indent="  ")

@@ -138,7 +138,7 @@ def _show(found: Taxonomy, messages: Messages, *, compared: bool) -> None:
         f"{_number(found.totals.height, 'key')}, {_number(found.signals, 'signal')} in {_number(found.lines, 'line')}"
     )
     for count, what in (
-        (found.malformed_lines, "malformed: lines that are no ID, tab and signals"),
+        (found.malformed_lines, "malformed: lines that are not an ID, a tab and signals"),
         (found.malformed_signals, "malformed: signals without a key and a value"),
         (found.other_keys, "signals of further keys, of which there are too many"),
         (sum(found.personal.values()), f"masked, since they look like personal data: {', '.join(found.personal)}"),

@@ -40,6 +40,6 @@ class Pool:
 
     def _lease(self, memory: memoryview, size: int) -> Bytes:
         array = np.frombuffer(memory, np.uint8)
-        # All views of the array have it as their base, since the memory below it is no array.
+        # All views of the array have it as their base, since the memory below it is not an array.
         weakref.finalize(array, self._free.append, memory).atexit = False
         return array[:size]

@@ -99,9 +99,9 @@ def _report(files: RunFiles, path: str) -> Mapping[str, Any]:
     except OSError as error:
         raise _unusable(path, f"cannot be read: {error.strerror or error}", "Name the report of a run.") from error
     except ValueError as error:
-        raise _unusable(path, "is no report", f"Name the report of a run, NAME{REPORT_SUFFIX}.") from error
+        raise _unusable(path, "is not a report", f"Name the report of a run, NAME{REPORT_SUFFIX}.") from error
     if not isinstance(report, dict) or "records" not in report:
-        raise _unusable(path, "is no report of convert", f"Name the report of a run, NAME{REPORT_SUFFIX}.")
+        raise _unusable(path, "is not a report of convert", f"Name the report of a run, NAME{REPORT_SUFFIX}.")
     if (version := report.get("schema_version")) != SCHEMA_VERSION:
         raise _unusable(
             path,

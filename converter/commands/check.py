@@ -245,7 +245,7 @@ def _check_lines(
 def _in_order(
     checker: LineChecker, chunks: Iterable[bytes], pool: Executor | None
 ) -> Iterator[tuple[bytes, ChunkFound]]:
-    """Yield chunks, in their order, and what they break. Raises `DamagedError` where the first one is no text."""
+    """Yield chunks, in their order, and what they break. Raises `DamagedError` where the first one is not text."""
     waiting: deque[tuple[bytes, Future[ChunkFound]]] = deque()
     for number, chunk in enumerate(chunks):
         if not number and chunk.startswith(_UTF_16):

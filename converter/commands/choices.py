@@ -33,9 +33,11 @@ def with_id(job: FirstJob, column: ColumnProfile) -> FirstJob:
     found = next((each for each in possible if each.column == column.name), None)
     if found is None:
         if column.personal and column.use != "id":
-            raise _refused(f"The column '{redact(column.name)}' is no ID: it seems to hold {column.personal}.")
+            raise _refused(f"The column '{redact(column.name)}' is not an ID: it seems to hold {column.personal}.")
         if not column.stored or column.type in ("empty", "list", "object", "date", "date and time"):
-            raise _refused(f"The column '{redact(column.name)}' is no ID: its values are of the type {column.type}.")
+            raise _refused(
+                f"The column '{redact(column.name)}' is not an ID: its values are of the type {column.type}."
+            )
         found = PossibleId(column.name, "crm", {}, [_CHOSEN])
     others = [each for each in possible if each.column != column.name]
     columns = [

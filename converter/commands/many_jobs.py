@@ -27,7 +27,7 @@ def job_files(arguments: Sequence[str]) -> list[str] | None:
         if found is None and len(arguments) > 1:
             raise JobError(
                 "E-USAGE",
-                f"'{argument}' is no job file, but several arguments are several job files, or folders of them.",
+                f"'{argument}' is not a job file, but several arguments are several job files, or folders of them.",
                 "Name the files of one input with --input, one for each file.",
             )
     return [path for found in of_each for path in found or ()] or None

@@ -241,13 +241,13 @@ def _check_header(side: _Side, sample: pl.Series, flag: str, column_flag: str) -
         raise EmptyInputError(
             "E-MATCH-NO-IDS",
             f"The column of IDs in '{path}' contains none.",
-            f"Name another column with {column_flag}, or use {flag} if the first row is no header.",
+            f"Name another column with {column_flag}, or use {flag} if the first row is not a header.",
         )
     if side.sources[0].has_header and not side.named and _looks_like_an_id(side.column, sample):
         raise ColumnError(
             "E-MATCH-HEADER",
             f"The first row of '{path}' was read as the header, but looks like a row with an ID.",
-            f"Use {flag} if it is no header; otherwise name the column with {column_flag}.",
+            f"Use {flag} if it is not a header; otherwise name the column with {column_flag}.",
         )
 
 

@@ -50,7 +50,7 @@ def read_outbound(
     `rejects` is a file for the numbers of rejected lines, as NDJSON. `progress` is called as blocks are written.
 
     Raises `JobError`, `InputError`, `DestinationError`, and, before an output file appears: `GuardError` where control
-    files say something else than what was found, `TooManyRejectsError`, and `StrictError`.
+    files say something other than what was found, `TooManyRejectsError`, and `StrictError`.
     """
     job = _job(files)
     path = os.fspath(to) if isinstance(to, str | os.PathLike) else None

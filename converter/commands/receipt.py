@@ -67,7 +67,7 @@ def _read(mail: str | os.PathLike[str], label: str) -> bytes:
     if len(content) > MOST_BYTES:
         raise InputError(
             "E-RECEIPT-SIZE",
-            f"There are more than {MOST_BYTES:,} bytes in {label}: that is no receipt.",
+            f"There are more than {MOST_BYTES:,} bytes in {label}: that is not a receipt.",
             "Save the mail without other mails and attachments.",
         )
     return content
@@ -89,5 +89,5 @@ def _report_at(path: Path) -> RunFacts:
     except OSError as error:
         why = error.strerror or type(error).__name__
     except (KeyError, TypeError, ValueError):
-        why = "it is no report of a run"
+        why = "it is not a report of a run"
     raise InputError("E-RECEIPT-REPORT", f"The report '{path}' cannot be read: {why}.")

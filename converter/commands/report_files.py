@@ -27,7 +27,7 @@ _READERS = 8  # at a time: each report on S3 is a request
 
 @dataclass(frozen=True)
 class History:
-    """The runs of a report folder, the latest first, and the names of files there that are no reports of runs.
+    """The runs of a report folder, the latest first, and the names of files there that are not reports of runs.
 
     `until` is the day of today in ISO 8601.
     """
@@ -56,7 +56,7 @@ class History:
 def make_page(path: str | os.PathLike[str], s3: S3 | None = None) -> str:
     """Make the page of a report, a file or an object `s3://…`, beside it; return where it is.
 
-    `s3` has the settings for S3. Raises `InputError` where it is no report, and `DestinationError`.
+    `s3` has the settings for S3. Raises `InputError` where it is not a report, and `DestinationError`.
     """
     place, name = split_path(os.fspath(path))
     with contextlib.closing(run_files_at(place, s3 or S3(), Patience(_PATIENCE))) as files:
@@ -66,7 +66,7 @@ def make_page(path: str | os.PathLike[str], s3: S3 | None = None) -> str:
         try:
             content = page_of(report)
         except ValueError as error:
-            raise _no_report(files.url(name), f"is no report of this program: it has {error}") from error
+            raise _no_report(files.url(name), f"is not a report of this program: it has {error}") from error
         page = ArtifactFile(files, page_name(name), content, mode=PRIVATE, code="E-PAGE-WRITE", what="page", hint="")
         try:
             page.prepare()
@@ -83,9 +83,9 @@ def _report(files: RunFiles, name: str) -> Mapping[str, Any]:
     except OSError as error:
         raise _no_report(files.url(name), f"cannot be read: {error.strerror or error}") from error
     except ValueError as error:
-        raise _no_report(files.url(name), "is no report: it is not JSON") from error
+        raise _no_report(files.url(name), "is not a report: it is not JSON") from error
     if not isinstance(report, dict):
-        raise _no_report(files.url(name), "is no report: it is not an object")
+        raise _no_report(files.url(name), "is not a report: it is not an object")
     return report
 
 
@@ -155,5 +155,5 @@ def _run(report: str, data: Mapping[str, Any], names: set[str]) -> dict[str, Any
 
 
 def _moment(started: str) -> datetime.datetime:
-    """Return when a run began. Raises `ValueError` where that is no time."""
+    """Return when a run began. Raises `ValueError` where that is not a time."""
     return datetime.datetime.fromisoformat(started).astimezone()

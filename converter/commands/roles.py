@@ -137,7 +137,7 @@ def _unusable(name: str) -> str:
         return "has no name"
     if VARIABLE.search(name):
         return "in a job, its name would be that of an environment variable: rename it"
-    return "its name is no Unicode text" if any("\ud800" <= mark <= "\udfff" for mark in name) else ""
+    return "its name is not Unicode text" if any("\ud800" <= mark <= "\udfff" for mark in name) else ""
 
 
 def role_of(facts: Facts, id_: str | None, ids: Iterable[str]) -> Role:

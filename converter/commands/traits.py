@@ -21,7 +21,7 @@ from converter.errors import InputError
 from converter.spec.trait_rules import Condition, Either, Rule, RuleError, conditions_of, parse_rule
 
 TRAIT_KEY, CODE_KEY = "d_sid", "ic"
-_MILLISECONDS = 1e11  # more than these are no seconds
+_MILLISECONDS = 1e11  # more than these are not seconds
 _FORM = (
     "It is what Audience Manager's traits API returns, as JSON or CSV, with sid, dataSourceId, traitType, traitRule "
     "and createTime."
@@ -138,7 +138,7 @@ def _seconds(value: Any, number: int, file: Path) -> float | None:
         try:
             day = datetime.datetime.fromisoformat(text)
         except ValueError:
-            _fail(file, f"has a 'createTime' of trait {number:,} that is no time")
+            _fail(file, f"has a 'createTime' of trait {number:,} that is not a time")
         return (day if day.tzinfo else day.replace(tzinfo=datetime.UTC)).timestamp()
     return moment / 1000 if abs(moment) > _MILLISECONDS else moment
 

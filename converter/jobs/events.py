@@ -19,7 +19,7 @@ Conceal = Callable[[str], str]
 
 
 def tell(event: str, message: str, *, level: int = logging.INFO, **facts: Any) -> None:
-    """Log an event; values from the environment are concealed inside of `concealed_events`."""
+    """Log an event; values from the environment are concealed inside `concealed_events`."""
     LOGGER.log(level, "%s", message, extra={"event": event, "facts": facts})
 
 

@@ -74,7 +74,7 @@ def is_url(text: str) -> bool:
 
 
 def is_local_or_bucket(text: str) -> bool:
-    """Whether a text is no URL, or one of S3: `s3://BUCKET/PREFIX`."""
+    """Whether a text is not a URL, or one of S3: `s3://BUCKET/PREFIX`."""
     return not is_url(text) or bool(_BUCKET.fullmatch(text) and text.isprintable())
 
 

@@ -84,7 +84,7 @@ static const uint8_t *end_of_broken(const struct grammar grammar, const uint8_t 
     return limit == end && !is_ended ? end : NULL;
 }
 
-/* Return the newline at the end of a row of CR LF text that `next` LFs alone are inside of: that of the next CR LF.
+/* Return the newline at the end of a row of CR LF text that `next` LFs alone are inside: that of the next CR LF.
    Returns NULL where none is near, so that the LF ends the row, or where the row is blank; `end` as above. */
 static inline const uint8_t *end_of_torn(const uint8_t *start, const uint8_t *next, const uint8_t *end, bool is_ended,
                                          int64_t longest) {

@@ -1,7 +1,7 @@
 /* Where a text can be cut: after a newline outside of quotes, as far as counting quotes can tell.
 
    What is known before a text: whether the number of quotes is odd, and whether a backslash stands right before. A byte
-   after a backslash is no quote and no newline, where there are escapes. */
+   after a backslash is neither a quote nor a newline, where there are escapes. */
 #include "vector.h"
 
 enum { IS_INSIDE = 1, IS_ESCAPED = 2 };

@@ -57,9 +57,9 @@ enum outcome {
 struct row {
     const uint8_t *start;
     const uint8_t *next;     /* where the next one starts; how far one that is not whole was read */
-    const uint8_t *line_end; /* of its first physical line, where that ends inside of a field */
-    const uint8_t *last[2];  /* the last newlines inside of quotes, and of unquoted fields */
-    int64_t newlines;        /* inside of fields */
+    const uint8_t *line_end; /* of its first physical line, where that ends inside a field */
+    const uint8_t *last[2];  /* the last newlines inside quotes, and of unquoted fields */
+    int64_t newlines;        /* inside fields */
     int64_t broken;          /* fields with newlines */
     int64_t fields;
     int64_t scratch;         /* where its values in scratch memory end */
@@ -68,7 +68,7 @@ struct row {
 };
 
 /* How far the last row was read that was not whole, and whether that was for its quotes: else it was too long. From
-   `from` on, all its newlines were inside of quotes, or all escaped outside of them.
+   `from` on, all its newlines were inside quotes, or all escaped outside of them.
 
    A later row that is likewise at a newline between both is in the same field as that row, so it ends like it: where it
    began a quoted field at another place, it did so inside quotes of that row, and was out of its own again before the
@@ -79,7 +79,7 @@ struct failure {
     bool is_misquoted;
 };
 
-/* Where newlines are inside of fields. */
+/* Where newlines are inside fields. */
 enum place { QUOTED, UNQUOTED };
 
 /* Copy a quoted value to scratch memory, with one quote for each two. Returns its length. AAM_SLACK bytes after it, and
@@ -136,7 +136,7 @@ AAM_INLINE bool put_decoded(const struct grammar grammar, const struct aam_sink 
     return true;
 }
 
-/* Note a newline inside of a field. Returns whether the row ends like one that was not whole. */
+/* Note a newline inside a field. Returns whether the row ends like one that was not whole. */
 AAM_INLINE bool is_repeated(struct row *row, const uint8_t *newline, enum place place, const struct failure *failures,
                             int64_t longest) {
     const struct failure *failure = &failures[place];

@@ -139,7 +139,7 @@ class LineId:
     `not_zero` says that not all of it may be zeros, and `scan` (`SCAN_…`) whether it may be personal data. `nulls`
     (`NULLS` …) says what the words for missing values mean. `name` is that of its column where an ID that is
     implausible makes the row irregular, else empty. `hashed` (`HASHED` …) says that its hash takes its place later;
-    spaces inside of it are allowed then, not around it.
+    spaces inside it are allowed then, not around it.
     """
 
     column: int

@@ -132,7 +132,7 @@ struct aam_form {
     int64_t id_count;
     const struct aam_part *parts;
     int64_t part_count;
-    struct aam_words nulls;   /* texts that are no values */
+    struct aam_words nulls;   /* texts that are not values */
     struct aam_words doubted; /* words that most likely mean a missing value: such values are counted */
     struct aam_words no_ids;  /* words that no ID is */
     int64_t longest_line;     /* bytes */
@@ -191,7 +191,7 @@ struct aam_layout {
     uint8_t unused[2];
 };
 
-/* A key that is read, of an object or of an object inside of it. There may be two of one name: of a value and a node. */
+/* A key that is read, of an object or of an object inside it. There may be two of one name: of a value and a node. */
 struct aam_key {
     const uint8_t *start;
     int64_t length;

@@ -439,7 +439,7 @@ AAM_INLINE bool is_whole_number(const uint8_t *start, const uint8_t *end) {
     return start == end;
 }
 
-/* Parse the value that is after a joint: into its field, or those of the keys inside of it. */
+/* Parse the value that is after a joint: into its field, or those of the keys inside it. */
 AAM_INLINE const uint8_t *parse_value(struct parser *parser, const uint8_t *at, const struct joint *joint) {
     struct aam_field *field = &parser->fields[joint->slot];
     bool is_used = joint->slot < parser->keys->slots;

@@ -41,7 +41,7 @@ AAM_INLINE uint64_t key_of(const uint8_t *text, int64_t length, int64_t readable
 static int64_t split_signals(const uint8_t *start, const uint8_t *end, const uint8_t *limit, struct aam_item item,
                              struct aam_item *items, int64_t room) {
     uint8_t copied[AAM_WINDOW] = {0};
-    uint64_t before = 0; /* all bits are set where the window begins inside of quotes */
+    uint64_t before = 0; /* all bits are set where the window begins inside quotes */
     int64_t found = 0;
     for (const uint8_t *at = start;; at += AAM_WINDOW) {
         const uint8_t *window = at;
@@ -67,7 +67,7 @@ static int64_t split_signals(const uint8_t *start, const uint8_t *end, const uin
     }
 }
 
-/* Return how many bytes `"key"=` has, which a pair begins with; 0 where a signal is no pair. */
+/* Return how many bytes `"key"=` has, which a pair begins with; 0 where a signal is not a pair. */
 static int64_t key_bytes(const struct aam_item *signal) {
     if (signal->length < 3 || *signal->start != '"')
         return 0;

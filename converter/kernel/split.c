@@ -1,8 +1,8 @@
 /* JSON whose rows are not lines: the items of a list, or objects one after the other, over any number of lines. */
 #include "kernel.h"
 
-/* Copy a text so that each row is one line. Newlines inside of a row become spaces, or control characters where they
-   are inside of a string, which none may hold. `out` has room for two bytes for each of the text. */
+/* Copy a text so that each row is one line. Newlines inside a row become spaces, or control characters where they
+   are inside a string, which none may hold. `out` has room for two bytes for each of the text. */
 AAM_ENTRY(split)(const uint8_t *text, int64_t size, uint8_t *out, int64_t room, struct aam_split *given) {
     if (size < 0 || room / 2 < size)
         return AAM_MALFORMED;

@@ -179,7 +179,7 @@ def _form(dpid: int, *, own: str) -> str:
 
 
 def _series_of(text: bytes, starts: npt.NDArray[np.int64], *, is_text: bool) -> pl.Series:
-    """Return lines as a Series of String, with their newlines; what is no text has replacement characters."""
+    """Return lines as a Series of String, with their newlines; what is not text has replacement characters."""
     if not is_text:
         return pl.Series([line + "\n" for line in text.decode(errors="replace").split("\n")[:-1]])
     import pyarrow as pa  # here, since it takes a while: most files have plain lines alone

@@ -79,7 +79,7 @@ def _fault(text: str, status: int, service: Service) -> tuple[str, str, str] | N
         hint = f"Check the name of the {service.holder} in input.path, and {service.section}.endpoint_url."
         return "E-CLOUD-BUCKET", f"there is no such {service.holder}", hint
     if _CERTIFICATE.search(text):
-        why = "the certificate of the server is not trusted, or it is no server of HTTPS"
+        why = "the certificate of the server is not trusted, or it is not an HTTPS server"
         hint = "Where it should be, set SSL_CERT_FILE to a file with its authority's certificate."
         return "E-SERVER-CERTIFICATE", why, hint
     return None

@@ -123,7 +123,7 @@ class WebFile:
     def map_error(self, error: Exception) -> DestinationError:
         """Map an error of the network."""
         if isinstance(error, SSLError):
-            why = "the certificate of the server is not trusted, or it is no server of HTTPS"
+            why = "the certificate of the server is not trusted, or it is not an HTTPS server"
             hint = "Where it should be, set http.tls_ca_file to a file with its authority's certificate."
             return cannot("E-SERVER-CERTIFICATE", "read", self._address, why, hint)
         cause: Exception = error

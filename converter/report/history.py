@@ -15,7 +15,7 @@ from converter.report import SCHEMA_VERSION
 def reports_in(files: RunFiles, since: float = 0) -> Iterator[Mapping[str, Any]]:
     """Yield the reports of runs, as plain data, those that were written last first.
 
-    `since` is UNIX seconds: reports that were written earlier are omitted, and so is what is no report of this version
+    `since` is UNIX seconds: reports that were written earlier are omitted, and so is what is not a report of this version
     or cannot be read.
     """
     try:

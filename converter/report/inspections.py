@@ -76,7 +76,7 @@ def write_job(job: FirstJob, path: Path, *, replace: bool = False) -> None:
     except FileExistsError as error:
         raise _taken(path) from error
     except (OSError, UnicodeEncodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "a name in it is no Unicode text"
+        why = error.strerror if isinstance(error, OSError) else "a name in it is not Unicode text"
         raise DestinationError(
             "E-JOB-WRITE", f"The job file '{path}' cannot be written: {why}.", "Name another file."
         ) from error

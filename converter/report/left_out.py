@@ -18,8 +18,8 @@ _NOTICED = (
     ("subfolder", "1 folder in the input is", "{:,} folders in the input are"),
     (
         "special",
-        "1 entry of the input that is no regular file is",
-        "{:,} entries of the input are no regular files, and",
+        "1 entry of the input that is not a regular file is",
+        "{:,} entries of the input are not regular files, and",
     ),
 )
 """Reasons why files are not read that users might miss, with how one and how many of them are called."""

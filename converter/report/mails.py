@@ -18,7 +18,7 @@ MOST_BYTES = 10_000_000
 """How large a mail may be, with its attachments."""
 
 _MOST_PARTS = 200
-_MOST_TEXT = 1_000_000  # bytes of a part: more is no receipt
+_MOST_TEXT = 1_000_000  # bytes of a part: more is not a receipt
 _ENCODINGS = re.compile(
     r"(?:us-?)?ascii|utf-?(?:8|16|32)(?:-?[bl]e)?|(?:iso-?8859|latin|windows|cp|ibm|koi8|mac|iso-?2022)[-_a-z0-9]*|"
     r"gb[-_0-9a-z]*|big5[-_0-9a-z]*|shift[-_]jis|s-?jis|euc[-_][a-z]{2}|tis-?620",

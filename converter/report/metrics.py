@@ -109,6 +109,6 @@ def _seconds(moment: str) -> str:
 
 
 def _escaped(value: str) -> str:
-    """Return the value of a label as it stands between quotes; what is no Unicode becomes question marks."""
+    """Return the value of a label as it stands between quotes; what is not Unicode becomes question marks."""
     text = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return re.sub(r"[\x00-\x1f\x7f\x85\u2028\u2029]", "?", text).encode("utf-8", "replace").decode()

@@ -66,7 +66,7 @@ class Taxonomy:
     """The keys of data and their values, with counts.
 
     `inputs` are the files read. `lines` are those that were parsed; `malformed_lines` lack the fields of their kind of
-    file, and `malformed_signals` are no signals. `personal` is how many signals have a value that looks like personal
+    file, and `malformed_signals` are not signals. `personal` is how many signals have a value that looks like personal
     data, by the kind; such values are masked. `rows` has the counts of rows where a table was read by a job: `read`,
     `written`, `rejected` and `skipped`. With a list, `unknown` are keys and values that it does not have, and
     `unknown_signals` in how many signals they are, exactly; `case` are those that differ by case alone.

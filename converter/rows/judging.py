@@ -27,7 +27,7 @@ _ADDING = ("prefix", "suffix", "hash")
 class FirstRows(NamedTuple):
     """What the first rows of the input show (`rows.survey`).
 
-    `numbers` are the names in queries of IDs and signals whose bare numbers are no payment cards, and `spaceless` the
+    `numbers` are the names in queries of IDs and signals whose bare numbers are not payment cards, and `spaceless` the
     indices of the IDs of the line of which hardly any has a space. `order` is what the column of `record.order` holds,
     and `lists` are the columns that hold lists.
     """

@@ -57,7 +57,7 @@ class ValueInRowError(InputError):
         super().__init__(
             "E-SQL-VALUE",
             f"{message} '{label}' ({kind}).",
-            "Most likely a text is no number or no date. TRY_CAST(column AS DOUBLE) gives NULL where CAST fails.",
+            "Most likely a text is not a number or a date. TRY_CAST(column AS DOUBLE) gives NULL where CAST fails.",
         )
 
     def at(self, label: str, place: str) -> InputError:

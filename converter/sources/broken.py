@@ -66,7 +66,7 @@ def _may_end_field(grammar: Grammar, text: bytes, at: int, limit: int) -> bool:
 
 
 def end_of_torn(text: bytes, start: int, following: int, *, last: bool, longest: int) -> int | None:
-    """Return where the next CR LF is, whose row LFs alone are inside of, before `following`.
+    """Return where the next CR LF is, whose row LFs alone are inside, before `following`.
 
     `None`: none is near, so that the LF ends the row.
     """

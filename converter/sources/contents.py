@@ -102,7 +102,7 @@ def _by_magic(start: bytes) -> Content | None:
 
 
 def of_zip(names: Sequence[str]) -> Content | None:
-    """Return what a zip with files of these names is, if it is no archive but the document of an office program."""
+    """Return what a zip with files of these names is, if it is not an archive but the document of an office program."""
     if any(name.startswith("xl/") for name in names):
         return _WORKBOOK
     if names and names[0] == "mimetype":

@@ -85,7 +85,7 @@ def find_delta(path: str, options: Table, access: Access) -> Found | None:
     if options.format == DELTA:
         raise InputError(
             "E-DELTA-MISSING",
-            f"The input '{path}' is no Delta table: it is no folder with a log ({_LOG}).",
+            f"The input '{path}' is not a Delta table: it is not a folder with a log ({_LOG}).",
             "Name the folder of the table, on this machine or on S3, Google Cloud Storage or Azure.",
         )
     return None
@@ -100,7 +100,7 @@ def _on_server(objects: Objects, name: str, options: Table, retry_seconds: float
     label = objects.url(root)
     if not any(map(_COMMIT.fullmatch, names)):
         raise InputError(
-            "E-DELTA-MISSING", f"The input '{label}' is no Delta table: it has no log ({_LOG}).", "Name its folder."
+            "E-DELTA-MISSING", f"The input '{label}' is not a Delta table: it has no log ({_LOG}).", "Name its folder."
         )
     with tempfile.TemporaryDirectory(prefix="aam-delta-") as folder:
         for each in _needed(names, options):
@@ -186,7 +186,7 @@ def _version_at(table: deltalake.DeltaTable, at: str) -> int:
         time = datetime.datetime.fromisoformat(at)
     except ValueError as error:
         raise JobError(
-            "E-INPUT-KEY", f"input.at is '{at}', which is no time.", "For example: 2024-05-01T06:00:00+02:00."
+            "E-INPUT-KEY", f"input.at is '{at}', which is not a time.", "For example: 2024-05-01T06:00:00+02:00."
         ) from error
     until = time.astimezone().timestamp() * 1000
     versions = [int(each["version"]) for each in table.history() if each.get("timestamp", until) <= until]

@@ -57,7 +57,7 @@ class _Opened(NamedTuple):
 def open_frame(frame: Frame, options: Input, columns: Sequence[str], own: Sequence[str]) -> BatchSource:
     """Open a frame with those of `columns` that it has, and check that it has its `own` ones.
 
-    Raises `JobError` where it is no frame, `ColumnError` where a column is missing, and `InputError` where it fails.
+    Raises `JobError` where it is not a frame, `ColumnError` where a column is missing, and `InputError` where it fails.
     """
     kind = type(frame)
     label = f"{kind.__module__.partition('.')[0]}.{kind.__name__}"

@@ -32,7 +32,7 @@ def check_columns(source: Source, columns: Sequence[str]) -> None:
 
 
 def is_header(source: Source) -> bool:
-    """Return whether the first row of a text most likely names the columns: most of its fields are no values."""
+    """Return whether the first row of a text most likely names the columns: most of its fields are not values."""
     filled = [name for name in source.names if name]
     are_values = sum(1 for name in filled if _VALUE.fullmatch(name))
     return not (any("@" in name for name in filled) or are_values * 2 > len(filled))

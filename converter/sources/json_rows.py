@@ -1,7 +1,7 @@
 """JSON whose rows are not lines: the items of lists, or objects that follow each other, over any number of lines.
 
 The text is split at the commas of the outermost list, and after outermost objects, and each row is put on a line.
-What is no object becomes a line too, which is rejected later. The twin of the loop is for where the kernel is missing.
+What is not an object becomes a line too, which is rejected later. The twin of the loop is for where the kernel is missing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _OUTSIDE = re.compile(rb'["{}\[\],\s]')
 
 
 class JsonRows(Reshaped):
-    """The rows of a JSON text as lines. Raises `InputError` where the text ends inside of a list, object or string."""
+    """The rows of a JSON text as lines. Raises `InputError` where the text ends inside a list, object or string."""
 
     def __init__(self, stream: TextStream) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class JsonRows(Reshaped):
         if self._state.depth or self._state.in_string:
             raise InputError(
                 "E-INPUT-DAMAGED",
-                f"The input '{self._stream.origin.label}' is damaged: it ends inside of its row {self._rows + 1:,}.",
+                f"The input '{self._stream.origin.label}' is damaged: it ends inside its row {self._rows + 1:,}.",
                 "It is cut off, or no valid JSON (a quote or bracket that is not closed). Get the file again; nothing "
                 "was published.",
             )
@@ -92,7 +92,7 @@ def split(text: bytes, state: SplitStructure) -> bytes:
 
 
 def _copy_string(text: bytes, at: int, state: SplitStructure, out: bytearray) -> int:
-    """Copy what is inside of a string up to the next byte of meaning; return what follows that."""
+    """Copy what is inside a string up to the next byte of meaning; return what follows that."""
     if state.is_escaped:
         end, byte = at, text[at : at + 1]
         state.is_escaped = 0
@@ -141,7 +141,7 @@ def _take(byte: bytes, state: SplitStructure, out: bytearray) -> None:
 
 
 def is_split(head: bytes) -> bool:
-    """Return whether the rows of a JSON text are no lines, by its first bytes."""
+    """Return whether the rows of a JSON text are not lines, by its first bytes."""
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text.startswith(b"["):
         return True

@@ -41,7 +41,7 @@ from converter.spec.rules import Rule
 _LONGEST_LINE = 64 << 20
 _HEAD = 1 << 20
 _SAMPLE = 1000
-_MOST_DEPTH = 8  # of objects inside of objects whose keys are columns
+_MOST_DEPTH = 8  # of objects inside objects whose keys are columns
 _SPACES = rb"[ \t\r]*"
 
 
@@ -134,7 +134,7 @@ class _Parser:
         )
 
     def parse(self, texts: Sequence[tuple[Bytes, int]], form: Form | None, *, last: bool) -> Rows:
-        """Parse the lines of texts; the last text may end inside of a line."""
+        """Parse the lines of texts; the last text may end inside a line."""
         del last
         if not self._loops or self._keys.nodes > MOST_NODES:
             return self._parse_slowly([text[:size].tobytes().split(b"\n") for text, size in texts])
@@ -182,7 +182,7 @@ class _Parser:
         plain = np.array([self._is_plain(line) for line in lines], np.bool_)
         if plain.any():
             text = b"".join(line + b"\n" for line, is_plain in zip(lines, plain.tolist(), strict=True) if is_plain)
-            with contextlib.suppress(InputError, EngineError):  # one of them is no object
+            with contextlib.suppress(InputError, EngineError):  # one of them is not an object
                 frame = self._frame(quoted_numbers(text))
                 if frame.height == np.count_nonzero(plain):
                     others = np.flatnonzero(~plain)
@@ -213,7 +213,7 @@ class _Parser:
 
 def _repeats_key(line: bytes) -> bool:
     """Return whether an object without escapes, lists and objects in it has a key twice."""
-    texts = line.split(b'"')  # by turns outside and inside of quotes
+    texts = line.split(b'"')  # by turns outside and inside quotes
     keys = [key for key, behind in zip(texts[1::2], texts[2::2], strict=False) if behind.lstrip().startswith(b":")]
     return len(set(keys)) < len(keys)
 

@@ -21,7 +21,7 @@ from converter.spec.rules import ID_NOT_EXACT, ROW_NOT_JSON, ROW_NOT_TEXT, ROW_R
 
 _NUMBER = rb"-?[0-9]++(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+"
 _NUMBER_OR_END = re.compile(
-    # What precedes it: a string, closed or up to the end of the line; what is no value, such as a number as a key.
+    # What precedes it: a string, closed or up to the end of the line; what is not a value, such as a number as a key.
     rb'((?:[^"\n0-9-]++|"(?:[^"\\\n]++|\\[^\n])*+\\?+(?:"|(?=\n))|-(?![0-9])|' + _NUMBER + rb"(?=[ \t\r]*+:))*+)"
     rb"(" + _NUMBER + rb"|\n)"
 )

@@ -155,7 +155,7 @@ class Sample:
     def _start_of_row(self, source: TextSource, place: int) -> int | None:
         """Return where the first row after a place starts; `None` where none does nearby.
 
-        Whether a newline is inside of quotes depends on all text before it, which is not read: of both cases, the
+        Whether a newline is inside quotes depends on all text before it, which is not read: of both cases, the
         one is taken in which more of the rows that follow can be parsed.
         """
         memory = np.empty(min(_WINDOW, (source.origin.size or 0) - place), np.uint8)

@@ -7,7 +7,7 @@ and is what they are tested against. It goes row by row:
   one.
 - Any other field is all text up to the next separator or newline. A quote in it is text (RFC 4180 leaves it open;
   exports contain it), and so is a carriage return, unless only others are between it and the newline.
-- Where backslashes escape, the byte after one is text, of any value: inside of quotes or, where there are none,
+- Where backslashes escape, the byte after one is text, of any value: inside quotes or, where there are none,
   anywhere. A backslash and an N alone, without quotes, are a missing value.
 - Where a row is not of this form, its first line is malformed, with those after it that its quotes show to belong to
   it (`broken`), and parsing continues after them. So is a row with too few or too many fields, or one that is not

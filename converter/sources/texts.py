@@ -66,7 +66,7 @@ class Parser(Protocol):
     """Parses texts of one format, for the columns of a job. Workers share it."""
 
     grammar: Grammar | None
-    """Which newlines end no rows: those inside of its quotes, and those after its escapes. `None`: all end rows."""
+    """Which newlines end no rows: those inside its quotes, and those after its escapes. `None`: all end rows."""
     longest: int
     """How many bytes a row may have."""
 
@@ -88,7 +88,7 @@ class Body(NamedTuple):
 
     `start` is where in the input that is; `None` where the text has to be read from its start, since it is packed,
     in another encoding, or can be read only once. `member` is the file to read where the input is a zip archive.
-    `reshape` opens an input whose rows are no lines (`reshaped`).
+    `reshape` opens an input whose rows are not lines (`reshaped`).
     """
 
     origin: Origin

@@ -226,7 +226,7 @@ def decoded(array: pa.Array) -> tuple[pa.Array, list[int]]:
 
 
 def _not_utf8(array: pa.Array, first: int) -> list[int]:
-    """Return the numbers of bytes that are no UTF-8, counted from `first`: halves are tried until these are found."""
+    """Return the numbers of bytes that are not UTF-8, counted from `first`: halves are tried until these are found."""
     try:
         array.cast(pa.large_string())
     except pa.ArrowInvalid:  # some of it is not

@@ -29,7 +29,7 @@ MISSING_IDS = (
 """These, and words that may be meant as values, but not as IDs."""
 
 FEWEST_SPACELESS = 20
-"""How many of the first IDs show whether IDs have spaces: where hardly any has, one with a space is no ID."""
+"""How many of the first IDs show whether IDs have spaces: where hardly any has, one with a space is not an ID."""
 
 
 class Implausible(NamedTuple):

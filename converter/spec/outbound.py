@@ -33,9 +33,7 @@ NUMBERS_THREE = FileRule(
 TIME_SECONDS = FileRule("O2", "time_seconds", "The time in a name is read as seconds.", MACROS_PAGE, "warning")
 TIME_DATE = FileRule("O2", "time_date", "The date in a name is read as UTC.", MACROS_PAGE, "warning")
 TIME_MISSING = FileRule("O2", "time_missing", "A name has no time: it is null.", FILES_PAGE, "warning")
-SPLIT_DASHED = FileRule(
-    "O3", "split_dashed", "The digits after a dash are the number of a part.", INFO_PAGE, "warning"
-)
+SPLIT_DASHED = FileRule("O3", "split_dashed", "The digits after a dash are the number of a part.", INFO_PAGE, "warning")
 SPLIT_SECONDS = FileRule(
     "O3", "split_seconds", "The digits after 10 digits of a time are the number of a part.", FILES_PAGE, "warning"
 )

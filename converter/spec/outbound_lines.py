@@ -145,7 +145,7 @@ def of_template(template: str) -> LineForm:
     """Return the form that a template of Adobe's gives, such as `<UUID><TAB><SEGMENT_LIST;separator="|">`.
 
     The first of UUID, DP_UUID and MCID is the ID; other macros are fields that are not read. Raises `ValueError` where
-    it is no template of this kind.
+    it is not a template of this kind.
     """
     if template.strip().lower() == "json":
         return JSON._replace(assumed=())

@@ -185,7 +185,7 @@ def figure_of(label: str) -> Figure | None:
 def stored_by(figures: Mapping[str, float]) -> float | None:
     """Return how many records should be stored by the other numbers, by their keys; `None` where one is missing.
 
-    The page of the receipt has the rule, and a sample that does not follow it exactly: a difference is no error.
+    The page of the receipt has the rule, and a sample that does not follow it exactly: a difference is not an error.
     """
     needed = [RECORDS_PROCESSED.key, *(each.key for each in ERRORS)]
     if not all(key in figures for key in needed):

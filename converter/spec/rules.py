@@ -187,7 +187,7 @@ USER_OVER_LIMIT = Rule(
 ORDER_UNREADABLE = Rule(
     "U5",
     "order_unreadable",
-    "The value of record.order is no number or date like the first ones: name its form in record.order_format.",
+    "The value of record.order is not a number or date like the first ones: name its form in record.order_format.",
     OURS,
     pl.col("bad_order"),
 )

@@ -69,7 +69,7 @@ def usable(before: str) -> str:
 
 
 def with_trait_without_number(before: str) -> str:
-    """Return what matches such a line, up to a trait whose ID is no number (C3)."""
+    """Return what matches such a line, up to a trait whose ID is not a number (C3)."""
     return f"{_up_to(before, 'd_(?:un)?sid')}{_NO_NUMBER}"
 
 
@@ -89,9 +89,9 @@ CODE = f"^{_CODE}$"
 REMOVED = "^([0-9]+)(?::0|:-1)$"
 """A bare number that removes its trait."""
 PIECE = '(?:"[^"]*"|[^",])+|"[^,]*'
-"""A signal among others, as long as it may be: a comma inside of quotes belongs to it."""
+"""A signal among others, as long as it may be: a comma inside quotes belongs to it."""
 QUOTES_WITHOUT_COMMA = r'^(?:[^"]|"[^",]*")*$'
-"""The signals of a line in which no comma is inside of quotes."""
+"""The signals of a line in which no comma is inside quotes."""
 
 
 def _up_to(before: str, key: str) -> str:
@@ -122,7 +122,7 @@ def unparsable_at(signals: str) -> int | None:
 
 
 def trait_without_number_at(signals: str) -> int | None:
-    """Find the first ID of a trait that is no number (C3)."""
+    """Find the first ID of a trait that is not a number (C3)."""
     return next(
         (
             match.start("value")

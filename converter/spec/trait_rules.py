@@ -40,7 +40,7 @@ _SAME = {"=>": ">=", "=<": "<=", "matchesword": "matcheswords"}
 NUMERIC = (">", ">=", "<", "<=")
 NUMBER = r"^-?[0-9]{1,18}(?:\.[0-9]{1,18})?$"
 """What counts as a number, in rules and in values."""
-_DEEPEST = 50  # brackets and negations inside of each other
+_DEEPEST = 50  # brackets and negations inside each other
 _LONGEST = 20_000  # characters
 
 

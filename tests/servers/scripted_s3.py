@@ -87,7 +87,7 @@ class ScriptedS3(ThreadingHTTPServer):
         self.modified[key] = time.time()
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up is no error."""
+        """A client that hangs up is not an error."""
 
 
 class _RefusedError(Exception):

@@ -93,7 +93,7 @@ def _last(path: str) -> str:
 
 
 def _outbound(origin: Origin, *, alone: bool) -> Outbound | None:
-    """Return a file with what its name says; `None` where that is no outbound file's, unless it is named itself."""
+    """Return a file with what its name says; `None` where that is not an outbound file's, unless it is named itself."""
     file_name = file_name_of(origin)
     with contextlib.suppress(ValueError):
         FileName.parse(file_name)

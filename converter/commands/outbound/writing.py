@@ -55,7 +55,7 @@ def format_of(to: str, given: str | None) -> Format:
         return found
     raise JobError(
         "E-OUTBOUND-FORMAT",
-        f"The format of the output '{to}' is not known." if given is None else f"'{given}' is no format for '{to}'.",
+        f"The format of the output '{to}' is not known." if given is None else f"'{given}' is not a format for '{to}'.",
         "Name it with --format: parquet, csv or ndjson, or for standard output ndjson or csv.",
     )
 

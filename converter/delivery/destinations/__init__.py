@@ -136,7 +136,7 @@ def _unknown_scheme(url: str, scheme: str) -> JobError:
 
 def _bucket_of(url: str) -> str:
     """Return the URL of the bucket whose address by HTTP this is, with the bucket in the host or the path; else ""."""
-    with contextlib.suppress(ValueError):  # no URL: then it is no bucket's
+    with contextlib.suppress(ValueError):  # no URL: then it is not a bucket's
         parts = urlsplit(url)
         if host := _S3_HOST.fullmatch(parts.hostname or ""):
             return f"s3://{'/'.join(filter(None, (host[1], parts.path.strip('/'))))}"

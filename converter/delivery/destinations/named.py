@@ -258,7 +258,7 @@ class NamedDestination:
         except DestinationError as error:
             if lent.is_new or not (self._suffix or isinstance(error, TransientError)):
                 raise
-        # A connection that was kept may be closed by now, or in a folder that is gone: that is no failure.
+        # A connection that was kept may be closed by now, or in a folder that is gone: that is not a failure.
         return self._begin(self._connections.take(new=True), name)
 
     def _begin(self, lent: Lent[Files], name: str) -> _NamedUpload:

@@ -85,7 +85,7 @@ class Table(Section):
     """What stands around values with separators or line breaks: `"`, `'` or `none`; by default `"`, but `none` for
     `tsv` whose header has no quotes."""
     escape: Escape = "double"
-    """How a quote inside of a quoted value is written: `double`, as two quotes, or `backslash`, after one. Without
+    """How a quote inside a quoted value is written: `double`, as two quotes, or `backslash`, after one. Without
     quotes, separators and line breaks are after a backslash. See docs/dialects.md."""
     dialect: Dialect | None = None
     """The program that wrote a text file: `excel`, `mysql`, `postgres`, `redshift`, `snowflake`, `hive` or `bigquery`.

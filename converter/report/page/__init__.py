@@ -42,7 +42,7 @@ KINDS = (
 def page_of(report: Mapping[str, Any]) -> bytes:
     """Return the page of a report in plain data, as its `as_dict` or a file of it has it, of any version.
 
-    It has at most 250,000 bytes. Raises `ValueError` where it is no report.
+    It has at most 250,000 bytes. Raises `ValueError` where it is not a report.
     """
     kind = next((kind for kind in KINDS if kind.key in report), None)
     if kind is None:

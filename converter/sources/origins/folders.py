@@ -144,7 +144,7 @@ def _known(path: Path) -> Reason | None:
 
 
 def _manifest_of(path: Path) -> set[str] | None:
-    """Return the names of the files that a manifest lists; `None` where a file is no manifest."""
+    """Return the names of the files that a manifest lists; `None` where a file is not a manifest."""
     if not MANIFEST.fullmatch(path.name) or path.stat().st_size > _MOST_MANIFEST:
         return None
     try:

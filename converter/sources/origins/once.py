@@ -34,7 +34,7 @@ class ReadOnce:
 
     @property
     def is_torn(self) -> bool:
-        """Whether it is plain text whose last line has no end, and is no JSON."""
+        """Whether it is plain text whose last line has no end, and is not JSON."""
         text = self._first.removeprefix(codecs.BOM_UTF8)
         return (
             self._last not in (b"", b"\n", b"}", b"]")
