@@ -205,7 +205,7 @@ CODES: dict[str, str] = {
     "E-SFTP-USER": "The SFTP user is missing.",
     "E-SPILL-WRITE": "Rows cannot be written to `run.spill_dir`.",
     "E-SPOOL-WRITE": "A part cannot be written to `run.spill_dir` before its upload.",
-    "E-SQL": "`input.filter` or `input.computed` is not SQL over a single row, or does not fit the types of the columns.",
+    "E-SQL": "`input.filter` or `input.computed` is not SQL over a single row, or does not fit the types of columns.",
     "E-SQL-VALUE": "`input.filter` or `input.computed` fails for a value, such as a text that is cast to a number.",
     "E-STATE-CHANGED": "Another run has replaced the state since this one has read it.",
     "E-STATE-CONDITIONS": "The S3 server of `delta.state` ignores conditions, so that nothing would keep runs apart.",

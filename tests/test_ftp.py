@@ -44,7 +44,7 @@ def secure(tmp_path: Path) -> Iterator[FtpServer]:
 
 
 @contextlib.contextmanager
-def after(server: FtpServer, **faults: Any) -> Iterator[list[Proxy]]:
+def behind(server: FtpServer, **faults: Any) -> Iterator[list[Proxy]]:
     """Let the server's data connections pass through a faulty proxy each."""
     with contextlib.ExitStack() as stack:
         proxies: list[Proxy] = []
@@ -309,7 +309,7 @@ def test_names_may_be_listed_with_their_folder(server: FtpServer, monkeypatch: p
 
 @pytest.mark.parametrize("place", [0, 150_000, len(CONTENT) - 1])
 def test_f11_a_byte_changed_on_the_way_is_noticed(server: FtpServer, place: int) -> None:
-    with after(server, flip_at=place):
+    with behind(server, flip_at=place):
         part = server.destination().create(FIRST)
         part.write(CONTENT)
         with raises(TransientError, "E-PART-CHANGED", FIRST):
@@ -322,13 +322,13 @@ def test_f11_a_byte_changed_on_the_way_is_noticed(server: FtpServer, place: int)
 
 
 def test_f11_without_reading_back_it_is_not(server: FtpServer) -> None:
-    with after(server, flip_at=10):
+    with behind(server, flip_at=10):
         send(server.destination(read_back=False), FIRST, CONTENT)
     assert found(server)[PARTIAL] != CONTENT
 
 
 def test_f11_ftps_notices_it_itself(secure: FtpServer) -> None:
-    with after(secure, flip_at=50_000):
+    with behind(secure, flip_at=50_000):
         part = secure.destination().create(FIRST)
         with pytest.raises(TransientError) as raised:  # noqa: PT012
             part.write(CONTENT)
@@ -341,7 +341,7 @@ def test_f11_ftps_notices_it_itself(secure: FtpServer) -> None:
 
 @pytest.mark.parametrize("after", [0, 1, 65_536, 299_999])
 def test_f16_cut_at_any_byte_only_the_partial_name_is_there(server: FtpServer, after: int) -> None:
-    with after(server, reset_after=after):
+    with behind(server, reset_after=after):
         part = server.destination().create(FIRST)
         with pytest.raises(TransientError) as raised:  # noqa: PT012
             part.write(CONTENT)
@@ -382,7 +382,7 @@ def test_f17_a_server_that_says_nothing_is_an_error_in_time() -> None:
 
 def test_f21_a_slow_line_is_no_error(server: FtpServer) -> None:
     """A block may take longer than the time-out, as long as something moves."""
-    with after(server, rate=300_000):
+    with behind(server, rate=300_000):
         destination = server.destination(timeout=0.6, read_back=False)
         part = destination.create(FIRST)
         part.write(CONTENT * 2)

@@ -15,8 +15,8 @@ from converter.report import SCHEMA_VERSION
 def reports_in(files: RunFiles, since: float = 0) -> Iterator[Mapping[str, Any]]:
     """Yield the reports of runs, as plain data, those that were written last first.
 
-    `since` is UNIX seconds: reports that were written earlier are omitted, and so is what is not a report of this version
-    or cannot be read.
+    `since` is UNIX seconds: earlier reports are omitted, and so is what is not a report of this version or cannot be
+    read.
     """
     try:
         found = [(each.modified, each.name) for each in files.entries() if each.name.endswith(REPORT_SUFFIX)]

@@ -1,7 +1,7 @@
 """Sheets of Excel workbooks (.xlsx), read row by row by openpyxl, as the text that is shown (`shown`).
 
 Each row of a sheet becomes a line of JSON; the header and empty rows are empty lines. So lines are numbered as rows are
-in Excel, and the rest of the road is that of NDJSON. Memory holds the texts that cells share, whose size is checked before.
+in Excel, and what follows is the road of NDJSON. Memory holds the texts that cells share, whose size is checked before.
 """
 
 from __future__ import annotations

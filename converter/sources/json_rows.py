@@ -1,7 +1,8 @@
 """JSON whose rows are not lines: the items of lists, or objects that follow each other, over any number of lines.
 
 The text is split at the commas of the outermost list, and after outermost objects, and each row is put on a line.
-What is not an object becomes a line too, which is rejected later. The twin of the loop is for where the kernel is missing.
+What is not an object becomes a line too, which is rejected later. The twin of the loop is used where the kernel is
+missing.
 """
 
 from __future__ import annotations
