@@ -10,7 +10,7 @@
 # make race   two feeds of one data source at the same time, ROUNDS times at each destination (ROUNDS=50 is enough)
 # make fuzz   the compiled loops against slow twins, between unreadable pages, for SECONDS=60
 # make sanitize   the same, and the tests of the loops, with AddressSanitizer and UndefinedBehaviorSanitizer of COMPILER=gcc
-#             (the portable way of the loops) or clang-16 (that of the package)
+#             (the portable way of the loops) or clang-16 (that of the package); `make sanitizers` does both
 # make wheels builds the sdist and wheels for all machines into dist/, and checks them
 # make platforms   the examples for schedulers and containers: Airflow is installed into .cache, the image is built, by root
 # make lowest the lowest versions of what the package needs, as pyproject.toml has them, with a part of the tests
@@ -37,7 +37,7 @@ RUNTIMES := $(if $(findstring clang,$(COMPILER)),libclang_rt.asan-$(shell uname 
 SANITIZE = AAM_KERNEL=$(CURDIR)/$(SANITIZED) ASAN_OPTIONS=detect_leaks=0 \
 	LD_PRELOAD="$(foreach runtime,$(RUNTIMES),$$($(COMPILER) -print-file-name=$(runtime)))"
 
-.PHONY: demo docs screenshot fuzz sanitize wheels platforms lowest test lint format tables slow kill race sweep check bench-small bench clean
+.PHONY: demo docs screenshot fuzz sanitize sanitizers wheels platforms lowest test lint format tables slow kill race sweep check bench-small bench clean
 
 $(VENV)/.ready: pyproject.toml hatch_build.py $(wildcard converter/kernel/*.[ch])
 	$(PYTHON) -m venv $(VENV)
@@ -63,10 +63,12 @@ test: $(VENV)/.dev-ready
 slow: $(VENV)/.dev-ready
 	$(BIN)/python -m pytest --slow
 
-kill: $(VENV)/.dev-ready
-	for place in folder s3 ftp sftp machines; do $(BIN)/python -m tests.kill $$place --rounds $(ROUNDS) || exit 1; done
-	for job in pgp route gathered; do for place in folder s3 machines; do \
-		$(BIN)/python -m tests.kill $$place --job $$job --rounds $(ROUNDS) || exit 1; done; done
+KILLS := folder s3 ftp sftp machines $(foreach job,pgp route gathered,$(addsuffix .$(job),folder s3 machines))
+
+kill: $(addprefix kill-,$(KILLS))
+
+kill-%: $(VENV)/.dev-ready
+	$(BIN)/python -m tests.kill $(basename $*) $(addprefix --job ,$(patsubst .%,%,$(suffix $*))) --rounds $(ROUNDS)
 
 sweep: $(VENV)/.dev-ready
 	$(BIN)/python -m tests.sweep_faults
@@ -84,6 +86,11 @@ fuzz: $(VENV)/.dev-ready
 sanitize: $(SANITIZED)
 	$(SANITIZE) $(BIN)/python -m pytest -p no:xdist tests/test_kernel*.py tests/test_loops*.py
 	$(SANITIZE) $(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+sanitizers: $(addprefix sanitize-,gcc clang-16)
+
+sanitize-%:
+	$(MAKE) sanitize COMPILER=$*
 
 $(SANITIZED): $(VENV)/.dev-ready hatch_build.py $(wildcard converter/kernel/*.[ch])
 	CC=$(COMPILER) $(BIN)/python hatch_build.py $@ -O1 -g -Werror -fsanitize=address,undefined \
