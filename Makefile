@@ -11,6 +11,7 @@
 # make fuzz   the compiled loops against slow twins, between unreadable pages, for SECONDS=60
 # make sanitize   the same, and the tests of the loops, with AddressSanitizer and UndefinedBehaviorSanitizer of COMPILER=gcc
 #             (the portable way of the loops) or clang-16 (that of the package); `make sanitizers` does both
+# make spark  tests on a cluster of Spark (Java 17 or later), which make test leaves out: they share one cluster
 # make wheels builds the sdist and wheels for all machines into dist/, and checks them
 # make platforms   the examples for schedulers and containers: Airflow is installed into .cache, the image is built, by root
 # make lowest the lowest versions of what the package needs, as pyproject.toml has them, with a part of the tests
@@ -27,8 +28,13 @@ RUNS ?= 3
 ROUNDS ?= 200
 SECONDS ?= 60
 SHARE ?= 0.15
+SPARK_FLAGS ?=
+# Several processes of tests would start a cluster each.
+WITHOUT_SPARK := --ignore-glob '*/test_spark*'
 LOWEST ?= $(foreach name,cli clouds databases delta_tables destinations encodings excel ftp normalize packings privacy \
 	s3 sftp sources,tests/test_$(name).py)
+# All but Spark, which is large and has tests of its own.
+EXTRAS = $(foreach name,clouds delta duckdb postgres sqlite,--extra $(name))
 # Where what builds the package is installed, for the tests, it is not downloaded again.
 IN_PLACE = $$($(BIN)/python -c "import editables, hatchling, ziglang" 2>/dev/null && echo --no-build-isolation)
 COMPILER ?= gcc
@@ -37,7 +43,7 @@ RUNTIMES := $(if $(findstring clang,$(COMPILER)),libclang_rt.asan-$(shell uname 
 SANITIZE = AAM_KERNEL=$(CURDIR)/$(SANITIZED) ASAN_OPTIONS=detect_leaks=0 \
 	LD_PRELOAD="$(foreach runtime,$(RUNTIMES),$$($(COMPILER) -print-file-name=$(runtime)))"
 
-.PHONY: demo docs screenshot fuzz sanitize sanitizers wheels platforms lowest test lint format tables slow kill race sweep check bench-small bench clean
+.PHONY: demo docs screenshot fuzz sanitize sanitizers wheels platforms spark lowest test lint format tables slow kill race sweep check bench-small bench clean
 
 $(VENV)/.ready: pyproject.toml hatch_build.py $(wildcard converter/kernel/*.[ch])
 	$(PYTHON) -m venv $(VENV)
@@ -57,8 +63,8 @@ demo: $(VENV)/.ready
 	@gzip -dc "$$(ls -t out/*.sync.1.gz | head -n 1)" 2>/dev/null | head -n 3
 
 test: $(VENV)/.dev-ready
-	$(BIN)/python -m pytest $(PYTEST_FLAGS)
-	AAM_KERNEL=off $(BIN)/python -m pytest $(PYTEST_FLAGS) --share $(SHARE)
+	$(BIN)/python -m pytest $(PYTEST_FLAGS) $(WITHOUT_SPARK)
+	AAM_KERNEL=off $(BIN)/python -m pytest $(PYTEST_FLAGS) $(WITHOUT_SPARK) --share $(SHARE)
 
 slow: $(VENV)/.dev-ready
 	$(BIN)/python -m pytest --slow
@@ -107,10 +113,18 @@ platforms: $(VENV)/.dev-ready .cache/airflow/.ready
 	.cache/airflow/bin/python -m pip install --quiet "apache-airflow>=3.1,<4"
 	touch $@
 
+# A separate stamp: pyspark takes 450 MB.
+$(VENV)/.spark-ready: $(VENV)/.dev-ready
+	$(BIN)/python -m pip install --quiet --group spark
+	touch $@
+
+spark: $(VENV)/.spark-ready
+	$(BIN)/python -m pytest -p no:xdist $(SPARK_FLAGS) tests/test_spark*.py
+
 # Each lower bound is tried, and each module of the package that uses what has one.
 lowest: $(VENV)/.dev-ready
 	$(BIN)/python -m pip install --quiet --group lowest
-	$(BIN)/uv pip compile --quiet --resolution lowest-direct --all-extras pyproject.toml --output-file $(VENV)/lowest.txt
+	$(BIN)/uv pip compile --quiet --resolution lowest-direct $(EXTRAS) pyproject.toml --output-file $(VENV)/lowest.txt
 	$(BIN)/uv venv --quiet --clear --python $(PYTHON) .cache/lowest
 	$(BIN)/uv pip install --quiet --python .cache/lowest/bin/python --requirement $(VENV)/lowest.txt --group test \
 		--constraint $(VENV)/lowest.txt

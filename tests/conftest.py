@@ -31,6 +31,8 @@ from .installed import SUITE
 from .servers.process import stop_all
 
 if TYPE_CHECKING:
+    from benchmarks.cluster import Cluster
+
     from .servers.ftp import FtpServer
     from .servers.sftp import SftpServer
 
@@ -232,3 +234,18 @@ def sftp(tmp_path: Path) -> Iterator[SftpServer]:
     (tmp_path / "sftp").mkdir()
     with sftp_server(tmp_path / "sftp") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def _cluster() -> Iterator[Cluster]:
+    from .servers.spark import spark_cluster
+
+    with spark_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(_cluster: Cluster) -> Cluster:
+    """A cluster of Spark whose workers run, whatever tests have done to them."""
+    _cluster.revive()
+    return _cluster

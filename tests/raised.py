@@ -1,7 +1,8 @@
 """A plugin: all tests together reach every place where the package makes one of its errors.
 
 Errors note where they are made, in a file that the processes of all tests and those forked from them share. Once all
-tests have run, the places are compared with those in the source; a run of some of the tests is not judged.
+tests have run, the places are compared with those in the source; a run of some of the tests is not judged. The tests of
+Spark run alone, and are judged by the places in its package.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import pytest
 
 from converter import errors
 
-PACKAGE = Path(__file__).parent.parent / "converter"
+TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent / "converter"
 KINDS = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, errors.Reported)}
 REACHED: set[tuple[str, int]] = set()  # by this process
 _VARIABLE = "AAM_TESTS_REACHED"
@@ -96,18 +98,26 @@ def pytest_configure(config: pytest.Config) -> None:
     errors.Reported.__init__ = noted  # type: ignore[method-assign]
 
 
+def _judged(config: pytest.Config) -> set[tuple[str, int]]:
+    """Return the places that a run has to reach."""
+    if any(map(config.getoption, ("keyword", "markexpr", "collectonly", "maxfail", "share"))):
+        return set()
+    all_places = places()
+    of_spark = {place for place in all_places if Path(place[0]).is_relative_to(PACKAGE / "spark")}
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        return all_places - of_spark if config.getoption("ignore_glob") else all_places
+    is_spark = {Path(each).resolve() for each in config.args} == {*TESTS.glob("test_spark*.py")}
+    return of_spark if is_spark else set()
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     config = session.config
     if hasattr(config, "workerinput"):
         return
-    everything = config.args_source is pytest.Config.ArgsSource.TESTPATHS
-    everything = everything and not any(
-        map(config.getoption, ("keyword", "markexpr", "collectonly", "maxfail", "share"))
-    )
     lines = (line.rpartition(":") for line in Path(os.environ[_VARIABLE]).read_text().splitlines())
-    missed = sorted(places() - {(path, int(line)) for path, _, line in lines})
-    if not everything or not missed:
+    missed = sorted(_judged(config) - {(path, int(line)) for path, _, line in lines})
+    if not missed:
         return
     terminal = config.pluginmanager.get_plugin("terminalreporter")
     for path, line in missed:
