@@ -14,6 +14,7 @@
 # make spark  tests on a cluster of Spark (Java 17 or later), which make test leaves out: they share one cluster
 # make wheels builds the sdist and wheels for all machines into dist/, and checks them
 # make platforms   the examples for schedulers and containers: Airflow is installed into .cache, the image is built, by root
+# make hour   the wheel in an empty environment, and there all commands of the tutorials, as a new user follows them
 # make lowest the lowest versions of what the package needs, as pyproject.toml has them, with a part of the tests
 # make check  compares 1,000,000 lines with those of a plain Python script
 # make bench-small   against the floor, 100,000 rows; fails only on a wrong line
@@ -43,7 +44,7 @@ RUNTIMES := $(if $(findstring clang,$(COMPILER)),libclang_rt.asan-$(shell uname 
 SANITIZE = AAM_KERNEL=$(CURDIR)/$(SANITIZED) ASAN_OPTIONS=detect_leaks=0 \
 	LD_PRELOAD="$(foreach runtime,$(RUNTIMES),$$($(COMPILER) -print-file-name=$(runtime)))"
 
-.PHONY: demo docs screenshot fuzz sanitize sanitizers wheels platforms spark lowest test lint format tables slow kill race sweep check bench-small bench clean
+.PHONY: demo docs screenshot fuzz sanitize sanitizers wheels hour platforms spark lowest test lint format tables slow kill race sweep check bench-small bench clean
 
 $(VENV)/.ready: pyproject.toml hatch_build.py $(wildcard converter/kernel/*.[ch])
 	$(PYTHON) -m venv $(VENV)
@@ -105,8 +106,13 @@ $(SANITIZED): $(VENV)/.dev-ready hatch_build.py $(wildcard converter/kernel/*.[c
 wheels: $(VENV)/.dev-ready
 	$(BIN)/python -m tests.wheels dist
 
+hour: $(VENV)/.dev-ready
+	$(BIN)/python -m pip install --quiet --group lowest
+	$(BIN)/python -m tests.hour
+
 platforms: $(VENV)/.dev-ready .cache/airflow/.ready
-	REQUIRE_SERVERS=1 $(BIN)/python -m pytest --slow tests/test_platforms.py
+	$(BIN)/python -m pip install --quiet --group platforms
+	REQUIRE_SERVERS=1 $(BIN)/python -m pytest --slow tests/test_platforms.py tests/test_guides.py
 
 .cache/airflow/.ready:
 	$(PYTHON) -m venv .cache/airflow

@@ -32,6 +32,7 @@ CODES: dict[str, str] = {
     "E-EXAMPLES-MISSING": "A job has no examples to test.",
     "E-EXAMPLES-ROADS": "The compiled loops and the query make different things of examples: a bug.",
     "E-EXAMPLES-WRITE": "The file with examples cannot be written.",
+    "E-EXPLAIN-UNKNOWN": "What is to be explained is no code and no rule.",
     "E-FILE-READ": "An inbound file to send cannot be read.",
     "E-FOLDER-READ": "A folder that the job needs cannot be read.",
     "E-FOLDER-WRITE": "The output folder cannot be written.",

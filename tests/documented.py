@@ -8,10 +8,10 @@ That every public function and class has a docstring is checked by ruff (D).
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import signal
 import sys
-import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -19,18 +19,20 @@ from typing import Any
 
 import typer.main
 
+import converter
 from converter import Job, errors
 from converter.cli.app import app
 from converter.codes import CODES
+from converter.commands.explain import remedies
 from converter.jobs.messages import all_keys
-from converter.spec import files, kinds, outbound, receipts, rules
-from converter.spec.ids import ID_TYPES
+from converter.report import schemas
+from converter.spec import receipts, rules
+from converter.spec.catalog import RULES
 
 from . import keywords
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-REMEDIES = ROOT / "tests" / "remedies.toml"
 _KINDS = {"errors": "E-", "warnings": "W-"}
 _FILE = re.compile(r"(<!-- file: (\S+) -->\n```\w+\n).*?(```\n<!-- end -->)", re.DOTALL)
 """Where a page shows a file of the repository."""
@@ -55,7 +57,12 @@ def undocumented() -> list[str]:
     )
     wanted = {f"keys {key.partition('.')[0]}" for key in all_keys(Job)}
     wanted |= {f"options {name}" for name in _commands()}
-    wanted |= {"figures "} | {f"rules {name}" for name in _RULES} | {f"codes {name}" for name in _KINDS}
+    wanted |= (
+        {"figures ", "python functions", "python classes"}
+        | {f"report {name}" for name in _REPORTS}
+        | {f"rules {name}" for name in RULES}
+        | {f"codes {name}" for name in _KINDS}
+    )
     return sorted(name for name in wanted | set(named) if name not in wanted or named[name] != 1)
 
 
@@ -139,41 +146,10 @@ def _names(parameter: Any) -> list[str]:
     return [*short, f"{long}{value}"]
 
 
-_ANY = next(iter(ID_TYPES.values()))._replace(describe="of the form of its type")
-_ALL_RULES: dict[str, rules.Rule | rules.IdRule | files.FileRule] = {
-    rule.name: rule
-    for rule in (
-        *(rule for type_ in ID_TYPES.values() for rule in rules.id_rules(type_, implausible=True)),
-        rules.id_wrong_form(_ANY),
-        *(rule for rule in vars(rules).values() if isinstance(rule, rules.Rule | rules.IdRule)),
-        *rules.line_rules(1),
-    )
-}
-_LATE = {rule.name for kind in kinds.FILE_KINDS.values() for rule in kind.late_rules} | set(rules.SOURCE_RULES)
-
-
-def _rejects(rule: Any) -> bool:
-    is_applied = isinstance(rule, rules.IdRule) or rule.applies is not None or rule.name in _LATE
-    return is_applied and not getattr(rule, "skips", False)
-
-
-_RULES: dict[str, list[Any]] = {
-    "rejected": [rule for rule in _ALL_RULES.values() if _rejects(rule)],
-    "skipped": [rule for rule in _ALL_RULES.values() if getattr(rule, "skips", False)],
-    "counted": [rule for rule in _ALL_RULES.values() if not _rejects(rule) and not getattr(rule, "skips", False)],
-    "outbound": [rule for rule in vars(outbound).values() if isinstance(rule, files.FileRule)],
-    "files": list({rule.name: rule for rule in vars(files).values() if isinstance(rule, files.FileRule)}.values()),
-}
-
-
 def _rules(names: Iterable[str]) -> str:
     return _table(
         "rule | code | meaning | source",
-        (
-            (_anchored(rule.name), rule.code, getattr(rule, "hint", "") or getattr(rule, "text", ""), _page(rule.page))
-            for name in names
-            for rule in _RULES[name]
-        ),
+        ((_anchored(rule.name), rule.code, rule.meaning, _page(rule.page)) for name in names for rule in RULES[name]),
     )
 
 
@@ -186,11 +162,11 @@ def _codes(kinds: Iterable[str]) -> str:
     codes = {code: meaning for code, meaning in sorted(CODES.items()) if code.startswith(_KINDS[kind])}
     if kind == "warnings":
         return _table("code | meaning", ((_anchored(code), meaning) for code, meaning in codes.items()))
-    ends, remedies = exit_codes(), tomllib.loads(REMEDIES.read_text())
+    ends, to_do = exit_codes(), remedies()
     return _table(
         "code | exit code | meaning | what to do",
         (
-            (_anchored(code), ", ".join(map(str, sorted(ends[code]))), meaning, remedies.get(code, ""))
+            (_anchored(code), ", ".join(map(str, sorted(ends[code]))), meaning, to_do.get(code, ""))
             for code, meaning in codes.items()
         ),
     )
@@ -223,12 +199,44 @@ def _figures(_: Iterable[str]) -> str:
     return _table("label | meaning | what to do | source", rows)
 
 
+_REPORTS = {"send": schemas.SendModel, "convert": schemas.ReportModel, "rejects": schemas.RejectModel}
+
+
+def _report(names: Iterable[str]) -> str:
+    return _table(
+        "key | meaning",
+        ((f"`{key}`", meaning) for name in names for key, meaning in schemas.keys_of(_REPORTS[name]).items()),
+    )
+
+
+def _python(kinds: Iterable[str]) -> str:
+    """Return the public functions with their parameters, or the public classes, each with what its docstring begins with."""
+    (kind,) = kinds
+    public = {name: getattr(converter, name) for name in converter.__all__ if not name.startswith("_")}
+    rows = []
+    for name, value in public.items():
+        if inspect.isclass(value) == (kind == "classes"):
+            call = name if inspect.isclass(value) else f"{name}{_parameters(value)}"
+            summary = (inspect.getdoc(value) or "").partition("\n\n")[0]
+            rows.append((_anchored(name).replace(f"`{name}`", f"`{call}`"), summary))
+    return _table(f"{'class' if kind == 'classes' else 'function'} | meaning", rows)
+
+
+def _parameters(function: Callable[..., Any]) -> str:
+    """Return the parameters of a function with their defaults, but without their types."""
+    signature = inspect.signature(function)
+    bare = [each.replace(annotation=inspect.Parameter.empty) for each in signature.parameters.values()]
+    return str(signature.replace(parameters=bare, return_annotation=inspect.Signature.empty))
+
+
 TABLES: dict[str, Callable[[Iterable[str]], str]] = {
     "keys": _keys,
     "options": _options,
     "rules": _rules,
     "codes": _codes,
     "figures": _figures,
+    "report": _report,
+    "python": _python,
 }
 
 

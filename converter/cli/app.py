@@ -16,6 +16,7 @@ from converter.cli.completion import asked_by_bash
 from converter.cli.convert import convert
 from converter.cli.doctor import doctor
 from converter.cli.examples import test
+from converter.cli.explain import explain
 from converter.cli.history import history
 from converter.cli.init import init
 from converter.cli.inspect import inspect
@@ -38,7 +39,7 @@ app = typer.Typer(
     name="aam-inbound",
     help="Convert CRM tables to the inbound files of Adobe Audience Manager.",
     epilog="Exit codes: 0 done; 1 failed; 2 the command line or the job is wrong; 3 refused, as for more rejects than "
-    "--max-rejects allows; 129, 130, 143 stopped by a signal.",
+    "--max-rejects allows; 129, 130, 143 stopped by a signal. The command explain says what codes mean.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -59,7 +60,8 @@ app.command(short_help="Convert the examples of a job, and compare the lines.", 
 app.command(short_help="Compare Audience Manager's receipt with what was sent.", no_args_is_help=True)(receipt)
 app.command(short_help="Make the page of a report.", no_args_is_help=True)(report)
 app.command(short_help="List the runs of a report folder.")(history)
-app.command()(schema)
+app.command(short_help="Say what an error, a warning or a rule means.", no_args_is_help=True)(explain)
+app.command(short_help="Print the JSON schema of the job file, or of a run's files.")(schema)
 
 
 def parsed(args: Sequence[str]) -> Work:

@@ -70,6 +70,13 @@ def formats(incomplete: str) -> list[tuple[str, str]]:
     return _beginning(incomplete, [(name, "") for name in get_args(Format)])
 
 
+def codes(incomplete: str) -> list[tuple[str, str]]:
+    """Return the codes of messages, and the names and codes of rules."""
+    from converter.commands.explain import names_of_all
+
+    return _beginning(incomplete, [(name, "") for name in names_of_all()])
+
+
 def settings(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """Return the keys of the job that a command takes, with the values of those that have a few."""
     from converter.jobs.comparison import Comparison

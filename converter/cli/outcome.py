@@ -22,6 +22,8 @@ from converter.delivery import stops
 from converter.errors import ConverterError, Finding, Reported, noted_visible
 
 _MOST_VISIBLE = 5  # URLs in a message; JSON has all
+_SAYS_ALL = {"E-EXPLAIN-UNKNOWN", "E-JOBS-FAILED", "E-JOBS-REFUSED", "E-STOPPED", "E-USAGE"}
+"""Codes of errors whose message leaves nothing to explain."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,9 @@ class Messages:
         if error.report:
             facts["report_path"] = error.report.report_path
         self._print("error", f"{error_line(error)}{_visible(error.visible)}", code=error.code, **facts)
+        # For people only: who reads logs and mails of schedulers expects an error to be one line.
+        if error.code not in _SAYS_ALL and not self.events and not self._job and sys.stderr.isatty():
+            print(f"More about it: aam-inbound explain {error.code}", file=sys.stderr, flush=True)
 
     def _print(self, event: str, text: str, **facts: Any) -> None:
         if self._job:

@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from typing import Any
+from typing import Annotated, Any, Literal
+
+import typer
 
 from converter.cli import options
 from converter.cli.outcome import Messages, Outcome, Work
 
+Document = Literal["job", "report", "send-report", "rejects"]
 
-def schema(*, json_: options.Json = False, debug: options.Debug = False) -> Work:
-    """Print the JSON schema of the job file."""
+
+def schema(
+    document: Annotated[
+        Document, typer.Argument(metavar="[DOCUMENT]", help="job, report, send-report, or rejects (each of its lines).")
+    ] = "job",
+    *,
+    json_: options.Json = False,
+    debug: options.Debug = False,
+) -> Work:
+    """Print the JSON schema of the job file, of a report or of the rejects."""
     del json_, debug  # `Messages.of` reads them
-    return _print_schema
+    return partial(_print_schema, document)
 
 
-def _print_schema(messages: Messages) -> Outcome:
+def _print_schema(document: Document, messages: Messages) -> Outcome:
     del messages
     from converter.jobs.job import Job
+    from converter.report.schemas import schema_of
 
-    document = Job.model_json_schema()
-    return Outcome(fields={"schema": document}, show=partial(_show, document), prints_only=True)
+    found = Job.model_json_schema() if document == "job" else schema_of(document)
+    return Outcome(fields={"schema": found}, show=partial(_show, found), prints_only=True)
 
 
 def _show(document: dict[str, Any]) -> None:

@@ -34,7 +34,8 @@ def next_step(report: Mapping[str, Any]) -> str:
         visible = counted(len(report["parts"]), "part")
         hint = error.get("hint") or "Look at the reasons below, correct the cause, and run the same command again."
         has_some = report["parts"] and "visible" not in hint
-        return f"{hint} {visible} are visible at the destination." if has_some else hint
+        seen = f" {visible} are visible at the destination." if has_some else ""
+        return f"{hint}{seen} More about it: aam-inbound explain {error['code']}"
     if sum(records.get("rejected", {}).values()):
         job = report.get("job_path") or "JOB.toml"
         return (
