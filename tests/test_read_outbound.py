@@ -34,7 +34,8 @@ from converter.errors import (
 )
 from converter.spec import outbound
 from converter.spec.outbound import OutboundName
-from converter.spec.outbound_lines import SPACES, LineForm, detected, of_template
+from converter.spec.outbound_lines import SPACES, LineForm, detected
+from converter.spec.outbound_templates import of_template
 
 from .errors import check_named, check_told, raises
 from .servers.s3 import S3Place, s3_place
@@ -311,12 +312,88 @@ def test_a_template_says_what_lines_cannot(tmp_path: Path) -> None:
         '<UUID> <SEGMENT_LIST;separator=" "> <REMOVED_SEGMENT_LIST>',
         '<UUID> <SEGMENT_LIST;separator="|"> <REMOVED_SEGMENT_LIST;separator=";">',
         "<UUID> <SEGMENT_LIST:{seg|<seg.sid>}>",
+        "<UUID> <SEGMENT_LIST:{seg|<seg.type>};separator=COMMA>",
+        "<UUID> <SEGMENT_LIST:{seg|<seg.type><seg.sid>};separator=COMMA>",
+        '<UUID>,<SEGMENT_LIST:{seg|<seg.type>,<seg.sid>};separator="|">',
+        '<UUID> <SEGMENT_LIST:{seg|<seg.sid>,<other.sid>};separator="|"> <REMOVED_SEGMENT_LIST>',
+        "<TAB><UUID><TAB><SEGMENT_LIST>",
+        "<DP_UUID><TAB><DP_UUID_LIST;separator=TAB><TAB><SEGMENT_LIST>",
+        "<DP_UUID><TAB><DP_UUID_LIST;separator=TAB>",
+        '<UUID>,<DPUUIDS;format="dpids=1|maxMappings=0|format=json">,<SEGMENT_LIST;separator="|">',
+        '{"user":"<DP_UUID>"}',
     ],
 )
 def test_a_template_that_is_none_is_an_error(tmp_path: Path, line: str) -> None:
     made(tmp_path, "a 1\n")
     with raises(JobError, "E-OUTBOUND-LINE"):
         read(tmp_path, line=line)
+
+
+LASTING = 'separator=","'
+ADOBES_JSON = (
+    '{"AdvertiserId":"<PIDALIAS>", "DataCenterId": 2,"TDID":"<DP_UUID>","Data":[<SEGMENT_LIST:{seg|<OPEN_CURLY_BRACKET>'
+    f'"Name":"<seg.alias>"<CLOSE_CURLY_BRACKET>}}; {LASTING}><if(SEGMENT_LIST && REMOVED_SEGMENT_LIST)><COMMA><endif>'
+    '<REMOVED_SEGMENT_LIST:{seg|<OPEN_CURLY_BRACKET>"Name":"<seg.alias>","TtlInMinutes":0<CLOSE_CURLY_BRACKET>}; '
+    f"{LASTING}>]}}"
+)
+TEMPLATES = {
+    "items of Adobe's example": (
+        "<PID><TAB><UUID><TAB><DP_UUID><TAB><SET_ATTRIBUTES><TAB><OPT_OUT><TAB><SEGMENT_LIST:"
+        "{seg|<seg.type>,<seg.alias>,<OUTPUT_ATTRIBUTE_VALUE>,<seg.lastUpdateTime>&}>",
+        "1159\t0008\t17t0\t1\t0\t5,103714,1,1344114661000&5,103713,1,1343250661000\n1159\tb\t17t1\t1\t0\t\n",
+        [("0008", [103714, 103713], []), ("b", [], [])],
+    ),
+    "items with one separator": (
+        '<UUID> <SEGMENT_LIST:{seg|<seg.type>,<seg.sid>}; separator=","> <REMOVED_SEGMENT_LIST:{seg|<seg.type>,<seg.sid>}; '
+        'separator=",">',
+        "a 5,24,5,26 5,25\nb  5,28\n",
+        [("a", [24, 26], [25]), ("b", [], [28])],
+    ),
+    "items in brackets": (
+        '<UUID>|<SEGMENT_LIST:{s|<OPEN_CURLY_BRACKET><s.sid>@<s.lastUpdateTime><CLOSE_CURLY_BRACKET>};separator=",">',
+        "a|{24@1344114661},{26@1344114662}\nb|{1@2},\n",
+        [("a", [24, 26], []), ("b", [1], [])],
+    ),
+    "traits that are not read": (
+        '<DP_UUID><TAB><TRAIT_LIST:{trait|<trait.Id>,<trait.lastRealized>};separator="|"><TAB><SEGMENT_LIST>',
+        "a\t1,2|3,4\t24,26\n",
+        [("a", [24, 26], [])],
+    ),
+    "Adobe's header": (
+        '<DP_UUID><TAB><SEGMENT_LIST;separator="|">',
+        "888\tfull.sync\na\t24|26\n",
+        [("a", [24, 26], [])],
+    ),
+    "JSON": (
+        ADOBES_JSON,
+        'UUID and segments\n{"AdvertiserId":"1", "DataCenterId": 2,"TDID":"a","Data":[{"Name":"4321"},'
+        '{"Name":"987","TtlInMinutes":0}]}\n',
+        [("a", [4321], [987])],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_templates_of_adobes_pages_are_read(tmp_path: Path, name: str) -> None:
+    template, text, expected = TEMPLATES[name]
+    made(tmp_path, text)
+    frame, report = read(tmp_path, line=template)
+    assert rows_of(frame) == expected
+    assert report.ledger.read == report.ledger.written == len(expected)
+    assert assumed(report) == ({"header_row"} if text.count("\n") > len(expected) else set())
+
+
+def test_items_that_are_not_as_their_template_says_are_rejected(tmp_path: Path) -> None:
+    lines = ["a 5,24|5,26", "b 5|24", "c 5,x", "d 5,24,1", "e ,24", "f 5,24|", "g 5,24||5,25"]
+    path = made(tmp_path, "\n".join(lines) + "\n")
+    job = OutboundInput(input={"path": str(path)}, report={"max_rejects": "100%"})
+    line = '<UUID> <SEGMENT_LIST:{seg|<seg.type>,<seg.sid>};separator="|">'
+    report = read_outbound(job, tmp_path / "out.parquet", line=line)
+    assert rows_of(pl.read_parquet(tmp_path / "out.parquet")) == [("a", [24, 26], [])]
+    assert report.ledger.rejected == {"segments_malformed": 6}
+    report = read_outbound(job, tmp_path / "names.parquet", line=line, aliases=True)
+    assert pl.read_parquet(tmp_path / "names.parquet")["segments"].to_list() == [["24", "26"], ["x"]]
+    assert report.files[0].form == "a space between fields, a bar between segments of 2 values"
 
 
 def test_a_part_that_shows_no_form_has_that_of_an_earlier_one(tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ from converter.errors import JobError
 from converter.jobs.outbound import OutboundInput
 from converter.report.outbound import OutboundReport
 from converter.sources.engine import start
-from converter.spec.outbound_lines import LineForm, of_template
+from converter.spec.outbound_lines import LineForm
+from converter.spec.outbound_templates import of_template
 
 Files = OutboundInput | str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 

@@ -1,6 +1,6 @@
 """The forms of the lines of outbound files: Adobe makes them from a template of each destination (O4).
 
-`detected` finds the form by the first lines of a file; `of_template` takes it from the template, in Adobe's notation.
+`detected` finds the form by the first lines of a file; `outbound_templates` takes it from the template itself.
 """
 
 from __future__ import annotations
@@ -24,9 +24,23 @@ from converter.spec.outbound import (
 _FIRST = re.compile(r"[^\t\x01|;, ]+([\t\x01|;, ])")
 """An ID and what separates it from the segments."""
 _LISTS = (",", "|", ";", "&", " ")
-_IDS = ("UUID", "DP_UUID", "MCID", "DPUUID")
-_SEGMENTS, _REMOVED = "SEGMENT_LIST", "REMOVED_SEGMENT_LIST"
-_SEPARATORS = {"TAB": "\t", "ASCII_SOH": "\x01", "COMMA": ",", "SPACE": " "}
+
+
+class Item(NamedTuple):
+    """How an item of a list is made of several values, of which that with the index `segment` is the segment.
+
+    `texts` stand before the first value, between values, and behind the last one: one more than there are values.
+    """
+
+    texts: tuple[str, ...]
+    segment: int
+
+    def pattern(self, separator: str, *, aliases: bool) -> str:
+        """Return a regular expression for an item, whose group is the segment; no value has what separates them."""
+        other = f"[^{re.escape(''.join(sorted({*separator, *''.join(self.texts)})))}]+"
+        segment = other if aliases else "[0-9]{1,18}"
+        values = [f"({segment})" if index == self.segment else other for index in range(len(self.texts) - 1)]
+        return "".join(f"{re.escape(text)}{value}" for text, value in zip(self.texts, [*values, ""], strict=True))
 
 
 class LineForm(NamedTuple):
@@ -34,7 +48,8 @@ class LineForm(NamedTuple):
 
     Where both are the same, all that follows the ID is segments. `fields` is how many fields a line may have, and
     `id_`, `segments` and `removed` are the indices of those that are read, `None` where there is none. `has_header`:
-    the first line is none of data. `json`: lines are JSON objects, and the rest does not matter.
+    the first line is none of data. `json`: lines are JSON objects, and the rest does not matter. `item` says how the
+    items of a list are made, `None` where they are segments alone.
     """
 
     separator: str = " "
@@ -46,6 +61,7 @@ class LineForm(NamedTuple):
     has_header: bool = False
     quoted: bool = False
     json: bool = False
+    item: Item | None = None
     assumed: tuple[FileRule, ...] = ()
 
     @property
@@ -58,7 +74,8 @@ class LineForm(NamedTuple):
         """What reports call it."""
         if self.json:
             return "json"
-        return f"{_named(self.separator)} between fields, {_named(self.list_separator)} between segments"
+        name = f"{_named(self.separator)} between fields, {_named(self.list_separator)} between segments"
+        return name if self.item is None else f"{name} of {len(self.item.texts) - 1} values"
 
     def pattern(self, *, aliases: bool) -> str:
         """Return a regular expression for a list of segments, which are numbers or, with `aliases`, any text.
@@ -67,10 +84,16 @@ class LineForm(NamedTuple):
         they would make removed segments of others.
         """
         mark = re.escape(self.list_separator)
-        item = rf"[^{mark}]+" if aliases else "[0-9]{1,18}"
+        item = self.item_pattern(aliases=aliases)
         if self.separator == " " and not self.is_list:
             return f"^(?:{item}(?:{mark}{item})*)?$"
         return f"^(?:{item}(?:{mark} ?{item})*)?(?:{mark})?$"
+
+    def item_pattern(self, *, aliases: bool) -> str:
+        """Return a regular expression for an item; where items have several values, its group is the segment."""
+        if self.item:
+            return self.item.pattern(self.list_separator, aliases=aliases)
+        return f"[^{re.escape(self.list_separator)}]+" if aliases else "[0-9]{1,18}"
 
 
 SPACES = LineForm()
@@ -90,6 +113,26 @@ def detected(lines: Sequence[str], *, aliases: bool = False) -> LineForm | None:
     if form is None:
         return None
     return form._replace(has_header=has_header, assumed=(*form.assumed, *[HEADER_ROW] * has_header))
+
+
+def with_header(form: LineForm, lines: Sequence[str], *, aliases: bool) -> LineForm:
+    """Return a form that is given, for a file with these first lines, of which the first one may be a header."""
+    if not _has_header(form, lines, aliases=aliases):
+        return form
+    return form._replace(has_header=True, assumed=(*form.assumed, HEADER_ROW))
+
+
+def _has_header(form: LineForm, lines: Sequence[str], *, aliases: bool) -> bool:
+    if len(lines) < 2:
+        return False
+    if form.json:
+        return lines[1].startswith("{") and not lines[0].startswith("{")
+    if aliases:
+        return _is_header(lines[0], aliases=True)
+    fields = lines[0].split(form.separator)
+    index = form.removed if form.segments is None else form.segments
+    text = fields[-1 if index is None else min(index, len(fields) - 1)]
+    return re.search("[A-Za-z]", text) is not None and not re.search("[0-9]", text)
 
 
 def _is_header(line: str, *, aliases: bool) -> bool:
@@ -139,54 +182,6 @@ def _list_separator(texts: Sequence[str], marks: Sequence[str]) -> str | None:
     counts = [(sum(mark in text for text in texts), -number, mark) for number, mark in enumerate(marks)]
     count, _, mark = max(counts)
     return mark if count else None
-
-
-def of_template(template: str) -> LineForm:
-    """Return the form that a template of Adobe's gives, such as `<UUID><TAB><SEGMENT_LIST;separator="|">`.
-
-    The first of UUID, DP_UUID and MCID is the ID; other macros are fields that are not read. Raises `ValueError` where
-    it is not a template of this kind.
-    """
-    if template.strip().lower() == "json":
-        return JSON._replace(assumed=())
-    names: list[str] = []
-    separators: set[str] = set()
-    lists: set[str] = set()
-    at, ended = 0, True
-    for match in re.finditer(r"<\s*([A-Z_]+)\s*(?:;\s*separator\s*=\s*(?:\"([^\"]+)\"|([A-Z_]+))\s*)?>", template):
-        between = template[at : match.start()]
-        if match[1] in _SEPARATORS:
-            between += _SEPARATORS[match[1]]
-        if between:
-            separators.add(between)
-            ended = True
-        if match[1] not in _SEPARATORS:
-            if not ended:
-                raise ValueError(f"nothing separates <{match[1]}> from what precedes it")
-            names.append(match[1])
-            ended = False
-            if match[2] or match[3]:
-                lists.add(match[2] or _SEPARATORS.get(match[3], match[3]))
-        at = match.end()
-    ids = [name for name in names if name in _IDS]
-    if (
-        template[at:].strip()
-        or len(separators) > 1
-        or len(lists) > 1
-        or not ids
-        or not {_SEGMENTS, _REMOVED} & {*names}
-    ):
-        raise ValueError(
-            "it needs an ID such as <UUID>, <SEGMENT_LIST> or <REMOVED_SEGMENT_LIST>, one separator between all "
-            'fields, and one between segments, as in <UUID><TAB><SEGMENT_LIST;separator=","><TAB><REMOVED_SEGMENT_LIST>'
-        )
-    separator, list_separator = separators.pop(), lists.pop() if lists else ","
-    segments = names.index(_SEGMENTS) if _SEGMENTS in names else None
-    removed = names.index(_REMOVED) if _REMOVED in names else None
-    form = LineForm(separator, list_separator, len(names), names.index(ids[0]), segments, removed)
-    if form.is_list and (len(names) != 2 or form.id_ != 0):
-        raise ValueError("if one character separates fields and segments, it must have the ID and one list")
-    return form
 
 
 def _named(mark: str) -> str:

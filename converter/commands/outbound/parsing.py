@@ -160,8 +160,12 @@ def _listed(parsed: pl.DataFrame, form: LineForm, *, aliases: bool) -> pl.DataFr
         if mark != " ":
             text = text.str.replace_all(f"{mark} ", mark, literal=True)
         text = text.str.strip_suffix(mark)
-        items = pl.when(text != "").then(text).str.split(mark).cast(pl.List(type_))
-        return items.fill_null(pl.lit([], pl.List(type_))).alias(name)
+        if form.item:
+            whole = form.item_pattern(aliases=aliases)
+            found = text.str.extract_all(whole).list.eval(pl.element().str.extract(whole, 1))
+        else:
+            found = pl.when(text != "").then(text).str.split(mark)
+        return found.cast(pl.List(type_)).fill_null(pl.lit([], pl.List(type_))).alias(name)
 
     return parsed.select("user_id", *map(of, names))
 

@@ -30,7 +30,7 @@ from converter.sources.ahead import ReadAhead
 from converter.sources.base import Budget
 from converter.sources.origins.base import total_size
 from converter.spec.outbound import END_MISSING, FIELDS_DOUBLE_ONLY, LINE_RULES
-from converter.spec.outbound_lines import SPACES, LineForm, detected
+from converter.spec.outbound_lines import SPACES, LineForm, detected, with_header
 
 _HEAD_BYTES, _HEAD_LINES = 1 << 20, 1_000  # of a file, which show the form of its lines
 _MOST_BLOCK = 1 << 20  # bytes
@@ -150,12 +150,15 @@ class Run:
     def _form_of(self, block: _Block) -> LineForm:
         """Return the form of the lines of a file, by its first block; what that does not show, an earlier part does."""
         file, described = self._files[block.file], self._report.files[block.file]
-        form = self.options.form
-        if form is None:
-            head = (block.text or b"")[:_HEAD_BYTES]
-            if len(block.text or b"") > len(head):
-                head = head[: head.rfind(b"\n") + 1] or head
-            form = detected(sample_of(head, _HEAD_LINES), aliases=self.options.aliases)
+        form, aliases = self.options.form, self.options.aliases
+        head = (block.text or b"")[:_HEAD_BYTES]
+        if len(block.text or b"") > len(head):
+            head = head[: head.rfind(b"\n") + 1] or head
+        lines = sample_of(head, _HEAD_LINES)
+        if form is not None:
+            form = with_header(form, lines, aliases=aliases)
+        else:
+            form = detected(lines, aliases=aliases)
             if form is None or FIELDS_DOUBLE_ONLY in form.assumed:
                 form = self._forms.get(file.name.transfer, form) or SPACES
             self._forms[file.name.transfer] = form
