@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -17,12 +18,15 @@ from typing import Any
 
 import pytest
 import typer
+from rich.table import Table
+from rich.text import Text
 
 import converter
 from converter import Job, kernel
 from converter.cli import progress
 from converter.cli.app import _app_for, app
 from converter.cli.command import run as run_command
+from converter.cli.console import console
 from converter.cli.outcome import Messages
 from converter.commands.progress import Progress
 from converter.delivery.unexpected import reported
@@ -396,6 +400,25 @@ def test_too_many_rejects_end_with_3_and_publish_nothing(folder: Path) -> None:
 # --- what is shown ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_tables_have_no_spaces_at_the_ends_of_lines(
+    is_terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR" if is_terminal else "NO_COLOR", "1")
+    screen = console()
+    assert screen.is_terminal == is_terminal
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("name", style="bold")
+    table.add_column("of")
+    table.add_row("a", "longer than the title")
+    table.add_row("and one without", "")
+    screen.print(table)
+    screen.print()
+    screen.print("one", "", Text("two ", style="bold"), sep="\n")
+    out = re.sub("\x1b\\[[0-9;]*m", "", capsys.readouterr().out)
+    assert out == "name             of\na                longer than the title\nand one without\n\none\n\ntwo\n"
+
+
 def test_a_run_shows_a_plain_summary_with_whole_paths(folder: Path) -> None:
     code, out, error = command(folder, "convert", "job.toml")
     assert (code, error) == (0, "")
@@ -579,11 +602,11 @@ def test_a_signal_ends_a_run_with_nothing_left(number: int, code: int, begun: st
         folder, "convert", "job.toml", "--input", str(large), "--signal", "a", "--signal", "b", "--set", "run.threads=1"
     )
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not any(folder.glob(begun)) and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.005)
         process.send_signal(number)
-        out, error = process.communicate(timeout=30)
+        out, error = process.communicate(timeout=60)
     finally:
         process.kill()
     assert (process.returncode, out) == (code, "")
