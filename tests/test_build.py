@@ -7,6 +7,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
+import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -35,34 +38,50 @@ def sources(sdist: Path, tmp_path: Path) -> Path:
     return unpacked(sdist, tmp_path)
 
 
+@pytest.fixture
+def changed(sdist: Path, tmp_path: Path) -> Path:
+    """The sdist, unpacked in another folder: its files have other times and modes."""
+    folder = unpacked(sdist, tmp_path / "another/folder")
+    for number, path in enumerate(sorted(folder.rglob("*"))):
+        os.utime(path, (1_000_000_000 + number, 1_000_000_000 + number))
+        if path.is_file():
+            path.chmod(0o600)
+    return folder
+
+
 # --- wheels -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("target", MACHINES)
-def test_a_wheel_for_each_machine_is_built_from_the_sdist_alone(target: str, sources: Path, tmp_path: Path) -> None:
-    check_wheel(build_wheel(sources, tmp_path / "dist", AAM_KERNEL_TARGET=target), target)
-
-
-def test_the_wheel_from_the_sdist_is_the_one_from_the_tree_to_the_byte(sources: Path, tmp_path: Path) -> None:
+def test_a_wheel_for_each_machine_is_built_from_the_sdist_alone_each_time_to_the_byte(
+    target: str, sources: Path, changed: Path, tmp_path: Path
+) -> None:
+    """The second build is in another folder (for this machine, from the tree), with other times, modes and time zone."""
     before = (FOLDER / NAME).stat()
-    made = [
-        build_wheel(folder, tmp_path / name, AAM_KERNEL_TARGET=TARGET)
-        for name, folder in (("tree", ROOT), ("sdist", sources))
-    ]
-    assert contents(made[0]) == contents(made[1])
-    assert made[0].read_bytes() == made[1].read_bytes()
+    wheel = build_wheel(sources, tmp_path / "dist", AAM_KERNEL_TARGET=target)
+    check_wheel(wheel, target)
+    (tmp_path / "temporary").mkdir()
+    elsewhere = {"TZ": "Asia/Tokyo", "TMPDIR": str(tmp_path / "temporary"), "AAM_KERNEL_TARGET": target}
+    again = build_wheel(ROOT if target == TARGET else changed, tmp_path / "again", **elsewhere)
     assert (FOLDER / NAME).stat() == before, "a wheel may be for another machine: the library in the tree stays"
+    assert contents(again) == contents(wheel)
+    assert again.read_bytes() == wheel.read_bytes()
 
 
-def test_two_builds_of_the_sdist_are_equal_to_the_byte(sdist: Path, sources: Path, tmp_path: Path) -> None:
-    """The second one is built in another folder, from files with other times and modes, and in another time zone."""
-    for number, path in enumerate(sorted(sources.rglob("*"))):
-        os.utime(path, (1_000_000_000 + number, 1_000_000_000 + number))
-        if path.is_file():
-            path.chmod(0o600)
-    again = build_sdist(tmp_path, sources, TZ="Asia/Tokyo")
+def test_two_builds_of_the_sdist_are_equal_to_the_byte(sdist: Path, changed: Path, tmp_path: Path) -> None:
+    again = build_sdist(tmp_path, changed, TZ="Asia/Tokyo")
     assert again.name == sdist.name
     assert again.read_bytes() == sdist.read_bytes()
+
+
+def test_what_is_built_has_the_time_that_is_set(sources: Path, tmp_path: Path) -> None:
+    """Who builds distributions sets it to the time of the last change (SOURCE_DATE_EPOCH)."""
+    seconds = 1_790_000_000
+    given = {"SOURCE_DATE_EPOCH": str(seconds), "TZ": "Asia/Tokyo"}
+    with tarfile.open(build_sdist(tmp_path, sources, **given)) as archive:
+        assert {member.mtime for member in archive} == {seconds}
+    with zipfile.ZipFile(build_wheel(sources, tmp_path / "dist", AAM_KERNEL="off", **given)) as wheel:
+        assert {entry.date_time for entry in wheel.infolist()} == {time.gmtime(seconds)[:6]}
 
 
 def test_an_index_would_accept_the_sdist_and_the_wheel(sdist: Path, sources: Path, tmp_path: Path) -> None:
