@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from converter import Job
+from converter._version import __version__
 from converter.codes import CODES
 from converter.commands.explain import remedies
 from converter.errors import ConverterError, JobError, TooManyRejectsError
@@ -59,6 +60,22 @@ def test_keys_that_are_to_be_changed_exist() -> None:
 def test_every_id_type_is_named() -> None:
     (row,) = [line for line in JOB_FILE.splitlines() if line.startswith("| `id.type` |")]
     assert set(re.findall("`([a-z_]+)`", row.split("|")[3])) == {*ID_TYPES, "auto"}
+
+
+def test_the_changelog_has_a_section_for_each_release_and_what_is_not_released() -> None:
+    """The newest release is older than the version of the package, or is that version."""
+    text = (ROOT / "CHANGELOG.md").read_text()
+    first, *released = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert first == "[Unreleased]"
+    assert [heading for heading in released if not re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", heading)] == []
+    versions = [tuple(map(int, heading[1:].partition("]")[0].split("."))) for heading in released]
+    assert versions == sorted(set(versions), reverse=True)
+    assert all(version <= tuple(map(int, __version__.split(".")[:3])) for version in versions)
+    kinds = set(re.findall(r"^### (.*)$", text, re.MULTILINE))
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert not re.search(r"^#+ [^\n]*\n\s*(?:#|\Z)", text.partition("[Unreleased]")[2], re.MULTILINE), (
+        "a section is empty"
+    )
 
 
 @pytest.mark.parametrize("error, code", [(ConverterError, 1), (JobError, 2), (TooManyRejectsError, 3)])
