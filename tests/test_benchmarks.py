@@ -398,7 +398,8 @@ def test_a_proxy_delays_and_does_not_narrow() -> None:
             line.sendall(sent)
             with line.makefile("rb") as came:
                 assert came.read(len(sent)) == sent
-            assert 0.4 <= time.monotonic() - begun < 2  # the handshake, and the way there and back
+            # The handshake, and the way there and back; were each block delayed by itself, it would take 12 s.
+            assert 0.4 <= time.monotonic() - begun < 10
             assert proxy.most == 1
         answering.join()
 

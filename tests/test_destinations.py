@@ -317,7 +317,7 @@ def test_a_part_of_another_size_is_not_held(place: Place) -> None:
 
 def test_two_parts_at_once(place: Place) -> None:
     destination = place.destination()
-    both = threading.Barrier(2, timeout=20)
+    both = threading.Barrier(2, timeout=60)
 
     def deliver(name: str) -> bytes:
         content = os.urandom(400_000)

@@ -359,11 +359,11 @@ def test_f16_cut_at_any_byte_only_the_partial_name_is_there(server: FtpServer, a
 @pytest.mark.parametrize("line", ["control", "data"])
 def test_f17_a_server_that_hangs_is_an_error_in_time(server: FtpServer, line: str) -> None:
     with proxy(server.port) as control, behind(server, hole_after=100_000 if line == "data" else None):
-        part = server.destination(server.url(port=control.port), timeout=0.5).create(FIRST)
+        part = server.destination(server.url(port=control.port), timeout=2).create(FIRST)
         part.write(CONTENT[:50_000])
         control.hole_after = 0 if line == "control" else None
         began = time.monotonic()
-        with raises(TransientError, "E-SERVER-TIMEOUT", "0.5 seconds"):
+        with raises(TransientError, "E-SERVER-TIMEOUT", "2 seconds"):
             for _ in range(100):
                 part.write(CONTENT)
             part.finish()
@@ -382,8 +382,8 @@ def test_f17_a_server_that_says_nothing_is_an_error_in_time() -> None:
 
 def test_f21_a_slow_line_is_no_error(server: FtpServer) -> None:
     """A block may take longer than the time-out, as long as something moves."""
-    with behind(server, rate=300_000):
-        destination = server.destination(timeout=0.6, read_back=False)
+    with behind(server, rate=200_000):
+        destination = server.destination(timeout=1.2, read_back=False)
         part = destination.create(FIRST)
         part.write(CONTENT * 2)
         part.finish()
@@ -440,7 +440,7 @@ def test_f18_a_part_that_is_shorter_than_what_was_sent_is_noticed(server: FtpSer
         ("STOR", "459 Something else", True, "E-SERVER-ANSWER", "459 Something else"),
         ("TYPE", "504 Not implemented", False, "E-SERVER-ANSWER", "504 Not implemented"),
         ("STOR", "hello", True, "E-SERVER-ANSWER", "hello"),
-        ("STOR", "226 Already", True, "E-SERVER-TIMEOUT", "0.3 seconds"),
+        ("STOR", "226 Already", True, "E-SERVER-TIMEOUT", "2 seconds"),
         ("PASV", "227 =?", True, "E-SERVER-ANSWER", "227 =?"),
     ],
 )
@@ -450,7 +450,7 @@ def test_answers_mean_what_they_mean(
     (server.root / "in/bound").mkdir(parents=True)
     server.answers[command] = answer
     with raises(DestinationError, code, named) as raised:
-        server.destination(timeout=0.3).create(FIRST)
+        server.destination(timeout=2).create(FIRST)
     assert isinstance(raised.value, TransientError) is passes
     assert found(server) == {}
 
@@ -491,7 +491,7 @@ def test_f10_a_name_taken_at_the_last_moment_is_not_overwritten(server: FtpServe
 
 def test_f7_published_with_the_answer_lost_is_noticed(server: FtpServer) -> None:
     """The server renamed; its answer never came."""
-    destination = server.destination(timeout=0.4)
+    destination = server.destination(timeout=10)
     part = send(destination, FIRST, CONTENT)
     (server.root / "in/bound" / PARTIAL).rename(server.root / "in/bound" / FIRST)
     destination.publish(part)

@@ -431,7 +431,7 @@ def test_f5_the_network_goes_within_a_part_and_comes_back(both: ScriptedPlace) -
 
 
 def test_several_pieces_of_a_part_are_on_their_way_at_once(both: ScriptedPlace) -> None:
-    destination = both.destination(connections=2, timeout=1)
+    destination = both.destination(connections=2, timeout=3)
     both.server.say("send", Act(hangs=True))
     data = DATA[:-17] + DATA[::-1]  # two pieces, and 17 bytes
     destination.publish(send(destination, data=data))

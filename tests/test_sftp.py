@@ -185,9 +185,8 @@ def test_the_agent_logs_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(tmp_path / "agent")], stdout=subprocess.DEVNULL)
     try:
         monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
-        for _ in range(200):
-            if (tmp_path / "agent").exists():
-                break
+        until = time.monotonic() + 60
+        while not (tmp_path / "agent").exists() and time.monotonic() < until:
             time.sleep(0.01)
         subprocess.run(["ssh-add", "-q", path], check=True, capture_output=True)
         with sftp_server(tmp_path, key=key, passwords=False) as server:
@@ -294,7 +293,7 @@ def test_folders_of_urls_are_decoded_and_made(server: SftpServer, path: str, fol
 
 
 def test_writes_are_sent_ahead_of_their_answers(server: SftpServer) -> None:
-    destination = server.destination(timeout=2)
+    destination = server.destination(timeout=30)
     part = destination.create(FIRST)
     server.holds = True
     part.write(CONTENT)
@@ -556,7 +555,7 @@ def test_parts_one_after_the_other_use_one_connection(server: SftpServer) -> Non
         assert len(server.connections) == 1
     assert found(server) == {FIRST: CONTENT, SECOND: CONTENT}
     destination.close()
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while server.connections and time.monotonic() < until:
         time.sleep(0.01)
     assert not server.connections

@@ -242,7 +242,7 @@ def test_a_second_signal_ends_the_process_at_once(folder: Path) -> None:
     process.send_signal(signal.SIGINT)
     started = time.monotonic()
     assert ended(process)[0] == 130
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30, "it does not wait for what hangs for a minute"
     assert command(folder, *CONVERT, "--resume")[0] == 0
     assert len(parts(folder)) == 5
 
@@ -265,8 +265,8 @@ def test_a_second_signal_gives_the_cursor_back(folder: Path) -> None:
         time.sleep(0.01)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 130
-    reader.join(10)
+    assert process.wait(50) == 130
+    reader.join(60)
     os.close(master)
     assert shown.count(b"\x1b[?25l") == 1
     assert shown.rstrip().endswith(b"\x1b[?25h")
@@ -328,7 +328,7 @@ def test_a_signal_ends_a_command_soon_while_a_server_is_asked(
     started = time.monotonic()
     code, out, _ = ended(process)
     assert (code, told(out)["outcome"]) == (143, "stopped")
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 40, "it does not wait for the server for a minute"
     assert parts(folder) == set()
 
 

@@ -329,7 +329,7 @@ def test_where_a_block_cannot_be_read_all_that_wait_for_it_fail() -> None:
     tasks = list(source.blocks(source.names, kernel.load(), Budget()))
     with ThreadPoolExecutor(len(tasks)) as pool:
         results = [pool.submit(task.parse, None) for task in tasks]
-        errors = [result.exception(timeout=10) for result in results]
+        errors = [result.exception(timeout=60) for result in results]
     assert [error is None for error in errors] == [True] * 4 + [False] * (len(tasks) - 4)
     assert all(isinstance(error, InputError) and error.code == "E-INPUT-READ" for error in errors[4:])
 

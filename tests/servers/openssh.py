@@ -69,8 +69,8 @@ def openssh_server() -> Program:
 
 
 @contextlib.contextmanager
-def openssh_place(folder: Path) -> Iterator[FolderPlace]:
-    """A folder of its own on OpenSSH, not made yet."""
+def openssh_place(folder: Path, *, timeout: float = 60) -> Iterator[FolderPlace]:
+    """A folder of its own on OpenSSH, not made yet; who waits for it gives up after `timeout` seconds."""
     del folder
     server = openssh_server()
     root = server.folder / "root"
@@ -78,7 +78,8 @@ def openssh_place(folder: Path) -> Iterator[FolderPlace]:
     opened = []
 
     def open_at(host: str, path: str, key: str = "user") -> Destination:
-        settings = Sftp(timeout=5, known_hosts=str(server.folder / "known_hosts"), key_file=str(server.folder / key))
+        known = str(server.folder / "known_hosts")
+        settings = Sftp(timeout=timeout, known_hosts=known, key_file=str(server.folder / key))
         opened.append(sftp_destination(f"sftp://{USER}@{host}{root}/{path}", settings, OWNER))
         return opened[-1]
 

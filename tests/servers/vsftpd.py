@@ -74,8 +74,8 @@ def vsftpd_server(*, tls: bool = False) -> Program:
 
 
 @contextlib.contextmanager
-def vsftpd_place(folder: Path, *, tls: bool = False) -> Iterator[FolderPlace]:
-    """A folder of its own on vsftpd, not made yet."""
+def vsftpd_place(folder: Path, *, tls: bool = False, timeout: float = 60) -> Iterator[FolderPlace]:
+    """A folder of its own on vsftpd, not made yet; who waits for it gives up after `timeout` seconds."""
     del folder
     server = vsftpd_server(tls=tls)
     scheme = "ftps" if tls else "ftp"
@@ -85,7 +85,7 @@ def vsftpd_place(folder: Path, *, tls: bool = False) -> Iterator[FolderPlace]:
 
     def open_at(login: str, host: str, path: str) -> Destination:
         settings = {"tls_ca_file": str(server.folder / "ca.pem")} if tls else {}
-        opened.append(ftp_destination(f"{scheme}://{login}@{host}/{path}", Ftp(timeout=5, **settings), OWNER))
+        opened.append(ftp_destination(f"{scheme}://{login}@{host}/{path}", Ftp(timeout=timeout, **settings), OWNER))
         return opened[-1]
 
     here = f"localhost:{server.port}"
