@@ -42,12 +42,14 @@ class HeldParts:
         self.read(number)
         return True
 
-    def read(self, number: int) -> tuple[bytes, int]:
+    def read(self, number: int) -> tuple[bytearray, int]:
         """Return all bytes, and their CRC-32. Raises what the source raises, such as `InputError` after a change."""
-        data = b"".join(self.parts[number].source.chunks())
+        data = bytearray()
+        for chunk in self.parts[number].source.chunks():  # not joined: each is valid until the next one is taken
+            data += chunk
         return data, isal_zlib.crc32(data)
 
-    def publish(self, number: int, data: bytes, crc32: int) -> Arrived:
+    def publish(self, number: int, data: bytes | bytearray, crc32: int) -> Arrived:
         """Send a part that was read, and make it visible, by one request."""
         part = self.parts[number]
         return part.way.publish(part.name, data, crc32)

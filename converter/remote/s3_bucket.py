@@ -73,7 +73,7 @@ class Bucket(OfBucket):
             )
         return etag, proof
 
-    def put(self, key: str, data: bytes, crc32: int, *, conditional: bool) -> tuple[str, Proof | None]:
+    def put(self, key: str, data: bytes | bytearray, crc32: int, *, conditional: bool) -> tuple[str, Proof | None]:
         """Send a whole object with the settings; with `conditional`, only where there is none.
 
         Return its ETag, and what proves that it is what was sent; None where it is not.

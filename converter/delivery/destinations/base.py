@@ -51,7 +51,7 @@ class AtOnce(Protocol):
     most_bytes: int
     """How many bytes a part may have, so that this takes little longer than publishing one that has arrived."""
 
-    def publish(self, name: str, data: bytes, crc32: int) -> Arrived:
+    def publish(self, name: str, data: bytes | bytearray, crc32: int) -> Arrived:
         """Publish a part, and replace nothing. Does nothing where it is visible already, with the same bytes."""
         ...
 

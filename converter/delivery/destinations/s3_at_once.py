@@ -20,7 +20,7 @@ class S3AtOnce:
         self._bucket, self._visible, self._key = bucket, visible, key
         self._conditional = True
 
-    def publish(self, name: str, data: bytes, crc32: int) -> Arrived:
+    def publish(self, name: str, data: bytes | bytearray, crc32: int) -> Arrived:
         """Publish a part. Nothing that differs from what was sent becomes visible where the server compares it."""
         key = self._key(name)
         part = Arrived(name, len(data), crc32, PartState(key, "", [], "")._asdict())
@@ -34,7 +34,7 @@ class S3AtOnce:
         self._visible.publish(part, send)
         return part
 
-    def _put(self, key: str, data: bytes, crc32: int) -> tuple[str, Proof | None]:
+    def _put(self, key: str, data: bytes | bytearray, crc32: int) -> tuple[str, Proof | None]:
         """Send an object; without a condition where the server does not know any: what is there was seen before."""
         if self._conditional:
             try:
