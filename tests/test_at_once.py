@@ -24,6 +24,7 @@ from converter.spec.names import FileName
 from .errors import check_named, only_report, raises
 from .servers.s3 import S3Place, rclone_place, s3_place
 from .servers.scripted_s3 import Act, ScriptedPlace, scripted_place
+from .test_cli import loaded
 from .test_send import NOW, at_event, contents, die, files, found, out, to_s3, transfer
 
 __all__ = ["files", "out"]  # fixtures
@@ -92,6 +93,22 @@ def test_files_that_are_larger_or_too_many_are_sent_first(
     send(files, to_s3(place, files), check=False, now=NOW)
     assert place.visible() == contents(files)
     assert {call.key.rpartition("/")[2] for call in place.server.calls_of("put")} == {files[1].name, files[2].name}
+
+
+def test_a_file_that_is_read_in_several_chunks_arrives_whole(files: list[Path], place: ScriptedPlace) -> None:
+    files[0].write_bytes(os.urandom(700_000))
+    send(files, to_s3(place, files), check=False, now=NOW)
+    assert place.visible() == contents(files)
+    assert len(place.server.calls_of("put")) == len(files)
+
+
+def test_it_is_sent_without_what_only_tables_and_large_files_need(files: list[Path], place: ScriptedPlace) -> None:
+    settings = {"s3.endpoint_url": place.endpoint, "s3.addressing_style": "path", "report.dir": "reports"}
+    chosen = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+    args = ["send", files[0].name, "--no-check", "--to", f"s3://{place.bucket}", *chosen]
+    modules = loaded(files[0].parent, *args, environment=os.environ)
+    assert [name.rpartition("/")[2] for name in place.visible()] == [files[0].name]
+    assert modules & {"polars", "numpy", "pyarrow", "boto3", "smart_open", "paramiko", "tenacity", "asyncio"} == set()
 
 
 @pytest.mark.parametrize("check", [True, False])

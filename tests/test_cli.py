@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -74,9 +75,9 @@ def command(folder: Path, *args: str, **environment: str) -> tuple[int, str, str
     return process.returncode, out, error
 
 
-def python(code: str, folder: Path) -> str:
+def python(code: str, folder: Path, environment: Mapping[str, str] = ENVIRONMENT) -> str:
     return subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, check=True
     ).stdout
 
 
@@ -133,7 +134,7 @@ def test_the_help_loads_none_of_the_large_libraries(tmp_path: Path) -> None:
     assert [line for line in shown.splitlines() if line.startswith("LOADED")] == ["LOADED set()"] * 3
 
 
-def loaded(folder: Path, *args: str) -> set[str]:
+def loaded(folder: Path, *args: str, environment: Mapping[str, str] = ENVIRONMENT) -> set[str]:
     """The modules that a process has loaded once the command is done there."""
     shown = python(
         "import sys\n"
@@ -141,6 +142,7 @@ def loaded(folder: Path, *args: str) -> set[str]:
         f"assert run({list(args)!r}, Messages()) == 0\n"
         "print('LOADED', *sys.modules)\n",
         folder,
+        environment,
     )
     return set(shown.rpartition("LOADED ")[2].split())
 

@@ -303,7 +303,7 @@ def test_retries_are_in_the_report_and_in_the_log(
     assert "the server closed the connection. It is tried again in " in first.getMessage()
 
 
-def test_retries_of_boto3_are_in_the_report_and_in_the_log(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+def test_retries_of_botocore_are_in_the_report_and_in_the_log(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     with scripted_place() as place, caplog.at_level(logging.INFO, "converter"):
         place.server.script["begin"] = [Act(503, "SlowDown")]
         s3 = {"endpoint_url": place.endpoint, "addressing_style": "path"}

@@ -16,6 +16,12 @@ from converter.delivery import stops
 from converter.delivery.unexpected import reported
 from converter.errors import StoppedError
 
+_SPARED = (
+    *(f"smart_open.{name}" for name in ("azure", "ftp", "gcs", "hdfs", "http", "ssh", "webhdfs")),
+    "urllib3.contrib.pyopenssl",
+)
+"""Modules that libraries import where they can, for what is never used here. They load paramiko, requests, OpenSSL …"""
+
 
 def command(args: Sequence[str]) -> int:
     """Run a command line as the only one of its process; return its exit code."""
@@ -23,6 +29,8 @@ def command(args: Sequence[str]) -> int:
     streams.secure()
     gc.disable()  # until all is loaded: almost all of it stays, and collecting takes a tenth of the start
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for them reads what each package says
+    for name in _SPARED:
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # as where its libraries are not installed
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # warnings of libraries are for programmers
     sys.unraisablehook = lambda lost: _lost(lost.exc_value, messages)

@@ -57,7 +57,7 @@ class _SentFile:
 
     def __init__(self, file: LocalFile, url: str, checked: Checked | None) -> None:
         self.file, self._url, self._checked = file, url, checked
-        self._read: tuple[int, int, str] = 0, 0, ""
+        self._read: tuple[int, int, str] | None = None
 
     @property
     def size(self) -> int:
@@ -65,21 +65,26 @@ class _SentFile:
         return self.file.size
 
     def chunks(self) -> Iterator[memoryview]:
-        """Yield the file's bytes. Raises `InputError` at the end where the file has changed since it was found."""
-        crc32, size, sha256 = 0, 0, hashlib.sha256()
+        """Yield the file's bytes. Raises `InputError` at the end where the file has changed since it was found.
+
+        The hashes are those of the first time: who sends the bytes again compares them with the part.
+        """
+        crc32, size, sha256 = 0, 0, None if self._read else hashlib.sha256()
         buffer = memoryview(bytearray(_CHUNK))
         with _opened(self.file.path) as stream:
             while count := stream.readinto(buffer):
                 chunk = buffer[:count]
-                crc32, size = isal_zlib.crc32(chunk, crc32), size + count
-                sha256.update(chunk)
+                if sha256:
+                    crc32, size = isal_zlib.crc32(chunk, crc32), size + count
+                    sha256.update(chunk)
                 yield chunk
         self.file.check_unchanged()
-        self._read = size, crc32, sha256.hexdigest()
+        if sha256:
+            self._read = size, crc32, sha256.hexdigest()
 
     def part(self) -> Part:
         """Return the file as a part. It is the one that was checked, which the CRC-32 of what arrives must show."""
-        size, crc32, sha256 = self._read
+        size, crc32, sha256 = self._read or (0, 0, "")
         lines = raw_bytes = 0
         if checked := self._checked:
             size, crc32 = checked.bytes, checked.crc32

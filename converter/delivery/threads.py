@@ -16,8 +16,8 @@ _T = TypeVar("_T")
 def run_in_thread(work: Callable[[], _T], tasks: list[Future[Any]] | None = None) -> Future[_T]:
     """Do work in a thread of its own, a daemon. Its future is added to `tasks` before it begins.
 
-    An error that a signal raises must not come up within a library's code: boto3 takes it for a broken connection, and
-    retries. And a caller that stops waiting for a server that hangs leaves the thread behind.
+    An error that a signal raises must not come up within a library's code: botocore takes it for a broken connection,
+    and retries. And a caller that stops waiting for a server that hangs leaves the thread behind.
     """
     task: Future[_T] = Future()
 

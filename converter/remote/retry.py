@@ -92,11 +92,28 @@ class Patience:
 
     def retrying(self, call: Callable[..., _T], *arguments: object) -> _T:
         """Call, and again while that raises `TransientError` and time is left; then that error is raised."""
-        import tenacity  # here, since it takes a while
+        self.progressed()
+        try:
+            return call(*arguments)
+        except TransientError as error:
+            first = error
+        try:
+            return self._retrying(first, call, *arguments)
+        finally:
+            del first  # its traceback refers to this frame
+
+    def _retrying(self, first: TransientError, call: Callable[..., _T], *arguments: object) -> _T:
+        """Call again, after a call that failed with a first error."""
+        import tenacity  # here, since it takes a while, and most calls need no retry
 
         stalled = 0.0
+        failed: TransientError | None = first
 
         def attempt() -> _T:
+            nonlocal failed
+            if failed:
+                error, failed = failed, None
+                raise error
             self.progressed()
             return call(*arguments)
 

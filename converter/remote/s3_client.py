@@ -1,18 +1,25 @@
-"""The client of boto3: credentials by the usual settings of AWS, time-outs, and retries of single requests."""
+"""The client of botocore: credentials by the usual settings of AWS, time-outs, and retries of single requests.
+
+boto3 would add nothing to it that is used here, but takes a while to load.
+"""
 
 from __future__ import annotations
 
+import functools
+import gzip
 import logging
 import threading
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeAlias
 
-import boto3
+import orjson
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, CredentialResolver, DeferredRefreshableCredentials
 from botocore.exceptions import ClientError, InvalidEndpointConfigurationError, NoCredentialsError
+from botocore.loaders import JSONFileLoader, Loader, create_loader
 from botocore.session import Session
 
 from converter._version import __version__
@@ -21,10 +28,10 @@ from converter.jobs.sections.servers import S3
 from converter.remote.s3_errors import fault_code
 
 Client: TypeAlias = Any
-"""A client of boto3, whose methods are made at run time."""
+"""A client of botocore, whose methods are made at run time."""
 
 _TRIES = 5
-_CAUSE = "converter.cause"  # in the context of a request, which boto3 keeps for all attempts
+_CAUSE = "converter.cause"  # in the context of a request, which botocore keeps for all attempts
 _CONNECTIONS = 64  # the maximum of output.uploads
 
 
@@ -60,9 +67,9 @@ class OfBucket:
 
 
 def open_client(settings: S3, on_retry: Callable[[str], None]) -> Client:
-    """Return a client for S3, which threads may share. Raises errors of boto3.
+    """Return a client for S3, which threads may share. Raises errors of botocore.
 
-    `on_retry` is called with the code of the error whenever boto3 sends a request again.
+    `on_retry` is called with the code of the error whenever botocore sends a request again.
     """
     config = Config(
         retries={"mode": "standard", "total_max_attempts": _TRIES},
@@ -82,9 +89,7 @@ def open_client(settings: S3, on_retry: Callable[[str], None]) -> Client:
         session.register_component("credential_provider", CredentialResolver([provider]))
     try:
         signed = Config(signature_version=UNSIGNED if settings.anonymous else "s3v4")  # in URLs, too
-        client = boto3.Session(botocore_session=session).client(
-            "s3", endpoint_url=settings.endpoint_url, config=config.merge(signed)
-        )
+        client = session.create_client("s3", endpoint_url=settings.endpoint_url, config=config.merge(signed))
     except ValueError as error:
         raise InvalidEndpointConfigurationError(msg="no URL") from error
     client.meta.events.register("needs-retry.s3", partial(_keep_cause, settings))
@@ -95,7 +100,7 @@ def open_client(settings: S3, on_retry: Callable[[str], None]) -> Client:
 def _keep_cause(
     settings: S3, *, request_dict: Any, operation: Any, response: Any, caught_exception: Any, **_: Any
 ) -> None:
-    """Keep the code of the error of a request that failed. Returns nothing, so that boto3 decides on retries."""
+    """Keep the code of the error of a request that failed. Returns nothing, so that botocore decides on retries."""
     error = caught_exception
     if error is None and response is not None and "Error" in response[1]:
         error = ClientError(response[1], operation.name)
@@ -104,7 +109,7 @@ def _keep_cause(
 
 
 def _tell_retry(on_retry: Callable[[str], None], request: Any, operation_name: str, **_: Any) -> None:
-    """Count, and log, that boto3 sends a request again."""
+    """Count, and log, that botocore sends a request again."""
     attempt = request.context.get("retries", {}).get("attempt", 1)
     if attempt > 1 and (code := request.context.pop(_CAUSE, None)):
         on_retry(code)
@@ -112,8 +117,28 @@ def _tell_retry(on_retry: Callable[[str], None], request: Any, operation_name: s
         tell("retry", message, level=logging.WARNING, code=code, attempt=attempt)
 
 
+class _Models(JSONFileLoader):  # type: ignore[misc]  # botocore has no types
+    """Parses the models of services, some megabytes, in a fraction of the time: botocore makes ordered dictionaries."""
+
+    def load_file(self, file_path: str) -> Any:
+        """Return the content of a file, named without its suffix; None where there is none."""
+        for suffix, unpack in ((".json", bytes), (".json.gz", gzip.decompress)):
+            if (path := Path(file_path + suffix)).is_file():
+                return orjson.loads(unpack(path.read_bytes()))
+        return None
+
+
+@functools.cache
+def _loader(folders: str | None) -> Loader:
+    """Return what loads the models, each of them once for all clients; `folders` are those of AWS_DATA_PATH."""
+    loader = create_loader(folders)
+    loader.file_loader = _Models()
+    return loader
+
+
 def _session(settings: S3) -> Session:
     session = Session()
+    session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
     if settings.region:
         session.set_config_variable("region", settings.region)
     return session

@@ -18,7 +18,7 @@ from converter.errors import DestinationError, TransientError, redact
 from converter.jobs.sections.servers import S3
 
 FOREIGN: tuple[type[Exception], ...] = (ClientError, BotoCoreError, ResponseParserError)
-"""What calls of boto3 raise."""
+"""What calls of botocore raise."""
 
 NO_UPLOAD = "NoSuchUpload"
 NOT_THERE = frozenset({"404", "NoSuchKey", "NotFound"})
@@ -177,7 +177,7 @@ def is_unseen(error: ClientError) -> bool:
 
 
 def map_error(error: Exception, what: str, url: str, settings: S3) -> DestinationError:
-    """Map an error of boto3: what could not be done with which URL, and why."""
+    """Map an error of botocore: what could not be done with which URL, and why."""
     fault = _fault_of(error, settings)
     answer = f" ({redact(code_of(error))})" if code_of(error) else ""
     kind = TransientError if fault.transient else DestinationError
@@ -185,7 +185,7 @@ def map_error(error: Exception, what: str, url: str, settings: S3) -> Destinatio
 
 
 def fault_code(error: Exception, settings: S3) -> str:
-    """Return our code of an error of boto3."""
+    """Return our code of an error of botocore."""
     return _fault_of(error, settings).code
 
 

@@ -1,6 +1,6 @@
 """Objects of a bucket, read by parts.
 
-boto3 finds and lists them. Parts are asked for by URLs that it signs, which takes less CPU time than its requests.
+botocore finds and lists them. Parts are asked for by URLs that it signs, which takes less CPU time than its requests.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class BucketObjects(OfBucket):
                 raise self._refused(entry.name, response)
 
     def _refused(self, name: str, response: urllib3.BaseHTTPResponse) -> DestinationError | InputError:
-        """Return the error that an answer is, as boto3 would."""
+        """Return the error that an answer is, as botocore would."""
         found = _CODE.search(response.read(_MOST_ERROR))
         code = found[1].decode() if found else str(response.status)
         answer: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": response.status}}
@@ -100,7 +100,7 @@ class BucketObjects(OfBucket):
         return made
 
     def map_error(self, error: Exception, name: str, what: str = "read") -> DestinationError:
-        """Map an error of boto3, or of the network."""
+        """Map an error of botocore, or of the network."""
         return map_error(_as_of_boto(error), what, self.url(name), self._settings)
 
     @contextlib.contextmanager
@@ -129,7 +129,7 @@ class _Part:
 
 
 def _as_of_boto(error: Exception) -> Exception:
-    """Return an error of the network as boto3 would raise it."""
+    """Return an error of the network as botocore would raise it."""
     kinds: tuple[tuple[type[Exception], Callable[..., Exception]], ...] = (
         (SSLError, boto.SSLError),
         (NewConnectionError, boto.EndpointConnectionError),

@@ -10,7 +10,7 @@ Small parts that exist already are sent when they are published, by one request:
 The claim to the names of a run is an upload that is never completed: see `partials`. Of two runs that begin one, at
 least the later sees the other's, where uploads may be listed, and withdraws.
 
-Single requests are retried by boto3; an error that remains is a `TransientError`.
+Single requests are retried by botocore; an error that remains is a `TransientError`.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class S3Destination:
 
     @property
     def on_retry(self) -> Callable[[str], None]:
-        """What is called whenever boto3 sends a request again."""
+        """What is called whenever botocore sends a request again."""
         return self._bucket.on_retry
 
     @on_retry.setter

@@ -36,6 +36,6 @@ def run_files_at(
     """
     if not is_url(place):
         return FolderFiles(Path(place))
-    from converter.delivery.run_files.bucket import BucketFiles  # here, since boto3 takes long to load
+    from converter.delivery.run_files.bucket import BucketFiles  # here, since botocore takes long to load
 
     return BucketFiles(place, s3, patience, lease_seconds=lease_seconds, spill_dir=spill_dir)

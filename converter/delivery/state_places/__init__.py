@@ -37,6 +37,6 @@ def state_place_at(place: str, s3: S3, patience: Patience, *, lease_seconds: flo
     """
     if not is_url(place):
         return StateFolder(Path(place))
-    from converter.delivery.state_places.bucket import StateBucket  # here, since boto3 takes long to load
+    from converter.delivery.state_places.bucket import StateBucket  # here, since botocore takes long to load
 
     return StateBucket(place, s3, patience, lease_seconds=lease_seconds)
