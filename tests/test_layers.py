@@ -28,6 +28,7 @@ ROOMS = [
     "delivery",
     "report",
     "commands",
+    "spark",
     "cli",
 ]
 

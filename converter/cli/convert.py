@@ -13,9 +13,11 @@ from converter.cli.log_file import logged
 from converter.cli.outcome import Messages, Outcome, Work
 from converter.cli.preamble import changes_from, loading
 from converter.cli.progress import Mode, showing
+from converter.errors import JobError
 
 if TYPE_CHECKING:
     from converter.jobs.job import Job
+    from converter.report import Report
 
 
 def convert(
@@ -41,6 +43,8 @@ def convert(
     rejects_of: options.RejectsOf = None,
     report_dir: options.ReportDir = None,
     log_file: options.LogFile = None,
+    engine: options.Engine = None,
+    master: options.Master = None,
     dry_run: options.DryRun = False,
     resume: options.Resume = False,
     full: options.Full = False,
@@ -62,20 +66,19 @@ def convert(
       aam-inbound convert jobs/*.toml
     """  # noqa: D301 - \b keeps the lines that follow as they are
     del json_, debug  # `Messages.of` reads them
-    max_cleared = "100%" if yes else max_cleared
     both, max_change = allow_both_modes or None, "off" if accept_volume else None
-    signals, traits = [_signal(text) for text in signal_ or ()] or None, [_trait(text) for text in trait or ()] or None
+    signals, traits = list(map(_signal, signal_ or ())) or None, list(map(_trait, trait or ())) or None
     flags = {
         **_keys("input", path=input_ or None, format=format_, rejects_of=rejects_of),
         **_keys("id", column=id_, type=id_type),
         **_keys("record", signals=signals, traits=traits),
         **_keys("output", to=to, dpid=dpid, target=target, mode=mode, force=force or None, allow_both_modes=both),
         **_keys("delta", full=full or None),
-        **_keys("report", max_rejects=max_rejects, max_cleared=max_cleared, max_change=max_change, dir=report_dir),
-        **_keys("report", traits=trait_list),
+        **_keys("report", max_rejects=max_rejects, max_cleared="100%" if yes else max_cleared, traits=trait_list),
+        **_keys("report", max_change=max_change, dir=report_dir),
     }
     shown: Mode = "off" if quiet and progress == "auto" else progress
-    run = partial(_run, progress=shown, dry_run=dry_run, resume=resume, strict=strict)
+    run = partial(_run, _engine(engine, master), progress=shown, dry_run=dry_run, resume=resume, strict=strict)
     return logged(log_file, partial(_convert, job_files or (), flags, set_ or (), run, shows_each=dry_run))
 
 
@@ -116,13 +119,42 @@ def _load(threads: int | None) -> None:
         import converter.commands.convert  # noqa: F401 - to load it
 
 
-def _run(job: Job, messages: Messages, *, progress: Mode, dry_run: bool, resume: bool, strict: bool) -> Outcome:
+def _engine(engine: str | None, master: str | None) -> Callable[[], Callable[..., Report]]:
+    """Return what loads the function that converts. Raises `JobError` where the options do not fit together."""
+
+    def on_this_machine() -> Callable[..., Report]:
+        from converter.commands.convert import convert
+
+        return convert
+
+    def on_spark() -> Callable[..., Report]:
+        from converter.spark.engine import convert  # here, since few command lines use it
+
+        return partial(convert, master=master)
+
+    if engine not in (None, "spark"):
+        raise JobError("E-USAGE", f"--engine is '{engine}', but spark is the only one beside this machine.")
+    if master is not None and engine is None:
+        raise JobError("E-USAGE", "--master is for --engine spark.", "Give both, or none of them.")
+    return on_spark if engine else on_this_machine
+
+
+def _run(
+    engine: Callable[[], Callable[..., Report]],
+    job: Job,
+    messages: Messages,
+    *,
+    progress: Mode,
+    dry_run: bool,
+    resume: bool,
+    strict: bool,
+) -> Outcome:
     """Run one job, once what converts is loaded."""
     from converter.cli import summary
-    from converter.commands.convert import convert as run
 
     if dry_run:
         return _dry_run(job, messages, strict=strict)
+    run = engine()
     with showing(progress, messages) as update:
         report = run(job, progress=update, notify=messages.notice, warn=messages.warn, resume=resume, strict=strict)
     messages.warn(report.warnings)

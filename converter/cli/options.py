@@ -125,6 +125,18 @@ LogFile: TypeAlias = Annotated[
 Resume: TypeAlias = Annotated[
     bool, typer.Option("--resume", help="Finish an interrupted run of the same job; start a new one if there is none.")
 ]
+Engine: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="spark",
+        help="Convert in tasks of Apache Spark, as docs/spark.md says; else on this machine.",
+    ),
+]
+Master: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--master", metavar="URL", help="The cluster of --engine spark: spark://, yarn, sc:// or local[N]."),
+]
 Full: TypeAlias = Annotated[bool, typer.Option("--full", help="Send all users, and renew the state (delta.full).")]
 TraitList: TypeAlias = Annotated[
     str | None,

@@ -27,11 +27,12 @@ from converter.commands.clearing import check_cleared
 from converter.commands.encodings import OtherEncodings
 from converter.commands.failure import FailedRun, explain_kept, visible_parts
 from converter.commands.modes import check_modes
+from converter.commands.packing import Packed, Packing
 from converter.commands.plan import Plan
 from converter.commands.progress import Pace, Phase, Progress, Track
 from converter.commands.rejections import RejectsGuard, too_few_rows
 from converter.commands.results import Seen, frequent_warnings, mixed_types, report_of
-from converter.commands.resume import changed_input, check_key, unseen_parts
+from converter.commands.resume import changed_input, check_engine, check_key, unseen_parts
 from converter.commands.run_traits import RunTraits
 from converter.commands.suppress import unused
 from converter.commands.volume import VolumeGuard
@@ -45,15 +46,12 @@ from converter.delivery.publication import Artifact, ArtifactFile, publish_run
 from converter.errors import EmptyInputError, Finding, LedgerError, Reported, note_visible
 from converter.jobs.run_files import rejects_name, report_name
 from converter.ledger import Ledger
-from converter.parts.blocks import Cutter
 from converter.parts.packer import Packer
 from converter.parts.part import Part, PartWriter, PlannedPart
-from converter.parts.shapes import first_shapes
 from converter.parts.writing import Encrypt
 from converter.report import Report
 from converter.report.rejects import RejectsFile
 from converter.rows.batches import Converted
-from converter.rows.frequency import Frequency
 from converter.rows.pipeline import convert_sources
 from converter.rows.stages import StageResults
 from converter.sources.origins.base import Origin, total_size
@@ -67,7 +65,12 @@ _TICK = 0.5  # seconds
 
 
 class Conversion:
-    """One run of a job, as a plan whose names are held. `warnings` are what was found so far."""
+    """One run of a job, as a plan whose names are held. `warnings` are what was found so far.
+
+    Subclasses convert the rows elsewhere (`_convert`), and name their `engine`.
+    """
+
+    engine = ""
 
     def __init__(self, journal: Journal, hold: Hold, plan: Plan, warnings: list[Finding], account: Account) -> None:
         self._plan = plan
@@ -89,10 +92,8 @@ class Conversion:
         self._volume = VolumeGuard(job, account.files)
         self._started = time.monotonic()
         self._pace, self._track = Pace(), Track()
-        self._first_lines: list[str] = []
-        self._packers: list[Packer] = []
+        self._packing = Packed(len(plan.names), len(plan.records.leads))
         self._other_encodings = OtherEncodings(job)
-        self._frequencies = [Frequency(len(plan.records.leads)) for _ in plan.names]
         self._phase: Phase = "converting"
         self._ledger = Ledger()
         self._results = StageResults()
@@ -123,6 +124,7 @@ class Conversion:
             _compressor(plan),
             plan.fingerprints or [],
             plan.key.fingerprint if plan.key else None,
+            self.engine,
         )
         self._begun = True
         self._journal.begin(self._run)
@@ -150,6 +152,7 @@ class Conversion:
         """Continue a run that died with what it has delivered."""
         if self._plan.fingerprints != past.run.input:  # it changed just now
             raise changed_input(past)
+        check_engine(past, self.engine)
         check_key(past, self._plan.key)
         self._run = past.run
         self._journal.resume()
@@ -200,39 +203,27 @@ class Conversion:
         stopped = False
         with contextlib.ExitStack() as stack:
             stack.callback(self._traits.close)
-            packers = self._packers = [stack.enter_context(self._packer(index)) for index in range(len(plan.names))]
-            cutters = [Cutter(plan.limits.block_bytes, plan.limits.part_text) for _ in packers]
+            packers = [self._packer(index) for index in range(len(plan.names))]
+            packing = stack.enter_context(Packing(packers, plan.limits, len(plan.records.leads), self._traits.seen))
+            self._packing = packing
             first_pass = partial(self._see_first_pass, progress)
             changes = self._changes.begin(plan.records)
             converting = convert_sources(plan.job, plan.records, plan.sources, self._results, first_pass, changes)
             blocks = stack.enter_context(contextlib.closing(converting))
             for converted in blocks:
-                each_set = zip(cutters, packers, self._frequencies, converted.texts, strict=True)
-                for number, (cutter, packer, frequency, texts) in enumerate(each_set):
-                    for text in texts:
-                        frequency.add(text)
-                    for block in self._traits.seen(cutter.feed(texts), number):
-                        packer.add(*block)
-                self._first_lines = self._first_lines or first_shapes(converted.texts)
+                packing.add(converted.texts)
                 self._count(converted)
                 self._volume.check_so_far(self._ledger.read, self._fate)
                 progress(self._progress())
                 if stopped := self._guard.is_exceeded(self._ledger, self._bytes_read):
                     break
             else:
-                for number, (cutter, packer) in enumerate(zip(cutters, packers, strict=True)):
-                    for block in self._traits.seen(cutter.finish(), number):
-                        packer.add(*block)
-                    packer.finish()
+                packing.finish()
                 self._traits.finish()
                 self._phase = "sending"
                 while not self._delivery.wait(_TICK):
                     progress(self._progress())
-        self._parts = {
-            plan.number_of(index, split): part
-            for index, packer in enumerate(packers)
-            for split, part in enumerate(packer.parts, 1)
-        }
+        self._parts = {plan.number_of(index, split): part for index, split, part in packing.parts}
         self._complete = not stopped
         if stopped:
             self._refuse(stopped=True)
@@ -283,7 +274,7 @@ class Conversion:
 
     def _progress(self) -> Progress:
         delivery, pause, phase = self._delivery, self._account.retries.pause, self._phase
-        written = sum(packer.bytes for packer in self._packers)
+        written = self._packing.bytes
         sent = written if self._plan.destination.direct else delivery.bytes_sent
         if phase == "sending" and sent >= written:
             phase = "confirming"
@@ -299,7 +290,7 @@ class Conversion:
                 rows=ledger.accounted,
                 rejected=ledger.rejects,
                 skipped=ledger.skips,
-                parts=sum(len(packer.parts) for packer in self._packers),
+                parts=self._packing.count,
                 arrived=len(delivery.arrived),
                 bytes_written=written,
                 bytes_sent=min(sent, written),
@@ -395,13 +386,13 @@ class Conversion:
             self._account,
             sizes=[self._bytes_read[each.label] if error else self._bytes_of(each) for each in origins],
             parts=self._delivery.visible_parts() if error else list(self._parts.values()),
-            warnings=[*self._warnings, *frequent_warnings(self._frequencies)],
+            warnings=[*self._warnings, *frequent_warnings(self._packing.frequencies)],
             error=error,
             changes=self._changes.counts,
             foreseen=self._traits.as_dict(),
             has_rejects=error is None or self._has_rejects,
             complete=self._complete,
-            seen=Seen(self._rejects.examples, self._first_lines, self._track.points()),
+            seen=Seen(self._rejects.examples, self._packing.first_lines, self._track.points()),
         )
 
     def _prepare(self, report: Report) -> list[Artifact]:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from converter.commands.account import Account, end_report, noticing
 from converter.commands.changes import artifacts_of, hold_state, is_up_to_date, state_notices, state_print
@@ -48,6 +48,9 @@ from converter.spec.names import FileName
 if TYPE_CHECKING:
     from converter.sources.frames import Frame
 
+Engine: TypeAlias = Callable[[Journal, Hold, Plan, list[Finding], Account], Conversion]
+"""Makes a run of a plan whose names are held, with the findings so far."""
+
 
 def convert(
     job: Job | str | os.PathLike[str],
@@ -61,20 +64,20 @@ def convert(
     strict: bool = False,
     accept_volume: bool = False,
     rejects_of: str | os.PathLike[str] | None = None,
+    engine: Engine = Conversion,
 ) -> Report:
     """Convert as a job or a job file says and return the report, which is also written to `report.dir`.
 
     `input` is a frame to read instead of `input.path`: a DataFrame or LazyFrame of Polars, a Table or RecordBatchReader
     of pyarrow, or what gives a stream of Arrow, such as a DataFrame of pandas. Its rows are taken batch by batch.
-
     `resume` finishes a run of the same job that died; where the last run is finished and the input has not changed
     since, nothing is done, and `outcome` says so. `progress` is called from time to time, in this thread, and `notify`
     with sentences about what is resumed; `warn` with warnings, as soon as they are known and before anything is
     published. With `strict`, a warning is an error. `accept_volume` lets the run read and write any amount
     (`report.max_change`). `rejects_of` is the report of an earlier run, whose rejected rows alone are converted
-    (`input.rejects_of`). `now` is UNIX seconds, the clock's if None. Raises a `ConverterError`, whose `report` is
-    written too; nothing is published then, or the error says what is. The rejects are written as well where too many
-    rows were rejected.
+    (`input.rejects_of`). `engine` makes the run, by default one on this machine. `now` is UNIX seconds, the clock's if
+    None. Raises a `ConverterError`, whose `report` is written too; nothing is published then, or the error says what
+    is. The rejects are written as well where there were too many.
     """
     job = _for_this_run(Job.of(job), input, rejects_of, accept_volume=accept_volume)
     account = Account(job)
@@ -98,16 +101,16 @@ def convert(
         if past is None or step == "begin":
             plan = _new_plan(job, moment, input, tell_notice, place)
             named = hold_free_names(plan, hold, own=past is not None and not past.is_done)
-            run = Conversion(journal, hold, *named, account)
+            run = engine(journal, hold, *named, account)
             return run.run(partial(run.begin, past), progress, warnings)
         if step == "nothing":
             tell_notice(f"The run {past.run.name} is finished, and its input has not changed since: nothing was done.")
             return nothing_done(job, past.run, account)
         _name_run(account, job, past.run.name)
-        if past.report and (report := _finish(job, journal, past, hold, account, tell_notice, place)):
-            return report
+        if past.report and (finished := _finish(job, journal, past, hold, account, tell_notice, place)):
+            return finished
         named = hold_free_names(make_plan(job, _moment_of(past), input, place), hold, resumed=True)
-        run = Conversion(journal, hold, *named, account)
+        run = engine(journal, hold, *named, account)
         return run.run(partial(run.resume, past, tell_notice), progress, warnings)
 
 

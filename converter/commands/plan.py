@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -290,13 +290,22 @@ def _open_sources(job: Job, records: Records, frame: Frame | None) -> tuple[Reco
         sources = [open_frame(frame, job.input, selection.columns, selection.own)]
         found = Found([sources[0].origin])
         _check_passes(job, found.origins)
-    unlike = {layout_of(source): source for source in reversed(sources)}.values()
-    records = records.with_lists(sources, unlike)
+    records = records.with_lists(sources, unlike(sources))
+    use_sources(records, sources)
+    return records, sources, found
+
+
+def unlike(sources: Sequence[Source]) -> Collection[Source]:
+    """Return one of the sources for each layout that they have."""
+    return {layout_of(source): source for source in reversed(sources)}.values()
+
+
+def use_sources(records: Records, sources: Sequence[Source]) -> None:
+    """Let sources know what their columns are used for, and check their types. Raises `ColumnError`."""
     for source in sources:
         source.roles = records.roles
-    for source in unlike:
+    for source in unlike(sources):
         records.check_columns(source)
-    return records, sources, found
 
 
 def _check_passes(job: Job, origins: Sequence[Origin]) -> None:

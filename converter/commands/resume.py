@@ -65,6 +65,17 @@ def check_key(past: PastRun, key: Key | None) -> None:
         )
 
 
+def check_engine(past: PastRun, engine: str) -> None:
+    """Raise `ResumeError` where parts of an earlier run were made elsewhere than by `engine`."""
+    if past.run.engine != engine:
+        before, after = ("on Spark", "with") if past.run.engine else ("on one machine", "without")
+        raise ResumeError(
+            "E-RESUME-ENGINE",
+            f"The run {past.run.name}, which is to be resumed, was begun {before}.",
+            f"Resume it {after} --engine spark, or run without --resume: that abandons it and begins a new one.",
+        )
+
+
 def fingerprints(
     origins: Iterable[Origin], conceal: Callable[[str], str], lists: Iterable[Origin] = ()
 ) -> list[dict[str, Any]] | None:

@@ -20,8 +20,9 @@ from typing import Any, TypeVar
 
 from converter.delivery import stops
 from converter.delivery.destinations.base import Arrived, Destination, PartUpload
+from converter.delivery.growing import GrowingPart
 from converter.delivery.held import HeldParts, changed
-from converter.delivery.journal import Attempt, Journal, PastRun
+from converter.delivery.journal import Attempt, Notes, PastRun
 from converter.delivery.spool import PartSource, Replay, Spool
 from converter.delivery.threads import close_connections, run_in_thread
 from converter.delivery.throttle import Throttle
@@ -52,7 +53,7 @@ class Delivery:
     def __init__(
         self,
         destination: Destination,
-        journal: Journal,
+        journal: Notes,
         *,
         uploads: int,
         retry_seconds: float,
@@ -142,7 +143,7 @@ class Delivery:
         """Return the writer of a part, which begins the part. Blocks while too many other ones are under way."""
         if not self.destination.direct:
             self._take_slot()
-        return _PartWriter(self, number, name)
+        return GrowingPart(self, number, name)
 
     def begin(self, number: int, name: str) -> PartUpload | Spool:
         """Begin a part: where it stays, or in a spool, from which it is sent meanwhile."""
@@ -185,6 +186,13 @@ class Delivery:
         self._expected[number] = part.bytes, int(part.crc32, 16)
         self.made[number] = part
         self._journal.note("made", flush=False, number=number, text_crc32=text_crc32, **asdict(part))
+
+    def adopt(self, number: int, part: Part, text_crc32: int, arrived: Arrived) -> None:
+        """Take a part that another process has made and sent, and note it as if it had been made here."""
+        self._attempts[number].append((arrived.name, dict(arrived.state)))
+        self._journal.note("began", flush=False, number=number, name=arrived.name, state=dict(arrived.state))
+        self.note_made(number, part, text_crc32)
+        self.note_arrived(number, arrived)
 
     def note_arrived(self, number: int, arrived: Arrived) -> None:
         """Note that a part has arrived whole, and publish it if each one is published at once."""
@@ -469,28 +477,3 @@ class Delivery:
     def _sleep(self, seconds: float) -> None:
         if seconds > 0 and self._ended.wait(seconds):
             raise RunEndedError
-
-
-class _PartWriter:
-    """Writes a part, which begins with its first bytes."""
-
-    def __init__(self, delivery: Delivery, number: int, name: str) -> None:
-        self._delivery = delivery
-        self._number = number
-        self._name = name
-
-    @functools.cached_property
-    def _target(self) -> PartUpload | Spool:
-        return self._delivery.begin(self._number, self._name)
-
-    def write(self, data: bytes | memoryview) -> None:
-        self._delivery.raise_failure()
-        self._target.write(data)
-
-    def finish(self, part: Part, text_crc32: int) -> None:
-        self._delivery.note_made(self._number, part, text_crc32)
-        if arrived := self._target.finish():
-            self._delivery.note_arrived(self._number, arrived)
-
-    def fail(self, error: BaseException) -> None:
-        self._delivery.fail(error)

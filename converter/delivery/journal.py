@@ -22,7 +22,7 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import orjson
 
@@ -44,7 +44,8 @@ class RunRecord:
     `names` are those of its sets of files, without split and extension; the first one names the run, and the parts of
     all sets are numbered in turns. `timestamp` is in UNIX seconds; `sent` is the day of sending in UTC, as in ISO 8601;
     `compressor` is what makes the bytes of parts; `input` are the files, with what shows that they changed; `key` is
-    the fingerprint of the key that parts are encrypted for, if any.
+    the fingerprint of the key that parts are encrypted for, if any; `engine` is what made the parts, where that was not
+    the process itself.
     """
 
     names: list[str]
@@ -53,6 +54,7 @@ class RunRecord:
     compressor: str
     input: list[dict[str, Any]]
     key: str | None = None
+    engine: str = ""
 
     @property
     def name(self) -> str:
@@ -111,6 +113,18 @@ class PastRun:
                 self.published.add(number)
             case "done":
                 self.is_done = True
+
+
+class Notes(Protocol):
+    """What a delivery notes its events in. Threads may share it."""
+
+    def note(self, event: str, *, flush: bool = True, **facts: Any) -> None:
+        """Note an event; see `Journal.note`."""
+        ...
+
+    def confirm(self) -> None:
+        """Raise where another run has taken over; see `Journal.confirm`."""
+        ...
 
 
 class Journal:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from converter.delivery.delivery import Delivery
 from converter.delivery.destinations.base import Destination
-from converter.delivery.journal import Journal
+from converter.delivery.journal import Notes
 from converter.jobs.job import Job, Transfer
 from converter.remote.retry import Retries
 
 
 def delivery_of(
-    document: Job | Transfer, destination: Destination, journal: Journal, retries: Retries, *, sets: int = 1
+    document: Job | Transfer, destination: Destination, journal: Notes, retries: Retries, *, sets: int = 1
 ) -> Delivery:
     """Return the delivery that a job asks for. A part of each of `sets` sets of files may be under way all the time."""
     output = document.output

@@ -15,7 +15,7 @@ import gzip
 import json
 import zlib
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -106,6 +106,10 @@ class RejectsFile(ArtifactFile):
             self._start_writing()
         while len(self._writing) > _MOST_WRITING:
             self._writing.popleft().result()
+
+    def leave_out(self, counts: Mapping[str, int]) -> None:
+        """Count rows, by their rules, that are left out of the file: there are too many before them."""
+        self._left_out.update(counts)
 
     @property
     def examples(self) -> list[dict[str, Any]]:

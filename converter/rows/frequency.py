@@ -60,6 +60,24 @@ class Frequency:
             self._ids = np.concatenate([self._ids, _first_fields(text, starts, self._leads)])
             self._marks = np.concatenate([self._marks, marks[chosen]])
 
+    def sampled(self, most: int) -> Frequency:
+        """Return the same with a smaller sample, of at most so many lines."""
+        smaller = Frequency(self._leads)
+        smaller._take(self, most)
+        return smaller
+
+    def merge(self, other: Frequency) -> None:
+        """Take in the lines of another part of the set."""
+        self._take(other, _SAMPLED)
+
+    def _take(self, other: Frequency, most: int) -> None:
+        self._lines += other._lines
+        self._limit = min(self._limit, other._limit)
+        ids, marks = np.concatenate([self._ids, other._ids]), np.concatenate([self._marks, other._marks])
+        while np.count_nonzero(marks < self._limit) > most:
+            self._limit //= 2
+        self._ids, self._marks = ids[marks < self._limit], marks[marks < self._limit]
+
     def frequent(self) -> Iterator[Frequent]:
         """Yield the IDs that are on too many lines, the most frequent ones first."""
         if self._lines < LEAST_LINES:

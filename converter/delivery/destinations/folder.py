@@ -98,20 +98,21 @@ class FolderDestination:
         """Begin a part under its partial name."""
         with self._mapped("write into"):
             make_folder(self._folder)
-            return _FolderUpload(self._folder / name, self._partial(name))
+            partial = self._partial(name)
+            return _FolderUpload(self._folder / name, partial, {"partial": partial.name} if self._owner.attempt else {})
 
     def holds(self, part: Arrived) -> bool:
         """Read the part and compare it with what was written. A processed part is not compared: it may have changed."""
         with self._mapped("read"):
             return (
                 _is_same(self._folder / part.name, part)
-                or _is_same(self._partial(part.name), part)
+                or _is_same(self._partial_of(part), part)
                 or self._is_processed(part.name)
             )
 
     def publish(self, part: Arrived) -> None:
         """Give the part its final name."""
-        path, partial = self._folder / part.name, self._partial(part.name)
+        path, partial = self._folder / part.name, self._partial_of(part)
         with self._mapped("publish parts in"):
             try:
                 rename_exclusively(partial, path)
@@ -130,13 +131,12 @@ class FolderDestination:
 
     def discard(self, name: str, state: Mapping[str, Any]) -> None:
         """Remove the partial file."""
-        del state
         with self._mapped("remove parts from"):
-            self._partial(name).unlink(missing_ok=True)
+            self._partial(name, state).unlink(missing_ok=True)
 
     def sweep(self, name: FileName, keep: Collection[Arrived]) -> None:
         """Remove the partial files of this name and job, and its claim unless a process holds it."""
-        kept = {self._partial(part.name).name for part in keep}
+        kept = {self._partial_of(part).name for part in keep}
         with self._mapped("remove parts from"):
             for each in self._files():
                 listed = parse_listed(each, name)
@@ -155,8 +155,12 @@ class FolderDestination:
     def close(self) -> None:
         """Do nothing: there is no connection."""
 
-    def _partial(self, name: str) -> Path:
-        return self._folder / self._owner.partial(name, PARTIAL)
+    def _partial(self, name: str, state: Mapping[str, Any] | None = None) -> Path:
+        """Return the partial path of a part: the one that its state names, if it does."""
+        return self._folder / ((state or {}).get("partial") or self._owner.partial(name, PARTIAL))
+
+    def _partial_of(self, part: Arrived) -> Path:
+        return self._partial(part.name, part.state)
 
     def _is_processed(self, name: str) -> bool:
         return any((self._folder / each).exists() for each in processed_names(name))
@@ -170,11 +174,10 @@ class FolderDestination:
 
 
 class _FolderUpload:
-    """One part, growing under its partial name."""
+    """One part, growing under its partial name. Its `state` names that if only the process that writes it knows it."""
 
-    state: Mapping[str, Any] = {}
-
-    def __init__(self, path: Path, partial: Path) -> None:
+    def __init__(self, path: Path, partial: Path, state: Mapping[str, Any]) -> None:
+        self.state = state
         self._path = path
         self._flusher = ThreadPoolExecutor(1, thread_name_prefix="flush")
         self._flushing: Future[None] | None = None

@@ -1,6 +1,7 @@
 """Invisible names: those of parts on their way, and those by which a run claims the names of its parts.
 
 - `NAME.<digest>SUFFIX` is a part on its way; `digest` is that of the job, 12 hexadecimal digits.
+- `NAME.<digest>.<attempt>SUFFIX` is one that several processes may try to send, each under a name of its own.
 - `STEM.<digest>.<token>.claimSUFFIX` claims all names that begin with the stem; `token` is the run's.
 - `NAME.processed`, or `.processed` in place of the extension, is a part that Audience Manager has processed.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Collection, Iterator
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 from converter.errors import Finding
@@ -24,14 +25,23 @@ _PARTIAL = re.compile(rf"(?P<name>.+){_DIGEST}.+")
 
 @dataclass(frozen=True)
 class Owner:
-    """The owner of a partial name: the digest of its job, and a token that is different for each run."""
+    """The owner of a partial name: the digest of its job, and a token that is different for each run.
+
+    `attempt` is different for each process that sends parts of the run, where there are several.
+    """
 
     digest: str = field(default_factory=lambda: secrets.token_hex(6))
     token: str = field(default_factory=lambda: secrets.token_hex(4))
+    attempt: str = ""
+
+    def attempting(self) -> Owner:
+        """Return the same owner, for a process that sends parts which another one may try to send as well."""
+        return replace(self, attempt=secrets.token_hex(4))
 
     def partial(self, name: str, suffix: str) -> str:
         """Return the name of a part on its way; without a suffix, that is its final name."""
-        return f"{name}.{self.digest}{suffix}" if suffix else name
+        attempt = f".{self.attempt}" if self.attempt else ""
+        return f"{name}.{self.digest}{attempt}{suffix}" if suffix else name
 
     def claim(self, name: FileName, suffix: str) -> str:
         """Return the name of a claim to the names of a run."""
@@ -113,7 +123,11 @@ def find_obstacles(
         )
     for each in sorted(names):
         listed = parse_listed(each, name)
-        if listed is None or (own and listed.digest == owner.digest) or (listed.digest, listed.token) == astuple(owner):
+        if (
+            listed is None
+            or (own and listed.digest == owner.digest)
+            or (listed.digest, listed.token) == (owner.digest, owner.token)
+        ):
             continue
         if listed.kind != "visible":
             yield name_in_use(each, url)

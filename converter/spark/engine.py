@@ -1,0 +1,164 @@
+"""Runs a job on Spark, from the driver.
+
+1. What needs one machine is refused, then everything is checked and planned as on one machine.
+2. The input is shared out: whole files, gathered in their order, or the partitions of a DataFrame as they are.
+3. Tasks run as `mapInArrow`, and their messages are collected: Spark gives one for each partition, however often it has
+   tried that. A thread waits for them, so that signals and progress go on.
+4. `SparkConversion` takes them, proves the counts, and publishes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from converter.commands.convert import convert as convert_with
+from converter.commands.plan import Plan
+from converter.delivery.threads import run_in_thread
+from converter.errors import ConverterError
+from converter.jobs.job import Job
+from converter.report import Report
+from converter.sources.origins.base import Origin
+from converter.spark.conversion import SparkConversion, assignment_of
+from converter.spark.frames import first_rows, used_columns
+from converter.spark.messages import SharedFile, Staged, error_of_task, packed, unpacked
+from converter.spark.session import open_session
+from converter.spark.support import check_job, check_origins
+from converter.spark.tasks import RESULT, convert_files, convert_rows
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_TICK = 0.5  # seconds
+_STOP_SECONDS = 10.0
+_MOST_PARTITIONS = 100_000
+"""Of a DataFrame, whose number of partitions is known only when it runs."""
+_SIZE = re.compile(r"(\d+)\s*([kmgt]?)i?b?", re.IGNORECASE)
+_UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+
+
+def convert(
+    job: Job | str | os.PathLike[str],
+    session: SparkSession | None = None,
+    *,
+    frame: DataFrame | None = None,
+    master: str | None = None,
+    **options: Any,
+) -> Report:
+    """Convert as a job or a job file says, in tasks of Spark, and return the report.
+
+    `session` is one of Spark, by default the one that there is, or a new one at `master`. `frame` is a DataFrame to
+    read instead of `input.path`: its first rows are asked for beforehand, so it is computed in part twice. `options`
+    are those of `converter.convert`, but for `input` and `rejects_of`. Files of `input.path` have to be seen by all
+    machines of the cluster under the same path, and so has a destination that is a folder. Raises a `ConverterError`,
+    as `converter.convert` does, with the error of a task that has failed too often.
+    """
+    job = Job.of(job)
+    check_job(job)
+    # Spark says so of any function of Arrow, for which it uses nothing of pandas.
+    warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
+    if frame is None:
+        session = session or open_session(master)
+        return convert_with(job, engine=partial(SparkConversion, partial(_run_on_files, session)), **options)
+    rows = used_columns(job, frame)
+    engine = partial(SparkConversion, partial(_run_on_rows, rows))
+    return convert_with(job, input=first_rows(rows), engine=engine, **options)
+
+
+def _run_on_rows(frame: DataFrame, plan: Plan, on_wait: Callable[[], None]) -> tuple[Sequence[Staged], int]:
+    """Let tasks convert the partitions of a DataFrame, whose rows Spark counts too."""
+    from pyspark.sql import Observation
+    from pyspark.sql.functions import count, lit
+
+    observation = Observation()
+    counted = frame.observe(observation, count(lit(1)).alias("rows"))
+    function = partial(convert_rows, packed(assignment_of(plan, _MOST_PARTITIONS)))
+    staged = _collected(frame.sparkSession, counted.mapInArrow(function, RESULT), on_wait, plan.job)
+    return staged, int(observation.get["rows"])
+
+
+def _run_on_files(session: SparkSession, plan: Plan, on_wait: Callable[[], None]) -> tuple[Sequence[Staged], None]:
+    """Let tasks convert the files of a plan. Their rows are counted in the files themselves."""
+    check_origins(plan.origins)
+    most, cost = _setting(session, "maxPartitionBytes"), _setting(session, "openCostInBytes")
+    shares = list(shared_out(plan.origins, most, cost))
+    function = partial(convert_files, packed(assignment_of(plan, len(shares))), packed(shares))
+    numbers = session.range(0, len(shares), 1, len(shares))
+    staged = _collected(session, numbers.mapInArrow(function, RESULT), on_wait, plan.job)
+    if sorted(each.partition for each in staged) != list(range(len(shares))):
+        raise AssertionError("Spark gives each partition once")
+    return staged, None
+
+
+def _setting(session: SparkSession, name: str) -> int:
+    """Return a size by which Spark itself shares out files."""
+    found = _SIZE.match(session.conf.get(f"spark.sql.files.{name}"))
+    return int(found[1]) << (10 * _UNITS[found[2].lower()]) if found else 0
+
+
+def shared_out(origins: Sequence[Origin], most: int, cost: int) -> Iterator[list[SharedFile]]:
+    """Yield the files of each partition, in order: whole ones, of `most` bytes together; each counts `cost` more."""
+    share: list[SharedFile] = []
+    size = 0
+    for index, origin in enumerate(origins):
+        if share and size + (origin.size or 0) > most:
+            yield share
+            share, size = [], 0
+        fingerprint = origin.fingerprint() or {}
+        share.append(SharedFile(index, str(fingerprint["path"]), dict(fingerprint)))
+        size += (origin.size or 0) + cost
+    if share:
+        yield share
+
+
+def _collected(session: SparkSession, frame: DataFrame, on_wait: Callable[[], None], job: Job) -> list[Staged]:
+    """Run tasks and return their messages; whatever ends the wait cancels them."""
+    tag = f"aam-inbound-{secrets.token_hex(8)}"
+
+    def collect() -> list[Any]:
+        session.addTag(tag)
+        try:
+            return list(frame.collect())
+        finally:
+            session.removeTag(tag)
+
+    tasks: list[Future[Any]] = []
+    try:
+        task = run_in_thread(collect, tasks)
+        while wait([task], _TICK).not_done:
+            on_wait()
+        return [unpacked(bytes(row["staged"])) for row in task.result()]
+    except BaseException as error:
+        if tasks and not tasks[0].done():
+            with contextlib.suppress(Exception):  # the session may be gone
+                session.interruptTag(tag)
+            wait(tasks, _STOP_SECONDS)
+        if isinstance(error, Exception) and not isinstance(error, ConverterError):
+            raise error_of(error) from error
+        raise
+
+
+def error_of(error: Exception) -> ConverterError:
+    """Return what Spark raised as an error of this package: that of a task, where one has failed too often."""
+    text = str(error)
+    if found := error_of_task(text):
+        return found
+    if "No module named 'converter" in text:
+        return ConverterError(
+            "E-SPARK-PACKAGE",
+            "The workers of Spark lack the package aam-inbound-converter.",
+            "Install it for the Python of the workers (PYSPARK_PYTHON), in the version of the driver.",
+        )
+    condition = getattr(error, "getCondition", lambda: None)() or type(error).__name__
+    return ConverterError(
+        "E-SPARK-FAILED",
+        f"Spark could not run the tasks ({condition}).",
+        "Its log says why, and so does --debug; the same command with --resume makes all parts again.",
+    )

@@ -1,0 +1,189 @@
+"""One partition of a run: its rows are converted as on one machine, and its parts are sent, but not published.
+
+Each attempt of a task sends its parts under names, or by uploads, of its own. Which attempt counts is decided by Spark,
+which gives the driver one message for each partition. The driver removes what the others have left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from converter.commands.packing import Packing
+from converter.commands.plan import Moment, OutputPlan, encryption_key, output_plan, use_sources
+from converter.delivery.delivery import Delivery
+from converter.delivery.of_job import delivery_of
+from converter.errors import InputError, ResumeError
+from converter.jobs.job import Job
+from converter.ledger import Ledger
+from converter.parts.packer import Packer
+from converter.parts.writing import Encrypt
+from converter.remote.retry import Retries
+from converter.rows.batches import Converted
+from converter.rows.pipeline import convert_sources
+from converter.rows.records import Records
+from converter.rows.stages import StageResults
+from converter.sources.base import Source
+from converter.sources.engine import start
+from converter.sources.opening import open_sources
+from converter.sources.origins import expand
+from converter.sources.origins.base import Origin
+from converter.spark.messages import Assignment, SharedFile, Staged, StagedPart, StagedRejects
+
+_TICK = 0.5  # seconds
+_SAMPLED = 1 << 10  # lines of a set of files, in a message
+
+
+class _TaskNotes:
+    """The journal of a task: the driver notes what has arrived, so only what it has to know is kept."""
+
+    def __init__(self) -> None:
+        self.text_crc32: dict[int, int] = {}
+
+    def note(self, event: str, *, flush: bool = True, **facts: Any) -> None:
+        """Keep the checksum of the text of a part that was made."""
+        del flush
+        if event == "made":
+            self.text_crc32[facts["number"]] = facts["text_crc32"]
+
+    def confirm(self) -> None:
+        """Do nothing: a task publishes nothing."""
+
+
+def stage(
+    assignment: Assignment, partition: int, threads: int, open_: Callable[[Records], dict[int, Source]]
+) -> Staged:
+    """Convert a partition, and send its parts. `open_` returns its sources, by their index in the input.
+
+    Raises `ConverterError`; then nothing of this attempt is left, as far as it can be removed.
+    """
+    start()
+    job = assignment.job.model_copy(update={"run": assignment.job.run.model_copy(update={"threads": threads})})
+    with job.concealing():
+        output = output_plan(job, Moment(assignment.timestamp, assignment.sent), assignment.owner.attempting())
+        records = Records(job, output.limits.line_bytes, found=assignment.found)
+        sources = open_(records)
+        use_sources(records, list(sources.values()))
+        notes = _TaskNotes()
+        delivery = delivery_of(job, output.destination, notes, Retries(), sets=len(output.names))
+        try:
+            staged = _Stage(assignment, partition, output, delivery).run(records, sources)
+        except BaseException:
+            delivery.discard()
+            raise
+        staged.parts += [
+            StagedPart(number, part, notes.text_crc32[number], delivery.arrived[number])
+            for number, part in sorted(delivery.made.items())
+        ]
+        delivery.close()
+        return staged
+
+
+class _Stage:
+    """The conversion of one partition."""
+
+    def __init__(self, assignment: Assignment, partition: int, output: OutputPlan, delivery: Delivery) -> None:
+        self._assignment, self._output, self._delivery = assignment, output, delivery
+        self._staged = Staged(partition, Ledger())
+        self._room = assignment.job.report.rejects_file_rows
+        self._rules: Sequence[str] = ()
+
+    def run(self, records: Records, sources: dict[int, Source]) -> Staged:
+        """Convert the sources, and wait until all parts have arrived."""
+        job, limits = self._assignment.job, self._output.limits
+        self._rules = [rule.name for rule in records.rules]
+        indexes = {id(source.origin): index for index, source in sources.items()}
+        encrypt = self._encryption()
+        packers = [self._packer(index, records.job.threads, encrypt) for index in range(len(self._output.names))]
+        with (
+            Packing(packers, limits, len(records.leads)) as packing,
+            contextlib.closing(convert_sources(job, records, list(sources.values()), StageResults())) as blocks,
+        ):
+            for converted in blocks:
+                packing.add(converted.texts)
+                self._count(converted, indexes)
+            packing.finish()
+            while not self._delivery.wait(_TICK):
+                pass
+        self._staged.frequencies = [each.sampled(_SAMPLED) for each in packing.frequencies]
+        self._staged.first_lines = packing.first_lines
+        return self._staged
+
+    def _packer(self, index: int, threads: int, encrypt: Encrypt | None) -> Packer:
+        level = self._assignment.job.output.compression_level
+        create, describe = partial(self._create, index), partial(self._describe, index)
+        return Packer(self._output.limits, threads, create, describe, level, encrypt=encrypt)
+
+    def _place(self, index: int, count: int) -> tuple[int, str]:
+        """Return the number and the name of the part `count` of this partition, from 1, of the set `index`."""
+        split = (count - 1) * self._assignment.stride + self._staged.partition + 1
+        return (split - 1) * len(self._output.names) + index + 1, str(self._output.names[index].part(split))
+
+    def _create(self, index: int, count: int) -> Any:
+        return self._delivery.create(*self._place(index, count))
+
+    def _describe(self, index: int, count: int) -> tuple[str, str]:
+        _, name = self._place(index, count)
+        return name, self._assignment.job.conceal_path(self._output.destination.url(name))
+
+    def _encryption(self) -> Encrypt | None:
+        key = encryption_key(self._assignment.job)
+        if key is None:
+            return None
+        from converter.parts.pgp import Encryption  # here, since few jobs need it
+
+        if key.fingerprint != self._assignment.key:
+            raise ResumeError(
+                "E-RESUME-KEY",
+                f"The driver encrypts for the key {self._assignment.key}, but pgp.key holds {key.fingerprint} on "
+                f"{platform.node()}.",
+                "Put the same file on all machines.",
+            )
+        return partial(Encryption, key)
+
+    def _count(self, converted: Converted, indexes: dict[int, int]) -> None:
+        """Add the counts and the rejects of a block."""
+        staged = self._staged
+        staged.ledger += converted.ledger
+        for piece in converted.block.pieces:
+            staged.bytes_read[indexes[id(piece.origin)]] += piece.size
+        for origin, rows, rejected, malformed in converted.rejects():
+            if self._room > 0:
+                staged.rejects.append(StagedRejects(indexes[id(origin)], rows, rejected, malformed))
+                self._room -= len(rows) + len(malformed)
+                continue
+            counts = np.bincount(rejected["reason"].to_numpy(), minlength=len(self._rules)).tolist()
+            staged.left_out.update({name: count for name, count in zip(self._rules, counts, strict=True) if count})
+            staged.left_out.update(malformed.counts())
+
+
+def open_files(job: Job, records: Records, files: Sequence[SharedFile]) -> dict[int, Source]:
+    """Open files of the input, by their indexes. Raises `InputError` unless they are what the driver has found."""
+    origins = [_origin_of(job, file) for file in files]
+    sources = open_sources(origins, job.input, records.selection.own, records.roles)
+    return dict(zip((file.number for file in files), sources, strict=True))
+
+
+def _origin_of(job: Job, file: SharedFile) -> Origin:
+    try:
+        found = expand(file.path, lambda _: None, job.access).origins
+    except InputError as error:
+        raise InputError(
+            "E-SPARK-INPUT",
+            f"The input '{file.path}' cannot be found on {platform.node()}, a machine of the cluster.",
+            "Put it where all machines of the cluster see it by this path: on a shared file system, or on S3.",
+        ) from error
+    for origin in found:
+        if origin.fingerprint() == file.fingerprint:
+            return origin
+    raise InputError(
+        "E-INPUT-CHANGED",
+        f"The input '{file.path}' is another one on {platform.node()} than it was on the driver, so the run was "
+        "stopped.",
+        "Run again when nothing writes to it; all machines have to see the same file by this path.",
+    )

@@ -1,0 +1,59 @@
+"""What runs on Spark: everything else is refused before anything is begun."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from converter.errors import InputError, JobError
+from converter.jobs.job import Job
+from converter.sources.origins.base import Origin
+from converter.sources.row_origins import Queried
+
+
+def check_job(job: Job) -> None:
+    """Raise `JobError` where a job asks for what needs all rows in one place, or one after the other."""
+    reasons = list(_unsupported(job))
+    if reasons:
+        raise JobError(
+            "E-SPARK-UNSUPPORTED",
+            f"The job cannot run on Spark: {'; '.join(reasons)}.",
+            "Run it on one machine, without --engine spark.",
+        )
+
+
+def _unsupported(job: Job) -> Iterator[str]:
+    output = job.output
+    if job.gathers:
+        yield "what it writes depends on all rows of a user (record.rows, record.order, delta.state, c2c-id-sync)"
+    if job.record.limits:
+        yield "it leaves out lines because of earlier ones (record.repeated, record.user_lines)"
+    if job.id and job.id.case_collisions != "off":
+        yield f"id.case_collisions is '{job.id.case_collisions}'"
+    if output.kind == "id-sync":
+        yield "IDs of id-sync files are counted over all rows"
+    if output.publish == "each":
+        yield "output.publish is 'each', and tasks publish nothing"
+    if output.bandwidth is not None:
+        yield "output.bandwidth is for one machine"
+    if job.input.rejects_of is not None:
+        yield "input.rejects_of names rows of an earlier run"
+    if job.input.suppress is not None:
+        yield "input.suppress is a list that each task would read"
+    if job.report.traits is not None:
+        yield "report.traits compares lines while they are written"
+    if output.url.lower().startswith(("ftp://", "ftps://")) and job.ftp.partial_suffix == "":
+        yield "ftp.partial_suffix is empty, so parts would be visible at once"
+    if output.url.lower().startswith("sftp://") and job.sftp.partial_suffix == "":
+        yield "sftp.partial_suffix is empty, so parts would be visible at once"
+
+
+def check_origins(origins: Sequence[Origin]) -> None:
+    """Raise `InputError` where tasks cannot read what the driver has found."""
+    for origin in origins:
+        is_table = isinstance(origin, Queried) or getattr(origin, "constants", None) is not None
+        if is_table or not origin.rereadable or origin.fingerprint() is None:
+            raise InputError(
+                "E-SPARK-INPUT",
+                f"The input '{origin.label}' cannot be shared out to tasks: only files can.",
+                "Read it with Spark, and pass its DataFrame: converter.spark.convert(job, session, frame=…).",
+            )

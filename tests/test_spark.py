@@ -1,0 +1,137 @@
+"""Runs on Spark give what the same job gives on one machine: lines, rejects and counts."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from converter import convert
+from converter.errors import ConverterError
+from converter.report import Report
+
+from .conftest import Run
+
+if shutil.which("java") is None:
+    pytest.skip("needs Java", allow_module_level=True)
+pyspark = pytest.importorskip("pyspark")
+
+from converter import spark  # noqa: E402 - after what may be missing
+
+PARTITIONS = 3
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[Any]:
+    from converter.spark.session import open_session
+
+    settings = {
+        "spark.ui.enabled": "false",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.memory": "512m",
+        "spark.sql.files.maxPartitionBytes": "1",
+    }
+    arguments = " ".join(f"--conf {name}={value}" for name, value in settings.items())
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PYSPARK_SUBMIT_ARGS", f"{arguments} pyspark-shell")
+        made = open_session("local[2]")
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run(tmp_path)
+
+
+def write_files(run: Run, rows: int = 400) -> None:
+    """Write three files: the second has rows that are rejected, and malformed ones."""
+    (run.folder / "in").mkdir()
+    for number in range(PARTITIONS):
+        lines = ["id,a", *(f"user-{number}-{row},{row % 7}" for row in range(rows))]
+        if number == 1:
+            lines[5:5] = [",1", "x@example.com,2", "too,many,fields"]
+        (run.folder / "in" / f"{number}.csv").write_text("\n".join(lines) + "\n")
+    run.job["input"] = {"path": str(run.folder / "in")}
+
+
+def lines_of(folder: Path) -> Counter[bytes]:
+    return Counter(line for path in folder.iterdir() for line in gzip.decompress(path.read_bytes()).splitlines())
+
+
+def rejects_of(report: Report) -> list[dict[str, Any]]:
+    assert report.rejects_path
+    return [json.loads(line) for line in gzip.decompress(Path(report.rejects_path).read_bytes()).splitlines()]
+
+
+def on_one_machine(run: Run, **changes: Any) -> Report:
+    folder = run.folder / "one"
+    return convert(run.make_job(output={"to": str(folder / "out")}, report={"dir": str(folder / "reports")}, **changes))
+
+
+def test_files_give_the_lines_rejects_and_counts_of_one_machine(session: Any, run: Run) -> None:
+    write_files(run)
+    report, one = spark.convert(run.make_job(), session), on_one_machine(run)
+    assert lines_of(run.out) == lines_of(run.folder / "one" / "out")
+    assert report.records == one.records
+    assert report.signals == one.signals
+    assert rejects_of(report) == rejects_of(one)
+    assert [each["path"] for each in report.input] == [each["path"] for each in one.input]
+    assert report.input == one.input
+    assert report.first_lines == one.first_lines
+    assert sorted(each.name for each in report.parts) == run.files  # nothing else is left
+    assert [name.rsplit(".", 2)[1] for name in run.files] == ["1", "2", "3"]
+
+
+def test_a_dataframe_gives_the_lines_of_one_machine(session: Any, run: Run) -> None:
+    write_files(run)
+    (run.folder / "in" / "1.csv").write_text("\n".join(["id,a", ",1", "x@example.com,2", "user,3", ""]))
+    rows = [each.split(",") for path in sorted((run.folder / "in").iterdir()) for each in path.read_text().split()[1:]]
+    frame = session.createDataFrame(rows, "id string, a string").repartition(4)
+    one = on_one_machine(run)
+    del run.job["input"]
+    report = spark.convert(run.make_job(), frame=frame)
+    assert lines_of(run.out) == lines_of(run.folder / "one" / "out")
+    assert report.records["read"] == frame.count()
+    assert report.records["written"] == one.records["written"]
+    files = {each["file"] for each in rejects_of(report)}
+    assert files <= {f"pyspark.DataFrame, partition {number}" for number in range(4)}
+    assert files
+
+
+def test_a_dataframe_that_fails_is_an_error_of_the_input(session: Any, run: Run) -> None:
+    from pyspark.sql.functions import lit, raise_error
+
+    del run.job["input"]
+    frame = session.range(3).select(raise_error(lit("a secret value")).alias("id"), lit("1").alias("a"))
+    with pytest.raises(ConverterError) as caught:
+        spark.convert(run.make_job(), frame=frame)
+    assert caught.value.code == "E-INPUT-FRAME"
+    assert "secret" not in str(caught.value)
+
+
+def test_the_error_of_a_task_has_its_code_and_nothing_is_left(session: Any, run: Run) -> None:
+    write_files(run)
+    whole = gzip.compress((run.folder / "in" / "2.csv").read_bytes())
+    (run.folder / "in" / "2.csv").unlink()
+    (run.folder / "in" / "3.csv.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ConverterError) as caught:
+        spark.convert(run.make_job(), session)
+    assert caught.value.code == "E-INPUT-DAMAGED"
+    assert "3.csv.gz" in caught.value.message
+    assert run.files == []
+
+
+def test_a_session_that_cannot_be_opened_is_an_error(session: Any) -> None:
+    from converter.spark.session import open_session
+
+    with pytest.raises(ConverterError) as caught:
+        open_session("sc://127.0.0.1:1/path")
+    assert caught.value.code == "E-SPARK-SESSION"
