@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import gzip
 import logging
+import os
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -128,12 +129,21 @@ class _Models(JSONFileLoader):  # type: ignore[misc]  # botocore has no types
         return None
 
 
+class _Loader(Loader):  # type: ignore[misc]  # botocore has no types
+    """Loads models, and takes each folder beside them for a service: botocore looks into all of them, over 400."""
+
+    def list_available_services(self, type_name: str) -> list[str]:
+        """Return the names of all services; `type_name` is the kind of model that is looked for."""
+        del type_name
+        folders = filter(os.path.isdir, self.search_paths)
+        return sorted({entry.name for folder in folders for entry in os.scandir(folder) if entry.is_dir()})
+
+
 @functools.cache
 def _loader(folders: str | None) -> Loader:
     """Return what loads the models, each of them once for all clients; `folders` are those of AWS_DATA_PATH."""
-    loader = create_loader(folders)
-    loader.file_loader = _Models()
-    return loader
+    paths = create_loader(folders).search_paths
+    return _Loader(paths, _Models(), include_default_search_paths=False)
 
 
 def _session(settings: S3) -> Session:
