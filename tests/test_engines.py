@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import gzip
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -34,6 +35,8 @@ from converter.spark.tasks import check_version, rows_of_partition
 
 from .conftest import Run
 from .gnupg import impostor
+from .servers.s3 import s3_place
+from .servers.sftp import SftpServer
 
 UNSUPPORTED: dict[str, dict[str, Any]] = {
     "all rows of a user": {"record": {"signals": ["a"], "rows": "signal"}},
@@ -231,6 +234,25 @@ def test_more_rejects_than_the_file_has_room_for_are_counted(files: Run) -> None
     convert(files.make_job())
     assert rejects == files.rejects
     assert rejects[-1]["kept"] == 60
+
+
+def test_parts_of_tasks_are_renamed_on_a_server_and_others_removed(files: Run, sftp: SftpServer) -> None:
+    files.job["output"]["to"] = sftp.url()
+    files.job["sftp"] = {"known_hosts": sftp.known_hosts}
+    report = convert_here(files)
+    folder = sftp.root / "in" / "bound"
+    assert sorted(path.name for path in folder.iterdir()) == sorted(part.name for part in report.parts)
+    assert sum(gzip.decompress(path.read_bytes()).count(b"\n") for path in folder.iterdir()) == 150
+
+
+def test_uploads_of_tasks_are_completed_by_the_driver_and_others_aborted(files: Run) -> None:
+    with s3_place() as place:
+        files.job["output"] |= {"to": f"s3://{place.bucket}/{place.prefix}", "partner": place.partner}
+        files.job["s3"] = {"endpoint_url": place.endpoint, "addressing_style": "path"}
+        report = convert_here(files)
+        keys = [each["Key"] for each in place.client.list_objects_v2(Bucket=place.bucket)["Contents"]]
+        assert sorted(key.rpartition("/")[2] for key in keys) == sorted(part.name for part in report.parts)
+        assert "Uploads" not in place.client.list_multipart_uploads(Bucket=place.bucket)
 
 
 def test_a_count_of_spark_that_differs_is_noticed_and_nothing_is_published(files: Run) -> None:
