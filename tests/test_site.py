@@ -1,11 +1,23 @@
-"""The pages of the documentation are all in its navigation. That links lead somewhere is what `make docs` checks."""
+"""The pages of the documentation are all in its navigation, and found. That links lead somewhere is what `make docs` checks."""
 
 from __future__ import annotations
 
+import functools
+import http.server
+import shutil
+import subprocess
+import sys
+import threading
+import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from .servers import required
+from .servers.chromium import browser
 
 ROOT = Path(__file__).parent.parent
 
@@ -33,3 +45,62 @@ def test_the_readme_links_files_that_exist() -> None:
     linked = {part.partition(")")[0].partition("#")[0] for part in text.split("](")[1:]}
     assert {"docs/index.md", "CHANGELOG.md"} <= linked
     assert [link for link in linked if not (ROOT / link).exists()] == []
+
+
+# --- the built site ---------------------------------------------------------------------------------------------
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the site, built as `make docs` does."""
+    zensical = Path(sys.executable).parent / "zensical"
+    if not zensical.exists():
+        required("zensical is not installed: make docs")
+    folder = tmp_path_factory.mktemp("site")
+    shutil.copytree(ROOT / "docs", folder / "docs")
+    shutil.copy(ROOT / "zensical.toml", folder)
+    subprocess.run([zensical, "build", "--strict"], cwd=folder, check=True, capture_output=True)
+    handler = functools.partial(_Quiet, directory=folder / "site")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with browser() as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("words, page", [("host key", "servers.html"), ("E-S3-ACL", "s3.html")])
+def test_the_search_finds_pages_and_asks_no_other_server(site: str, chromium: Any, words: str, page: str) -> None:
+    opened = chromium.new_page()
+    asked: list[str] = []
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.goto(site, wait_until="networkidle")
+    dialog = opened.locator("dialog[open] input")
+    deadline = time.monotonic() + 60
+    while not dialog.count() and time.monotonic() < deadline:  # the key is heard once the script has run
+        opened.keyboard.press("/")
+        opened.wait_for_timeout(500)
+    dialog.fill(words, timeout=60_000)
+    opened.wait_for_selector(f"dialog a[href*='{page}']", state="attached", timeout=60_000)
+    opened.close()
+    assert [url for url in asked if not url.startswith(site)] == []
+
+
+@pytest.mark.parametrize("page", ["index.html", "first-file.html", "s3.html", "errors.html", "python.html"])
+def test_pages_fit_on_a_phone(site: str, chromium: Any, page: str) -> None:
+    opened = chromium.new_page(viewport={"width": 360, "height": 800})
+    opened.goto(site + page, wait_until="networkidle")
+    width = opened.evaluate("document.documentElement.scrollWidth")
+    opened.close()
+    assert width <= 360, "tables and code scroll by themselves"
