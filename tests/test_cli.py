@@ -163,6 +163,18 @@ def test_files_are_sent_without_what_only_tables_need(folder: Path) -> None:
     assert modules & {"polars", "numpy", "pyarrow", "boto3", "smart_open", "paramiko"} == set()
 
 
+def test_smart_open_loads_none_of_the_clients_that_are_not_used(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from converter.cli.command import command\n"
+        "command(['--version'])\n"
+        "import smart_open.s3\n"
+        "loaded = {name for name, module in sys.modules.items() if module}\n"
+        "sys.exit(not {'boto3'} <= loaded or bool(loaded & {'paramiko', 'requests', 'OpenSSL'}))\n"
+    )
+    python(code, tmp_path)
+
+
 def test_a_table_in_another_encoding_needs_no_more(folder: Path) -> None:
     (folder / "in.csv").write_bytes("id,a\n1,é\n".encode("cp1252"))
     assert not loaded(folder, "convert", "job.toml", "--set", "input.encoding=cp1252") & {"pyarrow", "pandas", "rich"}
