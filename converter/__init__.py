@@ -25,16 +25,29 @@ if TYPE_CHECKING:
     from converter.commands.progress import Progress
     from converter.commands.read_outbound import read_outbound
     from converter.commands.receipt import receipt
-    from converter.commands.record_examples import record_examples
+    from converter.commands.record_examples import Recorded, record_examples
     from converter.commands.send import send
     from converter.commands.sync_urls import sync_urls
     from converter.commands.taxonomy import taxonomy
-    from converter.errors import ConverterError, DestinationError, GuardError, InputError, JobError, TooManyRejectsError
+    from converter.errors import (
+        ConverterError,
+        DestinationError,
+        Finding,
+        GuardError,
+        InputError,
+        JobError,
+        TooManyRejectsError,
+    )
+    from converter.jobs.access import Access
+    from converter.jobs.file_access import FileAccess
     from converter.jobs.job import Job, Transfer
     from converter.jobs.outbound import OutboundInput
     from converter.jobs.reading import Reading
+    from converter.jobs.sections.run import RunOptions
+    from converter.jobs.sections.table import Input
     from converter.jobs.url_job import UrlJob
-    from converter.report import Report
+    from converter.ledger import Ledger
+    from converter.report import Report, SendReport
     from converter.report.checks import CheckReport
     from converter.report.examples import ExamplesReport
     from converter.report.foreseen import Foreseen
@@ -43,25 +56,35 @@ if TYPE_CHECKING:
     from converter.report.outbound import OutboundReport
     from converter.report.receipts import ReceiptReport
     from converter.report.taxonomy import Taxonomy
+    from converter.sources.origins.base import LeftOut
 
 __all__ = [
+    "Access",
     "CheckReport",
     "ConverterError",
     "DestinationError",
     "ExamplesReport",
+    "FileAccess",
+    "Finding",
     "Foreseen",
     "GuardError",
+    "Input",
     "InputError",
     "Inspection",
     "Job",
     "JobError",
+    "Ledger",
+    "LeftOut",
     "Match",
     "OutboundInput",
     "OutboundReport",
     "Progress",
     "Reading",
     "ReceiptReport",
+    "Recorded",
     "Report",
+    "RunOptions",
+    "SendReport",
     "Taxonomy",
     "TooManyRejectsError",
     "Transfer",
@@ -83,27 +106,36 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Access": "jobs.access",
     "CheckReport": "report.checks",
     "ConverterError": "errors",
     "DestinationError": "errors",
     "ExamplesReport": "report.examples",
+    "FileAccess": "jobs.file_access",
+    "Finding": "errors",
     "Foreseen": "report.foreseen",
     "GuardError": "errors",
+    "Input": "jobs.sections.table",
     "InputError": "errors",
     "Inspection": "report.inspections",
     "Job": "jobs.job",
     "JobError": "errors",
+    "Ledger": "ledger",
+    "LeftOut": "sources.origins.base",
     "Match": "report.matches",
     "OutboundInput": "jobs.outbound",
     "OutboundReport": "report.outbound",
     "Progress": "commands.progress",
-    "ReceiptReport": "report.receipts",
     "Reading": "jobs.reading",
+    "ReceiptReport": "report.receipts",
+    "Recorded": "commands.record_examples",
     "Report": "report",
+    "RunOptions": "jobs.sections.run",
+    "SendReport": "report",
     "Taxonomy": "report.taxonomy",
     "TooManyRejectsError": "errors",
-    "UrlJob": "jobs.url_job",
     "Transfer": "jobs.job",
+    "UrlJob": "jobs.url_job",
     "check": "commands.check_files",
     "check_examples": "commands.examples",
     "convert": "commands.convert",

@@ -57,6 +57,9 @@ def fuzz_checked_lines(loops: Loops, drawn: random.Random, memory: Memory) -> No
     assert found.lines == len(lines)
     assert found.ends.tolist() == [ends[number] for number in doubted]
     assert found.starts.tolist() == [ends[number] - len(lines[number].encode()) for number in doubted]
+    plain = [line for number, line in enumerate(lines) if number not in doubted]
+    of_plain = ("".join(re.split('"[^"]*"', line)) for line in plain)  # commas in quotes are no ends of signals
+    assert found.signals == (sum(1 + line.count(",") for line in of_plain) if has_signals else 0)
     for number, line in enumerate(lines):
         fits = bool(wanted.search(line)) and len(line.encode()) <= longest
         if number not in doubted:

@@ -24,21 +24,23 @@ def fuzz_seen_users(loops: Loops, drawn: random.Random, memory: Memory) -> None:
     """Types, counts and lines are those of the twin; no counter goes above the limit by more than one."""
     content = ("".join(drawn.choices(_PIECES, k=drawn.choice([0, 3, 30, 300]))) + "\n").encode()
     skipped, bits, most = drawn.randrange(3), drawn.choice([0, 1, 10]), drawn.choice([0, 1, 200])
-    users = users_of(content, skipped).drop_nulls("id")
+    pairs = drawn.random() < 0.4
+    users = users_of(content, skipped, pairs=pairs).drop_nulls("id")
+    lines = int(users["times"].clip(upper_bound=most + 1).sum())
     buffer = memory.of(content + bytes(SLACK))
     counters = memory.of(bytes(1 << bits))
     key = np.array([drawn.getrandbits(64), drawn.getrandbits(64)], np.uint64)
-    structure = SeenStructure(key.ctypes.data, counters.ctypes.data, len(counters), bits, skipped, most)
+    structure = SeenStructure(key.ctypes.data, counters.ctypes.data, len(counters), bits, skipped, most, pairs)
     seen = loops.see_users(buffer, len(content), structure, finds=False)
     assert {kind for kind in (1, 2, 4, 8, 16) if seen.kinds & kind} == set(users["kind"]) - {0}
     assert seen.differs == (skipped > 0 and users["type"].n_unique() > 1)
-    assert int(counters.sum()) == len(users) or int(counters.max()) == most + 1
+    assert int(counters.sum()) == lines or int(counters.max()) == most + 1
     if bits == 0:
-        assert counters[0] == min(len(users), most + 1)
+        assert counters[0] == min(lines, most + 1)
     found = loops.see_users(buffer, len(content), structure, finds=True)
     numbers = users["line"].to_list()
     assert set(found.numbers.tolist()) <= set(numbers)
-    if len(users) > most and bits == 0:
+    if lines > most and bits == 0:
         assert found.numbers.tolist() == numbers
     with pytest.raises(SystemError):
         loops.see_users(buffer, len(content) + 1, structure, finds=False)  # nothing after

@@ -75,7 +75,10 @@ RULES: dict[str, tuple[File, File]] = {
     "id_is_ssn": ((DATA, b"078-05-1120\ta=b\n"), (DATA, b"078-05-112\ta=b\n")),
     "id_forbidden_character": ((DATA, b"a:b\ta=b\n"), (DATA, b"a-b\ta=b:c\n")),
 }
-ELSEWHERE = {"file_too_large", "text_too_large", "name_twice", "both_modes", "folder_wrong", "user_over_limit"}
+ELSEWHERE = {
+    *("file_too_large", "text_too_large", "name_twice", "both_modes", "folder_wrong"),
+    *("user_over_limit", "users_uncounted", "hashes_over_limit", "customer_over_limit", "device_over_limit"),
+}
 """Of sizes, of several files, of places, and of many lines: tested in modules of their own."""
 
 

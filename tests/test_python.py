@@ -180,6 +180,21 @@ def test_the_public_names_are_listed_before_they_are_imported() -> None:
     assert loaded == "False"
 
 
+OTHER_TYPES = {"BinaryIO", "Callable", "None", "Path", "PathLike", "Sequence", "Form", "Frame", "IdTypeName", "Files"}
+"""Those of Python, and names of unions and of literals."""
+
+
+def test_the_types_of_public_functions_are_public() -> None:
+    functions = [getattr(converter, name) for name in converter.__all__]
+    functions = [each for each in functions if inspect.isfunction(each)]
+    assert len(functions) > 10
+    for function in functions:
+        signature = inspect.signature(function)
+        annotations = [signature.return_annotation, *(each.annotation for each in signature.parameters.values())]
+        types = set(re.findall(r"\b[A-Z]\w+", " ".join(annotations))) - OTHER_TYPES
+        assert types <= set(converter.__all__), function.__name__
+
+
 def test_help_shows_the_functions_and_the_sections_of_a_job() -> None:
     shown = pydoc.render_doc(converter, renderer=pydoc.plaintext)
     assert [name for name in converter.__all__ if not (name.startswith("__") or name in shown)] == []

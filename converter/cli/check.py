@@ -102,14 +102,14 @@ def _check(
 
 def _show(report: CheckReport, *, only_errors: bool) -> None:
     from converter.report.checks import place, sentence
-    from converter.report.texts import size
+    from converter.report.texts import counted, size
     from converter.spec.files import LEVELS
 
     for file in report.files:
         findings = [each for each in file.findings if each.level == "error" or not only_errors]
         if only_errors and not findings:
             continue
-        lines = "" if file.lines is None else f", {_counted(file.lines, 'line')}"
+        lines = "" if file.lines is None else f", {counted(file.lines, 'line')}"
         print(f"{file.path}  {size(file.bytes)}{lines}")
         for found in findings:
             print(f"  {found.level:<7} {sentence(found)}")
@@ -120,13 +120,9 @@ def _show(report: CheckReport, *, only_errors: bool) -> None:
     if only_errors:
         return
     if report.left_out:
-        print(f"{_counted(len(report.left_out), 'other file')} in these folders, such as reports, not checked")
-    counts = (_counted(report.counts[level], level) for level in LEVELS if level != "hint" or report.counts[level])
-    print(f"{_counted(len(report.files), 'file')}: {', '.join(counts)}")
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
+        print(f"{counted(len(report.left_out), 'other file')} in these folders, such as reports, not checked")
+    counts = (counted(report.counts[level], level) for level in LEVELS if level != "hint" or report.counts[level])
+    print(f"{counted(len(report.files), 'file')}: {', '.join(counts)}")
 
 
 def _show_lines(report: CheckReport) -> None:

@@ -63,10 +63,10 @@ def _check(job_file: str, changes: dict[str, Any], messages: Messages) -> Outcom
     report = run(job)
     error = None
     if not report.passed:
+        from converter.report.texts import counted
+
         count = len(report.examples)
-        message = (
-            f"{len(report.failed):,} of {count:,} example{'s' * (count != 1)} differ{'s' * (len(report.failed) == 1)}."
-        )
+        message = f"{len(report.failed):,} of {counted(count, 'example')} differ{'s' * (len(report.failed) == 1)}."
         error = ConverterError(
             "E-EXAMPLES-DIFFER", message, "Correct the job, or the examples, if this is what it should do."
         )
@@ -93,11 +93,13 @@ def _record(job_file: str, changes: dict[str, Any], rows: int, messages: Message
 
 
 def _show(report: ExamplesReport, *, quiet: bool) -> None:
+    from converter.report.texts import counted
+
     for example in report.failed:
         print(_difference(example))
     if not quiet:
         passed = len(report.examples) - len(report.failed)
-        print(f"{passed:,} of {_examples(len(report.examples))} passed.")
+        print(f"{passed:,} of {counted(len(report.examples), 'example')} passed.")
 
 
 def _difference(example: Checked) -> str:
@@ -118,10 +120,6 @@ def _short(path: str) -> str:
     return path
 
 
-def _examples(count: int) -> str:
-    return f"{count:,} example{'s' * (count != 1)}"
-
-
 def _shown(fate: Fate) -> list[str]:
     from converter.jobs.toml import as_toml
 
@@ -129,9 +127,9 @@ def _shown(fate: Fate) -> list[str]:
 
 
 def _show_recorded(recorded: Recorded) -> None:
-    print(f"{_examples(recorded.examples)} written to '{_short(recorded.path)}'.")
+    from converter.report.texts import counted
+
+    print(f"{counted(recorded.examples, 'example')} written to '{_short(recorded.path)}'.")
     if recorded.left_out:
-        print(
-            f"{recorded.left_out:,} row{'s' * (recorded.left_out != 1)} left out: with made values, something else "
-            "would become of them."
-        )
+        rows = counted(recorded.left_out, "row")
+        print(f"{rows} left out: with made values, something else would become of them.")

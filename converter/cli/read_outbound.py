@@ -106,7 +106,9 @@ def _read(changes: dict[str, Any], to: str, how: dict[str, Any], mode: Mode, mes
 
 def _show(report: OutboundReport, file: Any) -> None:
     """Print the counts, and what was assumed."""
+    from converter.report.texts import counted
+
     print_numbers(report.summary(), file)
     for rule, count in report.assumed.items():
-        where = "" if len(report.files) == 1 else f" ({count:,} file{'s' * (count != 1)})"
+        where = "" if len(report.files) == 1 else f" ({counted(count, 'file')})"
         print(f"Assumed: {rule.text} ({rule.code} {rule.name}){where}", file=file)

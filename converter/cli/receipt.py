@@ -102,12 +102,14 @@ def _number(value: float | None) -> str:
 
 
 def _files(found: ReceiptReport) -> Iterator[str]:
+    from converter.report.texts import counted
+
     files, runs = found.receipt.files, found.runs
     known = len(files) - len(found.foreign)
     found_in = (
-        f"{known:,} of them in {_count(len(runs), 'report')} of runs" if runs else "and no report of them was found"
+        f"{known:,} of them in {counted(len(runs), 'report')} of runs" if runs else "and no report of them was found"
     )
-    yield f"{_count(len(files), 'file')} in the receipt, {found_in}."
+    yield f"{counted(len(files), 'file')} in the receipt, {found_in}."
     yield from _list(
         "No report has",
         [each.name for each in found.foreign],
@@ -121,8 +123,10 @@ def _files(found: ReceiptReport) -> Iterator[str]:
 
 
 def _list(what: str, names: Sequence[str], why: str) -> Iterator[str]:
+    from converter.report.texts import counted
+
     if names:
-        yield f"{what} {_count(len(names), 'file')}: {why}"
+        yield f"{what} {counted(len(names), 'file')}: {why}"
         yield from (f"  {name}" for name in names[:_MOST_FILES])
         if len(names) > _MOST_FILES:
             yield f"  … and {len(names) - _MOST_FILES:,} more (--json has all)"
@@ -146,7 +150,3 @@ def _paragraph(each: Compared, found: ReceiptReport) -> Iterator[str]:
     text = f"{head} {each.figure.meaning} {each.figure.advice}".strip()
     width = max(min(shutil.get_terminal_size((_WIDTH, 24)).columns, _WIDTH), _LEAST_WIDTH)
     yield from textwrap.wrap(text, width, subsequent_indent="  ")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"

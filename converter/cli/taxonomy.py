@@ -115,6 +115,8 @@ def _job(job_file: str | None, tables: list[str], settings: list[str]) -> Job | 
 
 
 def _show(found: Taxonomy, messages: Messages, *, compared: bool) -> None:
+    from converter.report.texts import counted
+
     messages.warn(found.warnings)
     if messages.quiet:
         return
@@ -125,8 +127,8 @@ def _show(found: Taxonomy, messages: Messages, *, compared: bool) -> None:
             print(f"… and {found.totals.height - _MOST_KEYS:,} more keys")
             break
         count = sizes.get(key.key, 0)
-        values = _number(count, "value") if key.is_whole else f"{count:,} of more values"
-        print(f"{cut(key.key, width)}  {values}, {_number(key.signals, 'signal')}")
+        values = counted(count, "value") if key.is_whole else f"{count:,} of more values"
+        print(f"{cut(key.key, width)}  {values}, {counted(key.signals, 'signal')}")
         for value in key.values:
             about = "" if value.at_most == value.count else f" to {value.at_most:,}"
             print(f"  {value.count:>12,}{about}  {cut(value.value, width)}")
@@ -134,9 +136,8 @@ def _show(found: Taxonomy, messages: Messages, *, compared: bool) -> None:
             print(f"  {'…':>12}  and {count - len(key.values):,} more")
     if compared:
         _show_unknown(found, width)
-    print(
-        f"{_number(found.totals.height, 'key')}, {_number(found.signals, 'signal')} in {_number(found.lines, 'line')}"
-    )
+    keys, signals, lines = found.totals.height, found.signals, found.lines
+    print(f"{counted(keys, 'key')}, {counted(signals, 'signal')} in {counted(lines, 'line')}")
     for count, what in (
         (found.malformed_lines, "malformed: lines that are not an ID, a tab and signals"),
         (found.malformed_signals, "malformed: signals without a key and a value"),
@@ -151,11 +152,13 @@ def _show(found: Taxonomy, messages: Messages, *, compared: bool) -> None:
 
 
 def _show_unknown(found: Taxonomy, width: int) -> None:
+    from converter.report.texts import counted
+
     def show(each: Unknown, meant: str = "") -> None:
         print(f"  {each.count:>12,}  {cut(f'{each.key} = {each.value}', width)}{meant}")
 
     if found.unknown_signals:
-        print(f"Not in the list: {_number(found.unknown_signals, 'signal')}")
+        print(f"Not in the list: {counted(found.unknown_signals, 'signal')}")
         for each in found.unknown[: 2 * _MOST_VALUES]:
             show(each)
     if found.case:
@@ -166,7 +169,3 @@ def _show_unknown(found: Taxonomy, width: int) -> None:
         if len(several) > 2 * _MOST_VALUES:
             print("  --json has more.")
             break
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'s' * (count != 1)}"

@@ -13,9 +13,9 @@ import contextlib
 import datetime
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -24,9 +24,11 @@ import numpy as np
 from converter import kernel
 from converter.errors import InputError, redact
 from converter.parts.line_checks import ChunkFound, LineChecker
+from converter.parts.line_pairs import PairCounters
 from converter.parts.line_users import ExactCounts, MixedLines, UserCounters
 from converter.parts.problems import Problem, Problems
 from converter.parts.reader import CountedBlocks, DamagedError, InboundText, gunzip
+from converter.report.foreseen import figures_of
 from converter.sources.origins.base import Origin
 from converter.sources.packings import PACKINGS, packing_of
 from converter.spec.environments import PICKUPS
@@ -47,12 +49,13 @@ from converter.spec.files import (
     TOO_LARGE,
     TYPES_MIXED,
     USER_OVER,
+    USERS_UNCOUNTED,
     UTF_16,
     ZERO_DOUBTFUL,
 )
 from converter.spec.ids import GLOBAL_DATA_SOURCES
 from converter.spec.limits import PART_BYTES, PART_RAW_BYTES
-from converter.spec.names import FileName
+from converter.spec.names import WITH_SIGNALS, FileName
 
 BLOCK_BYTES = 1 << 20  # measured: smaller ones take longer, larger ones as long
 _AHEAD = 2  # chunks of a file that are checked at the same time, beside the one that is waited for
@@ -68,7 +71,8 @@ class Checked:
     """What is known of a file after the check.
 
     `name` is `None` where it is not that of an inbound file. `bytes` and `crc32` are those of the file as it is;
-    `lines` and `raw_bytes` are those of its text, `None` where it is encrypted or damaged.
+    `lines` and `raw_bytes` are those of its text, `None` where it is encrypted or damaged. `figures` are numbers of the
+    receipt of Audience Manager, as far as they are known, by the keys of `converter.spec.receipts`.
     """
 
     name: FileName | None
@@ -77,6 +81,7 @@ class Checked:
     lines: int | None
     raw_bytes: int | None
     findings: tuple[Problem, ...]
+    figures: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -87,12 +92,14 @@ class Checked:
 class Workers(NamedTuple):
     """What checks chunks of lines, how many bytes are read at a time, and where the lines of users are counted.
 
-    Without a `pool`, the calling thread checks; without `counters`, users are not looked at.
+    Without a `pool`, the calling thread checks; without `counters`, users are not looked at, and without `pairs`, IDs
+    that belong together are not counted.
     """
 
     pool: Executor | None = None
     block_bytes: int = BLOCK_BYTES
     counters: UserCounters | None = None
+    pairs: PairCounters | None = None
 
 
 def name_of(origin: Origin) -> str:
@@ -128,7 +135,8 @@ def check_file(origin: Origin, workers: Workers = ALONE) -> Checked:
     if text and text.bytes > PART_RAW_BYTES.value:
         findings.note(TEXT_TOO_LARGE)
     lines, raw_bytes = (text.lines, text.bytes) if text else (None, None)
-    return Checked(name, blocks.bytes, blocks.crc32, lines, raw_bytes, findings.in_order())
+    figures = figures_of(text.received, name.dpids[0]) if text and name and name.kind in WITH_SIGNALS else {}
+    return Checked(name, blocks.bytes, blocks.crc32, lines, raw_bytes, findings.in_order(), figures)
 
 
 @contextlib.contextmanager
@@ -167,7 +175,7 @@ def _check_name(text: str, label: str, findings: Problems) -> FileName | None:
             return None
         findings.note(TIMESTAMP_SHORT)
         name = short
-    if name.kind in ("data", "odc"):
+    if name.kind in WITH_SIGNALS:
         if name.dpids[0] in GLOBAL_DATA_SOURCES and name.target is None:
             findings.note(TARGET_MISSING)
         if name.dpids[0] == _UUIDS:
@@ -223,7 +231,7 @@ def _check_lines(
     """Check the lines of a file; return `None` where it is damaged, since its content is unknown then."""
     text = InboundText(gunzip(blocks, workers.block_bytes) if packed else blocks)
     found = Problems()
-    checker = LineChecker(name, kernel.load(), workers.counters)
+    checker = LineChecker(name, kernel.load(), workers.counters, workers.pairs)
     mixed = MixedLines(name) if name else None
     try:
         for chunk, each in _in_order(checker, text.chunks(workers.block_bytes), workers.pool):
@@ -233,6 +241,7 @@ def _check_lines(
             found.add(each.problems, text.lines)
             text.lines += each.lines
             text.filled = text.filled or each.filled
+            text.received = text.received.plus(each.received)
     except DamagedError as error:
         findings.note(error.rule)
         return None
@@ -268,15 +277,22 @@ def users_over(origin: Origin, name: FileName, counters: UserCounters, exact: Ex
     """
     problems = Problems()
     checker = LineChecker(name, kernel.load())
+    for chunk, before in read_again(origin):
+        found = Problems()
+        checker.note_lines(found, USER_OVER, chunk, exact.over(counters.see(name, chunk, finds=True)))
+        problems.add(found, before)
+        if exact.is_full:
+            problems.note(USERS_UNCOUNTED)
+            break
+    return problems
+
+
+def read_again(origin: Origin) -> Iterator[tuple[bytes, int]]:
+    """Yield the chunks of a file that has been checked, and how many lines are before each. Raises `InputError`."""
     with _reading(origin) as file:
         head = _head_of(file)
         blocks = _blocks_of(head, file, BLOCK_BYTES)
         text = InboundText(gunzip(blocks, BLOCK_BYTES) if packing_of(head) else blocks)
         for chunk in text.chunks(BLOCK_BYTES):
-            found = Problems()
-            checker.note_lines(found, USER_OVER, chunk, exact.over(counters.see(name, chunk, finds=True)))
-            problems.add(found, text.lines)
+            yield chunk, text.lines
             text.lines += chunk.count(b"\n")
-            if exact.is_full:
-                break
-    return problems

@@ -11,16 +11,20 @@ from dataclasses import replace
 
 from converter import kernel
 from converter.commands.check import Checked, Workers, check_file, name_of, users_over
+from converter.commands.check_pairs import SyncFile, pairs_over
 from converter.commands.inbound_files import find
 from converter.errors import JobError
-from converter.jobs.document import Document
 from converter.jobs.file_access import FileAccess
+from converter.jobs.job import Job, Transfer
 from converter.jobs.paths import is_file
+from converter.jobs.sections.run import RunOptions
+from converter.parts.line_pairs import PairCounters
 from converter.parts.line_users import MOST_THREADS, ExactCounts, UserCounters
 from converter.parts.problems import Problem, in_order
 from converter.report.checks import CheckReport, FileCheck
 from converter.sources.origins.base import Origin
 from converter.spec.files import BOTH_MODES, NAME_TWICE, FileRule
+from converter.spec.names import OF_IDS, WITH_SIGNALS, Kind
 
 _RATIO = 6  # of text to gzip, about
 _UNKNOWN_BYTES = 1 << 30
@@ -28,7 +32,7 @@ _UNKNOWN_BYTES = 1 << 30
 
 def check(
     files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-    settings: FileAccess | Document | str | os.PathLike[str] | None = None,
+    settings: FileAccess | Job | Transfer | str | os.PathLike[str] | None = None,
     *,
     threads: int | None = None,
     notify: Callable[[str], None] | None = None,
@@ -46,24 +50,32 @@ def check(
         if not found.files:
             hint = "Name files, globs or folders: aam-inbound check FILES…"
             raise JobError("E-CHECK-NO-FILES", "There is no file to check.", hint)
-        checked = check_all(found.files, threads or document.run.threads, notify)
+        checked = check_all(found.files, threads or document.run.threads, notify, document.run)
         together = _together(found.files, checked)
     reports = [_report(*each) for each in zip(found.files, checked, together, strict=True)]
     return CheckReport(reports, found.left_out)
 
 
 def check_all(
-    files: Sequence[Origin], threads: int | None = None, notify: Callable[[str], None] | None = None
+    files: Sequence[Origin],
+    threads: int | None = None,
+    notify: Callable[[str], None] | None = None,
+    run: RunOptions | None = None,
 ) -> list[Checked]:
-    """Check files by the rules on each of them, and return what is known of each. Raises `InputError`."""
+    """Check files by the rules on each of them, and return what is known of each.
+
+    `run` says how much memory there is for IDs that may have too many others. Raises `InputError`.
+    """
     threads = min(threads or os.cpu_count() or 1, MOST_THREADS)
-    counters = UserCounters(sum(map(_text_bytes, files)), kernel.load())
+    of_ids = [file for file in files if name_of(file).startswith(OF_IDS)]
+    counters = UserCounters(sum(map(_text_bytes, files)) - sum(map(_text_bytes, of_ids)), kernel.load())
+    pairs = PairCounters(sum(map(_text_bytes, of_ids)), kernel.load()) if of_ids else None
     with ExitStack() as stack:
 
         def pool_of(name: str) -> Executor:
             return stack.enter_context(ThreadPoolExecutor(threads, thread_name_prefix=name))
 
-        workers = Workers(pool_of("check") if threads > 1 else None, counters=counters)
+        workers = Workers(pool_of("check") if threads > 1 else None, counters=counters, pairs=pairs)
         checked: list[Checked] = []
         readers = pool_of("read")
         reading = [readers.submit(check_file, file, workers) for file in files]
@@ -72,7 +84,11 @@ def check_all(
             checked.append(found.result())
             if notify:
                 notify(file.label)
-    return _with_users(files, checked, counters) if counters.may_be_over else checked
+    if counters.may_be_over:
+        checked = _with_users(files, checked, counters)
+    if pairs and pairs.may_be_over:
+        checked = _with_pairs(files, checked, pairs, run or RunOptions())
+    return checked
 
 
 def _text_bytes(file: Origin) -> int:
@@ -84,19 +100,36 @@ def _text_bytes(file: Origin) -> int:
 def _with_users(files: Sequence[Origin], checked: Sequence[Checked], counters: UserCounters) -> list[Checked]:
     """Add the lines of users beyond the limit (C7): those of all files of a timestamp count, in the order of parts."""
     found = list(checked)
-    runs: dict[str, list[tuple[int, int]]] = {}
-    for index, (file, each) in enumerate(zip(files, checked, strict=True)):
-        again = file.path is None or is_file(file.path)
-        if each.name and each.name.kind in ("data", "odc") and each.lines and file.rereadable and again:
-            runs.setdefault(each.name.stem, []).append((each.name.split or 0, index))
-    for parts in runs.values():
+    for parts in _runs(files, checked, WITH_SIGNALS):
         exact = ExactCounts(kernel.load())
-        for _, index in sorted(parts):
+        for index in parts:
             each = found[index]
             if each.name and not exact.is_full:
                 over = users_over(files[index], each.name, counters, exact)
                 found[index] = replace(each, findings=in_order([*each.findings, *over.in_order()]))
     return found
+
+
+def _with_pairs(
+    files: Sequence[Origin], checked: Sequence[Checked], pairs: PairCounters, run: RunOptions
+) -> list[Checked]:
+    """Add the lines with which IDs have too many others (I4, I5), in all files of a timestamp."""
+    found = list(checked)
+    for parts in _runs(files, checked, ("id-sync", "c2c-id-sync")):
+        named = [SyncFile(files[index], name) for index in parts if (name := found[index].name)]
+        for index, over in zip(parts, pairs_over(named, pairs, run), strict=True):
+            found[index] = replace(found[index], findings=in_order([*found[index].findings, *over]))
+    return found
+
+
+def _runs(files: Sequence[Origin], checked: Sequence[Checked], kinds: Sequence[Kind]) -> list[list[int]]:
+    """Return the files of some kinds that can be read again, by their indices: those of a timestamp, in their order."""
+    runs: dict[str, list[tuple[int, int]]] = {}
+    for index, (file, each) in enumerate(zip(files, checked, strict=True)):
+        again = file.path is None or is_file(file.path)
+        if each.name and each.name.kind in kinds and each.lines and file.rereadable and again:
+            runs.setdefault(each.name.stem, []).append((each.name.split or 0, index))
+    return [[index for _, index in sorted(parts)] for parts in runs.values()]
 
 
 def _together(files: Sequence[Origin], checked: Sequence[Checked]) -> list[list[FileRule]]:
@@ -117,4 +150,5 @@ def _together(files: Sequence[Origin], checked: Sequence[Checked]) -> list[list[
 def _report(file: Origin, checked: Checked, rules: Sequence[FileRule]) -> FileCheck:
     of_set = [Problem(each.code, each.name, each.text, None, 0, each.level, each.page, each.fix) for each in rules]
     kind = checked.name.kind if checked.name else None
-    return FileCheck(file.label, kind, checked.bytes, checked.lines, checked.raw_bytes, (*of_set, *checked.findings))
+    findings = (*of_set, *checked.findings)
+    return FileCheck(file.label, kind, checked.bytes, checked.lines, checked.raw_bytes, findings, checked.figures)

@@ -389,7 +389,7 @@ class Conversion:
             warnings=[*self._warnings, *frequent_warnings(self._packing.frequencies)],
             error=error,
             changes=self._changes.counts,
-            foreseen=self._traits.as_dict(),
+            foreseen=self._traits.as_dict(None if error else self._ledger),
             has_rejects=error is None or self._has_rejects,
             complete=self._complete,
             seen=Seen(self._rejects.examples, self._packing.first_lines, self._track.points()),

@@ -13,8 +13,8 @@ from converter.commands.inbound_files import find
 from converter.commands.inbound_signals import chunks_of, parsed_name, why_unread
 from converter.commands.traits import read_traits
 from converter.errors import InputError
-from converter.jobs.document import Document
 from converter.jobs.file_access import FileAccess
+from converter.jobs.job import Job, Transfer
 from converter.report.foreseen import Foreseen
 from converter.sources.origins.base import Origin
 
@@ -22,7 +22,7 @@ from converter.sources.origins.base import Origin
 def foresee(
     files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     traits: str | os.PathLike[str],
-    settings: FileAccess | Document | str | os.PathLike[str] | None = None,
+    settings: FileAccess | Job | Transfer | str | os.PathLike[str] | None = None,
     *,
     now: float | None = None,
     threads: int | None = None,

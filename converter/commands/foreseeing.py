@@ -20,10 +20,10 @@ import polars as pl
 from converter.columns.tally import Tally
 from converter.commands.conditions import Comparisons, true_lines
 from converter.commands.traits import CODE_KEY, TRAIT_KEY, Trait, TraitList
+from converter.parts.received import form_of
 from converter.parts.signal_columns import LineSignals, masked, parsed, signals_in
 from converter.report.foreseen import FATES, REALIZED, STORED_AT_MOST, WRONG_SOURCE, Foreseen, LostSignal, in_order
 from converter.spec import receipts
-from converter.spec.ids import GLOBAL_DATA_SOURCES, ID_TYPES
 from converter.spec.names import FileName
 from converter.spec.signals import REMOVED
 from converter.spec.trait_rules import Rule, conditions_of
@@ -59,8 +59,7 @@ class FileOf(NamedTuple):
     @property
     def form(self) -> str | None:
         """The form of the IDs, as a regular expression, if they have one."""
-        type_ = ID_TYPES["uuid"] if self.ids == 0 else GLOBAL_DATA_SOURCES.get(self.ids or -1)
-        return type_.form if type_ else None
+        return form_of(self.ids)
 
 
 class _Demand(NamedTuple):

@@ -12,14 +12,12 @@ from converter.errors import Finding, InputError
 from converter.kernel.form import SLACK
 from converter.parts.reader import DamagedError, InboundText, gunzip
 from converter.sources.origins.base import Origin
-from converter.spec.names import FileName
+from converter.spec.names import WITH_SIGNALS, FileName
 
 CHUNK_BYTES = 4 << 20
 _READ_BYTES = 1 << 20
 _MAGIC = b"\x1f\x8b"
 _ENCRYPTED = (".gpg", ".pgp")
-WITHOUT_SIGNALS = ("id-sync", "c2c-id-sync")
-"""The kinds of files that hold IDs alone."""
 
 
 class Chunk(NamedTuple):
@@ -41,7 +39,7 @@ def parsed_name(origin: Origin) -> FileName | None:
 def why_unread(origin: Origin) -> Finding | None:
     """Return why the signals of a file cannot be read, by its name, if they cannot."""
     name, label = parsed_name(origin), origin.label
-    if name and name.kind in WITHOUT_SIGNALS:
+    if name and name.kind not in WITH_SIGNALS:
         return Finding("W-NO-SIGNALS", f"The file '{label}' holds IDs alone, and no signals: it was not read.")
     if name and name.extension in _ENCRYPTED:
         return Finding("W-NO-SIGNALS", f"The file '{label}' is encrypted: its signals were not read.")

@@ -12,7 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from converter.ledger import Ledger
 from converter.parts.blocks import Pieces, joined
+from converter.parts.received import Received
+from converter.spec.names import WITH_SIGNALS
 
 if TYPE_CHECKING:
     from converter.commands.foreseeing import Foreseeing, Seen
@@ -28,11 +31,12 @@ def _look(each: Foreseeing, text: Pieces) -> Seen:
 
 
 class RunTraits:
-    """What the receipt will say about the files of a run; without a list of traits, nothing is done."""
+    """What the receipt will say about the files of a run; without a list of traits, no line is looked at."""
 
     def __init__(self, plan: Plan) -> None:
         self._each: list[Foreseeing] = []
         self._under_way: deque[tuple[Foreseeing, Future[Seen]]] = deque()
+        self._have_signals = all(name.kind in WITH_SIGNALS for name in plan.names)
         if plan.traits is None:
             return
         from converter.commands.foreseeing import FileOf, Foreseeing, TraitIndex  # here, since few jobs need it
@@ -65,9 +69,17 @@ class RunTraits:
         each, seen = self._under_way.popleft()
         each.take(seen.result())
 
-    def as_dict(self) -> Mapping[str, Any] | None:
-        """Return what the report says about all lines so far; `None` without a list of traits."""
-        if not self._each:
+    def as_dict(self, ledger: Ledger | None) -> Mapping[str, Any] | None:
+        """Return what the report says about the receipt.
+
+        Without a list of traits, that is what the `ledger` of a run that is done shows; `None` where there are no
+        signals, or no ledger.
+        """
+        if self._each:
+            first, *others = self._each
+            return first.merge(others).as_dict(_MOST_LOST)
+        if ledger is None or not self._have_signals:
             return None
-        first, *others = self._each
-        return first.merge(others).as_dict(_MOST_LOST)
+        from converter.report.foreseen import figures_of  # here, since a run starts sooner without it
+
+        return {"figures": figures_of(Received(ledger.lines, signals=ledger.signals_written), None)}

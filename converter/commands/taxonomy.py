@@ -18,7 +18,7 @@ import polars as pl
 
 from converter.columns.tally import LIMIT, Tally
 from converter.commands.inbound_files import expand
-from converter.commands.inbound_signals import CHUNK_BYTES, WITHOUT_SIGNALS, Chunk, chunks_of, why_unread
+from converter.commands.inbound_signals import CHUNK_BYTES, Chunk, chunks_of, why_unread
 from converter.commands.known_values import KnownValues
 from converter.commands.plan import open_input
 from converter.errors import Finding, InputError, JobError
@@ -31,6 +31,7 @@ from converter.report.taxonomy import Taxonomy
 from converter.rows.pipeline import convert_sources
 from converter.rows.stages import StageResults
 from converter.sources.origins.local import LocalFile
+from converter.spec.names import WITH_SIGNALS
 
 
 class _Counts(NamedTuple):
@@ -160,7 +161,7 @@ def _of_job(job: Job, tables: Sequence[str], found: _Found, threads: int | None)
     """Return the keys and values of the lines that a job makes of its input, or of other tables."""
     if tables:
         job = job.model_copy(update={"input": job.input.model_copy(update={"path": tuple(tables)})})
-    if job.output.kind in WITHOUT_SIGNALS:
+    if job.output.kind not in WITH_SIGNALS:
         raise JobError(
             "E-TAXONOMY-INPUT",
             "The job makes files of IDs alone, which have no signals.",

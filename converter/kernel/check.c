@@ -106,8 +106,8 @@ static const uint8_t *past_signal(const struct aam_line_form *form, const uint8_
     return NULL;
 }
 
-/* The newline at the end of a line. */
-static const uint8_t *plain_end(const struct aam_line_form *form, const uint8_t *at) {
+/* The newline at the end of a line, whose signals are counted. */
+static const uint8_t *plain_end(const struct aam_line_form *form, const uint8_t *at, int64_t *signals) {
     for (int64_t field = 1; field <= form->most_ids; field++, at++) {
         const struct aam_id_shape *id = &form->ids[field < form->id_count ? field - 1 : form->id_count - 1];
         at = past_id(id, at);
@@ -122,6 +122,7 @@ static const uint8_t *plain_end(const struct aam_line_form *form, const uint8_t 
         return NULL;
     for (;; at++) {
         at = past_signal(form, at);
+        ++*signals;
         if (at == NULL || *at == '\n')
             return at;
         if (*at != ',')
@@ -148,11 +149,12 @@ static bool is_sound_line_form(const struct aam_line_form *form) {
 
 /* Find the lines of a text that are not plain. The text ends in a newline. */
 AAM_ENTRY(check_lines)(const uint8_t *text, int64_t size, const struct aam_line_form *form, struct aam_doubted *doubted) {
-    doubted->count = doubted->lines = 0;
+    doubted->count = doubted->lines = doubted->signals = 0;
     if (size < 0 || (size > 0 && text[size - 1] != '\n') || !is_sound_line_form(form))
         return AAM_MALFORMED;
     for (const uint8_t *at = text, *end = text + size; at < end; doubted->lines++) {
-        const uint8_t *newline = plain_end(form, at);
+        int64_t signals = 0;
+        const uint8_t *newline = plain_end(form, at, &signals);
         if (newline == NULL || newline - at >= form->longest) {
             newline = find_newline(at);
             if (doubted->count == doubted->room)
@@ -160,6 +162,8 @@ AAM_ENTRY(check_lines)(const uint8_t *text, int64_t size, const struct aam_line_
             doubted->numbers[doubted->count] = doubted->lines;
             doubted->starts[doubted->count] = at - text;
             doubted->ends[doubted->count++] = newline + 1 - text;
+        } else {
+            doubted->signals += signals;
         }
         at = newline + 1;
     }

@@ -56,6 +56,7 @@ class DoubtedStructure(ctypes.Structure):
         ("room", c_int64),
         ("count", c_int64),
         ("lines", c_int64),
+        ("signals", c_int64),
     ]
 
 
@@ -103,13 +104,14 @@ class LineForm:
 class Doubted(NamedTuple):
     """The lines of a text that are not plain: how many lines are before each, and where it starts and ends.
 
-    `lines` counts all lines of the text.
+    `lines` counts all lines of the text, and `signals` those of lines that are plain.
     """
 
     numbers: Positions
     starts: Positions
     ends: Positions
     lines: int
+    signals: int
 
 
 def doubted(entry: Callable[..., int], text: Bytes, size: int, form: LineForm) -> Doubted:
@@ -120,4 +122,4 @@ def doubted(entry: Callable[..., int], text: Bytes, size: int, form: LineForm) -
     if status := entry(text.ctypes.data, size, form.structure, structure):
         raise SystemError(f"A compiled loop was called in a wrong way ({status}).")
     numbers, starts, ends = (each[: structure.count] for each in found)
-    return Doubted(numbers, starts, ends, structure.lines)
+    return Doubted(numbers, starts, ends, structure.lines, structure.signals)

@@ -461,7 +461,8 @@ struct aam_doubted {
     int64_t *ends;    /* after the newline */
     int64_t room;
     int64_t count;
-    int64_t lines; /* all of them, plain ones as well */
+    int64_t lines;   /* all of them, plain ones as well */
+    int64_t signals; /* of plain lines */
 };
 
 /* Keys with counts (earlier.c): two words each. */
@@ -500,6 +501,7 @@ struct aam_seen {
     int64_t bits;
     int64_t skipped;  /* fields before the ID */
     int64_t most;     /* lines of a user; counters end one above */
+    int64_t pairs;    /* whether lines are IDs that belong together: each counts once for each ID after it, at least once */
     uint64_t *keys;   /* of lines whose user may have more: two words each; NULL where lines are counted */
     int64_t *numbers; /* lines before each of these */
     int64_t room;

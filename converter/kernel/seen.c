@@ -45,14 +45,23 @@ AAM_INLINE void count_line(uint8_t *counter, int64_t most) {
         __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
 }
 
+/* How often an ID counts: once for each field after it, and at least once. More than `most` need not be counted. */
+static int64_t times_of(struct aam_field id, const uint8_t *newline, const uint8_t *limit, int64_t most) {
+    int64_t fields = 0;
+    for (const uint8_t *stop = id.start + id.length; stop < newline && fields <= most; fields++)
+        stop = field_end(stop + 1, newline, limit);
+    return fields > 0 ? fields : 1;
+}
+
 static bool is_sound(const uint8_t *text, int64_t size, const struct aam_seen *seen) {
     return size >= 0 && (size == 0 || text[size - 1] == '\n') && seen->bits >= 0 && seen->bits <= MOST_COUNTER_BITS &&
            seen->counter_count == INT64_C(1) << seen->bits && seen->skipped >= 0 && seen->most >= 0 &&
            seen->most < UINT8_MAX && seen->room >= 0;
 }
 
-/* See the lines of a text, which ends in a newline; lines without an ID and a tab after it are none of a user. With
-   `keys`, find those of users who may have more lines than `most`, by the counters; else count them. */
+/* See the lines of a text, which ends in a newline; lines without an ID and a tab after it are none of a user, except
+   that with `pairs` the ID may end the line. With `keys`, find those of users who may have more lines than `most`, by the
+   counters; else count them. */
 AAM_ENTRY(see_users)(const uint8_t *text, int64_t size, struct aam_seen *seen) {
     if (!is_sound(text, size, seen))
         return AAM_MALFORMED;
@@ -64,7 +73,7 @@ AAM_ENTRY(see_users)(const uint8_t *text, int64_t size, struct aam_seen *seen) {
     for (const uint8_t *line = text, *newline; line < end; line = newline + 1, seen->lines++) {
         newline = memchr(line, '\n', (size_t)(end - line));
         struct aam_field type = id_of(line, newline, limit, 0), id = id_of(line, newline, limit, seen->skipped);
-        if (id.length == 0 || id.start + id.length == newline)
+        if (id.length == 0 || (id.start + id.length == newline && seen->pairs == 0))
             continue;
         seen->kinds |= kind_of(id);
         if (first.start == NULL)
@@ -76,9 +85,12 @@ AAM_ENTRY(see_users)(const uint8_t *text, int64_t size, struct aam_seen *seen) {
         uint8_t *counter = seen->counters + (seen->bits > 0 ? key[0] >> (AAM_WINDOW - seen->bits) : 0);
         if (seen->keys == NULL) {
             __builtin_prefetch(counter, 1);
-            if (users >= WAITING)
-                count_line(waiting[users & (WAITING - 1)], seen->most);
-            waiting[users++ & (WAITING - 1)] = counter;
+            int64_t times = seen->pairs != 0 ? times_of(id, newline, limit, seen->most) : 1;
+            for (; times > 0; times--) {
+                if (users >= WAITING)
+                    count_line(waiting[users & (WAITING - 1)], seen->most);
+                waiting[users++ & (WAITING - 1)] = counter;
+            }
         } else if (*counter > seen->most) {
             if (seen->count == seen->room)
                 return AAM_MALFORMED;

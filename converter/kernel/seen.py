@@ -23,7 +23,7 @@ class SeenStructure(ctypes.Structure):
     _fields_ = [
         ("key", c_void_p),
         ("counters", c_void_p),
-        *((name, c_int64) for name in ("counter_count", "bits", "skipped", "most")),
+        *((name, c_int64) for name in ("counter_count", "bits", "skipped", "most", "pairs")),
         ("keys", c_void_p),
         ("numbers", c_void_p),
         *((name, c_int64) for name in ("room", "count", "lines", "kinds", "differs")),

@@ -20,8 +20,10 @@ from converter.kernel.form import SLACK
 from converter.kernel.seen import Seen
 from converter.parts.grammar import Grammar
 from converter.parts.line_columns import LineColumns, column_of_any
+from converter.parts.line_pairs import PairCounters
 from converter.parts.line_users import UserCounters
 from converter.parts.problems import Example, Positions, Problems
+from converter.parts.received import Received, received
 from converter.parts.shapes import shape_of
 from converter.spec.files import (
     BLANK,
@@ -49,7 +51,7 @@ from converter.spec.files import (
     FileRule,
 )
 from converter.spec.limits import LINE_BYTES
-from converter.spec.names import FileName
+from converter.spec.names import WITH_SIGNALS, FileName
 
 Bytes = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
@@ -103,13 +105,14 @@ class _Chunk(NamedTuple):
 class ChunkFound(NamedTuple):
     """What a chunk of lines breaks, as if it were the start of a file, how many lines it has, and which users.
 
-    `filled`: one of them is not blank.
+    `filled`: one of them is not blank. `received` counts the lines and signals of files that have signals.
     """
 
     problems: Problems
     lines: int
     filled: bool
     seen: Seen | None
+    received: Received = Received()
 
 
 class LineChecker:
@@ -118,10 +121,17 @@ class LineChecker:
     With compiled loops, only lines that these doubt meet the rules. Threads may share it.
     """
 
-    def __init__(self, name: FileName | None, loops: Loops | None, counters: UserCounters | None = None) -> None:
+    def __init__(
+        self,
+        name: FileName | None,
+        loops: Loops | None,
+        counters: UserCounters | None = None,
+        pairs: PairCounters | None = None,
+    ) -> None:
         self._name = name
         self._loops = loops
-        self._counters = counters if name and name.kind in ("data", "odc") else None
+        self._counters = counters if name and name.kind in WITH_SIGNALS else None
+        self._pairs = pairs if name and name.kind not in WITH_SIGNALS else None
         self._grammar = Grammar(name) if name else None
         self._columns = LineColumns(name, self._grammar.forms) if name and self._grammar else None
         self._form = self._grammar.line_form() if self._grammar and loops else None
@@ -130,19 +140,25 @@ class LineChecker:
         """Check a chunk of lines, which ends in a newline and `SLACK` bytes more; `first` is that of the file."""
         text, size = np.frombuffer(chunk, np.uint8), len(chunk) - SLACK
         seen = self._counters.see(self._name, chunk) if self._counters and self._name else None
+        if self._pairs and self._name:
+            self._pairs.count(self._name, chunk)
         if self._loops and self._form and (chunk.isascii() or is_utf8(chunk)):
             found = self._loops.doubted(text, size, self._form)
+            plain = Received(found.lines - len(found.numbers), signals=found.signals)
             if not len(found.numbers):
-                return ChunkFound(Problems(), found.lines, found.lines > 0, seen)
+                return ChunkFound(Problems(), found.lines, found.lines > 0, seen, plain)
             doubted = [chunk[start:end] for start, end in zip(found.starts.tolist(), found.ends.tolist(), strict=True)]
             lines = _Chunk.of(b"".join(doubted), 0)._replace(numbers=1 + found.numbers)
             count = found.lines
         else:
+            plain = Received()
             lines = _Chunk.of(chunk[:size], 1)
             count = len(lines.ends)
+        if self._name and self._name.kind in WITH_SIGNALS:
+            plain = plain.plus(received(lines.text, self._name))
         check = _ChunkCheck(self._name, self._grammar, self._columns)
         check.check(lines, first=first)
-        return ChunkFound(check.problems, count, check.filled or len(lines.ends) < count, seen)
+        return ChunkFound(check.problems, count, check.filled or len(lines.ends) < count, seen, plain)
 
     def note_lines(self, problems: Problems, rule: FileRule, chunk: bytes, numbers: Positions) -> None:
         """Note lines of a chunk, by their numbers, that break a rule because of other lines."""
@@ -211,7 +227,7 @@ class _ChunkCheck:
         self._note(BLANK, lines.numbers[lines.blank])
         self.filled = self.filled or not lines.blank.all()
         if self._name:
-            check = self._check_signals if self._name.kind in ("data", "odc") else self._check_id_columns
+            check = self._check_signals if self._name.kind in WITH_SIGNALS else self._check_id_columns
             check(lines, self._name)
         if self._grammar:
             for rule, broken in self._grammar.broken(lines.text, lines.starts, is_text=is_text):

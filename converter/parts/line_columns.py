@@ -9,6 +9,7 @@ from functools import partial
 import polars as pl
 
 from converter.columns.privacy import personal_kind
+from converter.parts.line_pairs import relations_of
 from converter.spec import files, signals
 from converter.spec.limits import DERIVED_CHARACTERS, LINE_BYTES
 from converter.spec.names import FileName
@@ -66,6 +67,7 @@ class LineColumns:
             files.SIGNAL_LONG: self._in_signals(lambda text: signals.long_at(text, DERIVED_CHARACTERS.value)),
             files.VALUE_IS_EMAIL: self._in_signals(lambda text: _personal_at(text, email=True)),
             files.VALUE_IS_PERSONAL: self._in_signals(lambda text: _personal_at(text, email=False)),
+            **{each.rule: partial(_field_start, each.column) for each in reversed(relations_of(name))},
             **{file_rule: partial(self._broken_id, rejects=rule.rejects) for rule, file_rule in files.ID_RULES},
         }
 
@@ -132,6 +134,11 @@ def _no_text_at(line: bytes) -> int | None:
 
 def _field_starts(line: bytes) -> list[int]:
     return [0, *(match.end() for match in re.finditer(b"\t", line))]
+
+
+def _field_start(number: int, line: bytes) -> int | None:
+    starts = _field_starts(line)
+    return starts[number] if number < len(starts) else None
 
 
 def _personal_at(text: str, *, email: bool) -> int | None:

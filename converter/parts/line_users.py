@@ -10,6 +10,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +45,17 @@ _MARK = b"\xef\xbb\xbf"
 _DEVICE = "[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}"
 
 
+class Counted(NamedTuple):
+    """What is counted: the field after `skipped` ones, up to one more than `most`.
+
+    With `pairs`, it counts once for each field after it, at least once; else only where there is one.
+    """
+
+    skipped: int
+    most: int = USER_LINES.value
+    pairs: bool = False
+
+
 class UserCounters:
     """Counters of lines by users. Threads may share it.
 
@@ -64,50 +76,58 @@ class UserCounters:
 
     def see(self, name: FileName, chunk: bytes, *, finds: bool = False) -> Seen:
         """Count the lines of a chunk, which ends in `SLACK` bytes more; or find those whose users may have too many."""
-        digest = np.frombuffer(hashlib.blake2b(name.stem.encode(), digest_size=16).digest(), np.uint64)
+        return self._look(name.stem, chunk, Counted(int(name.kind == "odc")), finds=finds)
+
+    def _look(self, of: str, chunk: bytes, what: Counted, *, finds: bool) -> Seen:
+        """Do so for a field of lines; `of` tells apart what is counted apart."""
+        digest = np.frombuffer(hashlib.blake2b(of.encode(), digest_size=16).digest(), np.uint64)
         key = self._secret ^ digest
         mark = len(_MARK) if chunk.startswith(_MARK) else 0
         text = np.frombuffer(chunk, np.uint8)[mark:]
-        skipped = int(name.kind == "odc")
         if not self._loops:
-            return self._see(text, skipped, key, finds=finds)
+            return self._see(text, what, key, finds=finds)
         structure = SeenStructure(
             key.ctypes.data,
             self._counters.ctypes.data,
             len(self._counters),
             self._bits,
-            skipped,
-            USER_LINES.value,
+            what.skipped,
+            what.most,
+            what.pairs,
         )
         return self._loops.see_users(text, len(text) - SLACK, structure, finds=finds)
 
-    def _see(self, text: Bytes, skipped: int, key: npt.NDArray[np.uint64], *, finds: bool) -> Seen:
+    def _see(self, text: Bytes, what: Counted, key: npt.NDArray[np.uint64], *, finds: bool) -> Seen:
         """Do the same without compiled loops."""
-        frame = users_of(text[: len(text) - SLACK].tobytes(), skipped)
+        skipped = what.skipped
+        frame = users_of(text[: len(text) - SLACK].tobytes(), skipped, pairs=what.pairs)
         users = frame.filter(pl.col("id").is_not_null())
         ids = users["id"]
         keys = np.column_stack([ids.hash(int(word) & (2**63 - 1)).to_numpy() for word in key]).reshape(-1, 2)
         place = (keys[:, 0] >> np.uint64(64 - self._bits)).astype(np.int64)
         found = np.zeros(0, np.int64)
         if finds:
-            found = np.flatnonzero(self._counters[place] > USER_LINES.value)
+            found = np.flatnonzero(self._counters[place] > what.most)
         else:
-            at, counts = np.unique(place, return_counts=True)
+            at, index = np.unique(place, return_inverse=True)
+            counts = np.bincount(index, weights=users["times"].to_numpy(), minlength=len(at)).astype(np.int64)
             with self._lock:
-                self._counters[at] = np.minimum(self._counters[at] + counts, USER_LINES.value + 1)
+                self._counters[at] = np.minimum(self._counters[at] + counts, what.most + 1)
         kinds = int(np.bitwise_or.reduce(users["kind"].to_numpy(), initial=0))
         numbers = users["line"].to_numpy().astype(np.int64)[found]
         return Seen(kinds, skipped > 0 and users["type"].n_unique() > 1, numbers, keys[found])
 
 
-def users_of(text: bytes, skipped: int) -> pl.DataFrame:
+def users_of(text: bytes, skipped: int, *, pairs: bool = False) -> pl.DataFrame:
     """Return of each line of a text the number of `line`s before it, its `type`, its `id`, and the `kind` of that.
 
-    The type is the first field, and the ID that after `skipped` fields. The ID is null where it is empty or no tab is
-    after it; kinds are bits of `converter.kernel.seen`, 0 where an ID may be of two types.
+    The type is the first field, and the ID that after `skipped` fields. The ID is null where it is empty or, without
+    `pairs`, no tab is after it; `times` is how often it counts. Kinds are bits of `converter.kernel.seen`, 0 where an
+    ID may be of two types.
     """
     lines = pl.Series("text", text.decode(errors="replace").split("\n")[:-1], pl.String).to_frame()
-    id_ = pl.col("text").str.extract(rf"^(?:[^\t]*\t){{{skipped}}}([^\t]+)\t")
+    id_ = pl.col("text").str.extract(rf"^(?:[^\t]*\t){{{skipped}}}([^\t]+)" + ("" if pairs else r"\t"))
+    fields = pl.col("text").str.count_matches("\t", literal=True).cast(pl.Int64) - skipped
     is_device = id_.str.contains(f"^{_DEVICE}$")
     kind = (
         pl.when(is_device & id_.str.contains("[a-f]"))
@@ -123,7 +143,11 @@ def users_of(text: bytes, skipped: int) -> pl.DataFrame:
         .otherwise(ANY_ID)
     )
     return lines.with_row_index("line").select(
-        "line", type=pl.col("text").str.extract(r"^([^\t]*)"), id=id_, kind=kind.cast(pl.Int64)
+        "line",
+        type=pl.col("text").str.extract(r"^([^\t]*)"),
+        id=id_,
+        kind=kind.cast(pl.Int64),
+        times=pl.max_horizontal(fields, 1) if pairs else 1,
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from isal import isal_zlib
 
 from converter.kernel.form import SLACK
+from converter.parts.received import Received
 from converter.spec.files import GZIP_CUT, GZIP_DAMAGED, FileRule
 from converter.spec.limits import LINE_BYTES
 
@@ -69,6 +70,8 @@ class InboundText:
         self.bytes = self.lines = 0
         self.filled = False
         """Whether a line is not blank."""
+        self.received = Received()
+        """What Audience Manager receives in them, where they have signals."""
         self.whole = True
         """Whether the last line ends in a newline."""
 

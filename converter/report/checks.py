@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from converter.parts.problems import Example, Problem
+from converter.report.foreseen import total_of
 from converter.report.page_file import write_html
+from converter.report.texts import counted
 from converter.spec.files import LEVELS
+from converter.spec.names import WITH_SIGNALS
 
 
 @dataclass(frozen=True)
 class FileCheck:
     """An inbound file: its kind and data sources by its name, `None` where that is wrong, its size, lines and text.
 
-    `lines` and `raw_bytes` are `None` where the file is encrypted or damaged.
+    `lines` and `raw_bytes` are `None` where the file is encrypted or damaged. `figures` are numbers of the receipt of
+    Audience Manager (`converter.spec.receipts`), of files with signals.
     """
 
     path: str
@@ -27,11 +31,16 @@ class FileCheck:
     lines: int | None
     raw_bytes: int | None
     findings: Sequence[Problem]
+    figures: Mapping[str, int] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain data."""
         facts = ("path", "kind", "bytes", "lines", "raw_bytes")
-        return {name: getattr(self, name) for name in facts} | {"findings": [asdict(each) for each in self.findings]}
+        return {
+            **{name: getattr(self, name) for name in facts},
+            "figures": dict(self.figures),
+            "findings": [asdict(each) for each in self.findings],
+        }
 
 
 @dataclass(frozen=True)
@@ -46,9 +55,17 @@ class CheckReport:
         """How many rules are broken by all files, by level."""
         return Counter(each.level for file in self.files for each in file.findings)
 
+    @property
+    def figures(self) -> Mapping[str, int]:
+        """The numbers of the receipt, as far as they are known; none where a file with signals cannot be read."""
+        with_signals = [file for file in self.files if file.kind in WITH_SIGNALS]
+        return total_of(file.figures for file in with_signals)
+
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain data."""
+        figures = self.figures
         return {
+            "foreseen": {"figures": dict(figures)} if figures else None,
             "files": [file.as_dict() for file in self.files],
             "left_out": list(self.left_out),
             **{f"{level}s": self.counts[level] for level in LEVELS},
@@ -92,7 +109,7 @@ def _texts(found: Problem) -> Iterator[str]:
 
 def sentence(found: Problem) -> str:
     """Return what a file breaks, with the rule and the number of lines."""
-    lines = f", in {found.lines:,} line{'s' * (found.lines > 1)}" if found.lines else ""
+    lines = f", in {counted(found.lines, 'line')}" if found.lines else ""
     return f"{found.text.rstrip('.')} ({found.code} {found.name}{lines})."
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from converter.parts.received import Received
+from converter.spec import receipts
 from converter.spec.receipts import FIGURES
 
 REALIZED, TOO_NEW, WRONG_SOURCE, NOT_ONBOARDED, UNUSED = FATES = (
@@ -89,6 +91,36 @@ class Foreseen:
         if self.rules_not_understood:
             numbers.append((self.rules_not_understood, f"rules of {self.traits:,} traits not understood"))
         return [(f"{count:,}", words) for count, words in numbers]
+
+
+def figures_of(received: Received, source: int | None) -> dict[str, int]:
+    """Return the numbers of the receipt that are known of lines without a list of traits; others are absent.
+
+    `source` is the data source of their IDs. Which IDs match, and which signals belong to traits, is not known, so that
+    of the records stored only the most is.
+    """
+    found = {figure.key: 0 for figure in (receipts.INVALID_AAM_ID, receipts.INVALID_DEVICE_ID)}
+    found[(receipts.INVALID_AAM_ID if source == 0 else receipts.INVALID_DEVICE_ID).key] = received.wrong_ids
+    found |= {
+        receipts.RECORDS_RECEIVED.key: received.lines,
+        receipts.FORMAT_ERRORS.key: received.malformed,
+        receipts.RECORDS_PROCESSED.key: received.lines,
+        STORED_AT_MOST: received.lines - received.malformed - received.wrong_ids,
+        receipts.TOTAL_SIGNALS.key: received.signals,
+    }
+    return in_order(Counter(found))
+
+
+def total_of(figures: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Return the sums of numbers that all of some files, or runs, have."""
+    given = list(figures)
+    known = set.intersection(*map(set, given)) if given else set()
+    return in_order(Counter({key: sum(each[key] for each in given) for key in known}))
+
+
+def labeled(figures: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Return numbers with their labels, as the mail has them."""
+    return [(_LABELS[key], count) for key, count in figures.items() if key in _LABELS]
 
 
 def in_order(figures: Counter[str]) -> dict[str, int]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from converter.report.foreseen import total_of
 from converter.report.receipt_text import Receipt, ReceivedFile
 from converter.spec import receipts
 from converter.spec.receipts import FIGURES, Figure, stored_by
@@ -19,6 +20,10 @@ _NONE_EXPECTED = (
     receipts.TRAITS_FAILED_VALIDATION,
     receipts.USERS_FAILED_VALIDATION,
 )
+_AT_MOST = (receipts.NO_TRAIT_REALIZED, receipts.TOTAL_UNUSED_SIGNALS, receipts.TOTAL_REALIZED_TRAITS)
+"""What is lower than foreseen where users are not known, since their lines count for another number."""
+_UNFORESEEN = (receipts.TOTAL_REMOVED_TRAITS,)
+"""What is not compared: files of the mode `overwrite` take from users what only Audience Manager knows of."""
 _LOSSES = (receipts.NO_MATCHING_AAM_ID, receipts.NO_TRAIT_REALIZED, receipts.TOTAL_UNUSED_SIGNALS)
 
 Verdict = Literal["as expected", "differs", "a loss", "not compared"]
@@ -33,11 +38,11 @@ class SentFile(NamedTuple):
 
 
 class RunFacts(NamedTuple):
-    """What the report of a run says: its files, and how many signals are in their lines, where that is known."""
+    """What the report of a run says: its files, and the numbers of the receipt that are foreseen."""
 
     run: str
     files: Sequence[SentFile]
-    signals: int | None
+    figures: Mapping[str, int]
 
     @classmethod
     def of(cls, report: Mapping[str, Any]) -> RunFacts:
@@ -47,8 +52,8 @@ class RunFacts(NamedTuple):
         """
         run = str(report["name"])
         parts = [SentFile(str(part["name"]), int(part["lines"]) or None, run) for part in report["parts"]]
-        signals = report.get("signals")
-        return cls(run, parts, int(signals["written"]) if signals else None)
+        figures = (report.get("foreseen") or {}).get("figures") or {}
+        return cls(run, parts, {str(key): int(count) for key, count in figures.items()})
 
 
 class Compared(NamedTuple):
@@ -114,7 +119,8 @@ def bare_name(name: str) -> str:
 def compare(receipt: Receipt, facts: Sequence[RunFacts], *, all_runs: bool = False) -> ReceiptReport:
     """Compare a receipt with the reports of runs; with `all_runs`, also those of which it names no file.
 
-    Lines and signals are compared only where every file of the receipt is of these runs.
+    Numbers are compared only where every file of the receipt is of these runs; all but that of lines only where the
+    receipt names all of their files.
     """
     named = {bare_name(each.name) for each in receipt.files}
     own = [each for each in facts if all_runs or any(bare_name(file.name) in named for file in each.files)]
@@ -127,9 +133,9 @@ def compare(receipt: Receipt, facts: Sequence[RunFacts], *, all_runs: bool = Fal
         lines = [file.lines for file in matched]
         if None not in lines:
             expected[receipts.RECORDS_RECEIVED.key] = sum(each or 0 for each in lines)
-        signals = [each.signals for each in _each_once(own)]
-        if not missing and signals and None not in signals:
-            expected[receipts.TOTAL_SIGNALS.key] = sum(each or 0 for each in signals)
+        if not missing:
+            foreseen = total_of(each.figures for each in _each_once(own))
+            expected = {**foreseen, **expected}
     runs = list(dict.fromkeys(each.run for each in own))
     return ReceiptReport(receipt, list(_compared(receipt.figures, expected)), runs, foreign, missing)
 
@@ -139,7 +145,7 @@ def _each_once(facts: Sequence[RunFacts]) -> list[RunFacts]:
     found: dict[frozenset[str], RunFacts] = {}
     for each in facts:
         names = frozenset(bare_name(file.name) for file in each.files)
-        if names not in found or found[names].signals is None:
+        if names not in found or len(found[names].figures) < len(each.figures):
             found[names] = each
     return list(found.values())
 
@@ -149,12 +155,14 @@ def _compared(figures: Mapping[str, float], expected: Mapping[str, float]) -> It
     wanted: dict[str, float | None] = {**dict.fromkeys((each.key for each in _NONE_EXPECTED), 0), **expected}
     wanted[receipts.RECORDS_PROCESSED.key] = figures.get(receipts.RECORDS_RECEIVED.key)
     wanted[receipts.STORED_RECORDS.key] = stored_by(figures)
+    for each in _UNFORESEEN:
+        wanted.pop(each.key, None)
     for figure in FIGURES:
         if figure.key not in figures:
             continue
         received, right = figures[figure.key], wanted.get(figure.key)
         verdict: Verdict = "not compared"
-        if right is not None:
+        if right is not None and (figure not in _AT_MOST or received > right):
             verdict = "as expected" if received == right else "differs"
         elif figure in _LOSSES and received:
             verdict = "a loss"

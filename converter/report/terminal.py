@@ -29,7 +29,7 @@ def summary(report: Report) -> list[tuple[str, str]]:
 
 def _foreseen(report: Report) -> list[tuple[str, str]]:
     """Return what the receipt will say about traits, where that is known."""
-    if report.foreseen is None:
+    if report.foreseen is None or "signals" not in report.foreseen:
         return []
     from converter.report.foreseen import WORDS  # here, since few jobs need it
 

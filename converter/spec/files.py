@@ -26,6 +26,10 @@ from converter.spec.limits import (
     USER_LINES,
 )
 from converter.spec.rules import (
+    CUSTOMER_OVER_LIMIT,
+    CUSTOMERS_OF_DEVICE,
+    DEVICE_OVER_LIMIT,
+    DEVICES_OF_CUSTOMER,
     ID_FORBIDDEN_CHARACTER,
     ID_IS_CARD,
     ID_IS_EMAIL,
@@ -364,7 +368,44 @@ USER_OVER = FileRule(
     fix="Give the signals of a user to fewer, longer lines.",
 )
 
+USERS_UNCOUNTED = FileRule(
+    USER_LINES.code,
+    "users_uncounted",
+    f"So many users may have more than {USER_LINES.value} lines that not all could be counted: there may be more such "
+    "lines than are shown.",
+    USER_LINES.page,
+    "hint",
+    fix="Check the files with fewer others, or gather the lines of a user.",
+)
+
 # Rules on lines of ID synchronization files.
+HASHES_OVER = FileRule(
+    "I4",
+    "hashes_over_limit",
+    f"With this line, a customer ID has more than {MOST_HASHES} hashed addresses in the files of one timestamp: the "
+    "newest are kept.",
+    COMBINED_PAGE,
+    "warning",
+    fix="Leave the oldest addresses of the customer out.",
+)
+CUSTOMER_OVER = FileRule(
+    CUSTOMER_OVER_LIMIT.code,
+    CUSTOMER_OVER_LIMIT.name,
+    f"With this line, a customer ID has more than {DEVICES_OF_CUSTOMER} device IDs in the files of one timestamp: the "
+    "latest are kept.",
+    CUSTOMER_OVER_LIMIT.page,
+    "warning",
+    fix="Look whether the ID is that of one customer, and not of a household, a test or a default.",
+)
+DEVICE_OVER = FileRule(
+    DEVICE_OVER_LIMIT.code,
+    DEVICE_OVER_LIMIT.name,
+    f"With this line, a device ID has more than {CUSTOMERS_OF_DEVICE} customer IDs in the files of one timestamp: the "
+    "latest are kept.",
+    DEVICE_OVER_LIMIT.page,
+    "warning",
+    fix="Look whether the ID is that of one device, and not of a shared device, a test or a default.",
+)
 COLUMNS_WRONG = FileRule(
     "C14",
     "columns_wrong",

@@ -10,6 +10,8 @@ from typing import Literal, get_args
 from converter.spec.misnamed import first_wrong, respelled
 
 Kind = Literal["data", "id-sync", "c2c-id-sync", "odc"]
+WITH_SIGNALS: tuple[Kind, ...] = ("data", "odc")
+"""The kinds of files that hold signals; others hold IDs alone."""
 Mode = Literal["sync", "overwrite"]
 Extension = Literal["", ".gz", ".gpg", ".pgp"]
 
@@ -33,6 +35,8 @@ _PREFIXES: dict[Kind, str] = {
     "id-sync": "adobe_id",
     "c2c-id-sync": "c2c_id",
 }
+OF_IDS = tuple(f"{_PREFIXES[kind]}_" for kind in get_args(Kind) if kind not in WITH_SIGNALS)
+"""How names of files begin that hold IDs alone."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +148,7 @@ def _wrong(name: str) -> str:
     hint = (
         f"Perhaps '{meant}' is meant"
         if meant
-        else ("Names are as ftp_dpm_1234_5678_1366545717.sync.1.gz (N1) or adobe_id_0_1234_1366545717.sync (N6)")
+        else "Names are as ftp_dpm_1234_5678_1366545717.sync.1.gz or adobe_id_0_1234_1366545717.sync"
     )
     return (
         f"'{name}' is not the name of an inbound file: at character {at + 1}, {there} in place of {expected}. {hint}."

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 from converter.commands.outbound.control import Control, Expected, read_control, without_packing
 from converter.errors import Finding, InputError, redact
 from converter.jobs.access import Access
+from converter.report.texts import counted
 from converter.sources.origins import expand
 from converter.sources.origins.base import LeftOut, Origin
 from converter.spec.names import FileName
@@ -73,7 +74,7 @@ def find(paths: Iterable[str], access: Access, *, verify: bool) -> FoundFiles:
     if not files:
         raise InputError(
             "E-INPUT-MISSING",
-            f"There is no outbound file among {len(origins):,} file{'s' * (len(origins) != 1)}.",
+            f"There is no outbound file among {counted(len(origins), 'file')}.",
             "Their names end in .sync or .sync.gz (O1); files with other names are read if they are named themselves.",
         )
     given = [read_control(origin) for origin in infos] if verify else []

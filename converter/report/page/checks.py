@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from converter.report.foreseen import labeled
 from converter.report.page.engine import Room
 from converter.report.texts import cleaned, counted
 
@@ -36,6 +37,7 @@ def check_shown(report: Mapping[str, Any], room: Room) -> dict[str, Any]:
         "next_step": "Correct the lines below, then check the files again: Audience Manager would drop or misread them."
         if errors
         else "The files can be sent: aam-inbound send FILES --to URL.",
+        "foreseen": labeled((data.get("foreseen") or {}).get("figures", {})),
         "files": shown,
         "omitted": omitted,
         "data": {"files": len(data["files"]), "errors": errors, "warnings": warnings},

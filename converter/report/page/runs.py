@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from converter.jobs.paths import is_url
+from converter.report.foreseen import labeled
 from converter.report.page.engine import Room
 from converter.report.page.words import headline, next_step
 from converter.report.texts import cleaned, counted
@@ -64,6 +65,7 @@ def run_shown(report: Mapping[str, Any], room: Room) -> dict[str, Any]:
         "steps": _counts(data, data.get("ids", {}).get("changed", {})),
         "signals": _signals(data),
         "changes": [(_CHANGES.get(name, name), count) for name, count in (data.get("changes") or {}).items() if count],
+        "foreseen": labeled((data.get("foreseen") or {}).get("figures", {})),
         "parts": _parts(data, room, omitted),
         "inputs": _first(data.get("input", []), room.items, "files of the input", omitted),
         "not_read": data.get("left_out", []),
