@@ -31,7 +31,7 @@ def _look(each: Foreseeing, text: Pieces) -> Seen:
 
 
 class RunTraits:
-    """What the receipt will say about the files of a run; without a list of traits, no line is looked at."""
+    """What the receipt will say about the files of a run; without a list of traits, no line is read."""
 
     def __init__(self, plan: Plan) -> None:
         self._each: list[Foreseeing] = []
