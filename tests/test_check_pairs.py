@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import os
 import random
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from converter.spec.files import CUSTOMER_OVER, DEVICE_OVER, HASHES_OVER
 from converter.spec.names import FileName
 
 from .conftest import without_loops
+from .test_inbound import DATA
 
 TAIL = "1366545717.sync"
 DEVICES, C2C, OF_UUIDS = f"adobe_id_20914_55_{TAIL}", f"c2c_id_55_56_{TAIL}", f"adobe_id_0_55_{TAIL}"
@@ -87,6 +90,26 @@ def test_where_lines_break_the_rule_and_what_to_do_are_told(tmp_path: Path) -> N
     assert (found.level, found.code, found.line, found.examples[0].column) == ("warning", "I5", 11, 5)
     assert found.fix
     assert found.examples[0].shape.startswith("a00\\t0000000")
+
+
+@pytest.mark.parametrize(
+    "name, lines, rule",
+    [
+        (DATA, ["u\ta=b"] * 201, "users_uncounted"),
+        (DEVICES, [f"{device(1)}\tu{number}" for number in range(11)], "pairs_uncounted"),
+    ],
+)
+def test_of_a_pipe_it_is_said_that_ids_were_not_counted(tmp_path: Path, name: str, lines: list[str], rule: str) -> None:
+    for count in (len(lines), len(lines) - 1):
+        pipe = tmp_path / str(count) / name
+        pipe.parent.mkdir()
+        os.mkfifo(pipe)
+        writer = threading.Thread(target=put, args=(pipe.parent, name, lines[:count]))
+        writer.start()
+        (file,) = check(pipe).files
+        writer.join()
+        hints = [(each.name, each.level) for each in file.findings]
+        assert hints == ([(rule, "hint")] if count == len(lines) else [])
 
 
 def twin(names: list[str], files: list[list[str]]) -> Over:

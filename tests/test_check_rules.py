@@ -77,7 +77,14 @@ RULES: dict[str, tuple[File, File]] = {
 }
 ELSEWHERE = {
     *("file_too_large", "text_too_large", "name_twice", "both_modes", "folder_wrong"),
-    *("user_over_limit", "users_uncounted", "hashes_over_limit", "customer_over_limit", "device_over_limit"),
+    *(
+        "user_over_limit",
+        "users_uncounted",
+        "pairs_uncounted",
+        "hashes_over_limit",
+        "customer_over_limit",
+        "device_over_limit",
+    ),
 }
 """Of sizes, of several files, of places, and of many lines: tested in modules of their own."""
 

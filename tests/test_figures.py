@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from converter import Job, Transfer, check, convert, foresee, kernel, receipt, send
+from converter import Job, check, convert, foresee, kernel, receipt
 from converter.report import Report
 from converter.report.page import page_of
 
 from .conftest import Run
-from .test_cli import command
 from .test_inbound import C2C, DATA, DEVICE, GOOD, LONG, ODC, OVERWRITE, PAIR, SYNC, UUID
 from .test_kinds import sync_job
 
@@ -144,23 +142,6 @@ def test_a_receipt_is_compared_with_what_was_foreseen(run: Run) -> None:
         "no_trait_realized": "a loss",
         "total_unused_signals": "differs",
     }
-
-
-def test_files_of_other_programs_that_are_sent_are_compared_as_well(run: Run) -> None:
-    (run.folder / DATA).write_bytes(GOOD + b"u\td_sid=1,d_sid=2\n")
-    job = Transfer(output={"to": str(run.out)}, report={"dir": str(run.folder / "reports")})
-    sent = send(run.folder / DATA, job)
-    assert sent.foreseen == {"figures": check(run.folder / DATA).figures}
-    assert send(run.folder / DATA, job, resume=True).outcome == "nothing to do"
-    code, out, _ = command(
-        run.folder, "receipt", str(mail(run, sent, records_received=9, total_signals=1)),
-        "--report", str(sent.report_path), "--json"
-    )  # fmt: skip
-    expected = {each["key"]: each["expected"] for each in json.loads(out)["compared"]}
-    assert (code, expected) == (0, {key: sent.foreseen["figures"][key] for key in expected})
-    unchecked = run.folder / DATA.replace("1366545717", "1366545718")
-    unchecked.write_bytes(GOOD)
-    assert send(unchecked, job, check=False).foreseen is None
 
 
 def test_pages_show_the_numbers(run: Run) -> None:

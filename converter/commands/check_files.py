@@ -23,8 +23,8 @@ from converter.parts.line_users import MOST_THREADS, ExactCounts, UserCounters
 from converter.parts.problems import Problem, in_order
 from converter.report.checks import CheckReport, FileCheck
 from converter.sources.origins.base import Origin
-from converter.spec.files import BOTH_MODES, NAME_TWICE, FileRule
-from converter.spec.names import OF_IDS, WITH_SIGNALS, Kind
+from converter.spec.files import BOTH_MODES, NAME_TWICE, PAIRS_UNCOUNTED, USERS_UNCOUNTED, FileRule
+from converter.spec.names import OF_IDS, STARTS_OF_IDS, WITH_SIGNALS, Kind
 
 _RATIO = 6  # of text to gzip, about
 _UNKNOWN_BYTES = 1 << 30
@@ -67,7 +67,7 @@ def check_all(
     `run` says how much memory there is for IDs that may have too many others. Raises `InputError`.
     """
     threads = min(threads or os.cpu_count() or 1, MOST_THREADS)
-    of_ids = [file for file in files if name_of(file).startswith(OF_IDS)]
+    of_ids = [file for file in files if name_of(file).startswith(STARTS_OF_IDS)]
     counters = UserCounters(sum(map(_text_bytes, files)) - sum(map(_text_bytes, of_ids)), kernel.load())
     pairs = PairCounters(sum(map(_text_bytes, of_ids)), kernel.load()) if of_ids else None
     with ExitStack() as stack:
@@ -93,7 +93,7 @@ def check_all(
 
 def _text_bytes(file: Origin) -> int:
     """Return about how much text a file has."""
-    size = _UNKNOWN_BYTES if file.size is None else file.size
+    size = file.size or _UNKNOWN_BYTES  # that of a pipe is 0
     return size * _RATIO if name_of(file).endswith(".gz") else size
 
 
@@ -107,7 +107,7 @@ def _with_users(files: Sequence[Origin], checked: Sequence[Checked], counters: U
             if each.name and not exact.is_full:
                 over = users_over(files[index], each.name, counters, exact)
                 found[index] = replace(each, findings=in_order([*each.findings, *over.in_order()]))
-    return found
+    return _with_uncounted(files, found, WITH_SIGNALS, USERS_UNCOUNTED)
 
 
 def _with_pairs(
@@ -115,19 +115,35 @@ def _with_pairs(
 ) -> list[Checked]:
     """Add the lines with which IDs have too many others (I4, I5), in all files of a timestamp."""
     found = list(checked)
-    for parts in _runs(files, checked, ("id-sync", "c2c-id-sync")):
+    for parts in _runs(files, checked, OF_IDS):
         named = [SyncFile(files[index], name) for index in parts if (name := found[index].name)]
         for index, over in zip(parts, pairs_over(named, pairs, run), strict=True):
             found[index] = replace(found[index], findings=in_order([*found[index].findings, *over]))
-    return found
+    return _with_uncounted(files, found, OF_IDS, PAIRS_UNCOUNTED)
+
+
+def _with_uncounted(
+    files: Sequence[Origin], checked: Sequence[Checked], kinds: Sequence[Kind], rule: FileRule
+) -> list[Checked]:
+    """Add a hint to the files of some kinds that cannot be read again."""
+    hint = Problem(rule.code, rule.name, rule.text, None, 0, rule.level, rule.page, rule.fix)
+    return [
+        replace(each, findings=in_order([*each.findings, hint]))
+        if each.name and each.name.kind in kinds and each.lines and not _is_readable_again(file)
+        else each
+        for file, each in zip(files, checked, strict=True)
+    ]
+
+
+def _is_readable_again(file: Origin) -> bool:
+    return file.rereadable and (file.path is None or is_file(file.path))
 
 
 def _runs(files: Sequence[Origin], checked: Sequence[Checked], kinds: Sequence[Kind]) -> list[list[int]]:
     """Return the files of some kinds that can be read again, by their indices: those of a timestamp, in their order."""
     runs: dict[str, list[tuple[int, int]]] = {}
     for index, (file, each) in enumerate(zip(files, checked, strict=True)):
-        again = file.path is None or is_file(file.path)
-        if each.name and each.name.kind in kinds and each.lines and file.rereadable and again:
+        if each.name and each.name.kind in kinds and each.lines and _is_readable_again(file):
             runs.setdefault(each.name.stem, []).append((each.name.split or 0, index))
     return [[index for _, index in sorted(parts)] for parts in runs.values()]
 

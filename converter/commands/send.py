@@ -42,10 +42,9 @@ from converter.jobs.paths import identity_of_path
 from converter.jobs.run_files import JOURNAL_SUFFIX, REPORT_SUFFIX
 from converter.parts.part import Part
 from converter.report import SendReport
-from converter.report.foreseen import total_of
 from converter.sources.origins.local import LocalFile
 from converter.spec.files import NAME_WRONG
-from converter.spec.names import WITH_SIGNALS, FileName
+from converter.spec.names import FileName
 
 if TYPE_CHECKING:
     from converter.commands.check import Checked
@@ -275,8 +274,6 @@ class _Sending:
         self._destination = self._destination_of(run, max(each.file.size for each in files))
         self._delivery = delivery_of(self._transfer, self._destination, journal, account.retries)
         self._files = [_SentFile(each.file, self._url(each.file.path.name), each.checked) for each in files]
-        with_signals = [each for each in files if each.name is None or each.name.kind in WITH_SIGNALS]
-        self._figures = [each.checked.figures if each.checked else {} for each in with_signals]
         account.delivery, account.has_begun = self._delivery, True
 
     def _destination_of(self, run: RunRecord, most_bytes: int) -> Destination:
@@ -322,7 +319,7 @@ class _Sending:
             warnings.add(self._account.warnings)
             parts = self._send()
             warnings.add(self._account.warnings)
-            report = self._done(parts)
+            report = _report(self._run, self._account, parts=parts)
             artifacts = self._account.files_of(report)
             for artifact in artifacts:
                 artifact.prepare()
@@ -336,13 +333,7 @@ class _Sending:
             note_visible(error, visible_parts(self._delivery, self._transfer.conceal_path))
             raise
         self._delivery.close()
-        return end_report(self._account, self._done(parts))
-
-    def _done(self, parts: Sequence[Part]) -> SendReport:
-        """Return the report of a run that is done, with what is known of the receipt."""
-        figures = total_of(self._figures)
-        foreseen = {"figures": figures} if figures else None
-        return replace(_report(self._run, self._account, parts=parts), foreseen=foreseen)
+        return end_report(self._account, _report(self._run, self._account, parts=parts))
 
     def _send(self) -> list[Part]:
         """Send the files that have not arrived yet; return all files as parts once they have, and have not changed."""

@@ -15,6 +15,7 @@ import polars as pl
 
 from converter.kernel.form import SLACK
 from converter.parts.line_users import Counted, UserCounters
+from converter.parts.problems import Positions
 from converter.spec.files import CUSTOMER_OVER, DEVICE_OVER, HASHES_OVER, MOST_HASHES, FileRule
 from converter.spec.ids import GLOBAL_DATA_SOURCES
 from converter.spec.names import FileName
@@ -88,7 +89,7 @@ class PairCounters(UserCounters):
         )
 
 
-def _lines_at(chunk: bytes, numbers: np.ndarray) -> Iterator[str]:
+def _lines_at(chunk: bytes, numbers: Positions) -> Iterator[str]:
     """Yield the lines of a chunk with so many lines before them, without line endings."""
     ends = np.flatnonzero(np.frombuffer(chunk, np.uint8)[: len(chunk) - SLACK] == _NEWLINE)
     starts = np.concatenate([np.zeros(1, np.int64), ends[:-1] + 1])

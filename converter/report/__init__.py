@@ -44,9 +44,6 @@ class SendReport:
 
     `outcome` is `nothing to do` where an earlier run is finished: `name` and the path are of that run then, and there
     are no parts. `place` identifies the destination, and `sent` is the day of sending in UTC, if that was decided.
-
-    `foreseen` has `figures`: the numbers that the receipt of Audience Manager will have for these files, as far as they
-    are known, by the keys of `converter.spec.receipts`; `None` for files without signals.
     """
 
     name: str
@@ -66,7 +63,6 @@ class SendReport:
     seconds: float
     bytes_per_second: int
     retries: Mapping[str, int] = field(default_factory=dict)
-    foreseen: Mapping[str, Any] | None = None
     version: str = __version__
     report_path: str | None
     warnings: list[Finding] = field(default_factory=list)
@@ -108,8 +104,10 @@ class Report(SendReport):
     there are none where it could be read only once.
     Where only changes are sent, `changes` says how many users of the input are `new`, `changed`, `refreshed` and
     `unchanged`, and how many of the state are `gone`, or `removed` by a line; and how many `traits_removed` and
-    `keys_lost` there are. With `report.traits`, `foreseen` also has what depends on traits, with up to 100 signals that
-    no trait takes (`converter.report.foreseen`).
+    `keys_lost` there are. `foreseen` has `figures`: the numbers that the receipt of Audience
+    Manager will have, as far as they are known, by the keys of `converter.spec.receipts`; `None` for files without
+    signals, and where the run is not done. With `report.traits`, it also has what depends on traits, with up to 100
+    signals that no trait takes (`converter.report.foreseen`).
     `meanings` says what the names of rules and steps mean that are counted: a `code` and a `text`. `examples` are the
     first rejected rows of each rule, masked as in the rejects, and `first_lines` what the first lines look like, with
     `a` for letters and `0` for digits. `pace` says how far the run was after so many `seconds`.
@@ -126,6 +124,7 @@ class Report(SendReport):
     left_out: list[Mapping[str, Any]] = field(default_factory=list)
     encodings: list[Mapping[str, Any]] = field(default_factory=list)
     changes: Mapping[str, int] | None = None
+    foreseen: Mapping[str, Any] | None = None
     meanings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     examples: list[Mapping[str, Any]] = field(default_factory=list)
     first_lines: list[str] = field(default_factory=list)

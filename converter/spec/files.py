@@ -371,11 +371,11 @@ USER_OVER = FileRule(
 USERS_UNCOUNTED = FileRule(
     USER_LINES.code,
     "users_uncounted",
-    f"So many users may have more than {USER_LINES.value} lines that not all could be counted: there may be more such "
-    "lines than are shown.",
+    f"Users may have more than {USER_LINES.value} lines. Not all of these could be counted, since they are too many, or "
+    "the file can be read only once: there may be more such lines than are shown.",
     USER_LINES.page,
     "hint",
-    fix="Check the files with fewer others, or gather the lines of a user.",
+    fix="Check the file where it can be read twice, with fewer others.",
 )
 
 # Rules on lines of ID synchronization files.
@@ -387,6 +387,14 @@ HASHES_OVER = FileRule(
     COMBINED_PAGE,
     "warning",
     fix="Leave the oldest addresses of the customer out.",
+)
+PAIRS_UNCOUNTED = FileRule(
+    CUSTOMER_OVER_LIMIT.code,
+    "pairs_uncounted",
+    "IDs may have more others than are kept (I4, I5), which could not be counted: the file can be read only once.",
+    CUSTOMER_OVER_LIMIT.page,
+    "hint",
+    fix="Check the file where it can be read twice.",
 )
 CUSTOMER_OVER = FileRule(
     CUSTOMER_OVER_LIMIT.code,

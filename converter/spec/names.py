@@ -11,7 +11,9 @@ from converter.spec.misnamed import first_wrong, respelled
 
 Kind = Literal["data", "id-sync", "c2c-id-sync", "odc"]
 WITH_SIGNALS: tuple[Kind, ...] = ("data", "odc")
-"""The kinds of files that hold signals; others hold IDs alone."""
+"""The kinds of files that hold signals."""
+OF_IDS: tuple[Kind, ...] = ("id-sync", "c2c-id-sync")
+"""The kinds of files that hold IDs alone."""
 Mode = Literal["sync", "overwrite"]
 Extension = Literal["", ".gz", ".gpg", ".pgp"]
 
@@ -35,8 +37,8 @@ _PREFIXES: dict[Kind, str] = {
     "id-sync": "adobe_id",
     "c2c-id-sync": "c2c_id",
 }
-OF_IDS = tuple(f"{_PREFIXES[kind]}_" for kind in get_args(Kind) if kind not in WITH_SIGNALS)
-"""How names of files begin that hold IDs alone."""
+STARTS_OF_IDS = tuple(f"{_PREFIXES[kind]}_" for kind in OF_IDS)
+"""How the names of files that hold IDs alone begin."""
 
 
 @dataclass(frozen=True)
