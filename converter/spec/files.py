@@ -371,7 +371,7 @@ USER_OVER = FileRule(
 USERS_UNCOUNTED = FileRule(
     USER_LINES.code,
     "users_uncounted",
-    f"Users may have more than {USER_LINES.value} lines. Not all of these could be counted, since they are too many, or "
+    f"Users may have more than {USER_LINES.value} lines. Not all of these could be counted, as they are too many, or "
     "the file can be read only once: there may be more such lines than are shown.",
     USER_LINES.page,
     "hint",
