@@ -229,6 +229,9 @@ def redact(name: str) -> str:
     if "@" in name:
         return "…@…"
     if sum(mark.isdigit() for mark in name) >= _DIGITS_OF_IDS:
-        return f"{name[:2]}…{name[-2:]}"
-    text = "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in name[:_LONGEST_SHOWN])
-    return text + "…" * (len(name) > _LONGEST_SHOWN)
+        return f"{_printable(name[:2])}…{_printable(name[-2:])}"
+    return _printable(name[:_LONGEST_SHOWN]) + "…" * (len(name) > _LONGEST_SHOWN)
+
+
+def _printable(text: str) -> str:
+    return "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in text)

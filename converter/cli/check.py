@@ -16,10 +16,13 @@ from converter.cli.files import write_file
 from converter.cli.foreseen import with_traits
 from converter.cli.outcome import Messages, Outcome, Work
 from converter.cli.preamble import changes_from, loading
+from converter.columns.printable import cut
 from converter.errors import Finding, GuardError
 
 if TYPE_CHECKING:
     from converter.report.checks import CheckReport
+
+_MOST_OF_PATH = 4096  # characters
 
 
 def check(
@@ -78,7 +81,11 @@ def _check(
     access = FileAccess.load(job_file, changes) if job_file else FileAccess(**changes)
     with loading(access.run.threads):
         from converter.commands.check_files import check as run
-    report = run(files, access, notify=messages.notice if sys.stderr.isatty() else None)
+
+    def notify(path: str) -> None:
+        messages.notice(cut(path, _MOST_OF_PATH))
+
+    report = run(files, access, notify=notify if sys.stderr.isatty() else None)
     if junit is not None:
         write_file(junit, report.junit())
     if html is not None:
@@ -110,7 +117,7 @@ def _show(report: CheckReport, *, only_errors: bool) -> None:
         if only_errors and not findings:
             continue
         lines = "" if file.lines is None else f", {counted(file.lines, 'line')}"
-        print(f"{file.path}  {size(file.bytes)}{lines}")
+        print(f"{cut(file.path, _MOST_OF_PATH)}  {size(file.bytes)}{lines}")
         for found in findings:
             print(f"  {found.level:<7} {sentence(found)}")
             for example in found.examples:

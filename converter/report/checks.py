@@ -12,9 +12,11 @@ from xml.etree import ElementTree
 from converter.parts.problems import Example, Problem
 from converter.report.foreseen import total_of
 from converter.report.page_file import write_html
-from converter.report.texts import counted
+from converter.report.texts import counted, visible
 from converter.spec.files import LEVELS
 from converter.spec.names import WITH_SIGNALS
+
+_MOST_OF_PATH = 4096  # characters
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,9 @@ class CheckReport:
             "testsuite", name="aam-inbound check", tests=str(len(failures)), failures=str(sum(map(bool, failures)))
         )
         for file in self.files:
-            case = ElementTree.SubElement(suite, "testcase", classname="inbound", name=file.path)
+            case = ElementTree.SubElement(
+                suite, "testcase", classname="inbound", name=visible(file.path, _MOST_OF_PATH)
+            )
             for tag, levels in (("failure", LEVELS[:1]), ("system-out", LEVELS[1:])):
                 texts = [text for each in file.findings if each.level in levels for text in _texts(each)]
                 if texts:

@@ -145,7 +145,9 @@ def stem_of(name: str) -> str:
 def _wrong(name: str) -> str:
     """Return what is wrong with a name, and what it should be."""
     at, expected = first_wrong(name)
-    there = f"'{name[at]}' stands" if at < len(name) else "it ends"
+    character = name[at : at + 1]
+    shown = character if character.isprintable() else ascii(character)[1:-1]  # it may control a terminal
+    there = f"'{shown}' stands" if character else "it ends"
     meant = FileName.meant_by(name)
     hint = (
         f"Perhaps '{meant}' is meant"
