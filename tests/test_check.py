@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
-import io
 import json
-import random
+import os
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -169,44 +167,12 @@ def test_chunks_are_checked_at_the_same_time_and_reported_in_their_order(
     assert [each.line for each in reports[0].files[0].findings[0].examples] == [5000 * n + 8 for n in range(10)]
 
 
-PIECES = [
-    "u",
-    "7",
-    "ä",
-    "😀",
-    ",",
-    '"',
-    "=",
-    " ",
-    "\t",
-    "\r",
-    "\n",
-    ":",
-    "@x.org",
-    "+49 30 1234567",
-    "d_sid=",
-    "%3A",
-    "-",
-    "x" * 300,
-]
-
-
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("mode", ["sync", "overwrite"])
-def test_of_any_rows_convert_writes_what_breaks_no_rule(run: Run, mode: str, seed: int) -> None:
-    drawn = random.Random(seed)
-    rows = io.StringIO()
-    writer = csv.writer(rows)
-    writer.writerow(["id", "a", "b", "t"])
-    for number in range(600):
-        texts = ["".join(drawn.choices(PIECES, k=drawn.choice([0, 1, 3]))) for _ in range(4)]
-        writer.writerow([f"id{number}" + texts[0] * (number % 3 == 0), texts[1], texts[2], number % 5 or texts[3]])
-    run.convert(
-        rows.getvalue(),
-        record={"signals": ["a", "b"], "traits": ["t"]},
-        output={"mode": mode, "max_part_raw_bytes": "20KB"},
-        report={"max_rejects": "100%"},
-    )
-    report = check(run.out)
-    assert sum(file.lines or 0 for file in report.files) > 100
-    assert (report.counts["error"], report.counts["warning"]) == (0, 0), [*report.findings()][:3]
+def test_names_that_control_a_terminal_are_escaped(tmp_path: Path) -> None:
+    names = ["a\x1b[31mred.sync", DATA + "\n", "\u202e.gz", os.fsdecode(b"\xff.sync")]
+    put(tmp_path / "in", *((name, GOOD) for name in names))
+    code, out, _ = command(tmp_path, "check", "in", "--junit", "junit.xml")
+    assert code == 3
+    assert [mark for mark in out if not mark.isprintable() and mark != "\n"] == []
+    assert len([line for line in out.splitlines() if line.startswith("in/")]) == len(names)
+    suite = ElementTree.fromstring((tmp_path / "junit.xml").read_bytes())
+    assert sorted(case.get("name", "") for case in suite)[0] == "in/\\u202e.gz"
