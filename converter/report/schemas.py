@@ -186,7 +186,8 @@ class ReportModel(SendModel):
     changes: dict[str, int] | None
     """The counts of users where [changes only](changes.md) are sent."""
     foreseen: dict[str, Any] | None
-    """The numbers of the [receipt](traits.md) that can be known before, where the job names a list of traits."""
+    """The numbers of the [receipt](traits.md) that can be known before, as `figures`, and what the signals become where
+    the job names a list of traits; `null` for synchronization files, and where the run is not done."""
     meanings: dict[str, dict[str, str]]
     """The `code` and `text` of each rule and step that is counted."""
     examples: list[RejectModel]
