@@ -207,7 +207,7 @@ def allowed(job: dict[str, Any], report: Report) -> dict[str, bool]:
 
 
 @settings(
-    max_examples=80,
+    max_examples=30,
     phases=set(Phase) - {Phase.explain},
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
 )
