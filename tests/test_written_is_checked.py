@@ -164,8 +164,7 @@ def jobs(draw: st.DrawFn) -> dict[str, Any]:
 @st.composite
 def tables(draw: st.DrawFn, job: dict[str, Any]) -> str:
     """Rows of a table for a job: few users, some of them with very many rows."""
-    type_ = job["id"]["type"] if "id" in job else job["sync"]["columns"][0].get("type", "crm")
-    ids = [*IDS[type_][:2] * 4, *IDS[type_]]  # mostly IDs that are written
+    ids = IDS[job["id"]["type"]] if "id" in job else [*UUIDS, *DEVICES, *STRAY]
     cells = {"id": ids, "id2": OWN + STRAY + ["u"], "id3": HASHES + STRAY}
     cells |= {
         "a": VALUES,
