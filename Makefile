@@ -16,6 +16,7 @@
 # make platforms   the examples for schedulers and containers: Airflow is installed into .cache, the image is built, by root
 # make hour   the wheel in an empty environment, and there all commands of the tutorials, as a new user follows them
 # make lowest the lowest versions of what the package needs, as pyproject.toml has them, with a part of the tests
+# make pythons   other versions of Python that are installed, with the newest versions, and the same part of the tests
 # make check  compares 1,000,000 lines with those of a plain Python script
 # make bench-small   against the floor, 100,000 rows; fails only on a wrong line
 # make bench  all benchmarks, in two to three hours; make bench SCALE=0.01 for a trial
@@ -32,10 +33,8 @@ SHARE ?= 0.15
 SPARK_FLAGS ?=
 # Several processes of tests would start a cluster each.
 WITHOUT_SPARK := --ignore-glob '*/test_spark*'
-LOWEST ?= $(foreach name,cli clouds databases delta_tables destinations encodings excel ftp normalize packings privacy \
-	s3 sftp sources,tests/test_$(name).py)
-# All but Spark, which is large and has tests of its own.
-EXTRAS = $(foreach name,clouds delta duckdb postgres sqlite,--extra $(name))
+# Versions of Python beside that of the continuous integration.
+PYTHONS ?= 3.12 3.13
 # Where what builds the package is installed, for the tests, it is not downloaded again.
 IN_PLACE = $$($(BIN)/python -c "import editables, hatchling, ziglang" 2>/dev/null && echo --no-build-isolation)
 COMPILER ?= gcc
@@ -44,7 +43,7 @@ RUNTIMES := $(if $(findstring clang,$(COMPILER)),libclang_rt.asan-$(shell uname 
 SANITIZE = AAM_KERNEL=$(CURDIR)/$(SANITIZED) ASAN_OPTIONS=detect_leaks=0 \
 	LD_PRELOAD="$(foreach runtime,$(RUNTIMES),$$($(COMPILER) -print-file-name=$(runtime)))"
 
-.PHONY: demo docs screenshot fuzz sanitize sanitizers wheels hour platforms spark lowest test lint format tables slow kill race sweep check bench-small bench clean
+.PHONY: demo docs screenshot fuzz sanitize sanitizers wheels hour platforms spark lowest pythons test lint format tables slow kill race sweep check bench-small bench clean
 
 $(VENV)/.ready: pyproject.toml hatch_build.py $(wildcard converter/kernel/*.[ch])
 	$(PYTHON) -m venv $(VENV)
@@ -107,7 +106,7 @@ wheels: $(VENV)/.dev-ready
 	$(BIN)/python -m tests.wheels dist
 
 hour: $(VENV)/.dev-ready
-	$(BIN)/python -m pip install --quiet --group lowest
+	$(BIN)/python -m pip install --quiet --group environments
 	$(BIN)/python -m tests.hour
 
 platforms: $(VENV)/.dev-ready .cache/airflow/.ready
@@ -127,14 +126,14 @@ $(VENV)/.spark-ready: $(VENV)/.dev-ready
 spark: $(VENV)/.spark-ready
 	$(BIN)/python -m pytest -p no:xdist $(SPARK_FLAGS) tests/test_spark*.py
 
-# Each lower bound is tried, and each module of the package that uses what has one.
+# Each lower bound is tried by a test that uses what has it (tests/pythons.py).
 lowest: $(VENV)/.dev-ready
-	$(BIN)/python -m pip install --quiet --group lowest
-	$(BIN)/uv pip compile --quiet --resolution lowest-direct $(EXTRAS) pyproject.toml --output-file $(VENV)/lowest.txt
-	$(BIN)/uv venv --quiet --clear --python $(PYTHON) .cache/lowest
-	$(BIN)/uv pip install --quiet --python .cache/lowest/bin/python --requirement $(VENV)/lowest.txt --group test \
-		--constraint $(VENV)/lowest.txt
-	PYTHONPATH=$(CURDIR) .cache/lowest/bin/python -m pytest $(PYTEST_FLAGS) $(LOWEST)
+	$(BIN)/python -m pip install --quiet --group environments
+	$(BIN)/python -m tests.pythons lowest
+
+pythons: $(VENV)/.dev-ready
+	$(BIN)/python -m pip install --quiet --group environments
+	$(BIN)/python -m tests.pythons $(PYTHONS)
 
 check: $(VENV)/.ready
 	$(BIN)/python -m benchmarks check --rows 1000000
