@@ -51,8 +51,8 @@ TESTS = {
     "zlib-ng": "test_packings.py::test_what_is_packed_and_damaged_is_an_error",
 }
 """For each requirement, tests that use it: few, since what all tests show is shown by the newest versions."""
-_EXTRAS = ("clouds", "delta", "duckdb", "postgres", "sqlite")
-"""All but Spark, which is large and has tests of its own."""
+EXTRAS = ("clouds", "delta", "duckdb", "postgres", "sqlite")
+"""All but Spark, which is large, needs Java, and has tests of its own."""
 _VERSION_OF = "import sys; print('%d.%d' % sys.version_info[:2])"
 _UV = [sys.executable, "-m", "uv"]
 
@@ -88,7 +88,7 @@ def run(python: str, name: str, *requirements: str) -> int:
 
 
 def _extras() -> list[str]:
-    return [argument for extra in _EXTRAS for argument in ("--extra", extra)]
+    return [argument for extra in EXTRAS for argument in ("--extra", extra)]
 
 
 def _uv(*arguments: str) -> None:

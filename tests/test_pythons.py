@@ -7,14 +7,15 @@ import tomllib
 
 import pytest
 
-from .pythons import ROOT, TESTS, find
+from .pythons import EXTRAS, ROOT, TESTS, find
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def test_each_requirement_has_a_test_and_a_lower_bound() -> None:
-    extras = PROJECT["optional-dependencies"].values()
-    requirements = [*PROJECT["dependencies"], *(each for extra in extras for each in extra)]
+    extras = PROJECT["optional-dependencies"]
+    assert extras.keys() == {*EXTRAS, "spark"}
+    requirements = [*PROJECT["dependencies"], *(each for extra in EXTRAS for each in extras[extra])]
     names = {re.match(r"[A-Za-z0-9.-]+", each)[0] for each in requirements}  # type: ignore[index]
     assert names == set(TESTS)
     assert [each for each in requirements if ">=" not in each] == []
