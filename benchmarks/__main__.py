@@ -19,6 +19,7 @@ from benchmarks.workloads import (
     DATA,
     INSTALL_ROWS,
     ON_CORES,
+    ON_SPARK,
     PLAIN,
     RESULTS,
     SEED,
@@ -161,6 +162,15 @@ def _databases(arguments: argparse.Namespace) -> None:
 
     source = _input(PLAIN, arguments)
     databases(source, arguments.runs, arguments.json or databases_path(folder_for(source)))
+
+
+def _spark(arguments: argparse.Namespace) -> None:
+    from benchmarks.results import folder_for, spark_path
+    from benchmarks.spark import spark
+
+    source = _input(ON_SPARK, arguments)
+    target = arguments.json or spark_path(folder_for(source))
+    spark(source, arguments.runs, target, cores=arguments.cores)
 
 
 def _chart(arguments: argparse.Namespace) -> None:
@@ -306,6 +316,11 @@ def _add_measurements(commands: _Commands) -> None:
     databases = commands.add("databases", _databases, "measure ours from PostgreSQL by its URL and through COPY")
     _add_rows(databases)
     _add_runs(databases, keep=True)
+
+    spark = commands.add("spark", _spark, "measure ours and Spark SQL on a cluster on this machine")
+    _add_rows(spark)
+    spark.add_argument("--cores", type=_count, default=1, help="of each of the two workers (default: %(default)s)")
+    _add_runs(spark, keep=True)
 
     deliver = commands.add("deliver", _deliver, "measure ours and rclone, which send parts to servers on this machine")
     deliver.add_argument("--server", action="append", metavar="NAME", help="repeatable: rclone, moto, OpenSSH")

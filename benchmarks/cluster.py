@@ -28,7 +28,7 @@ from benchmarks.workloads import ROOT
 
 HOSTS = ("127.0.0.1", "localhost")
 """Two names of one machine: Spark starts a speculative attempt only where the first one does not run."""
-_SECONDS = 60.0
+_SECONDS = 180.0
 _CLIENT_SECONDS = 5.0
 _DAEMON_OPTIONS = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 _EXECUTOR = "ExecutorBackend"
@@ -144,6 +144,12 @@ class Cluster:
             jvm += _cpu_of(executor, waited_for=False)
             python += sum(_cpu_of(pid, waited_for=True) for pid in _descendants(executor, parents))
         return CpuSeconds(jvm, python)
+
+    def python_peak(self) -> int:
+        """Return the peak memory of the largest process that runs Python in an executor, in bytes."""
+        parents = _parents()
+        pids = [pid for executor in self.executors() for pid in _descendants(executor, parents)]
+        return max(map(_peak_of, pids), default=0)
 
     def _start_master(self) -> Daemon:
         master = self._start("master", self.folder / "master", "deploy.master.Master", lambda port: [
@@ -297,6 +303,13 @@ def _cpu_of(pid: int, *, waited_for: bool) -> float:
         fields = _fields(Path(f"/proc/{pid}/stat"))
         return sum(map(int, fields[11 : 15 if waited_for else 13])) / _TICKS
     return 0.0
+
+
+def _peak_of(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        found = re.search(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+        return int(found[1]) * 1024 if found else 0
+    return 0
 
 
 def _fields(stat: Path) -> list[str]:

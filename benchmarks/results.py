@@ -357,6 +357,11 @@ def databases_path(folder: Path) -> Path:
     return folder / "databases.json"
 
 
+def spark_path(folder: Path) -> Path:
+    """Return where what a cluster takes is kept."""
+    return folder / "spark.json"
+
+
 def install_path(folder: Path) -> Path:
     """Return where the installation is kept."""
     return folder / "install.json"

@@ -179,6 +179,8 @@ INSTALL_ROWS = 1_000_000
 """Rows of the runs in a new environment."""
 ON_CORES = (PLAIN, "wide-parquet", "ndjson", "gathered")
 """Workloads by which the use of cores is measured."""
+ON_SPARK = "wide-parquet"
+"""The workload that runs on a cluster."""
 
 
 @dataclass(frozen=True)
