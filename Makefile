@@ -69,7 +69,7 @@ test: $(VENV)/.dev-ready
 slow: $(VENV)/.dev-ready
 	$(BIN)/python -m pytest --slow
 
-KILLS := folder s3 ftp sftp machines $(foreach job,pgp route gathered,$(addsuffix .$(job),folder s3 machines))
+KILLS := folder s3 ftp sftp machines $(foreach job,pgp route gathered delta,$(addsuffix .$(job),folder s3 machines))
 
 kill: $(addprefix kill-,$(KILLS))
 

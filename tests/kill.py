@@ -1,6 +1,7 @@
 """Runs that are killed at any moment and resumed until they are done: no row is lost, none is there twice.
 
-    python -m tests.kill folder|s3|ftp|sftp|machines [--job plain|pgp|route|gathered] [--rounds 50] [--side-by-side 2] [--seed N]
+    python -m tests.kill folder|s3|ftp|sftp|machines [--job plain|pgp|route|gathered|delta] [--rounds 50]
+        [--side-by-side 2] [--seed N]
 
 A round converts a small file into a folder of its own. Its process is killed (SIGKILL) at a moment drawn from the time
 that a run takes, or from that in which it works, or right before or after it notes an event in its journal; then the
@@ -10,6 +11,9 @@ seen a kill.
 
 At `machines`, `report.dir` is on S3 as well, and each process runs on a machine of its own: with another host name, and
 a working folder and temporary files that are gone once it has ended.
+
+Runs of `delta` are those of a second day, and send what has changed since the first one. Each round has a state of its
+own, in the bucket where there is one, which must be the old or the new one after each kill, and the new one in the end.
 """
 
 from __future__ import annotations
@@ -17,7 +21,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gzip
-import json
 import os
 import random
 import signal
@@ -39,7 +42,8 @@ import orjson
 from converter.spec.names import FileName
 
 from .doomed import HOWS, KILLED, How, Machine, Moment, start
-from .kill_jobs import KINDS, PLAIN, Kind, set_of
+from .kill_jobs import KINDS, PLAIN, Kind, set_of, toml
+from .kill_states import RunState, first_state
 
 ROWS = 20_000
 PART_BYTES = "105KB"
@@ -68,6 +72,8 @@ class Server:
     """Where the input is read, by where it was written."""
     has_machines: bool = False
     """Whether each process runs on a machine of its own."""
+    bucket: Any = None
+    """Where states are, if not in folders."""
 
 
 def on_disk(root: Path, url: Callable[[str], str], **settings: Mapping[str, Any]) -> Server:
@@ -128,6 +134,7 @@ def on_bucket(place: Any, **more: Any) -> Server:
         visible,
         hidden,
         {"s3": settings, **more.pop("settings", {})},
+        bucket=place,
         **more,
     )
 
@@ -203,20 +210,6 @@ def check_done(
     assert not hidden, f"left behind: {sorted(hidden)}"
 
 
-def toml(sections: Mapping[str, Mapping[str, Any]]) -> str:
-    """A job file. JSON's texts, numbers and lists of them are TOML's as well."""
-
-    def text(value: Any) -> str:
-        if isinstance(value, Mapping):
-            return "{" + ", ".join(f"{key} = {text(inner)}" for key, inner in value.items()) + "}"
-        return json.dumps(value)
-
-    return "".join(
-        f"[{name}]\n" + "".join(f"{key} = {text(value)}\n" for key, value in section.items())
-        for name, section in sections.items()
-    )
-
-
 def events_of(reports: Path) -> list[str]:
     """The events in the journal of a round, in order; a line that is torn is none."""
     found = []
@@ -260,6 +253,7 @@ class Rounds:
         written = folder / "crm.csv"
         written.write_text("id,a,t\n" + kind.table(given))
         self._input = server.keep_input(written)
+        self._first = first_state(folder / "first-day", kind.first_table(given)) if kind.first_table else None
         self._lock = threading.Lock()
         self.kills: Counter[str] = Counter()
         self.play("warming-up")  # what is loaded once is loaded now
@@ -291,6 +285,9 @@ class Rounds:
         """Run, kill and run again until all is done; fail where something is wrong then, or on the way."""
         reports = self._server.reports(self._folder, round_)
         ran: list[str] = []
+        state = self._state(round_)
+        if state:
+            state.begin()
         for number, moment in enumerate((*moments, None), 1):
             machine = Machine(self._folder / round_, f"machine-{number}") if self._server.has_machines else None
             ran += [machine.host] if machine else []
@@ -300,17 +297,25 @@ class Rounds:
             with self._lock:
                 self.kills[events[-1] if events else "nothing yet"] += 1
             check_killed(self._server.visible(round_), events, self._kind.text)
+            if state:
+                state.check_left(events)
         visible, hidden = self._server.visible(round_), self._server.hidden(round_)
         assert {set_of(name) for name in visible} == self._expected.keys(), f"not all sets: {sorted(visible)}"
         for set_, expected in self._expected.items():
             parts = {name: content for name, content in visible.items() if set_of(name) == set_}
             check_done(parts, hidden, expected, self._kind.text)
         assert self._server.events(reports)[-1] == "done", "the journal does not end with 'done'"
+        if state:
+            state.check_done()
         if machine:
             hosts = [orjson.loads(report)["host"] for report in self._server.read_reports(reports)]
             # Killed after its report was there, a run is finished by a machine that finds it.
             assert len(hosts) == 1, f"{len(hosts)} reports"
             assert set(hosts) <= set(ran), f"the report is of '{hosts[0]}', not of {ran}"
+
+    def _state(self, round_: str) -> RunState | None:
+        """The state of a round, if it has one."""
+        return RunState(self._server, self._folder / f"{round_}-state", self._first) if self._first else None
 
     def _ended(self, round_: str, reports: str, moment: Moment | None, machine: Machine | None) -> bool:
         """Run, and kill at a moment. Return whether the run came to its end before that."""
@@ -345,8 +350,10 @@ class Rounds:
             "output": {"to": self._server.url(round_), "max_part_raw_bytes": PART_BYTES, **self._kind.output},
             "report": {"dir": reports},
         }
-        for name, section in {**self._server.settings, **self._kind.sections}.items():
-            sections[name] = {**sections.get(name, {}), **section}
+        state = self._state(round_)
+        for more in (self._server.settings, self._kind.sections, state.sections if state else {}):
+            for name, section in more.items():
+                sections[name] = {**sections.get(name, {}), **section}
         return toml(sections)
 
 

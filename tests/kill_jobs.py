@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import json
 import random
 import uuid
 from collections import Counter
@@ -20,20 +21,27 @@ DPID = 1234
 _GAID, _IDFA = 20914, 20915
 
 
+def table_of(given: list[Row]) -> str:
+    """The rows as they are in a table, without its header."""
+    return "".join(f"{id_},{value},{trait}\n" for id_, value, trait in given)
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of job. `output` and `sections` are added to the plain job; `id_of` gives the ID of a row by its number.
 
     `table` makes the text of the input of rows. `text` gives the text of a part. `sets` are the data sources in the
-    names of the parts that a row goes to, by its number.
+    names of the parts that a row goes to, by its number. `first_table` makes the table of the first day, where runs are
+    those of the second one, and compare with the state that is left of the first.
     """
 
     output: Mapping[str, Any] = field(default_factory=lambda: {"dpid": DPID})
     sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     id_of: Callable[[int], str] = "user{:07d}".format
-    table: Callable[[list[Row]], str] = lambda given: "".join(f"{id_},{value},{trait}\n" for id_, value, trait in given)
+    table: Callable[[list[Row]], str] = table_of
     text: Callable[[bytes], bytes] = gzip.decompress
     sets: Callable[[int], tuple[int, ...]] = lambda number: (DPID,)
+    first_table: Callable[[list[Row]], str] | None = None
 
     def rows(self, seed: int, count: int) -> list[Row]:
         """Rows with distinct IDs: the ID, a value, a trait."""
@@ -46,6 +54,20 @@ class Kind:
         for number, row in enumerate(given):
             found.setdefault(self.sets(number), Counter()).update(lines_of([row]))
         return found
+
+
+def toml(sections: Mapping[str, Mapping[str, Any]]) -> str:
+    """A job file. JSON's texts, numbers and lists of them are TOML's as well."""
+
+    def text(value: Any) -> str:
+        if isinstance(value, Mapping):
+            return "{" + ", ".join(f"{key} = {text(inner)}" for key, inner in value.items()) + "}"
+        return json.dumps(value)
+
+    return "".join(
+        f"[{name}]\n" + "".join(f"{key} = {text(value)}\n" for key, value in section.items())
+        for name, section in sections.items()
+    )
 
 
 def lines_of(given: list[Row]) -> Counter[bytes]:
@@ -107,9 +129,55 @@ def _gathered(folder: Path) -> Iterator[Kind]:
     yield Kind(sections={"record": {"rows": "signal"}}, table=_apart)
 
 
+# A feed that sends changes only: of the first day's users, a tenth is the same on the second day, a fifteenth is gone,
+# and all others have another trait; as many as are gone are new.
+DELTA = {"removals": True, "gone": "remove"}
+
+
+def _shares(given: list[Row]) -> tuple[list[Row], list[Row], list[Row]]:
+    """The users of the first day who are the same on the second one, those who are changed, and those who are gone."""
+    same, gone = len(given) // 10, len(given) - len(given) // 15
+    return given[:same], given[same:gone], given[gone:]
+
+
+def second_day(given: list[Row]) -> list[Row]:
+    """The rows of the second day, by those of the first one."""
+    same, changed, gone = _shares(given)
+    return [
+        *same,
+        *((id_, value, trait + 1) for id_, value, trait in changed),
+        *((f"new{id_}", value, trait) for id_, value, trait in gone),
+    ]
+
+
+def changes_of(given: list[Row]) -> Counter[bytes]:
+    """The lines of the second day, by the rows of the first one."""
+    _, changed, gone = _shares(given)
+    return Counter(
+        [
+            *(f'{id_}\t"a"="{value}",d_sid={trait + 1},d_unsid={trait}'.encode() for id_, value, trait in changed),
+            *(f'new{id_}\t"a"="{value}",d_sid={trait}'.encode() for id_, value, trait in gone),
+            *(f"{id_}\td_unsid={trait}".encode() for id_, _, trait in gone),
+        ]
+    )
+
+
+class _SecondDay(Kind):
+    """Runs of the second day."""
+
+    def lines(self, given: list[Row]) -> dict[tuple[int, ...], Counter[bytes]]:
+        return {(DPID,): changes_of(given)}
+
+
+@contextlib.contextmanager
+def _delta(folder: Path) -> Iterator[Kind]:
+    yield _SecondDay(table=lambda given: table_of(second_day(given)), first_table=table_of)
+
+
 KINDS: dict[str, Callable[[Path], AbstractContextManager[Kind]]] = {
     "plain": _plain,
     "pgp": _pgp,
     "route": _route,
     "gathered": _gathered,
+    "delta": _delta,
 }

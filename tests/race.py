@@ -35,8 +35,8 @@ from typing import Any
 from converter.spec.names import FileName
 
 from .kill import SERVERS as KILL_SERVERS
-from .kill import Server, on_disk, toml, whole
-from .kill_jobs import PLAIN, lines_of
+from .kill import Server, on_disk, whole
+from .kill_jobs import PLAIN, lines_of, toml
 from .servers.process import stop_all
 
 ROWS = 3_000

@@ -10,7 +10,6 @@ import queue
 import random
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,12 +23,10 @@ from typing import Any, TypeVar
 
 import orjson
 
-from converter.commands.state import check_state
-
-from .doomed import ROOT
 from .forked import Ended, Forks
-from .kill import PART_BYTES, PARTIAL, SERVERS, Server, check_done, events_of, toml, whole
-from .kill_jobs import PLAIN, lines_of
+from .kill import PART_BYTES, PARTIAL, SERVERS, Server, check_done, events_of, whole
+from .kill_jobs import PLAIN, changes_of, lines_of, second_day, table_of, toml
+from .kill_states import RunState, first_state
 
 ROWS = 9_000
 REJECTED = 90
@@ -190,61 +187,32 @@ class Gathered(Convert):
         assert not left, f"temporary files are left: {left}"
 
 
-_SAME, _GONE = 900, 600  # users
-_DAYS = (
-    Convert.given,
-    [
-        *Convert.given[:_SAME],
-        *((id_, value, trait + 1) for id_, value, trait in Convert.given[_SAME:-_GONE]),
-        *((f"new{id_}", value, trait) for id_, value, trait in Convert.given[-_GONE:]),
-    ],
-)
-
-
-def _changes() -> Counter[bytes]:
-    """The lines of the second day."""
-    changed, gone = Convert.given[_SAME:-_GONE], Convert.given[-_GONE:]
-    return Counter(
-        [
-            *(f'{id_}\t"a"="{value}",d_sid={trait + 1},d_unsid={trait}'.encode() for id_, value, trait in changed),
-            *(f'new{id_}\t"a"="{value}",d_sid={trait}'.encode() for id_, value, trait in gone),
-            *(f"{id_}\td_unsid={trait}".encode() for id_, _, trait in gone),
-        ]
-    )
-
-
 class Changes(Convert):
     """The second day of a feed that sends changes only: most users have another trait, and some are new or gone."""
 
-    given = _DAYS[1]
-    expected = _changes()
-    read, written = ROWS + REJECTED, ROWS - _SAME
+    given = second_day(Convert.given)
+    expected = changes_of(Convert.given)
+    read, written = ROWS + REJECTED, ROWS - ROWS // 10
 
     @property
-    def state(self) -> Path:
-        return self.folder / "state"
+    def state(self) -> RunState:
+        return RunState(self.server, self.folder / "state", _first_state())
 
     def sections(self) -> dict[str, Mapping[str, Any]]:
-        delta = {"state": str(self.state), "removals": True, "gone": "remove"}
-        return {**super().sections(), "delta": delta}
+        sections, more = super().sections(), self.state.sections
+        return {**sections, **{name: {**sections.get(name, {}), **section} for name, section in more.items()}}
 
     def prepare(self) -> None:
         super().prepare()
-        shutil.copytree(_first_state(), self.state)
-        self.state.chmod(0o700)
+        self.state.begin()
 
     def check_left(self) -> None:
         super().check_left()
-        record = check_state(self.state).record  # which reads all of it
-        assert record.generation in (1, 2), f"generation {record.generation}"
-        events = events_of(self.reports)
-        assert record.generation == 1 or {"publishing", "done"} & set(events), "a state of a run that is not published"
+        self.state.check_left(events_of(self.reports))
 
     def check_done(self) -> None:
         super().check_done()
-        assert check_state(self.state).record.generation == 2, "the state is the old one"
-        left = sorted(path.name for path in self.state.iterdir())
-        assert left == ["generation-2", "salt", "state.json"], f"the state has {left}"
+        self.state.check_done()
 
 
 @functools.cache
@@ -252,19 +220,7 @@ def _first_state() -> Path:
     """The state that the first day of a feed leaves."""
     folder = Path(tempfile.mkdtemp(prefix="first-day-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    (folder / "crm.csv").write_text("id,a,t\n" + "".join(f"{id_},{value},{trait}\n" for id_, value, trait in _DAYS[0]))
-    job = {
-        "input": {"path": str(folder / "crm.csv")},
-        "id": {"column": "id"},
-        "record": {"signals": ["a"], "traits": ["t"]},
-        "output": {"to": str(folder / "out"), "dpid": 1234},
-        "report": {"dir": str(folder / "reports")},
-        "delta": {"state": str(folder / "state"), "removals": True, "gone": "remove"},
-    }
-    (folder / "job.toml").write_text(toml(job))
-    command = [sys.executable, "-m", "converter", "convert", str(folder / "job.toml"), "--progress", "off"]
-    subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
-    return folder / "state"
+    return first_state(folder, table_of(Convert.given))
 
 
 class Send(Command):

@@ -18,7 +18,8 @@ from converter.jobs.sections.servers import S3
 from converter.remote.retry import Patience
 
 from .doomed import KILLED, Machine, Moment, start
-from .kill import PARTIAL, events_of, toml, whole
+from .kill import PARTIAL, events_of, whole
+from .kill_jobs import toml
 from .machines import events_in, objects_in
 from .servers.s3 import S3Place, s3_place
 

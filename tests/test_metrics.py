@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,13 +12,13 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as families
 
-from converter import Job, convert, send
+from converter import Job, convert, doctor, send
 from converter.commands import metrics
-from converter.errors import ConverterError, JobError, TooManyRejectsError
+from converter.errors import ConverterError, Finding, JobError, TooManyRejectsError
 from converter.report.metrics import FAMILIES, Owner
 
-from .conftest import Run
-from .errors import raises
+from .conftest import TIMESTAMP, Run
+from .errors import codes_of, raises
 from .test_cli import ENVIRONMENT, command
 from .test_stops import AT_NOTE, begun, ended
 
@@ -243,7 +244,19 @@ def a_folder(folder: Path) -> None:
     (folder / "m" / "aam.prom").mkdir(parents=True)
 
 
-@pytest.mark.parametrize("before", [in_no_folder, of_others, no_text, a_folder])
+def a_pipe(folder: Path) -> None:
+    (folder / "m").mkdir()
+    os.mkfifo(folder / "m" / "aam.prom")
+
+
+def below_a_file(folder: Path) -> None:
+    (folder / "m").write_text("")
+
+
+BAD = [in_no_folder, below_a_file, of_others, no_text, a_folder, a_pipe]
+
+
+@pytest.mark.parametrize("before", BAD)
 def test_metrics_that_cannot_be_written_are_a_warning(before: Callable[[Path], None], run: Run) -> None:
     before(run.folder)
     path = run.folder / "m" / "aam.prom"
@@ -253,6 +266,46 @@ def test_metrics_that_cannot_be_written_are_a_warning(before: Callable[[Path], N
     assert "W-METRICS-LOST" in [each.code for each in report.warnings]
     assert "W-METRICS-LOST" in [each["code"] for each in run.report["warnings"]]
     assert (path.read_bytes() if path.is_file() else None) == content
+
+
+def of_metrics(run: Run, path: Path) -> list[Finding]:
+    """What `doctor` finds out about the metrics of a job."""
+    run.write(TABLE)
+    found = doctor(run.make_job(report={"metrics": str(path)}))
+    return [each for each in found if each.message.startswith("The metrics") or "of the metrics" in each.message]
+
+
+@pytest.mark.parametrize("before", BAD)
+def test_doctor_warns_of_metrics_that_cannot_be_written(before: Callable[[Path], None], run: Run) -> None:
+    before(run.folder)
+    (found,) = of_metrics(run, run.folder / "m" / "aam.prom")
+    assert found.code == "W-METRICS-LOST"
+    assert str(run.folder / "m") in found.message
+
+
+def test_doctor_says_that_metrics_can_be_written_and_leaves_nothing(
+    metered: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = metered.folder / "aam.prom"
+    metered.write(TABLE)
+    for number in range(2):
+        before = sorted(metered.folder.rglob("*"))
+        (found,) = of_metrics(metered, path)
+        assert (found.level, str(path) in found.message) == ("ok", True)
+        assert sorted(metered.folder.rglob("*")) == before
+        metered.convert(TABLE, output={"timestamp": TIMESTAMP + number})  # the next time there are some
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK and access(path, mode))  # not as root
+    assert codes_of(of_metrics(metered, path)) == ["W-METRICS-LOST"]
+
+
+def test_doctor_warns_of_metrics_that_go_with_the_container(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    if not Path("/proc/self/mountinfo").exists():
+        pytest.skip("needs /proc")
+    found = of_metrics(run, Path("/dev/shm/aam-of-no-collector.prom"))
+    assert codes_of(found) == ["W-METRICS-VANISH"]
+    assert "in memory" in found[1].message
 
 
 def test_a_warning_of_a_failed_run_is_in_its_report(run: Run) -> None:

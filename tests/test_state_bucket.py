@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import shutil
 import threading
+from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 import orjson
 import pytest
@@ -15,13 +20,17 @@ from converter.cli.outcome import Messages
 from converter.commands.state import check_state
 from converter.delivery.state import NextState, State
 from converter.delivery.state_places import StateFolder, state_place_at
+from converter.delivery.state_places import bucket as bucket_module
 from converter.delivery.state_places.bucket import StateBucket
+from converter.delivery.state_places.copies import Copies
 from converter.errors import ConverterError, DestinationError, JobError, StateError
 from converter.jobs.document import merge
 from converter.remote.retry import Patience
 from converter.remote.s3_conditional import ConditionalObjects
+from converter.rows import spill_file
 from converter.rows.delta.keyed import KEY_BYTES
 from converter.rows.delta.past import file_schema
+from converter.rows.spill_file import SpillFile
 
 from . import test_changes as of_folder
 from .conftest import Run
@@ -142,6 +151,73 @@ def test_a_damaged_state_is_noticed_and_nothing_is_sent(scripted: Days, place: S
     with raises(StateError, "E-STATE-DAMAGED"):
         scripted.checked()
     assert (objects(place), scripted.run.files) == (before, files)
+
+
+USERS = "id,a,t\n" + "".join(f"user{number},x,{number % 9}\n" for number in range(400))
+
+
+def downloads(place: ScriptedPlace) -> Counter[str]:
+    """How often each file of the state was downloaded."""
+    return Counter(call.key for call in place.server.calls_of("get") if call.key.endswith(".parquet"))
+
+
+@pytest.fixture
+def with_traits(run: Run, place: ScriptedPlace) -> Days:
+    """Runs that need all of a file where one of its users has changed: hashes, then traits and IDs."""
+    days = Days(run, place, delta={"removals": True, "gone": "remove"}, run={"spill_dir": str(run.folder / "spill")})
+    (run.folder / "spill").mkdir()
+    days.send(USERS, 0)
+    place.server.calls.clear()
+    return days
+
+
+CHANGES = USERS.replace("user7,x", "user7,y").replace("user8,x,8\n", "")
+
+
+@pytest.mark.parametrize("changes", [{}, {"delta": {"full": True}}], ids=["in memory", "file by file"])
+def test_a_run_downloads_each_file_once(with_traits: Days, place: ScriptedPlace, changes: dict[str, Any]) -> None:
+    files = names(with_traits)
+    place.server.calls.clear()
+    sent = with_traits.send(CHANGES, 1, **changes)
+    assert {'user7\t"a"="y",d_sid=7', "user8\td_unsid=8"} <= set(sent)
+    assert downloads(place) == dict.fromkeys((f"{PREFIX}/{name}" for name in files), 1)
+    assert list((with_traits.run.folder / "spill").iterdir()) == []
+
+
+@pytest.mark.parametrize("fails", ["no room", "no folder", "disk"])
+def test_what_cannot_be_kept_is_downloaded_again(
+    with_traits: Days, place: ScriptedPlace, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    if fails == "no room":
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1 << 40, (1 << 40) - 1500, 1500))
+    elif fails == "no folder":
+        monkeypatch.setattr(bucket_module, "Copies", lambda _: Copies(str(with_traits.run.folder / "none")))
+    else:
+        monkeypatch.setattr(SpillFile, "read", lambda file, *_: _raise(file._failure(OSError(errno.EIO, "x"))))
+    sent = with_traits.send(CHANGES, 1)
+    assert sorted(sent) == ['user7\t"a"="y",d_sid=7', "user8\td_unsid=8"]
+    assert max(downloads(place).values()) == 3
+    assert with_traits.checked().record.users == 399
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
+
+
+def test_copies_take_half_of_what_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copies = Copies(str(tmp_path))
+
+    def usage(_: object) -> Any:
+        left = 1_000 - copies._file.size
+        return shutil._ntuple_diskusage(1_000, 1_000 - left, left)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    monkeypatch.setattr(spill_file, "_RESERVE", 0)
+    with contextlib.closing(copies):
+        for number in range(10):
+            copies.keep(str(number), bytes([number]) * 100)
+        assert [copies.get(str(number)) for number in range(10)] == [*(bytes([n]) * 100 for n in range(5)), *[None] * 5]
+    assert copies.get("0") is None
 
 
 def test_two_runs_with_one_state_exclude_each_other(days: Days) -> None:

@@ -194,10 +194,11 @@ def test_a_file_of_a_state_that_is_left_or_damaged_is_noticed(tmp_path: Path, se
     assert forks.run(command.arguments, tmp_path).code == 0
     command.check_left()
     command.check_done()
-    (command.state / "generation-3").mkdir()
+    state = Path(command.state.url)
+    (state / "generation-3").mkdir()
     with pytest.raises(AssertionError, match="generation-3"):
         command.check_done()
-    path = next(command.state.glob("generation-2/*"))
+    path = next(state.glob("generation-2/*"))
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(StateError, match="damaged"):
         command.check_left()

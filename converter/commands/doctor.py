@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from converter import kernel
+from converter.commands.metrics import check_metrics
 from converter.commands.plan import check_free_names, check_input, encryption_key, moment_of, output_plan, owner_of
 from converter.delivery.disk_space import check_disk_space
 from converter.delivery.run_files import run_files_at
@@ -30,7 +31,7 @@ _BUCKETS = {f"s3://{pickup.bucket}" for pickup in PICKUPS.values()}
 
 
 def doctor(job: Job | str | os.PathLike[str], *, now: float | None = None) -> list[Finding]:
-    """Check the input, the key, the destination and the report folder of a job or a job file; leave nothing behind.
+    """Check the input, the key, the destination, reports and so on of a job or a job file; leave nothing behind.
 
     All checks are made, even if one fails. `now` is in UNIX seconds, by default the current time. Errors are findings:
     no `ConverterError` is raised, unless the job itself is wrong.
@@ -42,6 +43,7 @@ def doctor(job: Job | str | os.PathLike[str], *, now: float | None = None) -> li
         _check_key,
         partial(_check_destination, now=now),
         _check_report_folder,
+        check_metrics,
         partial(_check_last_use, now=now),
         _check_state,
         _check_kernel,

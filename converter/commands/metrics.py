@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import time
@@ -10,14 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from converter.delivery.atomic import AtomicFile
+from converter.delivery.run_files.containers import why_here
 from converter.errors import Finding
 from converter.jobs.job import Job, Transfer
-from converter.jobs.paths import exists
+from converter.jobs.paths import exists, is_file, is_folder
 from converter.report import SendReport
-from converter.report.metrics import ForeignMetricsError, Owner, metrics_text
+from converter.report.metrics import ForeignMetricsError, Owner, metrics_text, samples_in
 
 _LOCK_SECONDS = 5.0
 _AGAIN_SECONDS = 0.02
+_FOREIGN = "it has lines of another program, which would be lost"
 
 
 def write_metrics(document: Job | Transfer, report: SendReport) -> list[Finding]:
@@ -31,8 +34,7 @@ def write_metrics(document: Job | Transfer, report: SendReport) -> list[Finding]
     path = Path(document.report.metrics)
     try:
         with _locked(path.with_name(f".{path.name}.lock")):
-            earlier = path.read_text("utf-8") if exists(path) else ""
-            text = metrics_text(_owner(document), report, earlier)
+            text = metrics_text(_owner(document), report, _earlier(path))
             file = AtomicFile(path, path.with_name(f".{path.name}.partial"), mode=0o644)
             try:
                 file.write_whole(text.encode())
@@ -42,8 +44,52 @@ def write_metrics(document: Job | Transfer, report: SendReport) -> list[Finding]
     except OSError as error:
         return [_lost(document, error.strerror or type(error).__name__)]
     except (ForeignMetricsError, UnicodeDecodeError):
-        return [_lost(document, "it has lines of another program, which would be lost")]
+        return [_lost(document, _FOREIGN)]
     return []
+
+
+def check_metrics(document: Job | Transfer) -> list[Finding]:
+    """Return whether the metrics of a job can be written, if it has a file for them; leave nothing there."""
+    if document.report.metrics is None:
+        return []
+    path = Path(document.report.metrics)
+    shown = document.conceal_path(document.report.metrics)
+    if why := _why_lost(path):
+        return [_lost(document, why, "cannot be")]
+    written = Finding("", f"The metrics can be written to '{shown}'.")
+    if why := why_here(path.parent):
+        warning = Finding(
+            "W-METRICS-VANISH",
+            f"This process is in a container, and the folder of the metrics '{shown}' {why}: no collector outside of "
+            "the container finds them, and the time of the last success is lost with it.",
+            "Let report.metrics be on a volume that the collector reads.",
+        )
+        return [written, warning]
+    return [written]
+
+
+def _why_lost(path: Path) -> str:
+    """Return why metrics cannot be written to a path, as the rest of a sentence; empty where they can."""
+    if not is_folder(path.parent):
+        return f"'{path.parent}' is not a folder" if exists(path.parent) else f"there is no folder '{path.parent}'"
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        return "the folder cannot be written"
+    try:
+        list(samples_in(_earlier(path)))
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    except (ForeignMetricsError, UnicodeDecodeError):
+        return _FOREIGN
+    return ""
+
+
+def _earlier(path: Path) -> str:
+    """Return the metrics that are there, empty where there are none. Raises `OSError`, and `UnicodeDecodeError`."""
+    if not exists(path):
+        return ""
+    if not is_file(path):
+        raise OSError(errno.EINVAL, "it is not a regular file")  # reading a pipe would wait
+    return path.read_text("utf-8")
 
 
 def _owner(document: Job | Transfer) -> Owner:
@@ -56,11 +102,11 @@ def _owner(document: Job | Transfer) -> Owner:
     return Owner(command, "send", "")
 
 
-def _lost(document: Job | Transfer, why: str) -> Finding:
+def _lost(document: Job | Transfer, why: str, verb: str = "could not be") -> Finding:
     path = document.conceal_path(document.report.metrics or "")
     return Finding(
         "W-METRICS-LOST",
-        f"The metrics '{path}' could not be written: {why}.",
+        f"The metrics '{path}' {verb} written: {why}.",
         "Let report.metrics be a file of its own in a folder that exists and may be written.",
     )
 

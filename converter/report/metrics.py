@@ -61,18 +61,13 @@ def metrics_text(owner: Owner, report: SendReport, earlier: str) -> str:
     """
     lines: dict[str, list[str]] = {name: [] for name in FAMILIES}
     success = "0"
-    for line in earlier.splitlines():
-        if not line or line.startswith("#"):
+    for name, labels, value in samples_in(earlier):
+        if name not in FAMILIES:  # of another version
             continue
-        match = _LINE.fullmatch(line)
-        if not match:
-            raise ForeignMetricsError
-        if match[1] not in FAMILIES:  # of another version
-            continue
-        if not match[2].startswith((f"{{{owner.labels}}}", f"{{{owner.labels},")):
-            lines[match[1]].append(line)
-        elif match[1] == _SUCCESS:
-            success = match[3]
+        if not labels.startswith((f"{{{owner.labels}}}", f"{{{owner.labels},")):
+            lines[name].append(f"{_PREFIX}{name}{labels} {value}")
+        elif name == _SUCCESS:
+            success = value
     ended = _seconds(report.ended)
     values = {**dict(_values(report)), (_SUCCESS, ""): ended if report.exit_code == 0 else success}
     for (name, label), value in values.items():
@@ -82,6 +77,20 @@ def metrics_text(owner: Owner, report: SendReport, earlier: str) -> str:
         for name, meaning in FAMILIES.items()
         if (found := sorted(lines[name]))
     )
+
+
+def samples_in(text: str) -> Iterator[tuple[str, str, str]]:
+    """Yield the samples of a file: the name without the common prefix, the labels in braces, and the value.
+
+    Raises `ForeignMetricsError` at a line of another program.
+    """
+    for line in text.splitlines():
+        if not line or line.startswith("#"):
+            continue
+        match = _LINE.fullmatch(line)
+        if not match:
+            raise ForeignMetricsError
+        yield match[1], match[2], match[3]
 
 
 def _values(report: SendReport) -> Iterator[tuple[tuple[str, str], object]]:

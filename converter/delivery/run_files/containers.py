@@ -1,4 +1,4 @@
-"""Whether a folder goes with the container that a run is in: it is then no place for what `--resume` needs."""
+"""Whether a folder goes with the container that a run is in: it is then no place for what is needed later."""
 
 from __future__ import annotations
 
@@ -28,15 +28,8 @@ class Mount(NamedTuple):
 
 
 def vanishing(folder: Path) -> list[Finding]:
-    """Return the warning that a folder goes with the container of this process, if there is one and it does."""
-    if not in_container(Path("/"), os.environ):
-        return []
-    try:
-        mounts = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape")
-    except OSError:
-        return []
-    why = why_vanishing(os.path.realpath(folder), mounts)
-    if not why:
+    """Return the warning that a folder for reports goes with the container of this process, if it does."""
+    if not (why := why_here(folder)):
         return []
     return [
         Finding(
@@ -46,6 +39,17 @@ def vanishing(folder: Path) -> list[Finding]:
             "Set report.dir to a volume that stays, or to s3://BUCKET/PREFIX.",
         )
     ]
+
+
+def why_here(folder: Path) -> str:
+    """Return why a folder goes with the container of this process, as the rest of a sentence; empty where it stays."""
+    if not in_container(Path("/"), os.environ):
+        return ""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape")
+    except OSError:
+        return ""
+    return why_vanishing(os.path.realpath(folder), mounts)
 
 
 def in_container(root: Path, environment: Mapping[str, str]) -> bool:

@@ -10,6 +10,9 @@
 
 A process writes only below a prefix of its own, so that one that was paused, and has lost its lease meanwhile, changes
 nothing that another one has written. A file that did not change stays where it is, and the record says where that is.
+
+As files are never changed, one that a run has read need not be downloaded again as long as it has the lease (`copies`).
+Whoever reads it compares it with its checksum in the record in any case.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from converter.delivery.run_files.conditions import check_conditions
 from converter.delivery.run_files.lease import Lease, LeaseTexts
 from converter.delivery.run_files.patient import objects_below
 from converter.delivery.state_places.base import GENERATION, LOCK, RECORD, SALT, Prepared
+from converter.delivery.state_places.copies import Copies
 from converter.errors import DestinationError, Finding
 from converter.jobs.sections.servers import S3
 from converter.remote.retry import Patience
@@ -43,14 +47,18 @@ _OF_STATE = LeaseTexts(
 
 
 class StateBucket:
-    """A prefix of a bucket."""
+    """A prefix of a bucket. `spill_dir` is where copies of its files are, by default the folder of temporary files."""
 
-    def __init__(self, url: str, s3: S3, patience: Patience, *, lease_seconds: float) -> None:
+    def __init__(
+        self, url: str, s3: S3, patience: Patience, *, lease_seconds: float, spill_dir: str | None = None
+    ) -> None:
         self.url = url
         self._objects, self._prefix = objects_below(url, s3, patience)
         self._holder = secrets.token_hex(8)
         self._seconds = lease_seconds
         self._lease: Lease | None = None
+        self._spill_dir = spill_dir
+        self._copies: Copies | None = None
 
     def record(self) -> Prepared | None:
         """Return the record and its ETag."""
@@ -70,11 +78,16 @@ class StateBucket:
         return self.salt()
 
     def file(self, generation: str, name: str) -> bytes:
-        """Return the content of an object."""
+        """Return the content of an object, which is kept while the lease is held."""
         key = self._key(f"{generation}/{name}")
+        copies = self._copies
+        if copies and (copy := copies.get(key)) is not None:
+            return copy
         found = self._objects.read(key)
         if found is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self._objects.url(key))
+        if copies:
+            copies.keep(key, found.data)
         return found.data
 
     def open(self) -> None:
@@ -146,8 +159,10 @@ class StateBucket:
             self._check_conditions()
             lease.acquire()
             self._lease = lease
-            yield
+            with contextlib.closing(Copies(self._spill_dir)) as self._copies:
+                yield
         finally:
+            self._copies = None
             lease.release()
             self.close()
 
