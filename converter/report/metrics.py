@@ -61,13 +61,13 @@ def metrics_text(owner: Owner, report: SendReport, earlier: str) -> str:
     """
     lines: dict[str, list[str]] = {name: [] for name in FAMILIES}
     success = "0"
-    for name, labels, value in samples_in(earlier):
+    for name, labels, before in samples_in(earlier):
         if name not in FAMILIES:  # of another version
             continue
         if not labels.startswith((f"{{{owner.labels}}}", f"{{{owner.labels},")):
-            lines[name].append(f"{_PREFIX}{name}{labels} {value}")
+            lines[name].append(f"{_PREFIX}{name}{labels} {before}")
         elif name == _SUCCESS:
-            success = value
+            success = before
     ended = _seconds(report.ended)
     values = {**dict(_values(report)), (_SUCCESS, ""): ended if report.exit_code == 0 else success}
     for (name, label), value in values.items():

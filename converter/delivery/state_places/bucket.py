@@ -12,7 +12,7 @@ A process writes only below a prefix of its own, so that one that was paused, an
 nothing that another one has written. A file that did not change stays where it is, and the record says where that is.
 
 As files are never changed, one that a run has read need not be downloaded again as long as it has the lease (`copies`).
-Whoever reads it compares it with its checksum in the record in any case.
+It is compared with its checksum in the record each time it is read.
 """
 
 from __future__ import annotations
