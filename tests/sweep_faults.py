@@ -89,7 +89,7 @@ KINDS = {
         Kind("sync-urls", SyncUrls),
         Kind("match", Match, in_turns=True),
     ),
-    "s3": (ELSEWHERE, Kind("convert, changes", Changes, in_turns=True)),
+    "s3": (ELSEWHERE,),
     "ftp": (
         ELSEWHERE,
         Kind("convert, resumed", Convert, Moment(event="arrived", times=2), in_turns=True),

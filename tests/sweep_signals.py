@@ -6,7 +6,7 @@ At each place SIGINT, SIGTERM and SIGHUP are sent in turns at 200 moments: every
 of a process of its own, from its start to its end; the others are right before, right after or soon after an event is
 noted in the journal. What the run said is compared with what is at the destination once it has ended; then the same
 command with --resume must finish, with every row there once. In a folder, runs that gather users and that send changes
-only get as many; so do runs that send changes to S3, and compare with a state there.
+only get as many.
 """
 
 from __future__ import annotations
@@ -31,14 +31,8 @@ from .kill import EVENTS, Server
 from .sweeping import Asked, Changes, Convert, Gathered, asked_of, check_told, play_all, serving, share_of, told
 
 MOMENTS = 200
-_ELSEWHERE: dict[str, type[Convert]] = {"convert": Convert}
-KINDS: dict[str, dict[str, type[Convert]]] = {
-    "folder": {"convert": Convert, "gathered": Gathered, "changes": Changes},
-    "s3": {"convert": Convert, "changes": Changes},
-    "ftp": _ELSEWHERE,
-    "sftp": _ELSEWHERE,
-}
-"""What is run at each place."""
+KINDS: dict[str, type[Convert]] = {"convert": Convert, "gathered": Gathered, "changes": Changes}
+"""What is run, at the first place; elsewhere only the first."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _SOON = 0.05  # seconds
 _AFTER = 1.05  # of a run's seconds, up to which moments are drawn
@@ -185,7 +179,7 @@ def sweep(
     place: str, share: float, seed: int, server: Server, folder: Path
 ) -> Iterator[tuple[str, Counter[str], list[str]]]:
     """Play a share of all cases at a place, for each kind of run."""
-    for name, kind in KINDS[place].items():
+    for name, kind in (KINDS if place == "folder" else {"convert": Convert}).items():
         yield name, *Sweep(name, kind, server, folder).play(share, seed)
 
 
