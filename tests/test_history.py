@@ -23,7 +23,7 @@ from .errors import check_told, raises
 from .servers.chromium import axe, browser
 from .servers.scripted_s3 import scripted_place
 from .test_cli import command
-from .test_page import HOSTILE, PAGE, Parsed, check_alone, hostile_report
+from .test_page import HOSTILE, Parsed, check_alone, hostile_report
 from .test_report_dir import changes
 
 NOW = datetime.datetime(2026, 3, 31, 12, tzinfo=datetime.UTC)
@@ -108,7 +108,7 @@ def test_a_file_is_no_report_folder(tmp_path: Path) -> None:
 
 
 def test_history_as_json_and_as_a_page_say_the_same(run: Run) -> None:
-    run.convert("id,a\nu1,x\n:,x\n", **PAGE)
+    run.convert("id,a\nu1,x\n:,x\n")
     with raises(TooManyRejectsError, "E-TOO-MANY-REJECTS"):
         run.convert("id,a\nu1,x\n:,x\n,z\n", output={"timestamp": TIMESTAMP + 1}, report={"max_rejects": 0})
     code, out, _ = command(run.folder, "history", "reports", "--json", "--html", "page.html")
@@ -164,7 +164,7 @@ def test_reports_on_s3_are_listed_and_get_pages(run: Run) -> None:
 
 
 def test_the_page_of_a_report_is_made_again(run: Run) -> None:
-    report = run.convert("id,a\nu1,x\n:,x\n", **PAGE)
+    report = run.convert("id,a\nu1,x\n:,x\n")
     (page,) = (run.folder / "reports").glob("*.report.html")
     first = page.read_bytes()
     page.unlink()
@@ -231,7 +231,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A page of each kind, with what each can have."""
     run = Run(tmp_path_factory.mktemp("pages"))
     rows = "".join(f"u{number},x\n" for number in range(100))
-    run.convert(f"id,a\n{rows}:1,x\n:2,<b>y</b>\n,x\nu9,\nu9,x,y\n", id={"case": "upper"}, **PAGE)
+    run.convert(f"id,a\n{rows}:1,x\n:2,<b>y</b>\n,x\nu9,\nu9,x,y\n", id={"case": "upper"})
     report = run.report
     report["pace"] = [
         {"seconds": at, "rows": at * 10, "bytes_read": at**2 * 1000, "bytes_sent": at * 700} for at in range(12)

@@ -27,7 +27,6 @@ from .servers.scripted_s3 import scripted_place
 from .test_report_dir import changes
 from .test_resume import KilledError, die_at
 
-PAGE = {"report": {"page": True}}
 HOSTILE = [
     "</script><script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",
@@ -115,7 +114,7 @@ def check_alone(page: bytes) -> Parsed:
 
 
 def test_the_page_has_the_numbers_of_the_report(run: Run) -> None:
-    report = report_of(run, "id,a\nu1,x\n:,x\n,y\nu2,\n u3 ,z\n", id={"case": "upper"}, **PAGE)
+    report = report_of(run, "id,a\nu1,x\n:,x\n,y\nu2,\n u3 ,z\n", id={"case": "upper"})
     parsed = check_alone(page_in(run.folder / "reports").read_bytes())
     for name in ("records", "ids", "signals", "outcome", "exit_code", "seconds", "started", "ended", "name"):
         assert parsed.data[name] == report[name]
@@ -134,13 +133,15 @@ def test_the_page_has_the_numbers_of_the_report(run: Run) -> None:
     assert f"./{Path(report['rejects_path']).name}" in links
 
 
-def test_a_run_leaves_a_page_only_where_the_job_says_so(run: Run) -> None:
-    run.convert("id,a\nu1,x\n")
+def test_a_run_leaves_no_page_where_the_job_says_so(run: Run) -> None:
+    with raises(EmptyInputError, "E-NO-ROWS"):
+        run.convert("id,a\n", report={"page": False})
+    run.convert("id,a\nu1,x\n", report={"page": False})
     assert not list((run.folder / "reports").glob("*.html"))
 
 
 def test_the_page_is_private_and_goes_with_its_report(run: Run) -> None:
-    report = run.convert("id,a\nu1,x\n", **PAGE)
+    report = run.convert("id,a\nu1,x\n")
     path = page_in(run.folder / "reports")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert path.name == Path(report.report_path or "").name.replace(".json", ".html")
@@ -158,7 +159,7 @@ def test_the_page_is_private_and_goes_with_its_report(run: Run) -> None:
 
 def test_runs_that_are_refused_or_fail_leave_a_page(run: Run) -> None:
     with raises(TooManyRejectsError, "E-TOO-MANY-REJECTS"):
-        run.convert("id,a\nu1,x\n:,x\n", report={"max_rejects": 0, "page": True})
+        run.convert("id,a\nu1,x\n:,x\n", report={"max_rejects": 0})
     page = page_in(run.folder / "reports")
     assert page.name.endswith(".failed-1.report.html")
     assert stat.S_IMODE(page.stat().st_mode) == 0o600
@@ -168,23 +169,23 @@ def test_runs_that_are_refused_or_fail_leave_a_page(run: Run) -> None:
     assert "Nothing was published" in parsed.text
     assert "id_forbidden_character" in parsed.text
     with raises(EmptyInputError, "E-NO-ROWS"):
-        run.convert("id,a\n", **PAGE)
+        run.convert("id,a\n")
     (second,) = (run.folder / "reports").glob("*.failed-2.report.html")
     assert "Failed: The input has no rows" in check_alone(second.read_bytes()).text
 
 
 def test_a_run_without_input_leaves_a_page(run: Run) -> None:
     with raises(InputError, "E-INPUT-MISSING"):
-        run.convert(**PAGE)
+        run.convert()
     assert "Failed: " in check_alone(page_in(run.folder / "reports").read_bytes()).text
 
 
 def test_a_page_that_cannot_be_written_does_not_hide_the_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("converter.report.page_file._made", lambda _: exec("raise OSError(28, 'full')"))
     with raises(InputError, "E-INPUT-MISSING"):
-        run.convert(**PAGE)
+        run.convert()
     with raises(DestinationError, "E-REPORT-WRITE"):
-        run.convert("id,a\nu1,x\n", **PAGE)
+        run.convert("id,a\nu1,x\n")
     assert run.files == []
 
 
@@ -195,8 +196,8 @@ def test_a_run_that_died_while_it_published_gets_its_page(
     with monkeypatch.context() as patch:
         die_at(patch, where)
         with pytest.raises(KilledError):
-            run.convert("id,a\nu1,x\n", **PAGE)
-    report = run.convert(resume=True, **PAGE)
+            run.convert("id,a\nu1,x\n")
+    report = run.convert(resume=True)
     page = page_in(run.folder / "reports")
     assert check_alone(page.read_bytes()).data["seconds"] == report.seconds
     assert not [each for each in (run.folder / "reports").iterdir() if each.name.endswith(".partial")]
@@ -207,16 +208,16 @@ def test_what_a_run_that_was_abandoned_has_prepared_is_removed(run: Run, monkeyp
         die_at(patch, "publishing")
         run.write("id,a\nu1,x\n")
         with pytest.raises(KilledError):
-            convert(run.make_job(output={"timestamp": None}, **PAGE), now=1_366_545_717)
+            convert(run.make_job(output={"timestamp": None}), now=1_366_545_717)
     assert len(list((run.folder / "reports").glob("*1366545717*.partial"))) == 3
-    convert(run.make_job(output={"timestamp": None}, **PAGE), now=1_366_545_800)
+    convert(run.make_job(output={"timestamp": None}), now=1_366_545_800)
     left = sorted(each.name for each in (run.folder / "reports").iterdir())
     assert not [name for name in left if "1366545717" in name and name.endswith(".partial")], left
 
 
 def test_pages_are_on_s3_with_their_reports(run: Run) -> None:
     with scripted_place() as place:
-        settings = changes(place, page=True)
+        settings = changes(place)
         run.convert("id,a\nu1,x\n:,x\n", **settings)
         (name,) = [key for key in place.server.objects if key.endswith(".report.html")]
         assert name.startswith("reports/crm/")
@@ -229,7 +230,7 @@ def test_pages_are_on_s3_with_their_reports(run: Run) -> None:
 def test_files_that_are_sent_have_a_page(tmp_path: Path) -> None:
     name = "ftp_dpm_1_1366545717.sync"
     (tmp_path / name).write_text('customer-0001\t"a"="x"\n')
-    transfer = Transfer(output={"to": str(tmp_path / "out")}, report={"dir": str(tmp_path / "reports"), "page": True})
+    transfer = Transfer(output={"to": str(tmp_path / "out")}, report={"dir": str(tmp_path / "reports")})
     send(tmp_path / name, transfer)
     parsed = check_alone(page_in(tmp_path / "reports").read_bytes())
     assert "Done: 1 file sent." in parsed.text

@@ -48,7 +48,7 @@ class History:
 
     def write_html(self, path: str) -> None:
         """Write it as a page of the last 30 days, in place of an older one. Raises `DestinationError`."""
-        from converter.report.page import page_of  # here, since the template engine takes a while to load
+        from converter.report.page import page_of  # here, since few commands make one
 
         write_html(Path(path), page_of(self.as_dict()))
 
@@ -61,7 +61,7 @@ def make_page(path: str | os.PathLike[str], s3: S3 | None = None) -> str:
     place, name = split_path(os.fspath(path))
     with contextlib.closing(run_files_at(place, s3 or S3(), Patience(_PATIENCE))) as files:
         report = _report(files, name)
-        from converter.report.page import page_of  # here, since the template engine takes a while to load
+        from converter.report.page import page_of  # here, since few commands make one
 
         try:
             content = page_of(report)

@@ -75,7 +75,7 @@ class CheckReport:
 
     def write_html(self, path: Path) -> None:
         """Write the report as a page, in place of an older one. Raises `DestinationError`."""
-        from converter.report.page import page_of  # here, since the template engine takes a while to load
+        from converter.report.page import page_of  # here, since few commands make one
 
         write_html(path, page_of(self.as_dict()))
 

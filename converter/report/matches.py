@@ -113,7 +113,7 @@ class Match(NamedTuple):
 
     def to_html(self) -> str:
         """Return a page that says all this; what comes from the input is escaped."""
-        from converter.report.page import page_of  # here, since the template engine takes a while to load
+        from converter.report.page import page_of  # here, since few commands make one
 
         warnings = [each.as_dict() for each in self.warnings]
         return page_of({**self.as_dict(), "warnings": warnings}).decode()

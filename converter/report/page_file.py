@@ -27,7 +27,7 @@ class PageFile(ArtifactFile):
         """Make the page, and write it under a partial name."""
         try:
             self._content = _made(self._report)
-        except OSError as error:  # the templates cannot be read
+        except OSError as error:  # its style or script cannot be read
             raise self._error(error) from error
         super().prepare()
 
@@ -53,6 +53,6 @@ def write_html(path: Path, page: bytes) -> None:
 
 
 def _made(report: Mapping[str, Any]) -> bytes:
-    from converter.report.page import page_of  # here, since the template engine takes a while to load
+    from converter.report.page import page_of  # here, since not every run makes one
 
     return page_of(report)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from converter.jobs.run_files import page_name
 from converter.report import Report
 from converter.report.texts import size
 
@@ -19,12 +20,13 @@ _CHANGES = {
 
 
 def summary(report: Report) -> list[tuple[str, str]]:
-    """Return the summary of a run: lines of a number and its meaning, then the paths of the report and the rejects."""
+    """Return the summary of a run: lines of a number and its meaning, then the paths of page, report and rejects."""
     paths = {"report": report.report_path, "rejects": report.rejects_path}
     where = [(name, path) for name, path in paths.items() if path]
     if report.outcome == "nothing to do":
         return [("nothing", f"to do: the run {report.name} is finished, and its input has not changed since"), *where]
-    return [*_figures(report), *where]
+    page = [("page", page_name(report.report_path))] if report.report_path and report.job["report"]["page"] else []
+    return [*_figures(report), *page, *where]
 
 
 def _foreseen(report: Report) -> list[tuple[str, str]]:

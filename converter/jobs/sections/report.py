@@ -40,9 +40,9 @@ class ReportOptions(Section):
     report says what the receipt will say, and which signals no trait takes. See docs/traits.md."""
     show_rows: bool = False
     """Whether the rejects contain the text of malformed rows; the file is then private (mode 0600)."""
-    page: bool = False
+    page: bool = True
     """Whether a run leaves `NAME.report.html` beside its report: the same as a page, which only this user can read
-    (mode 0600). It takes about 0.07 s; `aam-inbound report` makes it at any time. See docs/reports.md."""
+    (mode 0600). `aam-inbound report` makes it at any time. See docs/reports.md."""
     keep: str | None = None
     """The age in days, such as `"90d"`, after which reports, pages and rejects of the job are removed when it runs; by
     default they stay. Those of the six newest delivered runs stay, and those of a run that is not finished."""

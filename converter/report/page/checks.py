@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from converter.report.foreseen import labeled
-from converter.report.page.engine import Room
+from converter.report.page.room import Room
 from converter.report.texts import cleaned, counted
 
 
 def check_shown(report: Mapping[str, Any], room: Room) -> dict[str, Any]:
-    """Return the values of the template; `report` is what `CheckReport.as_dict` gives."""
+    """Return the values of the page; `report` is what `CheckReport.as_dict` gives."""
     omitted: list[str] = []
     data = cleaned(report, room.text)
     files = sorted(data["files"], key=lambda file: -sum(each["level"] == "error" for each in file["findings"]))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from converter.report.page.engine import Room
+from converter.report.page.room import Room
 from converter.report.texts import cleaned, counted
 
 DAYS = 30
@@ -16,7 +16,7 @@ _HEIGHT = 100
 
 
 def history_shown(report: Mapping[str, Any], room: Room) -> dict[str, Any]:
-    """Return the values of the template; `report` is what `History.as_dict` gives."""
+    """Return the values of the page; `report` is what `History.as_dict` gives."""
     data = cleaned(report, room.text)
     until = datetime.date.fromisoformat(data["until"])
     days = [(until - datetime.timedelta(before)).isoformat() for before in reversed(range(DAYS))]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from converter.report.page.engine import Room
+from converter.report.page.room import Room
 from converter.report.texts import cleaned, percent, visible
 
 _MOST_SHOWN = 20
@@ -14,7 +14,7 @@ _MOST_SETTING = 1000  # characters
 
 
 def match_shown(report: Mapping[str, Any], room: Room) -> dict[str, Any]:
-    """Return the values of the template; `report` is what `Match.as_dict` gives, and its `warnings`."""
+    """Return the values of the page; `report` is what `Match.as_dict` gives, and its `warnings`."""
     data = cleaned(report, room.text)
     best, as_is = data["recommended"], data["as_is"]
     matching = [each for each in data["candidates"] if each["matched"] or each["id"] == best["id"] or not each["steps"]]

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from converter.jobs.paths import is_url
 from converter.report.foreseen import labeled
-from converter.report.page.engine import Room
+from converter.report.page.room import Room
 from converter.report.page.words import headline, next_step
 from converter.report.texts import cleaned, counted
 from converter.spec.limits import PART_BYTES, PART_RAW_BYTES
@@ -45,7 +45,7 @@ _CHART_WIDTH, _CHART_HEIGHT = 600, 120
 
 
 def run_shown(report: Mapping[str, Any], room: Room) -> dict[str, Any]:
-    """Return the values of the template; `report` is plain data, in which keys of later versions may be missing."""
+    """Return the values of the page; `report` is plain data, in which keys of later versions may be missing."""
     omitted: list[str] = []
     clean = cleaned(report, room.text)
     data = {**_UNKNOWN, **clean, "rejects_link": _link(report.get("rejects_path"))}
