@@ -86,6 +86,8 @@ class Command:
         events = events_of(self.reports)
         for path in self.reports.glob("*.report.json"):
             assert orjson.loads(path.read_bytes())["job"], f"{path.name} is half"
+        for path in self.reports.glob("*.report.html"):
+            assert path.read_bytes().endswith(b"</html>"), f"{path.name} is half"
         for path in self.reports.glob("*rejects*.gz"):
             rejects_in(path)
         if not events or events[-1] == "done":

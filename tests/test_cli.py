@@ -591,7 +591,7 @@ def test_an_argument_that_is_no_job_file_is_the_input(folder: Path) -> None:
         'customer-0001\t"a"="x","b"="x",d_sid=1,d_sid=2,d_sid=9',
         'customer-0002\t"a"="y","b"="y",d_sid=3,d_sid=9',
     ]
-    assert {path.suffix for path in (folder / "said").iterdir()} == {".json", ".gz", ".journal"}
+    assert {path.suffix for path in (folder / "said").iterdir()} == {".json", ".html", ".gz", ".journal"}
 
 
 # --- signals ----------------------------------------------------------------------------------------------------

@@ -163,7 +163,7 @@ def test_reports_of_a_run_that_died_and_is_given_up_do_not_stay(
     command.prepare()
     with Forks(library) as forks:
         forks.run(command.arguments, tmp_path, moment=Moment(event="publishing", how="before"))
-        assert {path.suffixes[-2] for path in command.reports.glob("*.partial")} == {".json", ".gz"}
+        assert {path.suffixes[-2] for path in command.reports.glob("*.partial")} == {".json", ".html", ".gz"}
         if resumed:
             fault = Fault(f"{command.folder}/", str(tmp_path / "log"), "write", "*.rejects.*", 1, errno.EIO)
             ended = forks.run(command.again, tmp_path, fault=fault)
