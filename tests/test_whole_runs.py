@@ -104,7 +104,12 @@ class Way:
         assert self.found() == EXPECTED
         assert self.hidden() == set()
         assert self.events()[-1] == "done"
-        assert {path.suffix for path in (self.run.folder / "reports").iterdir()} == {".json", ".html", ".gz", ".journal"}
+        assert {path.suffix for path in (self.run.folder / "reports").iterdir()} == {
+            ".json",
+            ".html",
+            ".gz",
+            ".journal",
+        }
 
     def finish(self, **changes: Any) -> None:
         """Resume, and all is well."""

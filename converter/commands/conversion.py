@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import importlib.metadata
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
+
+import isal
 
 from converter.commands.account import Account, end_report, tell_start
 from converter.commands.again import check_found
@@ -407,9 +408,14 @@ class Conversion:
 def _compressor(plan: Plan) -> str:
     """Return what makes the bytes of parts: another version of it makes other ones of the same text."""
     level = plan.job.output.compression_level
-    library = "zlib-ng" if level == "small" else "isal"
     encrypted = f"pgp: GnuPG {plan.key.gnupg}, " if plan.key else ""
-    return f"{encrypted}{level}: {library} {importlib.metadata.version(library)}"
+    return f"{encrypted}{level}: {_small() if level == 'small' else f'isal {isal.__version__}'}"
+
+
+def _small() -> str:
+    import zlib_ng  # here, since few jobs need it
+
+    return f"zlib-ng {zlib_ng.__version__}"
 
 
 def _encryption(key: Key) -> Encrypt:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -96,6 +95,8 @@ def _usual_volume(job: Job, files: RunFiles) -> _Usual:
     past = list(itertools.islice(_delivered(job, files), _MOST_RUNS))
     if len(past) < _LEAST_RUNS:
         return _Usual(len(past), {})
+    import statistics  # here, since it loads much, and first runs need none
+
     known = [name for name in past[0] if all(name in each for each in past)]
     return _Usual(len(past), {name: statistics.median(each[name] for each in past) for name in known})
 

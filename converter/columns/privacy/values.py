@@ -117,6 +117,9 @@ def numbers_are_ids(sample: pl.Series) -> bool:
     Of random numbers of 16 digits, some 3 % look like cards, since prefix and check digit fit. Numbers are IDs if the
     sample has at least 20 different ones and at most a quarter of them look like cards.
     """
+    longest = sample.str.len_bytes().max()
+    if not isinstance(longest, int) or longest < cards.SHORTEST:  # as mostly; the calls below take milliseconds
+        return False
     texts = plain(sample.drop_nulls())
     numbers = texts.filter(texts.str.contains(f"^[0-9]{{{cards.SHORTEST},{cards.LONGEST}}}$")).unique()
     return len(numbers) >= _LEAST_NUMBERS and bool(cards.are_cards(numbers).mean() <= _MOST_CARDS)
