@@ -41,9 +41,9 @@ def told(error: BaseException) -> str:
 
 
 def only_report(folder: Path) -> dict[str, Any]:
-    """Return the report of a run that failed, which has to be all that is in the folder of reports."""
-    (path,) = folder.iterdir()
-    assert ".failed-1.report.json" in path.name
+    """Return the report of a run that failed, which has to be all that is in the folder of reports, with its page."""
+    (path,) = folder.glob("*.failed-1.report.json")
+    assert {each.name for each in folder.iterdir()} == {path.name, path.name.replace(".json", ".html")}
     report = json.loads(path.read_bytes())
     assert isinstance(report, dict)
     assert report["exit_code"] > 0

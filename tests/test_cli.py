@@ -393,7 +393,8 @@ def test_too_many_rejects_end_with_3_and_publish_nothing(folder: Path) -> None:
     assert (code, out) == (3, "")
     check_told(error, "E-TOO-MANY-REJECTS", "2 rows", "1 rejected", "id_forbidden_character: 1", "10%")
     name = f"{STEM}.{Job.load(folder / 'job.toml').digest[:12]}"
-    reports = {f"reports/{name}.failed-1.report.json", f"reports/{name}.rejects.ndjson.gz"}
+    failed = f"reports/{name}.failed-1.report"
+    reports = {f"{failed}.json", f"{failed}.html", f"reports/{name}.rejects.ndjson.gz"}
     assert files(folder) == {"in.csv", "job.toml"} | reports
     report = json.loads((folder / f"reports/{name}.failed-1.report.json").read_bytes())
     assert (report["outcome"], report["parts"], report["records"]["rejected"]) == (

@@ -74,6 +74,7 @@ def test_what_a_run_leaves_is_on_s3_and_nothing_is_here(
     monkeypatch.chdir(tmp_path / "empty")
     report = convert(job)
     assert left(place) == {
+        "report.html",
         "report.json",
         "rejects.ndjson.gz",
         "journal/00000001",
@@ -133,7 +134,7 @@ def test_a_run_that_died_is_abandoned_without_resume(
     convert(job, now=1_366_545_817)
     assert len(lines(place)) == 600
     assert not place.server.uploads
-    assert left(place) == {"report.json", "rejects.ndjson.gz", "journal.lock", *journals(place)}
+    assert left(place) == {"report.json", "report.html", "rejects.ndjson.gz", "journal.lock", *journals(place)}
 
 
 def journals(place: ScriptedPlace) -> set[str]:

@@ -187,7 +187,7 @@ def test_a_run_that_loses_its_names_does_not_replace_the_report_of_the_one_that_
         with raises(DestinationError, "E-NAME-TAKEN"):
             run.convert("id,a\nu2,x\n")
     assert run.report == json.loads(done.to_json())
-    names = [path.name.rsplit(".", 3)[1] for path in sorted((run.folder / "reports").glob("*.failed-*"))]
+    names = [path.name.rsplit(".", 3)[1] for path in sorted((run.folder / "reports").glob("*.failed-*.json"))]
     assert names == ["failed-1", "failed-2"]
 
 
