@@ -190,11 +190,13 @@ def test_no_output_holds_what_must_not_be_known(run: Run, capfd: pytest.CaptureF
     good = "".join(f"u{n},x,y\n" for n in range(100))
     run.convert("id,a,b\n" + good + "".join(rows))
     written = [path for path in run.folder.rglob("*") if path.is_file() and path.name != "in.csv"]
-    assert len(written) == 4, "a part, the report, the rejects, the journal"
+    assert len(written) == 5, "a part, the report, its page, the rejects, the journal"
     (journal,) = [path for path in written if path.suffix == ".journal"]
+    (page,) = [path for path in written if path.suffix == ".html"]
     texts = [
         run.text.decode(),
         journal.read_text(),
+        page.read_text(),
         json.dumps(run.rejects, ensure_ascii=False),
         json.dumps(run.report, ensure_ascii=False),
     ]
