@@ -151,6 +151,7 @@ def test_a_small_table_is_converted_without_what_it_does_not_need(folder: Path) 
     modules = loaded(folder, "convert", "job.toml")
     assert {"polars", "numpy", "converter.sources.delimited"} <= modules
     needless = {"pyarrow", "pandas", "rich", "smart_open", "asyncio", "ssl", "http", "numpy.ma"}
+    needless |= {"jinja2", "statistics", "zlib_ng", "converter.report.page.checks", "converter.report.page.matches"}
     assert modules & needless == set()
     assert modules & {"converter.sources.tables", "converter.cli.preview"} == set()
 
