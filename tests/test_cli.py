@@ -375,7 +375,8 @@ def test_a_missing_input_ends_with_1(folder: Path) -> None:
     check_told(error, "E-INPUT-MISSING", "'inn.csv'", "'in.csv'?", ".failed-1.report.json'.")
     report = only_report(folder / "reports")
     assert (report["outcome"], report["exit_code"], report["error"]["code"]) == ("failed", 1, "E-INPUT-MISSING")
-    assert files(folder) == {"in.csv", "job.toml"} | {f"reports/{Path(report['report_path']).name}"}
+    name = f"reports/{Path(report['report_path']).stem}"
+    assert files(folder) == {"in.csv", "job.toml", f"{name}.json", f"{name}.html"}
 
 
 def test_debug_shows_a_traceback_and_ends_the_same(folder: Path) -> None:
@@ -409,7 +410,8 @@ def test_too_many_rejects_end_with_3_and_publish_nothing(folder: Path) -> None:
 
     assert command(folder, "convert", "job.toml", "--max-rejects", "100%")[0] == 0
     (journal,) = (folder / "reports").glob("*.journal")
-    done = {f"out/{STEM}.1.gz", f"reports/{journal.name}", f"reports/{name}.report.json"}
+    pages = {f"reports/{name}.report.json", f"reports/{name}.report.html"}
+    done = {f"out/{STEM}.1.gz", f"reports/{journal.name}"} | pages
     assert files(folder) == {"in.csv", "job.toml"} | done | reports
 
 
