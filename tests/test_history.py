@@ -110,7 +110,9 @@ def test_a_file_is_no_report_folder(tmp_path: Path) -> None:
 def test_history_as_json_and_as_a_page_say_the_same(run: Run) -> None:
     run.convert("id,a\nu1,x\n:,x\n")
     with raises(TooManyRejectsError, "E-TOO-MANY-REJECTS"):
-        run.convert("id,a\nu1,x\n:,x\n,z\n", output={"timestamp": TIMESTAMP + 1}, report={"max_rejects": 0, "page": False})
+        run.convert(
+            "id,a\nu1,x\n:,x\n,z\n", output={"timestamp": TIMESTAMP + 1}, report={"max_rejects": 0, "page": False}
+        )
     code, out, _ = command(run.folder, "history", "reports", "--json", "--html", "page.html")
     listed = json.loads(out)["runs"]
     assert code == 0
