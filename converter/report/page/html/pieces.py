@@ -91,11 +91,10 @@ def filtered(what: str) -> Markup:
 
 def receipt(figures: Sequence[tuple[str, int]]) -> Node:
     """Return the numbers that the receipt of Audience Manager will have, by their labels, if any are known."""
-    return (
-        figures
-        and section[
-            h2["What the receipt will say"],
-            p["Numbers of Audience Manager, as far as they are known."],
-            ul("plain")[(li[span("count")[number(count)], f" {label}"] for label, count in figures)],
-        ]
-    )
+    if not figures:
+        return None
+    return section[
+        h2["What the receipt will say"],
+        p["Numbers of Audience Manager, as far as they are known."],
+        ul("plain")[(li[span("count")[number(count)], f" {label}"] for label, count in figures)],
+    ]
