@@ -143,7 +143,7 @@ def _examples(data: Mapping[str, Any], room: Room, omitted: list[str]) -> list[d
             "as far as there is room"
         )
     if data.get("records", {}).get("skipped"):
-        omitted.append("skipped rows, which are only counted")
+        omitted.append("skipped rows, which the job leaves out on purpose: they are counted only")
     return shown
 
 
