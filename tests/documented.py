@@ -21,7 +21,7 @@ import typer.main
 
 import converter
 from converter import Job, errors
-from converter.cli.app import app
+from converter.cli.app import app_for
 from converter.codes import CODES
 from converter.commands.explain import remedies
 from converter.jobs.messages import all_keys
@@ -121,7 +121,7 @@ def _default(name: str, value: Any) -> str:
 
 
 def _commands() -> dict[str, Any]:
-    group: Any = typer.main.get_command(app)
+    group: Any = typer.main.get_command(app_for())
     return dict(group.commands)
 
 

@@ -25,6 +25,8 @@ from .doomed import ROOT, Moment, doom
 _SLOW_TO_LOAD = (
     "typer",
     "converter.cli.app",
+    "converter.cli.convert",
+    "converter.cli.send",
     "converter.jobs.job",
     "converter.delivery.destinations.s3",
     "converter.delivery.destinations.ftp",

@@ -15,7 +15,6 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import typer
@@ -25,7 +24,7 @@ from rich.text import Text
 import converter
 from converter import Job, kernel
 from converter.cli import progress
-from converter.cli.app import _app_for, app
+from converter.cli.app import COMMANDS, Command, app_for
 from converter.cli.command import run as run_command
 from converter.cli.console import console
 from converter.cli.outcome import Messages
@@ -106,7 +105,7 @@ def test_the_help_lists_the_commands_and_the_exit_codes(tmp_path: Path) -> None:
 def test_the_help_of_a_command_lists_every_option(name: str, tmp_path: Path) -> None:
     code, out, error = command(tmp_path, name, "--help")
     assert (code, error) == (0, "")
-    parameters = typer.main.get_command(app).commands[name].params  # type: ignore[attr-defined]
+    parameters = typer.main.get_command(app_for()).commands[name].params  # type: ignore[attr-defined]
     for option in (option for parameter in parameters for option in parameter.opts if option.startswith("-")):
         assert f"{option} " in out or f"{option}," in out or f"{option}\n" in out
 
@@ -119,13 +118,13 @@ def test_the_help_shows_each_example_on_a_line_of_its_own(tmp_path: Path) -> Non
 def test_the_help_loads_none_of_the_large_libraries(tmp_path: Path) -> None:
     large = {"polars", "pydantic", "pyarrow", "numpy", "pandas"}
     shown = python(
-        "import sys; from converter.cli.app import app\n"
+        "import sys; from converter.cli.app import app_for\n"
         "loaded = lambda: {name.partition('.')[0] for name in sys.modules}\n"
         "for args in ([], ['--help']):\n"
-        "    try: app(args)\n"
+        "    try: app_for(args)(args)\n"
         "    except SystemExit: pass\n"
         f"    print('LOADED', loaded() & {large!r})\n"
-        "try: app(['convert', '--help'])\n"
+        "try: app_for()(['convert', '--help'])\n"
         "except SystemExit: pass\n"
         # typer itself takes pydantic for a command with options
         f"print('LOADED', loaded() & {large - {'pydantic'}!r})\n",
@@ -238,11 +237,21 @@ def test_missing_threads_and_memory_are_errors_of_resources(fault: Exception) ->
     check_named(str(error), "ulimit")
 
 
-@pytest.mark.parametrize("command", app.registered_commands, ids=lambda each: each.callback.__name__)
-def test_only_the_command_that_is_named_is_built(command: Any) -> None:
-    name = command.callback.__name__.replace("_", "-")
-    assert _app_for([name, "--help"]).registered_commands == [command]
-    assert _app_for([name[:-1]]).registered_commands == app.registered_commands, "an error names what is near"
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda each: each.name)
+def test_only_the_command_that_is_named_is_built(command: Command) -> None:
+    (built,) = app_for([command.word, "--help"]).registered_commands
+    assert built.callback is command.load()
+    assert len(app_for([command.word[:-1]]).registered_commands) == len(COMMANDS), "an error names what is near"
+
+
+def test_only_the_command_that_is_named_is_loaded(tmp_path: Path) -> None:
+    shown = python(
+        "import sys; from converter.cli.app import COMMANDS, app_for\n"
+        "app_for(['convert', 'job.toml'])\n"
+        "print('LOADED', *(each.name for each in COMMANDS if f'converter.cli.{each.module or each.name}' in sys.modules))",
+        tmp_path,
+    )
+    assert shown.splitlines()[-1] == "LOADED convert"
 
 
 def test_no_plugin_of_another_package_is_looked_for(folder: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from converter import __version__, convert, spark
-from converter.cli.app import app
+from converter.cli.app import app_for
 from converter.commands.plan import Plan
 from converter.delivery.destinations import Owner
 from converter.delivery.destinations.folder import FolderDestination
@@ -372,7 +372,7 @@ def test_files_are_gathered_in_order(files: Run, most: int, shares: list[list[in
 )
 def test_options_that_do_not_fit_together_are_refused(arguments: list[str], message: str) -> None:
     with pytest.raises(JobError, match=message) as caught:
-        CliRunner().invoke(app, ["convert", "job.toml", *arguments], catch_exceptions=False)
+        CliRunner().invoke(app_for(), ["convert", "job.toml", *arguments], catch_exceptions=False)
     assert caught.value.code == "E-USAGE"
 
 

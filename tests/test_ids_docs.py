@@ -14,7 +14,7 @@ import pytest
 import typer.main
 
 from converter import Job, convert
-from converter.cli.app import app
+from converter.cli.app import app_for
 from converter.columns.normalize import normalize_id, steps_of
 from converter.jobs.sections.ids import Id
 from converter.spec.ids import GLOBAL_DATA_SOURCES, ID_TYPES, RECOGNIZED
@@ -116,7 +116,7 @@ def test_the_types_that_are_told_apart_are_named() -> None:
 
 
 def test_the_block_that_is_recommended_is_asked_for_with_a_command_that_is_there() -> None:
-    commands = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    commands = set(typer.main.get_command(app_for()).commands)  # type: ignore[attr-defined]
     named = set(re.findall(r"^\$ aam-inbound ([a-z-]+)", PAGE, re.MULTILINE))
     assert named == {"match", "sync-urls"}
     assert named <= commands
@@ -167,7 +167,7 @@ def test_each_kind_of_file_has_an_example() -> None:
 
 
 def test_every_flag_of_sync_urls_is_in_its_table_and_no_other() -> None:
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    commands = typer.main.get_command(app_for()).commands  # type: ignore[attr-defined]
     flags = {option for parameter in commands["sync-urls"].params for option in parameter.opts if option[0] == "-"}
     named = {flag for row in rows("Addresses") for flag in re.findall(r"`(--?[a-z-]+)", row[0])}
     assert named == flags - {"--help"}

@@ -648,7 +648,7 @@ def test_the_help_does_without_the_large_libraries(tmp_path: Path) -> None:
         [
             sys.executable,
             "-c",
-            "import sys\nfrom converter.cli.app import app\ntry: app(['sync-urls', '--help'])\nexcept SystemExit: pass\n"
+            "import sys\nfrom converter.cli.app import app_for\ntry: app_for()(['sync-urls', '--help'])\nexcept SystemExit: pass\n"
             "print('LOADED', {'polars', 'numpy', 'pyarrow'} & set(sys.modules))",
         ],
         cwd=tmp_path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -188,8 +189,8 @@ def _greeted(text: str, messages: Messages) -> Outcome:
 
 
 def test_a_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(cli.app, "registered_commands", list(cli.app.registered_commands))
-    cli.app.command()(greet)
+    monkeypatch.setitem(sys.modules, "converter.cli.greet", sys.modules[__name__])
+    monkeypatch.setattr(cli, "COMMANDS", (*cli.COMMANDS, cli.Command("greet", "Greet.", needs_arguments=False)))
     for args, shown in ((["greet"], "hello"), (["greet", "--json"], "")):
         messages = Messages.of(args)
         outcome = cli.parsed(args)(messages)

@@ -2,73 +2,91 @@
 
 from __future__ import annotations
 
-import copy
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Annotated, cast
+from importlib import import_module
+from typing import Annotated, Any, NamedTuple, cast
 
 import typer
 
-from converter.cli.check import check
 from converter.cli.completion import asked_by_bash
-from converter.cli.convert import convert
-from converter.cli.doctor import doctor
-from converter.cli.examples import test
-from converter.cli.explain import explain
-from converter.cli.history import history
-from converter.cli.init import init
-from converter.cli.inspect import inspect
-from converter.cli.match import match
 from converter.cli.outcome import Messages, Outcome, Work
-from converter.cli.read_outbound import read_outbound
-from converter.cli.receipt import receipt
-from converter.cli.report import report
-from converter.cli.schema import schema
-from converter.cli.send import send
-from converter.cli.state import state
-from converter.cli.sync_urls import sync_urls
-from converter.cli.taxonomy import taxonomy
 from converter.cli.version import version
 from converter.errors import JobError
 
 _UsageError = cast("type[Exception]", typer.BadParameter.__base__)  # of click, or of the copy inside typer
 
-app = typer.Typer(
-    name="aam-inbound",
-    help="Convert CRM tables to the inbound files of Adobe Audience Manager.",
-    epilog="Exit codes: 0 done; 1 failed; 2 the command line or the job is wrong; 3 refused, as for more rejects than "
-    "--max-rejects allows; 129, 130, 143 stopped by a signal. The command explain says what codes mean.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+
+class Command(NamedTuple):
+    """A command, by the name of its function; `text` is its line in the list of commands.
+
+    `needs_arguments`: without any, its help is shown. `module` is that of the function in this package, if its name is
+    another one.
+    """
+
+    name: str
+    text: str
+    needs_arguments: bool = True
+    module: str | None = None
+
+    @property
+    def word(self) -> str:
+        """Return the word for it on the command line."""
+        return self.name.replace("_", "-")
+
+    def load(self) -> Callable[..., Any]:
+        """Import its function."""
+        function: Callable[..., Any] = getattr(import_module(f"{__package__}.{self.module or self.name}"), self.name)
+        return function
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command("inspect", "Show what a table holds, and write a first job for it."),
+    Command("init", "Inspect a table, ask for the rest, and write a job.", needs_arguments=False),
+    Command("convert", "Convert tables into inbound files, and deliver them."),
+    Command("send", "Send inbound files that exist: whole or not at all."),
+    Command("check", "Check inbound files of any program by Adobe's rules."),
+    Command("match", "Find settings with which most IDs are the site's."),
+    Command("doctor", "Check the input, folders and destination of a job."),
+    Command("sync_urls", "Write addresses that synchronize the IDs of tables."),
+    Command("read_outbound", "Read Audience Manager's outbound files into a table."),
+    Command("state", "Show and check the state of a job that sends changes."),
+    Command("taxonomy", "List the keys of inbound files or jobs, with values."),
+    Command("test", "Convert the examples of a job, and compare the lines.", module="examples"),
+    Command("receipt", "Compare Audience Manager's receipt with what was sent."),
+    Command("report", "Make the page of a report."),
+    Command("history", "List the runs of a report folder.", needs_arguments=False),
+    Command("explain", "Say what an error, a warning or a rule means."),
+    Command("schema", "Print the JSON schema of the job file, or of a run's files.", needs_arguments=False),
 )
-app.command(short_help="Show what a table holds, and write a first job for it.", no_args_is_help=True)(inspect)
-app.command(short_help="Inspect a table, ask for the rest, and write a job.")(init)
-app.command(short_help="Convert tables into inbound files, and deliver them.", no_args_is_help=True)(convert)
-app.command(short_help="Send inbound files that exist: whole or not at all.", no_args_is_help=True)(send)
-app.command(short_help="Check inbound files of any program by Adobe's rules.", no_args_is_help=True)(check)
-app.command(short_help="Find settings with which most IDs are the site's.", no_args_is_help=True)(match)
-app.command(short_help="Check the input, folders and destination of a job.", no_args_is_help=True)(doctor)
-app.command(short_help="Write addresses that synchronize the IDs of tables.", no_args_is_help=True)(sync_urls)
-app.command(short_help="Read Audience Manager's outbound files into a table.", no_args_is_help=True)(read_outbound)
-app.command(short_help="Show and check the state of a job that sends changes.", no_args_is_help=True)(state)
-app.command(short_help="List the keys of inbound files or jobs, with values.", no_args_is_help=True)(taxonomy)
-app.command(short_help="Convert the examples of a job, and compare the lines.", no_args_is_help=True)(test)
-app.command(short_help="Compare Audience Manager's receipt with what was sent.", no_args_is_help=True)(receipt)
-app.command(short_help="Make the page of a report.", no_args_is_help=True)(report)
-app.command(short_help="List the runs of a report folder.")(history)
-app.command(short_help="Say what an error, a warning or a rule means.", no_args_is_help=True)(explain)
-app.command(short_help="Print the JSON schema of the job file, or of a run's files.")(schema)
+"""In the order of the help."""
+
+
+def app_for(args: Sequence[str] = ()) -> typer.Typer:
+    """Return the app with only the command that is named first, if one is: to load the others takes a while."""
+    app = typer.Typer(
+        name="aam-inbound",
+        help="Convert CRM tables to the inbound files of Adobe Audience Manager.",
+        epilog="Exit codes: 0 done; 1 failed; 2 the command line or the job is wrong; 3 refused, as for more rejects "
+        "than --max-rejects allows; 129, 130, 143 stopped by a signal. The command explain says what codes mean.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    )
+    app.callback(invoke_without_command=True)(_root)
+    for command in [each for each in COMMANDS if each.word in args[:1]] or COMMANDS:
+        app.command(short_help=command.text, no_args_is_help=command.needs_arguments)(command.load())
+    return app
 
 
 def parsed(args: Sequence[str]) -> Work:
     """Return the work of a command line. Raises `JobError` where the command line is wrong."""
     try:
         with asked_by_bash():
-            result = typer.main.get_command(_app_for(args)).main(list(args), "aam-inbound", standalone_mode=False)
+            result = typer.main.get_command(app_for(args)).main(list(args), "aam-inbound", standalone_mode=False)
     except SystemExit as end:  # shell completion
         result = end.code or 0
     except _UsageError as error:
@@ -80,18 +98,6 @@ def parsed(args: Sequence[str]) -> Work:
     if callable(result):
         return cast("Work", result)
     return partial(_printed, result if isinstance(result, int) else 0)
-
-
-def _app_for(args: Sequence[str]) -> typer.Typer:
-    """Return the app with only the command that is named first, if one is: to build the others takes a while."""
-    named = [
-        each
-        for each in app.registered_commands
-        if args and each.callback and typer.main.get_command_name(each.callback.__name__) == args[0]
-    ]
-    one = copy.copy(app)
-    one.registered_commands = named or app.registered_commands
-    return one
 
 
 def _printed(exit_code: int, messages: Messages) -> Outcome:
@@ -108,7 +114,6 @@ def _usage_error(error: Exception) -> JobError:
     return JobError("E-USAGE", message if message.endswith("?") else f"{message}.", f"See: {path} --help.")
 
 
-@app.callback(invoke_without_command=True)
 def _root(
     context: typer.Context,
     *,
