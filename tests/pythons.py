@@ -29,7 +29,6 @@ TESTS = {
     "deltalake": "test_delta_tables.py::test_the_current_rows_come_out",
     "duckdb": "test_databases.py::test_tables_are_converted",
     "isal": "test_packings.py::test_what_is_packed_and_damaged_is_an_error",
-    "jinja2": "test_page.py::test_the_page_has_the_numbers_of_the_report",
     "lark": "test_trait_rules.py::test_rules_are_parsed",
     "lz4": "test_packings.py::test_what_is_packed_and_damaged_is_an_error",
     "markupsafe": "test_page.py::test_the_page_has_the_numbers_of_the_report",

@@ -69,8 +69,9 @@ def test_the_names_follow_the_parts(run: Run, calls: Calls) -> None:
     named = [name for what, name in calls if what == "name"]
     journal = named[0]
     # The report once more: only now it is known when the run ended.
-    again = report.report_path
-    assert named == [journal, report.parts[0].url, report.rejects_path, report.report_path, journal, again]
+    page = report.report_path.removesuffix(".json") + ".html"
+    assert named[:3] == [journal, report.parts[0].url, report.rejects_path]
+    assert named[3:] == [page, report.report_path, journal, page, report.report_path]
 
 
 def test_rejects_of_a_run_that_died_are_replaced_and_not_added_to(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_texts_are_plain_and_name_pages_that_exist() -> None:
 
 
 def test_a_code_of_rules_is_that_of_several() -> None:
-    assert {each.name for each in explain(["c7"])} == {"user_over_limit", "signal_cut"}
+    assert {each.name for each in explain(["c7"])} == {"user_over_limit", "signal_cut", "users_uncounted"}
     assert len({each.page for each in explain(["id_missing"])}) == 2, "a rule on rows, and one on files"
 
 
@@ -66,7 +66,11 @@ def test_the_command_prints_text_or_json(tmp_path: Path) -> None:
     first, *others = out.split("\n\n")
     assert first.startswith("E-S3-BUSY: ")
     assert first.endswith("docs/errors.md#E-S3-BUSY")
-    assert {each.partition(":")[0] for each in others} == {"user_over_limit (C7)", "signal_cut (C7)"}
+    assert {each.partition(":")[0] for each in others} == {
+        "user_over_limit (C7)",
+        "signal_cut (C7)",
+        "users_uncounted (C7)",
+    }
     given = json.loads(command(tmp_path, "explain", "E-S3-BUSY", "--json")[1])
     assert [each["name"] for each in given["explanations"]] == ["E-S3-BUSY"]
     code, _, error = command(tmp_path, "explain", "E-NONE")

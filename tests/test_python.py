@@ -180,7 +180,19 @@ def test_the_public_names_are_listed_before_they_are_imported() -> None:
     assert loaded == "False"
 
 
-OTHER_TYPES = {"BinaryIO", "Callable", "None", "Path", "PathLike", "Sequence", "Form", "Frame", "IdTypeName", "Files"}
+OTHER_TYPES = {
+    "BinaryIO",
+    "Callable",
+    "Engine",
+    "None",
+    "Path",
+    "PathLike",
+    "Sequence",
+    "Form",
+    "Frame",
+    "IdTypeName",
+    "Files",
+}
 """Those of Python, and names of unions and of literals."""
 
 

@@ -7,11 +7,13 @@ import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from converter.parts.received import Received
 from converter.spec import receipts
 from converter.spec.receipts import FIGURES
+
+if TYPE_CHECKING:
+    from converter.parts.received import Received
 
 REALIZED, TOO_NEW, WRONG_SOURCE, NOT_ONBOARDED, UNUSED = FATES = (
     "realized",

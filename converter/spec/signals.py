@@ -167,8 +167,10 @@ def empty_at(signals: str) -> int | None:
 
 
 def long_at(signals: str, most: int) -> int | None:
-    """Find the first key or value of more than `most` characters (C15)."""
+    """Find the first key or value of more than `most` characters (C15); traits are not of this kind."""
     for match in _each(signals):
+        if (match["key"] or "").strip('"') in _OF_TRAITS:
+            continue
         for group in ("key", "value"):
             if len((match[group] or "").strip('"')) > most:
                 return match.start(group)

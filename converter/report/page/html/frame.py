@@ -1,4 +1,4 @@
-"""The frame of all pages: the outcome at the top, what is left out at the end, and a policy.
+"""The frame of all pages: the outcome at the top, what it omits at the end, and a policy.
 
 The policy lets a page load and run only its own style and script.
 """
