@@ -339,7 +339,7 @@ def test_memory_is_bounded_whatever_the_line_or_the_ratio(tmp_path: Path) -> Non
         check_file(LocalFile.at(path))
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        assert peak < 24 << 20
+        assert peak < (24 if kernel.load() else 40) << 20  # without the loops, lines are columns
 
 
 # The same, worked out line by line.

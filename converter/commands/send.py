@@ -43,7 +43,6 @@ from converter.jobs.run_files import JOURNAL_SUFFIX, REPORT_SUFFIX
 from converter.parts.part import Part
 from converter.report import SendReport
 from converter.sources.origins.local import LocalFile
-from converter.spec.files import NAME_WRONG
 from converter.spec.names import FileName
 
 if TYPE_CHECKING:
@@ -194,7 +193,8 @@ def _check_files(
     files: Sequence[LocalFile], threads: int | None, warnings: list[Finding], notify: Callable[[str], None]
 ) -> list[_Found]:
     """Check all files; return them, and add to `warnings`. Raises `GuardError` where one breaks a rule."""
-    from converter.commands.check_files import check_all  # here, since it takes a while
+    from converter.commands.check_files import check_all  # here, since these take a while
+    from converter.spec.files import NAME_WRONG
 
     found: list[_Found] = []
     errors: list[str] = []
