@@ -220,19 +220,22 @@ class _Bench:
                 text=True,
                 cwd=self._folder,
             )
-        try:
-            self._expect(driver, "ready")
-            executors, drivers, begin = self._cluster.cpu_seconds(), used_by(driver.pid), time.perf_counter()
-            _answer(driver)
-            self._expect(driver, "done")
-            wall = time.perf_counter() - begin
-            executors, drivers = _since(executors, self._cluster.cpu_seconds()), _since(drivers, used_by(driver.pid))
-            peak = self._cluster.python_peak()
-            _answer(driver)
-            driver.wait()
-        finally:
-            driver.kill()
-            driver.wait()
+        with driver:  # closes its pipes, and waits for its end
+            try:
+                self._expect(driver, "ready")
+                executors, drivers, begin = self._cluster.cpu_seconds(), used_by(driver.pid), time.perf_counter()
+                _answer(driver)
+                self._expect(driver, "done")
+                wall = time.perf_counter() - begin
+                executors, drivers = (
+                    _since(executors, self._cluster.cpu_seconds()),
+                    _since(drivers, used_by(driver.pid)),
+                )
+                peak = self._cluster.python_peak()
+                _answer(driver)
+                driver.wait()
+            finally:
+                driver.kill()
         size = sum(file.stat().st_size for file in outputs(output))
         return Use(wall, drivers.jvm, drivers.python, executors.jvm, executors.python, size, peak)
 
