@@ -18,6 +18,7 @@ from converter.kernel import library
 from converter.kernel.library import DIGEST, FOLDER, NAME, KernelError, Library, digest_of
 
 from . import installed
+from .examples import SHARE
 from .servers import required
 from .wheels import MACHINES, ROOT, build_sdist, build_wheel, check_uploads, check_wheel, contents, unpacked
 
@@ -186,7 +187,9 @@ def test_a_library_of_sources_that_have_changed_is_not_used(tmp_path: Path, monk
 
 
 @pytest.mark.parametrize("target", dict.fromkeys([TARGET, "aarch64-linux"]))
-def test_an_installed_wheel_passes_the_tests_of_the_kernel(target: str, sources: Path, tmp_path: Path) -> None:
+def test_an_installed_wheel_passes_the_tests_of_the_kernel(
+    target: str, sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if os.environ.get("REQUIRE_SERVERS") != "1":
         required("wheels are installed with REQUIRE_SERVERS=1")
     if target != TARGET and not all(map(shutil.which, ("qemu-aarch64", "apt-get", "dpkg-deb"))):
@@ -204,6 +207,7 @@ def test_an_installed_wheel_passes_the_tests_of_the_kernel(target: str, sources:
     # Where it is emulated, the query takes minutes in some tests, and shows nothing of the wheel; nor does time.
     slow = "not lines_rejects_and_counts and not on_both_ways and not read_again_and_again"
     chosen = ["-k", slow] if target != TARGET else []
+    monkeypatch.setenv(SHARE, "0.1")  # all of them are drawn where the tests run in the tree
     passed = environment.run(sources, "-m", "pytest", "-p", "no:xdist", *chosen, *installed.SUITE)
     assert "100%" in passed
     shutil.rmtree(tmp_path / "environment")  # hundreds of megabytes

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from converter import kernel
@@ -36,6 +36,7 @@ from converter.sources.origins.local import LocalFile
 from converter.sources.tables import TableSource
 from converter.spec.implausible import MISSING_IDS
 
+from .examples import examples
 from .test_privacy import disguised
 
 LOOPS = kernel.load()
@@ -174,7 +175,7 @@ def results(records: Records, source: Given, loops: Loops | None) -> list[Any]:
     ]
 
 
-@settings(max_examples=700, deadline=None)
+@examples(700)
 @given(ROWS, jobs() | sync_jobs(), st.sampled_from([10_000, 60]))
 def test_lines_rejects_and_counts_are_those_of_the_query(rows: list[tuple[str, ...]], job: Job, most: int) -> None:
     records = Records(job, most)
@@ -188,7 +189,7 @@ LISTED = st.text(alphabet=CHARACTERS + "\x1f\x85\xa0\u2003Ö[{", max_size=4) | s
 )
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(st.lists(st.tuples(st.lists(LISTED, max_size=5) | st.none(), LISTED), min_size=1, max_size=12), jobs())
 def test_lists_of_values_give_the_same_on_both_ways(
     rows: list[tuple[list[str | None] | None, str | None]], job: Job
@@ -216,7 +217,7 @@ def test_lists_of_values_give_the_same_on_both_ways(
     assert results(records, source, None) == results(records, source, LOOPS)
 
 
-@settings(max_examples=600, deadline=None)
+@examples(600)
 @given(
     disguised(),
     st.sampled_from([("", ""), (",", "."), ("\t", " "), ("\x85", " "), ("'", "'"), ('"', "'")]),
@@ -251,7 +252,7 @@ NEAR_IMPLAUSIBLE = st.one_of(
 """IDs that are implausible, and such that differ by little."""
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(
     st.lists(st.tuples(NEAR_IMPLAUSIBLE, st.sampled_from(["", "", "x", "0", "'", "}"])), min_size=1, max_size=30),
     st.sampled_from([{}, {}, *STEPS]),

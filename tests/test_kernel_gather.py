@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from converter import kernel
@@ -21,6 +21,7 @@ from converter.kernel.library import FOLDER, NAME, Library
 from converter.rows.spill import hashes_of
 
 from . import fuzz_gather
+from .examples import examples
 from .fuzz_gather import IDS, SIGNALS, check
 
 LOOPS = kernel.load()
@@ -49,7 +50,7 @@ def signals_of(rows: list[tuple[str, str]], ranks: list[int] | None = None, **op
     return LOOPS.gather_signals(*text_of(lines), 0, None if ranks is None else np.array(ranks, np.int64), **given)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.lists(st.text(max_size=40), max_size=20))
 def test_the_hash_of_a_line_is_that_of_its_id(ids: list[str]) -> None:
     assert LOOPS
@@ -61,7 +62,7 @@ def test_the_hash_of_a_line_is_that_of_its_id(ids: list[str]) -> None:
 
 
 @pytest.mark.parametrize("variant", OF_VARIANTS)
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(LINES, RANKS, st.booleans(), st.sampled_from([1, 40, 102_400]), st.sampled_from([1, 2, 200]))
 def test_signals_are_gathered_as_the_model_does(
     variant: str, lines: list[bytes], ranks: list[int] | None, reject: bool, most_line_bytes: int, most_lines: int
@@ -80,7 +81,7 @@ def test_signals_are_gathered_as_the_model_does(
 
 
 @pytest.mark.parametrize("variant", OF_VARIANTS)
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(LINES, st.randoms(use_true_random=False), st.booleans(), st.sampled_from([1, 2, 200]))
 def test_lines_are_gathered_as_the_model_does(
     variant: str, lines: list[bytes], drawn: Any, drop: bool, most_lines: int

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from converter import kernel
@@ -23,6 +23,7 @@ from converter.sources.delimited import DelimitedSource
 from converter.sources.origins.local import LocalFile
 
 from .conftest import Run, converted, without_loops
+from .examples import examples
 from .fuzz import RULES, strings_of
 from .scanner import PLAIN, scan
 from .test_structure import GRAMMARS, ODD, PIECES, parse
@@ -75,7 +76,7 @@ def parsed(
     return rows, [*zip(bad.numbers.tolist(), (RULES[rule] for rule in bad.rules), texts, strict=True)], found.blank
 
 
-@settings(max_examples=600, deadline=None)
+@examples(600)
 @given(
     st.lists(st.sampled_from(ODD), max_size=30).map(lambda pieces: b"".join(pieces) + b"\n"),
     st.integers(1, 3),
@@ -88,7 +89,7 @@ def test_rows_of_each_dialect_are_those_that_the_scanner_finds(
     assert parsed(data, columns, grammar=grammar, longest=longest) == scan(data, columns, longest, grammar)
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(st.lists(st.sampled_from([*PIECES, *GOOD, *IRREGULAR]), max_size=12).map(b"".join), st.integers(1, 3))
 def test_rows_are_those_of_numpy_and_polars(data: bytes, columns: int) -> None:
     assert parsed(data + b"\n", columns) == parse(data + b"\n", columns, 1 << 20)
@@ -114,7 +115,7 @@ WELL_FORMED = ["a", "\0", "\x7f", "\x80", "é", "\u07ff", "\u0800", "€", "\ud7
 BYTES = [bytes([byte]) for byte in (0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xED, 0xEF, 0xF0, 0xF4, 0xF5, 0xFF)]  # fmt: skip
 
 
-@settings(max_examples=1000, deadline=None)
+@examples(1000)
 @given(
     st.integers(0, 130),
     st.lists(st.sampled_from([*(text.encode() for text in WELL_FORMED), *BYTES]), max_size=5).map(b"".join),
@@ -162,7 +163,7 @@ def test_a_character_is_judged_alike_wherever_it_is_in_a_window(character: str) 
         assert rows_not_text(data) == undecodable(data)
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(250, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_lines_rejects_and_counts_are_those_of_frames(
     data: st.DataObject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -226,7 +227,7 @@ OF_TYPES = ["u1", "U-2", "0123abcd-0000-4000-8000-0123456789ab", "0123ABCD-0000-
 OTHERS_OF_TYPES = ["u:1", "", " u3", "a@b.cd", "00000000-0000-0000-0000-000000000000", "NULL", "é", "%30", " 0123ABCD-0000-4000-8000-0123456789AB", "0" * 64]  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     ids=st.lists(st.sampled_from(OF_TYPES), min_size=20, max_size=40),
     others=st.lists(st.sampled_from(OTHERS_OF_TYPES), max_size=4),
