@@ -1,0 +1,62 @@
+"""The guides of `docs/spark-clusters.md` that can be followed here: spark-submit and Spark Connect."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from benchmarks.cluster import Cluster, home
+from benchmarks.workloads import ROOT
+
+from .servers.process import Program
+from .servers.spark import connect_server, driver_environment
+from .spark_runs import Beside, write_job
+
+PROGRAM = ROOT / "examples" / "spark" / "aam_inbound.py"
+_SECONDS = 600.0
+
+
+@pytest.fixture
+def beside(tmp_path: Path) -> Beside:
+    return Beside.of(tmp_path)
+
+
+def ended(command: list[str], environment: Mapping[str, str]) -> tuple[int, str]:
+    """Run a command; return its exit code, and what it says: spark-submit gives errors as output."""
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=_SECONDS)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_spark_submit_runs_the_command(cluster: Cluster, beside: Beside) -> None:
+    environment = driver_environment(cluster, beside.run.folder / "conf")
+    submit = ["bash", str(home() / "bin" / "spark-submit"), "--master", cluster.url]
+    submit += ["--conf", f"spark.pyspark.python={sys.executable}", str(PROGRAM)]
+    code, said = ended([*submit, "convert", str(write_job(beside.run)), "--engine", "spark", "--quiet"], environment)
+    assert code == 0, said
+    beside.check()
+    again = [*submit, "convert", str(beside.run.folder / "missing.toml"), "--engine", "spark"]
+    code, said = ended(again, environment)
+    assert (code, "E-JOB-MISSING" in said) == (2, True), said
+
+
+@pytest.fixture
+def connect(cluster: Cluster) -> Iterator[Program]:
+    server = connect_server(cluster)
+    yield server
+    server.stop()
+
+
+def test_spark_connect_runs_the_command_without_java(
+    cluster: Cluster, beside: Beside, connect: Program, tmp_path: Path
+) -> None:
+    environment = {name: text for name, text in os.environ.items() if name != "JAVA_HOME"} | {"PATH": str(tmp_path)}
+    environment["PYTHONPATH"] = str(ROOT)
+    command = [sys.executable, "-m", "converter", "convert", str(write_job(beside.run)), "--quiet"]
+    code, said = ended([*command, "--engine", "spark", "--master", f"sc://127.0.0.1:{connect.port}"], environment)
+    assert code == 0, said
+    beside.check()
