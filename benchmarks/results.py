@@ -62,8 +62,12 @@ class Measured:
         return [run.peak_bytes for run in self.runs]
 
     def ratios(self, base: Measured) -> list[float]:
-        """Return wall times, run by run, in terms of those of `base` in the same turn."""
-        return [mine / other for mine, other in zip(self.walls, base.walls, strict=True)]
+        """Return wall times, run by run, in terms of those of `base` in the same turn.
+
+        Where there are more or fewer runs than of `base`, as of what was measured again by itself, no two of them are of one
+        turn: each is compared with the median of `base`.
+        """
+        return _ratios(self.walls, base.walls)
 
     def ratio(self, base: Measured) -> float:
         """Return the median of the ratios of wall times."""
@@ -75,7 +79,13 @@ class Measured:
 
     def cpu_ratios(self, base: Measured) -> list[float]:
         """Return CPU seconds likewise."""
-        return [mine / other for mine, other in zip(self.cpus, base.cpus, strict=True)]
+        return _ratios(self.cpus, base.cpus)
+
+
+def _ratios(mine: list[float], base: list[float]) -> list[float]:
+    if len(mine) != len(base):
+        base = [statistics.median(base)] * len(mine)
+    return [one / other for one, other in zip(mine, base, strict=True)]
 
 
 @dataclass(frozen=True)
