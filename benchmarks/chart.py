@@ -229,7 +229,9 @@ def _options_chart(result: OptionCosts) -> Figure:
         _machine(result.machine),
     ]
     if alone := [each.name for each in result.options if len(each.runs) != len(result.of_base.runs)]:
-        notes.insert(1, f"Measured apart from the others, and compared with the median of the plain job: {', '.join(alone)}.")
+        notes.insert(
+            1, f"Measured apart from the others, and compared with the median of the plain job: {', '.join(alone)}."
+        )
     title = f"What options cost: {_count(result.rows)} rows"
     figure = _figure(11, 0.27 * len(result.options) + 1.9, title, notes)
     seconds, memory = figure.subplots(1, 2, width_ratios=[1.6, 1], sharey=True)

@@ -64,8 +64,8 @@ class Measured:
     def ratios(self, base: Measured) -> list[float]:
         """Return wall times, run by run, in terms of those of `base` in the same turn.
 
-        Where there are more or fewer runs than of `base`, as of what was measured again by itself, no two of them are of one
-        turn: each is compared with the median of `base`.
+        Where there are more or fewer runs than of `base`, as of what was measured again by itself, no two of them are
+        of one turn: each is compared with the median of `base`.
         """
         return _ratios(self.walls, base.walls)
 

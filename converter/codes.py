@@ -74,6 +74,7 @@ CODES: dict[str, str] = {
     "E-INPUT-UNSUPPORTED": "An input file uses an unsupported feature of its format.",
     "E-INSPECT-NO-COLUMN": "The files to inspect have no column in common that can be read.",
     "E-INTERNAL": "Unexpected failure: a bug.",
+    "E-JOB-FOLDER": "A folder of job files has other files, which are no tables.",
     "E-JOB-INVALID": "Keys or values of the job are wrong.",
     "E-JOB-MISSING": "There is no job file at the given path.",
     "E-JOB-READ": "The job file cannot be read.",

@@ -125,6 +125,17 @@ def test_a_folder_with_other_files_is_an_input(folder: Path) -> None:
     check_named(error, "E-FOLDER-MIXED")
 
 
+def test_another_file_beside_job_files_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "jobs" / "a.toml~").write_text("")
+    assert run("jobs") == 2
+    error = capsys.readouterr().err
+    check_named(error, "E-JOB-FOLDER")
+    assert "nor tables: 'a.toml~'." in error
+    (folder / "jobs" / "notes.md").write_text("")
+    assert run("jobs") == 2
+    assert "nor tables: 'a.toml~' and 1 more." in capsys.readouterr().err
+
+
 def test_an_empty_folder_is_an_input(folder: Path) -> None:
     (folder / "none").mkdir()
     code, _, error = command(folder, "convert", "none", "--id", "id", "--signal", "a", "--to", "out", "--dpid", "1")

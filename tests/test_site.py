@@ -80,7 +80,9 @@ def chromium() -> Iterator[Any]:
         yield opened
 
 
-@pytest.mark.parametrize("words, page", [("host key", "servers.html"), ("E-S3-ACL", "s3.html")])
+@pytest.mark.parametrize(
+    "words, page", [("host key", "servers.html"), ("E-S3-ACL", "s3.html"), ("id_is_email", "rules.html")]
+)
 def test_the_search_finds_pages_and_asks_no_other_server(site: str, chromium: Any, words: str, page: str) -> None:
     opened = chromium.new_page()
     asked: list[str] = []

@@ -18,7 +18,8 @@ _STANDARD_INPUT = "-"
 def job_files(arguments: Sequence[str]) -> list[str] | None:
     """Return the job files of a command line with several, or with a folder of them; None where it is about one job.
 
-    Raises `JobError` where some arguments are job files, and others are not.
+    Raises `JobError` where some arguments are job files, and others are not, and where a folder of job files has other
+    files that are no tables either.
     """
     if len(arguments) == 1 and arguments[0].endswith(_SUFFIX) and not is_folder(arguments[0]):
         return None
@@ -36,7 +37,8 @@ def job_files(arguments: Sequence[str]) -> list[str] | None:
 def _job_files_at(argument: str) -> list[str] | None:
     """Return the job files of an argument: itself, or those of a folder without any other file; else None.
 
-    Folders in it do not count: by default the reports of its jobs are in one.
+    Folders in it do not count: by default the reports of its jobs are in one. Raises `JobError` where other files are
+    beside job files that no input has, such as backups: as an input, the folder would be an error that does not say so.
     """
     if argument.endswith(_SUFFIX) and not is_folder(argument):
         return [argument]
@@ -45,7 +47,23 @@ def _job_files_at(argument: str) -> list[str] | None:
     except OSError:  # no folder, or one that cannot be read: an input, whose error says more
         return None
     files = [entry for entry in entries if not is_folder(entry)]
-    return [str(file) for file in files] if files and all(file.suffix == _SUFFIX for file in files) else None
+    others = [file for file in files if file.suffix != _SUFFIX]
+    if len(others) < len(files) and others and not any(_is_table(file.name) for file in others):
+        more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
+        raise JobError(
+            "E-JOB-FOLDER",
+            f"The folder '{argument}' has files that are neither job files nor tables: '{others[0].name}'{more}.",
+            "Move them away, or name the job files, as in jobs/*.toml.",
+        )
+    return [str(file) for file in files] if files and not others else None
+
+
+def _is_table(name: str) -> bool:
+    from converter.sources.opening import (
+        format_of_name,
+    )  # loaded for a folder that is most likely an input, and not before
+
+    return format_of_name(name) is not None
 
 
 def load_jobs(paths: Sequence[str], changes: Mapping[str, Any]) -> dict[str, Job]:

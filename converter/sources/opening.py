@@ -100,7 +100,7 @@ def find_input(options: Table, access: Access = DEFAULT_ACCESS) -> Found:
     warnings: list[Finding] = []
 
     def format_of(name: str) -> str | None:
-        return options.format or _format_of(name) or _format_of_zip(name, options)
+        return options.format or format_of_name(name) or _format_of_zip(name, options)
 
     for path in dict.fromkeys(options.path):
         found = find_queried(path, options, access) or expand(path, format_of, access)
@@ -138,7 +138,7 @@ def open_sources(
     sources: list[Source] = []
     known: dict[Hashable, dict[Hashable, TextSource]] = {}
     for origin in origins:
-        kind = options.format or _format_of(origin.label), *partition_of(_folders_of(origin)).items()
+        kind = options.format or format_of_name(origin.label), *partition_of(_folders_of(origin)).items()
         alike = known.setdefault(kind, {})
         source = None if options.encoding == AUTO else _like_another(origin, list(alike.values()))
         if source is None:
@@ -208,7 +208,7 @@ def format_of_origin(origin: Origin, options: Input) -> Format | None:
     """
     if isinstance(origin, Queried):
         return None
-    named = options.format or _format_of(origin.label) or _format_of_member(origin, options)
+    named = options.format or format_of_name(origin.label) or _format_of_member(origin, options)
     return named if named or origin.rereadable else _format_of_pipe(origin, options)
 
 
@@ -302,7 +302,7 @@ def format_of(options: Input) -> Format | None:
     """
     if options.query or options.table or options.driver:
         return None
-    return options.format or next(filter(None, map(_format_of, options.path)), "csv")
+    return options.format or next(filter(None, map(format_of_name, options.path)), "csv")
 
 
 def layout_of(source: Source) -> Hashable:
@@ -310,7 +310,7 @@ def layout_of(source: Source) -> Hashable:
     return source.layout if isinstance(source, TextSource) else id(source)
 
 
-def _format_of(label: str) -> Format | None:
+def format_of_name(label: str) -> Format | None:
     """Return the format that a suffix names, if any; that of a packing may follow it where inputs may be packed.
 
     Raises `InputError` where it follows the suffix of a format that is never packed.
@@ -336,7 +336,7 @@ def _format_of_member(origin: Origin, options: Table) -> Format | None:
     if not origin.label.lower().endswith(PACKINGS["zip"].suffixes) or not origin.rereadable:
         return None
     with contextlib.suppress(*DAMAGED, OSError), origin.open() as stream:  # then what it holds is named
-        return _format_of(member_of(Packed(stream, origin.label, options.member)))
+        return format_of_name(member_of(Packed(stream, origin.label, options.member)))
     return None
 
 
