@@ -37,6 +37,8 @@ from converter.jobs.secrets import (
     variables_in,
 )
 
+_DOT = re.compile(r'\.(?=(?:[^"]*"[^"]*")*[^"]*$)')  # not between quotes, as in `s3.buckets."crm.exports"`
+_QUOTED = re.compile(r'^"([^"]+)"$')
 _PATHS = (
     ("input", "path"),
     ("input", "suppress", "path"),
@@ -251,7 +253,7 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
 def parse_setting(text: str) -> dict[str, Any]:
     """Return nested data for a setting such as `output.mode=overwrite`; a value that is not TOML is a text."""
     key, equals, value = text.partition("=")
-    names = key.strip().split(".")
+    names = [_QUOTED.sub(r"\1", name) for name in _DOT.split(key.strip())]
     if not equals or not all(names):
         raise JobError(
             "E-SET-MALFORMED",

@@ -26,7 +26,8 @@ def destination_of(target: Target, s3: S3) -> list[str | None]:
     scheme, _, rest = target.url.partition("://")
     local = rest if scheme.lower() == "file" else "" if is_url(target.url) else target.url
     url = identity_of_path(local) if local else without_password(target.url).rstrip("/")
-    return [url, target.partner, s3.endpoint_url]
+    bucket = rest.partition("/")[0]
+    return [url, target.partner, s3.of(bucket).endpoint_url]
 
 
 def settings_in(value: Any) -> Any:

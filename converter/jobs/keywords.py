@@ -18,7 +18,7 @@ from converter.jobs.sections.privacy import Privacy
 from converter.jobs.sections.record import Codes, Record, Signal, Traits
 from converter.jobs.sections.report import ReportOptions
 from converter.jobs.sections.run import RunOptions
-from converter.jobs.sections.servers import S3, Ftp, Http, Sftp
+from converter.jobs.sections.servers import S3, BucketOptions, Ftp, Http, Sftp
 from converter.jobs.sections.table import Computed, Input, Suppress
 
 
@@ -34,6 +34,35 @@ class AzKeys(TypedDict, total=False):
     sas_token_command: str | Sequence[str]
     anonymous: bool
     endpoint_url: str | None
+    timeout: float
+
+
+class BucketOptionsKeys(TypedDict, total=False):
+    """The keys of `BucketOptions`."""
+
+    acl: (
+        Literal[
+            "bucket-owner-full-control",
+            "bucket-owner-read",
+            "private",
+            "authenticated-read",
+            "aws-exec-read",
+            "public-read",
+            "public-read-write",
+        ]
+        | None
+    )
+    sse: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None
+    kms_key_id: str | None
+    storage_class: str | None
+    endpoint_url: str | None
+    region: str | None
+    addressing_style: Literal["auto", "path", "virtual"]
+    profile: str | None
+    role_arn: str | None
+    anonymous: bool
+    requester_pays: bool
+    part_size: int | str
     timeout: float
 
 
@@ -245,11 +274,13 @@ class S3Keys(TypedDict, total=False):
     endpoint_url: str | None
     region: str | None
     addressing_style: Literal["auto", "path", "virtual"]
+    profile: str | None
     role_arn: str | None
     anonymous: bool
     requester_pays: bool
     part_size: int | str
     timeout: float
+    buckets: Mapping[str, BucketOptions | BucketOptionsKeys]
 
 
 class SftpKeys(TypedDict, total=False):

@@ -14,7 +14,7 @@ from isal import isal_zlib
 
 from converter.errors import TransientError
 from converter.remote.s3_client import OfBucket
-from converter.remote.s3_errors import FOREIGN, NO_UPLOAD, NOT_THERE, code_of, is_unseen, map_error
+from converter.remote.s3_errors import FOREIGN, NO_UPLOAD, NOT_THERE, code_of, is_unseen
 
 _READ_BYTES = 1 << 20
 _MD5 = re.compile(r"[0-9a-f]{32}")
@@ -210,7 +210,7 @@ class Bucket(OfBucket):
         try:
             yield
         except FOREIGN as error:
-            raise map_error(error, what, self.url(key), self._settings) from error
+            raise self.mapped(error, what, key) from error
 
 
 def _receipt(answer: Mapping[str, Any], crc32: str, md5: Callable[[], str]) -> tuple[str, Proof | None]:

@@ -24,9 +24,10 @@ from botocore.loaders import JSONFileLoader, Loader, create_loader
 from botocore.session import Session
 
 from converter._version import __version__
+from converter.errors import DestinationError
 from converter.jobs.events import tell
-from converter.jobs.sections.servers import S3
-from converter.remote.s3_errors import fault_code
+from converter.jobs.sections.servers import S3, BucketOptions
+from converter.remote.s3_errors import fault_code, map_error
 
 Client: TypeAlias = Any
 """A client of botocore, whose methods are made at run time."""
@@ -41,7 +42,7 @@ class OfBucket:
 
     def __init__(self, name: str, settings: S3) -> None:
         self.name = name
-        self._settings = settings
+        self._settings, self._section = settings.of(name), settings.section_of(name)
         self._lock = threading.Lock()
         self._opened: Client | None = None
         self.on_retry: Callable[[str], None] = lambda _: None
@@ -50,6 +51,10 @@ class OfBucket:
     def url(self, key: str) -> str:
         """Return the URL of an object."""
         return f"s3://{self.name}/{key}"
+
+    def mapped(self, error: Exception, what: str, key: str) -> DestinationError:
+        """Map an error of botocore: what could not be done with which object, and why."""
+        return map_error(error, what, self.url(key), self._settings, self._section)
 
     def close(self) -> None:
         """Close all connections; the next request opens new ones."""
@@ -67,7 +72,7 @@ class OfBucket:
             return self._opened
 
 
-def open_client(settings: S3, on_retry: Callable[[str], None]) -> Client:
+def open_client(settings: BucketOptions, on_retry: Callable[[str], None]) -> Client:
     """Return a client for S3, which threads may share. Raises errors of botocore.
 
     `on_retry` is called with the code of the error whenever botocore sends a request again.
@@ -99,7 +104,7 @@ def open_client(settings: S3, on_retry: Callable[[str], None]) -> Client:
 
 
 def _keep_cause(
-    settings: S3, *, request_dict: Any, operation: Any, response: Any, caught_exception: Any, **_: Any
+    settings: BucketOptions, *, request_dict: Any, operation: Any, response: Any, caught_exception: Any, **_: Any
 ) -> None:
     """Keep the code of the error of a request that failed. Returns nothing, so that botocore decides on retries."""
     error = caught_exception
@@ -146,8 +151,8 @@ def _loader(folders: str | None) -> Loader:
     return _Loader(paths, _Models(), include_default_search_paths=False)
 
 
-def _session(settings: S3) -> Session:
-    session = Session()
+def _session(settings: BucketOptions) -> Session:
+    session = Session(profile=settings.profile)
     session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
     if settings.region:
         session.set_config_variable("region", settings.region)

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from converter.remote.s3_bucket import base64_of
 from converter.remote.s3_client import OfBucket
-from converter.remote.s3_errors import FOREIGN, NOT_THERE, code_of, map_error
+from converter.remote.s3_errors import FOREIGN, NOT_THERE, code_of
 
 _NOT_MET = frozenset({"412", "PreconditionFailed"})
 _MOST_REMOVED = 1000  # keys in a request
@@ -128,7 +128,7 @@ class ConditionalObjects(OfBucket):
         try:
             yield
         except FOREIGN as error:
-            raise map_error(error, what, self.url(key), self._settings) from error
+            raise self.mapped(error, what, key) from error
 
 
 def _refusal(failed: Mapping[str, str]) -> dict[str, dict[str, str]]:

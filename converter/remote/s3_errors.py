@@ -7,6 +7,7 @@ shown: it may name accounts, users and keys.
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import NamedTuple
 
 from botocore import exceptions as boto
@@ -15,7 +16,7 @@ from botocore.parsers import ResponseParserError
 from botocore.session import Session
 
 from converter.errors import DestinationError, TransientError, redact
-from converter.jobs.sections.servers import S3
+from converter.jobs.sections.servers import BucketOptions
 
 FOREIGN: tuple[type[Exception], ...] = (ClientError, BotoCoreError, ResponseParserError)
 """What calls of botocore raise."""
@@ -155,6 +156,8 @@ _CLASSES: list[tuple[tuple[type[Exception], ...], _Fault]] = [
 ]
 _OTHERWISE = _Fault("E-S3-OTHER", "the request failed", "Check s3.endpoint_url and s3.region.")
 
+_OF_CREDENTIALS = {"E-S3-CREDENTIALS", "E-S3-NO-CREDENTIALS", "E-S3-SETTINGS"}  # those of the profile, if one is named
+
 _PERMISSIONS = {
     "AbortMultipartUpload": "s3:AbortMultipartUpload",
     "DeleteObjects": "s3:DeleteObject",
@@ -176,26 +179,39 @@ def is_unseen(error: ClientError) -> bool:
     return code_of(error) in _UNSEEN
 
 
-def map_error(error: Exception, what: str, url: str, settings: S3) -> DestinationError:
-    """Map an error of botocore: what could not be done with which URL, and why."""
+def map_error(error: Exception, what: str, url: str, settings: BucketOptions, section: str) -> DestinationError:
+    """Map an error of botocore: what could not be done with which URL, and why.
+
+    `section` is that of the job file that has the settings: its keys are named in the hint.
+    """
     fault = _fault_of(error, settings)
+    if settings.profile and fault.code in _OF_CREDENTIALS:
+        fault = fault._replace(
+            hint=f"Look at the profile '{redact(settings.profile)}' in ~/.aws, which s3.profile names."
+        )
     answer = f" ({redact(code_of(error))})" if code_of(error) else ""
     kind = TransientError if fault.transient else DestinationError
-    return kind(fault.code, f"Cannot {what} '{url}': {fault.why}{answer}.", fault.hint)
+    why, hint = (_of_section(text, section) for text in (fault.why, fault.hint))
+    return kind(fault.code, f"Cannot {what} '{url}': {why}{answer}.", hint)
 
 
-def fault_code(error: Exception, settings: S3) -> str:
+def _of_section(text: str, section: str) -> str:
+    """Return a text with the keys of a section instead of those of `[s3]`."""
+    return re.sub(r"(?<![\w.])s3(?=\.[a-z]|\])", lambda _: section, text)
+
+
+def fault_code(error: Exception, settings: BucketOptions) -> str:
     """Return our code of an error of botocore."""
     return _fault_of(error, settings).code
 
 
-def _fault_of(error: Exception, settings: S3) -> _Fault:
+def _fault_of(error: Exception, settings: BucketOptions) -> _Fault:
     if isinstance(error, ClientError):
         return _fault_of_answer(error, settings)
-    return _no_profile(error) if isinstance(error, boto.ProfileNotFound) else _fault_of_class(error)
+    return _no_profile(error, settings) if isinstance(error, boto.ProfileNotFound) else _fault_of_class(error)
 
 
-def _fault_of_answer(error: ClientError, settings: S3) -> _Fault:
+def _fault_of_answer(error: ClientError, settings: BucketOptions) -> _Fault:
     code, operation = code_of(error), str(error.operation_name)
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if operation.startswith("AssumeRole"):
@@ -216,7 +232,7 @@ def _fault_of_answer(error: ClientError, settings: S3) -> _Fault:
     )
 
 
-def _permission(operation: str, settings: S3) -> str:
+def _permission(operation: str, settings: BucketOptions) -> str:
     needed = _PERMISSIONS.get(operation, "s3:PutObject")
     if needed == "s3:PutObject" and settings.acl:
         needed += " and s3:PutObjectAcl, or leave s3.acl out"
@@ -225,15 +241,18 @@ def _permission(operation: str, settings: S3) -> str:
     return needed
 
 
-def _no_profile(error: boto.ProfileNotFound) -> _Fault:
+def _no_profile(error: boto.ProfileNotFound, settings: BucketOptions) -> _Fault:
     """Return the fault that a profile is missing, with those that there are."""
     name, known = str(error.kwargs.get("profile", "")), []
     with contextlib.suppress(BotoCoreError):  # the error is that of the missing profile; others would only be a hint
         known = Session().available_profiles
-    use = f"Set AWS_PROFILE to one that there is ({', '.join(map(redact, known))})" if known else "Unset AWS_PROFILE"
+    named_by = "s3.profile" if settings.profile else "AWS_PROFILE"
+    others = ", ".join(map(redact, known))
+    leave_out = "Leave s3.profile out" if settings.profile else "Unset AWS_PROFILE"
+    use = f"Set {named_by} to one that there is ({others})" if others else leave_out
     return _Fault(
         "E-S3-PROFILE",
-        f"there is no AWS profile '{redact(name)}', which AWS_PROFILE names",
+        f"there is no AWS profile '{redact(name)}', which {named_by} names",
         f"{use}, or add this one: aws configure --profile {redact(name)}.",
     )
 

@@ -24,7 +24,7 @@ from converter.remote.http_client import FOREIGN as FOREIGN_OF_HTTP
 from converter.remote.http_client import Answer, Requests, begins_at, size_in
 from converter.remote.objects import Entry, changed
 from converter.remote.s3_client import OfBucket
-from converter.remote.s3_errors import FOREIGN, NOT_THERE, code_of, map_error
+from converter.remote.s3_errors import FOREIGN, NOT_THERE, code_of
 
 _SIGNED_SECONDS = 3600
 _RENEWED_SECONDS = 300.0  # credentials may be renewed at any time
@@ -37,9 +37,9 @@ class BucketObjects(OfBucket):
 
     def __init__(self, bucket: str, settings: S3) -> None:
         super().__init__(bucket, settings)
-        self._requests = Requests(settings.timeout, os.environ.get("AWS_CA_BUNDLE"))
+        self._requests = Requests(self._settings.timeout, os.environ.get("AWS_CA_BUNDLE"))
         self._signed: dict[str, tuple[str, float]] = {}
-        self._payer = {"RequestPayer": "requester"} if settings.requester_pays else {}
+        self._payer = {"RequestPayer": "requester"} if self._settings.requester_pays else {}
 
     def find(self, name: str) -> Entry | None:
         """Send HeadObject; where that finds nothing, the bucket has to be there."""
@@ -86,7 +86,7 @@ class BucketObjects(OfBucket):
         answer: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": response.status}}
         if code in NOT_THERE:
             return changed(self.url(name))
-        return map_error(ClientError(answer, "GetObject"), "read", self.url(name), self._settings)
+        return self.mapped(ClientError(answer, "GetObject"), "read", name)
 
     def _url_of(self, name: str) -> str:
         with self._lock:
@@ -101,7 +101,7 @@ class BucketObjects(OfBucket):
 
     def map_error(self, error: Exception, name: str, what: str = "read") -> DestinationError:
         """Map an error of botocore, or of the network."""
-        return map_error(_as_of_boto(error), what, self.url(name), self._settings)
+        return self.mapped(_as_of_boto(error), what, name)
 
     @contextlib.contextmanager
     def _mapped_errors(self, name: str, what: str = "read") -> Iterator[None]:

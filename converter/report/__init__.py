@@ -228,5 +228,7 @@ def write_failed(
 
 
 def _expanded(value: Any) -> Any:
-    """Return a setting with its variables expanded."""
+    """Return a setting, or those of a bucket, with their variables expanded."""
+    if isinstance(value, Mapping):
+        return {key: _expanded(each) for key, each in value.items()}
     return os.path.expandvars(value) if isinstance(value, str) else value

@@ -70,13 +70,14 @@ class S3Destination:
                 f"output.to is '{mask_password(url)}', which does not name a bucket and a prefix.",
                 "For example: s3://BUCKET/PREFIX; the name of a bucket has letters, digits and - . _ only.",
             )
+        own = settings.of(bucket)
         self._bucket = Bucket(bucket, settings)
         self._prefix, self._partner, self._sent = prefix.strip("/"), partner, sent
-        self._piece_bytes = max(settings.part_size, -(-most_bytes // _MOST_PIECES))
+        self._piece_bytes = max(own.part_size, -(-most_bytes // _MOST_PIECES))
         self._line = Line(self._bucket, connections, self._piece_bytes)
         self._visible = Visible(self._bucket)
         self.at_once = S3AtOnce(self._bucket, self._visible, self._key)
-        self._endpoint, self._owner = settings.endpoint_url or "", owner or Owner()
+        self._endpoint, self._owner = own.endpoint_url or "", owner or Owner()
         self._test_findings: list[Finding] | None = None
         self._claims: dict[str, MultipartUpload] = {}
 

@@ -7,13 +7,16 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from converter.errors import redact
 from converter.jobs.document import Section
 from converter.jobs.paths import PathKey
-from converter.jobs.values import Command, PathText, Size, check_one_password
+from converter.jobs.values import Command, Name, PathText, Size, check_one_password
+
+_BUCKET = re.compile(r"[A-Za-z0-9._-]{3,255}")
 
 
-class S3(Section):
-    """How parts are written to S3, and inputs are read there."""
+class BucketOptions(Section):
+    """How parts are written to buckets of S3, and inputs are read there."""
 
     acl: (
         Literal[
@@ -41,6 +44,9 @@ class S3(Section):
     """The region of the bucket; by default from the AWS settings."""
     addressing_style: Literal["auto", "path", "virtual"] = "auto"
     """Whether the bucket is named in the path (`path`) or in the host name (`virtual`)."""
+    profile: Name | None = None
+    """The profile of `~/.aws` whose credentials and region are used, even if the environment has some; by default from
+    `AWS_PROFILE`."""
     role_arn: str | None = None
     """A role to assume with the credentials of the AWS settings."""
     anonymous: bool = False
@@ -65,6 +71,31 @@ class S3(Section):
         if self.kms_key_id and self.sse not in ("aws:kms", "aws:kms:dsse"):
             raise ValueError("s3.kms_key_id needs s3.sse = 'aws:kms'.")
         return self
+
+
+class S3(BucketOptions):
+    """How parts are written to S3, and inputs are read there."""
+
+    buckets: dict[str, BucketOptions] = Field(default_factory=dict)
+    """Settings of single buckets, by their names: the same keys, instead of all those above. So a job reads a bucket
+    of yours with your credentials, and writes to Adobe's with Adobe's. See docs/places.md."""
+
+    @field_validator("buckets")
+    @classmethod
+    def _names_of_buckets(cls, buckets: dict[str, BucketOptions]) -> dict[str, BucketOptions]:
+        for name in buckets:
+            if not _BUCKET.fullmatch(name):
+                raise ValueError(f"'{redact(name)}' is not the name of a bucket, which has neither s3:// nor a slash")
+        return buckets
+
+    def of(self, bucket: str) -> BucketOptions:
+        """Return the settings of a bucket: its own, if it has some."""
+        return self.buckets.get(bucket, self)
+
+    def section_of(self, bucket: str) -> str:
+        """Return the name of the section of the job file that has the settings of a bucket."""
+        name = f'"{bucket}"' if "." in bucket else bucket
+        return f"s3.buckets.{name}" if bucket in self.buckets else "s3"
 
 
 class Http(Section):
