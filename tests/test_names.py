@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
@@ -192,51 +191,6 @@ def test_n1_to_n8_a_changed_name_is_refused_or_another_name(name: FileName, data
     assert (parsed == name) is (changed == text)
 
 
-MEANT = [
-    ("ftp_dpm_1234_1366545717.syn", 28, "ftp_dpm_1234_1366545717.sync"),
-    ("ftp_dpm_1234_1366545717.synch.gz", 29, "ftp_dpm_1234_1366545717.sync.gz"),
-    ("FTP_DPM_1234_1366545717.SYNC", 1, "ftp_dpm_1234_1366545717.sync"),
-    ("ftp-dpm-1234-1366545717.sync.gz", 4, "ftp_dpm_1234_1366545717.sync.gz"),
-    ("ftp_dpm_1234__1366545717.sync", 14, "ftp_dpm_1234_1366545717.sync"),
-    ("dpm_1234_1366545717.sync", 1, "ftp_dpm_1234_1366545717.sync"),
-    (" ftp_dpm_1234_1366545717.sync", 1, "ftp_dpm_1234_1366545717.sync"),
-    ("ftp_dpm_1234_1366545717.sync.gz.1", 32, "ftp_dpm_1234_1366545717.sync.1.gz"),
-    ("ftp_dpm_1234_1366545717.sync_1.gz", 29, "ftp_dpm_1234_1366545717.sync.1.gz"),
-    ("ftp_dpm_1234_1366545717.sync.001.gz", 31, "ftp_dpm_1234_1366545717.sync.1.gz"),
-    ("ftp_dpm_1234_1366545717.sync.part2.gz", 31, "ftp_dpm_1234_1366545717.sync.2.gz"),
-    ("ftp_dpm_1234_1366545717.sync.gzip", 32, "ftp_dpm_1234_1366545717.sync.gz"),
-    ("ftp_dpm_1234_1366545717.sync.csv", 30, "ftp_dpm_1234_1366545717.sync"),
-    ("ftp_dpm_1234_1366545717.csv", 25, "ftp_dpm_1234_1366545717.sync"),
-    ("ftp_dpm_1234_1366545717.sync (1).gz", 29, "ftp_dpm_1234_1366545717.sync.gz"),
-    ("ftp_dpm_1234_1366545717", 24, "ftp_dpm_1234_1366545717.sync"),
-    ("ftp_dpm_1234_1366545717.gz", 25, "ftp_dpm_1234_1366545717.sync.gz"),
-    ("ftp_dpm_1234_1366545717.over_write.gz", 29, "ftp_dpm_1234_1366545717.overwrite.gz"),
-    ("ftp_dpm_1234_1366545717123.sync", 27, "ftp_dpm_1234_1366545717.sync"),
-    ("ftp_dpm_1234_20240131.sync", 22, "ftp_dpm_1234_1706659200.sync"),
-    ("ftp_dpm_1234_20240131083000.sync", 28, "ftp_dpm_1234_1706689800.sync"),
-    ("ftp_dpm_01234_1366545717.sync", 10, "ftp_dpm_1234_1366545717.sync"),
-    ("adobe_id_sync_0_1234_1366545717.sync", 10, "adobe_id_0_1234_1366545717.sync"),
-    ("aam_id_0_1234_1366545717.sync", 2, "adobe_id_0_1234_1366545717.sync"),
-    ("c2c_1_2_1366545717.sync", 5, "c2c_id_1_2_1366545717.sync"),
-    ("crm.csv", 2, None),
-    ("ftp_dpm_x_1366545717.sync", 9, None),
-    ("ftp_dpm_1234_99999999.sync", 22, None),
-    ("ftp_dpm_1234_1366545717.sync.1.gz.gpg", 34, None),
-    ("adobe_id_1234_1366545717.sync", 25, None),
-    ("", 1, None),
-]
-
-
-@pytest.mark.parametrize(("name", "character", "meant"), MEANT)
-def test_a_wrong_name_says_where_and_which_was_meant(name: str, character: int, meant: str | None) -> None:
-    assert misnamed.first_wrong(name).at + 1 == character
-    found = FileName.meant_by(name)
-    assert (str(found) if found else None) == meant
-    with pytest.raises(ValueError, match=re.escape(f"character {character}")) as raised:
-        FileName.parse(name)
-    assert (meant or "ftp_dpm_1234_5678_1366545717") in str(raised.value)
-
-
 @settings(deadline=None)
 @given(names(), st.data())
 def test_a_name_that_is_cut_off_is_right_up_to_its_end(name: FileName, data: st.DataObject) -> None:
@@ -244,3 +198,10 @@ def test_a_name_that_is_cut_off_is_right_up_to_its_end(name: FileName, data: st.
     cut = text[: data.draw(st.integers(0, len(text) - 1))]
     assert misnamed.first_wrong(cut).at == len(cut)
     assert misnamed.first_wrong(cut + "!").at == len(cut)
+
+
+@settings(deadline=None)
+@given(st.text("0123456789_.-~ ()ftpdmosyncvrwegzadb2ı²\n", max_size=60))
+def test_a_name_that_was_meant_is_a_name(text: str) -> None:
+    meant = FileName.meant_by(text)
+    assert meant is None or FileName.parse(str(meant)) == meant

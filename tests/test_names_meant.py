@@ -57,13 +57,41 @@ WRITTEN: list[tuple[str, int | None, str | None]] = [
     (" ftp_dpm_1234_1445374061.sync", 1, "ftp_dpm_1234_1445374061.sync"),
     ("ftp_dpm_1234_1445374061.sync ", 29, "ftp_dpm_1234_1445374061.sync"),
     ("ftp%20dpm%201234%201445374061.sync", 4, "ftp_dpm_1234_1445374061.sync"),
-    ("adobe_id_0_1234_1445374061.overwrite", None, None),
+    ("adobe_id_0_1234_1445374061.overwrite", 28, "adobe_id_0_1234_1445374061.sync"),
+    ("ftp_dpm_1234_1445374061.sync.gz.gpg", 32, "ftp_dpm_1234_1445374061.sync.gpg"),
+    ("ftp_dpm_1234_1445374061.sync.2.gpg.gz", 35, "ftp_dpm_1234_1445374061.sync.2.gpg"),
+    ("ftp_dpm_1234_1445374061.sync.zip", 30, "ftp_dpm_1234_1445374061.sync.gz"),
+    ("ftp_dpm_1234_1445374061_sync.gz", 25, "ftp_dpm_1234_1445374061.sync.gz"),
+    ("ftp_dpm_1234_1445374061_3.sync.gz", 26, "ftp_dpm_1234_1445374061.sync.3.gz"),
+    ("ftp_dpm_1234_1445374061-sync-3.gz", 24, "ftp_dpm_1234_1445374061.sync.3.gz"),
+    ("ftp_dpm_1234_1445374061.3.overwrite", 25, "ftp_dpm_1234_1445374061.overwrite.3"),
+    ("ftp_dpm_1234_1445374061.sync.2of7.gz", 31, "ftp_dpm_1234_1445374061.sync.2.gz"),
+    ("ftp_dpm_1234_1445374061.full.gz", 25, "ftp_dpm_1234_1445374061.overwrite.gz"),
+    ("ftp_dpm_1234_1445374061.delta", 25, "ftp_dpm_1234_1445374061.sync"),
+    ("ftp_dpm_1234_1445374061.overwirte.2", 30, "ftp_dpm_1234_1445374061.overwrite.2"),
+    ("ftp_dpm_1234_1445374061.sunc", 26, "ftp_dpm_1234_1445374061.sync"),
+    ("ftp_dpm_1234_1445374061..sync", 25, "ftp_dpm_1234_1445374061.sync"),
+    ("ftp_dpm_1234_1445374061.sync.gz.tmp", 32, "ftp_dpm_1234_1445374061.sync.gz"),
+    ("ftp_dpm_1234_2015-10-20.sync", 18, "ftp_dpm_1234_1445299200.sync"),
+    ("ftp_dpm_1234_2015-10-20T20:47:41Z.sync", 18, "ftp_dpm_1234_1445374061.sync"),
+    ("fpt_dpm_1234_1445374061.sync", 2, "ftp_dpm_1234_1445374061.sync"),
+    ("ftp_dmp_1234_1445374061.sync", 6, "ftp_dpm_1234_1445374061.sync"),
+    ("1234_1445374061.sync", 1, "ftp_dpm_1234_1445374061.sync"),
+    ("odc_1234_1445374061.sync", 1, "ftp_dpm_odc_1234_1445374061.sync"),
+    ("ftp_odc_dpm_1234_1445374061.sync", 5, "ftp_dpm_odc_1234_1445374061.sync"),
+    ("adboe_id_0_1234_1445374061.sync", 3, "adobe_id_0_1234_1445374061.sync"),
+    ("id_sync_0_1234_1445374061.sync", 1, "adobe_id_0_1234_1445374061.sync"),
+    ("ctc_id_1_2_1445374061.sync", 2, "c2c_id_1_2_1445374061.sync"),
+    ("Copy of ftp_dpm_1234_1445374061.sync", 1, "ftp_dpm_1234_1445374061.sync"),
+    ("ftp_dpm_1234_１445374061.sync", 14, "ftp_dpm_1234_1445374061.sync"),
     ("adobe_id_1234_1445374061.sync", 25, None),
     ("ftp_dpm_1445374061.sync", 19, None),
     ("ftp_dpm_1_2_3_1445374061.sync", 14, None),
     ("ftp_dpm_1234_1445374061.delete", 25, None),
-    ("ftp_dpm_1234_1445374061.sync.gz.gpg", 32, None),
-    ("ftp_dpm_1234_1445374061.sync.zip", 30, None),
+    ("ftp_dpm_1234_1445374061.sync.overwrite", 30, None),
+    ("ftp_dpm_1234_99999999.sync", 22, None),
+    ("ftp_dpm_1234_14453740612.sync", 25, None),
+    ("", 1, None),
     ("ftp_dpm_x_1445374061.sync", 9, None),
     ("ftp_dpm_1234_144537406.sync", 23, None),
     ("crm.csv", 2, None),
@@ -89,3 +117,20 @@ def test_a_wrong_name_is_shown_where_it_is_wrong_with_the_one_that_was_meant(
     assert (named and named[1]) == meant
     if meant:
         assert str(FileName.parse(meant)) == meant
+
+
+@pytest.mark.parametrize(
+    "name, text",
+    [
+        ("ftp_dpm_1234_1445374061.snyc", "'n' stands in place of 'ync' of '.sync'."),
+        ("ftp_dpm_1234_1445374061", "it ends before '.overwrite', '.sync' or '_'."),
+        ("ftp_dpm_1234_1445374061.csv", "'c' stands in place of 'overwrite' or 'sync'."),
+        ("c2c_id_1_1445374061.sync", "Names are as c2c_id_1234_5678_1366545717.sync."),
+        ("adobe-id_x.sync", "Names are as adobe_id_0_1234_1366545717.sync."),
+        ("crm.csv", "Names are as ftp_dpm_1234_5678_1366545717.sync.1.gz."),
+    ],
+)
+def test_the_message_says_what_is_expected_and_how_names_of_the_kind_are(name: str, text: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        FileName.parse(name)
+    assert text in str(caught.value)

@@ -22,7 +22,7 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 
 from converter import kernel
-from converter.errors import InputError, redact
+from converter.errors import InputError
 from converter.parts.line_checks import ChunkFound, LineChecker
 from converter.parts.line_pairs import PairCounters
 from converter.parts.line_users import ExactCounts, MixedLines, UserCounters
@@ -171,7 +171,7 @@ def _check_name(text: str, label: str, findings: Problems) -> FileName | None:
     except ValueError as error:
         short = _short_name(text)
         if short is None:
-            findings.note(NAME_WRONG._replace(text=str(error).replace(text, redact(text))))
+            findings.note(NAME_WRONG._replace(text=str(error).replace(f"'{text}'", "This")))  # it is shown above
             return None
         findings.note(TIMESTAMP_SHORT)
         name = short

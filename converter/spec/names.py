@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from converter.spec.misnamed import first_wrong, respelled
+from converter.spec.misnamed import example_for, first_wrong, respelled
 
 Kind = Literal["data", "id-sync", "c2c-id-sync", "odc"]
 WITH_SIGNALS: tuple[Kind, ...] = ("data", "odc")
@@ -22,14 +21,14 @@ MOST_STEM_BYTES = 207
 
 _EXTENSIONS: dict[str, Extension] = {extension: extension for extension in get_args(Extension)}
 _NUMBER = r"(?:0|[1-9][0-9]*)"
-_TAIL = (
-    rf"_(?P<timestamp>[0-9]{{10}})\.(?P<mode>sync|overwrite)(?:\.(?P<split>{_NUMBER}))?(?P<extension>\.gz|\.gpg|\.pgp)?"
-)
+_SPLIT_EXTENSION = rf"(?:\.(?P<split>{_NUMBER}))?(?P<extension>\.gz|\.gpg|\.pgp)?"
+_TAIL = rf"_(?P<timestamp>[0-9]{{10}})\.(?P<mode>sync|overwrite){_SPLIT_EXTENSION}"
+_TAIL_OF_IDS = rf"_(?P<timestamp>[0-9]{{10}})\.(?P<mode>sync){_SPLIT_EXTENSION}"
 _PATTERNS: dict[Kind, re.Pattern[str]] = {
     "data": re.compile(rf"ftp_dpm_(?P<dpids>{_NUMBER})(?:_(?P<target>{_NUMBER}))?{_TAIL}", re.ASCII),
     "odc": re.compile(rf"ftp_dpm_odc_(?P<dpids>{_NUMBER})(?:_(?P<target>{_NUMBER}))?{_TAIL}", re.ASCII),
-    "id-sync": re.compile(rf"adobe_id_(?P<dpids>{_NUMBER}(?:_{_NUMBER})+){_TAIL}", re.ASCII),
-    "c2c-id-sync": re.compile(rf"c2c_id_(?P<dpids>{_NUMBER}_{_NUMBER}){_TAIL}", re.ASCII),
+    "id-sync": re.compile(rf"adobe_id_(?P<dpids>{_NUMBER}(?:_{_NUMBER})+){_TAIL_OF_IDS}", re.ASCII),
+    "c2c-id-sync": re.compile(rf"c2c_id_(?P<dpids>{_NUMBER}_{_NUMBER}){_TAIL_OF_IDS}", re.ASCII),
 }
 _PREFIXES: dict[Kind, str] = {
     "data": "ftp_dpm",
@@ -127,11 +126,8 @@ class FileName:
     @classmethod
     def meant_by(cls, name: str) -> FileName | None:
         """Return the name that was most likely meant by one with frequent mistakes, `None` where none is likely."""
-        for text in respelled(name):
-            with contextlib.suppress(ValueError):
-                if _is_name(text):
-                    return cls.parse(text)
-        return None
+        text = respelled(name)
+        return cls.parse(text) if text and _is_name(text) else None
 
 
 def stem_of(name: str) -> str:
@@ -147,16 +143,10 @@ def _wrong(name: str) -> str:
     at, expected = first_wrong(name)
     character = name[at : at + 1]
     shown = character if character.isprintable() else ascii(character)[1:-1]  # it may control a terminal
-    there = f"'{shown}' stands" if character else "it ends"
+    there = f"'{shown}' stands in place of" if character else "it ends before"
     meant = FileName.meant_by(name)
-    hint = (
-        f"Perhaps '{meant}' is meant"
-        if meant
-        else "Names are as ftp_dpm_1234_5678_1366545717.sync.1.gz or adobe_id_0_1234_1366545717.sync"
-    )
-    return (
-        f"'{name}' is not the name of an inbound file: at character {at + 1}, {there} in place of {expected}. {hint}."
-    )
+    hint = f"Perhaps '{meant}' is meant" if meant else f"Names are as {example_for(name)}"
+    return f"'{name}' is not the name of an inbound file: at character {at + 1}, {there} {expected}. {hint}."
 
 
 def _is_name(name: str) -> bool:
