@@ -49,6 +49,15 @@ RULES: dict[str, tuple[File, File]] = {
     "no_signal": ((DATA, b"u\t\n"), (OVERWRITE, b"u\t\n")),
     "clears_user": ((OVERWRITE, b"u\t\n"), (OVERWRITE, b"u\ta=b\n")),
     "id_form_wrong": (("ftp_dpm_20915_1_1366545717.sync", ID), ("ftp_dpm_20914_1_1366545717.sync", ID)),
+    "id_all_zero": (
+        ("ftp_dpm_20914_1_1366545717.sync", b"00000000-0000-0000-0000-000000000000\ta=b\n"),
+        ("ftp_dpm_20914_1_1366545717.sync", b"00000000-0000-0000-0000-000000000001\ta=b\n"),
+    ),
+    "id_with_hyphen": (
+        ("ftp_dpm_389146_1_1366545717.sync", b"ab-1\ta=b\n"),
+        ("ftp_dpm_389146_1_1366545717.sync", b"ab1\ta=b\n"),
+    ),
+    "id_encoded": ((SYNC, UUID + b"\tu%207\n"), (DATA, b"u%207\ta=b\n")),
     "signal_wrong": ((DATA, b'u\ta="b"c\n'), (DATA, b'u\ta="bc"\n')),
     "trait_wrong": ((DATA, b"u\td_sid=x\n"), (DATA, b"u\td_sid=1,d_side=x\n")),
     "trait_removed": ((OVERWRITE, b"u\td_unsid=1\n"), (DATA, b"u\td_unsid=1\n")),

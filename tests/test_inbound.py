@@ -32,6 +32,7 @@ ODC = "ftp_dpm_odc_1234_1366545717.sync"
 SYNC = "adobe_id_0_1234_1366545717.sync"
 SYNC_3 = "adobe_id_0_1234_5678_1366545717.sync"
 C2C = "c2c_id_1234_5678_1366545717.sync"
+ZERO = b"00000000-0000-0000-0000-000000000000"
 GOOD = b'user1\t"a"="b",d_sid=1\n'
 PAIR = b"1" * 38 + b"\tuser1\n"
 LONG = b"u\td_sid=" + b"7" * 102_392 + b"\n"  # one byte more than a line may have
@@ -191,6 +192,15 @@ BROKEN: list[tuple[str, bytes, list[Short]]] = [
     (C2C, b"user\tff\n" + b"user\t" + HASH.upper() + b"\n", one("I1", "id_form_wrong", 1, 2)),
     ("ftp_dpm_20915_1_1366545717.sync", OF_DEVICE + GOOD + DEVICE.upper() + b"\ta=1\n" + b"\ta=1\n", [
         *one("I1", "id_form_wrong", 1, 2), *one("C1", "id_missing", 4)]),
+    ("ftp_dpm_20914_1_1366545717.sync", OF_DEVICE + ZERO + b"\ta=1\n", one("I2", "id_all_zero", 2)),
+    (ODC, b"idfa\t" + ZERO + b"\t1\n" + b"idfa\t" + DEVICE + b"\t1\n", one("I2", "id_all_zero", 1)),
+    (DATA, ZERO + b"\ta=1\n" + b"0" * 12 + b"\ta=1\n", []),
+    ("ftp_dpm_389146_1_1366545717.sync", b"a-b\ta=1\n" + b"ab\ta=1\n" + b"0" * 32 + b"\ta=1\n", [
+        *one("I2", "id_all_zero", 3), *one("I7", "id_with_hyphen", 1, 1, "warning")]),
+    (SYNC, UUID + b"\tu%20v\n" + UUID + b"\tu%2\n", one("C14", "id_encoded", 1)),
+    ("adobe_id_20914_1_963906_1366545717.sync", DEVICE + b"\t" + ZERO + b"\ta1\n" + DEVICE + b"\tu\ta-1\n",
+     one("I7", "id_with_hyphen", 2, 1, "warning")),
+    (C2C, b"u%41\t" + HASH + b"\n", one("C14", "id_encoded", 1)),
     # signals
     (DATA, b"".join(b"u\t" + signals + b"\n" for signals in SIGNALS), []),
     (DATA, GOOD + b"u\tx\n" + b'u\t"a"="b\n' + b'u\ta=1,b\n' + b'u\t"a"=""\n' + b"u\t12:1\n" + b'u\ta="b"c\n',
@@ -323,9 +333,22 @@ def test_f12_what_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_a_name_is_shown_in_visible_characters(tmp_path: Path) -> None:
-    (found,) = check(tmp_path, "crm\x1b[2J\n.sync", GOOD).findings
+    (found,) = check(tmp_path, f"{DATA}\x1b[2J\n", GOOD).findings
     assert "\\x1b" in found.text
     assert found.text.isprintable()
+
+
+@pytest.mark.parametrize(
+    "name, text",
+    [
+        ("ftp_dpm_20915_1_1366545717.sync", "IDs of 20915 (Apple ID for advertisers (iOS)) are 8-4-4-4-12 upper-case"),
+        (SYNC, "IDs of 0 (Audience Manager UUID) are 38 decimal digits."),
+        (C2C, "hashes are 64 lower-case hexadecimal digits"),
+    ],
+)
+def test_i1_the_form_that_ids_should_have_is_told(tmp_path: Path, name: str, text: str) -> None:
+    content = b"x\ta=b\n" if "ftp" in name else b"x\tx\n"
+    assert [text in each.text for each in check(tmp_path, name, content).findings] == [True]
 
 
 def test_memory_is_bounded_whatever_the_line_or_the_ratio(tmp_path: Path) -> None:
@@ -497,11 +520,13 @@ def expected_of(line: bytes, name: FileName) -> set[str]:
     for id_ in (id_.decode(errors="replace") for id_ in ids):
         found |= {"id_is_email"} if EMAIL.search(id_.strip()) else set()
         found |= {"id_forbidden_character"} if FORBIDDEN.search(id_) else set()
+        found |= {"id_encoded"} if name.kind.endswith("id-sync") and re.search("%[0-9A-Fa-f]{2}", id_) else set()
+        found |= {"id_all_zero"} if name.kind == "odc" and re.fullmatch("0{8}[0-]*", id_) else set()
     return found
 
 
 PIECES = [
-    b"u", b"7", b"\t", b"\t", b",", b",,", b'"', b"\r", b"\n", b"\n", b"\0", b" ", b"j@x.org", b"@", b":", b"%3a", b"\x07",
+    b"u", b"7", b"\t", b"\t", b",", b",,", b'"', b"\r", b"\n", b"\n", b"\0", b" ", b"j@x.org", b"@", b":", b"%3a", b"%4", b"\x07", ZERO,
     b"\x7f", "ä".encode(), "€".encode(), "😀".encode(), "\x85".encode(), "\ufeff".encode(), b"\xe4", b"\xf0\x9f\x98",
     b"\xed\xa0\x80", b"\xc0\x80", b"\xf4\x90\x80\x80", b"\xe0\x80\x80", b"u\ta=b\n", b"1\t2\t3\n", b"idfa\tu\t1\n", LONG[:-9],
     b"=", b"=", b"-a", b"a=b", b'"a"="b"', b"d_sid", b"d_unsid=", b"ic=1", b":0", b":-1", b"u\t", UUID, HASH + b"\t",

@@ -195,6 +195,7 @@ def allowed(job: dict[str, Any], report: Report) -> dict[str, bool]:
     return {
         "clears_user": report.records.get("cleared", 0) > 0,
         "user_over_limit": job.get("record", {}).get("user_lines") == "off" or "W-USER-OVER-LIMIT" in codes,
+        "id_with_hyphen": "W-ID-WITH-HYPHEN" in codes,
         "ids_mixed": job.get("id", {}).get("type") in ("crm", "auto"),
         "key_unusable": "W-KEY-UNNAMEABLE" in codes,
         "value_is_email": allows,

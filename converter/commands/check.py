@@ -15,7 +15,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -23,6 +23,7 @@ import numpy as np
 
 from converter import kernel
 from converter.errors import InputError
+from converter.parts.id_patterns import forms_text
 from converter.parts.line_checks import ChunkFound, LineChecker
 from converter.parts.line_pairs import PairCounters
 from converter.parts.line_users import ExactCounts, MixedLines, UserCounters
@@ -36,6 +37,7 @@ from converter.spec.files import (
     EMPTY,
     FOLDER_WRONG,
     GZIP_UNNAMED,
+    ID_FORM_WRONG,
     IDS_MIXED,
     MASTER_DOUBTFUL,
     NAME_WRONG,
@@ -135,8 +137,10 @@ def check_file(origin: Origin, workers: Workers = ALONE) -> Checked:
     if text and text.bytes > PART_RAW_BYTES.value:
         findings.note(TEXT_TOO_LARGE)
     lines, raw_bytes = (text.lines, text.bytes) if text else (None, None)
+    forms = forms_text(name) if name else ""
+    found = [replace(each, text=forms) if each.name == ID_FORM_WRONG.name else each for each in findings.in_order()]
     figures = figures_of(text.received, name.dpids[0]) if text and name and name.kind in WITH_SIGNALS else {}
-    return Checked(name, blocks.bytes, blocks.crc32, lines, raw_bytes, findings.in_order(), figures)
+    return Checked(name, blocks.bytes, blocks.crc32, lines, raw_bytes, tuple(found), figures)
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from isal import isal_zlib
 
+from converter.columns.printable import cut
 from converter.commands.account import Account, end_report, noticing, tell_start
 from converter.commands.failure import FailedRun, explain_kept, visible_parts
 from converter.commands.inbound_files import expand
@@ -35,7 +36,7 @@ from converter.delivery.journal import Journal, PastRun, RunRecord
 from converter.delivery.of_job import delivery_of
 from converter.delivery.publication import publish_run
 from converter.delivery.threads import close_connections
-from converter.errors import Finding, GuardError, InputError, JobError, Reported, note_visible
+from converter.errors import Finding, GuardError, InputError, JobError, Reported, note_visible, redact
 from converter.jobs.identity import DIGITS, identity
 from converter.jobs.job import Job, Transfer
 from converter.jobs.paths import identity_of_path
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 18  # bytes: a chunk that was read stays in the processor's cache
 _TICK = 0.5  # seconds
+_LONGEST_NAME = 255  # characters of a name in a message
 
 
 class _SentFile:
@@ -194,7 +196,6 @@ def _check_files(
 ) -> list[_Found]:
     """Check all files; return them, and add to `warnings`. Raises `GuardError` where one breaks a rule."""
     from converter.commands.check_files import check_all  # here, since these take a while
-    from converter.spec.files import NAME_WRONG
 
     found: list[_Found] = []
     errors: list[str] = []
@@ -203,8 +204,9 @@ def _check_files(
         found.append(_Found(file, checked.name, checked))
         for finding in checked.findings:
             lines = f", line {finding.line:,} and {finding.lines:,} in all" if finding.line else ""
-            name = "" if finding.name == NAME_WRONG.name else f"'{file.path.name}': "  # which its text begins with
-            message = f"{name}{finding.text.rstrip('.')} ({finding.code}{lines})."
+            name = file.path.name
+            shown = redact(name) if "@" in name else cut(name, _LONGEST_NAME)
+            message = f"'{shown}': {finding.text.rstrip('.')} ({finding.code}{lines})."
             if finding.level == "error":
                 errors.append(message)
             elif finding.level == "warning":

@@ -16,11 +16,18 @@ static bool is_doubtful(const uint8_t *start, int64_t length) {
     return may_be_personal(start, length, false);
 }
 
+/* Whether an ID may be one of zeros alone, which opted-out devices have. */
+static bool may_be_zeros(const struct aam_id_shape *id, const uint8_t *start) {
+    return *start == '0' && memcmp(start, "00000000", 8) == 0 && (id->scan == 0 || start[8] == '-');
+}
+
 /* The functions that follow return the end of what they read, or NULL where that is not plain. Each stops at the newline
    at the end of the line at the latest. */
 
 static const uint8_t *past_id(const struct aam_id_shape *id, const uint8_t *at) {
     const uint8_t *start = at;
+    if (may_be_zeros(id, start))
+        return NULL;
     if (id->length > 0) {
         for (int64_t byte = 0; byte < id->length; byte++, at++)
             if ((id->classes[*at] & id->shape[byte]) == 0)

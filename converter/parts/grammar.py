@@ -14,6 +14,7 @@ import polars as pl
 
 from converter.columns.privacy import personal_kind
 from converter.kernel.checked import IdShape, LineForm
+from converter.parts.id_patterns import type_of
 from converter.spec import signals
 from converter.spec.files import (
     ID_FORM_WRONG,
@@ -29,7 +30,7 @@ from converter.spec.files import (
     VALUE_IS_PERSONAL,
     FileRule,
 )
-from converter.spec.ids import GLOBAL_DATA_SOURCES, ID_TYPES, IdType
+from converter.spec.ids import GLOBAL_DATA_SOURCES, ID_TYPES
 from converter.spec.limits import DERIVED_CHARACTERS, LINE_BYTES
 from converter.spec.names import FileName
 from converter.spec.rules import PERSONAL
@@ -79,7 +80,7 @@ class Grammar:
 
     def line_form(self) -> LineForm:
         """Return what the compiled loop takes for lines that break no rule."""
-        name, types = self._name, [_type_of(dpid) for dpid in self._name.dpids]
+        name, types = self._name, [type_of(dpid) for dpid in self._name.dpids]
         if name.kind == "odc":
             types = [ID_TYPES["crm"], *types]  # the type of the ID stands before it, and may be any text
         elif name.kind == "c2c-id-sync":
@@ -162,10 +163,6 @@ class Grammar:
 def _may_be_long(lines: pl.Series) -> pl.Series:
     """Return whether a key or a value of each line may be longer than those of derived signals."""
     return (lines.str.len_bytes() > DERIVED_CHARACTERS.value) & lines.str.contains(_LONG)
-
-
-def _type_of(dpid: int) -> IdType:
-    return ID_TYPES["uuid"] if dpid == 0 else GLOBAL_DATA_SOURCES.get(dpid, ID_TYPES["crm"])
 
 
 def _bare(form: str | None) -> str:

@@ -19,6 +19,7 @@ from converter.kernel.calls import Loops
 from converter.kernel.form import SLACK
 from converter.kernel.seen import Seen
 from converter.parts.grammar import Grammar
+from converter.parts.id_patterns import patterns_of, types_of
 from converter.parts.line_columns import LineColumns, column_of_any
 from converter.parts.line_pairs import PairCounters
 from converter.parts.line_users import UserCounters
@@ -253,7 +254,7 @@ class _ChunkCheck:
         if len(positions):
             gaps |= _in_signals(array, positions, tabs, stops)
         self._note(SIGNAL_EMPTY, numbers[gaps])
-        self._check_ids(lines, numbers, starts, tabs)
+        self._check_ids(lines, numbers, starts, tabs, name)
 
     def _check_id_columns(self, lines: _Chunk, name: FileName) -> None:
         """Check lines of ID synchronization files: IDs that belong together."""
@@ -277,9 +278,11 @@ class _ChunkCheck:
         starts[begins_line], starts[~begins_line] = lines.starts[right], tabs + 1
         numbers = np.repeat(lines.numbers[right], columns[right])
         self._note(COLUMN_EMPTY, _distinct(numbers[starts == stops]))
-        self._check_ids(lines, numbers, starts, stops)
+        self._check_ids(lines, numbers, starts, stops, name)
 
-    def _check_ids(self, lines: _Chunk, numbers: Positions, starts: Positions, stops: Positions) -> None:
+    def _check_ids(
+        self, lines: _Chunk, numbers: Positions, starts: Positions, stops: Positions, name: FileName
+    ) -> None:
         """Check the IDs between `starts` and `stops`; `numbers` are the numbers of their lines."""
         given = np.flatnonzero(starts < stops)
         if not len(given):
@@ -294,6 +297,12 @@ class _ChunkCheck:
                 for each in (ids, ids.str.strip_chars())
             ]
             self._note(file_rule, _distinct(numbers[given[(broken[0] | broken[1]).to_numpy()]]))
+        types = types_of(name)
+        for index, type_ in enumerate(types):
+            of_type = given % len(types) == index  # lines with another number of columns are left out before
+            for type_rule, pattern in patterns_of(type_, name.kind):
+                matches = ids.str.contains(pattern).to_numpy() & of_type
+                self._note(type_rule, _distinct(numbers[given[matches]]))
 
 
 def _starts_after(ends: Positions) -> Positions:

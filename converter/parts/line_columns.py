@@ -9,6 +9,7 @@ from functools import partial
 import polars as pl
 
 from converter.columns.privacy import personal_kind
+from converter.parts.id_patterns import PATTERNS, patterns_of, types_of
 from converter.parts.line_pairs import relations_of
 from converter.spec import files, signals
 from converter.spec.limits import DERIVED_CHARACTERS, LINE_BYTES
@@ -67,6 +68,7 @@ class LineColumns:
             files.SIGNAL_LONG: self._in_signals(lambda text: signals.long_at(text, DERIVED_CHARACTERS.value)),
             files.VALUE_IS_EMAIL: self._in_signals(lambda text: _personal_at(text, email=True)),
             files.VALUE_IS_PERSONAL: self._in_signals(lambda text: _personal_at(text, email=False)),
+            **{rule: partial(self._matching_id, name=name, broken=rule) for rule in PATTERNS},
             **{each.rule: partial(_field_start, each.column) for each in reversed(relations_of(name))},
             **{file_rule: partial(self._broken_id, rejects=rule.rejects) for rule, file_rule in files.ID_RULES},
         }
@@ -91,6 +93,15 @@ class LineColumns:
         for at, field, form in zip(_field_starts(line), line.split(b"\t"), self._forms, strict=False):
             if form and not re.fullmatch(form.encode(), field.rstrip(b" ")):
                 return at
+        return None
+
+    def _matching_id(self, line: bytes, name: FileName, broken: files.FileRule) -> int | None:
+        fields, types = line.split(b"\t"), types_of(name)
+        for index in range(self._fields - 1, self._fields if self._has_signals else len(fields)):
+            type_ = types[(index - self._fields + 1) % len(types)]
+            pattern = dict(patterns_of(type_, name.kind)).get(broken)
+            if pattern and re.search(pattern.encode(), fields[index]):
+                return _field_starts(line)[index]
         return None
 
     def _broken_id(self, line: bytes, rejects: Callable[[pl.Expr, pl.Expr], pl.Expr]) -> int | None:

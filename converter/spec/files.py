@@ -30,6 +30,9 @@ from converter.spec.rules import (
     CUSTOMERS_OF_DEVICE,
     DEVICE_OVER_LIMIT,
     DEVICES_OF_CUSTOMER,
+    ID_ALL_ZERO,
+    ID_DOUBTFUL,
+    ID_ENCODED,
     ID_FORBIDDEN_CHARACTER,
     ID_IS_CARD,
     ID_IS_EMAIL,
@@ -277,10 +280,13 @@ CLEARS_USER = FileRule(
 ID_FORM_WRONG = FileRule(
     "I1",
     "id_form_wrong",
-    "The ID does not have the form of its data source, which the name of the file tells.",
+    "The ID does not have the form of its data source.",
     GLOBAL_SOURCES_PAGE,
     fix="Send the IDs under the data source of their type, and in its case.",
 )
+DEVICE_ZERO = _of(ID_ALL_ZERO, ID_ALL_ZERO.hint, "Take the line out.")
+DEVICE_HYPHEN = _of(ID_DOUBTFUL, ID_DOUBTFUL.hint, "Send the ID as the device tells it.")._replace(level="warning")
+SYNC_ENCODED = _of(ID_ENCODED, "The ID is percent-encoded.", "Decode the ID: synchronization does not.")
 SIGNAL_WRONG = FileRule(
     "C2",
     "signal_wrong",

@@ -204,7 +204,7 @@ def _is_near(written: str, word: str) -> bool:
 
 
 def _ending_of(parts: Iterable[str], modes: tuple[str, ...]) -> str | None:
-    """Return what follows the stem: mode, number of the part and extension, whatever their order; `None` if unclear."""
+    """Return what follows the stem: mode, number of the part and extension, in any order; `None` if unclear."""
     found: dict[str, str] = {}
     for kind, text in _classified(parts):
         if kind == "unknown" or (kind != "packing" and found.get(kind, text) != text):
