@@ -605,6 +605,8 @@ def test_where_there_is_no_outbound_file_that_is_an_error(tmp_path: Path) -> Non
         read(tmp_path, where)
     with raises(InputError, "E-INPUT-MISSING"):
         read(tmp_path, tmp_path / "none")
+    with raises(InputError, "E-INPUT-MISSING", "/**/*'"):
+        read(tmp_path, tmp_path)
     assert {each.name for each in tmp_path.iterdir()} == {"in"}
 
 
@@ -678,7 +680,7 @@ def test_nothing_is_replaced_without_force(tmp_path: Path, monkeypatch: pytest.M
         read_outbound(tmp_path / "in", tmp_path / "in", output_format="csv", force=True)
     with raises(DestinationError, "E-OUTPUT-TAKEN", "no file"):
         read_outbound(tmp_path / "in", "/dev/null", output_format="csv", force=True)
-    with raises(DestinationError, "E-OUTPUT-WRITE"):
+    with raises(DestinationError, "E-OUTPUT-WRITE", "no/out.csv': No such file"):
         read_outbound(tmp_path / "in", tmp_path / "no" / "out.csv")
     assert to.read_text() == "mine"
     read_outbound(tmp_path / "in", to, force=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import re
 import shutil
 import subprocess
 import sys
@@ -38,6 +39,12 @@ def test_every_page_is_in_the_navigation_once() -> None:
 
 def test_every_page_begins_with_its_title() -> None:
     assert [path.name for path in (ROOT / "docs").glob("*.md") if not path.read_text().startswith("# ")] == []
+
+
+def test_code_in_lists_is_indented_as_the_site_needs_it() -> None:
+    """With fewer than four spaces, a numbered list would begin again after the code."""
+    shallow = re.compile(r"^ {1,3}```", re.MULTILINE)
+    assert [path.name for path in (ROOT / "docs").glob("*.md") if shallow.search(path.read_text())] == []
 
 
 def test_the_readme_links_files_that_exist() -> None:
@@ -99,10 +106,13 @@ def test_the_search_finds_pages_and_asks_no_other_server(site: str, chromium: An
     assert [url for url in asked if not url.startswith(site)] == []
 
 
-@pytest.mark.parametrize("page", ["index.html", "first-file.html", "s3.html", "errors.html", "python.html"])
+@pytest.mark.parametrize("page", ["index.html", "first-file.html", "ids.html", "errors.html", "python.html"])
 def test_pages_fit_on_a_phone(site: str, chromium: Any, page: str) -> None:
     opened = chromium.new_page(viewport={"width": 360, "height": 800})
     opened.goto(site + page, wait_until="networkidle")
     width = opened.evaluate("document.documentElement.scrollWidth")
+    names = "[...document.querySelectorAll('td code, th code')].filter(code => /^[\\w.]+$/.test(code.innerText))"
+    broken = opened.evaluate(f"{names}.filter(code => code.getClientRects().length > 1).map(code => code.innerText)")
     opened.close()
     assert width <= 360, "tables and code scroll by themselves"
+    assert broken == [], "names are not broken between letters"

@@ -15,9 +15,10 @@ from urllib.parse import unquote
 from converter.commands.outbound.control import Control, Expected, read_control, without_packing
 from converter.errors import Finding, InputError, redact
 from converter.jobs.access import Access
+from converter.jobs.paths import is_folder
 from converter.report.texts import counted
 from converter.sources.origins import expand
-from converter.sources.origins.base import LeftOut, Origin
+from converter.sources.origins.base import Found, LeftOut, Origin
 from converter.spec.names import FileName
 from converter.spec.outbound import NAME_UNKNOWN, OutboundName
 
@@ -55,7 +56,7 @@ def find(paths: Iterable[str], access: Access, *, verify: bool) -> FoundFiles:
     left_out: list[LeftOut] = []
     warnings: list[Finding] = []
     for path in dict.fromkeys(paths):
-        found = expand(path, lambda _: "outbound", access)
+        found = _expanded(path, access)
         left_out += found.left_out
         warnings += found.warnings
         alone = len(found.origins) == 1 and file_name_of(found.origins[0]) == _last(path)
@@ -80,6 +81,20 @@ def find(paths: Iterable[str], access: Access, *, verify: bool) -> FoundFiles:
     given = [read_control(origin) for origin in infos] if verify else []
     controls = [*given, *(_beside(files, given, access) if verify else ())]
     return _compared(files, given, controls)._replace(left_out=left_out, warnings=warnings)
+
+
+def _expanded(path: str, access: Access) -> Found:
+    try:
+        return expand(path, lambda _: "outbound", access)
+    except InputError as error:
+        if error.code == "E-INPUT-MISSING" and is_folder(path):
+            raise InputError(
+                error.code,
+                f"The folder '{path}' holds no outbound file.",
+                "Their names end in .sync or .sync.gz (O1). Folders in it are read by a glob, such as "
+                f"'{path.rstrip('/')}/**/*'.",
+            ) from error
+        raise
 
 
 def file_name_of(origin: Origin) -> str:

@@ -212,7 +212,7 @@ class Output:
                 "E-OUTPUT-TAKEN", f"'{self._path}' exists.", "Choose another name, or replace it: --force."
             )
         partial = self._path.with_name(f".{self._path.name}{PARTIAL}")
-        with mapped():
+        with mapped(self._path):
             raw = io.FileIO(self._locked(partial), "wb")
             self._opened = io.BufferedWriter(raw)
             self._file = AtomicFile(self._path, partial)
@@ -238,7 +238,7 @@ class Output:
         """Give the file its name, once all of it is on the disk. Raises `DestinationError`."""
         if self._file is None or self._path is None or self._opened is None:
             return
-        with mapped():
+        with mapped(self._path):
             self._opened.flush()
             os.fsync(self._opened.fileno())
             if self._force:
@@ -264,16 +264,17 @@ class Output:
 
 
 @contextlib.contextmanager
-def mapped() -> Iterator[None]:
-    """Raise errors of the system, where the output is written, as `DestinationError`."""
+def mapped(path: Path | None = None) -> Iterator[None]:
+    """Raise errors of the system, where the output is written, as `DestinationError`, which names `path`."""
     try:
         yield
     except BrokenPipeError as error:
         raise DestinationError("E-OUTPUT-CLOSED", "The reader of the table has closed the stream.") from error
     except OSError as error:
+        output = f"the output '{path}'" if path else "the output"
         raise DestinationError(
             "E-OUTPUT-WRITE",
-            f"Cannot write the output: {error.strerror or error}.",
+            f"Cannot write {output}: {error.strerror or error}.",
             "Is there a folder for it, with enough space, that this user may write?",
         ) from error
 
