@@ -243,7 +243,7 @@ def _unusable(path: str, why: str, hint: str) -> JobError:
 
 def _unreadable(path: str, why: str) -> InputError:
     return InputError(
-        "E-REJECTS-READ", f"The rejects '{path}' {why}.", "They stand beside the report: bring them back."
+        "E-REJECTS-READ", f"The rejects '{path}' {why}.", "They belong beside the report: bring them back."
     )
 
 

@@ -14,7 +14,7 @@ from converter.errors import JobError, nearest, redact
 _REMEDIES = Path(__file__).parent / "remedies.toml"
 _LINK = re.compile(r"\[([^]]+)\]\(([^)]+)\)")
 _OF_GROUPS = {
-    "rejected": ("The row is rejected: it is not sent, and stands in the file of rejects.", "rules.md"),
+    "rejected": ("The row is rejected: it is not sent, and is listed in the rejects file.", "rules.md"),
     "skipped": ("The row is skipped: nothing is wrong with it, but it has nothing to send.", "rules.md"),
     "counted": ("The row is written, and this is counted in the report.", "rules.md"),
     "outbound": ("A warning of read-outbound, which says what was assumed.", "outbound.md"),

@@ -77,7 +77,7 @@ _NETWORK: tuple[tuple[type[Exception], str, str, str], ...] = (
         TimeoutError,
         "E-SERVER-TIMEOUT",
         "there was no answer in {timeout:g} seconds",
-        "Does a firewall stand in between, or does the server hang? How long to wait is {section}.timeout.",
+        "Is a firewall in between, or does the server hang? How long to wait is {section}.timeout.",
     ),
     (
         ConnectionRefusedError,

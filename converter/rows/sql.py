@@ -129,7 +129,7 @@ def _is_column(token: _Token, before: _Token, after: _Token, passed: list[_Token
         raise _refused(
             key,
             f"has the word {word.upper()}, which does not concern one row alone, or depends on the time",
-            f'A column of this name stands in double quotes: "{token.text}".',
+            f'A column of this name is written in double quotes: "{token.text}".',
         )
     return word not in _OPERATORS
 

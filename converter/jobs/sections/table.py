@@ -82,7 +82,7 @@ class Table(Section):
     separator: str | None = None
     """The separator of a text file: one ASCII character; by default detected in the header."""
     quote: Quote | None = None
-    """What stands around values with separators or line breaks: `"`, `'` or `none`; by default `"`, but `none` for
+    """What is around values with separators or line breaks: `"`, `'` or `none`; by default `"`, but `none` for
     `tsv` whose header has no quotes."""
     escape: Escape = "double"
     """How a quote inside a quoted value is written: `double`, as two quotes, or `backslash`, after one. Without
