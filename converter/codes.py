@@ -211,6 +211,7 @@ CODES: dict[str, str] = {
     "E-SPARK-INPUT": "The input is not one that tasks of Spark can read, or machines of the cluster do not see it.",
     "E-SPARK-JAVA": "Java is missing, or too old for Spark.",
     "E-SPARK-MISSING": "Spark's package for Python is not installed.",
+    "E-SPARK-MODE": "The data source of Spark is asked to overwrite, and it only appends.",
     "E-SPARK-PACKAGE": "The workers of Spark lack this package, or have another version of it.",
     "E-SPARK-PARTITIONS": "A DataFrame has more partitions than there are names of parts.",
     "E-SPARK-SESSION": "There is no session of Spark, since the cluster cannot be reached or refuses it.",

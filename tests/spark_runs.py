@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from converter import Job
 from converter.jobs.document import merge
@@ -22,8 +22,10 @@ from .gate import Gate
 from .servers.place import PARTIAL
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
+Way = Literal["convert", "save"]
+WAYS: tuple[Way, ...] = get_args(Way)
 ROWS, PARTITIONS = 8_000, 4
 PART_BYTES = "200KB"
 """Of text: each partition has several parts."""
@@ -96,13 +98,34 @@ class Beside:
         assert len(set(numbers)) == len(numbers) == len(written["parts"])
 
     @contextlib.contextmanager
-    def converting(self, spark: SparkSession, gate: Gate, *, rows: int = ROWS) -> Iterator[Future[Report]]:
-        """Convert the table after the gate while the test does something; yield what will be the report."""
-        from converter.spark import convert as convert_on_spark
-
+    def converting(
+        self, spark: SparkSession, gate: Gate, *, rows: int = ROWS, way: Way = "convert"
+    ) -> Iterator[Future[Report | None]]:
+        """Convert the table after the gate while the test does something; yield what will be the report, if any."""
         with ThreadPoolExecutor(1) as pool:
             frame = spark.sql(sql_of(rows, PARTITIONS)).mapInArrow(gate, "id string, a string")
-            yield pool.submit(convert_on_spark, self.job_of_frame(), frame=frame)
+            yield pool.submit(self.convert if way == "convert" else self.save, frame)
+
+    def convert(self, frame: DataFrame) -> Report:
+        """Convert a DataFrame."""
+        from converter.spark import convert as convert_on_spark
+
+        return convert_on_spark(self.job_of_frame(), frame=frame)
+
+    def save(self, frame: DataFrame) -> None:
+        """Write a DataFrame by the data source. Raises the error that Spark tells of, as one of this package."""
+        from pyspark.errors import PySparkException
+
+        from converter.spark import AamInbound
+        from converter.spark.engine import error_of
+
+        session: Any = frame.sparkSession
+        session._jvm.SparkSession.setActiveSession(session._jsparkSession)  # Spark finds data sources in the active one
+        session.dataSource.register(AamInbound)
+        try:
+            frame.write.format("aam_inbound").mode("append").options(**options_of(self.job_of_frame())).save()
+        except PySparkException as error:
+            raise error_of(error) from error
 
     def job_of_frame(self) -> Job:
         """Return the job without the path of its input, which a frame takes the place of."""
@@ -121,6 +144,13 @@ def rejected(run: Run) -> Counter[str]:
     for path in (run.folder / "reports").glob("*.rejects.ndjson.gz"):
         found.update(json.loads(line)["rule"] for line in gzip.decompress(path.read_bytes()).splitlines())
     return found
+
+
+def options_of(job: Job) -> dict[str, str]:
+    """Return a job as options of the data source."""
+    return {
+        f"{section}.{key}": json.dumps(value) for section, keys in job._given.items() for key, value in keys.items()
+    }
 
 
 def write_job(run: Run) -> Path:

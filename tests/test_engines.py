@@ -28,7 +28,7 @@ from converter.sources.opening import find_origins
 from converter.sources.row_origins import RowOrigin
 from converter.spark import conversion, engine, session
 from converter.spark.conversion import SparkConversion, assignment_of
-from converter.spark.messages import Assignment, SharedFile, Staged, TaskFailedError, error_of_task, packed, unpacked
+from converter.spark.messages import Assignment, RunFailedError, SharedFile, Staged, error_of_task, packed, unpacked
 from converter.spark.staging import open_files, stage
 from converter.spark.support import check_origins
 from converter.spark.tasks import check_version, rows_of_partition
@@ -124,8 +124,8 @@ def test_java_that_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_the_error_of_a_task_comes_out_of_what_spark_says() -> None:
-    error = TaskFailedError(JobError("E-COLUMN-MISSING", "There is no column 'ä'.", "Name another."))
-    found = error_of_task(f"Job aborted\nconverter.spark.messages.TaskFailedError: {error}\n\tat org.apache.spark")
+    error = RunFailedError.of(JobError("E-COLUMN-MISSING", "There is no column 'ä'.", "Name another."))
+    found = error_of_task(f"Job aborted\nconverter.spark.messages.RunFailedError: {error}\n\tat org.apache.spark")
     assert isinstance(found, JobError)
     assert (found.code, found.message, found.hint) == ("E-COLUMN-MISSING", "There is no column 'ä'.", "Name another.")
     assert error_of_task("another text") is None
@@ -133,7 +133,7 @@ def test_the_error_of_a_task_comes_out_of_what_spark_says() -> None:
 
 
 def test_an_error_of_another_kind_is_one_of_the_package() -> None:
-    error = TaskFailedError(JobError("E-INTERNAL", "Unexpected failure."), "blocks.py, line 7")
+    error = RunFailedError.of(JobError("E-INTERNAL", "Unexpected failure."), "blocks.py, line 7")
     text = str(error).replace("JobError", "dict")
     found = error_of_task(text)
     assert type(found) is ConverterError
@@ -145,7 +145,7 @@ def test_an_error_of_another_kind_is_one_of_the_package() -> None:
     [
         ("ModuleNotFoundError: No module named 'converter.spark'", "E-SPARK-PACKAGE"),
         ("The executor was lost: 'a secret value'", "E-SPARK-FAILED"),
-        (f"ValueError: {TaskFailedError(JobError('E-SQL', 'It is not SQL.'))}", "E-SQL"),
+        (f"ValueError: {RunFailedError.of(JobError('E-SQL', 'It is not SQL.'))}", "E-SQL"),
     ],
 )
 def test_what_spark_raises_becomes_an_error_with_a_code(said: str, code: str) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from benchmarks.cluster import Cluster
 
 from .servers.spark import SPECULATION, session
-from .spark_runs import Beside, sql_of
+from .spark_runs import WAYS, Beside, Way, sql_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -42,10 +42,11 @@ def test_a_slow_task_has_a_second_attempt_beside_it(spark: SparkSession, beside:
     assert gate.attempts >= {(3, 0), (3, 1)}
 
 
-def test_both_attempts_of_a_slow_task_come_to_their_end(spark: SparkSession, beside: Beside) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_both_attempts_of_a_slow_task_come_to_their_end(spark: SparkSession, beside: Beside, way: Way) -> None:
     """They end at about the same time, so both may have sent all of their parts."""
     gate = beside.gate(held=frozenset({(3, 0), (3, 1)}))
-    with beside.converting(spark, gate) as report:
+    with beside.converting(spark, gate, way=way) as report:
         gate.wait_for((3, 1))
         for number in (0, 1):
             gate.open((3, number))

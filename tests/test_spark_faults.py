@@ -18,7 +18,7 @@ from converter.errors import ConverterError
 
 from .servers.s3 import KEY, SECRET, S3Place, s3_place
 from .servers.spark import session
-from .spark_runs import PARTITIONS, Beside
+from .spark_runs import PARTITIONS, WAYS, Beside, Way
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -69,16 +69,20 @@ def test_nothing_is_visible_before_all_tasks_are_done(cluster: Cluster, spark: S
         beside.check(report.result())
 
 
-def test_a_task_fails_twice(cluster: Cluster, spark: SparkSession, beside: Beside) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_a_task_fails_twice(cluster: Cluster, spark: SparkSession, beside: Beside, way: Way) -> None:
     gate = beside.gate(failing=frozenset({(2, 0), (2, 1)}))
-    with beside.converting(spark, gate) as report:
+    with beside.converting(spark, gate, way=way) as report:
         beside.check(report.result())
     assert {number for partition, number in gate.attempts if partition == 2} == {0, 1, 2}
 
 
-def test_f3_a_task_that_always_fails_leaves_nothing(cluster: Cluster, spark: SparkSession, beside: Beside) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_f3_a_task_that_always_fails_leaves_nothing(
+    cluster: Cluster, spark: SparkSession, beside: Beside, way: Way
+) -> None:
     gate = beside.gate(failing=frozenset((2, number) for number in range(4)))
-    with beside.converting(spark, gate) as report:
+    with beside.converting(spark, gate, way=way) as report:
         error = report.exception()
     assert isinstance(error, ConverterError)
     assert error.code == "E-SPARK-FAILED"
@@ -86,7 +90,7 @@ def test_f3_a_task_that_always_fails_leaves_nothing(cluster: Cluster, spark: Spa
     logs = b"".join(path.read_bytes() for path in cluster.folder.glob("worker-*/work/*/*/std*"))
     assert b"as it is to do" in logs
     assert b"user-" not in logs
-    with beside.converting(spark, beside.gate()) as report:
+    with beside.converting(spark, beside.gate(), way=way) as report:
         beside.check(report.result())
 
 

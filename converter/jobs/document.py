@@ -169,17 +169,19 @@ class Document(Section):
             ) from error
         except (OSError, UnicodeDecodeError) as error:
             raise JobError("E-JOB-READ", f"The job file '{path}' cannot be read: {_why(error)}.") from error
-        try:
-            data = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            hint = "If it is a table and no job file, name it in input.path."
-            if str(path).endswith(".toml"):
-                hint = 'Texts are in double quotes, as in path = "crm.csv", and sections in brackets, as in [input].'
-            raise JobError("E-JOB-TOML", f"The job file '{path}' is not valid TOML: {error}.", hint) from error
-        data = _resolve_paths(data, cls, Path(path).parent.resolve())
+        hint = "" if str(path).endswith(".toml") else "If it is a table and no job file, name it in input.path."
+        data = _resolve_paths(_parsed(text, f"The job file '{path}'", hint), cls, Path(path).parent.resolve())
         document = cls(**cls._select(merge(data, changes or {})))
         document._path = str(Path(path).resolve())
         return document
+
+    @classmethod
+    def loads(cls, text: str, changes: Mapping[str, Any] | None = None) -> Self:
+        """Read the text of a job file (TOML); `changes` take precedence, as in `load`.
+
+        Relative paths are relative to the working folder. Raises `JobError`.
+        """
+        return cls(**cls._select(merge(_parsed(text, "The job"), changes or {})))
 
     @property
     def path(self) -> str | None:
@@ -221,6 +223,14 @@ class Document(Section):
         for section in data.values():
             _mask_secrets(section)
         return data
+
+
+def _parsed(text: str, what: str, hint: str = "") -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        hint = hint or 'Texts are in double quotes, as in path = "crm.csv", and sections in brackets, as in [input].'
+        raise JobError("E-JOB-TOML", f"{what} is not valid TOML: {error}.", hint) from error
 
 
 def _mask_secrets(section: Any) -> None:

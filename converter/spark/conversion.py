@@ -125,7 +125,8 @@ class SparkConversion(Conversion):
     def _take(self, staged: Staged) -> None:
         """Add what a task has made: its counts, its rejects, and its parts."""
         self._ledger += staged.ledger
-        self._packing.merge(staged.frequencies, staged.first_lines)
+        if staged.frequencies:  # those of a partition without rows are unknown
+            self._packing.merge(staged.frequencies, staged.first_lines)
         for index, size in staged.bytes_read.items():
             self._bytes_read[self._plan.origins[index].label] += size
         for each in staged.rejects:

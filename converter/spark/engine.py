@@ -28,7 +28,7 @@ from converter.report import Report
 from converter.sources.origins.base import Origin
 from converter.spark.conversion import SparkConversion, assignment_of
 from converter.spark.frames import first_rows, used_columns
-from converter.spark.messages import SharedFile, Staged, error_of_task, packed, unpacked
+from converter.spark.messages import MOST_PARTITIONS, SharedFile, Staged, error_of_task, packed, unpacked
 from converter.spark.session import open_session
 from converter.spark.support import check_job, check_origins
 from converter.spark.tasks import RESULT, convert_files, convert_rows
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
 _TICK = 0.5  # seconds
 _STOP_SECONDS = 10.0
-_MOST_PARTITIONS = 100_000
-"""Of a DataFrame, whose number of partitions is known only when it runs."""
 _SIZE = re.compile(r"(\d+)\s*([kmgt]?)i?b?", re.IGNORECASE)
 _UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
@@ -79,7 +77,7 @@ def _run_on_rows(frame: DataFrame, plan: Plan, on_wait: Callable[[], None]) -> t
 
     observation = Observation()
     counted = frame.observe(observation, count(lit(1)).alias("rows"))
-    function = partial(convert_rows, packed(assignment_of(plan, _MOST_PARTITIONS)))
+    function = partial(convert_rows, packed(assignment_of(plan, MOST_PARTITIONS)))
     staged = _collected(frame.sparkSession, counted.mapInArrow(function, RESULT), on_wait, plan.job)
     return staged, int(observation.get["rows"])
 

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 _MARK = "aam-inbound-task"
 _ERROR = re.compile(_MARK + r" (\{.*\})")
 
+MOST_PARTITIONS = 100_000
+"""Of a DataFrame, whose number of partitions is known only when it runs."""
+
 
 class SharedFile(NamedTuple):
     """A file of the input: its `number` among all, its path or URL, and what shows that it is the one meant."""
@@ -105,12 +108,17 @@ def unpacked(data: bytes) -> Any:
     return pickle.loads(zlib.decompress(data))  # noqa: S301 - Spark itself sends functions in the same way
 
 
-class TaskFailedError(Exception):
-    """A task failed. Spark shows the text of its error, which is all that reaches the driver."""
+class RunFailedError(Exception):
+    """A task, or another process of Spark, failed. Spark shows the text of its error, which is all that is left of it.
 
-    def __init__(self, error: Reported, where: str = "") -> None:
+    The first line of the text is for people, the second one for `error_of_task`.
+    """
+
+    @classmethod
+    def of(cls, error: Reported, where: str = "") -> RunFailedError:
+        """Return the failure that an error is; `where` is where a bug is, if it is one."""
         known = {"kind": type(error).__name__, "code": error.code, "message": error.message, "hint": error.hint}
-        super().__init__(f"{_MARK} {json.dumps({**known, 'where': where})}")
+        return cls(f"{error.code}: {error}\n{_MARK} {json.dumps({**known, 'where': where})}")
 
 
 def error_of_task(text: str) -> ConverterError | None:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from converter._version import __version__
-from converter.errors import ConverterError, JobError
-from converter.spark.messages import Assignment, SharedFile, Staged, TaskFailedError, packed, unpacked
+from converter.errors import ConverterError, JobError, Reported
+from converter.spark.messages import Assignment, RunFailedError, SharedFile, Staged, packed, unpacked
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,34 +38,44 @@ def convert_files(assignment: bytes, shares: bytes, batches: Iterable[pa.RecordB
 
 def convert_rows(assignment: bytes, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Convert the rows of a partition of a DataFrame; `assignment` is packed."""
-    from pyspark import TaskContext
-
-    context = TaskContext.get()
-    partition = context.partitionId() if context else 0
+    partition = partition_number()
     yield _message(partition, partial(rows_of_partition, assignment, iter(batches), partition))
 
 
+def partition_number() -> int:
+    """Return the number of the partition of this task."""
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    return context.partitionId() if context else 0
+
+
 def _message(partition: int, work: Callable[[], Staged]) -> pa.RecordBatch:
-    """Return the message of a partition. An error is raised as a text without the data that its causes may quote."""
-    _limit_threads()
+    staged = result_of(work)
     import pyarrow as pa
 
+    return pa.record_batch([pa.array([partition], pa.int32()), pa.array([staged], pa.binary())], _NAMES)
+
+
+def result_of(work: Callable[[], Staged]) -> bytes:
+    """Return the packed result of a task. An error is raised as a text without the data that its causes may quote."""
+    _limit_threads()
     try:
-        staged = packed(work())
-        return pa.record_batch([pa.array([partition], pa.int32()), pa.array([staged], pa.binary())], _NAMES)
+        return packed(work())
     except Exception as error:
-        failed = _described(error)
+        failed = described(error)
     raise failed
 
 
-def _described(error: Exception) -> TaskFailedError:
+def described(error: BaseException) -> RunFailedError:
+    """Return an error as what Spark may show of it, without the data that its causes may quote."""
     from converter.delivery.unexpected import reported
 
     where = ""
-    if not isinstance(error, ConverterError):  # which is a bug: where it is made says more than its kind
+    if not isinstance(error, Reported):  # which is a bug: where it is made says more than its kind
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(last.filename).name}, line {last.lineno}"
-    return TaskFailedError(reported(error), where)
+    return RunFailedError.of(reported(error), where)
 
 
 def _limit_threads() -> None:
