@@ -54,7 +54,7 @@ WRONG_USE = {
     *(f"E-HEADER-{what}" for what in ("FIELDS", "LATER", "MISSING", "UNEXPECTED")),
     *("E-ID-TYPE-AUTO", "E-INPUT-REMOTE", "E-INPUT-STDIN", "E-INPUT-URL", "E-MATCH-HEADER", "E-SHEET-MISSING", "E-SQL"),
     *("E-EXPLAIN-UNKNOWN", "E-INIT-ENDED", "E-INIT-TERMINAL"),
-    *(f"E-JOB-{what}" for what in ("INVALID", "MISSING", "READ", "TAKEN", "TOML", "TWICE")),
+    *(f"E-JOB-{what}" for what in ("FOLDER", "INVALID", "MISSING", "READ", "TAKEN", "TOML", "TWICE")),
     *(f"E-PASSWORD-{what}" for what in ("COMMAND", "FILE", "TWICE")),
     *("E-PERSONAL-COLUMN", "E-PERSONAL-CONSTANT", "E-REJECTS-OF", "E-SEND-NAME-TWICE", "E-SEND-NO-FILES"),
     *("E-EXAMPLE-VALUES", *(f"E-EXAMPLES-{what}" for what in ("KEPT", "MISSING", "WRITE"))),
