@@ -67,13 +67,15 @@ class Case:
 class Kind:
     """A kind of command; with `killed`, it goes on with a run that was killed at that moment.
 
-    Where the calls are mostly those of another kind, not all of them fail in each way, but in one after the other.
+    Where the calls are mostly those of another kind, not all of them fail in each way, but in one after the other. Of a
+    slow kind, `drawn` is the part of a share of all cases that is played; a whole sweep plays all of them.
     """
 
     name: str
     command: type[Command]
     killed: Moment | None = None
     in_turns: bool = False
+    drawn: float = 1
 
 
 ELSEWHERE = Kind("convert", Convert, in_turns=True)
@@ -89,7 +91,7 @@ KINDS = {
         Kind("sync-urls", SyncUrls),
         Kind("match", Match, in_turns=True),
     ),
-    "s3": (ELSEWHERE,),
+    "s3": (ELSEWHERE, Kind("convert, changes", Changes, in_turns=True, drawn=0.1)),
     "ftp": (
         ELSEWHERE,
         Kind("convert, resumed", Convert, Moment(event="arrived", times=2), in_turns=True),
@@ -127,7 +129,8 @@ class Sweep:
         assert ended.code == 0, f"exit code {ended.code}: {ended.errors}"
         command.check_done()
         cases = cases_of(_log_of(command), in_turns=self._kind.in_turns)
-        return play_all(share_of(cases, share, seed), self._case, made)
+        drawn = share * self._kind.drawn if share < 1 else share
+        return play_all(share_of(cases, drawn, seed), self._case, made)
 
     def _run(self, forks: Forks, name: str, case: Case | None = None) -> tuple[Command, Ended]:
         command = self._kind.command(
