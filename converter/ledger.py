@@ -88,7 +88,8 @@ class Ledger:
             for verb, counts in (("rejected", self.rejected), ("skipped", self.skipped))
             if counts
         ]
-        return f"{self.read:,} rows were read, {' and '.join(parts)}"
+        read = "1 row was read" if self.read == 1 else f"{self.read:,} rows were read"
+        return f"{read}, {' and '.join(parts)}"
 
     def causes_of(self, rule: str) -> list[tuple[Cause, int]]:
         """Return the causes that name a rule with their counts, the most frequent ones first."""

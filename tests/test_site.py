@@ -116,3 +116,20 @@ def test_pages_fit_on_a_phone(site: str, chromium: Any, page: str) -> None:
     opened.close()
     assert width <= 360, "tables and code scroll by themselves"
     assert broken == [], "names are not broken between letters"
+
+
+def test_a_link_to_a_code_shows_its_row(site: str, chromium: Any) -> None:
+    opened = chromium.new_page(viewport={"width": 1280, "height": 800})
+    opened.goto(f"{site}errors.html#E-S3-DENIED", wait_until="networkidle")
+    row = opened.locator("tr:has(#E-S3-DENIED)")
+    deadline = time.monotonic() + 60
+    while not 0 < row.bounding_box()["y"] < 800 and time.monotonic() < deadline:
+        opened.wait_for_timeout(200)
+    place = row.bounding_box()["y"]
+    marked, other = (
+        opened.locator(f"tr:has(#{code})").evaluate("row => getComputedStyle(row).backgroundColor")
+        for code in ("E-S3-DENIED", "E-S3-ACL")
+    )
+    opened.close()
+    assert 0 < place < 800
+    assert marked != other

@@ -599,7 +599,7 @@ def test_the_command_writes_a_file_with_everything(folder: Path) -> None:
         (["in.csv", *FLAGS, "--max-rejects", "x"], 2, "E-JOB-INVALID", ["report.max_rejects", "'x'"]),
         (["in.csv", *FLAGS, "--output", "in.csv"], 1, "E-OUTPUT-TAKEN", ["'in.csv'"]),
         (["inn.csv", *FLAGS], 1, "E-INPUT-MISSING", ["'inn.csv'", "'in.csv'?"]),
-        (["rejected.csv", *FLAGS], 3, "E-TOO-MANY-REJECTS", ["1 rows", "1 rejected (id_is_email: 1"]),
+        (["rejected.csv", *FLAGS], 3, "E-TOO-MANY-REJECTS", ["1 row was read, 1 rejected (id_is_email: 1"]),
         (["rejected.csv", *FLAGS, "--max-rejects", "100%"], 1, "E-NO-ROW-LEFT", ["id_is_email: 1"]),
     ],
 )
