@@ -272,6 +272,11 @@ def used_by(pid: int) -> CpuSeconds:
     return CpuSeconds(jvm, python)
 
 
+def java_of(pid: int) -> int:
+    """Return the process of the JVM that a driver has started."""
+    return next(each for each in _descendants(pid, _parents()) if "java" in _command_line(each).partition("\0")[0])
+
+
 # --- processes --------------------------------------------------------------------------------------------------------
 
 

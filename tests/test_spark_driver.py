@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from benchmarks.cluster import Cluster
+from benchmarks.cluster import Cluster, java_of
 
 from .doomed import KILLED, Moment, start
 from .servers.spark import driver_environment
-from .spark_runs import Beside, write_job
+from .spark_runs import PARTITIONS, ROWS, Beside, sql_of, write_job
 
 _SECONDS = 300.0
+_HELD = """
+import sys
+from pathlib import Path
+from converter import spark
+from converter.errors import ConverterError
+from converter.spark.session import open_session
+from tests.gate import Gate
+url, query, job, files, folder, reports = sys.argv[1:]
+gate = Gate(Path(folder), Path(reports), frozenset({(1, 0)}))
+session = open_session(url)
+frame = session.sql(query).mapInArrow(gate, "id string, a string")
+for given in ({"job": job, "frame": frame}, {"job": job, "frame": frame}, {"job": files, "session": session}):
+    try:
+        spark.convert(**given)
+    except ConverterError as error:
+        print(error.code)
+"""
 
 
 @pytest.fixture
@@ -46,3 +67,17 @@ def test_f1_a_driver_that_is_killed_is_finished(cluster: Cluster, beside: Beside
     code, said = ended(beside, cluster, None, "--resume")
     assert code == 0, said
     beside.check()
+
+
+def test_a_jvm_that_is_killed_is_an_error_of_spark(cluster: Cluster, beside: Beside) -> None:
+    files = write_job(beside.run).rename(beside.run.folder / "files.toml")
+    beside.run.job["input"] = {}
+    gate, job = beside.gate(), write_job(beside.run)
+    given = [cluster.url, sql_of(ROWS, PARTITIONS), *map(str, (job, files, gate.folder, gate.reports))]
+    environment = driver_environment(cluster, beside.run.folder / "conf")
+    with subprocess.Popen([sys.executable, "-c", _HELD, *given], env=environment, stdout=subprocess.PIPE) as driver:
+        gate.wait_for((1, 0))
+        os.kill(java_of(driver.pid), signal.SIGKILL)
+        said, _ = driver.communicate(timeout=_SECONDS)
+    assert said.split() == [b"E-SPARK-FAILED"] * 3  # the latter two have no JVM to begin with
+    assert beside.visible == []

@@ -65,11 +65,24 @@ def convert(
     if frame is None:
         session = session or open_session(master)
         return convert_with(job, engine=partial(SparkConversion, partial(_run_on_files, session)), **options)
-    rows = used_columns(job, frame)
+    with _errors_of_spark():
+        rows = used_columns(job, frame)
     engine = partial(SparkConversion, partial(_run_on_rows, rows))
     return convert_with(job, input=first_rows(rows), engine=engine, **options)
 
 
+@contextlib.contextmanager
+def _errors_of_spark() -> Iterator[None]:
+    """Raise what Spark raises inside as an error of this package, also where its JVM has ended."""
+    try:
+        yield
+    except (ConverterError, AssertionError):
+        raise
+    except Exception as error:
+        raise error_of(error) from error
+
+
+@_errors_of_spark()
 def _run_on_rows(frame: DataFrame, plan: Plan, on_wait: Callable[[], None]) -> tuple[Sequence[Staged], int]:
     """Let tasks convert the partitions of a DataFrame, whose rows Spark counts too."""
     from pyspark.sql import Observation
@@ -82,6 +95,7 @@ def _run_on_rows(frame: DataFrame, plan: Plan, on_wait: Callable[[], None]) -> t
     return staged, int(observation.get["rows"])
 
 
+@_errors_of_spark()
 def _run_on_files(session: SparkSession, plan: Plan, on_wait: Callable[[], None]) -> tuple[Sequence[Staged], None]:
     """Let tasks convert the files of a plan. Their rows are counted in the files themselves."""
     check_origins(plan.origins)
@@ -133,13 +147,11 @@ def _collected(session: SparkSession, frame: DataFrame, on_wait: Callable[[], No
         while wait([task], _TICK).not_done:
             on_wait()
         return [unpacked(bytes(row["staged"])) for row in task.result()]
-    except BaseException as error:
+    except BaseException:
         if tasks and not tasks[0].done():
             with contextlib.suppress(Exception):  # the session may be gone
                 session.interruptTag(tag)
             wait(tasks, _STOP_SECONDS)
-        if isinstance(error, Exception) and not isinstance(error, ConverterError):
-            raise error_of(error) from error
         raise
 
 

@@ -43,12 +43,10 @@ def used_columns(job: Job, frame: SparkFrame) -> SparkFrame:
 
 def first_rows(frame: SparkFrame) -> DataFrame:
     """Return the first rows of a DataFrame, which takes a job of Spark. Raises `InputError` where it fails."""
-    from pyspark.errors import PySparkException  # here, since it may not be installed
-
     try:
         return DataFrame(frame.limit(_FIRST_ROWS).toArrow())
-    except PySparkException as error:
-        condition = error.getCondition() or type(error).__name__
+    except Exception as error:  # of Spark, or of the connection to it
+        condition = getattr(error, "getCondition", lambda: None)() or type(error).__name__
         raise InputError(
             "E-INPUT-FRAME",
             f"The input, a pyspark.DataFrame, cannot be read ({condition}).",
