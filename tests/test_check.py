@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -85,6 +86,18 @@ def test_the_exit_code_says_whether_a_rule_is_broken(
 ) -> None:
     put(tmp_path / "in", (DATA, content))
     assert command(tmp_path, "check", "in", *options)[0] == code
+
+
+def test_a_check_in_json_counts_no_warnings_as_0_and_becomes_a_page(tmp_path: Path) -> None:
+    put(tmp_path / "in", (DATA, GOOD))
+    _, out, _ = command(tmp_path, "check", "in", "--json", "--html", "check.html")
+    assert json.loads(out)["warnings"] == 0
+    (tmp_path / "check.json").write_text(out)
+    assert command(tmp_path, "report", "check.json")[0] == 0
+    for name in ("check.html", "check.report.html"):
+        page = re.sub("<[^>]*>", "", (tmp_path / name).read_text())
+        assert "1 file" in page
+        assert "1 files" not in page
 
 
 def test_json_ndjson_and_junit_have_the_same_findings_and_no_personal_data(tmp_path: Path) -> None:

@@ -52,13 +52,14 @@ class Outcome:
         return cls(error.outcome, error.exit_code, fields, error=finding, cause=error)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the outcome as plain data."""
+        """Return the outcome as plain data. The key `warnings` of a check is its count, which may be 0."""
+        own = self.fields.get("warnings")
         return {
             **self.fields,
             "outcome": self.name,
             "exit_code": self.exit_code,
             "error": self._error(),
-            "warnings": self.fields.get("warnings") or [warning.as_dict() for warning in self.warnings],
+            "warnings": own if own or isinstance(own, int) else [warning.as_dict() for warning in self.warnings],
         }
 
     def _error(self) -> dict[str, Any] | None:

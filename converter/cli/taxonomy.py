@@ -143,10 +143,11 @@ def _show(found: Taxonomy, messages: Messages, *, compared: bool) -> None:
         (found.malformed_signals, "malformed: signals without a key and a value"),
         (found.other_keys, "signals of further keys, of which there are too many"),
         (sum(found.personal.values()), f"masked, since they look like personal data: {', '.join(found.personal)}"),
-        *((count, f"rows rejected: {name}") for name, count in (found.rows or {}).get("rejected", {}).items()),
     ):
         if count:
             print(f"{count:,} {what}")
+    for rule, count in (found.rows or {}).get("rejected", {}).items():
+        print(f"{counted(count, 'row')} rejected: {rule}")
     if found.malformed_lines > found.lines:
         print("Most lines are not those of an inbound file. Is it a table? Then name its job: --job JOB.toml.")
 

@@ -24,7 +24,8 @@ def summary(report: Report) -> list[tuple[str, str]]:
     paths = {"report": report.report_path, "rejects": report.rejects_path}
     where = [(name, path) for name, path in paths.items() if path]
     if report.outcome == "nothing to do":
-        return [("nothing", f"to do: the run {report.name} is finished, and its input has not changed since"), *where]
+        why = f"the run {report.name} is finished, and its input has not changed since"
+        return [("done", f"nothing to do: {why}"), *where]
     page = [("page", page_name(report.report_path))] if report.report_path and report.job["report"]["page"] else []
     return [*_figures(report), *page, *where]
 

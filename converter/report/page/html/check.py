@@ -18,9 +18,9 @@ def check_page(shown: Mapping[str, Any]) -> bytes:
     data = shown["data"]
     content: list[Node] = [
         ul("fates")[
-            li[_count(data["files"], "files", "#")],
-            li[_count(data["errors"], "errors", link_to("fate", "error"))],
-            li[_count(data["warnings"], "warnings", link_to("fate", "warning"))],
+            li[_count(data["files"], "file", "#")],
+            li[_count(data["errors"], "error", link_to("fate", "error"))],
+            li[_count(data["warnings"], "warning", link_to("fate", "warning"))],
         ],
         filtered("findings"),
         map(_file, shown["files"]),
@@ -29,8 +29,9 @@ def check_page(shown: Mapping[str, Any]) -> bytes:
     return framed(shown, content)
 
 
-def _count(count: int, words: str, address: str) -> Markup:
-    return a(href=address)[span("number")[number(count)], f" {words}"]
+def _count(count: int, noun: str, address: str) -> Markup:
+    digits, noun = counted(count, noun).split(" ", 1)
+    return a(href=address)[span("number")[digits], f" {noun}"]
 
 
 def _file(file: Mapping[str, Any]) -> Markup:
