@@ -39,8 +39,7 @@ from .servers.s3 import s3_place
 from .servers.sftp import SftpServer
 
 UNSUPPORTED: dict[str, dict[str, Any]] = {
-    "all rows of a user": {"record": {"signals": ["a"], "rows": "signal"}},
-    "earlier ones": {"record": {"signals": ["a"], "repeated": "drop"}},
+    "delta.state": {"delta": {"state": "state"}},
     "id.case_collisions": {"id": {"column": "id", "case_collisions": "report"}},
     "output.publish": {"output": {"publish": "each"}},
     "output.bandwidth": {"output": {"bandwidth": "1MB"}},

@@ -25,7 +25,7 @@ from converter.rows.records import Records
 from converter.rows.selection import ValueInRowError
 from converter.rows.stages.base import Stage
 from converter.rows.users.lines import RowsOfLines
-from converter.rows.users.stage import Gathering
+from converter.rows.users.taken import TakenLines
 from converter.sources.base import Source, Task, rows_lost
 from converter.sources.engine import collect
 from converter.sources.malformed import MalformedRows, RowNumbers
@@ -87,7 +87,7 @@ class Converter:
         records: Records,
         loops: Loops | None,
         seeing: Sequence[Stage],
-        gathering: Gathering | None = None,
+        gathering: TakenLines | None = None,
         limits: LineLimits | None = None,
         *,
         judges_only: bool,

@@ -37,6 +37,7 @@ from converter.rows.earlier.stage import LineLimits
 from converter.rows.records import Records
 from converter.rows.stages.base import Stage, StageResults
 from converter.rows.users.stage import Gathering
+from converter.rows.users.taken import TakenLines
 from converter.sources.base import Budget, Source, Task
 from converter.sources.origins.base import Origin, total_size
 from converter.sources.tasks import tasks_of
@@ -87,8 +88,12 @@ def convert_all(
     used: Sequence[Stage] = (),
     changes: Changes | None = None,
     limits: LineLimits | None = None,
+    taken: TakenLines | None = None,
 ) -> Generator[Converted]:
-    """Convert the sources once, through the stages that are `used`. Raises what `convert_sources` raises."""
+    """Convert the sources once, through the stages that are `used`. Raises what `convert_sources` raises.
+
+    `taken` takes the lines, where they are to be gathered elsewhere.
+    """
     threads = records.job.threads
     # Lines of a block are there twice that are made of views of all columns, or of lines without hashes, or split.
     is_twice = records.takes_steps or records.hashes_lines or records.sets > 1
@@ -96,7 +101,7 @@ def convert_all(
     taking = [stage for stage in used if stage.takes_rows]
     seeing = [stage for stage in used if not stage.takes_rows]
     loops = kernel.load()
-    gathering = None
+    gathering = taken
     with (
         contextlib.ExitStack() as opened,
         # One more than there are threads, so that there is work while one waits for another.
@@ -108,7 +113,7 @@ def convert_all(
             is_first_pass = any(stage.needs_first_pass for stage in used)  # of which no line is kept
             if changes:
                 changes.begin(records.sets, pool, again=all(source.origin.rereadable for source in sources))
-            if (records.job.record.gathers or changes) and not is_first_pass:
+            if not taken and (records.job.record.gathers or changes) and not is_first_pass:
                 size = total_size(source.origin for source in sources)
                 gathering = opened.enter_context(contextlib.closing(Gathering(records, loops, budget, size, changes)))
             converter = Converter(records, loops, seeing, gathering, limits, judges_only=bool(taking))
@@ -136,6 +141,16 @@ def convert_all(
         finally:
             for executor in (pool, aside):
                 executor.shutdown(wait=True, cancel_futures=True)
+
+
+def gather_taken(gathering: Gathering, budget: Budget) -> Generator[Converted]:
+    """Yield what the users come to whose lines were taken from elsewhere. Closing the iterator stops the workers."""
+    with ThreadPoolExecutor(budget.threads + 1, thread_name_prefix="convert") as pool:
+        try:
+            for gathered in _in_order(gathering.finish(pool), budget.ahead):
+                yield from gathered
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _placed(tasks: Iterator[Task], records: Records) -> Iterator[tuple[Task, int, Place | None]]:
@@ -183,7 +198,7 @@ def _converted(converter: Converter, parsed: Iterator[Parsed], pool: Executor, m
 
 def _gathered(
     batches: Iterator[Converted],
-    gathering: Gathering,
+    gathering: TakenLines,
     pool: Executor,
     most: int,
     again: Callable[[], Iterator[Converted]],

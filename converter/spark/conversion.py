@@ -1,6 +1,7 @@
 """A run whose rows are converted by tasks of Spark: what differs from a run on one machine.
 
-1. Tasks give one message for each partition, all of them before anything is taken (`run_tasks`).
+1. Tasks give one message for each partition, all of them before anything is taken (`run_tasks`). Where lines are
+   gathered, so do those that gather them.
 2. The counts of all are added, in the order of partitions, and their parts become parts of this run.
 3. What other attempts of tasks have left at the destination is removed.
 
@@ -91,7 +92,7 @@ class SparkConversion(Conversion):
                 time.sleep(seconds)
                 self._remove_lost()
             raise
-        for each in sorted(staged, key=lambda each: each.partition):
+        for each in sorted(staged, key=lambda each: (bool(each.ranges), each.partition)):
             self._take(each)
             progress(self._progress())
         self._parts = dict(sorted(self._parts.items()))
@@ -125,22 +126,22 @@ class SparkConversion(Conversion):
     def _take(self, staged: Staged) -> None:
         """Add what a task has made: its counts, its rejects, and its parts."""
         self._ledger += staged.ledger
-        if staged.frequencies:  # those of a partition without rows are unknown
+        if staged.frequencies:  # a task without rows, or that gathers nothing, knows none
             self._packing.merge(staged.frequencies, staged.first_lines)
         for index, size in staged.bytes_read.items():
             self._bytes_read[self._plan.origins[index].label] += size
         for each in staged.rejects:
-            self._take_rejects(staged.partition, each)
+            self._take_rejects(each)
         self._rejects.leave_out(staged.left_out)
         for part in staged.parts:
             self._parts[part.number] = part.part
             self._delivery.adopt(part.number, part.part, part.text_crc32, part.arrived)
 
-    def _take_rejects(self, partition: int, rejects: StagedRejects) -> None:
+    def _take_rejects(self, rejects: StagedRejects) -> None:
         origin = self._plan.origins[rejects.file]
         label = self._plan.job.conceal_path(origin.label)
         if origin.size is None:  # a DataFrame, whose rows have numbers in their partition only
-            label = f"{label}, partition {partition}"
+            label = f"{label}, partition {rejects.partition}"
         self._rejects.add(label, self._units[origin.label], rejects.rows, rejects.rejected, rejects.malformed)
         self._other_encodings.add(origin, rejects.malformed)
 

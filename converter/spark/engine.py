@@ -2,8 +2,9 @@
 
 1. What needs one machine is refused, then everything is checked and planned as on one machine.
 2. The input is shared out: whole files, gathered in their order, or the partitions of a DataFrame as they are.
-3. Tasks run as `mapInArrow`, and their messages are collected: Spark gives one for each partition, however often it has
-   tried that. A thread waits for them, so that signals and progress go on.
+3. Tasks run as `mapInArrow`, twice with a shuffle between where lines depend on all rows of a user. Their messages are
+   collected: Spark gives one for each partition, however often it has tried that. A thread waits for them, so that
+   signals and progress go on.
 4. `SparkConversion` takes them, proves the counts, and publishes.
 """
 
@@ -25,17 +26,21 @@ from converter.delivery.threads import run_in_thread
 from converter.errors import ConverterError
 from converter.jobs.job import Job
 from converter.report import Report
+from converter.rows.users.split import RANGE_BITS
 from converter.sources.origins.base import Origin
 from converter.spark.conversion import SparkConversion, assignment_of
 from converter.spark.frames import first_rows, used_columns
 from converter.spark.messages import MOST_PARTITIONS, SharedFile, Staged, error_of_task, packed, unpacked
+from converter.spark.moving import MOVED, gather_lines, split_files, split_rows
 from converter.spark.session import open_session
-from converter.spark.support import check_job, check_origins
+from converter.spark.support import check_job, check_origins, is_shuffled
 from converter.spark.tasks import RESULT, convert_files, convert_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+Batches = Callable[[Iterator[Any]], Iterator[Any]]
+"""What `mapInArrow` takes."""
 _TICK = 0.5  # seconds
 _STOP_SECONDS = 10.0
 _SIZE = re.compile(r"(\d+)\s*([kmgt]?)i?b?", re.IGNORECASE)
@@ -59,7 +64,7 @@ def convert(
     as `converter.convert` does, with the error of a task that has failed too often.
     """
     job = Job.of(job)
-    check_job(job)
+    check_job(job, shuffles=True)
     # Spark says so of any function of Arrow, for which it uses nothing of pandas.
     warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
     if frame is None:
@@ -90,8 +95,13 @@ def _run_on_rows(frame: DataFrame, plan: Plan, on_wait: Callable[[], None]) -> t
 
     observation = Observation()
     counted = frame.observe(observation, count(lit(1)).alias("rows"))
-    function = partial(convert_rows, packed(assignment_of(plan, MOST_PARTITIONS)))
-    staged = _collected(frame.sparkSession, counted.mapInArrow(function, RESULT), on_wait, plan.job)
+    assignment = packed(assignment_of(plan, _stride(plan, MOST_PARTITIONS)))
+    if is_shuffled(plan.job):
+        tasks = _shuffled(counted, partial(split_rows, assignment), partial(gather_lines, assignment, of_rows=True))
+    else:
+        tasks = counted.mapInArrow(partial(convert_rows, assignment), RESULT)
+    staged = _collected(frame.sparkSession, tasks, on_wait, plan.job)
+    _check_ranges(staged)
     return staged, int(observation.get["rows"])
 
 
@@ -101,12 +111,34 @@ def _run_on_files(session: SparkSession, plan: Plan, on_wait: Callable[[], None]
     check_origins(plan.origins)
     most, cost = _setting(session, "maxPartitionBytes"), _setting(session, "openCostInBytes")
     shares = list(shared_out(plan.origins, most, cost))
-    function = partial(convert_files, packed(assignment_of(plan, len(shares))), packed(shares))
+    assignment, files = packed(assignment_of(plan, _stride(plan, len(shares)))), packed(shares)
     numbers = session.range(0, len(shares), 1, len(shares))
-    staged = _collected(session, numbers.mapInArrow(function, RESULT), on_wait, plan.job)
-    if sorted(each.partition for each in staged) != list(range(len(shares))):
+    if is_shuffled(plan.job):
+        gather = partial(gather_lines, assignment, of_rows=False)
+        tasks = _shuffled(numbers, partial(split_files, assignment, files), gather)
+    else:
+        tasks = numbers.mapInArrow(partial(convert_files, assignment, files), RESULT)
+    staged = _collected(session, tasks, on_wait, plan.job)
+    _check_ranges(staged)
+    if sorted(each.partition for each in staged if not each.ranges) != list(range(len(shares))):
         raise AssertionError("Spark gives each partition once")
     return staged, None
+
+
+def _stride(plan: Plan, partitions: int) -> int:
+    """Return how many partitions may have parts: those of the input, or ranges of hashes where lines are gathered."""
+    return 1 << RANGE_BITS if is_shuffled(plan.job) else partitions
+
+
+def _shuffled(frame: DataFrame, split: Batches, gather: Batches) -> DataFrame:
+    """Let tasks split lines, and others gather them. Spark joins small partitions, but splits no range."""
+    return frame.mapInArrow(split, MOVED).repartition("range").mapInArrow(gather, RESULT)
+
+
+def _check_ranges(staged: Sequence[Staged]) -> None:
+    """Check that no user was gathered twice."""
+    if sum(len(each.ranges) for each in staged) != len(set().union(*(each.ranges for each in staged))):
+        raise AssertionError("Spark gives all rows of a range to one task")
 
 
 def _setting(session: SparkSession, name: str) -> int:

@@ -76,9 +76,13 @@ class StagedPart:
 
 @dataclass(frozen=True)
 class StagedRejects:
-    """Rejected rows of a file, as `RejectsFile.add` takes them; `file` is its index in the input."""
+    """Rejected rows of a file, as `RejectsFile.add` takes them; `file` is its index in the input.
+
+    `partition` is the one that had them in the input.
+    """
 
     file: int
+    partition: int
     rows: RowNumbers
     rejected: pl.DataFrame
     malformed: MalformedRows
@@ -86,7 +90,10 @@ class StagedRejects:
 
 @dataclass
 class Staged:
-    """What a task has made of a partition. `left_out` counts rejected rows that are not among `rejects`, by rule."""
+    """What a task has made of a partition. `left_out` counts rejected rows that are not among `rejects`, by rule.
+
+    Where lines are gathered, `ranges` are those of hashes whose users this task had, and the partition is the first.
+    """
 
     partition: int
     ledger: Ledger
@@ -96,6 +103,7 @@ class Staged:
     bytes_read: Counter[int] = field(default_factory=Counter)
     frequencies: Sequence[Frequency] = ()
     first_lines: Sequence[str] = ()
+    ranges: frozenset[int] = frozenset()
 
 
 def packed(message: object) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -62,51 +62,92 @@ def stage(
 
     Raises `ConverterError`; then nothing of this attempt is left, as far as it can be removed.
     """
+    with tasked(assignment, threads) as (output, records):
+        sources = open_(records)
+        use_sources(records, list(sources.values()))
+        indexes = {id(source.origin): index for index, source in sources.items()}
+        tally = Tally(assignment, records, partition, lambda origin: (indexes[id(origin)], partition))
+        blocks = convert_sources(records.job, records, list(sources.values()), StageResults())
+        return send(assignment, output, records, tally, blocks)
+
+
+@contextlib.contextmanager
+def tasked(assignment: Assignment, threads: int) -> Iterator[tuple[OutputPlan, Records]]:
+    """Yield where an attempt of a task writes, under names of its own, and how it converts rows."""
     start()
     job = assignment.job.model_copy(update={"run": assignment.job.run.model_copy(update={"threads": threads})})
     with job.concealing():
         output = output_plan(job, Moment(assignment.timestamp, assignment.sent), assignment.owner.attempting())
-        records = Records(job, output.limits.line_bytes, found=assignment.found)
-        sources = open_(records)
-        use_sources(records, list(sources.values()))
-        notes = _TaskNotes()
-        delivery = delivery_of(job, output.destination, notes, Retries(), sets=len(output.names))
-        try:
-            staged = _Stage(assignment, partition, output, delivery).run(records, sources)
-        except BaseException:
-            delivery.discard()
-            raise
-        staged.parts += [
-            StagedPart(number, part, notes.text_crc32[number], delivery.arrived[number])
-            for number, part in sorted(delivery.made.items())
-        ]
-        delivery.close()
-        return staged
+        yield output, Records(job, output.limits.line_bytes, found=assignment.found)
 
 
-class _Stage:
-    """The conversion of one partition."""
+def send(
+    assignment: Assignment, output: OutputPlan, records: Records, tally: Tally, blocks: Generator[Converted]
+) -> Staged:
+    """Send the lines of all blocks in parts, and wait until these have arrived. Raises `ConverterError`."""
+    notes = _TaskNotes()
+    delivery = delivery_of(records.job, output.destination, notes, Retries(), sets=len(output.names))
+    try:
+        staged = _Sending(assignment, output, delivery, tally).run(records, blocks)
+    except BaseException:
+        delivery.discard()
+        raise
+    staged.parts += [
+        StagedPart(number, part, notes.text_crc32[number], delivery.arrived[number])
+        for number, part in sorted(delivery.made.items())
+    ]
+    delivery.close()
+    return staged
 
-    def __init__(self, assignment: Assignment, partition: int, output: OutputPlan, delivery: Delivery) -> None:
-        self._assignment, self._output, self._delivery = assignment, output, delivery
-        self._staged = Staged(partition, Ledger())
+
+class Tally:
+    """Counts blocks, and keeps their rejects, in what is to be the message of a partition.
+
+    `place_of` gives for an origin its index in the input, and the partition that has read it.
+    """
+
+    def __init__(
+        self, assignment: Assignment, records: Records, partition: int, place_of: Callable[[Origin], tuple[int, int]]
+    ) -> None:
+        self.staged = Staged(partition, Ledger())
+        self._place_of = place_of
         self._room = assignment.job.report.rejects_file_rows
-        self._rules: Sequence[str] = ()
-
-    def run(self, records: Records, sources: dict[int, Source]) -> Staged:
-        """Convert the sources, and wait until all parts have arrived."""
-        job, limits = self._assignment.job, self._output.limits
         self._rules = [rule.name for rule in records.rules]
-        indexes = {id(source.origin): index for index, source in sources.items()}
+
+    def count(self, converted: Converted) -> None:
+        """Add the counts and the rejects of a block."""
+        staged = self.staged
+        staged.ledger += converted.ledger
+        for piece in converted.block.pieces:
+            staged.bytes_read[self._place_of(piece.origin)[0]] += piece.size
+        for origin, rows, rejected, malformed in converted.rejects():
+            if self._room > 0:
+                staged.rejects.append(StagedRejects(*self._place_of(origin), rows, rejected, malformed))
+                self._room -= len(rows) + len(malformed)
+                continue
+            counts = np.bincount(rejected["reason"].to_numpy(), minlength=len(self._rules)).tolist()
+            staged.left_out.update({name: count for name, count in zip(self._rules, counts, strict=True) if count})
+            staged.left_out.update(malformed.counts())
+
+
+class _Sending:
+    """Lines of one partition on their way into parts."""
+
+    def __init__(self, assignment: Assignment, output: OutputPlan, delivery: Delivery, tally: Tally) -> None:
+        self._assignment, self._output, self._delivery, self._tally = assignment, output, delivery, tally
+        self._staged = tally.staged
+
+    def run(self, records: Records, blocks: Generator[Converted]) -> Staged:
+        """Pack the lines, and wait until all parts have arrived."""
         encrypt = self._encryption()
         packers = [self._packer(index, records.job.threads, encrypt) for index in range(len(self._output.names))]
         with (
-            Packing(packers, limits, len(records.leads)) as packing,
-            contextlib.closing(convert_sources(job, records, list(sources.values()), StageResults())) as blocks,
+            Packing(packers, self._output.limits, len(records.leads)) as packing,
+            contextlib.closing(blocks),
         ):
             for converted in blocks:
                 packing.add(converted.texts)
-                self._count(converted, indexes)
+                self._tally.count(converted)
             packing.finish()
             while not self._delivery.wait(_TICK):
                 pass
@@ -145,21 +186,6 @@ class _Stage:
                 "Put the same file on all machines.",
             )
         return partial(Encryption, key)
-
-    def _count(self, converted: Converted, indexes: dict[int, int]) -> None:
-        """Add the counts and the rejects of a block."""
-        staged = self._staged
-        staged.ledger += converted.ledger
-        for piece in converted.block.pieces:
-            staged.bytes_read[indexes[id(piece.origin)]] += piece.size
-        for origin, rows, rejected, malformed in converted.rejects():
-            if self._room > 0:
-                staged.rejects.append(StagedRejects(indexes[id(origin)], rows, rejected, malformed))
-                self._room -= len(rows) + len(malformed)
-                continue
-            counts = np.bincount(rejected["reason"].to_numpy(), minlength=len(self._rules)).tolist()
-            staged.left_out.update({name: count for name, count in zip(self._rules, counts, strict=True) if count})
-            staged.left_out.update(malformed.counts())
 
 
 def open_files(job: Job, records: Records, files: Sequence[SharedFile]) -> dict[int, Source]:

@@ -10,9 +10,17 @@ from converter.sources.origins.base import Origin
 from converter.sources.row_origins import Queried
 
 
-def check_job(job: Job) -> None:
-    """Raise `JobError` where a job asks for what needs all rows in one place, or one after the other."""
-    reasons = list(_unsupported(job))
+def is_shuffled(job: Job) -> bool:
+    """Whether all rows of a user have to be in one partition."""
+    return job.record.gathers or job.record.limits
+
+
+def check_job(job: Job, *, shuffles: bool = False) -> None:
+    """Raise `JobError` where a job asks for what needs all rows in one place, or one after the other.
+
+    With `shuffles`, all rows of a user may be asked for in one place.
+    """
+    reasons = list(_unsupported(job, shuffles=shuffles))
     if reasons:
         raise JobError(
             "E-SPARK-UNSUPPORTED",
@@ -21,12 +29,14 @@ def check_job(job: Job) -> None:
         )
 
 
-def _unsupported(job: Job) -> Iterator[str]:
+def _unsupported(job: Job, *, shuffles: bool) -> Iterator[str]:
     output = job.output
-    if job.gathers:
-        yield "what it writes depends on all rows of a user (record.rows, record.order, delta.state, c2c-id-sync)"
-    if job.record.limits:
-        yield "it leaves out lines because of earlier ones (record.repeated, record.user_lines)"
+    if is_shuffled(job) and not shuffles:
+        yield "what it writes depends on all rows of a user (record.rows, record.repeated, record.user_lines)"
+    if job.delta.state is not None:
+        yield "delta.state is of all users"
+    if output.kind == "c2c-id-sync":
+        yield "addresses of c2c-id-sync files are gathered"
     if job.id and job.id.case_collisions != "off":
         yield f"id.case_collisions is '{job.id.case_collisions}'"
     if output.kind == "id-sync":

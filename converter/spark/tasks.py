@@ -59,7 +59,7 @@ def _message(partition: int, work: Callable[[], Staged]) -> pa.RecordBatch:
 
 def result_of(work: Callable[[], Staged]) -> bytes:
     """Return the packed result of a task. An error is raised as a text without the data that its causes may quote."""
-    _limit_threads()
+    limit_threads()
     try:
         return packed(work())
     except Exception as error:
@@ -78,7 +78,7 @@ def described(error: BaseException) -> RunFailedError:
     return RunFailedError.of(reported(error), where)
 
 
-def _limit_threads() -> None:
+def limit_threads() -> None:
     """Let libraries that are not loaded yet start as many threads as the task has processors."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("POLARS_MAX_THREADS", str(processors()))

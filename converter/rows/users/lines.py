@@ -40,7 +40,7 @@ class RowsOfLines(NamedTuple):
 SIGNAL = r'(?:"[^"]*"|[^",])+'
 """A signal, among others with commas between them."""
 Rows = npt.NDArray[np.uint64]
-"""Where rows are: the number of the block, and in the lower 32 bits that of the row in it (`stage.Places`)."""
+"""Where rows are: the number of the block, and in the lower 32 bits that of the row in it (`taken.Places`)."""
 
 
 class UserLines(NamedTuple):

@@ -14,23 +14,20 @@ import polars as pl
 from converter.columns.buffers import Text
 from converter.kernel.calls import Loops
 from converter.kernel.gather import CONFLICT, CUT, REPEATED, SEVERAL, SUPERSEDED, WRITTEN, Gathered
-from converter.kernel.sink import Positions
 from converter.ledger import Ledger
 from converter.rows.batches import Converted, Numbered
 from converter.rows.delta.past import BITS, FILES
 from converter.rows.delta.stage import Changes, file_of
 from converter.rows.records import Records
 from converter.rows.users.gather import OUTCOMES, REJECTS, SKIPS, GatherOptions, gather
-from converter.rows.users.lines import Rows, RowsOfLines, UserLines, ids_of
+from converter.rows.users.lines import UserLines, ids_of
 from converter.rows.users.partitions import TIMES_INPUT, LinePartitions, Partition
+from converter.rows.users.taken import TakenLines, WherePlaced
 from converter.rows.users.whole import WholeUsers
 from converter.sources.base import Budget, Piece
-from converter.sources.malformed import NONE, RowNumbers
-from converter.sources.origins.base import Origin
+from converter.sources.malformed import NONE
 from converter.spec import rules
 
-_BLOCK_BITS = np.uint64(32)
-_IN_BLOCK = np.uint64((1 << 32) - 1)
 _TIMES_SIZE = 8  # as much memory as its lines, and more, takes a partition while it is gathered
 _LEAST_BYTES = 1 << 16  # of a partition
 _MOST_REJECTED = 1 << 15  # rows in a batch
@@ -44,61 +41,24 @@ _SIGNALS = {
 }
 
 
-class Places:
-    """Where rows are in the input, once their blocks are numbered in order."""
+class Gathering(TakenLines):
+    """Gathers the lines of a job's users: once they are taken, `finish` yields what the users come to.
 
-    def __init__(self) -> None:
-        self._blocks = 0
-        self._origins: list[Origin] = []
-        self._starts: list[int] = []
-        self._of_origin: list[int] = []
-        self._shifts: list[int] = []
-
-    def add(self, block: Numbered) -> None:
-        """Add the next block."""
-        start = 0
-        for piece, first in zip(block.pieces, block.firsts, strict=True):
-            if not self._origins or self._origins[-1] is not piece.origin:
-                self._origins.append(piece.origin)
-            self._starts.append((self._blocks << int(_BLOCK_BITS)) + start)
-            self._of_origin.append(len(self._origins) - 1)
-            self._shifts.append(first - start)
-            start += piece.numbers
-        self._blocks += 1
-
-    @staticmethod
-    def at(block: int, numbers: RowNumbers) -> Rows:
-        """Return where rows are by their numbers in a block, and its number."""
-        return (np.uint64(block) << _BLOCK_BITS) + numbers.astype(np.uint64)
-
-    def by_origin(self, at: Rows) -> Iterator[tuple[Origin, Positions, RowNumbers]]:
-        """Yield for each input the indices of its rows among these, in order, and their row numbers in it."""
-        if not len(at):
-            return
-        order = np.argsort(at, kind="stable")
-        pieces = np.searchsorted(np.array(self._starts, np.uint64), at[order], side="right") - 1
-        origins = np.array(self._of_origin)[pieces]
-        numbers = (at[order] & _IN_BLOCK).astype(np.int64) + np.array(self._shifts, np.int64)[pieces]
-        edges = np.flatnonzero(np.diff(origins, prepend=-1, append=-1))
-        for start, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-            yield self._origins[int(origins[start])], order[start:end], numbers[start:end]
-
-
-class Gathering:
-    """Gathers the lines of a job's users.
-
-    Workers call `take` with the lines of blocks; `add` says, in order, which rows each block has; then `finish` yields
-    what the users come to. `size` is that of the input in bytes, where it is known. With `changes`, only these are
-    passed on.
+    `size` is that of the input in bytes, where it is known. With `changes`, only these are passed on. `where` knows the
+    places of rows where lines come without their blocks.
     """
 
     def __init__(
-        self, records: Records, loops: Loops | None, budget: Budget, size: int | None, changes: Changes | None = None
+        self,
+        records: Records,
+        loops: Loops | None,
+        budget: Budget,
+        size: int | None,
+        changes: Changes | None = None,
+        where: WherePlaced | None = None,
     ) -> None:
         job = records.job
         self._records = records
-        self._loops = loops
-        self._places = Places()
         skipped = len(records.leads)
         self._options = GatherOptions.of(records)
         most = max(budget.memory // (_TIMES_SIZE * budget.ahead), _LEAST_BYTES)
@@ -106,37 +66,21 @@ class Gathering:
         if changes and changes.knows_lines:  # most lines are omitted; where they are not, partitions are too large
             expected, most = 0, max(most // 2, _LEAST_BYTES)
         least = BITS if changes else 0  # so that a partition is of one file of the state
-        self._sets = [
+        sets = [
             LinePartitions(
                 most, expected, budget.memory, job.run.spill_dir, skipped=skipped, loops=loops, least_bits=least
             )
             for _ in range(records.sets)
         ]
+        super().__init__(sets, loops)
+        self._counts_users = job.gathers  # where lines are only left out, they are not those of whole users
+        self._where = where or self._places
         self._changes = changes
         self._is_repeated = False
 
-    def close(self) -> None:
-        """Release memory and disk."""
-        for each in self._sets:
-            each.close()
-
-    def take(self, block: int, texts: Sequence[Sequence[Text]], rows: Sequence[RowsOfLines]) -> None:
-        """Take in the lines of a block, for each set of files, with their rows."""
-        for number, (partitions, of_set, each) in enumerate(zip(self._sets, texts, rows, strict=True)):
-            done = 0
-            for text in of_set:
-                memory = text.buffers[0] if len(text.buffers) == 1 else np.concatenate(text.buffers)
-                part = slice(done, done + len(text.ends))
-                at, ranks = Places.at(block, each.numbers[part]), None if each.ranks is None else each.ranks[part]
-                lines = UserLines(memory, text.ends, at, ranks)
-                if self._changes:
-                    lines = self._changes.unknown(number, lines, self._loops)
-                partitions.add(lines)
-                done += len(text.ends)
-
-    def add(self, block: Numbered) -> None:
-        """Say which rows the next block has."""
-        self._places.add(block)
+    def take_lines(self, number: int, lines: UserLines) -> None:
+        """Take in lines of the set with a number, but for those of which nothing has changed."""
+        super().take_lines(number, self._changes.unknown(number, lines, self._loops) if self._changes else lines)
 
     def lacks_lines(self) -> bool:
         """Return whether all blocks have to come once more, since lines were omitted as known that are needed."""
@@ -209,7 +153,7 @@ class Gathering:
         for outcome, rule in REJECTS.items():
             reasons[outcome] = self._records.index_of(rule)
         texts = lines.texts()
-        for origin, indices, numbers in self._places.by_origin(lines.at[chosen]):
+        for origin, indices, numbers in self._where.by_origin(lines.at[chosen]):
             block = Numbered([Piece(origin, 0, 0)], [0])
             for start in range(0, len(indices), _MOST_REJECTED):
                 part = slice(start, start + _MOST_REJECTED)
@@ -220,7 +164,9 @@ class Gathering:
 
     def _batch(self, users: WholeUsers, ledger: Ledger) -> Converted:
         """Return lines as a batch that has no rows of its own."""
-        ledger.lines, ledger.users = len(users.text.ends), len(users.rows)
+        ledger.lines = len(users.text.ends)
+        if self._counts_users:
+            ledger.users = len(users.rows)
         sets = range(len(self._sets))
         texts = [[users.text] if number == users.set and len(users.text.ends) else [] for number in sets]
         block = Numbered([], [])

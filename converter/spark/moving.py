@@ -1,0 +1,109 @@
+"""What Spark runs where lines depend on all rows of a user: functions before its shuffle, and one behind it.
+
+As in `tasks`, whose messages they give, what is slow is imported when a task runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from converter.spark.messages import Assignment, SharedFile, packed, unpacked
+from converter.spark.tasks import RESULT, check_version, described, limit_threads, partition_number, processors
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from converter.spark.shuffling import Moved
+
+MOVED = "range int, set int, data binary"
+"""The columns of what is shuffled (`shuffling.Moved`), by the first of them."""
+
+
+def split_files(assignment: bytes, shares: bytes, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Convert the files of partitions, whose numbers are the rows of the batches, and yield lines to shuffle."""
+    for batch in batches:
+        for number in batch.column(0).to_pylist():
+            yield from _records(MOVED, lambda number=number: _of_files(assignment, shares, number))  # type: ignore[misc]
+
+
+def split_rows(assignment: bytes, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Convert the rows of a partition of a DataFrame, and yield lines to shuffle."""
+    yield from _records(MOVED, lambda: _of_rows(assignment, iter(batches), partition_number()))
+
+
+def gather_lines(assignment: bytes, batches: Iterable[pa.RecordBatch], *, of_rows: bool) -> Iterator[pa.RecordBatch]:
+    """Gather lines that were shuffled; the messages that come with them are passed on."""
+    yield from _records(RESULT, lambda: _gathered(assignment, batches, of_rows=of_rows))
+
+
+def _records(columns: str, work: Callable[[], Iterable[Sequence[Any]]]) -> Iterator[pa.RecordBatch]:
+    """Yield rows as batches. An error is raised as a text without the data that its causes may quote."""
+    limit_threads()
+    import pyarrow as pa
+
+    types = {"int": pa.int32(), "binary": pa.binary()}
+    names, kinds = zip(*(each.split() for each in columns.split(", ")), strict=True)
+    try:
+        for row in work():
+            arrays = [pa.array([value], types[kind]) for value, kind in zip(row, kinds, strict=True)]
+            yield pa.record_batch(arrays, list(names))
+    except Exception as error:
+        failed = described(error)
+    else:
+        return
+    raise failed
+
+
+def _of_files(packed_assignment: bytes, packed_shares: bytes, partition: int) -> Iterator[Moved]:
+    assignment: Assignment = unpacked(packed_assignment)
+    check_version(assignment)
+    from converter.spark.shuffling import split
+    from converter.spark.staging import open_files
+
+    files: Sequence[SharedFile] = unpacked(packed_shares)[partition]
+    job = assignment.job
+    return split(assignment, partition, processors(), lambda records: open_files(job, records, files), of_rows=False)
+
+
+def _of_rows(packed_assignment: bytes, batches: Iterator[pa.RecordBatch], partition: int) -> Iterator[Moved]:
+    assignment: Assignment = unpacked(packed_assignment)
+    check_version(assignment)
+    import itertools
+
+    from converter.ledger import Ledger
+    from converter.spark.frames import open_rows
+    from converter.spark.messages import Staged
+    from converter.spark.shuffling import counts_of, split
+
+    first = next(batches, None)
+    if first is None:
+        return iter([counts_of(Staged(partition, Ledger()))])
+    job, schema, rows = assignment.job, first.schema, itertools.chain([first], batches)
+    return split(
+        assignment, partition, processors(), lambda records: open_rows(job, records, schema, rows), of_rows=True
+    )
+
+
+def _gathered(
+    packed_assignment: bytes, batches: Iterable[pa.RecordBatch], *, of_rows: bool
+) -> Iterator[tuple[int, bytes]]:
+    assignment: Assignment = unpacked(packed_assignment)
+    check_version(assignment)
+    from converter.spark.shuffling import COUNTS, Moved, gather
+
+    counts: list[tuple[int, bytes]] = []
+
+    def lines() -> Iterator[Moved]:
+        for batch in batches:
+            for row in range(batch.num_rows):
+                moved = Moved(*(column[row].as_py() for column in batch.columns))
+                if moved.set == COUNTS:
+                    counts.append((-1 - moved.range, moved.data))
+                else:
+                    yield moved
+
+    gathered = gather(assignment, processors(), lines(), of_rows=of_rows)
+    yield from counts
+    if gathered:
+        yield gathered.partition, packed(gathered)

@@ -1,0 +1,76 @@
+"""Jobs whose lines depend on all rows of a user give the same on Spark as on one machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from converter.errors import JobError
+from converter.spark.support import check_job
+
+from .conftest import Run
+from .test_spark import lines_of, on_one_machine, rejects_of, session, spark
+
+__all__ = ["session"]
+
+JOBS: dict[str, dict[str, Any]] = {
+    "signals": {"rows": "signal"},
+    "no order": {"rows": "signal", "many_values": "reject"},
+    "order": {"rows": "signal", "order": "b"},
+    "repeated": {"repeated": "drop"},
+    "limited": {"user_lines": "enforce"},
+}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Return a run of three files: users are in all of them, one has too many rows, and some rows are rejected."""
+    run = Run(tmp_path)
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        rows = [f"user-{(row * 7 + number) % 97},{row % 11},{(row * 31 + number) % 13}" for row in range(300)]
+        rows += [f"same-{row},{row % 5},{number}" for row in range(40)]
+        rows += [f"many,{number * 100 + row},{row}" for row in range(100)]
+        rows[5:5] = [",1,1", "x@example.com,2,1", "too,many,fields,here"]
+        (tmp_path / "in" / f"{number}.csv").write_text("\n".join(["id,a,b", *rows]) + "\n")
+    run.job["input"] = {"path": str(tmp_path / "in")}
+    return run
+
+
+def by_place(rejects: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(rejects, key=repr)
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_files_are_gathered_as_on_one_machine(session: Any, run: Run, name: str) -> None:
+    record = {"signals": ["a"], **JOBS[name]}
+    report, one = spark.convert(run.make_job(record=record), session), on_one_machine(run, record=record)
+    assert lines_of(run.out) == lines_of(run.folder / "one" / "out")
+    assert report.records == one.records
+    assert report.signals == one.signals
+    assert by_place(rejects_of(report)) == by_place(rejects_of(one))
+    assert report.input == one.input
+    assert sorted(each.name for each in report.parts) == run.files  # nothing else is left
+
+
+def test_a_dataframe_is_gathered_as_on_one_machine(session: Any, run: Run) -> None:
+    frame = session.read.csv(str(run.folder / "in"), header=True, schema="id string, a string, b string").repartition(4)
+    record = {"signals": ["a"], "rows": "signal", "many_values": "reject"}
+    rows = frame.collect()
+    lines = [",".join(value or "" for value in row) for row in rows]
+    run.write("\n".join(["id,a,b", *lines]) + "\n")
+    run.job["input"] = {"path": str(run.folder / "in.csv")}
+    one = on_one_machine(run, record=record)
+    del run.job["input"]
+    report = spark.convert(run.make_job(record=record), frame=frame)
+    assert lines_of(run.out) == lines_of(run.folder / "one" / "out")
+    assert report.records == one.records
+    assert report.signals == one.signals
+    assert {each["file"] for each in rejects_of(report)} <= {f"pyspark.DataFrame, partition {n}" for n in range(4)}
+
+
+def test_rows_that_stay_where_they_are_cannot_be_gathered(tmp_path: Path) -> None:
+    with pytest.raises(JobError, match="all rows of a user"):
+        check_job(Run(tmp_path).make_job(record={"signals": ["a"], "rows": "signal"}))
