@@ -53,6 +53,14 @@ def test_both_attempts_of_a_slow_task_come_to_their_end(spark: SparkSession, bes
         beside.check(report.result())
 
 
+def test_a_slow_task_whose_lines_are_shuffled_has_a_second_attempt(spark: SparkSession, tmp_path: Path) -> None:
+    beside = Beside.of(tmp_path, record={"rows": "signal"})
+    gate = beside.gate(held=frozenset({(3, 0)}))
+    with beside.converting(spark, gate) as report:
+        gate.wait_for((3, 1))
+        beside.check(report.result())
+
+
 @given(
     rows=st.integers(1, 6_000),
     partitions=st.integers(1, MOST_PARTITIONS),
