@@ -41,6 +41,7 @@ from .servers.sftp import SftpServer
 UNSUPPORTED: dict[str, dict[str, Any]] = {
     "delta.state": {"delta": {"state": "state"}},
     "id.case_collisions": {"id": {"column": "id", "case_collisions": "report"}},
+    "record.user_lines": {"record": {"signals": ["a"], "user_lines": "count"}},
     "output.publish": {"output": {"publish": "each"}},
     "output.bandwidth": {"output": {"bandwidth": "1MB"}},
     "input.rejects_of": {"input": {"rejects_of": "report.json"}},

@@ -41,6 +41,8 @@ def _unsupported(job: Job, *, shuffles: bool) -> Iterator[str]:
         yield f"id.case_collisions is '{job.id.case_collisions}'"
     if output.kind == "id-sync":
         yield "IDs of id-sync files are counted over all rows"
+    if job.record.user_lines == "count":
+        yield "record.user_lines is 'count', which warns of users once all lines are counted; 'enforce' is possible"
     if output.publish == "each":
         yield "output.publish is 'each', and tasks publish nothing"
     if output.bandwidth is not None:
