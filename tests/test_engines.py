@@ -204,6 +204,7 @@ def test_what_attempts_have_left_that_lost_is_removed(files: Run) -> None:
     report = convert_here(files)
     assert files.files == [part.name for part in report.parts]
     assert report.records["read"] == len(files.lines) + 1 == 151
+    assert report.spark == files.report["spark"] == {"rows": None}
 
 
 def test_parts_of_a_partition_are_numbered_in_steps(files: Run) -> None:

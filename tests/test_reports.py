@@ -89,6 +89,7 @@ OF_CONVERT: dict[str, type | tuple[type, ...]] = {
     "examples": list,
     "first_lines": list,
     "pace": list,
+    "spark": (dict, type(None)),
 }
 
 

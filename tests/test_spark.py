@@ -100,6 +100,7 @@ def test_a_dataframe_gives_the_lines_of_one_machine(session: Any, run: Run) -> N
     report = spark.convert(run.make_job(), frame=frame)
     assert lines_of(run.out) == lines_of(run.folder / "one" / "out")
     assert report.records["read"] == frame.count()
+    assert report.spark == {"rows": frame.count()}
     assert report.records["written"] == one.records["written"]
     files = {each["file"] for each in rejects_of(report)}
     assert files <= {f"pyspark.DataFrame, partition {number}" for number in range(4)}

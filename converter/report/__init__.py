@@ -110,7 +110,8 @@ class Report(SendReport):
     signals that no trait takes (`converter.report.foreseen`).
     `meanings` says what the names of rules and steps mean that are counted: a `code` and a `text`. `examples` are the
     first rejected rows of each rule, masked as in the rejects, and `first_lines` what the first lines look like, with
-    `a` for letters and `0` for digits. `pace` says how far the run was after so many `seconds`.
+    `a` for letters and `0` for digits. `pace` says how far the run was after so many `seconds`. Where tasks of Spark
+    convert, `spark` has the `rows` that Spark itself has counted, None where it counts none.
     """
 
     records: Mapping[str, Any]
@@ -129,6 +130,7 @@ class Report(SendReport):
     examples: list[Mapping[str, Any]] = field(default_factory=list)
     first_lines: list[str] = field(default_factory=list)
     pace: list[Mapping[str, float]] = field(default_factory=list)
+    spark: Mapping[str, int | None] | None = None
 
     def rejects(self) -> pl.DataFrame:
         """Return the rejects as a frame, a row for each: the columns of `converter.report.rejects`.

@@ -196,6 +196,9 @@ class ReportModel(SendModel):
     """What the first 10 lines look like: `a` stands for a letter, `0` for a digit."""
     pace: list[dict[str, float]]
     """How far the run was: `rows`, `bytes_read` and `bytes_sent` after so many `seconds`, at most 61 times."""
+    spark: dict[str, int | None] | None
+    """With [`--engine spark`](spark.md): the `rows` that Spark itself has counted, equal to `read`; `null` where it
+    counts none, since tasks read the files, or a `save()` gives them the rows."""
 
 
 MODELS: dict[str, tuple[type[_Model], ...]] = {

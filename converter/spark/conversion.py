@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import wait
+from dataclasses import replace
 from pathlib import Path
 
 from converter._version import __version__
@@ -28,7 +29,7 @@ from converter.delivery.destinations import Owner
 from converter.delivery.hold import Hold
 from converter.delivery.journal import Journal, PastRun
 from converter.delivery.threads import run_in_thread
-from converter.errors import DestinationError, Finding, LedgerError, ResumeError
+from converter.errors import DestinationError, Finding, LedgerError, Reported, ResumeError
 from converter.jobs.events import tell
 from converter.jobs.job import Job
 from converter.jobs.paths import is_url
@@ -59,6 +60,7 @@ class SparkConversion(Conversion):
     ) -> None:
         super().__init__(journal, hold, plan, warnings, account)
         self._run_tasks = run_tasks
+        self._counted: int | None = None
 
     def resume(self, past: PastRun, notify: Callable[[str], None]) -> None:
         """Begin a run that died again, under its names: what its tasks have left is removed."""
@@ -85,7 +87,7 @@ class SparkConversion(Conversion):
         """Let tasks convert all rows, and take their parts."""
         plan = self._plan
         try:
-            staged, counted = self._run_tasks(plan, lambda: progress(self._progress()))
+            staged, self._counted = self._run_tasks(plan, lambda: progress(self._progress()))
         except BaseException:
             stops.hold()
             for seconds in (0.0, _KILL_SECONDS):
@@ -98,13 +100,16 @@ class SparkConversion(Conversion):
         self._parts = dict(sorted(self._parts.items()))
         self._phase = "sending"
         self._remove_lost()
-        if counted is not None and counted != self._ledger.read:
+        if self._counted is not None and self._counted != self._ledger.read:
             raise LedgerError(
                 "E-LEDGER",
-                f"Spark has counted {counted:,} rows, but tasks have read {self._ledger.read:,}.",
+                f"Spark has counted {self._counted:,} rows, but tasks have read {self._ledger.read:,}.",
                 "Nothing was published; please report this as a bug.",
             )
         self._complete = True
+
+    def _report(self, error: Reported | None = None) -> Report:
+        return replace(super()._report(error), spark={"rows": self._counted})
 
     def _publish(self, warnings: Warnings) -> Report:
         report = super()._publish(warnings)
