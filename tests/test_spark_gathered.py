@@ -11,6 +11,7 @@ from converter.errors import JobError
 from converter.spark.support import check_job
 
 from .conftest import Run
+from .errors import raises
 from .test_spark import lines_of, on_one_machine, rejects_of, session, spark
 
 __all__ = ["session"]
@@ -71,5 +72,5 @@ def test_a_dataframe_is_gathered_as_on_one_machine(session: Any, run: Run) -> No
 
 
 def test_rows_that_stay_where_they_are_cannot_be_gathered(tmp_path: Path) -> None:
-    with pytest.raises(JobError, match="all rows of a user"):
+    with raises(JobError, "E-SPARK-UNSUPPORTED", "record.rows"):
         check_job(Run(tmp_path).make_job(record={"signals": ["a"], "rows": "signal"}))
