@@ -114,6 +114,22 @@ def test_results_are_published_once_the_driver_commits(run: Run, tmp_path: Path)
     assert sum(lines(run).values()) == 2 * ROWS
 
 
+def test_a_task_without_a_result_is_noticed_and_nothing_is_published(run: Run, tmp_path: Path) -> None:
+    pytest.importorskip("pyspark")
+    from converter.spark.source import InboundWriter, TaskResult
+
+    keeper = Keeper(tmp_path, request_of(run))
+    kept = begun(keeper)
+    writer = InboundWriter(kept)
+    made: list[Any] = [TaskResult(each) for each in results(kept)]
+    with pytest.raises(RunFailedError) as caught:
+        writer.commit([*made, None])
+    assert code_of(caught) == "E-LEDGER"
+    writer.abort(made)  # as Spark does then
+    keeper.thread.join()
+    assert run.files == []
+
+
 def test_a_run_that_is_aborted_leaves_nothing(run: Run, tmp_path: Path) -> None:
     keeper = Keeper(tmp_path, request_of(run))
     kept = begun(keeper)

@@ -1,4 +1,4 @@
-"""What Spark runs where lines depend on all rows of a user: functions before its shuffle, and one behind it.
+"""What Spark runs where lines depend on all rows of a user: functions before its shuffle, and one after it.
 
 As in `tasks`, whose messages they give, what is slow is imported when a task runs.
 """
@@ -6,6 +6,7 @@ As in `tasks`, whose messages they give, what is slow is imported when a task ru
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from converter.spark.messages import Assignment, SharedFile, packed, unpacked
@@ -24,7 +25,7 @@ def split_files(assignment: bytes, shares: bytes, batches: Iterable[pa.RecordBat
     """Convert the files of partitions, whose numbers are the rows of the batches, and yield lines to shuffle."""
     for batch in batches:
         for number in batch.column(0).to_pylist():
-            yield from _records(MOVED, lambda number=number: _of_files(assignment, shares, number))  # type: ignore[misc]
+            yield from _records(MOVED, partial(_of_files, assignment, shares, number))
 
 
 def split_rows(assignment: bytes, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql.datasource import DataSource, DataSourceArrowWriter, WriterCommitMessage
 from pyspark.sql.pandas.types import to_arrow_schema
 
-from converter.errors import JobError
+from converter.errors import JobError, LedgerError
 from converter.spark.kept import KeptRun, Request
 from converter.spark.messages import RunFailedError
 from converter.spark.tasks import partition_number, result_of, rows_of_partition
@@ -57,13 +57,13 @@ def _in_arrow(schema: StructType) -> bytes:
 
 
 @dataclass
-class TaskResult(WriterCommitMessage):  # type: ignore[misc]
+class TaskResult(WriterCommitMessage):  # type: ignore[misc] # as above
     """What a task has made of its partition, packed (`Staged`)."""
 
     staged: bytes
 
 
-class InboundWriter(DataSourceArrowWriter):  # type: ignore[misc]
+class InboundWriter(DataSourceArrowWriter):  # type: ignore[misc] # as above
     """Writes for a run: each method in another process."""
 
     def __init__(self, run: KeptRun) -> None:
@@ -78,7 +78,16 @@ class InboundWriter(DataSourceArrowWriter):  # type: ignore[misc]
 
     def commit(self, messages: Sequence[WriterCommitMessage | None]) -> None:
         """Publish what tasks have made, on the driver. Raises `RunFailedError`."""
-        self._run.commit([message.staged for message in messages if isinstance(message, TaskResult)])
+        results = [message.staged for message in messages if isinstance(message, TaskResult)]
+        if len(results) != len(messages):  # Spark refuses None as a message, and nothing else counts the partitions
+            raise RunFailedError.of(
+                LedgerError(
+                    "E-LEDGER",
+                    f"{len(messages):,} tasks were committed, but only {len(results):,} say what they have made.",
+                    "Nothing was published; please report this as a bug.",
+                )
+            )
+        self._run.commit(results)
 
     def abort(self, messages: Sequence[WriterCommitMessage | None]) -> None:
         """Remove what tasks have sent, on the driver."""
