@@ -59,9 +59,7 @@ def _job_files_at(argument: str) -> list[str] | None:
 
 
 def _is_table(name: str) -> bool:
-    from converter.sources.opening import (
-        format_of_name,
-    )  # loaded for a folder that is most likely an input, and not before
+    from converter.sources.opening import format_of_name  # here: only folders with other files need it
 
     return format_of_name(name) is not None
 
