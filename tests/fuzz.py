@@ -528,7 +528,8 @@ def fuzz_text(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
 def fuzz_blocks(loops: Loops, drawn: random.Random, memory: Guarded) -> None:
     """A text in blocks: its rows do not depend on where they are cut."""
     grammar, pieces = grammar_of(drawn)
-    text = b"".join(drawn.choices(pieces, k=drawn.randrange(40))) + b"\n"
+    dense = [bytes([each]) for each in b'""\n\n\r, a']  # a block often ends where more text tells what a quote is
+    text = b"".join(drawn.choices(drawn.choice([pieces, dense]), k=drawn.randrange(40))) + b"\n"
     longest, start, size = drawn.choice([3, 10, 30, 1 << 20]), 0, 0
     layout, found, newlines = Layout(grammar, [0, 1, 2], 3, longest), [], 0
     while start < len(text):

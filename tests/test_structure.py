@@ -70,6 +70,16 @@ def test_what_is_found_is_what_a_scanner_finds_byte_by_byte_wherever_blocks_are_
     assert parse(data, columns, block) == expected
 
 
+@pytest.mark.parametrize("text", [b'""a\n"\r\n', b'"p\nq"\r1,2\n"\r\n\n', b'\n\n""\r""\n"\r\n', b'"a" a ""\n" \r\n'])
+@pytest.mark.parametrize("skips_spaces", [False, True])
+def test_a_quote_that_a_block_ends_after_waits_for_what_tells_whether_it_closes_a_field(
+    text: bytes, skips_spaces: bool
+) -> None:
+    grammar = PLAIN._replace(skips_spaces=skips_spaces)
+    expected = scan(text, 2, grammar=grammar)
+    assert all(parse(text, 2, block, grammar) == expected for block in range(1, len(text)))
+
+
 MEANINGS = bytes({ord("n"): 10, ord("t"): 9, ord("b"): ord("\\")}.get(byte, byte) for byte in range(256))
 GRAMMARS = st.builds(
     Grammar,

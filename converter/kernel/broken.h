@@ -34,15 +34,18 @@ static inline const uint8_t *limit_of(const uint8_t *start, const uint8_t *end, 
     return end - start < most ? end : start + most;
 }
 
-/* Whether a field may end before `at`: a separator follows, or CRs and an LF. */
-static inline bool may_end_field(const struct grammar grammar, const uint8_t *at, const uint8_t *limit) {
+/* Whether a field ends before a byte; `CUT_OFF` where that depends on what follows the text that there is. */
+enum end_of_field { IN_FIELD, FIELD_END, CUT_OFF };
+
+/* Return whether a field ends before `at`: a separator follows, or CRs and an LF. */
+static inline enum end_of_field end_of_field(const struct grammar grammar, const uint8_t *at, const uint8_t *limit) {
     while (grammar.skips_spaces && at < limit && *at == ' ')
         at++;
     if (at < limit && *at == grammar.separator)
-        return true;
+        return FIELD_END;
     while (at < limit && *at == '\r')
         at++;
-    return at < limit && *at == '\n';
+    return at == limit ? CUT_OFF : *at == '\n' ? FIELD_END : IN_FIELD;
 }
 
 /* Return the newline at the end of a row that is not whole, as far as its quotes show it: where a quote is text that no
@@ -53,18 +56,22 @@ static const uint8_t *end_of_broken(const struct grammar grammar, const uint8_t 
                                     bool is_ended, int64_t longest) {
     const uint8_t *limit = limit_of(start, end, longest);
     int64_t lines = 0;
+    const bool may_go_on = limit == end && !is_ended;
     bool is_open = false, begins = true; /* whether a field does */
     for (const uint8_t *at = start; at < limit; at++) {
         if (grammar.has_escape && *at == '\\' && (is_open || !grammar.has_quote)) {
             at++;
             begins = false;
         } else if (grammar.has_quote && *at == grammar.quote) {
+            enum end_of_field after = is_open ? end_of_field(grammar, at + 1, limit) : IN_FIELD;
             if (!is_open) {
                 is_open = begins;
-            } else if (may_end_field(grammar, at + 1, limit)) {
+            } else if (after == CUT_OFF && may_go_on) {
+                return end;
+            } else if (after == FIELD_END) {
                 is_open = false;
             } else if (at + 1 < limit && at[1] == grammar.quote) {
-                if (begins && may_end_field(grammar, at + 2, limit))
+                if (begins && end_of_field(grammar, at + 2, limit) == FIELD_END)
                     return NULL;
                 at++;
             } else if (at + 1 < limit && begins) {
@@ -81,7 +88,7 @@ static const uint8_t *end_of_broken(const struct grammar grammar, const uint8_t 
             begins = *at == grammar.separator || (begins && grammar.skips_spaces && *at == ' ');
         }
     }
-    return limit == end && !is_ended ? end : NULL;
+    return may_go_on ? end : NULL;
 }
 
 /* Return the newline at the end of a row of CR LF text that `next` LFs alone are inside: that of the next CR LF.

@@ -22,6 +22,7 @@ def end_of_broken(grammar: Grammar, text: bytes, start: int, *, last: bool, long
     """
     limit = min(start + min(longest, _MOST_BYTES), len(text))
     quote, separator = grammar.quote, grammar.separator
+    may_go_on = limit == len(text) and not last
     lines, is_open, begins = 0, False, True
     at = start
     while at < limit:
@@ -32,10 +33,12 @@ def end_of_broken(grammar: Grammar, text: bytes, start: int, *, last: bool, long
         elif quote and byte == quote:
             if not is_open:
                 is_open = begins
-            elif _may_end_field(grammar, text, at + 1, limit):
+            elif (is_end := _is_field_end(grammar, text, at + 1, limit)) is None and may_go_on:
+                return WAIT
+            elif is_end:
                 is_open = False
             elif at + 1 < limit and text[at + 1 : at + 2] == quote:
-                if begins and _may_end_field(grammar, text, at + 2, limit):
+                if begins and _is_field_end(grammar, text, at + 2, limit):
                     return None
                 at += 1
             elif at + 1 < limit and begins:
@@ -51,18 +54,18 @@ def end_of_broken(grammar: Grammar, text: bytes, start: int, *, last: bool, long
         else:
             begins = byte == separator or (begins and grammar.skips_spaces and byte == b" ")
         at += 1
-    return WAIT if limit == len(text) and not last else None
+    return WAIT if may_go_on else None
 
 
-def _may_end_field(grammar: Grammar, text: bytes, at: int, limit: int) -> bool:
-    """Return whether a separator follows, or carriage returns and a newline."""
+def _is_field_end(grammar: Grammar, text: bytes, at: int, limit: int) -> bool | None:
+    """Return whether a separator follows, or carriage returns and a newline; `None` where the text is cut off."""
     while grammar.skips_spaces and at < limit and text[at : at + 1] == b" ":
         at += 1
     if at < limit and text[at : at + 1] == grammar.separator:
         return True
     while at < limit and text[at : at + 1] == b"\r":
         at += 1
-    return at < limit and text[at : at + 1] == b"\n"
+    return None if at == limit else text[at : at + 1] == b"\n"
 
 
 def end_of_torn(text: bytes, start: int, following: int, *, last: bool, longest: int) -> int | None:
