@@ -26,7 +26,7 @@ from converter.rows.judging import FirstRows
 from converter.rows.records import Records
 from converter.sources.opening import find_origins
 from converter.sources.row_origins import RowOrigin
-from converter.spark import conversion, engine, session
+from converter.spark import conversion, engine, session, suppressed
 from converter.spark.conversion import SparkConversion, assignment_of
 from converter.spark.messages import Assignment, RunFailedError, SharedFile, Staged, error_of_task, packed, unpacked
 from converter.spark.staging import open_files, stage
@@ -34,6 +34,7 @@ from converter.spark.support import check_origins
 from converter.spark.tasks import check_version, rows_of_partition
 
 from .conftest import Run
+from .errors import raises
 from .gnupg import impostor
 from .servers.s3 import s3_place
 from .servers.sftp import SftpServer
@@ -45,7 +46,6 @@ UNSUPPORTED: dict[str, dict[str, Any]] = {
     "output.publish": {"output": {"publish": "each"}},
     "output.bandwidth": {"output": {"bandwidth": "1MB"}},
     "input.rejects_of": {"input": {"rejects_of": "report.json"}},
-    "input.suppress": {"input": {"suppress": {"path": "out.csv", "column": "id"}}},
     "report.traits": {"report": {"traits": "traits.json"}},
     "sftp.partial_suffix": {"output": {"to": "sftp://u@host/in"}, "sftp": {"partial_suffix": ""}},
     "ftp.partial_suffix": {"output": {"to": "ftp://u@host/in"}, "ftp": {"partial_suffix": ""}},
@@ -359,6 +359,33 @@ def test_a_file_that_a_worker_does_not_see_is_named(files: Run) -> None:
     with pytest.raises(InputError) as caught:
         open_files(job, Records(job, 1000), [other])
     assert caught.value.code == "E-INPUT-CHANGED"
+
+
+def suppressing(run: Run) -> dict[str, Any]:
+    """Return keys of a job whose list has two of the users of each file."""
+    ids = "".join(f"user-{number}-{row}\n" for number in range(3) for row in (4, 44))
+    return {**run.job["input"], "suppress": {"path": str(run.write(f"id\n{ids}", "list.csv")), "column": "id"}}
+
+
+def test_rows_of_a_list_are_skipped_by_tasks(files: Run) -> None:
+    files.job["input"] = suppressing(files)
+    report = convert_here(files)
+    assert report.records["skipped"] == {"suppressed": 6}
+    assert len(files.lines) == 144
+    assert not {line.partition("\t")[0] for line in files.lines} & {"user-0-4", "user-2-44"}
+
+
+def test_a_list_that_is_too_long_to_be_sent_is_refused(files: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    files.job["input"] = suppressing(files)
+    monkeypatch.setattr(suppressed, "_MOST", 5)
+    with raises(JobError, "E-SPARK-UNSUPPORTED", "6 user IDs", "at most 5"):
+        convert_here(files)
+    assert files.files == []
+
+
+def test_a_worker_that_makes_other_hashes_is_noticed() -> None:
+    with raises(ConverterError, "E-SPARK-PACKAGE", "input.suppress", "polars"):
+        suppressed.received_list(suppressed.SentList(0, b"", (1, 2)), 1 << 20)
 
 
 @pytest.mark.parametrize(("most", "shares"), [(1, [[0], [1], [2]]), (1500, [[0, 1], [2]]), (1 << 20, [[0, 1, 2]])])

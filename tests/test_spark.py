@@ -78,7 +78,10 @@ def on_one_machine(run: Run, **changes: Any) -> Report:
 
 def test_files_give_the_lines_rejects_and_counts_of_one_machine(session: Any, run: Run) -> None:
     write_files(run)
+    ids = "".join(f"user-{number}-{row}\n" for number in range(PARTITIONS) for row in range(0, 400, 9))
+    run.job["input"]["suppress"] = {"path": str(run.write(f"id\n{ids}", "list.csv")), "column": "id"}
     report, one = spark.convert(run.make_job(), session), on_one_machine(run)
+    assert report.records["skipped"]["suppressed"] == 135
     assert lines_of(run.out) == lines_of(run.folder / "one" / "out")
     assert report.records == one.records
     assert report.signals == one.signals

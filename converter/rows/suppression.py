@@ -72,7 +72,7 @@ class Suppression:
     def __init__(self, held: Held, number: int, origins: Sequence[Origin]) -> None:
         self.number = number
         self.origins = origins
-        self._held = held
+        self.held = held
         in_file = isinstance(held.where, SpillFile)  # then there may be more than 2**32
         if isinstance(held.where, SpillFile):
             weakref.finalize(self, held.where.close)
@@ -89,7 +89,7 @@ class Suppression:
         np.cumsum(self._starts, dtype=self._starts.dtype, out=self._starts)
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self.held)
 
     def _enter(self, first: Hashes) -> None:
         """Enter the next hashes in the table, and count those of each bucket."""
@@ -122,12 +122,12 @@ class Suppression:
         """Return the indices of IDs that are in the list, in order."""
         slots = (first >> self._shift).astype(np.int64)
         rows = np.flatnonzero((self._table[slots >> 3] >> (slots & 7).astype(np.uint8)) & 1)
-        if isinstance(self._held.where, SpillFile):
+        if isinstance(self.held.where, SpillFile):
             rows = rows[np.argsort(first[rows])]
             found = [_found(first, second, *each) for each in self._read(first, rows)]
         else:
             buckets = first[rows] >> self._bucket_shift
-            found = [_found(first, second, self._held.where, rows, self._starts[buckets].astype(np.int64))]
+            found = [_found(first, second, self.held.where, rows, self._starts[buckets].astype(np.int64))]
         return np.sort(np.concatenate(found)) if found else rows
 
     def _read(self, first: Hashes, rows: Places) -> Iterator[tuple[Pairs, Places, Places]]:
@@ -141,7 +141,7 @@ class Suppression:
             some = buckets[start : start + _READ_PAGES].astype(np.int64)
             runs = np.split(some, np.flatnonzero(np.diff(some) > 1) + 1)
             pairs = np.concatenate(
-                [self._held.read(int(self._starts[run[0]]), int(self._starts[run[-1] + 1])) for run in runs]
+                [self.held.read(int(self._starts[run[0]]), int(self._starts[run[-1] + 1])) for run in runs]
             )
             of_some = rows[edges[start] : edges[start + len(some)]]
             yield pairs, of_some, np.searchsorted(np.ascontiguousarray(pairs[:, 0]), first[of_some])

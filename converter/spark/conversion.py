@@ -35,6 +35,7 @@ from converter.jobs.job import Job
 from converter.jobs.paths import is_url
 from converter.report import Report
 from converter.spark.messages import Assignment, Staged, StagedRejects
+from converter.spark.suppressed import check_size, sent_list
 
 _KILL_SECONDS = 3.0  # Spark kills what a task has started two seconds after it has stopped the task
 _SWEEP_SECONDS = 30.0
@@ -58,6 +59,7 @@ class SparkConversion(Conversion):
         warnings: list[Finding],
         account: Account,
     ) -> None:
+        check_size(plan.records.suppression)
         super().__init__(journal, hold, plan, warnings, account)
         self._run_tasks = run_tasks
         self._counted: int | None = None
@@ -162,6 +164,7 @@ def assignment_of(plan: Plan, stride: int) -> Assignment:
         plan.records.found,
         plan.key.fingerprint if plan.key else None,
         stride,
+        sent_list(plan.records.suppression),
     )
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from converter.rows.frequency import Frequency
     from converter.rows.judging import FirstRows
     from converter.sources.malformed import MalformedRows, RowNumbers
+    from converter.spark.suppressed import SentList
 
 _MARK = "aam-inbound-task"
 _ERROR = re.compile(_MARK + r" (\{.*\})")
@@ -62,6 +63,7 @@ class Assignment:
     found: FirstRows
     key: str | None
     stride: int
+    suppressed: SentList | None = None
 
 
 @dataclass(frozen=True)

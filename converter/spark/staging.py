@@ -34,8 +34,10 @@ from converter.sources.opening import open_sources
 from converter.sources.origins import expand
 from converter.sources.origins.base import Origin
 from converter.spark.messages import Assignment, SharedFile, Staged, StagedPart, StagedRejects
+from converter.spark.suppressed import received_list
 
 _TICK = 0.5  # seconds
+_SHARE = 4  # of run.memory: for the table of a list
 _SAMPLED = 1 << 10  # lines of a set of files, in a message
 
 
@@ -78,7 +80,8 @@ def tasked(assignment: Assignment, threads: int) -> Iterator[tuple[OutputPlan, R
     job = assignment.job.model_copy(update={"run": assignment.job.run.model_copy(update={"threads": threads})})
     with job.concealing():
         output = output_plan(job, Moment(assignment.timestamp, assignment.sent), assignment.owner.attempting())
-        yield output, Records(job, output.limits.line_bytes, found=assignment.found)
+        suppression = received_list(assignment.suppressed, job.run.memory // _SHARE)
+        yield output, Records(job, output.limits.line_bytes, found=assignment.found, suppression=suppression)
 
 
 def send(

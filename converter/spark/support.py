@@ -49,8 +49,6 @@ def _unsupported(job: Job, *, shuffles: bool) -> Iterator[str]:
         yield "output.bandwidth is for one machine"
     if job.input.rejects_of is not None:
         yield "input.rejects_of names rows of an earlier run"
-    if job.input.suppress is not None:
-        yield "input.suppress is a list that each task would read"
     if job.report.traits is not None:
         yield "report.traits compares lines while they are written"
     if output.url.lower().startswith(("ftp://", "ftps://")) and job.ftp.partial_suffix == "":
