@@ -6,10 +6,12 @@ import gzip
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from converter import convert
@@ -91,6 +93,27 @@ def test_files_give_the_lines_rejects_and_counts_of_one_machine(session: Any, ru
     assert report.first_lines == one.first_lines
     assert sorted(each.name for each in report.parts) == run.files  # nothing else is left
     assert [name.rsplit(".", 2)[1] for name in run.files] == ["1", "2", "3"]
+
+
+def write_groups(run: Run, rows: Iterable[tuple[str, ...]], names: tuple[str, ...] = ("id", "a")) -> None:
+    """Write a Parquet file of several row groups beside a small one, whose rows are rejected."""
+    (run.folder / "in").mkdir()
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    pq.write_table(pa.table(columns, names), run.folder / "in" / "0.parquet", row_group_size=150)
+    rejected = pa.table([["", "a@example.com"], *[["1", "2"] for _ in names[1:]]], names)
+    pq.write_table(rejected, run.folder / "in" / "1.parquet")
+    run.job["input"] = {"path": str(run.folder / "in")}
+
+
+def test_row_groups_of_a_file_give_what_the_file_gives(session: Any, run: Run) -> None:
+    ids = (f"user-{row}" if row % 9 else f"{row}@example.com" for row in range(400))
+    write_groups(run, ((id_, str(row % 7)) for row, id_ in enumerate(ids)))
+    report, one = spark.convert(run.make_job(), session), on_one_machine(run)
+    assert lines_of(run.out) == lines_of(run.folder / "one" / "out")
+    assert report.records == one.records
+    assert rejects_of(report) == rejects_of(one)
+    assert report.input == one.input
+    assert [name.rsplit(".", 2)[1] for name in run.files] == ["1", "2", "3"]  # the fourth has nothing but rejects
 
 
 def test_a_dataframe_gives_the_lines_of_one_machine(session: Any, run: Run) -> None:

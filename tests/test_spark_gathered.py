@@ -12,7 +12,7 @@ from converter.spark.support import check_job
 
 from .conftest import Run
 from .errors import raises
-from .test_spark import lines_of, on_one_machine, rejects_of, session, spark
+from .test_spark import lines_of, on_one_machine, rejects_of, session, spark, write_groups
 
 __all__ = ["session"]
 
@@ -54,6 +54,17 @@ def test_files_are_gathered_as_on_one_machine(session: Any, run: Run, name: str)
     assert by_place(rejects_of(report)) == by_place(rejects_of(one))
     assert report.input == one.input
     assert sorted(each.name for each in report.parts) == run.files  # nothing else is left
+
+
+def test_row_groups_of_a_file_are_gathered_as_on_one_machine(session: Any, tmp_path: Path) -> None:
+    run, record = Run(tmp_path), {"signals": ["a"], "rows": "signal", "many_values": "reject"}
+    write_groups(
+        run, ((f"user-{row % 97}", str(row % 97 % 11 + row // 950), "1") for row in range(1_000)), ("id", "a", "b")
+    )
+    report, one = spark.convert(run.make_job(record=record), session), on_one_machine(run, record=record)
+    assert lines_of(run.out) == lines_of(run.folder / "one" / "out")
+    assert report.records == one.records
+    assert by_place(rejects_of(report)) == by_place(rejects_of(one))
 
 
 def test_a_dataframe_is_gathered_as_on_one_machine(session: Any, run: Run) -> None:

@@ -501,6 +501,26 @@ def test_columns_are_read_in_the_order_of_parts_whoever_asks_first(tmp_path: Pat
     assert [sum(map(len, share[0])) for share in read] == [share.rows for share in shares]
 
 
+def test_spans_of_a_file_are_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "in.parquet"
+    table = pa.table({"id": [f"u{number}" for number in range(1_000)]})
+    pq.write_table(table, path, row_group_size=90)
+    source = parquet.open_parquet(LocalFile.at(path), Run(tmp_path).make_job().input)
+    spans = source.spans(path.stat().st_size // 4)
+    assert [(each.start, each.before) for each in spans] == [(0, 0), (2, 180), (4, 360), (6, 540), (8, 720), (10, 900)]
+    assert spans[-1].stop == 12
+    assert source.spans(path.stat().st_size) == [(0, 12, 0)]
+    ids, numbers = [], []
+    for span in spans:
+        within = source.within(span)
+        blocks = [task.parse(None) for task in within.blocks(("id",), None, Budget())]
+        ids += [id_ for block in blocks for id_ in (block.rest.frame()["id"].to_list() if block.rows else [])]
+        numbers.append(sum(piece.numbers for block in blocks for piece in block.pieces))
+        assert within.rows == sum(block.rows for block in blocks)
+    assert ids == table.column("id").to_pylist()
+    assert numbers == [180, 360, 540, 720, 900, 1_000]
+
+
 # --- forked processes ---------------------------------------------------------------------------------------------
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
@@ -120,6 +120,17 @@ class Block(NamedTuple):
         return counts
 
 
+class Span(NamedTuple):
+    """A span of an input that is read alone: its bytes or its row groups, from `start` up to `stop`.
+
+    `before` is how many row numbers the input has before it.
+    """
+
+    start: int
+    stop: int
+    before: int
+
+
 class Task(NamedTuple):
     """What turns a part of an input into a block.
 
@@ -191,6 +202,22 @@ class Source(Protocol):
 
     def blocks(self, columns: Sequence[str], loops: Loops | None, budget: Budget) -> Iterator[Task]:
         """Yield tasks for the whole input, in order; their blocks have `columns`. `loops`: those of the kernel."""
+        ...
+
+
+def numbers_before(source: Source, before: int, columns: Sequence[str]) -> Iterator[Task]:
+    """Yield the task of a block without rows, which takes the row numbers before a span of an input, if any."""
+    if before:
+        piece, numbers = Piece(source.origin, before, 0), np.empty(0, np.int64)
+        yield Task(source, lambda _: Block((piece,), 0, Rest.of_chunks([], columns), numbers))
+
+
+@runtime_checkable
+class Divisible(Protocol):
+    """A source of which spans can be read alone, on other machines too."""
+
+    def within(self, span: Span) -> Source:
+        """Return a span of it as a source."""
         ...
 
 

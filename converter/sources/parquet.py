@@ -3,13 +3,15 @@
 A share is a run of small row groups, or a part of a large one. Parts of one group are read by several workers in turn,
 column by column: each column of a group has a reader of its own, and while one worker decodes a column, the next one
 decodes those before it. So no page is decoded twice, and memory holds no more than the shares under way.
+
+Some row groups of a file are a source of their own (`ParquetSource.within`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -18,6 +20,7 @@ import pyarrow.parquet as pq
 
 from converter.errors import InputError
 from converter.jobs.sections.table import Input
+from converter.sources.base import Span
 from converter.sources.origins.base import Origin
 from converter.sources.tables import BLOCK_BYTES, Bounds, Share, TableSource, mapped_errors, open_native
 from converter.sources.typed import column_at, is_text, path_of
@@ -28,32 +31,71 @@ _MOST_ENTRIES = 1 << 14  # of a dictionary: where there are more, most likely it
 
 
 class _File(NamedTuple):
-    """A file whose footer is read."""
+    """A file whose footer is read, and those of its row groups that are."""
 
     origin: Origin
     schema: pa.Schema
     footer: pq.FileMetaData
+    groups: range
+
+    @property
+    def sizes(self) -> dict[int, int]:
+        """The number of rows of each row group."""
+        return {number: int(self.footer.row_group(number).num_rows) for number in self.groups}
+
+    @property
+    def rows(self) -> int:
+        """The number of all rows."""
+        return sum(self.sizes.values())
+
+    def bytes_of(self, rows: int) -> int:
+        """Return how many bytes of the file so many rows take, about: sizes in a footer may be wrong."""
+        share = rows / max(int(self.footer.num_rows), 1)
+        return round((self.origin.size or 0) * share)
 
 
-def open_parquet(origin: Origin, options: Input) -> TableSource:
-    """Open a Parquet file. Raises `InputError` where its footer is damaged."""
-    with mapped_errors(origin), _open(origin) as parquet:
-        file = _File(origin, parquet.schema_arrow, parquet.metadata)
-        if sum(_sizes(file.footer)) != file.footer.num_rows:
-            raise _wrong_row_count(origin)
-        return TableSource(
-            origin,
+class ParquetSource(TableSource):
+    """A Parquet file, or some of its row groups."""
+
+    def __init__(self, file: _File, *, only_texts: bool) -> None:
+        super().__init__(
+            file.origin,
             file.schema,
             partial(_shares, file),
-            count=lambda: file.footer.num_rows,
+            count=lambda: file.rows,
             sampler=partial(_sample, file),
-            only_texts=bool(options.null_values),
+            only_texts=only_texts,
         )
+        self._file = file
+
+    def spans(self, most: int) -> list[Span]:
+        """Return spans of it, in order: whole row groups, of `most` bytes together, about. There may be one."""
+        spans: list[Span] = []
+        start = before = rows = 0
+        for number, size in self._file.sizes.items():
+            if rows and self._file.bytes_of(rows + size) > most:
+                spans.append(Span(start, number, before))
+                start, before, rows = number, before + rows, 0
+            rows += size
+        return [*spans, Span(start, self._file.groups.stop, before)]
+
+    def within(self, span: Span) -> ParquetSource:
+        """Return a span of it as a source."""
+        file = self._file._replace(groups=range(span.start, span.stop))
+        other = ParquetSource(file, only_texts=self._only_texts)
+        other.roles, other.typed, other.partition = self.roles, self.typed, self.partition
+        other.before = span.before
+        return other
 
 
-def _sizes(footer: pq.FileMetaData) -> list[int]:
-    """Return the number of rows of each row group."""
-    return [footer.row_group(number).num_rows for number in range(footer.num_row_groups)]
+def open_parquet(origin: Origin, options: Input) -> ParquetSource:
+    """Open a Parquet file. Raises `InputError` where its footer is damaged."""
+    with mapped_errors(origin), _open(origin) as parquet:
+        footer = parquet.metadata
+        file = _File(origin, parquet.schema_arrow, footer, range(footer.num_row_groups))
+        if file.rows != footer.num_rows:
+            raise _wrong_row_count(origin)
+        return ParquetSource(file, only_texts=bool(options.null_values))
 
 
 @contextlib.contextmanager
@@ -78,31 +120,28 @@ def _open(
 
 def _shares(file: _File, columns: Sequence[str], bounds: Bounds) -> Iterator[Share]:
     rows, dictionaries = _plan(file, columns, bounds)
-    size, all_rows = file.origin.size or 0, file.footer.num_rows
-    for groups in _runs(_sizes(file.footer), rows):
+    for groups in _runs(file.sizes, rows):
         count = sum(groups.values())
         share = -(-count // -(-count // rows))
         counts = [min(share, count - start) for start in range(0, count, share)]
         readers = [_Column(file, name, list(groups), counts, dictionary=name in dictionaries) for name in columns]
         for part, part_rows in enumerate(counts):
-            yield Share(part_rows, round(size * part_rows / all_rows), partial(_read, readers, part))
+            yield Share(part_rows, file.bytes_of(part_rows), partial(_read, readers, part))
 
 
 def _sample(file: _File, columns: Sequence[str], rows: int) -> tuple[list[Share], bool]:
-    all_rows, size = file.footer.num_rows, file.origin.size or 0
+    all_rows = file.rows
     if all_rows <= 3 * rows:
         return list(_shares(file, columns, Bounds(rows, BLOCK_BYTES))), True
     starts = (0, (all_rows - rows) // 2, all_rows - rows)
-    return [
-        Share(rows, size * rows // all_rows, partial(_slice, file, columns, start, rows)) for start in starts
-    ], False
+    return [Share(rows, file.bytes_of(rows), partial(_slice, file, columns, start, rows)) for start in starts], False
 
 
 def _slice(file: _File, columns: Sequence[str], start: int, rows: int) -> list[list[pa.Array]]:
     """Read some rows; of a row group, those before them are decoded as well."""
     found: list[list[pa.Array]] = [[] for _ in columns]
     first = 0
-    for group, count in enumerate(_sizes(file.footer)):
+    for group, count in file.sizes.items():
         begin, end = max(start - first, 0), min(start + rows - first, count)
         if begin < end:
             for arrays, name in zip(found, columns, strict=True):
@@ -116,10 +155,10 @@ def _slice(file: _File, columns: Sequence[str], start: int, rows: int) -> list[l
     return found
 
 
-def _runs(sizes: Sequence[int], most: int) -> Iterator[dict[int, int]]:
+def _runs(sizes: Mapping[int, int], most: int) -> Iterator[dict[int, int]]:
     """Yield row groups, by number, with their rows: small ones together, up to `most` rows, and large ones alone."""
     run: dict[int, int] = {}
-    for number, rows in enumerate(sizes):
+    for number, rows in sizes.items():
         if run and sum(run.values()) + rows > most:
             yield run
             run = {}
@@ -135,11 +174,12 @@ def _plan(file: _File, columns: Sequence[str], bounds: Bounds) -> tuple[int, Seq
     Both are estimated from the first rows, since reading sizes from a damaged footer may crash the process. Texts that
     are stored as dictionaries are read as such in half the time, others in twice the time.
     """
-    if bounds.rows <= _FIRST_ROWS:
+    if bounds.rows <= _FIRST_ROWS or not file.rows:
         return bounds.rows, ()
     texts = [name for name in columns if name in file.schema.names and is_text(file.schema.field(name).type)]
     with _open(file.origin, file.footer, texts) as parquet:
-        batch = next(parquet.iter_batches(_FIRST_ROWS, columns=list(columns), use_threads=False), None)
+        batches = parquet.iter_batches(_FIRST_ROWS, list(file.groups), list(columns), use_threads=False)
+        batch = next(batches, None)
     if not batch:
         return bounds.rows, ()
     dictionaries = [

@@ -30,7 +30,18 @@ from converter.columns.text import as_text
 from converter.errors import InputError
 from converter.kernel.calls import Loops
 from converter.kernel.form import Form
-from converter.sources.base import PANICS, Block, Budget, Piece, Rest, Roles, Task, damaged, engine_failed
+from converter.sources.base import (
+    PANICS,
+    Block,
+    Budget,
+    Piece,
+    Rest,
+    Roles,
+    Task,
+    damaged,
+    engine_failed,
+    numbers_before,
+)
 from converter.sources.columns import views_of
 from converter.sources.malformed import NONE, MalformedRows, RowNumbers
 from converter.sources.origins.base import Origin
@@ -94,6 +105,8 @@ class TableSource:
 
     partition: Mapping[str, str] = {}
     """The columns that its path says, with their values."""
+    before = 0
+    """How many rows the input has before those of this source, if that is a span of it."""
 
     def __init__(
         self,
@@ -143,6 +156,7 @@ class TableSource:
     def blocks(self, columns: Sequence[str], loops: Loops | None, budget: Budget) -> Iterator[Task]:
         """Yield the input in blocks; workers read them."""
         bounds = Bounds(self._most_rows or _BLOCK_ROWS, min(_LARGER * budget.block, BLOCK_BYTES))
+        yield from numbers_before(self, self.before, columns)
         with mapped_errors(self.origin):
             yield from self.tasks(self._read(self.own(columns), bounds), columns, loops)
 

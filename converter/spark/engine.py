@@ -1,7 +1,8 @@
 """Runs a job on Spark, from the driver.
 
 1. What needs one machine is refused, then everything is checked and planned as on one machine.
-2. The input is shared out: whole files, gathered in their order, or the partitions of a DataFrame as they are.
+2. The input is shared out: files, gathered in their order, and parts of large ones, or the partitions of a DataFrame as
+   they are.
 3. Tasks run as `mapInArrow`, twice with a shuffle between where lines depend on all rows of a user. Their messages are
    collected: Spark gives one for each partition, however often it has tried that. A thread waits for them, so that
    signals and progress go on.
@@ -12,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import secrets
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -27,12 +27,12 @@ from converter.errors import ConverterError
 from converter.jobs.job import Job
 from converter.report import Report
 from converter.rows.users.split import RANGE_BITS
-from converter.sources.origins.base import Origin
 from converter.spark.conversion import SparkConversion, assignment_of
 from converter.spark.frames import first_rows, used_columns
-from converter.spark.messages import MOST_PARTITIONS, SharedFile, Staged, error_of_task, packed, unpacked
+from converter.spark.messages import MOST_PARTITIONS, Staged, error_of_task, packed, unpacked
 from converter.spark.moving import MOVED, gather_lines, split_files, split_rows
 from converter.spark.session import open_session
+from converter.spark.shares import Sizes, shared_out
 from converter.spark.support import check_job, check_origins, is_shuffled
 from converter.spark.tasks import RESULT, convert_files, convert_rows
 
@@ -43,8 +43,6 @@ Batches = Callable[[Iterator[Any]], Iterator[Any]]
 """What `mapInArrow` takes."""
 _TICK = 0.5  # seconds
 _STOP_SECONDS = 10.0
-_SIZE = re.compile(r"(\d+)\s*([kmgt]?)i?b?", re.IGNORECASE)
-_UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
 
 def convert(
@@ -109,8 +107,7 @@ def _run_on_rows(frame: DataFrame, plan: Plan, on_wait: Callable[[], None]) -> t
 def _run_on_files(session: SparkSession, plan: Plan, on_wait: Callable[[], None]) -> tuple[Sequence[Staged], None]:
     """Let tasks convert the files of a plan. Their rows are counted in the files themselves."""
     check_origins(plan.origins)
-    most, cost = _setting(session, "maxPartitionBytes"), _setting(session, "openCostInBytes")
-    shares = list(shared_out(plan.origins, most, cost))
+    shares = list(shared_out(plan.sources, Sizes.of(session)))
     assignment, files = packed(assignment_of(plan, _stride(plan, len(shares)))), packed(shares)
     numbers = session.range(0, len(shares), 1, len(shares))
     if is_shuffled(plan.job):
@@ -139,27 +136,6 @@ def _check_ranges(staged: Sequence[Staged]) -> None:
     """Check that no user was gathered twice."""
     if sum(len(each.ranges) for each in staged) != len(set().union(*(each.ranges for each in staged))):
         raise AssertionError("Spark gives all rows of a range to one task")
-
-
-def _setting(session: SparkSession, name: str) -> int:
-    """Return a size by which Spark itself shares out files."""
-    found = _SIZE.match(session.conf.get(f"spark.sql.files.{name}"))
-    return int(found[1]) << (10 * _UNITS[found[2].lower()]) if found else 0
-
-
-def shared_out(origins: Sequence[Origin], most: int, cost: int) -> Iterator[list[SharedFile]]:
-    """Yield the files of each partition, in order: whole ones, of `most` bytes together; each counts `cost` more."""
-    share: list[SharedFile] = []
-    size = 0
-    for index, origin in enumerate(origins):
-        if share and size + (origin.size or 0) > most:
-            yield share
-            share, size = [], 0
-        fingerprint = origin.fingerprint() or {}
-        share.append(SharedFile(index, str(fingerprint["path"]), dict(fingerprint)))
-        size += (origin.size or 0) + cost
-    if share:
-        yield share
 
 
 def _collected(session: SparkSession, frame: DataFrame, on_wait: Callable[[], None], job: Job) -> list[Staged]:

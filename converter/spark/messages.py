@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from converter.parts.part import Part
     from converter.rows.frequency import Frequency
     from converter.rows.judging import FirstRows
+    from converter.sources.base import Span
     from converter.sources.malformed import MalformedRows, RowNumbers
     from converter.spark.suppressed import SentList
 
@@ -40,11 +41,15 @@ MOST_PARTITIONS = 100_000
 
 
 class SharedFile(NamedTuple):
-    """A file of the input: its `number` among all, its path or URL, and what shows that it is the one meant."""
+    """A file of the input: its `number` among all, its path or URL, and what shows that it is the one meant.
+
+    `span` is what is read of it, where that is not all.
+    """
 
     number: int
     path: str
     fingerprint: Mapping[str, Any]
+    span: Span | None = None
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from converter.rows.batches import Converted
 from converter.rows.pipeline import convert_sources
 from converter.rows.records import Records
 from converter.rows.stages import StageResults
-from converter.sources.base import Source
+from converter.sources.base import Divisible, Source, Span
 from converter.sources.engine import start
 from converter.sources.opening import open_sources
 from converter.sources.origins import expand
@@ -195,7 +195,14 @@ def open_files(job: Job, records: Records, files: Sequence[SharedFile]) -> dict[
     """Open files of the input, by their indexes. Raises `InputError` unless they are what the driver has found."""
     origins = [_origin_of(job, file) for file in files]
     sources = open_sources(origins, job.input, records.selection.own, records.roles)
-    return dict(zip((file.number for file in files), sources, strict=True))
+    return {file.number: _within(source, file.span) for file, source in zip(files, sources, strict=True)}
+
+
+def _within(source: Source, span: Span | None) -> Source:
+    if span is None:
+        return source
+    assert isinstance(source, Divisible)  # noqa: S101 - for the type checker: the driver has divided it
+    return source.within(span)
 
 
 def _origin_of(job: Job, file: SharedFile) -> Origin:
