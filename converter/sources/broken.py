@@ -22,7 +22,7 @@ def end_of_broken(grammar: Grammar, text: bytes, start: int, *, last: bool, long
     """
     limit = min(start + min(longest, _MOST_BYTES), len(text))
     quote, separator = grammar.quote, grammar.separator
-    may_go_on = limit == len(text) and not last
+    may_be_longer = limit == len(text) and not last
     lines, is_open, begins = 0, False, True
     at = start
     while at < limit:
@@ -33,7 +33,7 @@ def end_of_broken(grammar: Grammar, text: bytes, start: int, *, last: bool, long
         elif quote and byte == quote:
             if not is_open:
                 is_open = begins
-            elif (is_end := _is_field_end(grammar, text, at + 1, limit)) is None and may_go_on:
+            elif (is_end := _is_field_end(grammar, text, at + 1, limit)) is None and may_be_longer:
                 return WAIT
             elif is_end:
                 is_open = False
@@ -54,7 +54,7 @@ def end_of_broken(grammar: Grammar, text: bytes, start: int, *, last: bool, long
         else:
             begins = byte == separator or (begins and grammar.skips_spaces and byte == b" ")
         at += 1
-    return WAIT if may_go_on else None
+    return WAIT if may_be_longer else None
 
 
 def _is_field_end(grammar: Grammar, text: bytes, at: int, limit: int) -> bool | None:
