@@ -15,22 +15,23 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from converter import __version__, convert, spark
+from converter import Job, __version__, convert, spark
 from converter.cli.app import app_for
-from converter.commands.plan import Plan
+from converter.commands.plan import Plan, open_input
 from converter.delivery.destinations import Owner
 from converter.delivery.destinations.folder import FolderDestination
 from converter.errors import ConverterError, DestinationError, InputError, JobError, LedgerError, ResumeError
 from converter.report import Report
 from converter.rows.judging import FirstRows
 from converter.rows.records import Records
-from converter.sources.opening import find_origins
 from converter.sources.row_origins import RowOrigin
 from converter.spark import conversion, engine, session, suppressed
 from converter.spark.conversion import SparkConversion, assignment_of
+from converter.spark.hashes import check_hashes
 from converter.spark.messages import Assignment, RunFailedError, SharedFile, Staged, error_of_task, packed, unpacked
+from converter.spark.shares import Sizes, shared_out
 from converter.spark.staging import open_files, stage
-from converter.spark.support import check_origins
+from converter.spark.support import check_job, check_origins
 from converter.spark.tasks import check_version, rows_of_partition
 
 from .conftest import Run
@@ -41,7 +42,6 @@ from .servers.sftp import SftpServer
 
 UNSUPPORTED: dict[str, dict[str, Any]] = {
     "delta.state": {"delta": {"state": "state"}},
-    "id.case_collisions": {"id": {"column": "id", "case_collisions": "report"}},
     "record.user_lines": {"record": {"signals": ["a"], "user_lines": "count"}},
     "output.publish": {"output": {"publish": "each"}},
     "output.bandwidth": {"output": {"bandwidth": "1MB"}},
@@ -60,16 +60,18 @@ def test_a_job_that_needs_one_machine_is_refused(reason: str, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_id_sync_is_refused(tmp_path: Path) -> None:
-    job = {
-        "input": {"path": "in.csv"},
-        "output": {"to": str(tmp_path / "out"), "kind": "id-sync"},
-        "sync": {"columns": [{"column": "a", "type": "uuid"}, {"column": "b", "type": "crm", "dpid": 12}]},
-    }
-    from converter import Job
-
-    with pytest.raises(JobError, match="id-sync"):
-        spark.convert(Job(**job))
+@pytest.mark.parametrize(
+    ("columns", "why"),
+    [
+        ([{"column": "a", "type": "crm", "dpid": 12}, {"column": "b", "type": "hashed_email", "dpid": 13}], "gathered"),
+        ([{"column": "a", "type": "uuid"}, {"column": "b", "type": "crm", "dpid": 12}], "counted"),
+    ],
+)
+def test_kinds_of_files_that_need_one_machine_are_refused(columns: list[Any], why: str, tmp_path: Path) -> None:
+    kind = "c2c-id-sync" if why == "gathered" else "id-sync"
+    job = {"output": {"to": str(tmp_path / "out"), "kind": kind}, "sync": {"columns": columns}}
+    with raises(JobError, "E-SPARK-UNSUPPORTED", kind):
+        check_job(Job(**job))
 
 
 def test_spark_that_is_missing_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -384,14 +386,14 @@ def test_a_list_that_is_too_long_to_be_sent_is_refused(files: Run, monkeypatch: 
 
 
 def test_a_worker_that_makes_other_hashes_is_noticed() -> None:
-    with raises(ConverterError, "E-SPARK-PACKAGE", "input.suppress", "polars"):
-        suppressed.received_list(suppressed.SentList(0, b"", (1, 2)), 1 << 20)
+    with raises(ConverterError, "E-SPARK-PACKAGE", "hashes", "polars"):
+        check_hashes((1, 2))
 
 
 @pytest.mark.parametrize(("most", "shares"), [(1, [[0], [1], [2]]), (1500, [[0, 1], [2]]), (1 << 20, [[0, 1, 2]])])
 def test_files_are_gathered_in_order(files: Run, most: int, shares: list[list[int]]) -> None:
-    origins = find_origins(files.make_job().input)
-    found = [[file.number for file in share] for share in engine.shared_out(origins, most, 0)]
+    sources = open_input(files.make_job()).sources
+    found = [[file.number for file in share] for share in shared_out(sources, Sizes(most, 0))]
     assert found == shares
 
 

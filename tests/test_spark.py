@@ -16,6 +16,7 @@ import pytest
 
 from converter import convert
 from converter.errors import ConverterError
+from converter.jobs.document import merge
 from converter.report import Report
 
 from .conftest import Run
@@ -75,7 +76,8 @@ def rejects_of(report: Report) -> list[dict[str, Any]]:
 
 def on_one_machine(run: Run, **changes: Any) -> Report:
     folder = run.folder / "one"
-    return convert(run.make_job(output={"to": str(folder / "out")}, report={"dir": str(folder / "reports")}, **changes))
+    other = {"output": {"to": str(folder / "out")}, "report": {"dir": str(folder / "reports")}}
+    return convert(run.make_job(**merge(other, changes)))
 
 
 def test_files_give_the_lines_rejects_and_counts_of_one_machine(session: Any, run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,43 @@ def run(tmp_path: Path) -> Run:
 
 def by_place(rejects: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(rejects, key=repr)
+
+
+def test_ids_that_differ_by_case_are_found_as_on_one_machine(session: Any, run: Run) -> None:
+    for number in (0, 2):
+        with (run.folder / "in" / f"{number}.csv").open("a") as file:
+            file.writelines(f"{'User'[:number]}{'user'[number:]}-{row * 9},1,1\n" for row in range(30))
+    for index, kind in enumerate(("report", "reject")):
+        job = {"id": {"case_collisions": kind}, "output": {"timestamp": 1_700_000_000 + index}}
+        report, one = spark.convert(run.make_job(**job), session), on_one_machine(run, **job)
+        assert report.ids == one.ids
+        assert report.ids["case_collisions"]["ids"] > 10
+        assert lines_of(run.out) == lines_of(run.folder / "one" / "out")
+        assert report.records == one.records
+        assert report.warnings == one.warnings
+        assert by_place(rejects_of(report)) == by_place(rejects_of(one))
+
+
+def test_ids_that_are_mapped_to_many_are_counted_as_on_one_machine(session: Any, tmp_path: Path) -> None:
+    run, many = Run(tmp_path), 120
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        rows = [f"{uuid.UUID(int=(number * 50 + row) % many + (1 << 100))},crm-7" for row in range(50)]
+        rows += [f"{uuid.UUID(int=1 << 101)},crm-{number * 50 + row}" for row in range(50)] + ["nothing,crm-1"]
+        (tmp_path / "in" / f"{number}.csv").write_text("\n".join(["device,customer", *rows]) + "\n")
+    run.job = {
+        "input": {"path": str(tmp_path / "in")},
+        "sync": {"columns": [{"column": "device", "type": "gaid"}, {"column": "customer", "type": "crm", "dpid": 12}]},
+        "output": {"kind": "id-sync", "to": str(run.out), "timestamp": 1_700_000_000},
+        "report": {"dir": str(tmp_path / "reports")},
+    }
+    report, one = spark.convert(run.make_job(), session), on_one_machine(run)
+    assert len(report.ids["over_limit"]) == 2
+    assert report.ids == one.ids
+    assert lines_of(run.out) == lines_of(run.folder / "one" / "out")
+    assert report.records == one.records
+    assert report.warnings == one.warnings
+    assert by_place(rejects_of(report)) == by_place(rejects_of(one))
 
 
 @pytest.mark.parametrize("name", JOBS)

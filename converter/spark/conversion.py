@@ -34,6 +34,7 @@ from converter.jobs.events import tell
 from converter.jobs.job import Job
 from converter.jobs.paths import is_url
 from converter.report import Report
+from converter.spark.hashes import known_hashes, no_results, sees_hashes
 from converter.spark.messages import Assignment, Staged, StagedRejects
 from converter.spark.suppressed import check_size, sent_list
 
@@ -99,6 +100,7 @@ class SparkConversion(Conversion):
         for each in sorted(staged, key=lambda each: (bool(each.ranges), each.partition)):
             self._take(each)
             progress(self._progress())
+        self._results += no_results(plan.job, plan.records)
         self._parts = dict(sorted(self._parts.items()))
         self._phase = "sending"
         self._remove_lost()
@@ -133,6 +135,8 @@ class SparkConversion(Conversion):
     def _take(self, staged: Staged) -> None:
         """Add what a task has made: its counts, its rejects, and its parts."""
         self._ledger += staged.ledger
+        if staged.results:
+            self._results += staged.results
         if staged.frequencies:  # a task without rows, or that gathers nothing, knows none
             self._packing.merge(staged.frequencies, staged.first_lines)
         for index, size in staged.bytes_read.items():
@@ -164,6 +168,7 @@ def assignment_of(plan: Plan, stride: int) -> Assignment:
         plan.records.found,
         plan.key.fingerprint if plan.key else None,
         stride,
+        known_hashes() if plan.records.suppression or sees_hashes(plan.job) else (),
         sent_list(plan.records.suppression),
     )
 

@@ -17,6 +17,7 @@ import secrets
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,14 +27,16 @@ from converter.delivery.threads import run_in_thread
 from converter.errors import ConverterError
 from converter.jobs.job import Job
 from converter.report import Report
+from converter.rows.stages.collisions import joined_ids
 from converter.rows.users.split import RANGE_BITS
 from converter.spark.conversion import SparkConversion, assignment_of
 from converter.spark.frames import first_rows, used_columns
+from converter.spark.hashes import has_first_pass
 from converter.spark.messages import MOST_PARTITIONS, Staged, error_of_task, packed, unpacked
-from converter.spark.moving import MOVED, gather_lines, split_files, split_rows
+from converter.spark.moving import MOVED, gather_lines, join_ids, split_files, split_ids, split_rows
 from converter.spark.session import open_session
 from converter.spark.shares import Sizes, shared_out
-from converter.spark.support import check_job, check_origins, is_shuffled
+from converter.spark.support import check_job, check_origins, is_gathered, is_shuffled
 from converter.spark.tasks import RESULT, convert_files, convert_rows
 
 if TYPE_CHECKING:
@@ -108,8 +111,17 @@ def _run_on_files(session: SparkSession, plan: Plan, on_wait: Callable[[], None]
     """Let tasks convert the files of a plan. Their rows are counted in the files themselves."""
     check_origins(plan.origins)
     shares = list(shared_out(plan.sources, Sizes.of(session)))
-    assignment, files = packed(assignment_of(plan, _stride(plan, len(shares)))), packed(shares)
+    assigned, files = assignment_of(plan, _stride(plan, len(shares))), packed(shares)
     numbers = session.range(0, len(shares), 1, len(shares))
+    first: list[Staged] = []
+    if has_first_pass(plan.job):
+        assignment = packed(assigned)
+        tasks = _shuffled(numbers, partial(split_ids, assignment, files), partial(join_ids, assignment))
+        first = _collected(session, tasks, on_wait, plan.job)
+        _check_ranges(first)
+        parts = [each.colliding for each in first if each.colliding is not None]
+        assigned = replace(assigned, colliding=joined_ids(parts, plan.job.run.memory))
+    assignment = packed(assigned)
     if is_shuffled(plan.job):
         gather = partial(gather_lines, assignment, of_rows=False)
         tasks = _shuffled(numbers, partial(split_files, assignment, files), gather)
@@ -119,12 +131,12 @@ def _run_on_files(session: SparkSession, plan: Plan, on_wait: Callable[[], None]
     _check_ranges(staged)
     if sorted(each.partition for each in staged if not each.ranges) != list(range(len(shares))):
         raise AssertionError("Spark gives each partition once")
-    return staged, None
+    return [*first, *staged], None
 
 
 def _stride(plan: Plan, partitions: int) -> int:
     """Return how many partitions may have parts: those of the input, or ranges of hashes where lines are gathered."""
-    return 1 << RANGE_BITS if is_shuffled(plan.job) else partitions
+    return 1 << RANGE_BITS if is_gathered(plan.job) else partitions
 
 
 def _shuffled(frame: DataFrame, split: Batches, gather: Batches) -> DataFrame:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from converter.parts.part import Part
     from converter.rows.frequency import Frequency
     from converter.rows.judging import FirstRows
+    from converter.rows.stages import StageResults
     from converter.sources.base import Span
     from converter.sources.malformed import MalformedRows, RowNumbers
     from converter.spark.suppressed import SentList
@@ -57,7 +58,8 @@ class Assignment:
     """What tasks are to do: the job, with absolute paths, and what the driver has decided for all of them.
 
     `found` is what the first rows of the whole input show; `key` is the fingerprint of the key that parts are encrypted
-    for. Part `k` of partition `p`, both from 0, has the split number `k * stride + p + 1`.
+    for. Part `k` of partition `p`, both from 0, has the split number `k * stride + p + 1`. `known` are hashes that
+    tasks have to make of the same text, where any are compared; `colliding` are IDs whose rows are rejected.
     """
 
     version: str
@@ -68,7 +70,9 @@ class Assignment:
     found: FirstRows
     key: str | None
     stride: int
+    known: tuple[int, ...] = ()
     suppressed: SentList | None = None
+    colliding: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,8 @@ class StagedRejects:
 class Staged:
     """What a task has made of a partition. `left_out` counts rejected rows that are not among `rejects`, by rule.
 
-    Where lines are gathered, `ranges` are those of hashes whose users this task had, and the partition is the first.
+    After a shuffle, `ranges` are those of hashes that this task had, and the partition is the first. `results` are
+    those of stages that have seen the hashes, and `colliding` the IDs whose rows are to be rejected.
     """
 
     partition: int
@@ -111,6 +116,8 @@ class Staged:
     frequencies: Sequence[Frequency] = ()
     first_lines: Sequence[str] = ()
     ranges: frozenset[int] = frozenset()
+    results: StageResults | None = None
+    colliding: pl.DataFrame | None = None
 
 
 def packed(message: object) -> bytes:

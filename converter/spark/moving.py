@@ -1,4 +1,4 @@
-"""What Spark runs where lines depend on all rows of a user: functions before its shuffle, and one after it.
+"""What Spark runs where rows of the same ID have to come together: functions before its shuffle, and after it.
 
 As in `tasks`, whose messages they give, what is slow is imported when a task runs.
 """
@@ -31,6 +31,18 @@ def split_files(assignment: bytes, shares: bytes, batches: Iterable[pa.RecordBat
 def split_rows(assignment: bytes, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Convert the rows of a partition of a DataFrame, and yield lines to shuffle."""
     yield from _records(MOVED, lambda: _of_rows(assignment, iter(batches), partition_number()))
+
+
+def split_ids(assignment: bytes, shares: bytes, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Judge the rows of files, as `split_files` gets them, and yield the hashes of their IDs to shuffle."""
+    for batch in batches:
+        for number in batch.column(0).to_pylist():
+            yield from _records(MOVED, partial(_ids_of_files, assignment, shares, number))
+
+
+def join_ids(assignment: bytes, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Compare hashes that were shuffled."""
+    yield from _records(RESULT, lambda: _joined(assignment, batches))
 
 
 def gather_lines(assignment: bytes, batches: Iterable[pa.RecordBatch], *, of_rows: bool) -> Iterator[pa.RecordBatch]:
@@ -67,6 +79,26 @@ def _of_files(packed_assignment: bytes, packed_shares: bytes, partition: int) ->
     return split(assignment, partition, processors(), lambda records: open_files(job, records, files), of_rows=False)
 
 
+def _ids_of_files(packed_assignment: bytes, packed_shares: bytes, partition: int) -> Iterator[Moved]:
+    assignment: Assignment = unpacked(packed_assignment)
+    check_version(assignment)
+    from converter.spark import shuffling
+    from converter.spark.staging import open_files
+
+    files: Sequence[SharedFile] = unpacked(packed_shares)[partition]
+    return shuffling.split_ids(assignment, processors(), lambda records: open_files(assignment.job, records, files))
+
+
+def _joined(packed_assignment: bytes, batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, bytes]]:
+    assignment: Assignment = unpacked(packed_assignment)
+    check_version(assignment)
+    from converter.spark import shuffling
+
+    joined = shuffling.join_ids(assignment, processors(), _moved(batches))
+    if joined:
+        yield joined.partition, packed(joined)
+
+
 def _of_rows(packed_assignment: bytes, batches: Iterator[pa.RecordBatch], partition: int) -> Iterator[Moved]:
     assignment: Assignment = unpacked(packed_assignment)
     check_version(assignment)
@@ -91,20 +123,27 @@ def _gathered(
 ) -> Iterator[tuple[int, bytes]]:
     assignment: Assignment = unpacked(packed_assignment)
     check_version(assignment)
-    from converter.spark.shuffling import COUNTS, Moved, gather
+    from converter.spark.shuffling import COUNTS, gather
 
     counts: list[tuple[int, bytes]] = []
 
     def lines() -> Iterator[Moved]:
-        for batch in batches:
-            for row in range(batch.num_rows):
-                moved = Moved(*(column[row].as_py() for column in batch.columns))
-                if moved.set == COUNTS:
-                    counts.append((-1 - moved.range, moved.data))
-                else:
-                    yield moved
+        for moved in _moved(batches):
+            if moved.set == COUNTS:
+                counts.append((-1 - moved.range, moved.data))
+            else:
+                yield moved
 
     gathered = gather(assignment, processors(), lines(), of_rows=of_rows)
     yield from counts
     if gathered:
         yield gathered.partition, packed(gathered)
+
+
+def _moved(batches: Iterable[pa.RecordBatch]) -> Iterator[Moved]:
+    """Yield the rows of a shuffle."""
+    from converter.spark.shuffling import Moved
+
+    for batch in batches:
+        for row in range(batch.num_rows):
+            yield Moved(*(column[row].as_py() for column in batch.columns))

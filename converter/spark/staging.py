@@ -25,14 +25,14 @@ from converter.parts.packer import Packer
 from converter.parts.writing import Encrypt
 from converter.remote.retry import Retries
 from converter.rows.batches import Converted
-from converter.rows.pipeline import convert_sources
+from converter.rows.pipeline import convert_all
 from converter.rows.records import Records
-from converter.rows.stages import StageResults
 from converter.sources.base import Divisible, Source, Span
 from converter.sources.engine import start
 from converter.sources.opening import open_sources
 from converter.sources.origins import expand
 from converter.sources.origins.base import Origin
+from converter.spark.hashes import check_hashes
 from converter.spark.messages import Assignment, SharedFile, Staged, StagedPart, StagedRejects
 from converter.spark.suppressed import received_list
 
@@ -69,7 +69,7 @@ def stage(
         use_sources(records, list(sources.values()))
         indexes = {id(source.origin): index for index, source in sources.items()}
         tally = Tally(assignment, records, partition, lambda origin: (indexes[id(origin)], partition))
-        blocks = convert_sources(records.job, records, list(sources.values()), StageResults())
+        blocks = convert_all(records, list(sources.values()))  # what stages see is shuffled
         return send(assignment, output, records, tally, blocks)
 
 
@@ -80,8 +80,16 @@ def tasked(assignment: Assignment, threads: int) -> Iterator[tuple[OutputPlan, R
     job = assignment.job.model_copy(update={"run": assignment.job.run.model_copy(update={"threads": threads})})
     with job.concealing():
         output = output_plan(job, Moment(assignment.timestamp, assignment.sent), assignment.owner.attempting())
-        suppression = received_list(assignment.suppressed, job.run.memory // _SHARE)
-        yield output, Records(job, output.limits.line_bytes, found=assignment.found, suppression=suppression)
+        if assignment.known:
+            check_hashes(assignment.known)
+        records = Records(
+            job,
+            output.limits.line_bytes,
+            found=assignment.found,
+            colliding=assignment.colliding,
+            suppression=received_list(assignment.suppressed, job.run.memory // _SHARE),
+        )
+        yield output, records
 
 
 def send(

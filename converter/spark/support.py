@@ -8,17 +8,23 @@ from converter.errors import InputError, JobError
 from converter.jobs.job import Job
 from converter.sources.origins.base import Origin
 from converter.sources.row_origins import Queried
+from converter.spark.hashes import has_first_pass, sees_hashes
+
+
+def is_gathered(job: Job) -> bool:
+    """Whether all lines of a user have to be in one partition."""
+    return job.record.gathers or job.record.limits
 
 
 def is_shuffled(job: Job) -> bool:
-    """Whether all rows of a user have to be in one partition."""
-    return job.record.gathers or job.record.limits
+    """Whether something of all rows that have the same ID has to be in one partition, in the pass that makes lines."""
+    return is_gathered(job) or (sees_hashes(job) and not has_first_pass(job))
 
 
 def check_job(job: Job, *, shuffles: bool = False) -> None:
     """Raise `JobError` where a job asks for what needs all rows in one place, or one after the other.
 
-    With `shuffles`, all rows of a user may be asked for in one place.
+    With `shuffles`, all rows of an ID may be asked for in one place.
     """
     reasons = list(_unsupported(job, shuffles=shuffles))
     if reasons:
@@ -31,15 +37,15 @@ def check_job(job: Job, *, shuffles: bool = False) -> None:
 
 def _unsupported(job: Job, *, shuffles: bool) -> Iterator[str]:
     output = job.output
-    if is_shuffled(job) and not shuffles:
+    if is_gathered(job) and not shuffles:
         yield "what it writes depends on all rows of a user (record.rows, record.repeated, record.user_lines)"
     if job.delta.state is not None:
         yield "delta.state is of all users"
     if output.kind == "c2c-id-sync":
         yield "addresses of c2c-id-sync files are gathered"
-    if job.id and job.id.case_collisions != "off":
+    if job.id and job.id.case_collisions != "off" and not shuffles:
         yield f"id.case_collisions is '{job.id.case_collisions}'"
-    if output.kind == "id-sync":
+    if output.kind == "id-sync" and not shuffles:
         yield "IDs of id-sync files are counted over all rows"
     if job.record.user_lines == "count":
         yield "record.user_lines is 'count', which warns of users once all lines are counted; 'enforce' is possible"

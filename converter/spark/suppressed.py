@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import platform
 from typing import NamedTuple
 
-import polars as pl
-
-from converter.errors import ConverterError, JobError
-from converter.rows.suppression import Held, Suppression, hashes_of_ids, pairs_of
+from converter.errors import JobError
+from converter.rows.suppression import Held, Suppression, pairs_of
 
 _MOST = 1 << 22  # IDs, whose hashes are 64 MiB: Spark Connect takes messages of 128 MiB
-_KNOWN = "known-1"
 
 
 class SentList(NamedTuple):
-    """A list as tasks get it: the index of the ID in the line, and the hashes of its IDs, one after the other.
-
-    `known` are the hashes of a known text, by which a machine finds out whether it makes the same ones.
-    """
+    """A list as tasks get it: the index of the ID in the line, and the hashes of its IDs, one after the other."""
 
     number: int
     pairs: bytes
-    known: tuple[int, ...]
 
 
 def check_size(suppression: Suppression | None) -> None:
@@ -41,24 +33,9 @@ def sent_list(suppression: Suppression | None) -> SentList | None:
     if suppression is None:
         return None
     pairs = b"".join(part.tobytes() for part in suppression.held.parts())
-    return SentList(suppression.number, pairs, _known_hashes())
+    return SentList(suppression.number, pairs)
 
 
 def received_list(sent: SentList | None, memory: int) -> Suppression | None:
-    """Return a list that was sent, whose table may take so many bytes of `memory`.
-
-    Raises `ConverterError` where this machine makes other hashes than the driver.
-    """
-    if sent is None:
-        return None
-    if sent.known != _known_hashes():
-        raise ConverterError(
-            "E-SPARK-PACKAGE",
-            f"{platform.node()} makes other hashes of user IDs than the driver, so input.suppress would fail there.",
-            "Install the same version of polars on all machines, which have processors of the same kind.",
-        )
-    return Suppression(Held(pairs_of(sent.pairs), memory), sent.number, ())
-
-
-def _known_hashes() -> tuple[int, ...]:
-    return pl.DataFrame({"id0": [_KNOWN]}).select(hashes_of_ids()).row(0)
+    """Return a list that was sent, if there is one; its table may take so many bytes of `memory`."""
+    return Suppression(Held(pairs_of(sent.pairs), memory), sent.number, ()) if sent else None

@@ -9,11 +9,20 @@ of `StageResults`, which the report reads.
 
 from __future__ import annotations
 
-from converter.rows.stages.base import Stage, StageResults
+from converter.jobs.job import Job
+from converter.rows.records import Records
+from converter.rows.stages.base import HashStage, Stage, StageResults
 from converter.rows.stages.collisions import CaseCollisions
 from converter.rows.stages.gathering import GatheredAddresses
 from converter.rows.stages.mappings import Mappings
 
-__all__ = ["STAGES", "Stage", "StageResults"]
+__all__ = ["HASH_STAGES", "STAGES", "Stage", "StageResults", "hash_stages"]
 
 STAGES: tuple[type[Stage], ...] = (CaseCollisions, Mappings, GatheredAddresses)
+HASH_STAGES: tuple[type[HashStage], ...] = (CaseCollisions, Mappings)
+"""Those that see hashes of IDs, whose rows may be split."""
+
+
+def hash_stages(job: Job, records: Records, results: StageResults) -> list[HashStage]:
+    """Return the stages of a job among these; close them."""
+    return [kind(job, records, results) for kind in HASH_STAGES if kind.applies(job)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import polars as pl
 
@@ -12,18 +12,22 @@ from converter.rows.batches import Judged
 from converter.rows.formatting import folded_hashes
 from converter.rows.records import Records
 from converter.rows.spill import Spill
-from converter.rows.stages.base import CollisionCounts, Stage, StageResults
+from converter.rows.stages.base import CollisionCounts, HashStage, StageResults
 
 _LETTER = r"[A-Za-z]|[^\x00-\x7F]"
 _HASHES = {"fold0": pl.UInt64, "fold1": pl.UInt64, "id": pl.UInt64}
+_TABLE = "rows"
+_SHARE = 4  # of the memory: for the IDs that collide
 _FOLDED = ("fold0", "fold1")
 
 
-class CaseCollisions(Stage):
+class CaseCollisions(HashStage):
     """Counts the IDs that collide; if their rows are rejected, in a first pass.
 
     Hashes stand for IDs (`folded_hashes`): they take less memory, and less time to sort.
     """
+
+    key = "fold0"
 
     def __init__(self, job: Job, records: Records, results: StageResults) -> None:
         assert job.id is not None  # noqa: S101 - for the type checker: see `applies`
@@ -31,8 +35,8 @@ class CaseCollisions(Stage):
         self._memory = job.run.memory
         self._results = results
         # Half, since blocks of rows are in memory at the same time.
-        self._spill = Spill(pl.col("fold0"), job.run.memory // 2, job.run.spill_dir)
-        self._spill.add(pl.DataFrame(schema=_HASHES))
+        spill = Spill(pl.col(self.key), job.run.memory // 2, job.run.spill_dir)
+        self._keep(spill, {_TABLE: pl.Schema(_HASHES)})
         (type_,) = records.id_types
         in_one_case = job.id.hash or (type_.characters and (type_.case or job.id.case != "preserve"))
         # A lower-case letter beyond ASCII may collide with another one in lower case.
@@ -49,9 +53,9 @@ class CaseCollisions(Stage):
         rows = ids.lazy().filter(self._may_collide).select(*folded_hashes(id_), id_.hash(len(_FOLDED)).alias("id"))
         return rows.collect(engine="in-memory")
 
-    def see(self, prepared: pl.DataFrame) -> None:
-        """Store the hashes."""
-        self._spill.add(prepared)
+    def tables(self, prepared: pl.DataFrame) -> dict[str, pl.DataFrame]:
+        """Return the one table."""
+        return {_TABLE: prepared}
 
     def finish(self) -> Iterator[Judged]:
         """Count the IDs that collide."""
@@ -61,28 +65,33 @@ class CaseCollisions(Stage):
 
     def refine(self, records: Records) -> Records:
         """Reject the IDs that collide. Raises `TooManyRejectsError` where they do not fit into memory."""
-        ids, size = [pl.DataFrame(schema=_HASHES).select(_FOLDED)], 0
-        for frame in self._colliding():
-            ids.append(frame.select(_FOLDED).unique())
-            size += int(ids[-1].estimated_size())
-            if size > self._memory // 4:
-                raise TooManyRejectsError(
-                    "E-COLLISIONS-MEMORY",
-                    "So many IDs differ from another only by case that they do not fit into run.memory.",
-                    "Most likely id.column names the wrong column; otherwise raise run.memory, or set "
-                    "id.case_collisions = 'report'.",
-                )
-        return records.rejecting(pl.concat(ids))
+        return records.rejecting(self.colliding())
 
-    def close(self) -> None:
-        """Release memory and disk."""
-        self._spill.close()
+    def colliding(self) -> pl.DataFrame:
+        """Return the IDs that collide, as `Records` takes them. Raises `TooManyRejectsError` as `joined_ids` does."""
+        return joined_ids((frame.select(_FOLDED).unique() for frame in self._colliding()), self._memory)
 
     def _colliding(self) -> Iterator[pl.DataFrame]:
         """Yield the hashes of the IDs that collide, without duplicates, by partitions."""
-        for (frame,) in self._spill.partitions("rows"):
+        for (frame,) in self._spill.partitions(_TABLE):
             several = pl.col("id").min() != pl.col("id").max()
             suspects = frame.group_by("fold0").agg(several.alias("several")).filter("several")
             if suspects.height:  # otherwise, which is usual, there is no need to look for duplicates
                 distinct = frame.join(suspects, on="fold0", how="semi").unique()
                 yield distinct.filter(pl.len().over(_FOLDED) > 1)
+
+
+def joined_ids(parts: Iterable[pl.DataFrame], memory: int) -> pl.DataFrame:
+    """Return IDs that collide, of all parts. Raises `TooManyRejectsError` where they take too much of the memory."""
+    ids, size = [pl.DataFrame(schema=_HASHES).select(_FOLDED)], 0
+    for part in parts:
+        ids.append(part)
+        size += int(part.estimated_size())
+        if size > memory // _SHARE:
+            raise TooManyRejectsError(
+                "E-COLLISIONS-MEMORY",
+                "So many IDs differ from another only by case that they do not fit into run.memory.",
+                "Most likely id.column names the wrong column; otherwise raise run.memory, or set "
+                "id.case_collisions = 'report'.",
+            )
+    return pl.concat(ids)
