@@ -40,6 +40,7 @@ TESTS = {
     "phonenumbers": "test_privacy.py::test_a_number_is_valid_where_phonenumbers_says_so",
     "polars": "test_frames.py::test_rejects_are_a_frame",
     "polars-hash": "test_normalize.py::test_an_address_is_hashed_as_adobes_example_is",
+    "psycopg": "test_databases.py::test_rows_that_come_as_text_are_those_of_columns",
     "pyarrow": "test_frames.py::test_rejects_are_a_frame",
     "pydantic": "test_toys.py",
     "rich": "test_cli.py::test_tables_have_no_spaces_at_the_ends_of_lines",

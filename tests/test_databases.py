@@ -16,16 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import psycopg
 import pyarrow as pa
 import pytest
 
-from converter import InputError, Job, JobError, convert
+from converter import InputError, Job, JobError, convert, kernel
 from converter.commands.match import match
 from converter.commands.progress import Progress
 from converter.errors import ColumnError, ConverterError
 from converter.jobs.sections.table import Input
 from converter.sources.base import first_rows
 from converter.sources.opening import find_origins, open_source, open_sources
+from converter.sources.origins import once
 
 from .conftest import Run
 from .errors import raises, told
@@ -361,6 +363,91 @@ def test_texts_do_not_depend_on_the_settings_of_the_server(run: Run, server: Pro
     assert run.lines == ['ü\t"a"="2024-01-02","n"="2024-01-02 03:04:05Z","x"="\\x61"']
 
 
+HOSTILE = [
+    "\ufeffBZh9", "x\ty", "x\ny", "x\\y", "\\N", "", None, "\r", "x\r\n", '"', "'", "ü", "a,b", "{1,2}", "\\", "\\.", "copied",
+]  # fmt: skip
+
+
+def test_rows_that_come_as_text_are_those_of_columns(run: Run, server: Program) -> None:
+    with psycopg.connect(url_of(server)) as connection:
+        connection.execute("DROP TABLE IF EXISTS hostile")
+        connection.execute("CREATE TABLE hostile (n int, t text, b bool, x numeric)")
+        rows = [(n, text, n % 2 == 0, f"{n}.50") for n, text in enumerate(HOSTILE)]
+        connection.cursor().executemany("INSERT INTO hostile VALUES (%s, %s, %s, %s)", rows)
+    order = "ORDER BY hostile.n"
+    for columns in (["t"], ["t", "n"], ["n", "x", "b", "t"]):
+        query = f"SELECT {', '.join(columns)}, {{}} AS more FROM hostile {order}"
+        # A moment is none of the types that come as text.
+        as_columns = texts_of(url_of(server), query.format("now()"), [*columns, "more"])
+        assert texts_of(url_of(server), query.format("1"), columns) == [row[:-1] for row in as_columns]
+    assert [row[-1] for row in as_columns] != [row[-2] for row in as_columns]
+    assert [row[-2] for row in as_columns] == [text or "" for text in HOSTILE]
+    report = convert(job_of(run, url_of(server), input={"query": f"SELECT t AS id, t AS a, n FROM hostile {order}"}))
+    numbers = [reject["row"] for reject in run.rejects]
+    assert {reject["unit"] for reject in run.rejects} == {"row"}
+    assert (len(run.lines), numbers) == (report.records["written"], sorted(numbers))
+    assert {6, 7} < set(numbers), "the empty ID and the missing one"
+    assert report.records["read"] == len(HOSTILE)
+
+
+def test_rows_that_are_missing_but_for_their_number_are_rows(run: Run, server: Program) -> None:
+    report = convert(
+        job_of(
+            run,
+            url_of(server),
+            input={"query": "SELECT NULL::text AS id UNION ALL SELECT 'u'"},
+            record={"signals": [], "traits": [{"value": "7"}]},
+        )
+    )
+    assert report.records["rejected"] == {"id_missing": 1}
+    assert run.lines == ["u\td_sid=7"]
+
+
+def accepts_one_connection(server: Program) -> str:
+    psql(
+        server,
+        "DROP ROLE IF EXISTS single; CREATE ROLE single LOGIN PASSWORD 'x' CONNECTION LIMIT 1; GRANT SELECT ON crm TO single",
+    )
+    return url_of(server).replace(f"{USER}:{PASSWORD}", "single:x")
+
+
+def test_one_connection_is_enough(run: Run, server: Program) -> None:
+    url = accepts_one_connection(server)
+    try:
+        convert(job_of(run, url))
+    finally:
+        psql(server, "DROP OWNED BY single; DROP ROLE single")
+    assert run.lines == LINES
+
+
+def test_texts_come_over_a_connection_of_their_own(run: Run, server: Program) -> None:
+    count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'counted'"
+    for column, connections in (("repeat('x', 9)", 2 if kernel.load() else 1), ("now()", 1)):
+        most: list[int] = []
+        job = job_of(
+            run,
+            f"{url_of(server)}?application_name=counted",
+            input={"query": f"SELECT id, {column} AS a, n FROM crm"},
+            output={**run.job["output"], "timestamp": 1_400_000_000 + len(column)},
+        )
+        convert(job, progress=lambda _, most=most: most.append(int(psql(server, count))))
+        assert max(most) == connections
+        until = time.monotonic() + 60
+        while psql(server, count) != "0\n":  # a server takes a moment to see that a connection is closed
+            assert time.monotonic() < until
+            time.sleep(0.05)
+
+
+def test_more_than_what_is_kept_is_read_again(run: Run, server: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(once, "_KEPT_BYTES", 1000)
+    query = "SELECT CASE WHEN n = 7 THEN 'U8' ELSE id END AS id, a, n FROM crm ORDER BY n"
+    report = convert(
+        job_of(run, url_of(server), input={"query": query}, id={"column": "id", "case_collisions": "reject"})
+    )
+    assert report.records["rejected"] == {"id_case_collision": 2}
+    assert report.records["written"] == 2998
+
+
 def test_arrays_are_lists(run: Run, server: Program) -> None:
     query = "SELECT 'u' AS id, ARRAY[1,2,NULL]::int8[] AS t, ARRAY['x','y'] AS a, ARRAY[1.50]::numeric[] AS n"
     record = {"traits": ["t"], "signals": [{"column": "a", "separator": ","}, {"column": "n", "separator": ","}]}
@@ -398,13 +485,11 @@ def test_all_that_is_read_is_of_one_state(run: Run, server: Program) -> None:
     psql(server, "DROP TABLE IF EXISTS moving; CREATE TABLE moving AS SELECT 'U1' AS id, 'x' AS a, 1 AS n")
     options = Input(path=url_of(server), table="moving")
     (source,) = open_sources(find_origins(options), options, ("id",))
-    first = first_rows([source], ["id"], 10)
-    assert first
-    psql(server, "INSERT INTO moving SELECT 'u1', 'y', 2 FROM generate_series(1, 10)")
-    source._asked.forget()  # type: ignore[attr-defined]
-    again = first_rows([source], ["id"], 10)
-    assert again
-    assert first[1].collect().equals(again[1].collect())
+    for columns in (["id"], ["id", "a"], ["id", "a", "n"]):  # each time, the query is run again
+        first = first_rows([source], columns, 20)
+        psql(server, "INSERT INTO moving SELECT 'u1', 'y', 2 FROM generate_series(1, 10)")
+        assert first
+        assert first[1].collect()["id"].to_list() == ["U1"]
 
 
 def test_what_the_server_says_has_no_values(run: Run, server: Program) -> None:

@@ -26,16 +26,17 @@ def grammars_of(options: Input, named: bytes, *, tabs: bool) -> list[Grammar]:
     quote = {None: b'"', "none": b""}.get(options.quote, (options.quote or "").encode())
     grammar = Grammar(
         quote=quote,
-        meanings=_meanings(options) if options.escape == "backslash" else b"",
+        meanings=meanings_of(options.dialect) if options.escape == "backslash" else b"",
         comment=(options.comment or "").encode(),
         skips_spaces=bool(options.skip_spaces),
     )
     return [grammar._replace(separator=each) for each in separators]
 
 
-def _meanings(options: Input) -> bytes:
+def meanings_of(dialect: str | None) -> bytes:
+    """Return what bytes stand for after a backslash in a dialect, as in `Grammar`."""
     table = bytearray(range(256))
-    letters = _LETTERS.get(options.dialect or "")
+    letters = _LETTERS.get(dialect or "")
     if letters is None:
         return bytes(byte if byte < 128 and not chr(byte).isalnum() else ord("\\") for byte in table)
     for letter in letters:

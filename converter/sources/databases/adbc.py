@@ -16,7 +16,7 @@ from converter.sources.databases.base import Database
 class AdbcDatabase(Database):
     """A query of a database through ADBC."""
 
-    errors = (adbc_driver_manager.Error, pa.ArrowException, OSError)
+    errors: tuple[type[BaseException], ...] = (adbc_driver_manager.Error, pa.ArrowException, OSError)
     _connection: dbapi.Connection | None = None
 
     def disconnect(self) -> None:

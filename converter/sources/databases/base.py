@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import re
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +14,8 @@ import pyarrow as pa
 from converter.errors import InputError
 from converter.jobs.secrets import mask_password
 from converter.jobs.sections.table import Table
+from converter.sources.origins.base import Origin
+from converter.sources.texts import TextSource
 
 _MOST_SHOWN = 300  # characters of what a database says
 _PARTS = re.compile(r'"((?:[^"]|"")*)"|([^".]+)')
@@ -73,8 +76,22 @@ class Database(abc.ABC):
         """Yield the rows of the query. Unless all are taken, the connection is closed then. Raises `InputError`."""
         if not self.is_connected:  # it was closed since: another transaction begins
             self.describe()
-        try:
+        with self.failing():
             yield from self.run(columns)
+
+    def text(self, origin: Origin, columns: Sequence[str]) -> TextSource | None:
+        """Return the rows of the query as a text, where it gives them faster so, with the same texts as `batches`.
+
+        It is read as `batches` are, and stopped by `stop`. Raises `InputError`.
+        """
+        del origin, columns
+        return None
+
+    @contextlib.contextmanager
+    def failing(self) -> Iterator[None]:
+        """Close the connection where what is done fails; turn what the library raises into an `InputError`."""
+        try:
+            yield
         except self.errors as error:
             self.close()
             raise self._failed(error) from error

@@ -19,6 +19,7 @@ from converter.sources.base import Budget, Task
 from converter.sources.batches import Batches, BatchSource
 from converter.sources.databases.base import Database
 from converter.sources.row_origins import RowOrigin
+from converter.sources.texts import TextSource, TextTasks
 from converter.sources.typed import heads_of
 
 _T = TypeVar("_T")
@@ -53,7 +54,7 @@ class DatabaseSource(BatchSource):
             self._columns.update(wanted)
         _hear_interrupts()
         try:
-            for task in super().blocks(columns, loops, budget):  # noqa: UP028 - its reader is closed after the query
+            for task in self._tasks(columns, loops, budget):  # noqa: UP028 - its reader is closed after the query
                 yield task
         except GeneratorExit:
             if not self._is_beginning:
@@ -62,6 +63,26 @@ class DatabaseSource(BatchSource):
         except BaseException:
             self._stop()
             raise
+
+    def _tasks(self, columns: Sequence[str], loops: Loops | None, budget: Budget) -> Iterator[Task]:
+        text = self._text(columns) if loops else None
+        if text is None or loops is None:
+            yield from super().blocks(columns, loops, budget)
+            return
+        text = text.beginning() if self._is_beginning else text
+        parser = text.parser(columns, loops)
+        # What reads the first rows alone leaves no thread behind that reads on.
+        ahead = not self._is_beginning
+        tasks = TextTasks(text, parser, loops, text.block(budget, loops), self._pool, ahead=ahead)
+        with contextlib.closing(tasks):
+            for task in tasks:
+                yield Task(self, task.parse)
+
+    def _text(self, columns: Sequence[str]) -> TextSource | None:
+        """Return the rows as a text, if the database gives one for the columns, and none has to keep its type."""
+        if not all(name in self._columns and self._is_text(name) for name in columns):
+            return None
+        return _stoppable(self._database, partial(self._database.text, self.origin, list(self._columns)))
 
     def _stop(self) -> None:
         self._database.stop()

@@ -43,6 +43,11 @@ class ReadOnce:
             and b"\0" not in text
         )
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether it can be opened."""
+        return self._start is not None
+
     def open(self) -> BinaryIO:
         """Return its bytes from the start. Raises `InputError` once that is not kept any more, and `OSError`."""
         if self._start is None:
