@@ -118,6 +118,44 @@ def test_row_groups_of_a_file_give_what_the_file_gives(session: Any, run: Run) -
     assert [name.rsplit(".", 2)[1] for name in run.files] == ["1", "2", "3"]  # the fourth has nothing but rejects
 
 
+def write_text(run: Run, name: str, row: str, rows: int, torn: str = "") -> None:
+    """Write a text of a few MiB, beside a small file: some rows are rejected, and some are malformed."""
+    (run.folder / "in").mkdir()
+    ids = (f"user-{number % 97_000}" if number % 5_000 else f"{number}@example.com" for number in range(rows))
+    lines = [row % {"id": id_, "a": number % 11} for number, id_ in enumerate(ids)]
+    lines[rows - 100 : rows - 100] = ["malformed"]
+    lines[9:9] = ["malformed", *[torn] * bool(torn)]
+    (run.folder / "in" / name).write_text("\n".join(["id,a", *lines] if name.endswith("csv") else lines))
+    (run.folder / "in" / "small.csv").write_text("id,a\n,1\nuser-small,2\n")
+    run.job["input"] = {"path": [str(run.folder / "in" / each) for each in (name, "small.csv")]}
+
+
+TEXTS = {
+    "csv": ("0.csv", '%(id)s,"%(a)s\nlonger"\r', ""),
+    "torn": ("0.csv", '%(id)s,"%(a)s\nlonger"', 'user,5" of rain'),
+    "ndjson": ("0.ndjson", '{"id": "%(id)s", "a": "%(a)s"}', ""),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_ranges_of_a_text_give_what_the_text_gives(
+    session: Any, run: Run, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    file, row, torn = TEXTS[name]
+    write_text(run, file, row, 150_000, torn)
+    with caplog.at_level("INFO", "converter"):
+        report = spark.convert(run.make_job(), session)
+    assert ("torn" in [getattr(each, "event", "") for each in caplog.records]) == (name == "torn")
+    one = on_one_machine(run)
+    assert lines_of(run.out) == lines_of(run.folder / "one" / "out")
+    assert report.records == one.records
+    assert rejects_of(report) == rejects_of(one)
+    assert report.input == one.input
+    assert report.first_lines == one.first_lines
+    assert sorted(each.name for each in report.parts) == run.files
+    assert len(run.files) == (2 if name == "torn" else 1 + -(-(run.folder / "in" / file).stat().st_size >> 20))
+
+
 def test_a_dataframe_gives_the_lines_of_one_machine(session: Any, run: Run) -> None:
     write_files(run)
     (run.folder / "in" / "1.csv").write_text("\n".join(["id,a", ",1", "x@example.com,2", "user,3", ""]))

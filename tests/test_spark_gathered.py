@@ -13,7 +13,16 @@ from converter.spark.support import check_job
 
 from .conftest import Run
 from .errors import raises
-from .test_spark import lines_of, on_one_machine, rejects_of, session, spark, write_groups
+from .test_spark import (
+    TEXTS,
+    lines_of,
+    on_one_machine,
+    rejects_of,
+    session,
+    spark,
+    write_groups,
+    write_text,
+)
 
 __all__ = ["session"]
 
@@ -103,6 +112,24 @@ def test_row_groups_of_a_file_are_gathered_as_on_one_machine(session: Any, tmp_p
     assert lines_of(run.out) == lines_of(run.folder / "one" / "out")
     assert report.records == one.records
     assert by_place(rejects_of(report)) == by_place(rejects_of(one))
+
+
+SIGNALS = {"record": {"signals": ["a"], "rows": "signal", "many_values": "reject"}}
+
+
+@pytest.mark.parametrize(
+    "name, job", [("csv", SIGNALS), ("torn", SIGNALS), ("torn", {"id": {"case_collisions": "reject"}})]
+)
+def test_ranges_of_a_text_are_gathered_as_on_one_machine(
+    session: Any, tmp_path: Path, name: str, job: dict[str, Any]
+) -> None:
+    run, (file, row, torn) = Run(tmp_path), TEXTS[name]
+    write_text(run, file, row, 70_000, torn)
+    report, one = spark.convert(run.make_job(**job), session), on_one_machine(run, **job)
+    assert lines_of(run.out) == lines_of(run.folder / "one" / "out")
+    assert report.records == one.records
+    assert by_place(rejects_of(report)) == by_place(rejects_of(one))
+    assert sorted(each.name for each in report.parts) == run.files
 
 
 def test_a_dataframe_is_gathered_as_on_one_machine(session: Any, run: Run) -> None:

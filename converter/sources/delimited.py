@@ -35,6 +35,8 @@ _NO_NAME = "\0"  # of the column after the last one, which is empty
 class DelimitedSource(TextSource):
     """One delimited text. It is read up to `block` bytes at a time; a row may be as long as `longest_row` bytes."""
 
+    grammar: Grammar
+
     def __init__(
         self,
         origin: Origin,

@@ -43,11 +43,10 @@ def _begin(
     first = group[0]
     if not isinstance(first, TextSource):
         return iter(first.blocks(columns, loops, budget))
-    parser = first.whole_parser(columns, loops)
     if len(group) == 1:
-        return TextTasks(first, parser, loops, first.block(budget, loops), pool, ahead=True)
+        return TextTasks(first, columns, loops, first.block(budget, loops), pool, ahead=True)
     texts = [source for source in group if isinstance(source, TextSource)]
-    return iter([Task(first, partial(parse_gathered, texts, parser, pool))])
+    return iter([Task(first, partial(parse_gathered, texts, first.whole_parser(columns, loops), pool))])
 
 
 def _gathered(sources: Sequence[Source], loops: Loops | None, budget: Budget) -> Iterator[list[Source]]:
@@ -55,7 +54,8 @@ def _gathered(sources: Sequence[Source], loops: Loops | None, budget: Budget) ->
     group: list[Source] = []
     layout, room = None, 0
     for source in sources:
-        size = source.body.size if isinstance(source, TextSource) else None
+        # A span of a text is read alone, since it may turn out to end inside a row.
+        size = source.body.size if isinstance(source, TextSource) and source.body.stop is None else None
         same = size is not None and size <= room and isinstance(source, TextSource) and source.layout == layout
         if group and not (same and len(group) < _MOST_GATHERED):
             yield group

@@ -30,7 +30,7 @@ from converter.kernel.calls import Loops
 from converter.kernel.form import SLACK, Form, Grammar
 from converter.kernel.sink import Lines
 from converter.sources.ahead import ReadAhead, in_background
-from converter.sources.base import FIRST_BYTES, Block, Budget, Encoding, Piece, Rest, Roles, Task
+from converter.sources.base import FIRST_BYTES, Block, Budget, Encoding, Piece, Rest, Roles, Span, Task, numbers_before
 from converter.sources.cuts import Cuts
 from converter.sources.malformed import MalformedRows, RowNumbers
 from converter.sources.origins.base import Origin
@@ -88,7 +88,8 @@ class Body(NamedTuple):
 
     `start` is where in the input that is; `None` where the text has to be read from its start, since it is packed,
     in another encoding, or can be read only once. `member` is the file to read where the input is a zip archive.
-    `reshape` opens an input whose rows are not lines (`reshaped`).
+    `reshape` opens an input whose rows are not lines (`reshaped`). `stop` is where the rows end, if that is before the
+    end of the input.
     """
 
     origin: Origin
@@ -98,6 +99,7 @@ class Body(NamedTuple):
     start: int | None
     member: str | None = None
     reshape: Callable[[Origin], LineStream] | None = None
+    stop: int | None = None
 
     def open(self) -> LineStream:
         """Open the text. Raises `InputError`."""
@@ -106,7 +108,12 @@ class Body(NamedTuple):
     @property
     def size(self) -> int | None:
         """How many bytes the rows have, where that is known."""
-        return None if self.start is None or self.origin.size is None else max(self.origin.size - self.start, 0)
+        stop = self.origin.size if self.stop is None else self.stop
+        return None if self.start is None or stop is None else max(stop - self.start, 0)
+
+
+class TornSpanError(Exception):
+    """A span of a text ends inside a row: the text has quotes that are not those of values."""
 
 
 class TextSource:
@@ -135,6 +142,10 @@ class TextSource:
     findings: Sequence[Finding] = ()
     """Warnings about the input."""
     roles = Roles()
+    before = 0
+    """How many newlines the input has before this source, if that is a span of it."""
+    grammar: Grammar | None = None
+    """Which newlines end no rows; see `Parser`."""
 
     def parser(self, columns: Sequence[str], loops: Loops | None) -> Parser:
         """Return what parses its rows."""
@@ -168,13 +179,21 @@ class TextSource:
         other.most = min(self.most, FIRST_BYTES)
         return other
 
+    def within(self, span: Span) -> Self:
+        """Return a span of it as a source, whose blocks raise `TornSpanError` if it ends inside a row (`spans`)."""
+        other, body = copy.copy(self), self.body
+        stop = None if span.stop == body.origin.size else span.stop
+        other.before = span.before
+        other.body = body._replace(start=span.start, stop=stop, lines=0 if span.before else body.lines)
+        return other
+
     def block(self, budget: Budget, loops: Loops | None) -> int:
         """Return how many bytes of it are read at a time."""
         return min(self.most, budget.block if loops else min(budget.block, _PARSED_BYTES))
 
     def blocks(self, columns: Sequence[str], loops: Loops | None, budget: Budget) -> Iterator[Task]:
         """Yield the input, one block at a time."""
-        return iter(TextTasks(self, self.whole_parser(columns, loops), loops, self.block(budget, loops), Pool()))
+        return iter(TextTasks(self, columns, loops, self.block(budget, loops), Pool()))
 
 
 class _PartitionParser:
@@ -251,13 +270,15 @@ class _Link:
 class _Part(NamedTuple):
     """The text of a block: the `size` bytes at the start of `memory`, followed by one more and `SLACK` bytes.
 
-    `read` is how many bytes of the input were read for it, and `last` whether the text ends with it.
+    `read` is how many bytes of the input were read for it, and `last` whether the text ends with it. If a span of the
+    text ends with it (`ends_span`), no row may be left over.
     """
 
     memory: Bytes
     size: int
     read: int
     last: bool
+    ends_span: bool = False
 
 
 _Read = Callable[[_Link, _Link], _Part]
@@ -270,11 +291,19 @@ class TextTasks:
     """
 
     def __init__(
-        self, source: TextSource, parser: Parser, loops: Loops | None, block: int, pool: Pool, *, ahead: bool = False
+        self,
+        source: TextSource,
+        columns: Sequence[str],
+        loops: Loops | None,
+        block: int,
+        pool: Pool,
+        *,
+        ahead: bool = False,
     ) -> None:
         self._source = source
-        self._parser = parser
-        self._cuts = Cuts(parser.grammar, loops)
+        self._columns = columns
+        self._parser = source.whole_parser(columns, loops)
+        self._cuts = Cuts(source.grammar, loops)
         self._block = block
         self._pool = pool
         self._parts: Generator[_Part] | ReadAhead[_Part] | None = None
@@ -288,6 +317,7 @@ class TextTasks:
             self._parts.close()
 
     def __iter__(self) -> Iterator[Task]:
+        yield from numbers_before(self._source, self._source.before, self._columns)
         before, lines = _Link.to_first(), self._source.body.lines
         for read in self._of_stream(self._parts) if self._parts else self._of_ranges():
             after = _Link()
@@ -311,6 +341,8 @@ class TextTasks:
         with after.failing():
             part = read(before, after)
             rows, rest = self._rows(part, before.rest, form)
+            if part.ends_span and rest:
+                raise TornSpanError
             after.rest.set_result(rest)
         return block_of(rows, [Piece(self._source.body.origin, lines + sum(rows.newlines), part.read)], [lines])
 
@@ -333,7 +365,9 @@ class TextTasks:
         first = self._cuts.find(memory[: min(WINDOW, filled)], state)[0] if start else 0
         last = left <= self._block
         end = filled if last else own + self._cuts.find(memory[own:filled], state_after)[0]
-        return _Part(memory[first:], max(end - first, 0), min(left, self._block) + (0 if start else body.start), last)
+        read = min(left, self._block) + (0 if start or self._source.before else body.start)
+        ends_text, ends_span = last and body.stop is None, last and body.stop is not None
+        return _Part(memory[first:], max(end - first, 0), read, ends_text, ends_span)
 
     def _read_stream(self) -> Generator[_Part]:
         """Read a stream; where there is a newline outside of quotes near the end of what is read, it is cut there.

@@ -25,19 +25,21 @@ from converter.commands.convert import convert as convert_with
 from converter.commands.plan import Plan
 from converter.delivery.threads import run_in_thread
 from converter.errors import ConverterError
+from converter.jobs.events import tell
 from converter.jobs.job import Job
 from converter.report import Report
 from converter.rows.stages.collisions import joined_ids
 from converter.rows.users.split import RANGE_BITS
+from converter.sources.base import Span
 from converter.spark.conversion import SparkConversion, assignment_of
 from converter.spark.frames import first_rows, used_columns
 from converter.spark.hashes import has_first_pass
-from converter.spark.messages import MOST_PARTITIONS, Staged, error_of_task, packed, unpacked
+from converter.spark.messages import MOST_PARTITIONS, Share, Staged, error_of_task, packed, unpacked
 from converter.spark.moving import MOVED, gather_lines, join_ids, split_files, split_ids, split_rows
 from converter.spark.session import open_session
-from converter.spark.shares import Sizes, shared_out
+from converter.spark.shares import Sizes, mended, ranges_of_texts, shared_out, spans_of_tables, spans_of_texts
 from converter.spark.support import check_job, check_origins, is_gathered, is_shuffled
-from converter.spark.tasks import RESULT, convert_files, convert_rows
+from converter.spark.tasks import RESULT, convert_files, convert_rows, scan_ranges
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -101,7 +103,7 @@ def _run_on_rows(frame: DataFrame, plan: Plan, on_wait: Callable[[], None]) -> t
         tasks = _shuffled(counted, partial(split_rows, assignment), partial(gather_lines, assignment, of_rows=True))
     else:
         tasks = counted.mapInArrow(partial(convert_rows, assignment), RESULT)
-    staged = _collected(frame.sparkSession, tasks, on_wait, plan.job)
+    staged = _collected(frame.sparkSession, tasks, on_wait)
     _check_ranges(staged)
     return staged, int(observation.get["rows"])
 
@@ -110,28 +112,71 @@ def _run_on_rows(frame: DataFrame, plan: Plan, on_wait: Callable[[], None]) -> t
 def _run_on_files(session: SparkSession, plan: Plan, on_wait: Callable[[], None]) -> tuple[Sequence[Staged], None]:
     """Let tasks convert the files of a plan. Their rows are counted in the files themselves."""
     check_origins(plan.origins)
-    shares = list(shared_out(plan.sources, Sizes.of(session)))
-    assigned, files = assignment_of(plan, _stride(plan, len(shares))), packed(shares)
-    numbers = session.range(0, len(shares), 1, len(shares))
-    first: list[Staged] = []
-    if has_first_pass(plan.job):
+    return _OnFiles(session, plan, on_wait).run(), None
+
+
+class _OnFiles:
+    """Lets tasks convert the files of a plan, each a share of them."""
+
+    def __init__(self, session: SparkSession, plan: Plan, on_wait: Callable[[], None]) -> None:
+        self._session, self._plan, self._on_wait = session, plan, on_wait
+        sizes = Sizes.of(session)
+        self._shares = list(shared_out(plan.sources, sizes, self._spans(sizes)))
+
+    def run(self) -> list[Staged]:
+        """Return what tasks have made of all shares."""
+        job = self._plan.job
+        assigned = assignment_of(self._plan, _stride(self._plan, len(self._shares)))
+        first: list[Staged] = []
+        if has_first_pass(job):
+            assignment = packed(assigned)
+            first = self._run(partial(split_ids, assignment), partial(join_ids, assignment))
+            parts = [each.colliding for each in first if each.colliding is not None]
+            assigned = replace(assigned, colliding=joined_ids(parts, job.run.memory))
         assignment = packed(assigned)
-        tasks = _shuffled(numbers, partial(split_ids, assignment, files), partial(join_ids, assignment))
-        first = _collected(session, tasks, on_wait, plan.job)
-        _check_ranges(first)
-        parts = [each.colliding for each in first if each.colliding is not None]
-        assigned = replace(assigned, colliding=joined_ids(parts, plan.job.run.memory))
-    assignment = packed(assigned)
-    if is_shuffled(plan.job):
-        gather = partial(gather_lines, assignment, of_rows=False)
-        tasks = _shuffled(numbers, partial(split_files, assignment, files), gather)
-    else:
-        tasks = numbers.mapInArrow(partial(convert_files, assignment, files), RESULT)
-    staged = _collected(session, tasks, on_wait, plan.job)
-    _check_ranges(staged)
-    if sorted(each.partition for each in staged if not each.ranges) != list(range(len(shares))):
-        raise AssertionError("Spark gives each partition once")
-    return [*first, *staged], None
+        if is_shuffled(job):
+            staged = self._run(partial(split_files, assignment), partial(gather_lines, assignment, of_rows=False))
+        else:
+            staged = self._run(partial(convert_files, assignment))
+        if sorted(each.partition for each in staged if not each.ranges) != [each.partition for each in self._shares]:
+            raise AssertionError("Spark gives each partition once")
+        return [*first, *staged]
+
+    def _spans(self, sizes: Sizes) -> dict[int, list[Span]]:
+        """Divide large files: tasks scan those that are texts."""
+        spans = spans_of_tables(self._plan.sources, sizes)
+        if ranges := ranges_of_texts(self._plan.sources, sizes):
+            scan = partial(scan_ranges, packed(assignment_of(self._plan, 1)), packed(ranges))
+            scans = self._numbers(len(ranges)).mapInArrow(scan, RESULT)
+            spans |= spans_of_texts(self._plan.sources, ranges, _collected(self._session, scans, self._on_wait))
+        return spans
+
+    def _run(self, function: Callable[..., Iterator[Any]], after: Batches | None = None) -> list[Staged]:
+        """Run a function on all shares, and one after a shuffle, if there is one.
+
+        Where a span ends inside a row, its file becomes one share. What is shuffled is then made again as a whole.
+        """
+        staged = self._run_on(self._shares, function, after)
+        if torn := frozenset().union(*(each.torn for each in staged)):
+            tell("torn", f"{len(torn):,} files cannot be parsed in spans, so each of them is read again, by one task.")
+            self._shares, whole = mended(self._shares, torn)
+            again = self._run_on(self._shares if after else whole, function, after)
+            kept = {each.partition for each in self._shares} - {each.partition for each in again}
+            staged = again if after else [each for each in staged if each.partition in kept] + again
+        _check_ranges(staged)
+        return staged
+
+    def _run_on(
+        self, shares: Sequence[Share], function: Callable[..., Iterator[Any]], after: Batches | None
+    ) -> list[Staged]:
+        work = partial(function, packed(shares))
+        numbers = self._numbers(len(shares))
+        tasks = _shuffled(numbers, work, after) if after else numbers.mapInArrow(work, RESULT)
+        return _collected(self._session, tasks, self._on_wait)
+
+    def _numbers(self, count: int) -> DataFrame:
+        """Return so many numbers, from 0, each in a partition of its own."""
+        return self._session.range(0, count, 1, count)
 
 
 def _stride(plan: Plan, partitions: int) -> int:
@@ -150,7 +195,7 @@ def _check_ranges(staged: Sequence[Staged]) -> None:
         raise AssertionError("Spark gives all rows of a range to one task")
 
 
-def _collected(session: SparkSession, frame: DataFrame, on_wait: Callable[[], None], job: Job) -> list[Staged]:
+def _collected(session: SparkSession, frame: DataFrame, on_wait: Callable[[], None]) -> list[Any]:
     """Run tasks and return their messages; whatever ends the wait cancels them."""
     tag = f"aam-inbound-{secrets.token_hex(8)}"
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from converter.rows.stages import StageResults
     from converter.sources.base import Span
     from converter.sources.malformed import MalformedRows, RowNumbers
+    from converter.sources.spans import Scan
     from converter.spark.suppressed import SentList
 
 _MARK = "aam-inbound-task"
@@ -51,6 +52,25 @@ class SharedFile(NamedTuple):
     path: str
     fingerprint: Mapping[str, Any]
     span: Span | None = None
+
+
+class Share(NamedTuple):
+    """What a task reads: the files of a partition, or a span of a single one."""
+
+    partition: int
+    files: Sequence[SharedFile]
+
+    @property
+    def spanned(self) -> int | None:
+        """The number of the file of which it is a span, if it is one."""
+        return self.files[0].number if self.files[0].span else None
+
+
+class Scanned(NamedTuple):
+    """What a task has found in a range of a text: the number of the range, and its scan."""
+
+    number: int
+    scan: Scan
 
 
 @dataclass(frozen=True)
@@ -104,7 +124,8 @@ class Staged:
     """What a task has made of a partition. `left_out` counts rejected rows that are not among `rejects`, by rule.
 
     After a shuffle, `ranges` are those of hashes that this task had, and the partition is the first. `results` are
-    those of stages that have seen the hashes, and `colliding` the IDs whose rows are to be rejected.
+    those of stages that have seen the hashes, and `colliding` the IDs whose rows are to be rejected. `torn` has the
+    number of the file whose span ends inside a row: then there is nothing else, and the file has to be read as a whole.
     """
 
     partition: int
@@ -118,6 +139,7 @@ class Staged:
     ranges: frozenset[int] = frozenset()
     results: StageResults | None = None
     colliding: pl.DataFrame | None = None
+    torn: frozenset[int] = frozenset()
 
 
 def packed(message: object) -> bytes:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from converter.spark.messages import Assignment, SharedFile, packed, unpacked
-from converter.spark.tasks import RESULT, check_version, described, limit_threads, partition_number, processors
+from converter.spark.messages import Assignment, Share, packed, unpacked
+from converter.spark.tasks import RESULT, check_version, described, limit_threads, partition_number, processors, torn
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,7 +22,7 @@ MOVED = "range int, set int, data binary"
 
 
 def split_files(assignment: bytes, shares: bytes, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Convert the files of partitions, whose numbers are the rows of the batches, and yield lines to shuffle."""
+    """Convert shares, whose indexes are the rows of the batches, and yield lines to shuffle."""
     for batch in batches:
         for number in batch.column(0).to_pylist():
             yield from _records(MOVED, partial(_of_files, assignment, shares, number))
@@ -68,25 +68,35 @@ def _records(columns: str, work: Callable[[], Iterable[Sequence[Any]]]) -> Itera
     raise failed
 
 
-def _of_files(packed_assignment: bytes, packed_shares: bytes, partition: int) -> Iterator[Moved]:
+def _of_files(packed_assignment: bytes, packed_shares: bytes, number: int) -> Iterator[Moved]:
     assignment: Assignment = unpacked(packed_assignment)
     check_version(assignment)
-    from converter.spark.shuffling import split
+    from converter.sources.texts import TornSpanError
+    from converter.spark.shuffling import counts_of, split
     from converter.spark.staging import open_files
 
-    files: Sequence[SharedFile] = unpacked(packed_shares)[partition]
-    job = assignment.job
-    return split(assignment, partition, processors(), lambda records: open_files(job, records, files), of_rows=False)
+    share: Share = unpacked(packed_shares)[number]
+    job, files = assignment.job, share.files
+    moved = split(assignment, share.partition, processors(), lambda each: open_files(job, each, files), of_rows=False)
+    try:
+        yield from moved
+    except TornSpanError:  # before any lines: they are split once all are there
+        yield counts_of(torn(share))
 
 
-def _ids_of_files(packed_assignment: bytes, packed_shares: bytes, partition: int) -> Iterator[Moved]:
+def _ids_of_files(packed_assignment: bytes, packed_shares: bytes, number: int) -> Iterator[Moved]:
     assignment: Assignment = unpacked(packed_assignment)
     check_version(assignment)
+    from converter.sources.texts import TornSpanError
     from converter.spark import shuffling
     from converter.spark.staging import open_files
 
-    files: Sequence[SharedFile] = unpacked(packed_shares)[partition]
-    return shuffling.split_ids(assignment, processors(), lambda records: open_files(assignment.job, records, files))
+    share: Share = unpacked(packed_shares)[number]
+    job, files = assignment.job, share.files
+    try:
+        yield from shuffling.split_ids(assignment, processors(), lambda each: open_files(job, each, files))
+    except TornSpanError:
+        yield shuffling.counts_of(torn(share))
 
 
 def _joined(packed_assignment: bytes, batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, bytes]]:
@@ -94,7 +104,9 @@ def _joined(packed_assignment: bytes, batches: Iterable[pa.RecordBatch]) -> Iter
     check_version(assignment)
     from converter.spark import shuffling
 
-    joined = shuffling.join_ids(assignment, processors(), _moved(batches))
+    counts: list[tuple[int, bytes]] = []
+    joined = shuffling.join_ids(assignment, processors(), _without_counts(batches, counts))
+    yield from counts
     if joined:
         yield joined.partition, packed(joined)
 
@@ -123,27 +135,23 @@ def _gathered(
 ) -> Iterator[tuple[int, bytes]]:
     assignment: Assignment = unpacked(packed_assignment)
     check_version(assignment)
-    from converter.spark.shuffling import COUNTS, gather
+    from converter.spark.shuffling import gather
 
     counts: list[tuple[int, bytes]] = []
-
-    def lines() -> Iterator[Moved]:
-        for moved in _moved(batches):
-            if moved.set == COUNTS:
-                counts.append((-1 - moved.range, moved.data))
-            else:
-                yield moved
-
-    gathered = gather(assignment, processors(), lines(), of_rows=of_rows)
+    gathered = gather(assignment, processors(), _without_counts(batches, counts), of_rows=of_rows)
     yield from counts
     if gathered:
         yield gathered.partition, packed(gathered)
 
 
-def _moved(batches: Iterable[pa.RecordBatch]) -> Iterator[Moved]:
-    """Yield the rows of a shuffle."""
-    from converter.spark.shuffling import Moved
+def _without_counts(batches: Iterable[pa.RecordBatch], counts: list[tuple[int, bytes]]) -> Iterator[Moved]:
+    """Yield the rows of a shuffle, but for the counts of tasks: these are added to `counts`, with their partitions."""
+    from converter.spark.shuffling import COUNTS, Moved
 
     for batch in batches:
         for row in range(batch.num_rows):
-            yield Moved(*(column[row].as_py() for column in batch.columns))
+            moved = Moved(*(column[row].as_py() for column in batch.columns))
+            if moved.set == COUNTS:
+                counts.append((-1 - moved.range, moved.data))
+            else:
+                yield moved

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from converter import kernel
 from converter.commands.packing import Packing
 from converter.commands.plan import Moment, OutputPlan, encryption_key, output_plan, use_sources
 from converter.delivery.delivery import Delivery
@@ -32,6 +33,8 @@ from converter.sources.engine import start
 from converter.sources.opening import open_sources
 from converter.sources.origins import expand
 from converter.sources.origins.base import Origin
+from converter.sources.spans import Scan, scan
+from converter.sources.texts import TextSource
 from converter.spark.hashes import check_hashes
 from converter.spark.messages import Assignment, SharedFile, Staged, StagedPart, StagedRejects
 from converter.spark.suppressed import received_list
@@ -204,6 +207,15 @@ def open_files(job: Job, records: Records, files: Sequence[SharedFile]) -> dict[
     origins = [_origin_of(job, file) for file in files]
     sources = open_sources(origins, job.input, records.selection.own, records.roles)
     return {file.number: _within(source, file.span) for file, source in zip(files, sources, strict=True)}
+
+
+def scan_range(assignment: Assignment, file: SharedFile) -> Scan:
+    """Scan a range of a large text, which is the span of a file. Raises `InputError`."""
+    span = file.span
+    with tasked(assignment, 1) as (_, records):
+        (source,) = open_files(records.job, records, [file._replace(span=None)]).values()
+        assert span and isinstance(source, TextSource)  # noqa: S101, PT018 - for the type checker: as the driver says
+        return scan(source, span.start, span.stop, kernel.load())
 
 
 def _within(source: Source, span: Span | None) -> Source:

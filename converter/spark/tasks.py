@@ -9,14 +9,14 @@ from __future__ import annotations
 import itertools
 import os
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from converter._version import __version__
 from converter.errors import ConverterError, JobError, Reported
-from converter.spark.messages import Assignment, RunFailedError, SharedFile, Staged, packed, unpacked
+from converter.spark.messages import Assignment, RunFailedError, Scanned, Share, Staged, packed, unpacked
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,13 +27,23 @@ _NAMES = [each.split()[0] for each in RESULT.split(", ")]
 
 
 def convert_files(assignment: bytes, shares: bytes, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Convert the files of partitions, whose numbers are the rows of the batches.
+    """Convert shares, whose indexes are the rows of the batches.
 
-    `assignment` and `shares` are packed: an `Assignment`, and the files of each partition.
+    `assignment` and `shares` are packed: an `Assignment`, and each `Share`.
     """
     for batch in batches:
         for number in batch.column(0).to_pylist():
             yield _message(number, partial(_of_files, assignment, shares, number))
+
+
+def scan_ranges(assignment: bytes, ranges: bytes, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Scan ranges of large texts, whose indexes are the rows of the batches.
+
+    `assignment` and `ranges` are packed: an `Assignment`, and the file of each range, which is its span.
+    """
+    for batch in batches:
+        for number in batch.column(0).to_pylist():
+            yield _message(number, partial(_scanned, assignment, ranges, number))
 
 
 def convert_rows(assignment: bytes, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -50,14 +60,14 @@ def partition_number() -> int:
     return context.partitionId() if context else 0
 
 
-def _message(partition: int, work: Callable[[], Staged]) -> pa.RecordBatch:
+def _message(partition: int, work: Callable[[], object]) -> pa.RecordBatch:
     staged = result_of(work)
     import pyarrow as pa
 
     return pa.record_batch([pa.array([partition], pa.int32()), pa.array([staged], pa.binary())], _NAMES)
 
 
-def result_of(work: Callable[[], Staged]) -> bytes:
+def result_of(work: Callable[[], object]) -> bytes:
     """Return the packed result of a task. An error is raised as a text without the data that its causes may quote."""
     limit_threads()
     try:
@@ -93,13 +103,33 @@ def processors() -> int:
     return context.cpus() if context else 1
 
 
-def _of_files(packed_assignment: bytes, packed_shares: bytes, partition: int) -> Staged:
+def _of_files(packed_assignment: bytes, packed_shares: bytes, number: int) -> Staged:
     assignment: Assignment = unpacked(packed_assignment)
     check_version(assignment)
+    from converter.sources.texts import TornSpanError
     from converter.spark.staging import open_files, stage
 
-    files: Sequence[SharedFile] = unpacked(packed_shares)[partition]
-    return stage(assignment, partition, processors(), lambda records: open_files(assignment.job, records, files))
+    share: Share = unpacked(packed_shares)[number]
+    job, files = assignment.job, share.files
+    try:
+        return stage(assignment, share.partition, processors(), lambda records: open_files(job, records, files))
+    except TornSpanError:
+        return torn(share)
+
+
+def torn(share: Share) -> Staged:
+    """Return the message that a span ends inside a row, of which nothing is kept."""
+    from converter.ledger import Ledger
+
+    return Staged(share.partition, Ledger(), torn=frozenset(file.number for file in share.files))
+
+
+def _scanned(packed_assignment: bytes, packed_ranges: bytes, number: int) -> Scanned:
+    assignment: Assignment = unpacked(packed_assignment)
+    check_version(assignment)
+    from converter.spark.staging import scan_range
+
+    return Scanned(number, scan_range(assignment, unpacked(packed_ranges)[number]))
 
 
 def rows_of_partition(packed_assignment: bytes, batches: Iterator[pa.RecordBatch], partition: int) -> Staged:
