@@ -37,7 +37,7 @@ from converter.spark.hashes import has_first_pass
 from converter.spark.messages import MOST_PARTITIONS, Share, Staged, error_of_task, packed, unpacked
 from converter.spark.moving import MOVED, gather_lines, join_ids, split_files, split_ids, split_rows
 from converter.spark.session import open_session
-from converter.spark.shares import Sizes, mended, ranges_of_texts, shared_out, spans_of_tables, spans_of_texts
+from converter.spark.shares import Sizes, ranges_of_texts, shared_out, spans_of_tables, spans_of_texts, with_whole_files
 from converter.spark.support import check_job, check_origins, is_gathered, is_shuffled
 from converter.spark.tasks import RESULT, convert_files, convert_rows, scan_ranges
 
@@ -159,7 +159,7 @@ class _OnFiles:
         staged = self._run_on(self._shares, function, after)
         if torn := frozenset().union(*(each.torn for each in staged)):
             tell("torn", f"{len(torn):,} files cannot be parsed in spans, so each of them is read again, by one task.")
-            self._shares, whole = mended(self._shares, torn)
+            self._shares, whole = with_whole_files(self._shares, torn)
             again = self._run_on(self._shares if after else whole, function, after)
             kept = {each.partition for each in self._shares} - {each.partition for each in again}
             staged = again if after else [each for each in staged if each.partition in kept] + again

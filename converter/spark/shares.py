@@ -97,7 +97,7 @@ def shared_out(sources: Sequence[Source], sizes: Sizes, spans: Mapping[int, Sequ
         yield Share(partition, files)
 
 
-def mended(shares: Sequence[Share], torn: Collection[int]) -> tuple[list[Share], list[Share]]:
+def with_whole_files(shares: Sequence[Share], torn: Collection[int]) -> tuple[list[Share], list[Share]]:
     """Return the shares with one for each of the files whose numbers are given, as a whole; and these alone."""
     kept: list[Share] = []
     whole: dict[int, Share] = {}
