@@ -70,10 +70,9 @@ class DatabaseSource(BatchSource):
             yield from super().blocks(columns, loops, budget)
             return
         text = text.beginning() if self._is_beginning else text
-        parser = text.parser(columns, loops)
         # What reads the first rows alone leaves no thread behind that reads on.
         ahead = not self._is_beginning
-        tasks = TextTasks(text, parser, loops, text.block(budget, loops), self._pool, ahead=ahead)
+        tasks = TextTasks(text, columns, loops, text.block(budget, loops), self._pool, ahead=ahead)
         with contextlib.closing(tasks):
             for task in tasks:
                 yield Task(self, task.parse)
