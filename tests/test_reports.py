@@ -87,6 +87,7 @@ OF_CONVERT: dict[str, type | tuple[type, ...]] = {
     "fingerprints": list,
     "meanings": dict,
     "examples": list,
+    "skipped_examples": list,
     "first_lines": list,
     "pace": list,
     "spark": (dict, type(None)),
@@ -98,7 +99,7 @@ def check_schema(report: dict[str, Any], of: dict[str, type | tuple[type, ...]])
     assert report.keys() == of.keys()
     for key, kinds in of.items():
         assert isinstance(report[key], kinds), key
-    assert report["schema_version"] == SCHEMA_VERSION == 4
+    assert report["schema_version"] == SCHEMA_VERSION == 5
     started, ended = (datetime.datetime.fromisoformat(report[key]) for key in ("started", "ended"))
     assert started.tzinfo is not None
     # Times are cut off to milliseconds, and the seconds are rounded: together they may differ by less than two.

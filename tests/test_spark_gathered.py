@@ -99,6 +99,7 @@ def test_files_are_gathered_as_on_one_machine(session: Any, run: Run, name: str)
     assert report.records == one.records
     assert report.signals == one.signals
     assert by_place(rejects_of(report)) == by_place(rejects_of(one))
+    assert report.skipped_examples == one.skipped_examples
     assert report.input == one.input
     assert sorted(each.name for each in report.parts) == run.files  # nothing else is left
 

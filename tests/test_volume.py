@@ -174,7 +174,7 @@ def test_what_is_no_report_does_not_count(days: Days) -> None:
     ]
     for number, content in enumerate(others):
         (reports / f"x{number}.report.json").write_text(json.dumps(content))
-    (reports / "torn.report.json").write_bytes(b'{"schema_version": 4,')
+    (reports / "torn.report.json").write_bytes(b'{"schema_version": 5,')
     (reports / "folder.report.json").mkdir()
     check_named(refused(days, 10), "last 3 delivered runs")
 

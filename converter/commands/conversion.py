@@ -52,8 +52,10 @@ from converter.parts.part import Part, PartWriter, PlannedPart
 from converter.parts.writing import Encrypt
 from converter.report import Report
 from converter.report.rejects import RejectsFile
+from converter.report.skipped import skipped_examples
 from converter.rows.batches import Converted
 from converter.rows.pipeline import convert_sources
+from converter.rows.skipped import FirstSkips, Place
 from converter.rows.stages import StageResults
 from converter.sources.origins.base import Origin, total_size
 from converter.sources.origins.once import ReadOnce
@@ -87,6 +89,7 @@ class Conversion:
             show_rows=job.report.show_rows,
             most=job.report.rejects_file_rows,
         )
+        self._skips = FirstSkips()
         self._traits = RunTraits(plan)
         self._changes = RunChanges(job, plan.state, plan.name.stem, plan.moment.sent)
         self._guard = RejectsGuard(job.report, plan.sources)
@@ -100,6 +103,7 @@ class Conversion:
         self._results = StageResults()
         self._bytes_total = total_size(plan.origins)
         self._units = {source.origin.label: source.unit for source in plan.sources}
+        self._places = {origin.label: (number, 0) for number, origin in enumerate(plan.origins)}
         self._bytes_read = dict.fromkeys((origin.label for origin in plan.origins), 0)
         self._compared, self._bytes_compared = Ledger(), Counter[str]()  # of the first pass, where there are two
         self._planned: Sequence[list[PlannedPart]] = [[] for _ in plan.names]
@@ -264,14 +268,20 @@ class Conversion:
         return self._bytes_read[origin.label] if origin.size is None else origin.size
 
     def _count(self, converted: Converted) -> None:
-        """Add a block's counts to the ledger, and its rejects to their file."""
+        """Add a block's counts to the ledger, its rejects to their file, and first skipped rows to the examples."""
         self._ledger += converted.ledger
         for piece in converted.block.pieces:
             self._bytes_read[piece.origin.label] += piece.size
         for origin, rows, rejected, malformed in converted.rejects():
-            label = self._plan.job.conceal_path(origin.label)
-            self._rejects.add(label, self._units[origin.label], rows, rejected, malformed)
+            self._rejects.add(*self._where(self._places[origin.label]), rows, rejected, malformed)
             self._other_encodings.add(origin, malformed)
+        for origin, skipped in converted.skips():
+            self._skips.add(self._places[origin.label], skipped)
+
+    def _where(self, place: Place) -> tuple[str, str]:
+        """Return what messages call an input, and what the numbers of its rows count."""
+        label = self._plan.origins[place[0]].label
+        return self._plan.job.conceal_path(label), self._units[label]
 
     def _progress(self) -> Progress:
         delivery, pause, phase = self._delivery, self._account.retries.pause, self._phase
@@ -393,7 +403,12 @@ class Conversion:
             foreseen=self._traits.as_dict(None if error else self._ledger),
             has_rejects=error is None or self._has_rejects,
             complete=self._complete,
-            seen=Seen(self._rejects.examples, self._packing.first_lines, self._track.points()),
+            seen=Seen(
+                self._rejects.examples,
+                skipped_examples(self._skips, self._where),
+                self._packing.first_lines,
+                self._track.points(),
+            ),
         )
 
     def _prepare(self, report: Report) -> list[Artifact]:

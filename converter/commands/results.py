@@ -31,9 +31,13 @@ _MOST_FREQUENT = 3  # IDs in a warning
 
 
 class Seen(NamedTuple):
-    """What a report shows of a run beside counts: examples of rejects, first lines, and how far it was over time."""
+    """What a report shows of a run beside counts.
+
+    Examples of rows that are rejected and skipped, first lines, and how far it was over time.
+    """
 
     examples: Sequence[Mapping[str, Any]] = ()
+    skipped: Sequence[Mapping[str, Any]] = ()
     first_lines: Sequence[str] = ()
     pace: Sequence[Point] = ()
 
@@ -82,6 +86,7 @@ def report_of(
         foreseen=foreseen,
         meanings=meanings_of(ledger, plan.records.rules, job.ids),
         examples=list(seen.examples),
+        skipped_examples=list(seen.skipped),
         first_lines=list(seen.first_lines),
         pace=[point._asdict() for point in seen.pace],
         warnings=[

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from converter.rows.stages import StageResults
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 _PATIENCE = 60.0  # seconds
 
 
@@ -109,7 +109,8 @@ class Report(SendReport):
     signals, and where the run is not done. With `report.traits`, it also has what depends on traits, with up to 100
     signals that no trait takes (`converter.report.foreseen`).
     `meanings` says what the names of rules and steps mean that are counted: a `code` and a `text`. `examples` are the
-    first rejected rows of each rule, masked as in the rejects, and `first_lines` what the first lines look like, with
+    first rejected rows of each rule, masked as in the rejects, `skipped_examples` the first rows that each rule skips,
+    with their masked IDs, unless they are suppressed, and `first_lines` what the first lines look like, with
     `a` for letters and `0` for digits. `pace` says how far the run was after so many `seconds`. Where tasks of Spark
     convert, `spark` has the `rows` that Spark itself has counted, None where it counts none.
     """
@@ -128,6 +129,7 @@ class Report(SendReport):
     foreseen: Mapping[str, Any] | None = None
     meanings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     examples: list[Mapping[str, Any]] = field(default_factory=list)
+    skipped_examples: list[Mapping[str, Any]] = field(default_factory=list)
     first_lines: list[str] = field(default_factory=list)
     pace: list[Mapping[str, float]] = field(default_factory=list)
     spark: Mapping[str, int | None] | None = None

@@ -99,6 +99,23 @@ class RejectModel(_Model):
     """The text of a row that could not be parsed, with `report.show_rows` alone."""
 
 
+class SkippedModel(_Model):
+    """A row that is skipped, as an example."""
+
+    file: str
+    """The file of the input."""
+    row: int
+    """The number of the row in it, from 1, in what `unit` says."""
+    unit: Literal["line", "row"]
+    """`line` or `row`, as in the rejects."""
+    rule: str
+    """The rule by which it is skipped."""
+    code: str
+    """The code of the rule."""
+    columns: dict[str, str | None] | None = None
+    """The columns of IDs, masked; not of rows that are suppressed or could not be parsed."""
+
+
 class LeftOutModel(_Model):
     """The last line of a file of rejects that was cut short by `report.rejects_file_rows`."""
 
@@ -111,7 +128,7 @@ class LeftOutModel(_Model):
 class SendModel(_Model):
     """The report of a run of `send`, and what that of any run has."""
 
-    schema_version: Literal[4]
+    schema_version: Literal[5]
     """A new number means that keys have changed."""
     version: str
     """The version of this program."""
@@ -192,6 +209,9 @@ class ReportModel(SendModel):
     """The `code` and `text` of each rule and step that is counted."""
     examples: list[RejectModel]
     """The first 10 rejected rows of each rule, 200 in all, with 8 columns each: as in the rejects, without `text`."""
+    skipped_examples: list[SkippedModel]
+    """The first 10 rows that each rule skips, with the masked ID: that of the line where later rows or lines decide
+    (`row_superseded`, `row_repeated`), none where it is suppressed. There are none of the rule `unchanged`."""
     first_lines: list[str]
     """What the first 10 lines look like: `a` stands for a letter, `0` for a digit."""
     pace: list[dict[str, float]]

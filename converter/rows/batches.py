@@ -12,6 +12,7 @@ import polars as pl
 from converter.columns.buffers import Text
 from converter.ledger import Ledger
 from converter.rows.earlier.keys import KeyedLines
+from converter.rows.skipped import SkippedRows
 from converter.sources.base import Piece
 from converter.sources.malformed import MalformedRows, RowNumbers
 from converter.sources.origins.base import Origin
@@ -63,6 +64,7 @@ class Judged(NamedTuple):
     `frame` is what `Records.judge` gives, and `rows` are the row numbers of its rows in the block. A row may stand for
     several of the input; then the column `rows` (UInt32) says for how many. `malformed` are the rows that cannot be
     parsed. `ledger` counts these, the rows read, and what a stage has counted of rows that are in no frame any more.
+    `skipped` are the first of those that were skipped before.
     """
 
     block: Numbered
@@ -70,6 +72,7 @@ class Judged(NamedTuple):
     rows: RowNumbers
     malformed: MalformedRows
     ledger: Ledger
+    skipped: Sequence[SkippedRows] = ()
 
 
 class Converted(NamedTuple):
@@ -77,8 +80,9 @@ class Converted(NamedTuple):
 
     `texts` is the text of the lines written, for each set of files. `rejected` are the rows that break a rule, as
     `Records.described` returns them, and `rows` their row numbers in the block; `malformed` are the rows that cannot be
-    parsed. `seen` is what each stage that sees IDs has prepared of those of the rows written (`Stage.prepare`), and
-    `keyed` are the lines with their keys, where they depend on earlier ones.
+    parsed, and `skipped` the first ones that are skipped, where more examples are wanted. `seen` is what each stage
+    that sees IDs has prepared of those of the rows written (`Stage.prepare`), and `keyed` are the lines with their
+    keys, where they depend on earlier ones.
     """
 
     block: Numbered
@@ -89,6 +93,7 @@ class Converted(NamedTuple):
     ledger: Ledger
     seen: Sequence[pl.DataFrame] = ()
     keyed: KeyedLines | None = None
+    skipped: Sequence[SkippedRows] = ()
 
     def rejects(self) -> Iterator[tuple[Origin, RowNumbers, pl.DataFrame, MalformedRows]]:
         """Yield for each input its rejected rows, with their row numbers in it, and its malformed rows."""
@@ -101,3 +106,9 @@ class Converted(NamedTuple):
             bad = bad.moved(bad.numbers + bad_shift)
             part, shift = rejected.get(index, nothing)
             yield self.block.pieces[index].origin, self.rows[part] + shift, self.rejected[part], bad
+
+    def skips(self) -> Iterator[tuple[Origin, SkippedRows]]:
+        """Yield for each input the first of its rows that are skipped, by rule, with their row numbers in it."""
+        for each in self.skipped:
+            for index, part, shift in self.block.by_piece(each.rows):
+                yield self.block.pieces[index].origin, each.at(part, shift)

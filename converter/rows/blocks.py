@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from converter.rows.earlier.stage import LineLimits
 from converter.rows.fast_path import FastPath, Made
 from converter.rows.records import Records
 from converter.rows.selection import ValueInRowError
+from converter.rows.skipped import MOST_SKIPPED, SkippedRows
 from converter.rows.stages.base import Stage
 from converter.rows.users.lines import RowsOfLines
 from converter.rows.users.taken import TakenLines
@@ -38,7 +39,7 @@ class Parsed(NamedTuple):
     `left` has the columns of the job, and `numbers` are the row numbers of its rows in the block. `read` counts all
     rows of the block, malformed ones as well, and `skipped` those that are not selected; `broken` values hold newlines.
     `number` is that of the block; where lines are traced, `made_of` has for each set of files the rows of the lines
-    that are made.
+    that are made. `first_skipped` are the first rows that are not selected, where more examples are wanted.
     """
 
     block: Numbered
@@ -52,6 +53,7 @@ class Parsed(NamedTuple):
     broken: int
     number: int
     made_of: Sequence[RowsOfLines] = ()
+    first_skipped: Sequence[SkippedRows] = ()
 
     def is_like(self, other: Parsed) -> bool:
         """Whether rows of both can be judged together."""
@@ -79,7 +81,7 @@ class Converter:
     """Converts blocks. Its methods run in workers, several at once.
 
     `seeing` are the stages that see IDs. With `judges_only`, all rows are left to judge. `gathering`, where there is
-    one, takes the lines; for `limits`, lines get keys.
+    one, takes the lines; for `limits`, lines get keys. The first rows that are skipped are given, by `wanted` rules.
     """
 
     def __init__(
@@ -90,12 +92,14 @@ class Converter:
         gathering: TakenLines | None = None,
         limits: LineLimits | None = None,
         *,
+        wanted: Container[str] = (),
         judges_only: bool,
     ) -> None:
         self._records = records
         self._seeing = seeing
         self._gathering = gathering
         self._limits = limits
+        self._wanted = wanted
         self._fast_path = FastPath(records, loops) if loops and records.compiled and not judges_only else None
 
     def parse(self, task: Task, number: int = 0, place: Place | None = None) -> Parsed:
@@ -113,17 +117,22 @@ class Converter:
         counted = left.height + (len(block.lines.ends) if block.lines else 0)
         if counted != block.rows:
             raise rows_lost(where.origin, block.rows, counted)
-        malformed, skipped = block.malformed, Counter[str]()
+        malformed, skipped, firsts = block.malformed, Counter[str](), list[SkippedRows]()
         if place and (chosen := self._records.chosen):
             where = Numbered(block.pieces, place.firsts_of(block.pieces))
             rows, bad = chosen.among(where, numbers), chosen.among(where, malformed.numbers)
             skipped[rules.NOT_REJECTED.name] = len(numbers) - len(rows) + len(malformed) - len(bad)
+            if rules.NOT_REJECTED.name in self._wanted:
+                firsts += self._not_chosen(left, numbers, rows, task.source)
+                firsts += self._not_chosen(None, malformed.numbers, bad, task.source)
             left, numbers, malformed = _taken(left, rows), numbers[rows], malformed.take(bad)
         if self._records.selects and left.height:
             try:
-                left, rows, not_selected = self._records.selected(left, task.source)
+                left, rows, not_selected, first = self._records.selected(left, task.source, self._wanted)
             except ValueInRowError as error:
                 raise FailedBlockError(where, int(numbers[error.row]), task.source.unit) from error
+            for rule, (some, frame) in first.items():
+                firsts.append(SkippedRows.of(rule, numbers[some], self._records.shown_ids(frame, task.source)))
             numbers, skipped = numbers[rows], skipped + not_selected
         made = fast_path.made(block.lines, where.origin) if fast_path and block.lines else None
         numbered = block.lines.numbers if block.lines else None
@@ -137,7 +146,18 @@ class Converter:
             left, numbers = _taken(left, rows), numbers[rows]
         malformed = malformed.detached(with_texts=self._records.job.report.show_rows)
         read = block.rows + len(block.malformed)
-        return Parsed(where, made, left, numbers, read, malformed, task.source, +skipped, block.broken, number, made_of)
+        return Parsed(
+            where, made, left, numbers, read, malformed, task.source, +skipped, block.broken, number, made_of, firsts
+        )
+
+    def _not_chosen(
+        self, frame: pl.DataFrame | None, numbers: RowNumbers, chosen: Positions, source: Source
+    ) -> Iterator[SkippedRows]:
+        """Yield the first rows that are not chosen; rows that could not be parsed are in no frame."""
+        some = np.setdiff1d(np.arange(len(numbers)), chosen, assume_unique=True)[:MOST_SKIPPED]
+        if len(some):
+            ids = None if frame is None else self._records.shown_ids(frame[some], source)
+            yield SkippedRows.of(rules.NOT_REJECTED.name, numbers[some], ids)
 
     def convert(self, blocks: Sequence[Parsed]) -> list[Converted]:
         """Judge and format the rows that are left of blocks that are alike, and put their lines among the others."""
@@ -150,7 +170,7 @@ class Converter:
     def judge(self, block: Parsed) -> Judged:
         """Judge the rows of a block."""
         frame = self._query(self._records.judge, block, block.left)
-        return Judged(block.block, frame, block.numbers, block.malformed, _ledger_of(block))
+        return Judged(block.block, frame, block.numbers, block.malformed, _ledger_of(block), block.first_skipped)
 
     def format(self, batch: Judged) -> Converted:
         """Format rows that were judged, and have gone through stages."""
@@ -169,7 +189,7 @@ class Converter:
 
     def _merged(self, block: Parsed, frame: pl.DataFrame) -> Converted:
         """Put the lines of rows that were left among those that the kernel has made."""
-        batch = Judged(block.block, frame, block.numbers, block.malformed, _ledger_of(block))
+        batch = Judged(block.block, frame, block.numbers, block.malformed, _ledger_of(block), block.first_skipped)
         written = self._records.written(frame)
         texts = _texts_of(frame, written)
         made, fast_path = block.made, self._fast_path
@@ -207,16 +227,17 @@ class Converter:
         if "rows" in frame.columns:
             written = int(frame["rows"].filter(frame["reason"].is_null()).sum())
         ledger = batch.ledger + Ledger(written=written, lines=lines)
-        rejected, rows = self._records.none_described, batch.rows[:0]
+        rejected, rows, skipped = self._records.none_described, batch.rows[:0], batch.skipped
         if frame.height:  # in most blocks, no row is left to judge
             are_rejected = self._records.are_rejected(frame)
             rejected, rows = self._records.described(frame), batch.rows[are_rejected]
             rejected = rejected.filter(series_of(are_rejected)).rechunk() if len(rows) else rejected.clear()
             ledger += self._records.tally(frame)
+            skipped = [*skipped, *self._records.first_skipped(frame, batch.rows, self._wanted)]
         if self._seeing and ids is None:
             ids = self._records.accepted(frame)
         seen = [stage.prepare(ids) for stage in self._seeing] if ids is not None else []
-        return Converted(batch.block, texts, rejected, rows, batch.malformed, ledger, seen)
+        return Converted(batch.block, texts, rejected, rows, batch.malformed, ledger, seen, skipped=skipped)
 
 
 def _rows_of(block: Parsed, frame: pl.DataFrame, written: Sequence[pl.Series]) -> Iterator[RowsOfLines]:

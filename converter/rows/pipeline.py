@@ -35,6 +35,7 @@ from converter.rows.chosen import Place
 from converter.rows.delta.stage import Changes
 from converter.rows.earlier.stage import LineLimits
 from converter.rows.records import Records
+from converter.rows.skipped import WantedSkips
 from converter.rows.stages.base import Stage, StageResults
 from converter.rows.users.stage import Gathering
 from converter.rows.users.taken import TakenLines
@@ -116,7 +117,8 @@ def convert_all(
             if not taken and (records.job.record.gathers or changes) and not is_first_pass:
                 size = total_size(source.origin for source in sources)
                 gathering = opened.enter_context(contextlib.closing(Gathering(records, loops, budget, size, changes)))
-            converter = Converter(records, loops, seeing, gathering, limits, judges_only=bool(taking))
+            wanted = WantedSkips()
+            converter = Converter(records, loops, seeing, gathering, limits, wanted=wanted, judges_only=bool(taking))
 
             def parsing(tasks: Iterator[Task]) -> Iterator[Parsed]:
                 started = (pool.submit(converter.parse, *each) for each in _placed(tasks, records))
@@ -133,7 +135,7 @@ def convert_all(
                 converted = _in_order((pool.submit(converter.format, batch) for batch in staged), budget.ahead)
             else:
                 converted = _converted(converter, parsed, pool, budget.ahead)
-            converted = _seen(converted, seeing, aside)
+            converted = _seen(_noted(converted, wanted), seeing, aside)
             if limits:
                 converted = _limited(converted, limits, pool, aside)
             gathered = partial(_gathered, pool=pool, most=budget.ahead, again=convert_again)
@@ -249,6 +251,13 @@ def _through(batches: Iterator[Judged], stage: Stage, aside: Executor) -> Iterat
         yield from fed
     finished = stage.finish()
     while (batch := aside.submit(next, finished, None).result()) is not None:
+        yield batch
+
+
+def _noted(batches: Iterator[Converted], wanted: WantedSkips) -> Iterator[Converted]:
+    """Note which rows that are skipped have come in the order of the input."""
+    for batch in batches:
+        wanted.note(batch.skipped)
         yield batch
 
 

@@ -14,7 +14,7 @@ This is right for every row, and slow. Most rows of large files need only be for
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,10 +32,12 @@ from converter.rows.formatting import Formatting
 from converter.rows.judging import FirstRows, Judging
 from converter.rows.selection import Selected, Selection
 from converter.rows.signals import lists_of, value_lists_of
+from converter.rows.skipped import MOST_SKIPPED, SkippedRows
 from converter.rows.suppression import Suppression
 from converter.rows.validation import check_date, check_ids, check_signals
 from converter.sources.base import Roles, Source
 from converter.sources.engine import collect
+from converter.sources.malformed import RowNumbers
 from converter.spec import rules
 from converter.spec.kinds import FILE_KINDS, FileKind
 
@@ -161,14 +163,14 @@ class Records:
         """Whether rows are selected, or columns are computed, before anything else."""
         return self.selection.applies or self.suppression is not None
 
-    def selected(self, frame: pl.DataFrame, source: Source) -> Selected:
-        """Select rows of a source, with the columns of the job. Raises `InputError`."""
-        selected = self.selection.apply(frame, source)
+    def selected(self, frame: pl.DataFrame, source: Source, wanted: Container[str] = ()) -> Selected:
+        """Select rows of a source, with the columns of the job (`Selection.apply`). Raises `InputError`."""
+        selected = self.selection.apply(frame, source, wanted)
         if self.suppression is None or not selected.frame.height:
             return selected
         ids = self.with_ids(self.texts(selected.frame, source))
         return self.suppression.apply(
-            selected, collect(source.origin, self.suppression.hashes(ids), len(selected.rows))
+            selected, collect(source.origin, self.suppression.hashes(ids), len(selected.rows)), wanted
         )
 
     def texts(self, frame: pl.DataFrame, source: Source) -> pl.LazyFrame:
@@ -176,17 +178,23 @@ class Records:
 
         The frame has rows of the source that are selected (`selection`), whose types may have become text before.
         """
+        return frame.lazy().select(
+            self._text_of(name, frame[name], source).alias(alias) for name, alias in self.aliases.items()
+        )
+
+    def shown_ids(self, frame: pl.DataFrame, source: Source) -> pl.DataFrame:
+        """Return the IDs of a few rows of a source as text, as far as the frame has their columns, with these names."""
+        names = dict.fromkeys(id_.column for id_ in self.job.ids if id_.column in frame.columns)
+        return frame.select(self._text_of(name, frame[name], source).alias(name) for name in names)
+
+    def _text_of(self, name: str, column: pl.Series, source: Source) -> pl.Expr:
         missing, types = list(self.job.input.null_values), source.schema
-        selected = []
-        for name, alias in self.aliases.items():
-            column = frame[name]
-            text = self._as_text(name, column.dtype)
-            if is_missing := bool(missing) and name in types and types[name] == pl.String:
-                text = pl.when(~text.is_in(missing)).then(text)
-            if is_missing or column.dtype != pl.String or column.null_count():
-                text = text.fill_null("")
-            selected.append(text.alias(alias))
-        return frame.lazy().select(selected)
+        text = self._as_text(name, column.dtype)
+        if is_missing := bool(missing) and name in types and types[name] == pl.String:
+            text = pl.when(~text.is_in(missing)).then(text)
+        if is_missing or column.dtype != pl.String or column.null_count():
+            text = text.fill_null("")
+        return text
 
     def _as_text(self, name: str, type_: pl.DataType) -> pl.Expr:
         separator = next((each.tokens.separator for each in reversed(self.lists) if each.tokens.column == name), None)
@@ -294,6 +302,18 @@ class Records:
         """Return which of the rows that `lines` gave are rejected: they have a reason, and are not only skipped."""
         reasons: npt.NDArray[np.number[Any]] = rows["reason"].to_numpy()  # not a number where there is none
         return reasons < self._formatting.first_skip
+
+    def first_skipped(self, judged: pl.DataFrame, rows: RowNumbers, wanted: Container[str]) -> list[SkippedRows]:
+        """Return the first of the rows that `lines` gave that are skipped by the rules that are `wanted`.
+
+        `rows` are the row numbers of all.
+        """
+        found, reasons = [], judged["reason"].to_numpy()
+        for index, rule in enumerate(self.rules[self._formatting.first_skip :], self._formatting.first_skip):
+            if rule.name in wanted and len(some := np.flatnonzero(reasons == index)[:MOST_SKIPPED]):
+                ids = judged[some].select(pl.col(self.aliases[id_.column]).alias(id_.column) for id_ in self.job.ids)
+                found.append(SkippedRows.of(rule.name, rows[some], ids))
+        return found
 
     def described(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return what is reported of rejected rows: `reason` and the texts."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import bisect
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ import polars as pl
 from converter.columns.text import as_text
 from converter.errors import ColumnError, InputError, JobError, nearest, redact
 from converter.jobs.sections.table import Table
+from converter.rows.skipped import MOST_SKIPPED
 from converter.rows.sql import Column, columns_of
 from converter.sources.base import PANICS, Source
 from converter.sources.header import check_columns
@@ -30,11 +31,15 @@ _MOST_DIGITS = 38  # of a decimal of Polars
 
 
 class Selected(NamedTuple):
-    """The rows that are taken of a frame, with the columns that are used; their indices, and why others are skipped."""
+    """The rows that are taken of a frame, with the columns that are used; their indices, and why others are skipped.
+
+    `firsts` are, by the name of the rule, the indices of the first rows that are skipped, and the same columns of them.
+    """
 
     frame: pl.DataFrame
     rows: npt.NDArray[np.int64]
     skipped: Counter[str]
+    firsts: Mapping[str, tuple[npt.NDArray[np.int64], pl.DataFrame]]
 
 
 class _Step(NamedTuple):
@@ -136,10 +141,13 @@ class Selection:
             )
         return {name: types[name] if self.is_computed(name) else source.schema[name] for name in self.used}
 
-    def apply(self, frame: pl.DataFrame, source: Source) -> Selected:
-        """Select rows of a block of a source. Raises `ValueInRowError` where a value cannot be computed."""
+    def apply(self, frame: pl.DataFrame, source: Source, wanted: Container[str] = ()) -> Selected:
+        """Select rows of a block of a source; give the first ones that are skipped by the rules that are `wanted`.
+
+        Raises `ValueInRowError` where a value cannot be computed.
+        """
         if not self.applies:
-            return Selected(frame, np.arange(frame.height), Counter())
+            return Selected(frame, np.arange(frame.height), Counter(), {})
         frame = frame.with_columns(
             as_text(pl.col(name), name, type_).alias(name)
             for name in self._named
@@ -150,12 +158,18 @@ class Selection:
         except PANICS as error:
             raise self._failed(frame, source, error) from error
         if not self._filters:
-            return Selected(result.select(self.used), np.arange(frame.height), Counter())
+            return Selected(result.select(self.used), np.arange(frame.height), Counter(), {})
         kept = result[_RESULT].cast(pl.Boolean)
         rows = np.flatnonzero(kept.fill_null(value=False).to_numpy())
         unknown = kept.null_count()
         skipped = Counter({FILTERED_OUT.name: frame.height - len(rows) - unknown, FILTER_UNKNOWN.name: unknown})
-        return Selected(result.select(self.used).filter(kept), rows, +skipped)
+        result, skipped = result.select(self.used), +skipped
+        firsts = {
+            rule.name: (some := np.flatnonzero(are_skipped.to_numpy())[:MOST_SKIPPED], result[some])
+            for rule, are_skipped in ((FILTERED_OUT, ~kept.fill_null(value=True)), (FILTER_UNKNOWN, kept.is_null()))
+            if rule.name in skipped and rule.name in wanted
+        }
+        return Selected(result.filter(kept), rows, skipped, firsts)
 
     def _names(self) -> Iterator[str]:
         """Yield the columns that SQL names, each once."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ import polars as pl
 
 from converter.rows.lookup import NONE, Hashes, Places, find_pairs
 from converter.rows.selection import Selected
+from converter.rows.skipped import MOST_SKIPPED
 from converter.rows.spill_file import SpillFile
 from converter.sources.origins.base import Origin
 from converter.spec.rules import SUPPRESSED
@@ -108,15 +109,21 @@ class Suppression:
         """Select the hashes of IDs (`id0` …)."""
         return ids.select(hashes_of_ids(self.number))
 
-    def apply(self, selected: Selected, hashes: pl.DataFrame) -> Selected:
-        """Leave out the rows whose IDs, with these hashes, are in the list. Raises `DestinationError` of its file."""
+    def apply(self, selected: Selected, hashes: pl.DataFrame, wanted: Container[str] = ()) -> Selected:
+        """Leave out the rows whose IDs, with these hashes, are in the list. Raises `DestinationError` of its file.
+
+        Of the first of them, where these are `wanted`, only the indices are given.
+        """
         found = self.contains(*(hashes[name].to_numpy() for name in HASHES))
         if not len(found):
             return selected
         kept = np.ones(len(selected.rows), np.bool_)
         kept[found] = False
         skipped = selected.skipped + Counter({SUPPRESSED.name: len(found)})
-        return Selected(selected.frame.filter(pl.Series(kept)), selected.rows[kept], skipped)
+        firsts = dict(selected.firsts)
+        if SUPPRESSED.name in wanted:
+            firsts[SUPPRESSED.name] = selected.rows[found[:MOST_SKIPPED]], pl.DataFrame()
+        return Selected(selected.frame.filter(pl.Series(kept)), selected.rows[kept], skipped, firsts)
 
     def contains(self, first: Hashes, second: Hashes) -> Places:
         """Return the indices of IDs that are in the list, in order."""

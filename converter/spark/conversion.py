@@ -34,6 +34,7 @@ from converter.jobs.events import tell
 from converter.jobs.job import Job
 from converter.jobs.paths import is_url
 from converter.report import Report
+from converter.rows.skipped import Place
 from converter.spark.hashes import known_hashes, no_results, sees_hashes
 from converter.spark.messages import Assignment, Staged, StagedRejects
 from converter.spark.suppressed import check_size, sent_list
@@ -144,17 +145,27 @@ class SparkConversion(Conversion):
         for each in staged.rejects:
             self._take_rejects(each)
         self._rejects.leave_out(staged.left_out)
+        self._skips.merge(staged.skips, self._place)
         for part in staged.parts:
             self._parts[part.number] = part.part
             self._delivery.adopt(part.number, part.part, part.text_crc32, part.arrived)
 
     def _take_rejects(self, rejects: StagedRejects) -> None:
-        origin = self._plan.origins[rejects.file]
-        label = self._plan.job.conceal_path(origin.label)
-        if origin.size is None:  # a DataFrame, whose rows have numbers in their partition only
-            label = f"{label}, partition {rejects.partition}"
-        self._rejects.add(label, self._units[origin.label], rejects.rows, rejects.rejected, rejects.malformed)
-        self._other_encodings.add(origin, rejects.malformed)
+        where = self._where((rejects.file, rejects.partition))
+        self._rejects.add(*where, rejects.rows, rejects.rejected, rejects.malformed)
+        self._other_encodings.add(self._plan.origins[rejects.file], rejects.malformed)
+
+    def _where(self, place: Place) -> tuple[str, str]:
+        label, unit = super()._where(place)
+        number, partition = place
+        return (f"{label}, partition {partition}" if self._is_frame(number) else label), unit
+
+    def _place(self, place: Place) -> Place:
+        """Return the place of an input: rows have numbers in their partition only where it is a DataFrame."""
+        return place if self._is_frame(place[0]) else (place[0], 0)
+
+    def _is_frame(self, number: int) -> bool:
+        return self._plan.origins[number].size is None
 
 
 def assignment_of(plan: Plan, stride: int) -> Assignment:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from converter import errors
 from converter.errors import ConverterError, Reported
+from converter.rows.skipped import FirstSkips
 
 if TYPE_CHECKING:
     import polars as pl
@@ -136,6 +137,7 @@ class Staged:
     bytes_read: Counter[int] = field(default_factory=Counter)
     frequencies: Sequence[Frequency] = ()
     first_lines: Sequence[str] = ()
+    skips: FirstSkips = field(default_factory=FirstSkips)
     ranges: frozenset[int] = frozenset()
     results: StageResults | None = None
     colliding: pl.DataFrame | None = None

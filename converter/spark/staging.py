@@ -142,6 +142,8 @@ class Tally:
             counts = np.bincount(rejected["reason"].to_numpy(), minlength=len(self._rules)).tolist()
             staged.left_out.update({name: count for name, count in zip(self._rules, counts, strict=True) if count})
             staged.left_out.update(malformed.counts())
+        for origin, skipped in converted.skips():
+            staged.skips.add(self._place_of(origin), skipped)
 
 
 class _Sending:

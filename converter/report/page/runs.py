@@ -41,6 +41,8 @@ _UNKNOWN: dict[str, Any] = {
     "rejects_path": None,
 }
 """What a report of another version may lack."""
+_UNCHANGED = "unchanged"
+"""The rule of which there are no examples. The module of rules takes long to load."""
 _CHART_WIDTH, _CHART_HEIGHT = 600, 120
 
 
@@ -52,6 +54,7 @@ def run_shown(report: Mapping[str, Any], room: Room) -> dict[str, Any]:
     records = data.get("records")
     reasons = _reasons(data) if records else []
     examples = _examples(data, room, omitted)
+    skipped = _skipped(data, room, omitted)
     shown = {
         "title": data["name"] or "run",
         "report": data,
@@ -61,6 +64,7 @@ def run_shown(report: Mapping[str, Any], room: Room) -> dict[str, Any]:
         "fates": _fates(records) if records else [],
         "reasons": reasons,
         "examples": examples,
+        "skipped": skipped,
         "first_lines": data.get("first_lines", []),
         "steps": _counts(data, data.get("ids", {}).get("changed", {})),
         "signals": _signals(data),
@@ -86,6 +90,7 @@ def _data_of(data: Mapping[str, Any], shown: Mapping[str, Any]) -> dict[str, Any
         "lines": sum(part["lines"] for part in data["parts"]),
         "bytes": sum(part["bytes"] for part in data["parts"]),
         "examples": len(shown["examples"]),
+        "skipped_examples": len(shown["skipped"]),
     }
 
 
@@ -128,22 +133,39 @@ def _reasons(data: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _examples(data: Mapping[str, Any], room: Room, omitted: list[str]) -> list[dict[str, Any]]:
     """Return examples of rejected rows: where each is, and what it has."""
-    shown: list[dict[str, Any]] = []
-    of_rule: dict[str, int] = {}
-    examples = data.get("examples", [])
-    for each in examples:
-        of_rule[each["rule"]] = of_rule.get(each["rule"], 0) + 1
-        if of_rule[each["rule"]] <= room.examples:
-            columns = each.get("columns") or {}
-            shown.append({**each, "columns": [(name, value) for name, value in columns.items()]})
+    shown = _firsts(data.get("examples", []), room)
     rejected = sum(data.get("records", {}).get("rejected", {}).values())
     if rejected > len(shown):
         omitted.append(
             f"{counted(rejected - len(shown), 'rejected row')}: the first {room.examples} of each reason are shown, "
             "as far as there is room"
         )
-    if data.get("records", {}).get("skipped"):
-        omitted.append("skipped rows, which the job leaves out on purpose: they are counted only")
+    return shown
+
+
+def _skipped(data: Mapping[str, Any], room: Room, omitted: list[str]) -> list[dict[str, Any]]:
+    """Return examples of skipped rows: where each is, and its ID, if that may be shown."""
+    shown = _firsts(data.get("skipped_examples", []), room)
+    counts = data.get("records", {}).get("skipped", {})
+    others = sum(counts.values()) - counts.get(_UNCHANGED, 0) - len(shown)
+    if others > 0:
+        omitted.append(
+            f"{counted(others, 'skipped row')}: the first {room.examples} of each reason are shown, as far as there is "
+            "room"
+        )
+    if unchanged := counts.get(_UNCHANGED, 0):
+        omitted.append(f"{counted(unchanged, 'row')} of users who are unchanged: whole users are compared, not rows")
+    return shown
+
+
+def _firsts(examples: Sequence[Mapping[str, Any]], room: Room) -> list[dict[str, Any]]:
+    """Return as many examples of each rule as there is room for, with the columns of each as pairs."""
+    shown: list[dict[str, Any]] = []
+    of_rule: dict[str, int] = {}
+    for each in examples:
+        of_rule[each["rule"]] = of_rule.get(each["rule"], 0) + 1
+        if of_rule[each["rule"]] <= room.examples:
+            shown.append({**each, "columns": list((each.get("columns") or {}).items())})
     return shown
 
 

@@ -24,6 +24,7 @@ from converter.rows.earlier.held import HeldLines, Stored
 from converter.rows.earlier.judge import Judge, Outcomes, OutcomesInOrder
 from converter.rows.earlier.keys import KeyedLines, KeyMaker
 from converter.rows.records import Records
+from converter.rows.skipped import MOST_SKIPPED, SkippedRows
 from converter.rows.stages.base import StageResults
 from converter.rows.users.lines import SIGNAL, RowsOfLines, UserLines, ids_of, signals_in
 from converter.sources.malformed import NONE
@@ -120,7 +121,7 @@ class LineLimits:
     def settle(self, judged: JudgedLines) -> Converted:
         """Return a batch without the lines that are left out, or have to wait."""
         batch = judged.batch
-        keyed, texts, ledger = batch.keyed, list(batch.texts), batch.ledger
+        keyed, texts, ledger, skipped = batch.keyed, list(batch.texts), batch.ledger, list(batch.skipped)
         assert keyed is not None  # noqa: S101 - for the type checker: all batches are
         each_set = [] if self._only_counts else zip(keyed.lines, judged.outcomes, judged.entries, strict=True)
         for number, (lines, outcomes, entry) in enumerate(each_set):
@@ -131,10 +132,11 @@ class LineLimits:
                 kept, left_out = self._without(lines, outcomes)
                 ledger += left_out
                 texts[number] = kept.as_texts()
+                skipped += self._repeated(lines, outcomes)
             if entry:
                 some = lines if outcomes is None else lines.taken(np.flatnonzero(outcomes == CUT), self._loops)
                 entry.held = self._held.hold(some)
-        return batch._replace(texts=texts, ledger=ledger, keyed=None)
+        return batch._replace(texts=texts, ledger=ledger, keyed=None, skipped=skipped)
 
     def waiting(self) -> Iterator[tuple[_Entry, Outcomes]]:
         """Yield the lines that waited, in order, and what becomes of them, once all batches are settled."""
@@ -153,11 +155,13 @@ class LineLimits:
         """Return lines that waited, without those that are left out, and the rows that are rejected."""
         assert entry.held is not None  # noqa: S101 - for the type checker: all batches are settled
         lines = self._held.take(entry.held)
-        rejected = self._rejected(entry, lines, np.flatnonzero(outcomes == CUT))
+        others = self._rejected(entry, lines, np.flatnonzero(outcomes == CUT))
         if entry.first is None:
-            return rejected
+            return others
+        if repeated := self._repeated(lines, outcomes):
+            others.append(self._without_lines(entry, skipped=repeated))
         kept, ledger = self._without(lines, outcomes)
-        return [*rejected, self._batch(entry, kept.as_texts(), ledger + self._counted(lines, 1))]
+        return [*others, self._batch(entry, kept.as_texts(), ledger + self._counted(lines, 1))]
 
     def _counted(self, lines: UserLines, sign: int) -> Ledger:
         """Return what lines count as, or with a negative `sign`, what they do not count as."""
@@ -193,12 +197,26 @@ class LineLimits:
             return []
         ids = ids_of(lines.texts().gather(pl.Series(rows)), self._skipped)
         reasons = np.full(len(rows), self._records.index_of(rules.USER_OVER_LIMIT), np.uint16)
-        block = Numbered([piece._replace(size=0) for piece in entry.block.pieces], entry.block.firsts)
         rejected, numbers = self._records.described_by_ids(ids, reasons), lines.at[rows].astype(np.int64)
-        return [Converted(block, [[] for _ in range(self._records.sets)], rejected, numbers, NONE, Ledger())]
+        return [self._without_lines(entry)._replace(rejected=rejected, rows=numbers)]
+
+    def _repeated(self, lines: UserLines, outcomes: Outcomes) -> list[SkippedRows]:
+        """Return the first of the lines that repeat earlier ones."""
+        rows = np.flatnonzero(outcomes == REPEATED)[:MOST_SKIPPED]
+        if not len(rows):
+            return []
+        ids = ids_of(lines.taken(rows, self._loops).texts(), self._skipped).to_frame(self._records.job.ids[0].column)
+        return [SkippedRows.of(rules.ROW_REPEATED.name, lines.at[rows].astype(np.int64), ids)]
+
+    def _without_lines(self, entry: _Entry, skipped: Sequence[SkippedRows] = ()) -> Converted:
+        """Return a batch for rows of a block that come later."""
+        block = Numbered([piece._replace(size=0) for piece in entry.block.pieces], entry.block.firsts)
+        texts: list[list[Text]] = [[] for _ in range(self._records.sets)]
+        nothing = self._records.none_described
+        return Converted(block, texts, nothing, np.zeros(0, np.int64), NONE, Ledger(), skipped=skipped)
 
     def _batch(self, entry: _Entry, texts: list[Text], ledger: Ledger) -> Converted:
         """Return lines as a batch that has no rows of its own."""
         sets = [texts if number == entry.set else [] for number in range(self._records.sets)]
-        nothing = self._records.described(self._records.no_lines)
+        nothing = self._records.none_described
         return Converted(Numbered([], []), sets, nothing, np.zeros(0, np.int64), NONE, ledger)

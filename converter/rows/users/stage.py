@@ -19,6 +19,7 @@ from converter.rows.batches import Converted, Numbered
 from converter.rows.delta.past import BITS, FILES
 from converter.rows.delta.stage import Changes, file_of
 from converter.rows.records import Records
+from converter.rows.skipped import MOST_SKIPPED, SkippedRows
 from converter.rows.users.gather import OUTCOMES, REJECTS, SKIPS, GatherOptions, gather
 from converter.rows.users.lines import UserLines, ids_of
 from converter.rows.users.partitions import TIMES_INPUT, LinePartitions, Partition
@@ -127,7 +128,7 @@ class Gathering(TakenLines):
         if self._changes:
             users, counted = self._changes.pass_on(users)
             ledger = replace(ledger, signals_written=0) + counted
-        return [*self._rejected(lines, made), self._batch(users, ledger)]
+        return [*self._rejected(lines, made), *self._skipped(lines, made), self._batch(users, ledger)]
 
     def _ledger_of(self, made: Gathered) -> Ledger:
         """Count what became of rows and signals."""
@@ -162,6 +163,20 @@ class Gathering(TakenLines):
                 rejected = self._records.described_by_ids(ids, reasons[made.outcomes[rows]])
                 yield Converted(block, [[] for _ in self._sets], rejected, numbers[part], NONE, Ledger())
 
+    def _skipped(self, lines: UserLines, made: Gathered) -> Iterator[Converted]:
+        """Yield the first of the rows that are skipped."""
+        for outcome, rule in SKIPS.items():
+            rows = np.flatnonzero(made.outcomes == outcome)
+            if len(rows) > MOST_SKIPPED:
+                rows = rows[np.argpartition(lines.at[rows], MOST_SKIPPED)[:MOST_SKIPPED]]
+            first = lines.taken(rows, self._loops)
+            ids = ids_of(first.texts(), self._options.skipped).to_frame(self._records.job.ids[0].column)
+            for origin, indices, numbers in self._where.by_origin(first.at):
+                block = Numbered([Piece(origin, 0, 0)], [0])
+                nothing, skipped = self._records.none_described, SkippedRows.of(rule.name, numbers, ids[indices])
+                texts: list[list[Text]] = [[] for _ in self._sets]
+                yield Converted(block, texts, nothing, np.zeros(0, np.int64), NONE, Ledger(), skipped=[skipped])
+
     def _batch(self, users: WholeUsers, ledger: Ledger) -> Converted:
         """Return lines as a batch that has no rows of its own."""
         ledger.lines = len(users.text.ends)
@@ -170,6 +185,4 @@ class Gathering(TakenLines):
         sets = range(len(self._sets))
         texts = [[users.text] if number == users.set and len(users.text.ends) else [] for number in sets]
         block = Numbered([], [])
-        return Converted(
-            block, texts, self._records.described(self._records.no_lines), np.zeros(0, np.int64), NONE, ledger
-        )
+        return Converted(block, texts, self._records.none_described, np.zeros(0, np.int64), NONE, ledger)

@@ -19,7 +19,10 @@
       if (isCurrent) link.setAttribute("aria-current", "true");
     }
     for (const note of document.querySelectorAll(".filter")) note.hidden = !filters.length;
-    for (const note of document.querySelectorAll(".none")) note.hidden = count > 0 || !filters.length;
+    for (const note of document.querySelectorAll(".none")) {
+      const rows = [...note.closest("section").querySelectorAll("tr[data-fate]")];
+      note.hidden = !filters.length || rows.some((row) => !row.hidden);
+    }
     const status = document.getElementById("filter");
     const words = filters.map(([name, value]) => `${name} ${value}`).join(", ");
     if (status) status.textContent = filters.length ? `Only ${words}: ${count} shown.` : "";

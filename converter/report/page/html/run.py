@@ -52,6 +52,7 @@ def run_page(shown: Mapping[str, Any]) -> bytes:
             counts(reasons, "rejected", linked=True),
         ],
         (shown["examples"] or report["rejects_path"]) and _examples(shown["examples"], report),
+        shown["skipped"] and _skipped(shown["skipped"]),
         shown["first_lines"] and _first_lines(shown["first_lines"]),
         shown["changes"]
         and section[
@@ -112,13 +113,29 @@ def _examples(examples: Sequence[Mapping[str, Any]], report: Mapping[str, Any]) 
 
 
 def _example(each: Mapping[str, Any]) -> Markup:
-    columns: Node = [
-        [span("pair")[bdi[name], ": ", bdi("value")[value or "(empty)"]], " "] for name, value in each["columns"]
+    of_row = each["columns"] or f"{number(each['length'])} bytes, {counted(each['lines'], 'line')}"
+    return _row("rejected", each, of_row)
+
+
+def _skipped(examples: Sequence[Mapping[str, Any]]) -> Markup:
+    rows = (_row("skipped", each, each["columns"] or "(not shown)") for each in examples)
+    return section[
+        h2["Skipped rows"],
+        p["They break no rule. Of suppressed ones, only the place is known to this page."],
+        p("none", hidden=True)["None of the rows on this page."],
+        listing("Skipped rows", ("Reason", "Where", "ID, masked"), rows),
     ]
-    return tr(data_fate="rejected", data_rule=each["rule"])[
-        td[each["rule"]],
-        td[f"{each['unit']} {number(each['row'])}", br, file_name(each["file"])],
-        td[columns or f"{number(each['length'])} bytes, {counted(each['lines'], 'line')}"],
+
+
+def _row(fate: str, each: Mapping[str, Any], of_row: str | Sequence[tuple[str, str]]) -> Markup:
+    """Return a row of a table of examples; `of_row` is what it has: its columns, or words."""
+    columns: Node = (
+        of_row
+        if isinstance(of_row, str)
+        else [[span("pair")[bdi[name], ": ", bdi("value")[value or "(empty)"]], " "] for name, value in of_row]
+    )
+    return tr(data_fate=fate, data_rule=each["rule"])[
+        td[each["rule"]], td[f"{each['unit']} {number(each['row'])}", br, file_name(each["file"])], td[columns]
     ]
 
 
