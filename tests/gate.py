@@ -19,8 +19,9 @@ _SECONDS = 300.0
 class Gate:
     """A function for `mapInArrow`, which gives what it gets. Files in `folder` tell which attempts have come half way.
 
-    That is from when there is a journal in `reports`: the first rows are asked for before a run begins. `held` and `failing` are attempts: a partition, and how many attempts of it there were before. Those that are held
-    wait for the test; those that fail do so half way.
+    That is from when there is a journal in `reports`: the first rows are asked for before a run begins. `held` and
+    `failing` are attempts: a partition, and how many attempts of it there were before. Those that are held wait for the
+    test; those that fail do so half way.
     """
 
     folder: Path
@@ -49,6 +50,14 @@ class Gate:
         while attempt in self.held and not self._file("open", attempt).exists():
             assert time.monotonic() < until, f"nobody opens the gate of {attempt}"
             time.sleep(0.02)
+
+    def gather(
+        self, assignment: bytes, batches: Iterable[pa.RecordBatch], *, of_rows: bool
+    ) -> Iterator[pa.RecordBatch]:
+        """Gather lines, as `moving.gather_lines` does, from what comes through the gate."""
+        from converter.spark.moving import gather_lines
+
+        return gather_lines(assignment, self(batches), of_rows=of_rows)
 
     def wait_for(self, attempt: tuple[int, int]) -> int:
         """Wait until an attempt is half way; return the ID of its process."""

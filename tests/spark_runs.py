@@ -112,7 +112,7 @@ class Beside:
 
         return convert_on_spark(self.job_of_frame(), frame=frame)
 
-    def save(self, frame: DataFrame) -> None:
+    def save(self, frame: DataFrame, source: type | None = None, **options: str) -> None:
         """Write a DataFrame by the data source. Raises the error that Spark tells of, as one of this package."""
         from pyspark.errors import PySparkException
 
@@ -121,9 +121,10 @@ class Beside:
 
         session: Any = frame.sparkSession
         session._jvm.SparkSession.setActiveSession(session._jsparkSession)  # Spark finds data sources in the active one
-        session.dataSource.register(AamInbound)
+        session.dataSource.register(source or AamInbound)
+        given = {**options_of(self.job_of_frame()), **options}
         try:
-            frame.write.format("aam_inbound").mode("append").options(**options_of(self.job_of_frame())).save()
+            frame.write.format("aam_inbound").mode("append").options(**given).save()
         except PySparkException as error:
             raise error_of(error) from error
 

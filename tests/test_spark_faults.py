@@ -16,12 +16,15 @@ import pytest
 from benchmarks.cluster import Cluster
 from converter.errors import ConverterError
 
+from .gate import Gate
 from .servers.s3 import KEY, SECRET, S3Place, s3_place
 from .servers.spark import session
-from .spark_runs import PARTITIONS, WAYS, Beside, Way
+from .spark_runs import PARTITIONS, ROWS, WAYS, Beside, Way, sql_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+    from .servers.sftp import SftpServer
 
 
 @pytest.fixture
@@ -118,10 +121,76 @@ def test_f22_the_disk_of_the_output_is_full(
         beside.check(report.result())
 
 
+GATHERED = {"record": {"rows": "signal"}}
+
+
+@pytest.fixture
+def gathering(spark: SparkSession) -> Iterator[None]:
+    """Let as many tasks gather as there are partitions of a shuffle, though these are small."""
+    spark.conf.set("spark.sql.adaptive.coalescePartitions.enabled", "false")
+    yield
+    spark.conf.unset("spark.sql.adaptive.coalescePartitions.enabled")
+
+
+def test_f24_a_worker_is_killed_while_lines_are_gathered(
+    cluster: Cluster, spark: SparkSession, gathering: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What its tasks have shuffled is lost with it, and made again."""
+    beside = Beside.of(tmp_path, **GATHERED)
+    gate = beside.gate(held=frozenset({(1, 0)}))
+    monkeypatch.setattr("converter.spark.engine.gather_lines", gate.gather)
+    with beside.converting(spark, Gate(beside.run.folder, beside.run.folder)) as report:
+        worker, _ = cluster.at(gate.wait_for((1, 0)))
+        assert beside.visible == []
+        worker.kill()
+        gate.open((1, 0))
+        beside.check(report.result())
+
+
+def test_f1_a_save_that_is_killed_between_two_publications_is_finished(
+    cluster: Cluster, spark: SparkSession, beside: Beside
+) -> None:
+    from .doomed_source import DoomedSource
+
+    frame = spark.sql(sql_of(ROWS, PARTITIONS))
+    with pytest.raises(ConverterError) as caught:
+        beside.save(frame, DoomedSource)
+    assert caught.value.code == "E-SPARK-FAILED"
+    assert 0 < len(beside.visible) < len(beside.run.files)
+    beside.save(frame, resume="true")
+    beside.check()
+
+
 @pytest.fixture
 def place() -> Iterator[S3Place]:
     with s3_place() as made:
         yield made
+
+
+def test_lines_that_are_gathered_arrive_on_s3(
+    cluster: Cluster, spark: SparkSession, tmp_path: Path, place: S3Place
+) -> None:
+    beside = Beside.of(tmp_path, **GATHERED)
+    beside.run.job["output"]["to"] = f"s3://{place.bucket}/in"
+    beside.run.job["s3"] = {"endpoint_url": place.endpoint, "addressing_style": "path", "part_size": "5MiB"}
+    beside.convert(spark.sql(sql_of(ROWS, PARTITIONS)))
+    text = b"".join(map(gzip.decompress, objects_of(place).values())).decode()
+    assert Counter(text.split("\n")[:-1]) == beside.lines
+    assert place.client.list_multipart_uploads(Bucket=place.bucket).get("Uploads", []) == []
+
+
+def test_lines_that_are_gathered_arrive_by_sftp(
+    cluster: Cluster, spark: SparkSession, tmp_path: Path, sftp: SftpServer
+) -> None:
+    beside = Beside.of(tmp_path, **GATHERED)
+    beside.run.job["output"]["to"] = sftp.url("/in")
+    beside.run.job["sftp"] = {"known_hosts": sftp.known_hosts}
+    (sftp.root / "in").mkdir()
+    beside.convert(spark.sql(sql_of(ROWS, PARTITIONS)))
+    parts = sorted((sftp.root / "in").iterdir())
+    assert [path.name for path in parts if path.suffix != ".gz"] == []
+    lines = b"".join(gzip.decompress(path.read_bytes()) for path in parts).decode().split("\n")[:-1]
+    assert Counter(lines) == beside.lines
 
 
 def test_f14_uploads_of_attempts_that_were_killed_are_aborted(

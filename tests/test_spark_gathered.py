@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import uuid
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +132,31 @@ def test_ranges_of_a_text_are_gathered_as_on_one_machine(
     assert lines_of(run.out) == lines_of(run.folder / "one" / "out")
     assert report.records == one.records
     assert by_place(rejects_of(report)) == by_place(rejects_of(one))
+    assert sorted(each.name for each in report.parts) == run.files
+
+
+def by_data_source(folder: Path) -> dict[str, Counter[bytes]]:
+    """Return the lines of each data source in the names of files."""
+    found: dict[str, Counter[bytes]] = {}
+    for path in folder.iterdir():
+        found.setdefault(path.name.split("_13")[0], Counter()).update(gzip.decompress(path.read_bytes()).splitlines())
+    return found
+
+
+def test_users_of_several_data_sources_are_gathered_as_on_one_machine(session: Any, tmp_path: Path) -> None:
+    run, record = Run(tmp_path), {"signals": ["a"], "rows": "signal"}
+    ids = [f"user-{row}" if row % 3 else f"38400000-8cf0-11bd-b23e-10b96e40{row:04}" for row in range(60)]
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        rows = "".join(f"{id_},{(row + number) % 7}\n" for row, id_ in enumerate(ids))
+        (tmp_path / "in" / f"{number}.csv").write_text("id,a\n" + rows)
+    run.job["input"], run.job["id"]["type"] = {"path": str(tmp_path / "in")}, "auto"
+    del run.job["output"]["dpid"]
+    run.job["output"]["route"] = {"crm": 1234, "gaid": {"target": 1234}}
+    report, one = spark.convert(run.make_job(record=record), session), on_one_machine(run, record=record)
+    assert by_data_source(run.out) == by_data_source(run.folder / "one" / "out")
+    assert len(by_data_source(run.out)) == 2
+    assert report.records == one.records
     assert sorted(each.name for each in report.parts) == run.files
 
 

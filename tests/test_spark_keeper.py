@@ -23,11 +23,11 @@ from converter.spark.options import asked_by
 from converter.spark.tasks import result_of, rows_of_partition
 
 from .conftest import Run
+from .doomed_source import DOOMED
 from .servers.place import PARTIAL
 from .spark_runs import options_of
 
 ROWS = 5_000
-_DOOMED = "from tests.doomed import Moment, doom; doom(Moment(event='published', times=2)); "
 _KEEPER = "from converter.spark.keeper import main; main()"
 
 
@@ -163,7 +163,7 @@ def test_a_run_that_cannot_begin_says_why(run: Run) -> None:
 @pytest.fixture
 def doomed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let keepers be killed between two publications."""
-    monkeypatch.setattr("converter.spark.kept._KEEPER", ["-c", _DOOMED + _KEEPER])
+    monkeypatch.setattr("converter.spark.kept._KEEPER", ["-c", DOOMED + _KEEPER])
     yield
     monkeypatch.undo()
 
