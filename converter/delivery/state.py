@@ -112,6 +112,7 @@ class NextState:
         self._next = ""
         self._own: Prepared | None = None
         self._lock = threading.Lock()
+        self.at_once = place.at_once
 
     def begin(self, state: State) -> bytes:
         """Make the generation after that of a state, and remove what runs that died have left.
@@ -141,7 +142,7 @@ class NextState:
         return self._state.load(set_, number)
 
     def store(self, set_: int, number: int, users: pl.DataFrame) -> None:
-        """Write one file (`past`), which stays; none is written without users. Raises `DestinationError`."""
+        """Begin to write one file (`past`); none is written without users. Raises `DestinationError`."""
         if not users.height:
             return
         content = io.BytesIO()
@@ -187,6 +188,7 @@ class NextState:
         assert self._record is not None  # noqa: S101 - for the type checker: it was described
         own = Prepared(self._record.to_json(), self._state.version)
         try:
+            self._place.settle()
             self._place.confirm()
             current = self._place.record()
             if (current.version if current else "") != own.version:
@@ -215,6 +217,7 @@ class NextState:
 
     def discard(self) -> None:
         """Remove the new generation, unless it is the state."""
+        self._place.stop_writing()
         with contextlib.suppress(OSError, StateError, DestinationError):  # the first error is the one to report
             self._own = None
             self._place.give_up()

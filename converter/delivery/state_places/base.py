@@ -33,6 +33,8 @@ class StatePlace(Protocol):
 
     url: str
     """What messages call it."""
+    at_once: int
+    """How many files are to be read at the same time: more than one where it takes a while until reading begins."""
 
     def record(self) -> Prepared | None:
         """Return the record and its version; None where there is none."""
@@ -59,7 +61,15 @@ class StatePlace(Protocol):
         ...
 
     def write(self, generation: str, name: str, content: io.BytesIO, crc32: int) -> None:
-        """Write a file, so that it stays once this returns."""
+        """Begin to write a file, which stays once `settle` returns. Raises also what an earlier one has raised."""
+        ...
+
+    def settle(self) -> None:
+        """Wait until all files are written. Raises what one of them has raised."""
+        ...
+
+    def stop_writing(self) -> None:
+        """Wait until no file is being written, and forget those that are not begun. Raises nothing."""
         ...
 
     def take_over(self, generation: str, name: str, by: str) -> str | None:

@@ -23,6 +23,7 @@ import io
 import os
 import secrets
 from collections.abc import Collection, Iterator
+from functools import partial
 
 import orjson
 
@@ -32,6 +33,7 @@ from converter.delivery.run_files.lease import Lease, LeaseTexts
 from converter.delivery.run_files.patient import objects_below
 from converter.delivery.state_places.base import GENERATION, LOCK, RECORD, SALT, Prepared
 from converter.delivery.state_places.copies import Copies
+from converter.delivery.state_places.writes import Writes
 from converter.errors import DestinationError, Finding
 from converter.jobs.sections.servers import S3
 from converter.remote.retry import Patience
@@ -49,6 +51,8 @@ _OF_STATE = LeaseTexts(
 class StateBucket:
     """A prefix of a bucket. `spill_dir` is where copies of its files are, by default the folder of temporary files."""
 
+    at_once = 8
+
     def __init__(
         self, url: str, s3: S3, patience: Patience, *, lease_seconds: float, spill_dir: str | None = None
     ) -> None:
@@ -59,6 +63,7 @@ class StateBucket:
         self._lease: Lease | None = None
         self._spill_dir = spill_dir
         self._copies: Copies | None = None
+        self._writes = Writes(self.at_once)
 
     def record(self) -> Prepared | None:
         """Return the record and its ETag."""
@@ -98,9 +103,17 @@ class StateBucket:
         return f"{GENERATION}{number}-{self._holder}"
 
     def write(self, generation: str, name: str, content: io.BytesIO, crc32: int) -> None:
-        """Write an object, whose checksum the server compares."""
-        self._ensure()
-        self._objects.write(self._key(f"{generation}/{name}"), content, crc32=crc32)
+        """Begin to write an object, whose checksum the server compares."""
+        key, size = self._key(f"{generation}/{name}"), content.getbuffer().nbytes
+        self._writes.begin(size, partial(self._write, key, content, crc32))
+
+    def settle(self) -> None:
+        """Wait until all objects are written."""
+        self._writes.settle()
+
+    def stop_writing(self) -> None:
+        """Wait until no object is being written."""
+        self._writes.stop()
 
     def take_over(self, generation: str, name: str, by: str) -> str | None:
         """Leave an object where it is."""
@@ -163,6 +176,7 @@ class StateBucket:
                 yield
         finally:
             self._copies = None
+            self._writes.stop()
             lease.release()
             self.close()
 
@@ -195,6 +209,10 @@ class StateBucket:
             return True
         found = self._objects.read(key)
         return found is not None and found.data == record.data
+
+    def _write(self, key: str, content: io.BytesIO, crc32: int) -> None:
+        self._ensure()
+        self._objects.write(key, content, crc32=crc32)
 
     def _check_conditions(self) -> None:
         check_conditions(self._objects, self._prefix, "E-STATE-CONDITIONS", "delta.state")

@@ -24,6 +24,8 @@ _PRIVATE_FOLDER, _PRIVATE = 0o700, 0o600
 class StateFolder:
     """The folder of a state, with a folder for each generation. Files that did not change get a second name."""
 
+    at_once = 1
+
     def __init__(self, folder: Path) -> None:
         self.url = str(folder)
         self._folder = folder
@@ -69,6 +71,12 @@ class StateFolder:
             opened.write(content.getbuffer())
             opened.flush()
             os.fsync(descriptor)
+
+    def settle(self) -> None:
+        """Do nothing: files are written at once."""
+
+    def stop_writing(self) -> None:
+        """Do nothing: files are written at once."""
 
     def take_over(self, generation: str, name: str, by: str) -> str | None:
         """Give a file a second name; not every file system can do it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -29,6 +29,9 @@ _SHIFT = 64 - BITS
 
 class StateFiles(Protocol):
     """Where the files of the state are, and those of the next one, by their set and number."""
+
+    at_once: int
+    """How many files are to be loaded at the same time, at least."""
 
     def load(self, set_: int, number: int) -> PastUsers:
         """Return the users of a file."""
@@ -74,8 +77,13 @@ class Changes:
 
     def begin(self, sets: int, pool: Executor, *, again: bool) -> None:
         """Begin to load the state, where it is to be in memory, and all lines can be read `again`."""
-        if self._in_memory and again:
-            self._loading = [[pool.submit(self._load, set_, number) for number in range(FILES)] for set_ in range(sets)]
+        if not (self._in_memory and again):
+            return
+        own = ThreadPoolExecutor(self._state.at_once, thread_name_prefix="state") if self._state.at_once > 1 else None
+        load = (own or pool).submit
+        self._loading = [[load(self._load, set_, number) for number in range(FILES)] for set_ in range(sets)]
+        if own:  # its threads end once all is loaded
+            own.shutdown(wait=False)
 
     @property
     def knows_lines(self) -> bool:
