@@ -6,7 +6,7 @@ At each place SIGINT, SIGTERM and SIGHUP are sent in turns at 200 moments: every
 of a process of its own, from its start to its end; the others are right before, right after or soon after an event is
 noted in the journal. What the run said is compared with what is at the destination once it has ended; then the same
 command with --resume must finish, with every row there once. In a folder, runs that gather users and that send changes
-only get as many.
+only get as many; on S3, where their state is, too, so do the latter.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from .doomed import ROOT, Moment
 from .forked import Ended, Forks
@@ -31,8 +32,21 @@ from .kill import EVENTS, Server
 from .sweeping import Asked, Changes, Convert, Gathered, asked_of, check_told, play_all, serving, share_of, told
 
 MOMENTS = 200
-KINDS: dict[str, type[Convert]] = {"convert": Convert, "gathered": Gathered, "changes": Changes}
-"""What is run, at the first place; elsewhere only the first."""
+
+
+class Kind(NamedTuple):
+    """A kind of run. Of a slow one, `drawn` is the part of a share of all cases that is played; a whole sweep plays all."""
+
+    command: type[Convert]
+    drawn: float = 1
+
+
+PLAIN = {"convert": Kind(Convert)}
+KINDS = {
+    "folder": {**PLAIN, "gathered": Kind(Gathered), "changes": Kind(Changes)},
+    "s3": {**PLAIN, "changes": Kind(Changes, 0.2)},
+}
+"""What is run at places; at others, only `PLAIN`."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _SOON = 0.05  # seconds
 _AFTER = 1.05  # of a run's seconds, up to which moments are drawn
@@ -179,8 +193,9 @@ def sweep(
     place: str, share: float, seed: int, server: Server, folder: Path
 ) -> Iterator[tuple[str, Counter[str], list[str]]]:
     """Play a share of all cases at a place, for each kind of run."""
-    for name, kind in (KINDS if place == "folder" else {"convert": Convert}).items():
-        yield name, *Sweep(name, kind, server, folder).play(share, seed)
+    for name, kind in KINDS.get(place, PLAIN).items():
+        played = share * kind.drawn if share < 1 else 1
+        yield name, *Sweep(name, kind.command, server, folder).play(played, seed)
 
 
 def main(asked: Asked) -> None:

@@ -52,9 +52,10 @@ def test_a_call_that_fails_once_is_told_and_leaves_nothing_half(tmp_path: Path, 
 @pytest.mark.parametrize("place", SERVERS)
 def test_a_signal_at_any_moment_is_told_as_it_is(tmp_path: Path, place: str) -> None:
     with SERVERS[place](tmp_path) as server:
-        for _, outcomes, failures in sweep_signals.sweep(place, SHARE, SEED, server, tmp_path):
+        for kind, outcomes, failures in sweep_signals.sweep(place, SHARE, SEED, server, tmp_path):
             assert not failures, "\n".join(failures)
-            assert sum(outcomes.values()) == sweep_signals.MOMENTS * SHARE
+            drawn = sweep_signals.KINDS.get(place, sweep_signals.PLAIN)[kind].drawn
+            assert sum(outcomes.values()) == sweep_signals.MOMENTS * SHARE * drawn
 
 
 def test_what_fails_is_the_call_that_was_asked_for(tmp_path: Path, server: Server, library: Path) -> None:
