@@ -99,10 +99,16 @@ def test_the_version_of_a_time_is_read(folder: Path) -> None:
         assert [each.label for each in find_origins(Input(path=(str(folder),), at=at))] == [
             each.label for each in expected
         ]
-    with raises(InputError, "E-DELTA-VERSION"):
+    oldest = datetime.datetime.fromtimestamp(times[0] // 1000, datetime.UTC).isoformat()
+    with raises(InputError, "E-DELTA-VERSION", "2013-04-21", oldest):
         find_origins(Input(path=(str(folder),), at="2013-04-21"))
     with raises(JobError, "E-INPUT-KEY", "input.at"):
         find_origins(Input(path=(str(folder),), at="yesterday"))
+
+
+def test_a_version_is_named_in_one_way(run: Run, folder: Path) -> None:
+    with raises(JobError, "E-JOB-INVALID", "input.version", "input.at"):
+        run.make_job(input={"path": str(folder), "version": 0, "at": "2024-05-01"})
 
 
 def test_a_log_is_read_from_its_last_checkpoint_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -142,7 +142,9 @@ def _files(folder: Path, label: str, options: Table) -> list[_Added]:
         raise missing_package(label, "deltalake", DELTA) from error
     wanted = "newest version"
     try:
-        version = options.version if options.at is None else _version_at(deltalake.DeltaTable(str(folder)), options.at)
+        version = options.version
+        if options.at is not None:
+            version = _version_at(deltalake.DeltaTable(str(folder)), label, options.at)
         wanted = wanted if version is None else f"version {version}"
         table = deltalake.DeltaTable(str(folder), version=version)
         _check_features(table, label)
@@ -180,7 +182,7 @@ def _text(value: Any) -> str:
     return value.isoformat(" ") if isinstance(value, datetime.datetime) else str(value)
 
 
-def _version_at(table: deltalake.DeltaTable, at: str) -> int:
+def _version_at(table: deltalake.DeltaTable, label: str, at: str) -> int:
     """Return the last version that was there at a time, as the history of a table says."""
     try:
         time = datetime.datetime.fromisoformat(at)
@@ -189,10 +191,16 @@ def _version_at(table: deltalake.DeltaTable, at: str) -> int:
             "E-INPUT-KEY", f"input.at is '{at}', which is not a time.", "For example: 2024-05-01T06:00:00+02:00."
         ) from error
     until = time.astimezone().timestamp() * 1000
-    versions = [int(each["version"]) for each in table.history() if each.get("timestamp", until) <= until]
-    if not versions:
-        raise ValueError(f"no version of {at}")
-    return max(versions)
+    times = {int(each["version"]): each.get("timestamp", until) for each in table.history()}
+    if there := [version for version, written in times.items() if written <= until]:
+        return max(there)
+    oldest = datetime.datetime.fromtimestamp(min(times.values()) / 1000, datetime.UTC)
+    raise InputError(
+        "E-DELTA-VERSION",
+        f"The Delta table '{label}' had no version at {at} (input.at): the oldest in its log is of "
+        f"{oldest.isoformat(timespec='seconds')}.",
+        "Set a later time.",
+    )
 
 
 def _check_features(table: deltalake.DeltaTable, label: str) -> None:

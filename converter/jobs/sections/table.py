@@ -144,6 +144,12 @@ class Table(Section):
         return self
 
     @model_validator(mode="after")
+    def _one_version(self) -> Self:
+        if self.version is not None and self.at is not None:
+            raise ValueError("Only one of input.version and input.at can be set.")
+        return self
+
+    @model_validator(mode="after")
     def _different_characters(self) -> Self:
         others = [self.quote, self.comment, "\\" if self.escape == "backslash" else None]
         if self.separator and (self.separator in others or (self.skip_spaces and self.separator == " ")):
