@@ -1,4 +1,4 @@
-"""Writing that goes on in threads while more is made: a server answers later than it could take the next file."""
+"""Writes in threads, while more is made: a server answers later than it could take the next file."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Writes:
             self._check()
 
     def stop(self) -> None:
-        """Wait for what is being written; what waits for a thread is left out, and errors are forgotten."""
+        """Wait for what is being written; what waits for a thread is omitted, and errors are forgotten."""
         with self._changed:
             self.is_stopping = True
             self._changed.wait_for(lambda: not self._count)
