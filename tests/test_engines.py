@@ -24,12 +24,13 @@ from converter.errors import ConverterError, DestinationError, InputError, JobEr
 from converter.report import Report
 from converter.rows.judging import FirstRows
 from converter.rows.records import Records
+from converter.sources.base import Span
 from converter.sources.row_origins import RowOrigin
 from converter.spark import conversion, engine, session, suppressed
 from converter.spark.conversion import SparkConversion, assignment_of
 from converter.spark.hashes import check_hashes
 from converter.spark.messages import Assignment, RunFailedError, SharedFile, Staged, error_of_task, packed, unpacked
-from converter.spark.shares import Sizes, shared_out
+from converter.spark.shares import Sizes, shared_out, with_whole_files
 from converter.spark.staging import open_files, stage
 from converter.spark.support import check_job, check_origins
 from converter.spark.tasks import check_version, rows_of_partition
@@ -393,8 +394,27 @@ def test_a_worker_that_makes_other_hashes_is_noticed() -> None:
 @pytest.mark.parametrize(("most", "shares"), [(1, [[0], [1], [2]]), (1500, [[0, 1], [2]]), (1 << 20, [[0, 1, 2]])])
 def test_files_are_gathered_in_order(files: Run, most: int, shares: list[list[int]]) -> None:
     sources = open_input(files.make_job()).sources
-    found = [[file.number for file in share] for share in shared_out(sources, Sizes(most, 0))]
+    found = [[file.number for file in share.files] for share in shared_out(sources, Sizes(most, 0), {})]
     assert found == shares
+
+
+def test_a_file_whose_rows_lie_across_its_spans_becomes_one_share(files: Run) -> None:
+    sources = open_input(files.make_job()).sources
+    spans = {1: [Span(0, 9, 0), Span(9, 20, 2), Span(20, 30, 3)], 2: [Span(0, 50, 0)]}
+    shares = list(shared_out(sources, Sizes(1 << 20, 0), spans))
+    assert [[(file.number, file.span) for file in share.files] for share in shares] == [
+        [(0, None)],
+        *([(1, span)] for span in spans[1]),
+        [(2, None)],
+    ]
+    whole, of_file = with_whole_files(shares, {1})
+    assert [(share.partition, [file.number for file in share.files]) for share in whole] == [
+        (0, [0]),
+        (1, [1]),
+        (4, [2]),
+    ]
+    assert of_file == [whole[1]]
+    assert whole[1].files[0].span is None
 
 
 @pytest.mark.parametrize(
