@@ -42,7 +42,6 @@ from .servers.s3 import s3_place
 from .servers.sftp import SftpServer
 
 UNSUPPORTED: dict[str, dict[str, Any]] = {
-    "delta.state": {"delta": {"state": "state"}},
     "record.user_lines": {"record": {"signals": ["a"], "user_lines": "count"}},
     "output.publish": {"output": {"publish": "each"}},
     "output.bandwidth": {"output": {"bandwidth": "1MB"}},

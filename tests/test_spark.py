@@ -74,10 +74,10 @@ def rejects_of(report: Report) -> list[dict[str, Any]]:
     return [json.loads(line) for line in gzip.decompress(Path(report.rejects_path).read_bytes()).splitlines()]
 
 
-def on_one_machine(run: Run, **changes: Any) -> Report:
+def on_one_machine(run: Run, *, now: float | None = None, **changes: Any) -> Report:
     folder = run.folder / "one"
     other = {"output": {"to": str(folder / "out")}, "report": {"dir": str(folder / "reports")}}
-    return convert(run.make_job(**merge(other, changes)))
+    return convert(run.make_job(**merge(other, changes)), now=now)
 
 
 def test_files_give_the_lines_rejects_and_counts_of_one_machine(session: Any, run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 import uuid
 from collections import Counter
 from pathlib import Path
@@ -11,9 +12,11 @@ from typing import Any
 import pytest
 
 from converter.errors import JobError
+from converter.jobs.document import merge
+from converter.report import Report
 from converter.spark.support import check_job
 
-from .conftest import Run
+from .conftest import TIMESTAMP, Run
 from .errors import raises
 from .test_spark import (
     TEXTS,
@@ -27,13 +30,12 @@ from .test_spark import (
 )
 
 __all__ = ["session"]
+DAY = 86_400
 
 JOBS: dict[str, dict[str, Any]] = {
-    "signals": {"rows": "signal"},
     "no order": {"rows": "signal", "many_values": "reject"},
     "order": {"rows": "signal", "order": "b"},
-    "repeated": {"repeated": "drop"},
-    "limited": {"user_lines": "enforce"},
+    "repeated and limited": {"repeated": "drop", "user_lines": "enforce"},
 }
 
 
@@ -173,6 +175,44 @@ def test_a_dataframe_is_gathered_as_on_one_machine(session: Any, run: Run) -> No
     assert report.records == one.records
     assert report.signals == one.signals
     assert {each["file"] for each in rejects_of(report)} <= {f"pyspark.DataFrame, partition {n}" for n in range(4)}
+
+
+def test_changes_are_those_of_one_machine_and_so_is_their_state(session: Any, run: Run) -> None:
+    def job(state: str, day: int, **changes: Any) -> dict[str, Any]:
+        delta = {"state": str(run.folder / state), "removals": True, "gone": "remove"}
+        record = {"signals": ["a"], "traits": ["b"]}
+        return merge({"delta": delta, "record": record, "output": {"timestamp": TIMESTAMP + day * DAY}}, changes)
+
+    def check(report: Report, one: Report) -> None:
+        made = [
+            Counter(line for part in each.parts for line in gzip.decompress(Path(part.url).read_bytes()).splitlines())
+            for each in (report, one)
+        ]
+        assert made[0] == made[1]
+        assert (report.changes, report.records, report.signals) == (one.changes, one.records, one.signals)
+        assert by_place(rejects_of(report)) == by_place(rejects_of(one))
+
+    check(
+        spark.convert(run.make_job(**job("state", 0)), session, now=TIMESTAMP),
+        on_one_machine(run, now=TIMESTAMP, **job("other", 0)),
+    )
+    (run.folder / "in" / "2.csv").write_text("id,a,b\n,1,1\nsame-1,9,9\n")
+    now = TIMESTAMP + DAY
+    report = spark.convert(run.make_job(**job("state", 1)), session, now=now)
+    check(report, on_one_machine(run, now=now, **job("other", 1)))
+    assert report.changes
+    assert report.changes["changed"] > 90
+    shutil.rmtree(run.folder / "in")
+    path = run.write("id,a,b\nsame-1,9,9\n,1,1\n")
+    now += DAY
+    frame = session.createDataFrame([("same-1", "9", "9"), ("", "1", "1")], "id string, a string, b string")
+    frame = session.createDataFrame([], frame.schema).union(frame)  # its first partition is empty
+    del run.job["input"]
+    report = spark.convert(run.make_job(**job("other", 2)), frame=frame, now=now)  # each has the state of the other
+    one = on_one_machine(run, now=now, **job("state", 2, input={"path": str(path)}))
+    assert (report.changes, report.records) == (one.changes, one.records)
+    assert report.changes
+    assert report.changes["removed"] > 90
 
 
 def test_rows_that_stay_where_they_are_cannot_be_gathered(tmp_path: Path) -> None:

@@ -6,14 +6,14 @@ import contextlib
 import datetime
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, NamedTuple
 
 from converter.delivery.journal import PastRun
 from converter.delivery.publication import Artifact, ArtifactFile
 from converter.delivery.run_files import RunFiles
 from converter.delivery.state import NextState, State
 from converter.delivery.state_places import RECORD, StatePlace
-from converter.delivery.state_record import salt_id
+from converter.delivery.state_record import StateFile, StateRecord, salt_id
 from converter.errors import Finding, JobError
 from converter.jobs.job import Job
 from converter.rows.delta.changes import ChangeCounts
@@ -95,6 +95,20 @@ def is_up_to_date(place: StatePlace | None, past: PastRun, day: str) -> bool:
     return record is None or (record.run, record.day) == (past.run.name, day)
 
 
+class Comparison(NamedTuple):
+    """What a process needs that compares users for a run of another one: the record of the state, and the options."""
+
+    record: StateRecord | None
+    options: DeltaOptions
+
+
+class ComparedElsewhere(NamedTuple):
+    """What became of users that another process has compared, and its files of the next state."""
+
+    counts: ChangeCounts
+    files: Sequence[StateFile]
+
+
 class RunChanges:
     """The changes of a run, and the state that it makes; without a state, nothing.
 
@@ -118,6 +132,19 @@ class RunChanges:
         self._options = DeltaOptions.of(self._job, records, self._salt, self._sent)
         self._changes = Changes(self._options, self._next, in_memory=self._fits())
         return self._changes
+
+    def begin_elsewhere(self, records: Records) -> Comparison | None:
+        """Begin the next state, and return what other processes need to compare users. Raises `DestinationError`."""
+        if self.begin(records) is None or self._state is None or self._options is None:
+            return None
+        return Comparison(self._state.record, self._options)
+
+    def take(self, compared: ComparedElsewhere) -> None:
+        """Take what another process has made of all users of some files. Raises `DestinationError`."""
+        assert self._changes is not None  # noqa: S101 - for the type checker: it was begun
+        assert self._next is not None  # noqa: S101 - as above
+        self._changes.counts = self._changes.counts.plus(compared.counts)
+        self._next.adopt(compared.files)
 
     def _fits(self) -> bool:
         """Whether the state can be in memory, and rows are lines whose hashes are in it."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import polars as pl
 
 from converter.commands.again import read_chosen
-from converter.commands.changes import read_state, state_print
+from converter.commands.changes import Comparison, read_state, state_print
 from converter.commands.resume import fingerprints
 from converter.commands.suppress import read_suppression
 from converter.delivery.destinations import Destination, Owner, destination_of
@@ -69,7 +69,8 @@ class Plan(NamedTuple):
     Parts belong to sets, one for each data source; most jobs have one set. The parts of all sets are numbered in turns,
     from 1, so that the number of a part does not depend on the order in which parts are made. `findings` are warnings
     about the files of the input and its first rows, and `left_out` are files that are not read. `state` is the one that
-    users are compared with, if they are, and `traits` the list that signals are compared with.
+    users are compared with, if they are, and `traits` the list that signals are compared with. `comparison` is there
+    once other processes are to compare users for a run.
     """
 
     job: Job
@@ -86,6 +87,7 @@ class Plan(NamedTuple):
     left_out: Sequence[LeftOut] = ()
     state: State | None = None
     traits: TraitList | None = None
+    comparison: Comparison | None = None
 
     @property
     def lists(self) -> Sequence[Origin]:

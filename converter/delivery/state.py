@@ -132,6 +132,27 @@ class NextState:
             raise self._error(error) from error
         return salt
 
+    def begin_apart(self, state: State) -> None:
+        """Make files of the generation after that of a state for another process, which has begun it (`adopt`).
+
+        Raises `OSError` or `DestinationError`.
+        """
+        self._state = state
+        self._next = self._place.begin(self._number, apart=True)
+
+    def adopt(self, files: Sequence[StateFile]) -> None:
+        """Take over files that another process has made apart. Raises `DestinationError`."""
+        try:
+            for file in files:
+                self._add(file, self._place.adopt(file.at, file.name, self._next))
+        except OSError as error:
+            raise self._error(error) from error
+
+    @property
+    def made(self) -> Sequence[StateFile]:
+        """The files that were made so far."""
+        return self._made
+
     @property
     def _number(self) -> int:
         """The number of the generation."""

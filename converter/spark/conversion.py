@@ -89,7 +89,7 @@ class SparkConversion(Conversion):
 
     def _convert(self, progress: Callable[[Progress], None]) -> None:
         """Let tasks convert all rows, and take their parts."""
-        plan = self._plan
+        plan = self._plan._replace(comparison=self._changes.begin_elsewhere(self._plan.records))
         try:
             staged, self._counted = self._run_tasks(plan, lambda: progress(self._progress()))
         except BaseException:
@@ -138,6 +138,8 @@ class SparkConversion(Conversion):
         self._ledger += staged.ledger
         if staged.results:
             self._results += staged.results
+        if staged.compared:
+            self._changes.take(staged.compared)
         if staged.frequencies:  # a task without rows, or that gathers nothing, knows none
             self._packing.merge(staged.frequencies, staged.first_lines)
         for index, size in staged.bytes_read.items():
@@ -181,12 +183,16 @@ def assignment_of(plan: Plan, stride: int) -> Assignment:
         stride,
         known_hashes() if plan.records.suppression or sees_hashes(plan.job) else (),
         sent_list(plan.records.suppression),
+        comparison=plan.comparison,
     )
 
 
 def _with_absolute_paths(job: Job) -> Job:
-    """Return a job whose destination means the same in any folder: tasks run in those of Spark."""
-    to = job.output.to
-    if not to or is_url(to):
-        return job
-    return job.model_copy(update={"output": job.output.model_copy(update={"to": str(Path(to).absolute())})})
+    """Return a job whose destination and state mean the same in any folder: tasks run in those of Spark."""
+    to, state = _absolute(job.output.to), _absolute(job.delta.state)
+    output, delta = job.output.model_copy(update={"to": to}), job.delta.model_copy(update={"state": state})
+    return job.model_copy(update={"output": output, "delta": delta})
+
+
+def _absolute(path: str | None) -> str | None:
+    return str(Path(path).absolute()) if path and not is_url(path) else path

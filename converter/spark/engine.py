@@ -28,6 +28,7 @@ from converter.errors import ConverterError
 from converter.jobs.events import tell
 from converter.jobs.job import Job
 from converter.report import Report
+from converter.rows.delta.past import FILES
 from converter.rows.stages.collisions import joined_ids
 from converter.rows.users.split import RANGE_BITS
 from converter.sources.base import Span
@@ -105,6 +106,7 @@ def _run_on_rows(frame: DataFrame, plan: Plan, on_wait: Callable[[], None]) -> t
         tasks = counted.mapInArrow(partial(convert_rows, assignment), RESULT)
     staged = _collected(frame.sparkSession, tasks, on_wait)
     _check_ranges(staged)
+    _check_files(staged, plan)
     return staged, int(observation.get["rows"])
 
 
@@ -140,6 +142,7 @@ class _OnFiles:
             staged = self._run(partial(convert_files, assignment))
         if sorted(each.partition for each in staged if not each.ranges) != [each.partition for each in self._shares]:
             raise AssertionError("Spark gives each partition once")
+        _check_files(staged, self._plan)
         return [*first, *staged]
 
     def _spans(self, sizes: Sizes) -> dict[int, list[Span]]:
@@ -193,6 +196,12 @@ def _check_ranges(staged: Sequence[Staged]) -> None:
     """Check that no user was gathered twice."""
     if sum(len(each.ranges) for each in staged) != len(set().union(*(each.ranges for each in staged))):
         raise AssertionError("Spark gives all rows of a range to one task")
+
+
+def _check_files(staged: Sequence[Staged], plan: Plan) -> None:
+    """Check that all files of a state were compared, if there is one."""
+    if plan.comparison and staged and set().union(*(each.ranges for each in staged)) != set(range(FILES)):
+        raise AssertionError("Spark gives each file of the state to a task")
 
 
 def _collected(session: SparkSession, frame: DataFrame, on_wait: Callable[[], None]) -> list[Any]:

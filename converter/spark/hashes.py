@@ -19,7 +19,6 @@ from converter.rows.stages import HASH_STAGES, StageResults, hash_stages
 from converter.rows.stages.base import SplitStage
 from converter.rows.stages.collisions import CaseCollisions
 from converter.rows.suppression import hashes_of_ids
-from converter.rows.users.split import RANGE_BITS
 
 _KNOWN = "known-1"
 
@@ -67,10 +66,10 @@ class SeenHashes:
         """Return what sees the IDs of a partition for the stages."""
         return [SplitStage(stage) for stage in self._stages]
 
-    def split(self) -> Iterator[tuple[int, int, bytes]]:
-        """Yield what was seen: a range of hashes, the number of a table, and rows of it, packed."""
+    def split(self, bits: int) -> Iterator[tuple[int, int, bytes]]:
+        """Yield what was seen: leading bits of hashes, the number of a table, and rows of it, packed."""
         for number, (stage, table) in enumerate(self._tables):
-            for range_, rows in stage.split(table, RANGE_BITS):
+            for range_, rows in stage.split(table, bits):
                 yield range_, number, rows.write_ipc_stream(None).getvalue()
 
     def take(self, number: int, data: bytes) -> None:

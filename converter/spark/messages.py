@@ -23,6 +23,7 @@ from converter.rows.skipped import FirstSkips
 if TYPE_CHECKING:
     import polars as pl
 
+    from converter.commands.changes import ComparedElsewhere, Comparison
     from converter.delivery.destinations.base import Arrived
     from converter.delivery.destinations.partials import Owner
     from converter.jobs.job import Job
@@ -81,6 +82,7 @@ class Assignment:
     `found` is what the first rows of the whole input show; `key` is the fingerprint of the key that parts are encrypted
     for. Part `k` of partition `p`, both from 0, has the split number `k * stride + p + 1`. `known` are hashes that
     tasks have to make of the same text, where any are compared; `colliding` are IDs whose rows are rejected.
+    `comparison` is what users are compared with, where only changes are sent.
     """
 
     version: str
@@ -94,6 +96,7 @@ class Assignment:
     known: tuple[int, ...] = ()
     suppressed: SentList | None = None
     colliding: pl.DataFrame | None = None
+    comparison: Comparison | None = None
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,7 @@ class Staged:
     After a shuffle, `ranges` are those of hashes that this task had, and the partition is the first. `results` are
     those of stages that have seen the hashes, and `colliding` the IDs whose rows are to be rejected. `torn` has the
     number of the file whose span ends inside a row: then there is nothing else, and the file has to be read as a whole.
+    `compared` is what became of its users, where only changes are sent.
     """
 
     partition: int
@@ -142,6 +146,7 @@ class Staged:
     results: StageResults | None = None
     colliding: pl.DataFrame | None = None
     torn: frozenset[int] = frozenset()
+    compared: ComparedElsewhere | None = None
 
 
 def packed(message: object) -> bytes:

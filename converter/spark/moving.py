@@ -119,11 +119,11 @@ def _of_rows(packed_assignment: bytes, batches: Iterator[pa.RecordBatch], partit
     from converter.ledger import Ledger
     from converter.spark.frames import open_rows
     from converter.spark.messages import Staged
-    from converter.spark.shuffling import counts_of, split
+    from converter.spark.shuffling import ends_of, split
 
     first = next(batches, None)
     if first is None:
-        return iter([counts_of(Staged(partition, Ledger()))])
+        return ends_of(assignment, Staged(partition, Ledger()))
     job, schema, rows = assignment.job, first.schema, itertools.chain([first], batches)
     return split(
         assignment, partition, processors(), lambda records: open_rows(job, records, schema, rows), of_rows=True

@@ -15,22 +15,26 @@ from typing import NamedTuple
 from converter import kernel
 from converter.commands.plan import use_sources
 from converter.ledger import Ledger
+from converter.rows.delta.past import FILES
 from converter.rows.pipeline import convert_all, gather_taken
 from converter.rows.records import Records
 from converter.rows.users.lines import UserLines
-from converter.rows.users.split import NumberedPlaces, SplitLines
+from converter.rows.users.split import RANGE_BITS, NumberedPlaces, SplitLines
 from converter.rows.users.stage import Gathering
 from converter.sources.base import Budget, Source
 from converter.sources.origins.base import Origin
 from converter.sources.row_origins import RowOrigin
+from converter.spark.comparing import comparing
 from converter.spark.hashes import SeenHashes
 from converter.spark.messages import Assignment, Staged, packed
 from converter.spark.staging import Tally, send, tasked
-from converter.spark.support import is_gathered
+from converter.spark.support import is_gathered, range_bits
 
 COUNTS = -1
 """The number of a set of files in rows whose data are the counts of a task."""
-_TABLES = COUNTS - 1
+_MARK = -2
+"""That in rows without data: their range has to come to a task, although it may have nothing."""
+_TABLES = -3
 """That in rows whose data are hashes of the first table; the other tables have smaller ones."""
 
 
@@ -78,11 +82,12 @@ def split(
                     tally.count(converted)
             with ThreadPoolExecutor(1) as pool:
                 for share in taken.split(pool):
-                    yield Moved(share.prefix, share.set, bytes(share.lines.packed()))
+                    prefix = share.prefix >> (RANGE_BITS - range_bits(records.job))
+                    yield Moved(prefix, share.set, bytes(share.lines.packed()))
         else:
             send(assignment, output, records, tally, blocks)
-        yield from _hashes_of(seen)
-        yield counts_of(tally.staged)
+        yield from _hashes_of(seen, range_bits(records.job))
+    yield from ends_of(assignment, tally.staged)
 
 
 def split_ids(assignment: Assignment, threads: int, open_: Callable[[Records], dict[int, Source]]) -> Iterator[Moved]:
@@ -94,12 +99,22 @@ def split_ids(assignment: Assignment, threads: int, open_: Callable[[Records], d
             with contextlib.closing(convert_all(records, sources, seen.seeing())) as blocks:
                 for _ in blocks:  # their lines are those of the second pass
                     pass
-            yield from _hashes_of(seen)
+            yield from _hashes_of(seen, RANGE_BITS)
 
 
-def _hashes_of(seen: SeenHashes) -> Iterator[Moved]:
-    for range_, table, data in seen.split():
+def _hashes_of(seen: SeenHashes, bits: int) -> Iterator[Moved]:
+    for range_, table, data in seen.split(bits):
         yield Moved(range_, _TABLES - table, data)
+
+
+def ends_of(assignment: Assignment, staged: Staged) -> Iterator[Moved]:
+    """Yield what comes after the lines of a partition: its counts.
+
+    With those of the first partition, all files of a state come to tasks, also those whose users are gone.
+    """
+    if assignment.comparison and not staged.partition:
+        yield from (Moved(number, _MARK, b"") for number in range(FILES))
+    yield counts_of(staged)
 
 
 def counts_of(staged: Staged) -> Moved:
@@ -115,14 +130,16 @@ def gather(assignment: Assignment, threads: int, moved: Iterable[Moved], *, of_r
     """
     with tasked(assignment, threads) as (output, records), contextlib.ExitStack() as opened:
         budget = Budget(threads, records.job.run.memory)
-        gathering = Gathering(records, kernel.load(), budget, None, where=NumberedPlaces())
+        compared = opened.enter_context(comparing(assignment))
+        changes = compared.changes if compared else None
+        gathering = Gathering(records, kernel.load(), budget, None, changes, NumberedPlaces())
         opened.enter_context(contextlib.closing(gathering))
         seen = opened.enter_context(contextlib.closing(SeenHashes(records)))
         ranges = set()
         for each in moved:
             if each.set <= _TABLES:
                 seen.take(_TABLES - each.set, each.data)
-            else:
+            elif each.set != _MARK:
                 gathering.take_lines(each.set, UserLines.unpacked(each.data))
             ranges.add(each.range)
         if not ranges:
@@ -137,8 +154,12 @@ def gather(assignment: Assignment, threads: int, moved: Iterable[Moved], *, of_r
         tally = Tally(assignment, records, partition, place_of)
         tally.staged.ranges = frozenset(ranges)
         tally.staged.results = seen.finish()
+        if compared:
+            compared.begin(ranges)
         if is_gathered(records.job):
             send(assignment, output, records, tally, gather_taken(gathering, budget))
+        if compared:
+            tally.staged.compared = compared.finish()
         return tally.staged
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from converter.errors import InputError, JobError
 from converter.jobs.job import Job
+from converter.rows.delta.past import BITS
+from converter.rows.users.split import RANGE_BITS
 from converter.sources.origins.base import Origin
 from converter.sources.row_origins import Queried
 from converter.spark.hashes import has_first_pass, sees_hashes
@@ -13,7 +15,12 @@ from converter.spark.hashes import has_first_pass, sees_hashes
 
 def is_gathered(job: Job) -> bool:
     """Whether all lines of a user have to be in one partition."""
-    return job.record.gathers or job.record.limits
+    return job.gathers or job.record.limits
+
+
+def range_bits(job: Job) -> int:
+    """Return by how many leading bits of hashes what is shuffled is split: a file of a state is never split."""
+    return BITS if job.delta.state is not None else RANGE_BITS
 
 
 def is_shuffled(job: Job) -> bool:
@@ -38,9 +45,8 @@ def check_job(job: Job, *, shuffles: bool = False) -> None:
 def _unsupported(job: Job, *, shuffles: bool) -> Iterator[str]:
     output = job.output
     if is_gathered(job) and not shuffles:
-        yield "what it writes depends on all rows of a user (record.rows, record.repeated, record.user_lines)"
-    if job.delta.state is not None:
-        yield "delta.state is of all users"
+        keys = "record.rows, record.repeated, record.user_lines, delta.state"
+        yield f"what it writes depends on all rows of a user ({keys})"
     if output.kind == "c2c-id-sync":
         yield "addresses of c2c-id-sync files are gathered"
     if job.id and job.id.case_collisions != "off" and not shuffles:

@@ -56,8 +56,11 @@ class StatePlace(Protocol):
         """Make the place where it is not there yet."""
         ...
 
-    def begin(self, number: int) -> str:
-        """Return the name of a new generation with this number, where no other process writes."""
+    def begin(self, number: int, *, apart: bool = False) -> str:
+        """Return the name of a new generation with this number, where no other process writes.
+
+        With `apart`, another process has begun that generation, which is to adopt the files of this one.
+        """
         ...
 
     def write(self, generation: str, name: str, content: io.BytesIO, crc32: int) -> None:
@@ -74,6 +77,10 @@ class StatePlace(Protocol):
 
     def take_over(self, generation: str, name: str, by: str) -> str | None:
         """Let a generation have a file of another one; return where it is then, None where that cannot be done."""
+        ...
+
+    def adopt(self, generation: str, name: str, by: str) -> str:
+        """Let a generation have a file of one that was begun apart; return where it is then."""
         ...
 
     def prepare(self, generation: str, record: Prepared) -> None:

@@ -98,8 +98,9 @@ class StateBucket:
     def open(self) -> None:
         """Do nothing: a prefix is there once an object is."""
 
-    def begin(self, number: int) -> str:
+    def begin(self, number: int, *, apart: bool = False) -> str:
         """Return a name that has this process in it."""
+        del apart  # all are
         return f"{GENERATION}{number}-{self._holder}"
 
     def write(self, generation: str, name: str, content: io.BytesIO, crc32: int) -> None:
@@ -116,6 +117,11 @@ class StateBucket:
         self._writes.stop()
 
     def take_over(self, generation: str, name: str, by: str) -> str | None:
+        """Leave an object where it is."""
+        del name, by
+        return generation
+
+    def adopt(self, generation: str, name: str, by: str) -> str:
         """Leave an object where it is."""
         del name, by
         return generation

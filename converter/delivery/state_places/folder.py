@@ -57,9 +57,9 @@ class StateFolder:
         """Make the folder, which only its owner can open."""
         make_state_folder(self._folder)
 
-    def begin(self, number: int) -> str:
-        """Make the folder of a generation."""
-        name = f"{GENERATION}{number}"
+    def begin(self, number: int, *, apart: bool = False) -> str:
+        """Make the folder of a generation; its name has this process in it where it is apart."""
+        name = f"{GENERATION}{number}" + (f"-{secrets.token_hex(8)}" if apart else "")
         (self._folder / name).mkdir(_PRIVATE_FOLDER)
         return name
 
@@ -84,6 +84,11 @@ class StateFolder:
             os.link(self._folder / generation / name, self._folder / by / name)
         except OSError:
             return None
+        return by
+
+    def adopt(self, generation: str, name: str, by: str) -> str:
+        """Move a file."""
+        (self._folder / generation / name).rename(self._folder / by / name)
         return by
 
     def prepare(self, generation: str, record: Prepared) -> None:

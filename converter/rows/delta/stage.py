@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Collection
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -65,6 +66,8 @@ class Changes:
 
     def __init__(self, options: DeltaOptions, files: StateFiles, *, in_memory: bool = False) -> None:
         self.counts = ChangeCounts()
+        self.files: Collection[int] = range(FILES)
+        """The numbers of the files whose users come, in each set."""
         self._in_memory = in_memory
         self._loading: list[list[Future[PastLines]]] = []
         self._known: dict[int, KnownLines] = {}

@@ -105,7 +105,9 @@ class Gathering(TakenLines):
         self, pool: Executor, number: int, files: range, ends: list[Event]
     ) -> Iterator[Future[list[Converted]]]:
         """Yield the calls that finish files of a state, if there is one, once others have come to their `ends`."""
-        for file in files if self._changes else ():
+        for file in files:
+            if self._changes is None or file not in self._changes.files:
+                continue
             yield pool.submit(self._finished, number, file, tuple(ends))
             ends.clear()
 
