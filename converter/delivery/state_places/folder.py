@@ -116,7 +116,8 @@ class StateFolder:
         del kept
         for path in self._folder.glob(f"{GENERATION}*"):
             if path.name != generation:
-                shutil.rmtree(path)
+                is_apart = path.name.count("-") > GENERATION.count("-")
+                shutil.rmtree(path, ignore_errors=is_apart)  # its process may live: then the next run removes the rest
 
     def remove_salt(self) -> None:
         """Remove the salt, which only the holder of the lock has."""
