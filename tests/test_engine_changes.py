@@ -150,6 +150,22 @@ def test_a_state_that_a_worker_does_not_see_is_said(run: Run) -> None:
     assert run.files == []
 
 
+def test_files_that_only_a_worker_sees_are_no_state(run: Run) -> None:
+    days = Days(run)
+
+    def elsewhere(plan: Plan, on_wait: Callable[[], None]) -> Any:
+        staged = shuffled_here(plan, on_wait)
+        for apart in days.state.glob("generation-1-*"):
+            shutil.rmtree(apart)
+        return staged
+
+    job = run.make_job(**days.changes, input={"path": str(run.write(CRM))}, output={"timestamp": None})
+    with raises(DestinationError, "E-STATE-WRITE", str(days.state)):
+        convert(job, now=2 * DAY, engine=partial(SparkConversion, elsewhere))
+    assert run.files == []
+    assert days.files == {}
+
+
 def test_rows_that_collide_and_users_that_change_are_found_together(run: Run, tmp_path: Path) -> None:
     rows = [f"{'uU'[number % 2]}ser{number // 2 % 40},x{number % 3},\n" for number in range(200)]
     made = []

@@ -148,10 +148,10 @@ class NextState:
         except OSError as error:
             raise self._error(error) from error
 
-    @property
-    def made(self) -> Sequence[StateFile]:
-        """The files that were made so far."""
-        return self._made
+    def made_apart(self) -> Sequence[StateFile]:
+        """Return the files that were made apart, once all of them are written. Raises `DestinationError`."""
+        self._place.settle()
+        return list(self._made)
 
     @property
     def _number(self) -> int:

@@ -30,8 +30,8 @@ class TaskChanges:
         self.changes.files = files
 
     def finish(self) -> ComparedElsewhere:
-        """Return what became of the users, once all of them were compared."""
-        return ComparedElsewhere(self.changes.counts, list(self._made.made))
+        """Return what became of the users, once all of them were compared. Raises `DestinationError`."""
+        return ComparedElsewhere(self.changes.counts, self._made.made_apart())
 
 
 @contextlib.contextmanager
@@ -41,7 +41,8 @@ def comparing(assignment: Assignment) -> Iterator[TaskChanges | None]:
     if comparison is None or place is None:
         yield None
         return
-    with contextlib.closing(place):
+    with contextlib.closing(place), contextlib.ExitStack() as opened:
+        opened.callback(place.stop_writing)
         made = NextState(place, "")
         try:
             made.begin_apart(State(place, comparison.record, b""))
