@@ -21,7 +21,6 @@ from converter.columns import privacy
 from converter.errors import JobError
 from converter.rows.fast_path import FastPath
 from converter.rows.records import Records
-from converter.sources.origins.local import LocalFile
 
 from .conftest import Run
 from .errors import raises, told
@@ -178,7 +177,7 @@ def test_the_loops_leave_personal_data_to_the_query(texts: list[str], tmp_path: 
     frame = pl.DataFrame({"c0": texts, "c1": texts})
     personal = frame.select(privacy.personal_kind(pl.col("c0")).is_not_null())["c0"].to_numpy()
     for values in (frame.with_columns(c0=pl.lit("u1")), frame.with_columns(c1=pl.lit("x"))):
-        _, left = FastPath(Records(run.make_job(), 1000), loops).of_texts(values, LocalFile(tmp_path, 1, 1))
+        _, left = FastPath(Records(run.make_job(), 1000), loops).of_texts(values)
         assert set(np.flatnonzero(personal)) <= set(left.tolist())
 
 

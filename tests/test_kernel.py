@@ -336,7 +336,7 @@ def test_the_road_takes_ids_of_several_types_from_the_input() -> None:
     road = FastPath(Records(job, 10_000), LOOPS)
     form = road.form_of(Given(frame))
     assert form
-    made = road.made(LOOPS.frame_lines(chunks_of(frame), form), LocalFile(Path("in.parquet"), 1, 1))
+    made = road.made(LOOPS.frame_lines(chunks_of(frame), form))
     texts = [lines.memory[: lines.ends[-1]].tobytes() for lines in made.lines]
     expected = [ids[1:2], [ids[0], ids[4]], ids[2:3]]
     assert texts == ["".join(f'{id_}\t"a"="x"\n' for id_ in each).encode() for each in expected]
@@ -384,7 +384,7 @@ def test_structures_have_the_sizes_that_the_loops_know() -> None:
 
 def lines_of(form: FastPath, frame: pl.DataFrame) -> Lines:
     texts = frame.rename({name: f"c{index}" for index, name in enumerate(frame.columns)})
-    made, left = form.of_texts(texts, LocalFile(Path("in.parquet"), 1, 1))
+    made, left = form.of_texts(texts)
     (lines,) = made.lines
     assert left.tolist() == lines.irregular.tolist()
     return lines

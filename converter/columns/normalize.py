@@ -45,10 +45,7 @@ def steps_of(id_: Id) -> tuple[Step, ...]:
 
 
 def is_bytewise(id_: Id) -> bool:
-    """Return whether steps over bytes give the same as those of an ID of visible ASCII, with no percent sign in it.
-
-    The hash is aside, which is the last step.
-    """
+    """Return whether steps over bytes give the same as those of an ID of visible ASCII, with no percent sign in it."""
     texts = id_.cut_prefix, id_.cut_suffix, id_.remove, id_.prefix, id_.suffix
     return "".join(texts).isascii() and not (id_.decode and "%" in "".join(texts[:2]))
 

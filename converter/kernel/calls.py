@@ -76,7 +76,6 @@ ENTRIES: dict[str, tuple[type[Any], ...]] = {
     "split": (c_void_p, c_int64, c_void_p, c_int64, POINTER(SplitStructure)),
     "view_lines": (POINTER(_Views), c_int64, c_int64, POINTER(FormStructure), POINTER(Structure)),
     "line_fields": (c_void_p, c_int64, c_void_p, c_int64, c_int64, c_int64, c_void_p, c_int64),
-    "replace_fields": (c_void_p, c_int64, c_void_p, c_int64, c_int64, POINTER(_Views), c_int64, c_void_p, c_int64),
     "merge_lines": (c_void_p, c_int64, c_void_p, c_int64, c_int64, c_void_p, c_void_p, c_void_p, c_int64),
     "keyed_hashes": (c_void_p, c_int64, c_void_p, c_void_p, c_int64, c_int64, c_void_p, c_void_p),
     **TEXT_ENTRIES,
@@ -185,21 +184,6 @@ class Loops:
         ends = np.ascontiguousarray(ends)
         self._call("line_fields", lines, len(lines), ends, len(ends), skipped, columns, views, views.size)
         return Chunk(tuple(Views(column, (lines,)) for column in views), len(ends))
-
-    def replaced(self, made: Lines, columns: Chunk, skipped: int) -> Lines:
-        """Return lines with texts of columns in place of their first fields after `skipped` ones.
-
-        No text may be null or empty, and all lines need these fields. The memory of `ends` is used again.
-        """
-        size = int(made.ends[-1]) if len(made.ends) else 0
-        room = size + sum(int(column.lengths.sum(dtype=np.int64)) for column in columns.columns)
-        lines = self._pools["lines"].lease(room + room // _ROOM_FOR_OTHERS)
-        views, _kept = _views_of(columns)
-        count = len(made.ends)
-        self._call(
-            "replace_fields", made.memory, size, made.ends, count, skipped, views, len(columns.columns), lines, room
-        )
-        return replace(made, memory=lines)
 
     def merge(self, made: Lines, others: Bytes, other_ends: Positions, positions: Positions) -> tuple[Bytes, Positions]:
         """Put the lines of `others` among those of `made`, other i before line `positions[i]`.

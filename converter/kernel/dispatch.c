@@ -1,4 +1,5 @@
 /* Which variant of the loops suits the processor, and which sources the library was built from. */
+#include "sha256.h"
 #include "texts.h"
 
 #define AAM_TEXT_(name) #name
@@ -22,6 +23,9 @@ const int64_t aam_sizes[28] = {
     sizeof(struct aam_seen),
 };
 
+/* Return the suffix of the entries that are to be called. */
+AAM_EXPORT const char *aam_choose_variant(void);
+
 #if defined(AAM_HAS_V3) && (defined(__GNUC__) || defined(__clang__))
 #include <cpuid.h>
 
@@ -41,11 +45,19 @@ static bool has_v3(void) {
     return __get_cpuid(0x80000001, &a, &b, &c, &d) && (c & 1u << 5) != 0; /* LZCNT */
 }
 
+bool aam_has_sha;
+
+/* The extension SHA; what else its instructions need is in x86-64-v3. */
+static bool has_sha(void) {
+    uint32_t a, b, c, d;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & 1u << 29) != 0;
+}
+
+const char *aam_choose_variant(void) {
+    aam_has_sha = has_sha();
+    return has_v3() ? "v3" : "base";
+}
+
 #else
-static bool has_v3(void) { return false; }
+const char *aam_choose_variant(void) { return "base"; }
 #endif
-
-AAM_EXPORT const char *aam_choose_variant(void);
-
-/* Return the suffix of the entries that are to be called. */
-const char *aam_choose_variant(void) { return has_v3() ? "v3" : "base"; }

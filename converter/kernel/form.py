@@ -29,7 +29,9 @@ NO_NULLS, NULLS, NULLS_IRREGULAR = range(3)
 ID_FORMS = ("uuid", "gaid", "idfa", "hash", "other")
 """What an ID is by its form, where lines have several."""
 NOT_HASHED, HASHED, HASHED_ADDRESS = range(3)
-"""Whether an ID is to be hashed: any text, or an address, which others than hashes have to be."""
+"""Whether the SHA-256 of an ID takes its place: of any text, or of an address, which others than hashes have to be."""
+HASH_BYTES = 64
+"""A hash in hexadecimal."""
 _LENGTHS = 64  # AAM_LENGTHS
 
 
@@ -138,7 +140,7 @@ class LineId:
     `suffix` stand around that. `shape` is empty, or as long as all of this must be, with a hyphen where one must stand;
     `not_zero` says that not all of it may be zeros, and `scan` (`SCAN_…`) whether it may be personal data. `nulls`
     (`NULLS` …) says what the words for missing values mean. `name` is that of its column where an ID that is
-    implausible makes the row irregular, else empty. `hashed` (`HASHED` …) says that its hash takes its place later;
+    implausible makes the row irregular, else empty. `hashed` (`HASHED` …) says that its hash takes its place:
     spaces inside it are allowed then, not around it.
     """
 
@@ -207,6 +209,7 @@ class Form:
         self.numbered = numbered
         self.has_forms = bool(of_ids)
         beside = sum(1 + len(id_.prefix) + len(id_.suffix) + (id_.steps.pad if id_.steps else 0) for id_ in ids)
+        beside += sum(HASH_BYTES for id_ in ids if id_.hashed != NOT_HASHED)
         extra = 2 + len(lead) + beside + sum(len(part.prefix) + len(_ends_of(part)) for part in parts)
         self.extra: int = max([extra, *(each.extra for each in of_ids if each)])
         """The most bytes of a line, beside its values and the further items of its lists."""

@@ -90,9 +90,10 @@ struct aam_steps {
 enum { AAM_KEPT = 1, AAM_REMOVED = 2 };
 
 /* What is counted of the steps, in the order of the counts. The case is that of the map. */
-enum aam_step { AAM_CUT_PREFIX, AAM_CUT_SUFFIX, AAM_REMOVE, AAM_STRIP_ZEROS, AAM_PAD, AAM_CASE, AAM_STEP_COUNT };
+enum aam_step { AAM_CUT_PREFIX, AAM_CUT_SUFFIX, AAM_REMOVE, AAM_STRIP_ZEROS, AAM_PAD, AAM_CASE, AAM_HASH_STEP, AAM_STEP_COUNT };
 
-/* Whether an ID of a line is one to be hashed, which then takes its place (fields.c): an address, or any text. */
+/* Whether the hash of an ID takes its place in the line: that of any text, or of an address, which it has to be. One
+   that is a hash already stays one. */
 enum aam_hashed { AAM_NOT_HASHED, AAM_HASHED, AAM_HASHED_ADDRESS };
 
 /* An ID of a line. */

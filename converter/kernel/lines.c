@@ -1,6 +1,7 @@
 /* The line of one row: compiled once, for all loops that make lines. */
 #include "lines.h"
 #include "personal.h"
+#include "sha256.h"
 
 enum { DELETE = 0x7F, LATIN = 0xC2 };
 
@@ -111,6 +112,7 @@ AAM_INLINE bool is_word(const struct aam_words *words, const uint8_t *start, int
     return false;
 }
 
+AAM_INLINE uint8_t hexadecimal(int digit) { return (uint8_t)(digit < 10 ? '0' + digit : 'a' - 10 + digit); }
 AAM_INLINE bool is_hexadecimal(uint8_t byte) { return is_digit(byte) || (uint8_t)((byte | 32) - 'a') < 6; }
 
 /* Whether a text has the form of a hash, which stays one. */
@@ -243,6 +245,23 @@ static int64_t take_steps(const struct aam_steps *steps, const uint8_t *start, i
     return length + missing;
 }
 
+/* Put the hash of an ID in its place, in lower-case hexadecimal; there is room for it. One that `is_hash` stays so. */
+static void write_hash(uint8_t *id, int64_t length, bool is_hash, struct line *line) {
+    uint8_t digest[SHA256_BYTES];
+    bool is_changed = !is_hash;
+    if (is_hash) {
+        for (int64_t at = 0; at < HASH_BYTES; at++) {
+            is_changed |= id[at] >= 'A' && id[at] <= 'F';
+            id[at] |= 0x20; /* digits have this bit */
+        }
+    } else {
+        sha256(id, length, digest);
+        for (int64_t at = 0; at < HASH_BYTES; at++)
+            id[at] = hexadecimal(at % 2 == 0 ? digest[at / 2] >> 4 : digest[at / 2] & 15);
+    }
+    line->changed += (uint64_t)is_changed << STEP_BITS * AAM_HASH_STEP;
+}
+
 /* Return where a text is read that has been written as it is. Memory that was written just now is slow to read. */
 AAM_INLINE const uint8_t *readable_at(const struct aam_field *text, const uint8_t *written) {
     return AAM_LIKELY(text->readable >= text->length + AAM_SLACK) ? text->start : written;
@@ -264,7 +283,8 @@ AAM_INLINE enum made write_ids(const struct aam_form *form, const struct aam_fie
         if (is_doubted && length == id->name.length && memcmp(source, id->name.start, (size_t)length) == 0)
             return IRREGULAR;
         int64_t around = id->prefix.length + id->suffix.length + (id->steps != NULL ? id->steps->pad : 0);
-        if (length + around + 1 > limit - at)
+        int64_t of_hash = id->hashed != AAM_NOT_HASHED ? HASH_BYTES : 0;
+        if (length + around + of_hash + 1 > limit - at)
             return NO_ROOM;
         uint8_t *start = at + id->prefix.length, changed = 0;
         const uint8_t *scanned = around != 0 ? at : readable_at(field, at);
@@ -289,8 +309,13 @@ AAM_INLINE enum made write_ids(const struct aam_form *form, const struct aam_fie
             memcpy(start + length, id->suffix.start, (size_t)id->suffix.length);
             length += id->prefix.length + id->suffix.length;
         }
-        if (id->hashed == AAM_HASHED_ADDRESS && !is_hash(at, length) && !is_address(at, length))
-            return IRREGULAR;
+        if (id->hashed != AAM_NOT_HASHED) {
+            bool stays = is_hash(at, length);
+            if (id->hashed == AAM_HASHED_ADDRESS && !stays && !is_address(at, length))
+                return IRREGULAR;
+            write_hash(at, length, stays, line);
+            length = HASH_BYTES;
+        }
         bool is_scanned = id->scan != AAM_SCAN_NOTHING && length >= LEAST_PERSONAL;
         if (AAM_JUDGE && ((is_scanned && may_be_personal(scanned, length, id->scan == AAM_SCAN_CARDS)) ||
                           (id->not_zero && is_zero(at, length)) || (id->length != 0 && !has_shape(at, length, id))))

@@ -34,7 +34,7 @@ _MALFORMED_INTEGERS = 6
 MEMORY = (*_ROOMS, "numbers", "positions", "line_numbers", "line_forms")
 """What a sink leases memory for, from a pool each, since sizes differ."""
 COUNTS = ("signals", "missing", "dropped", "cleaned", "commas")
-STEPS = ("cut_prefix", "cut_suffix", "remove", "strip_zeros", "pad", "case")  # enum aam_step
+STEPS = ("cut_prefix", "cut_suffix", "remove", "strip_zeros", "pad", "case", "hash")  # enum aam_step
 
 
 class Structure(ctypes.Structure):

@@ -134,13 +134,13 @@ class Converter:
             for rule, (some, frame) in first.items():
                 firsts.append(SkippedRows.of(rule, numbers[some], self._records.shown_ids(frame, task.source)))
             numbers, skipped = numbers[rows], skipped + not_selected
-        made = fast_path.made(block.lines, where.origin) if fast_path and block.lines else None
+        made = fast_path.made(block.lines) if fast_path and block.lines else None
         numbered = block.lines.numbers if block.lines else None
         made_of = [RowsOfLines(numbered)] if numbered is not None else []
         if fast_path and not made and left.height:
             texts = self._records.texts(left, task.source)
             frame = _collect(where, self._records.fast_texts(texts), left.height)
-            made, rows = fast_path.of_texts(frame, where.origin)
+            made, rows = fast_path.of_texts(frame)
             if self._records.traces_lines:
                 made_of = [RowsOfLines.of(numbers, frame, each) for each in made.rows]
             left, numbers = _taken(left, rows), numbers[rows]

@@ -3,9 +3,6 @@
 Nearly all rows of nearly all inputs break no rule and need no change: one pass over their bytes makes lines of them.
 Irregular rows, of which this is not certain, are left to `Records.lines`. So the lines are the same either way: it only
 affects the speed which rows are irregular.
-
-The kernel does all steps of IDs but the hash. Where IDs are hashed, it makes lines with the IDs as they are before; the
-IDs of a block are hashed as one column, and take their places.
 """
 
 from __future__ import annotations
@@ -31,7 +28,6 @@ from converter.kernel.form import (
     HASHED_ADDRESS,
     KEPT,
     NO_NULLS,
-    NOT_HASHED,
     NULLS,
     NULLS_IRREGULAR,
     PAIR,
@@ -54,8 +50,6 @@ from converter.rows.keys import sendable
 from converter.rows.records import Records
 from converter.rows.signals import constant_value, is_scanned
 from converter.sources.base import Source
-from converter.sources.engine import collect
-from converter.sources.origins.base import Origin
 from converter.spec import rules
 from converter.spec.ids import ID_TYPES, RECOGNIZED, IdType
 from converter.spec.implausible import MISSING_IDS, MISSING_VALUES
@@ -64,7 +58,6 @@ _TYPES_OF_FORMS = ("uuid", "gaid", "idfa", "hashed_email", "crm")
 """The types of IDs by their forms, in the order in which the kernel counts these (`form.ID_FORMS`)."""
 _HYPHEN = b"-"
 _TO_HASH = bytes(code for code in range(0x21, 0x7F) if code != ord("%"))  # which might be decoded, or of a template
-_HASH_BYTES = 64
 _NO_SET = 255
 _MOST_KEYS = 4096  # that lines are made with, where keys are in a column
 _CLEARED = b"\t\n"  # what lines without signals end in, and no others
@@ -132,10 +125,8 @@ class FastPath:
             NO_NULLS if types[name] != pl.String else NULLS_IRREGULAR if name in lists else NULLS for name in columns
         )
 
-    def made(self, lines: Lines, origin: Origin) -> Made:
-        """Return lines that were made with a form of the job, of rows of an input. Raises `EngineError`."""
-        if self._records.hashes_lines and len(lines.ends):
-            lines = self._hashed(lines, origin)
+    def made(self, lines: Lines) -> Made:
+        """Return lines that were made with a form of the job."""
         ledger = _counts_of(lines)
         record = self._records.job.record
         columns = [*(signal.column for signal in record.signals), record.value_column]
@@ -156,19 +147,10 @@ class FastPath:
         positions = tuple(np.searchsorted(of_all, lines.positions) for _, of_all in parts)
         return Made(tuple(each for each, _ in parts), positions, ledger)
 
-    def _hashed(self, lines: Lines, origin: Origin) -> Lines:
-        """Put the hashes of IDs in their places."""
-        records, count = self._records, len(lines.ends)
-        ids = self._ids_of([(lines.memory, lines.ends)])
-        hashed = collect(origin, records.hashed(ids.lazy()), count)
-        changed = {**lines.changed, **tally_counters(hashed).ids_changed}
-        (columns,) = chunks_of(hashed.select(records.id_names).rechunk())
-        return dataclasses.replace(self._loops.replaced(lines, columns, len(records.leads)), changed=changed)
-
-    def of_texts(self, texts: pl.DataFrame, origin: Origin) -> tuple[Made, Positions]:
+    def of_texts(self, texts: pl.DataFrame) -> tuple[Made, Positions]:
         """Format what `Records.fast_texts` gave; return also the indices of the rows that are left."""
         forms = self._forms_for(texts)
-        made, left = self._of_types(texts, forms, origin) if self._types else self._of_rows(texts, forms[0], origin)
+        made, left = self._of_types(texts, forms) if self._types else self._of_rows(texts, forms[0])
         # What steps have changed in rows that are left is counted where these are judged.
         changed = tally_counters(texts).ids_changed - tally_counters(texts[left]).ids_changed
         return made._replace(ledger=made.ledger + Ledger(ids_changed=changed)), left
@@ -188,12 +170,12 @@ class FastPath:
     def _forms_with(self, keys: frozenset[str]) -> list[Form]:
         return [_form(self._records, self._columns, each, keys=keys) for each in self._id_types]
 
-    def _of_rows(self, texts: pl.DataFrame, form: Form, origin: Origin) -> tuple[Made, Positions]:
+    def _of_rows(self, texts: pl.DataFrame, form: Form) -> tuple[Made, Positions]:
         lines = self._loops.frame_lines(chunks_of(texts.select(self._columns)), form)
-        made = self.made(lines, origin)
+        made = self.made(lines)
         return made if lines.numbers is None else made._replace(rows=(lines.numbers,)), lines.irregular
 
-    def _of_types(self, texts: pl.DataFrame, forms: Sequence[Form], origin: Origin) -> tuple[Made, Positions]:
+    def _of_types(self, texts: pl.DataFrame, forms: Sequence[Form]) -> tuple[Made, Positions]:
         """Format IDs of several types, each with the form of its own, for the set that it goes to."""
         if self._records.job.output.route:
             sets = list(range(len(self._types)))
@@ -206,7 +188,7 @@ class FastPath:
         for number in sets:
             rows = np.flatnonzero(of_rows == number)
             some = columns if len(rows) == len(of_rows) else columns[rows]
-            made, left = self._of_rows(some, forms[number], origin)
+            made, left = self._of_rows(some, forms[number])
             lines.append(made.lines[0])
             with_line.append(np.delete(rows, left))
             ledger += made.ledger
@@ -271,7 +253,7 @@ def _form(
     return Form(
         ids,
         _parts(records, columns, nulls, keys),
-        records.most_line_bytes - _HASH_BYTES * sum(each.hashed != NOT_HASHED for each in ids),
+        records.most_line_bytes,
         lead="".join(f"{each}\t" for each in records.leads).encode(),
         on_bad={"reject": REJECT, "drop": DROP, "clean": CLEAN}[record.on_bad_value],
         comma=None if record.comma == "keep" else record.comma.encode(),

@@ -103,7 +103,7 @@ class Judging:
         self.fast_ids = [f"id{number}" if each else self._columns[number] for number, each in enumerate(fast)]
         """The names of the columns that the kernel takes as IDs: after these steps, or as they are."""
         self.is_bytewise = [not each for each in fast]
-        """Whether the kernel does the steps of each ID, but for its hash."""
+        """Whether the kernel does the steps of each ID."""
         self.typing = [recognize_type(null_if_empty(pl.col(self.fast_ids[0]))).alias("type")] if self.is_mixed else []
         """The type of the ID by its form, where there are several: an ID that this does not recognize is irregular."""
 

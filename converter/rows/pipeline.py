@@ -96,8 +96,8 @@ def convert_all(
     `taken` takes the lines, where they are to be gathered elsewhere.
     """
     threads = records.job.threads
-    # Lines of a block are there twice that are made of views of all columns, or of lines without hashes, or split.
-    is_twice = records.takes_steps or records.hashes_lines or records.sets > 1
+    # Lines of a block are there twice that are made of views of all columns, or split.
+    is_twice = records.takes_steps or records.sets > 1
     budget = Budget(threads, records.job.run.memory // (2 if is_twice else 1))
     taking = [stage for stage in used if stage.takes_rows]
     seeing = [stage for stage in used if not stage.takes_rows]

@@ -27,7 +27,7 @@ from converter.columns.text import as_text, check_id_type
 from converter.jobs.job import Job
 from converter.ledger import Ledger
 from converter.rows.chosen import Chosen
-from converter.rows.counters import Columns, changed_by, tally
+from converter.rows.counters import Columns, tally
 from converter.rows.formatting import Formatting
 from converter.rows.judging import FirstRows, Judging
 from converter.rows.selection import Selected, Selection
@@ -246,23 +246,8 @@ class Records:
 
     @property
     def is_bytewise(self) -> list[bool]:
-        """Whether the kernel does the steps of each ID of the line, but for its hash (`hashed`)."""
+        """Whether the kernel does the steps of each ID of the line."""
         return self._judging.is_bytewise
-
-    @property
-    def hashes_lines(self) -> bool:
-        """Whether there are IDs of which the kernel does all steps but the hash."""
-        return any(id_.hash and is_bytewise for id_, is_bytewise in zip(self.job.ids, self.is_bytewise, strict=True))
-
-    def hashed(self, ids: pl.LazyFrame) -> pl.LazyFrame:
-        """Hash those of the IDs (`id_names`) of which the kernel has done all other steps, and count which changed."""
-        columns = []
-        for number, (name, id_) in enumerate(zip(self.id_names, self.job.ids, strict=True)):
-            if id_.hash and self.is_bytewise[number]:
-                step, before = self.id_steps[number][-1], pl.col(name)
-                after = step.apply(before)
-                columns += [after.alias(name), (after != before).alias(changed_by(step.name, number))]
-        return ids.with_columns(columns)
 
     def bare(self, number: int) -> str:
         """Return the name in queries of an ID before a prefix, a suffix and a hash."""
