@@ -8,6 +8,7 @@ import shutil
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import wait
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,6 +19,7 @@ from converter import convert, doctor
 from converter.cli.command import run as run_command
 from converter.cli.outcome import Messages
 from converter.commands.state import check_state
+from converter.delivery.run_files import conditions
 from converter.delivery.state import NextState, State
 from converter.delivery.state_places import StateFolder, state_place_at
 from converter.delivery.state_places import bucket as bucket_module
@@ -455,3 +457,22 @@ def test_a_state_moves_from_a_folder_to_a_bucket(run: Run) -> None:
         assert bucket.send(CHANGED, 1) == LINE
         assert check_state(bucket.url, bucket.s3).record.generation == 2
         assert {key for key, _ in objects_in(place, bucket.url)} == {"salt", "state.json", "state.lock", *names(bucket)}
+
+
+def test_a_signal_while_conditions_are_checked_leaves_nothing(
+    scripted: Days, place: ScriptedPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float | None] = []
+
+    def interrupted(tasks: list[Any], timeout: float | None = None) -> object:
+        waited.append(timeout)
+        if len(waited) == 1:
+            raise KeyboardInterrupt
+        return wait(tasks, 60)
+
+    monkeypatch.setattr(conditions, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        scripted.send(CRM, 0)
+    assert len(waited) == 2
+    assert place.server.calls_of("put")
+    assert not [key for key in place.server.objects if "probe" in key]
