@@ -296,6 +296,7 @@ CODES: dict[str, str] = {
     "W-REPORT-KEPT": "Old reports cannot be removed.",
     "W-REPORT-VANISHES": "The report folder goes with the container, and with it what `--resume` needs.",
     "W-SEND-RULES": "Files to send contain what Audience Manager accepts but was most likely not intended.",
+    "W-S3-BUCKET-UNUSED": "A bucket has settings of its own, but no URL of the job names it.",
     "W-S3-KEYS-UNUSED": "Adobe's bucket was not used for so long that its access keys may be disabled (T3).",
     "W-SHEETS-UNREAD": "Other sheets of a workbook hold data, which is not read.",
     "W-SIZES-UNSEEN": "The destination does not report file sizes.",

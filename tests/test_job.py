@@ -772,6 +772,8 @@ def test_merging_goes_into_tables_and_replaces_everything_else() -> None:
         ("output.to=a=b", {"output": {"to": "a=b"}}),
         ("input.separator=,", {"input": {"separator": ","}}),
         ("input.separator==", {"input": {"separator": "="}}),
+        ('input.quote="', {"input": {"quote": '"'}}),
+        ("""input.filter="a b" = 'x'""", {"input": {"filter": """"a b" = 'x'"""}}),
         ("record.comma=", {"record": {"comma": ""}}),
         (" run.threads = 2", {"run": {"threads": 2}}),
         ("run={threads = 2}", {"run": {"threads": 2}}),
@@ -780,6 +782,20 @@ def test_merging_goes_into_tables_and_replaces_everything_else() -> None:
 )
 def test_a_setting_is_toml_where_it_can_be_and_else_a_text(text: str, data: dict[str, Any]) -> None:
     assert parse_setting(text) == data
+
+
+@pytest.mark.parametrize(
+    "text", ['s3.buckets."crm.region=eu', 'input.filter="a', "input.separator='ab", 'output.to= "out', 'x"=1']
+)
+def test_a_quote_that_is_not_closed_is_told(text: str) -> None:
+    with raises(JobError, "E-SET-MALFORMED", f"--set '{text}'", "quote"):
+        parse_setting(text)
+
+
+def test_a_password_with_a_quote_is_not_shown() -> None:
+    with raises(JobError, "E-SET-MALFORMED", "--set 'sftp.password…'") as caught:
+        parse_setting('sftp.password="hush')
+    assert "hush" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["output.mode", "", "=x", " =x", ".=x", "output.=x", ".mode=x", "a..b=x"])

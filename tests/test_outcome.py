@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+from converter.report.terminal import summary
+from converter.report.texts import figure
+
+from .conftest import Run
 from .errors import check_told
 from .test_cli import ENVIRONMENT, JOB, NAMED, STEM, command, files
 
@@ -265,3 +269,15 @@ def test_a_file_never_takes_the_number_of_a_stream_that_is_closed(folder: Path) 
     seen = "import os, sys; from converter.cli import streams; streams.secure(); sys.exit(os.open('in.csv', 0))"
     done = subprocess.run(["sh", "-c", f"exec '{sys.executable}' -c \"{seen}\" <&- >&- 2>&-"], cwd=folder, check=False)
     assert done.returncode > 2
+
+
+@pytest.mark.parametrize("count, words", [(0, "lines written"), (1, "line written"), (2, "lines written")])
+def test_counts_of_summaries_have_nouns_in_the_right_number(count: int, words: str) -> None:
+    assert figure(count, "line", " written") == (str(count), words)
+    assert figure(count, "address", nouns="addresses")[1] == ("address" if count == 1 else "addresses")
+
+
+def test_a_run_of_one_row_is_told_in_the_singular(run: Run) -> None:
+    told = {words: number for number, words in summary(run.convert("id,a\nU1,x\n", id={"case": "lower"}))}
+    assert {"line written", "signal written", "ID changed: case"} <= told.keys()
+    assert [words for words in told if words.startswith("row read, in ")]

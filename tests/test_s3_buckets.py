@@ -175,3 +175,31 @@ def test_names_of_buckets_are_checked_and_may_have_dots(run: Run) -> None:
     assert changes == {"s3": {"buckets": {"crm.exports": {"region": "eu-central-1"}, "crm": {"profile": "crm"}}}}
     s3 = run.make_job(**changes).s3
     assert (s3.section_of("crm.exports"), s3.section_of("other")) == ('s3.buckets."crm.exports"', "s3")
+
+
+@pytest.mark.parametrize(
+    "section, key",
+    [({"kms_key_id": "k"}, "s3.kms_key_id"), ({"buckets": {"crm": {"kms_key_id": "k"}}}, "s3.buckets.crm.kms_key_id")],
+)
+def test_a_key_of_kms_needs_its_encryption_in_the_same_section(run: Run, section: dict[str, Any], key: str) -> None:
+    with raises(JobError, "E-JOB-INVALID", key, "sse = 'aws:kms'"):
+        run.make_job(s3=section)
+    assert run.make_job(s3={"sse": "aws:kms", "kms_key_id": "k"}).s3.kms_key_id == "k"
+
+
+def test_buckets_that_no_url_names_are_told(run: Run) -> None:
+    buckets = {name: {"region": "eu-central-1"} for name in ("crm-export", "adobe", "reports", "list")}
+    job = run.make_job(
+        input={"path": ["s3://crm-exports/a.csv"], "suppress": {"path": "S3://list/x.csv", "column": "id"}},
+        output={"to": "s3://adobe/aam"},
+        report={"dir": "s3://reports"},
+        s3={"buckets": buckets},
+    )
+    (found,) = [each for each in job.warnings if each.code == "W-S3-BUCKET-UNUSED"]
+    assert "'crm-export'" in found.message
+    assert "did you mean 'crm-exports'?" in found.message
+    own = run.make_job(output={"to": "", "environment": "production", "partner": "crm"}, s3={"buckets": {}})
+    environment = own.output.url.split("/")[2]
+    assert not run.make_job(
+        output={"to": "", "environment": "production", "partner": "crm"}, s3={"buckets": {environment: {}}}
+    ).warnings

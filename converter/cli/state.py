@@ -49,7 +49,7 @@ def _check(folder: str, changes: dict[str, Any], messages: Messages) -> Outcome:
 
 
 def _show(found: StateReport, messages: Messages) -> None:
-    from converter.report.texts import size
+    from converter.report.texts import counted, figure, size
 
     messages.warn(found.findings)
     record, days = found.record, [*found.sent]
@@ -59,11 +59,11 @@ def _show(found: StateReport, messages: Messages) -> None:
     with_what = [what for what, has in (("traits", record.traits), ("user IDs as they are sent", record.ids)) if has]
     print_numbers(
         [
-            (f"{record.users:,}", f"users, in {len(record.files)} files ({size(found.bytes)}), whole"),
+            figure(record.users, "user", f", in {counted(len(record.files), 'file')} ({size(found.bytes)}), whole"),
             ("run", f"{record.run}, on {record.day}"),
             ("source", f"{sources} (kind {record.kind}, mode {record.mode})"),
             *(
-                (f"{count:,}", f"users were {name} then")
+                figure(count, "user was", f" {name} then", nouns="users were")
                 for name, count in record.counts.items()
                 if name in _USERS and count
             ),

@@ -124,9 +124,11 @@ def _job(tables: list[str], job_file: str | None, flags: dict[str, Any], setting
 
 def _show(ledger: Ledger) -> None:
     """Print the counts of rows to standard error."""
+    from converter.report.texts import figure  # here, as other modules of reports
+
     lines = [
-        (f"{ledger.read:,}", "rows read"),
-        (f"{ledger.written:,}", "addresses written"),
+        figure(ledger.read, "row", " read"),
+        figure(ledger.written, "address", " written", nouns="addresses"),
         *((f"{count:,}", f"rejected: {name}") for name, count in sorted(ledger.rejected.items())),
         *((f"{count:,}", f"skipped: {name}") for name, count in sorted(ledger.skipped.items())),
     ]

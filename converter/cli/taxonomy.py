@@ -90,7 +90,10 @@ def _list(
     unknown = found.unknown_signals + (sum(each.count for each in found.case) if strict else 0)
     error = None
     if unknown:
-        message = f"{unknown:,} signals have keys or values that '{against}' does not have."
+        from converter.report.texts import counted  # here, with the other modules of reports
+
+        have = counted(unknown, "signal has", "signals have")
+        message = f"{have} keys or values that '{against}' does not have."
         error = GuardError("E-TAXONOMY-UNKNOWN", message, "Add them to the list, or correct the data.")
     return Outcome(
         name="refused" if error else "done",

@@ -262,7 +262,7 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
 
 def parse_setting(text: str) -> dict[str, Any]:
     """Return nested data for a setting such as `output.mode=overwrite`; a value that is not TOML is a text."""
-    key, equals, value = text.partition("=")
+    key, equals, value = _without_open_quote(text).partition("=")
     names = [_QUOTED.sub(r"\1", name) for name in _DOT.split(key.strip())]
     if not equals or not all(names):
         raise JobError(
@@ -280,6 +280,22 @@ def parse_setting(text: str) -> dict[str, Any]:
         parsed = {name: parsed}
     assert isinstance(parsed, dict)  # noqa: S101 - for the type checker: there is at least one name
     return parsed
+
+
+def _without_open_quote(text: str) -> str:
+    """Return a setting. Raises `JobError` where its key, or a text as its value, has a quote that is not closed.
+
+    A value that is a quote alone is one, as for `input.quote`.
+    """
+    key, _, value = text.partition("=")
+    value = value.strip()
+    if key.count('"') % 2 or (value[:1] in ('"', "'") and len(value) > 1 and value.count(value[0]) == 1):
+        raise JobError(
+            "E-SET-MALFORMED",
+            f"--set '{_shown_setting(text)}' has a quote that is not closed.",
+            "The shell takes quotes away: --set 'input.separator=\";\"'.",
+        )
+    return text
 
 
 def _shown_setting(text: str) -> str:

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from converter.errors import Finding, JobError, redact
 from converter.jobs.access import Access
+from converter.jobs.buckets import unused_buckets
 from converter.jobs.document import Document
 from converter.jobs.examples import Example
 from converter.jobs.identity import DIGITS, destination_of, identity, settings_in
@@ -258,6 +259,7 @@ class Job(Document):
             findings.append(Finding("W-BETA", BETA_WARNING))
         if self.output.url.lower().startswith(("ftp://", "ftps://")):
             findings.append(Finding("W-FTP", FTP_WARNING))
+        findings += unused_buckets(self.s3.buckets, self, self.output.url)
         for source in _sources_of(self):
             findings += source.warnings(in_sync=self.sync is not None)
         if wrong := [signal.key for signal in self.record.signals if not _KEY.fullmatch(signal.key)]:

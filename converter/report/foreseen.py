@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from converter.report.texts import counted, figure
 from converter.spec import receipts
 from converter.spec.receipts import FIGURES
 
@@ -25,12 +26,13 @@ REALIZED, TOO_NEW, WRONG_SOURCE, NOT_ONBOARDED, UNUSED = FATES = (
 """What becomes of a signal, the best first: a trait takes it; or those that do are younger than four hours, belong to
 another data source, or are not onboarded; or there is none."""
 WORDS = {
-    REALIZED: "signals that traits take",
-    TOO_NEW: "signals of traits that are younger than four hours (T3)",
-    WRONG_SOURCE: "signals of traits of another data source",
-    NOT_ONBOARDED: "signals of traits that are not onboarded (C3)",
-    UNUSED: "signals that no trait takes",
+    REALIZED: " that traits take",
+    TOO_NEW: " of traits that are younger than four hours (T3)",
+    WRONG_SOURCE: " of traits of another data source",
+    NOT_ONBOARDED: " of traits that are not onboarded (C3)",
+    UNUSED: " that no trait takes",
 }
+"""What follows on the number of signals of each fate, in words."""
 STORED_AT_MOST = "stored_records_at_most"
 _LABELS = {figure.key: figure.label for figure in FIGURES} | {STORED_AT_MOST: "Stored Records, at most"}
 
@@ -88,11 +90,12 @@ class Foreseen:
 
     def lines(self) -> list[tuple[str, str]]:
         """Return the numbers with their labels, for the terminal."""
-        numbers = [(count, _LABELS[key]) for key, count in self.figures.items()]
-        numbers += [(count, WORDS[fate]) for fate, count in self.signals.items() if count]
+        lines = [(f"{count:,}", _LABELS[key]) for key, count in self.figures.items()]
+        lines += [figure(count, "signal", WORDS[fate]) for fate, count in self.signals.items() if count]
         if self.rules_not_understood:
-            numbers.append((self.rules_not_understood, f"rules of {self.traits:,} traits not understood"))
-        return [(f"{count:,}", words) for count, words in numbers]
+            of_traits = f" of {counted(self.traits, 'trait')} not understood"
+            lines.append(figure(self.rules_not_understood, "rule", of_traits))
+        return lines
 
 
 def figures_of(received: Received, source: int | None) -> dict[str, int]:

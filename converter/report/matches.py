@@ -13,7 +13,7 @@ from converter.errors import Finding
 from converter.jobs.toml import as_toml
 from converter.report.left_out import by_reason
 from converter.report.page_file import write_html
-from converter.report.texts import percent
+from converter.report.texts import figure, percent
 from converter.sources.origins.base import LeftOut
 
 _MOST_SHOWN = 20
@@ -85,8 +85,8 @@ class Match(NamedTuple):
     def summary(self) -> list[tuple[str, str]]:
         """Return what was found, line by line: how many, and of what."""
         lines = [
-            (f"{self.crm:,}", "distinct IDs in the CRM"),
-            (f"{self.site:,}", "distinct IDs of the site"),
+            figure(self.crm, "distinct ID", " in the CRM"),
+            figure(self.site, "distinct ID", " of the site"),
             (f"{self.as_is.matched:,}", f"match as they are ({percent(self.as_is.rate)} of the CRM's)"),
             (f"{self.recommended.matched:,}", f"match as recommended ({percent(self.recommended.rate)})"),
             (f"{self.case_collisions.ids:,}", "in the CRM differ from another one by case alone"),

@@ -11,6 +11,7 @@ from typing import Any
 from converter.errors import Finding
 from converter.ledger import Ledger
 from converter.report.left_out import by_reason
+from converter.report.texts import figure
 from converter.sources.origins.base import LeftOut
 from converter.spec.files import FileRule
 
@@ -115,9 +116,9 @@ class OutboundReport:
         """Return lines of a number and its meaning."""
         compared = sum(file.info is not None for file in self.files)
         return [
-            (f"{len(self.files):,}", "file" if len(self.files) == 1 else "files"),
+            figure(len(self.files), "file"),
             (f"{compared:,}", "compared with a control file"),
-            (f"{self.ledger.read:,}", "rows read"),
+            figure(self.ledger.read, "row", " read"),
             (f"{self.ledger.written:,}", "written"),
             *((f"{count:,}", f"rejected: {name}") for name, count in sorted(self.ledger.rejected.items())),
         ]

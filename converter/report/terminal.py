@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from converter.jobs.run_files import page_name
 from converter.report import Report
-from converter.report.texts import size
+from converter.report.texts import counted, figure, size
 
 _CHANGES = {
     "new": "users: new",
@@ -37,34 +37,37 @@ def _foreseen(report: Report) -> list[tuple[str, str]]:
     from converter.report.foreseen import WORDS  # here, since few jobs need it
 
     figures = report.foreseen["figures"]
-    lines = [(f"{figures['total_realized_traits']:,}", "traits realized")]
+    lines = [figure(figures["total_realized_traits"], "trait", " realized")]
     if removed := figures["total_removed_traits"]:
-        lines.append((f"{removed:,}", "traits removed"))
-    lines.append((f"{figures['no_trait_realized']:,}", "lines without a trait"))
-    return [*lines, *((f"{count:,}", WORDS[fate]) for fate, count in report.foreseen["signals"].items() if count)]
+        lines.append(figure(removed, "trait", " removed"))
+    lines.append(figure(figures["no_trait_realized"], "line", " without a trait"))
+    signals = report.foreseen["signals"].items()
+    return [*lines, *(figure(count, "signal", WORDS[fate]) for fate, count in signals if count)]
 
 
 def _figures(report: Report) -> list[tuple[str, str]]:
     records, signals = report.records, report.signals
     written = sum(part.lines for part in report.parts)
-    in_lines = "lines written" if written == records["written"] else f"rows written, in {written:,} lines"
+    as_many = written == records["written"]
     lines = [
-        (f"{records['read']:,}", f"rows read, in {report.seconds:,.1f} s ({size(report.bytes_per_second)}/s)"),
-        (f"{records['written']:,}", in_lines),
+        figure(records["read"], "row", f" read, in {report.seconds:,.1f} s ({size(report.bytes_per_second)}/s)"),
+        figure(written, "line", " written")
+        if as_many
+        else figure(records["written"], "row", f" written, in {counted(written, 'line')}"),
         *(
             (f"{count:,}", f"{fate}: {name}")
             for fate in ("rejected", "skipped")
             for name, count in records[fate].items()
         ),
         *((f"{count:,}", _CHANGES[name]) for name, count in (report.changes or {}).items() if count),
-        *((f"{each['files']:,}", f"files not read: {each['reason']}") for each in report.left_out),
-        *((f"{count:,}", f"IDs changed: {name}") for name, count in report.ids["changed"].items()),
-        *((f"{records[name]:,}", "users cleared") for name in ("cleared",) if name in records),
-        (f"{signals['written']:,}", "signals written"),
+        *(figure(each["files"], "file", f" not read: {each['reason']}") for each in report.left_out),
+        *(figure(count, "ID", f" changed: {name}") for name, count in report.ids["changed"].items()),
+        *(figure(records[name], "user", " cleared") for name in ("cleared",) if name in records),
+        figure(signals["written"], "signal", " written"),
         *_foreseen(report),
     ]
     for what in ("dropped", "changed"):
-        lines += [(f"{count:,}", f"signals {what}: {name}") for name, count in signals[what].items()]
+        lines += [figure(count, "signal", f" {what}: {name}") for name, count in signals[what].items()]
     lines += [(size(part.bytes), part.url) for part in report.parts[:10]]
     if len(report.parts) > 10:
         lines.append((size(sum(part.bytes for part in report.parts)), f"in {len(report.parts):,} parts in all"))

@@ -51,7 +51,12 @@ def percent(rate: float) -> str:
 
 def counted(count: int, noun: str, nouns: str = "") -> str:
     """Return a count with its noun, in the plural unless it is 1."""
-    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
+    return " ".join(figure(count, noun, nouns=nouns))
+
+
+def figure(count: int, noun: str, rest: str = "", *, nouns: str = "") -> tuple[str, str]:
+    """Return a count, and its noun, in the plural unless it is 1, with the `rest` after it: a line of a summary."""
+    return f"{count:,}", f"{noun if count == 1 else nouns or noun + 's'}{rest}"
 
 
 def when(moment: object) -> str:

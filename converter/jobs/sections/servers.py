@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from converter.errors import redact
 from converter.jobs.document import Section
@@ -66,11 +66,12 @@ class BucketOptions(Section):
             raise ValueError("S3 accepts parts of 5 MiB to 5 GiB")
         return size
 
-    @model_validator(mode="after")
-    def _key_for_kms(self) -> Self:
-        if self.kms_key_id and self.sse not in ("aws:kms", "aws:kms:dsse"):
-            raise ValueError("s3.kms_key_id needs s3.sse = 'aws:kms'.")
-        return self
+    @field_validator("kms_key_id")
+    @classmethod
+    def _key_for_kms(cls, key: str | None, known: ValidationInfo) -> str | None:
+        if key and known.data.get("sse", "aws:kms") not in ("aws:kms", "aws:kms:dsse"):
+            raise ValueError("it needs sse = 'aws:kms' in the same section")
+        return key
 
 
 class S3(BucketOptions):
