@@ -145,7 +145,7 @@ BROKEN: list[tuple[str, bytes, list[Short]]] = [
     (DATA, GOOD + b"u\ta=b,\n" + b'u\t"a"="b,,c"\n' + b'u\t"a"="b",,c=d\n' + b"u\t,a=b\n" + b"u,,v\ta=b\n",
      one("C1", "signal_empty", 2, 3, "warning")),
     (DATA, GOOD + b"john@example.com\ta=b\n" + b'u\t"a"="john@example.com"\n' + b" j@x.org \ta=b\n",
-     [*one("I3", "id_is_email", 2, 2), *one("I3", "value_is_email", 3)]),
+     [*one("C12", "id_spaced", 4, 1, "warning"), *one("I3", "id_is_email", 2, 2), *one("I3", "value_is_email", 3)]),
     (DATA, b"+49 30 1234567\ta=b\n" + b"4111 1111 1111 1111\ta=b\n" + b"DE89 3704 0044 0532 0130 00\ta=b\n"
      + b"203.0.113.7\ta=b\n" + b"078-05-1120\ta=b\n", [
         *one("I3", "id_is_phone", 1), *one("I3", "id_is_card", 2), *one("I3", "id_is_iban", 3),
@@ -194,6 +194,7 @@ BROKEN: list[tuple[str, bytes, list[Short]]] = [
         *one("I1", "id_form_wrong", 1, 2), *one("C1", "id_missing", 4)]),
     ("ftp_dpm_20914_1_1366545717.sync", OF_DEVICE + ZERO + b"\ta=1\n", one("I2", "id_all_zero", 2)),
     (ODC, b"idfa\t" + ZERO + b"\t1\n" + b"idfa\t" + DEVICE + b"\t1\n", one("I2", "id_all_zero", 1)),
+    (DATA, b" u\ta=1\n" + b"u v\ta=1\n" + b"u \ta=1\n" + b" \ta=1\n", one("C12", "id_spaced", 1, 3, "warning")),
     (DATA, ZERO + b"\ta=1\n" + b"0" * 12 + b"\ta=1\n", []),
     ("ftp_dpm_389146_1_1366545717.sync", b"a-b\ta=1\n" + b"ab\ta=1\n" + b"0" * 32 + b"\ta=1\n", [
         *one("I2", "id_all_zero", 3), *one("I7", "id_with_hyphen", 1, 1, "warning")]),
@@ -521,6 +522,7 @@ def expected_of(line: bytes, name: FileName) -> set[str]:
         found |= {"id_is_email"} if EMAIL.search(id_.strip()) else set()
         found |= {"id_forbidden_character"} if FORBIDDEN.search(id_) else set()
         found |= {"id_encoded"} if name.kind.endswith("id-sync") and re.search("%[0-9A-Fa-f]{2}", id_) else set()
+        found |= {"id_spaced"} if name.kind == "data" and id_.strip(" ") != id_ else set()
         found |= {"id_all_zero"} if name.kind == "odc" and re.fullmatch("0{8}[0-]*", id_) else set()
     return found
 
@@ -603,3 +605,9 @@ def test_a_file_is_closed(tmp_path: Path) -> None:
     for content in (GOOD, gzip.compress(GOOD)[:-2], b"\x1f\x8b" + b"x" * 100_000):
         check(tmp_path, DATA + ".gz", content, 10)
     assert len(list(descriptors.iterdir())) == before
+
+
+def test_a_space_behind_an_id_is_where_it_breaks_a_rule(tmp_path: Path) -> None:
+    for name, rule in (("ftp_dpm_20914_1_1366545717.sync", "id_form_wrong"), (DATA, "id_spaced")):
+        (found,) = check(tmp_path, name, DEVICE + b" \ta=1\n").findings
+        assert (found.name, [each.column for each in found.examples]) == (rule, [1])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from converter.spec.files import DEVICE_HYPHEN, DEVICE_ZERO, ID_FORM_WRONG, SYNC_ENCODED, FileRule
+from converter.spec.files import DEVICE_HYPHEN, DEVICE_ZERO, ID_FORM_WRONG, ID_SPACED, SYNC_ENCODED, FileRule
 from converter.spec.ids import GLOBAL_DATA_SOURCES, ID_TYPES, IdType
 from converter.spec.names import OF_IDS, FileName, Kind
 
-PATTERNS = {DEVICE_ZERO: "^0{8}[0-]*$", DEVICE_HYPHEN: "-", SYNC_ENCODED: "%[0-9A-Fa-f]{2}"}
+PATTERNS = {DEVICE_ZERO: "^0{8}[0-]*$", DEVICE_HYPHEN: "-", SYNC_ENCODED: "%[0-9A-Fa-f]{2}", ID_SPACED: "^ | $"}
 
 
 def type_of(dpid: int) -> IdType:
@@ -34,5 +34,10 @@ def forms_text(name: FileName) -> str:
 
 def patterns_of(type_: IdType, kind: Kind) -> Iterator[tuple[FileRule, str]]:
     """Yield the rules on IDs of a type in a kind of file, with the pattern that an ID matches which breaks it."""
-    applies = {DEVICE_ZERO: type_.device, DEVICE_HYPHEN: type_.doubtful, SYNC_ENCODED: kind in OF_IDS}
+    applies = {
+        DEVICE_ZERO: type_.device,
+        DEVICE_HYPHEN: type_.doubtful,
+        SYNC_ENCODED: kind in OF_IDS,
+        ID_SPACED: kind == "data" and not type_.characters,  # others have a form, or end where their line does
+    }
     yield from ((rule, pattern) for rule, pattern in PATTERNS.items() if applies[rule])

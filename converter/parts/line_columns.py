@@ -90,8 +90,10 @@ class LineColumns:
         return next((at for at, field in zip(_field_starts(line), fields, strict=True) if not field), None)
 
     def _wrong_form(self, line: bytes) -> int | None:
-        for at, field, form in zip(_field_starts(line), line.split(b"\t"), self._forms, strict=False):
-            if form and not re.fullmatch(form.encode(), field.rstrip(b" ")):
+        fields = line.split(b"\t")
+        fields[-1] = fields[-1].rstrip(b" ")  # which is a rule of its own
+        for at, field, form in zip(_field_starts(line), fields, self._forms, strict=False):
+            if form and not re.fullmatch(form.encode(), field):
                 return at
         return None
 
