@@ -335,7 +335,7 @@ def test_commands_take_traits(run: Run) -> None:
     flags = ("--id", "id", "--dpid", "1234", "--signal", "a", "--to", "out")
     code, out, error = command(run.folder, "convert", "in.csv", *flags, "--traits", "traits.csv")
     assert code == 0, error
-    assert "1  traits realized" in out
+    assert "1  trait realized" in out
     code, out, _ = command(run.folder, "check", "out", "--traits", "traits.csv", "--unused", "lost.csv")
     assert code == 0
     assert "1  Total realized traits" in out
