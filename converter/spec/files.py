@@ -286,14 +286,8 @@ ID_FORM_WRONG = FileRule(
 )
 DEVICE_ZERO = _of(ID_ALL_ZERO, ID_ALL_ZERO.hint, "Take the line out.")
 DEVICE_HYPHEN = _of(ID_DOUBTFUL, ID_DOUBTFUL.hint, "Send the ID as the device tells it.")._replace(level="warning")
-ID_SPACED = FileRule(
-    "C12",
-    "id_spaced",
-    "The ID begins or ends with a space, which belongs to it: it is another user.",
-    FAQ_PAGE,
-    "warning",
-    fix="Take the space out, unless the web site sends it.",
-)
+_SPACED = "The ID begins or ends with a space, which belongs to it: it is another user."
+ID_SPACED = FileRule("C12", "id_spaced", _SPACED, FAQ_PAGE, "warning", fix="Take it out, unless the web site sends it.")
 SYNC_ENCODED = _of(ID_ENCODED, "The ID is percent-encoded.", "Decode the ID: synchronization does not.")
 SIGNAL_WRONG = FileRule(
     "C2",
