@@ -21,7 +21,7 @@ CODES: dict[str, str] = {
     "E-DATABASE-CONNECT": "A database that is an input cannot be reached or opened.",
     "E-DATABASE-READ": "The query of a database failed, or the connection was lost.",
     "E-DATABASE-ROWS": "It is not clear which rows of a database are wanted.",
-    "E-DELTA-FEATURE": "A Delta table uses a feature that is not supported, such as deletion vectors.",
+    "E-DELTA-FEATURE": "A Delta table uses a feature that is not supported, such as mapped column names.",
     "E-DELTA-MISSING": "An input is not a Delta table, although `input.format` says so.",
     "E-DELTA-VERSION": "A Delta table has no such version, or its log is damaged.",
     "E-DISK-FULL": "The disk or the quota of the output folder is full.",

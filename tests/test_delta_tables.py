@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import builtins
 import datetime
+import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import boto3
 import deltalake
+import numpy as np
 import pyarrow as pa
 import pytest
 
-from converter import convert
+from converter import convert, kernel
+from converter.commands.plan import open_input
 from converter.errors import InputError, JobError
 from converter.jobs.access import Access
 from converter.jobs.sections.clouds import Az, Gs
 from converter.jobs.sections.servers import S3
 from converter.jobs.sections.table import Input
 from converter.remote.objects import Entry
+from converter.sources.base import Budget
 from converter.sources.opening import find_origins
+from converter.sources.parquet import ParquetSource
 
 from .conftest import Run
+from .delta import commit, delete_rows, protocol
 from .errors import raises
 from .servers.azurite import azure_place
 from .servers.google import google_place
@@ -158,52 +164,110 @@ def test_files_that_are_missing_are_reported(place: tuple[str, dict[str, Any], A
         find_origins(Input(path=(f"s3://{bucket}/none",), format="delta"), access)
 
 
-def _commit(folder: Path, *actions: dict[str, Any]) -> None:
-    version = max(int(path.stem) for path in (folder / "_delta_log").glob("*.json")) + 1
-    (folder / f"_delta_log/{version:020}.json").write_text("\n".join(map(json.dumps, actions)))
+@pytest.fixture
+def users(tmp_path: Path) -> Path:
+    """A table of the users 0 to 999, with rows that break a rule, in row groups of 128 rows."""
+    folder = tmp_path / "users"
+    ids = ["a b" if number % 100 == 50 else f"u{number}" for number in range(1000)]
+    settings = deltalake.WriterProperties(max_row_group_size=128)
+    deltalake.write_deltalake(folder, _table(id=ids, n=list(range(1000))), writer_properties=settings)
+    return folder
 
 
-def _protocol(*features: str) -> dict[str, Any]:
-    return {
-        "protocol": {
-            "minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": features, "writerFeatures": features,
-        }
-    }  # fmt: skip
+@pytest.mark.parametrize(
+    "deleted",
+    [[0], [999], range(999), range(1, 1000), range(0, 1000, 2), range(100, 400), range(1, 130), [50, 127, 128, 149]],
+)
+@pytest.mark.parametrize("is_typed", [False, True])
+def test_rows_that_a_deletion_vector_deletes_are_left_out(
+    run: Run, users: Path, deleted: Sequence[int], *, is_typed: bool
+) -> None:
+    delete_rows(users, deleted)
+    kept = sorted({*range(1000)} - {*deleted})
+    given = {"path": str(users)} | ({"filter": "n >= 0"} if is_typed else {})
+    records = convert(run.make_job(input=given, record={"signals": ["n"]})).records
+    assert (records["read"], sum(records["rejected"].values())) == (len(kept), sum(row % 100 == 50 for row in kept))
+    assert run.lines == [f'u{row}\t"n"="{row}"' for row in kept if row % 100 != 50]
+    assert [each["row"] for each in run.rejects] == [row + 1 for row in kept if row % 100 == 50]
 
 
-def test_tables_with_deletion_vectors_are_refused_by_name(folder: Path) -> None:
-    log = folder / "_delta_log/00000000000000000001.json"
-    (add,) = [json.loads(line)["add"] for line in log.read_text().splitlines() if '"add"' in line]
-    _commit(folder, _protocol("deletionVectors"))
-    assert len(find_origins(Input(path=(str(folder),)))) == 3, "no rows are deleted by one yet"
-    vector = {
-        "storageType": "u",
-        "pathOrInlineDv": "ab^-aqEH.-t@S}K{vb[*k^",
-        "offset": 1,
-        "sizeInBytes": 36,
-        "cardinality": 1,
-    }
-    removed = {
-        "path": add["path"],
-        "dataChange": True,
-        "deletionTimestamp": 1,
-        "partitionValues": add["partitionValues"],
-    }
-    _commit(folder, {"remove": removed}, {"add": {**add, "deletionVector": vector}})
-    with raises(InputError, "E-DELTA-FEATURE", "deletionVectors", "PURGE"):
-        find_origins(Input(path=(str(folder),)))
+def test_row_groups_that_are_read_alone_know_their_deleted_rows(run: Run, users: Path) -> None:
+    delete_rows(users, deleted := [0, 127, *range(130, 300), 999])
+    (source,) = open_input(run.make_job(input={"path": str(users)}, record={"signals": ["n"]})).sources
+    assert isinstance(source, ParquetSource)
+    groups = [source.within(span) for span in source.spans(1)]
+    assert [group.rows for group in groups] == [
+        len({*range(start, min(start + 128, 1000))} - {*deleted}) for start in range(0, 1000, 128)
+    ]
+    numbers = [
+        block.numbers + sum(piece.numbers for piece in before.pieces)
+        for group in groups[1:]
+        for before, block in itertools.pairwise(
+            task.parse(None) for task in group.blocks(["id"], kernel.load(), Budget())
+        )
+    ]
+    assert np.concatenate(numbers).tolist() == sorted({*range(128, 1000)} - {*deleted})
+
+
+def test_a_table_is_another_one_once_other_rows_are_deleted(users: Path) -> None:
+    def prints() -> list[Any]:
+        return [each.fingerprint() for each in find_origins(Input(path=(str(users),)))]
+
+    seen = [prints()]
+    for rows in ([1], [1, 2]):
+        delete_rows(users, rows)
+        seen.append(prints())
+    assert len({json.dumps(each) for each in seen}) == len(seen)
+
+
+def test_a_table_of_which_all_rows_are_deleted_is_empty(run: Run, users: Path) -> None:
+    delete_rows(users, range(1000))
+    with raises(InputError, "E-NO-ROWS"):
+        convert(run.make_job(input={"path": str(users)}, record={"signals": ["n"]}))
+
+
+def test_a_version_before_rows_were_deleted_has_them(run: Run, users: Path) -> None:
+    delete_rows(users, [1])
+    assert (
+        convert(run.make_job(input={"path": str(users), "version": 1}, record={"signals": ["n"]})).records["read"]
+        == 1000
+    )
+
+
+def test_deletion_vectors_of_a_table_on_a_server_are_read(run: Run, users: Path) -> None:
+    delete_rows(users, range(3, 1000))
+    with s3_place() as s3:
+        for path in users.rglob("*"):
+            if path.is_file():
+                key = f"crm/{path.relative_to(users).as_posix()}"
+                s3.client.put_object(Bucket=s3.bucket, Key=key, Body=path.read_bytes())
+        settings = {"endpoint_url": s3.endpoint, "addressing_style": "path", "timeout": 10}
+        given = {"path": f"s3://{s3.bucket}/crm", "format": "delta"}
+        convert(run.make_job(input=given, record={"signals": ["n"]}, s3=settings))
+    assert run.lines == ['u0\t"n"="0"', 'u1\t"n"="1"', 'u2\t"n"="2"']
+
+
+@pytest.mark.parametrize("is_missing", [False, True])
+def test_nothing_is_read_where_deletion_vectors_cannot_be(users: Path, *, is_missing: bool) -> None:
+    file = delete_rows(users, [1, 2, 3])
+    if is_missing:
+        file.unlink()
+    else:
+        file.write_bytes(b"\x01" + bytes(len(file.read_bytes()) - 1))
+    with raises(InputError, "E-INPUT-DAMAGED", str(users), "PURGE"):
+        find_origins(Input(path=(str(users),)))
 
 
 def test_tables_whose_columns_have_other_names_in_files_are_refused(folder: Path) -> None:
     log = folder / "_delta_log/00000000000000000002.json"
     (data,) = [json.loads(line)["metaData"] for line in log.read_text().splitlines() if '"metaData"' in line]
-    _commit(folder, _protocol("columnMapping"))
+    commit(folder, protocol("columnMapping"))
     assert len(find_origins(Input(path=(str(folder),)))) == 3
     schema = json.loads(data["schemaString"])
     for number, field in enumerate(schema["fields"], 1):
         field["metadata"] = {"delta.columnMapping.id": number, "delta.columnMapping.physicalName": field["name"]}
     mapped = {**data, "schemaString": json.dumps(schema), "configuration": {"delta.columnMapping.mode": "name"}}
-    _commit(folder, {"metaData": mapped})
+    commit(folder, {"metaData": mapped})
     with raises(InputError, "E-DELTA-FEATURE", "columnMapping"):
         find_origins(Input(path=(str(folder),)))
 
@@ -211,7 +275,7 @@ def test_tables_whose_columns_have_other_names_in_files_are_refused(folder: Path
 def test_tables_with_files_elsewhere_are_refused(folder: Path) -> None:
     log = folder / "_delta_log/00000000000000000001.json"
     (add,) = [json.loads(line)["add"] for line in log.read_text().splitlines() if '"add"' in line]
-    _commit(folder, {"add": {**add, "path": "s3://other/x.parquet"}})
+    commit(folder, {"add": {**add, "path": "s3://other/x.parquet"}})
     with raises(InputError, "E-DELTA-FEATURE", "s3://other/x.parquet"):
         find_origins(Input(path=(str(folder),)))
 

@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import deltalake
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
@@ -36,6 +38,7 @@ from converter.spark.support import check_job, check_origins
 from converter.spark.tasks import check_version, rows_of_partition
 
 from .conftest import Run
+from .delta import delete_rows
 from .errors import raises
 from .gnupg import impostor
 from .servers.s3 import s3_place
@@ -177,10 +180,10 @@ def staged_here(plan: Plan, on_wait: Callable[[], None], counted: int | None = N
     """Do the work of the tasks of a run in this process, one after the other, as many attempts as Spark may make."""
     assignment = unpacked(packed(assignment_of(plan, len(plan.origins))))
     staged = []
+    shares = list(shared_out(open_input(assignment.job).sources, Sizes(1, 0), {}))
     for attempt in ("lost", "won"):
-        for number, origin in enumerate(plan.origins):
-            file = SharedFile(number, origin.label, origin.fingerprint() or {})
-            each = stage(assignment, number, 1, lambda records, file=file: open_files(assignment.job, records, [file]))
+        for number, (_, files) in enumerate(shares):
+            each = stage(assignment, number, 1, lambda records, of=files: open_files(assignment.job, records, of))
             staged += [unpacked(packed(each))] if attempt == "won" else []
         on_wait()
     return staged, counted
@@ -207,6 +210,17 @@ def test_what_attempts_have_left_that_lost_is_removed(files: Run) -> None:
     assert files.files == [part.name for part in report.parts]
     assert report.records["read"] == len(files.lines) + 1 == 151
     assert report.spark == files.report["spark"] == {"rows": None}
+
+
+def test_tasks_read_what_the_log_of_a_table_says_of_a_file(tmp_path: Path) -> None:
+    run, table = Run(tmp_path), tmp_path / "table"
+    deltalake.write_deltalake(table, pa.table({"id": ["u0", "u1", "u2"]}))
+    deltalake.write_deltalake(table, pa.table({"id": ["u3"], "a": ["x"]}), mode="append", schema_mode="merge")
+    delete_rows(table, [1])
+    run.job["input"] = {"path": str(table)}
+    run.job["record"] |= {"traits": [1]}
+    assert convert_here(run).records["read"] == 3
+    assert sorted(run.lines) == ["u0\td_sid=1", "u2\td_sid=1", 'u3\t"a"="x",d_sid=1']
 
 
 def test_parts_of_a_partition_are_numbered_in_steps(files: Run) -> None:

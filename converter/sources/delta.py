@@ -1,13 +1,14 @@
 """Delta tables: folders of Parquet files, whose log says which of them hold the rows of a version.
 
 The package `deltalake` reads the log, of a table on a server in a copy. The files are read as any others, in the order
-of their paths; columns that the log says of a file, and those that it lacks, have one text in all its rows.
+of their paths; columns that the log says of a file, and those that it lacks, have one text in all its rows. Rows that
+deletion vectors delete are left out.
 """
 
 from __future__ import annotations
 
-import contextlib
 import datetime
+import hashlib
 import os
 import re
 import shutil
@@ -17,12 +18,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import unquote
 
+import numpy as np
+import numpy.typing as npt
+
 from converter.errors import InputError, JobError
 from converter.jobs.access import Access
 from converter.jobs.paths import is_url
 from converter.jobs.sections.table import Table
 from converter.remote.objects import Objects
 from converter.remote.retry import Patience
+from converter.sources.base import PANICS
 from converter.sources.extras import missing_package
 from converter.sources.origins import locate
 from converter.sources.origins.base import Found, Origin
@@ -36,35 +41,58 @@ DELTA = "delta"
 _LOG = "_delta_log"
 _COMMIT = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(?:\.(\d{10})\.(\d{10})|\.[0-9a-f-]{36})?\.(?:parquet|json)")
-_HARMLESS = {"timestampNtz", "v2Checkpoint", "vacuumProtocolCheck"}  # features that files are read the same with
 _DELETION = "deletionVectors"
-_REWRITE = {
-    _DELETION: "REORG TABLE … APPLY (PURGE)",
-    "columnMapping": "CREATE TABLE … AS SELECT",
-}
+_HARMLESS = {"timestampNtz", "v2Checkpoint", "vacuumProtocolCheck", _DELETION}  # the others change how files are read
+_VECTORS = re.compile(r"(?:.*/)?deletion_vector_[0-9a-f-]{36}\.bin")
+_REWRITE = {"columnMapping": "CREATE TABLE … AS SELECT"}
+_DIGITS = 32
 _EXPORT = "export its current rows as Parquet or CSV, and give that file"
 
 
-class TableFile:
-    """A file of a table: an origin, and the texts of its columns that are the same in all rows, empty if missing."""
+class OfTable(NamedTuple):
+    """What the log of a table says of a file.
 
-    def __init__(self, origin: Origin, constants: Mapping[str, str]) -> None:
+    The `constants` are the columns that have one text in all its rows, empty where it lacks them. A bit of `deleted`
+    says of each of its rows whether it is, as far as there are bits.
+    """
+
+    constants: Mapping[str, str]
+    deleted: npt.NDArray[np.uint8] | None = None
+
+
+class TableFile:
+    """A file of a table: an origin, with what the log says of it."""
+
+    def __init__(self, origin: Origin, of_table: OfTable) -> None:
         self._origin = origin
-        self.constants = constants
+        self.of_table = of_table
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._origin, name)
 
+    def fingerprint(self) -> Mapping[str, Any] | None:
+        """Return what changes when its content changes, or when other rows of it are deleted."""
+        known, deleted = self._origin.fingerprint(), self.of_table.deleted
+        if known is None or deleted is None:
+            return known
+        return {**known, "deleted": hashlib.sha256(deleted.tobytes()).hexdigest()[:_DIGITS]}
 
-def _with(constants: Mapping[str, str], origin: Origin) -> Origin:
-    return cast("Origin", TableFile(origin, constants))
+
+def in_table(origin: Origin, of_table: OfTable | None) -> Origin:
+    """Return an origin with what the log of its table says of it, if it is of one."""
+    return origin if of_table is None else cast("Origin", TableFile(origin, of_table))
+
+
+def of_table(origin: Origin) -> OfTable | None:
+    """Return what the log of its table says of an origin, if it is of one."""
+    return origin.of_table if isinstance(origin, TableFile) else None
 
 
 class _Added(NamedTuple):
-    """A file of a version: its path in the folder of the table, and the columns that its rows have in common."""
+    """A file of a version: its path in the folder of the table, and what the log says of it."""
 
     path: str
-    constants: Mapping[str, str]
+    of_table: OfTable
 
 
 def find_delta(path: str, options: Table, access: Access) -> Found | None:
@@ -81,7 +109,7 @@ def find_delta(path: str, options: Table, access: Access) -> Found | None:
         folder = Path(unquote(path.partition("://")[2].removeprefix("localhost")) if is_url(path) else path)
         if os.path.isdir(folder / _LOG):  # noqa: PTH112 - that of Path raises where the folder cannot be opened
             files = _files(folder, str(folder), options)
-            return Found([_with(each.constants, LocalFile.at(folder / each.path)) for each in files])
+            return Found([in_table(LocalFile.at(folder / each.path), each.of_table) for each in files])
     if options.format == DELTA:
         raise InputError(
             "E-DELTA-MISSING",
@@ -103,10 +131,10 @@ def _on_server(objects: Objects, name: str, options: Table, retry_seconds: float
             "E-DELTA-MISSING", f"The input '{label}' is not a Delta table: it has no log ({_LOG}).", "Name its folder."
         )
     with tempfile.TemporaryDirectory(prefix="aam-delta-") as folder:
-        for each in _needed(names, options):
-            copy = Path(folder, _LOG, each)
+        for each in [*_needed(names, options), *filter(_VECTORS.fullmatch, entries)]:
+            copy = Path(folder, each)
             copy.parent.mkdir(parents=True, exist_ok=True)
-            with RemoteFile(objects, entries[f"{_LOG}/{each}"], retry_seconds).open() as source, copy.open("wb") as to:
+            with RemoteFile(objects, entries[each], retry_seconds).open() as source, copy.open("wb") as to:
                 shutil.copyfileobj(source, to)
         files = _files(Path(folder), label, options)
     if missing := next((each.path for each in files if each.path not in entries), None):
@@ -115,7 +143,7 @@ def _on_server(objects: Objects, name: str, options: Table, retry_seconds: float
             f"The Delta table '{label}' lacks its file '{missing}', so this version cannot be read.",
             "Is it vacuumed, or copied in part? Nothing was published.",
         )
-    return Found([_with(each.constants, RemoteFile(objects, entries[each.path], retry_seconds)) for each in files])
+    return Found([in_table(RemoteFile(objects, entries[each.path], retry_seconds), each.of_table) for each in files])
 
 
 def _needed(names: list[str], options: Table) -> Iterator[str]:
@@ -129,7 +157,7 @@ def _needed(names: list[str], options: Table) -> Iterator[str]:
     for name in names:
         is_of_version = _COMMIT.fullmatch(name) or _CHECKPOINT.fullmatch(name)
         if (is_of_version and start <= int(name[:20]) <= newest) or name.startswith("_sidecars/"):
-            yield name
+            yield f"{_LOG}/{name}"
 
 
 def _files(folder: Path, label: str, options: Table) -> list[_Added]:
@@ -148,7 +176,7 @@ def _files(folder: Path, label: str, options: Table) -> list[_Added]:
         wanted = wanted if version is None else f"version {version}"
         table = deltalake.DeltaTable(str(folder), version=version)
         _check_features(table, label)
-        _check_deletions(table, label)
+        deleted = _deleted(table, label)
         columns = [each.name for each in table.schema().fields]
         added = pa.table(table.get_add_actions()).to_pylist()
     except (DeltaError, pa.ArrowException, OSError, ValueError) as error:
@@ -158,7 +186,11 @@ def _files(folder: Path, label: str, options: Table) -> list[_Added]:
             "Set input.version to one that its history has, or leave it out; the oldest end when a log is cleaned up.",
         ) from error
     found = [
-        _Added(unquote(each["path"]), dict.fromkeys(columns, "") | _partition(each.get("partition"))) for each in added
+        _Added(
+            path := unquote(each["path"]),
+            OfTable(dict.fromkeys(columns, "") | _partition(each.get("partition")), deleted.get(path)),
+        )
+        for each in added
     ]
     if foreign := next((each.path for each in found if "://" in each.path or each.path.startswith("/")), None):
         raise _unsupported(label, f"a file of another folder ('{foreign}'), as clones have", None)
@@ -166,7 +198,7 @@ def _files(folder: Path, label: str, options: Table) -> list[_Added]:
         raise InputError(
             "E-INPUT-EMPTY", f"The {wanted} of the Delta table '{label}' has no rows.", "Is it the right version?"
         )
-    return sorted(found)
+    return sorted(found, key=lambda each: each.path)
 
 
 def _partition(values: Mapping[str, Any] | None) -> dict[str, str]:
@@ -214,14 +246,28 @@ def _check_features(table: deltalake.DeltaTable, label: str) -> None:
         raise _unsupported(label, ", ".join(unknown), _REWRITE.get(unknown[0]))
 
 
-def _check_deletions(table: deltalake.DeltaTable, label: str) -> None:
-    """Raise `InputError` where rows of a file are deleted by what stands beside it."""
+def _deleted(table: deltalake.DeltaTable, label: str) -> dict[str, npt.NDArray[np.uint8]]:
+    """Return by the path of a file which of its rows are deleted, as bits. Raises `InputError`."""
     if _DELETION not in (table.protocol().reader_features or ()):
-        return
-    with contextlib.suppress(Exception):  # of any kind: then there are some, which it cannot read
-        if not any(batch.num_rows for batch in table.deletion_vectors()):
-            return
-    raise _unsupported(label, _DELETION, _REWRITE[_DELETION])
+        return {}
+    import pyarrow as pa
+    from deltalake.exceptions import DeltaError
+
+    deleted = {}
+    try:
+        for batch in pa.RecordBatchReader.from_stream(table.deletion_vectors()):
+            for file, is_kept in zip(batch.column("filepath"), batch.column("selection_vector"), strict=True):
+                path = unquote(file.as_py().removeprefix(table.table_uri).lstrip("/"))
+                deleted[path] = np.packbits(~is_kept.values.to_numpy(zero_copy_only=False))
+    except (DeltaError, pa.ArrowException, OSError, ValueError, *PANICS) as error:
+        raise InputError(
+            "E-INPUT-DAMAGED",
+            f"Which rows of the Delta table '{label}' are deleted is not known: its deletion vectors cannot be read "
+            f"({type(error).__name__}).",
+            "Is one of their files missing? Get the whole table again, or rewrite it without (REORG TABLE … APPLY "
+            "(PURGE)).",
+        ) from error
+    return deleted
 
 
 def _unsupported(label: str, what: str, statement: str | None) -> InputError:

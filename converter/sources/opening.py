@@ -17,6 +17,7 @@ from converter.jobs.sections.table import AUTO, Format, Input, Table
 from converter.sources.base import FIRST_BYTES, Roles, Source
 from converter.sources.contents import ZIP, Content, content_of, wrong_content
 from converter.sources.delimited import DelimitedSource
+from converter.sources.delta import of_table
 from converter.sources.encodings import find_encoding, hint_of
 from converter.sources.header import check_columns
 from converter.sources.heads import header_line
@@ -214,9 +215,8 @@ def format_of_origin(origin: Origin, options: Input) -> Format | None:
 
 def _set_partition(source: Source) -> None:
     """Give a source the columns that its path says and it has not itself."""
-    said = getattr(source.origin, "constants", None)  # by the log of its table
-    if said is None:
-        said = partition_of(_folders_of(source.origin))
+    table = of_table(source.origin)
+    said = partition_of(_folders_of(source.origin)) if table is None else table.constants
     partition = {name: value for name, value in said.items() if name not in source.schema}
     if partition and hasattr(source, "partition"):
         source.partition = partition

@@ -4,7 +4,8 @@ A share is a run of small row groups, or a part of a large one. Parts of one gro
 column by column: each column of a group has a reader of its own, and while one worker decodes a column, the next one
 decodes those before it. So no page is decoded twice, and memory holds no more than the shares under way.
 
-Some row groups of a file are a source of their own (`ParquetSource.within`).
+Some row groups of a file are a source of their own (`ParquetSource.within`). Rows that are deleted in a table are left
+out; the others keep their numbers.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from converter.errors import InputError
 from converter.jobs.sections.table import Input
 from converter.sources.base import Span
+from converter.sources.delta import of_table
 from converter.sources.origins.base import Origin
 from converter.sources.tables import BLOCK_BYTES, Bounds, Share, TableSource, mapped_errors, open_native
 from converter.sources.typed import column_at, is_text, path_of
@@ -37,6 +41,7 @@ class _File(NamedTuple):
     schema: pa.Schema
     footer: pq.FileMetaData
     groups: range
+    deleted: npt.NDArray[np.uint8] | None  # a bit for each row of the file, as far as there are some
 
     @property
     def sizes(self) -> dict[int, int]:
@@ -47,6 +52,22 @@ class _File(NamedTuple):
     def rows(self) -> int:
         """The number of all rows."""
         return sum(self.sizes.values())
+
+    @property
+    def before(self) -> int:
+        """The number of rows before those row groups."""
+        return sum(int(self.footer.row_group(number).num_rows) for number in range(self.groups.start))
+
+    def deleted_in(self, start: int, rows: int) -> npt.NDArray[np.bool_] | None:
+        """Return which of so many rows from one on are deleted; `None` where none is. `start` counts in its groups."""
+        if self.deleted is None:
+            return None
+        first, skipped = divmod(self.before + start, 8)
+        bits = self.deleted[first : first + (skipped + rows + 7) // 8]
+        are_deleted = np.zeros(rows, np.bool_)
+        known = np.unpackbits(bits)[skipped : skipped + rows]
+        are_deleted[: len(known)] = known
+        return are_deleted if known.any() else None
 
     def bytes_of(self, rows: int) -> int:
         """Return how many bytes of the file so many rows take, about: sizes in a footer may be wrong."""
@@ -62,7 +83,7 @@ class ParquetSource(TableSource):
             file.origin,
             file.schema,
             partial(_shares, file),
-            count=lambda: file.rows,
+            count=partial(_count, file),
             sampler=partial(_sample, file),
             only_texts=only_texts,
         )
@@ -92,7 +113,9 @@ def open_parquet(origin: Origin, options: Input) -> ParquetSource:
     """Open a Parquet file. Raises `InputError` where its footer is damaged."""
     with mapped_errors(origin), _open(origin) as parquet:
         footer = parquet.metadata
-        file = _File(origin, parquet.schema_arrow, footer, range(footer.num_row_groups))
+        table = of_table(origin)
+        deleted = table.deleted if table else None
+        file = _File(origin, parquet.schema_arrow, footer, range(footer.num_row_groups), deleted)
         if file.rows != footer.num_rows:
             raise _wrong_row_count(origin)
         return ParquetSource(file, only_texts=bool(options.null_values))
@@ -118,15 +141,24 @@ def _open(
         yield parquet
 
 
+def _count(file: _File) -> int:
+    """Return how many rows there are that are not deleted."""
+    are_deleted = file.deleted_in(0, file.rows)
+    return file.rows if are_deleted is None else file.rows - int(are_deleted.sum())
+
+
 def _shares(file: _File, columns: Sequence[str], bounds: Bounds) -> Iterator[Share]:
     rows, dictionaries = _plan(file, columns, bounds)
+    start = 0
     for groups in _runs(file.sizes, rows):
         count = sum(groups.values())
         share = -(-count // -(-count // rows))
         counts = [min(share, count - start) for start in range(0, count, share)]
         readers = [_Column(file, name, list(groups), counts, dictionary=name in dictionaries) for name in columns]
         for part, part_rows in enumerate(counts):
-            yield Share(part_rows, file.bytes_of(part_rows), partial(_read, readers, part))
+            deleted = file.deleted_in(start, part_rows)
+            yield Share(part_rows, file.bytes_of(part_rows), partial(_read, readers, part), deleted)
+            start += part_rows
 
 
 def _sample(file: _File, columns: Sequence[str], rows: int) -> tuple[list[Share], bool]:
@@ -134,7 +166,10 @@ def _sample(file: _File, columns: Sequence[str], rows: int) -> tuple[list[Share]
     if all_rows <= 3 * rows:
         return list(_shares(file, columns, Bounds(rows, BLOCK_BYTES))), True
     starts = (0, (all_rows - rows) // 2, all_rows - rows)
-    return [Share(rows, file.bytes_of(rows), partial(_slice, file, columns, start, rows)) for start in starts], False
+    size = file.bytes_of(rows)
+    return [
+        Share(rows, size, partial(_slice, file, columns, start, rows), file.deleted_in(start, rows)) for start in starts
+    ], False
 
 
 def _slice(file: _File, columns: Sequence[str], start: int, rows: int) -> list[list[pa.Array]]:

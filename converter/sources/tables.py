@@ -64,12 +64,13 @@ class Share(NamedTuple):
     """Some rows of an input, and how many bytes of it are read with them, about.
 
     `read` is called once, in a worker, and gives each column as arrays that follow each other. It raises what Arrow
-    raises.
+    raises. Rows that are `deleted` have numbers, and are not read.
     """
 
     rows: int
     size: int
     read: Callable[[], list[list[pa.Array]]]
+    deleted: npt.NDArray[np.bool_] | None = None
 
 
 Reader = Callable[[Sequence[str], "Bounds"], Iterator[Share]]
@@ -170,7 +171,7 @@ class TableSource:
             arrays = dict(zip(self.own(columns), share.read(), strict=True))
             for array in (each for column in arrays.values() for each in column):
                 validate(array)
-            arrays, numbers, malformed = _decoded(arrays, share.rows)
+            arrays, numbers, malformed = _decoded(arrays, share)
             rows = len(numbers)
             texts = {name: column for name, column in arrays.items() if loops and self._is_text(name)}
             views = self._views(rows, texts, loops) if loops else {}
@@ -210,11 +211,11 @@ class TableSource:
 
 
 def _decoded(
-    columns: Mapping[str, Sequence[pa.Array]], rows: int
+    columns: Mapping[str, Sequence[pa.Array]], share: Share
 ) -> tuple[dict[str, list[pa.Array]], RowNumbers, MalformedRows]:
     """Turn bytes into text. Returns the rows in which all are UTF-8, their numbers, and those that are malformed."""
     texts: dict[str, list[pa.Array]] = {}
-    are_wrong = np.zeros(rows, np.bool_)
+    are_wrong = np.zeros(share.rows, np.bool_)
     for name, arrays in columns.items():
         texts[name], first = [], 0
         for array in arrays:
@@ -222,21 +223,28 @@ def _decoded(
             are_wrong[[first + each for each in wrong]] = True
             texts[name].append(text)
             first += len(array)
-    numbers = np.flatnonzero(~are_wrong)
-    if len(numbers) < rows:
-        texts = {name: list(_without(arrays, are_wrong)) for name, arrays in texts.items()}
+    are_left_out = are_wrong
+    if share.deleted is not None:
+        are_wrong, are_left_out = are_wrong & ~share.deleted, are_wrong | share.deleted
+    numbers = np.flatnonzero(~are_left_out)
+    if len(numbers) < share.rows:
+        texts = {name: list(_without(arrays, are_left_out)) for name, arrays in texts.items()}
     malformed = [(number, ROW_NOT_TEXT, b"") for number in np.flatnonzero(are_wrong).tolist()]
     return texts, numbers, MalformedRows.of_rows(malformed) if malformed else NONE
 
 
-def _without(arrays: Sequence[pa.Array], are_wrong: npt.NDArray[np.bool_]) -> Iterator[pa.Array]:
-    """Yield the rows of arrays that are not wrong, as slices: Arrow cannot filter all types, such as views."""
+def _without(arrays: Sequence[pa.Array], are_left_out: npt.NDArray[np.bool_]) -> Iterator[pa.Array]:
+    """Yield the rows of arrays that are not left out."""
     first = 0
     for array in arrays:
-        edges = [-1, *np.flatnonzero(are_wrong[first : first + len(array)]).tolist(), len(array)]
-        yield from (array[start + 1 : end] for start, end in itertools.pairwise(edges) if end > start + 1)
+        left_out = are_left_out[first : first + len(array)]
         first += len(array)
-    if are_wrong.all():
+        if pa.types.is_string_view(array.type) or pa.types.is_binary_view(array.type):  # Arrow cannot filter these
+            edges = [-1, *np.flatnonzero(left_out).tolist(), len(array)]
+            yield from (array[start + 1 : end] for start, end in itertools.pairwise(edges) if end > start + 1)
+        else:
+            yield array.filter(pa.array(~left_out))
+    if are_left_out.all():
         yield arrays[0][:0]
 
 

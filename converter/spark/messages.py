@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from converter.rows.judging import FirstRows
     from converter.rows.stages import StageResults
     from converter.sources.base import Span
+    from converter.sources.delta import OfTable
     from converter.sources.malformed import MalformedRows, RowNumbers
     from converter.sources.spans import Scan
     from converter.spark.suppressed import SentList
@@ -47,13 +48,14 @@ MOST_PARTITIONS = 100_000
 class SharedFile(NamedTuple):
     """A file of the input: its `number` among all, its path or URL, and what shows that it is the one meant.
 
-    `span` is what is read of it, where that is not all.
+    `span` is what is read of it, where that is not all; `of_table` is what the log of its table says of it.
     """
 
     number: int
     path: str
     fingerprint: Mapping[str, Any]
     span: Span | None = None
+    of_table: OfTable | None = None
 
 
 class Share(NamedTuple):

@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from converter.sources.base import Source, Span
+from converter.sources.delta import of_table
 from converter.sources.spans import ranges, spans_of
 from converter.sources.texts import TextSource
 from converter.spark.messages import Scanned, Share, SharedFile
@@ -111,4 +112,4 @@ def with_whole_files(shares: Sequence[Share], torn: Collection[int]) -> tuple[li
 
 def _shared(number: int, source: Source) -> SharedFile:
     fingerprint = dict(source.origin.fingerprint() or {})
-    return SharedFile(number, str(fingerprint["path"]), fingerprint)
+    return SharedFile(number, str(fingerprint["path"]), fingerprint, of_table=of_table(source.origin))

@@ -29,6 +29,7 @@ from converter.rows.batches import Converted
 from converter.rows.pipeline import convert_all
 from converter.rows.records import Records
 from converter.sources.base import Divisible, Source, Span
+from converter.sources.delta import in_table
 from converter.sources.engine import start
 from converter.sources.opening import open_sources
 from converter.sources.origins import expand
@@ -236,7 +237,7 @@ def _origin_of(job: Job, file: SharedFile) -> Origin:
             f"The input '{file.path}' cannot be found on {platform.node()}, a machine of the cluster.",
             "Put it where all machines of the cluster see it by this path: on a shared file system, or on S3.",
         ) from error
-    for origin in found:
+    for origin in (in_table(each, file.of_table) for each in found):
         if origin.fingerprint() == file.fingerprint:
             return origin
     raise InputError(
