@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+import socket
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -196,9 +197,10 @@ def test_the_error_of_a_task_has_its_code_and_nothing_is_left(session: Any, run:
     assert run.files == []
 
 
-def test_a_session_that_cannot_be_opened_is_an_error(session: Any) -> None:
+@pytest.mark.parametrize("url", ["sc://127.0.0.1:1", "sc://127.0.0.1:port", "sc://127.0.0.1:{}/path"])
+def test_a_session_that_cannot_be_opened_is_an_error(session: Any, url: str) -> None:
     from converter.spark.session import open_session
 
-    with pytest.raises(ConverterError) as caught:
-        open_session("sc://127.0.0.1:1/path")
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(ConverterError) as caught:
+        open_session(url.format(server.getsockname()[1]))
     assert caught.value.code == "E-SPARK-SESSION"

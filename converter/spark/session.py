@@ -7,11 +7,13 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from converter.errors import ConverterError, JobError
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 _LEAST_SPARK, _LEAST_JAVA = 4, 17
 _JAVA_SECONDS = 60
 _REMOTE = "sc://"
+_CONNECT_PORT = 15002
+_LISTENING_SECONDS = 30
+_PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")  # by which gRPC connects, if they are set
 
 
 def open_session(master: str | None = None) -> SparkSession:
@@ -45,6 +50,8 @@ def open_session(master: str | None = None) -> SparkSession:
         builder = builder.remote(master) if is_remote else builder.master(master)
     handler = signal.getsignal(signal.SIGINT)
     try:
+        if is_remote:
+            _check_listening(master or os.environ["SPARK_REMOTE"])
         session = builder.getOrCreate()
         check_spark(session.version)
     except (PySparkException, RuntimeError, OSError, ValueError) as error:
@@ -57,6 +64,15 @@ def open_session(master: str | None = None) -> SparkSession:
         if threading.current_thread() is threading.main_thread():  # Spark sets one of its own
             signal.signal(signal.SIGINT, handler)
     return session
+
+
+def _check_listening(url: str) -> None:
+    """Raise `OSError` where nothing listens at a URL of Spark Connect, whose client would try for 15 minutes."""
+    if any(os.environ.get(name) for name in _PROXIES):
+        return
+    parts = urlsplit(url)
+    with socket.create_connection((parts.hostname or "", parts.port or _CONNECT_PORT), _LISTENING_SECONDS):
+        pass
 
 
 def check_package() -> None:
