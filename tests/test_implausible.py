@@ -123,6 +123,13 @@ def test_they_can_be_written_with_a_warning_or_without(run: Run) -> None:
         ({"case": "preserve"}, "nULl", "nULl"),
         ({"case": "upper", "remove": "-"}, "n-ULl", None),
         ({"pad": 12}, "id", None),
+        ({"cut_suffix": "é"}, "--", None),
+        ({"cut_suffix": "é"}, "NULLé", None),
+        ({"cut_prefix": "é"}, "é1001.0", None),
+        ({"remove": "éx"}, "xié", "i"),
+        ({"remove": "é", "case": "upper"}, "nuéLl", None),
+        ({"remove": "é"}, "id", None),
+        ({"cut_suffix": "é", "prefix": "u"}, "NULLé", None),
     ],
 )
 def test_they_are_judged_after_the_steps_but_before_what_is_added(

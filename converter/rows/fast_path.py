@@ -151,9 +151,12 @@ class FastPath:
         """Format what `Records.fast_texts` gave; return also the indices of the rows that are left."""
         forms = self._forms_for(texts)
         made, left = self._of_types(texts, forms) if self._types else self._of_rows(texts, forms[0])
-        # What steps have changed in rows that are left is counted where these are judged.
-        changed = tally_counters(texts).ids_changed - tally_counters(texts[left]).ids_changed
-        return made._replace(ledger=made.ledger + Ledger(ids_changed=changed)), left
+        counters = texts.select(column for column in texts.columns if "#" in column)
+        if counters.width:
+            # What steps have changed in rows that are left is counted where these are judged.
+            changed = tally_counters(counters).ids_changed - tally_counters(counters[left]).ids_changed
+            made = made._replace(ledger=made.ledger + Ledger(ids_changed=changed))
+        return made, left
 
     def _forms_for(self, texts: pl.DataFrame) -> Sequence[Form]:
         """Return the forms of lines of each type of IDs, where keys are in a column with those that can be sent."""

@@ -117,17 +117,28 @@ class Judging:
             ]
         ]
         for number, each in enumerate(steps):
-            adding = next((index for index, step in enumerate(each) if step.name in _ADDING), None)
+            adding = next((index for index, step in enumerate(each) if step.name in _ADDING), len(each))
             for index, step in enumerate(each):
                 before, after = self.ids[number], step.apply(self.ids[number])
-                if index == adding and self.doubts[number] != "allow":
-                    plausible = pl.when(self._implausible(number, before).is_null()).then(before)
-                    # Rows whose IDs become null here are left to the full query, which says why.
-                    bare = before.alias(f"bare{number}") if steps is self.id_steps else plausible.alias(f"id{number}")
-                    columns.append([bare])
+                if index == adding:
+                    columns += self._bare(number, for_lines=steps is not self.id_steps)
                 changed = (after != before).fill_null(value=False).alias(changed_by(step.name, number))
                 columns.append([after.alias(f"id{number}"), changed])
+            if each and adding == len(each) and steps is not self.id_steps:
+                columns += self._bare(number, for_lines=True)
         return columns if columns[0] else []
+
+    def _bare(self, number: int, *, for_lines: bool) -> list[list[pl.Expr]]:
+        """Return the column that keeps an ID as it is, before a prefix, a suffix or a hash, to be judged.
+
+        `for_lines`, the ID becomes null where it is implausible: its row is left to the full query, which says why.
+        """
+        if self.doubts[number] == "allow":
+            return []
+        id_ = self.ids[number]
+        if not for_lines:
+            return [[id_.alias(f"bare{number}")]]
+        return [[pl.when(self._implausible(number, id_).is_null()).then(id_).alias(f"id{number}")]]
 
     def bare(self, number: int) -> str:
         """Return the name of the column with an ID before a prefix, a suffix and a hash."""

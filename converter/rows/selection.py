@@ -169,7 +169,7 @@ class Selection:
             for rule, are_skipped in ((FILTERED_OUT, ~kept.fill_null(value=True)), (FILTER_UNKNOWN, kept.is_null()))
             if rule.name in skipped and rule.name in wanted
         }
-        return Selected(result.filter(kept), rows, skipped, firsts)
+        return Selected(result.filter(kept) if skipped else result, rows, skipped, firsts)
 
     def _names(self) -> Iterator[str]:
         """Yield the columns that SQL names, each once."""
