@@ -57,6 +57,7 @@ RULES: dict[str, tuple[File, File]] = {
         ("ftp_dpm_389146_1_1366545717.sync", b"ab-1\ta=b\n"),
         ("ftp_dpm_389146_1_1366545717.sync", b"ab1\ta=b\n"),
     ),
+    "id_spaced": ((DATA, b" u\ta=b\n"), (DATA, b"u v\ta=b\n")),
     "id_encoded": ((SYNC, UUID + b"\tu%207\n"), (DATA, b"u%207\ta=b\n")),
     "signal_wrong": ((DATA, b'u\ta="b"c\n'), (DATA, b'u\ta="bc"\n')),
     "trait_wrong": ((DATA, b"u\td_sid=x\n"), (DATA, b"u\td_sid=1,d_side=x\n")),

@@ -81,7 +81,7 @@ def test_what_is_left_out_is_in_the_summary(run: Run) -> None:
     from converter.report.terminal import summary
 
     told = Told(run, "t", {"t/a.csv": CSV, "t/b.csv": b""})
-    assert ("1", "files not read: empty") in summary(told.report)
+    assert ("1", "file not read: empty") in summary(told.report)
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ _REGION = _Fault("E-S3-REGION", "the bucket is in another region", "Set s3.regio
 _NO_BUCKET = _Fault(
     "E-S3-BUCKET",
     "there is no such bucket",
-    "Check its name, and s3.endpoint_url.",
+    "Check its name (in output.to or report.dir, say), and s3.endpoint_url.",
 )
 _KMS = _Fault(
     "E-S3-KMS", "the KMS key cannot be used", "Check s3.kms_key_id, and that you may use it: kms:GenerateDataKey."
