@@ -219,6 +219,7 @@ def test_tasks_read_what_the_log_of_a_table_says_of_a_file(tmp_path: Path) -> No
     delete_rows(table, [1])
     run.job["input"] = {"path": str(table)}
     run.job["record"] |= {"traits": [1]}
+    check_origins([source.origin for source in open_input(run.make_job()).sources])
     assert convert_here(run).records["read"] == 3
     assert sorted(run.lines) == ["u0\td_sid=1", "u2\td_sid=1", 'u3\t"a"="x",d_sid=1']
 

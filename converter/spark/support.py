@@ -72,8 +72,7 @@ def _unsupported(job: Job, *, shuffles: bool) -> Iterator[str]:
 def check_origins(origins: Sequence[Origin]) -> None:
     """Raise `InputError` where tasks cannot read what the driver has found."""
     for origin in origins:
-        is_table = isinstance(origin, Queried) or getattr(origin, "constants", None) is not None
-        if is_table or not origin.rereadable or origin.fingerprint() is None:
+        if isinstance(origin, Queried) or not origin.rereadable or origin.fingerprint() is None:
             raise InputError(
                 "E-SPARK-INPUT",
                 f"The input '{origin.label}' cannot be shared out to tasks: only files can.",
