@@ -201,6 +201,7 @@ BROKEN: list[tuple[str, bytes, list[Short]]] = [
     (SYNC, UUID + b"\tu%20v\n" + UUID + b"\tu%2\n", one("C14", "id_encoded", 1)),
     ("adobe_id_20914_1_963906_1366545717.sync", DEVICE + b"\t" + ZERO + b"\ta1\n" + DEVICE + b"\tu\ta-1\n",
      one("I7", "id_with_hyphen", 2, 1, "warning")),
+    (SYNC_3, UUID + b"\tu%20v\t%41\n", one("C14", "id_encoded", 1)),
     (C2C, b"u%41\t" + HASH + b"\n", one("C14", "id_encoded", 1)),
     # signals
     (DATA, b"".join(b"u\t" + signals + b"\n" for signals in SIGNALS), []),

@@ -298,11 +298,14 @@ class _ChunkCheck:
             ]
             self._note(file_rule, _distinct(numbers[given[(broken[0] | broken[1]).to_numpy()]]))
         types = types_of(name)
+        matching: dict[FileRule, Mask] = {}  # of all IDs of a line: it may break a rule in several columns
         for index, type_ in enumerate(types):
             of_type = given % len(types) == index  # lines with another number of columns are left out before
             for type_rule, pattern in patterns_of(type_, name.kind):
                 matches = ids.str.contains(pattern).to_numpy() & of_type
-                self._note(type_rule, _distinct(numbers[given[matches]]))
+                matching[type_rule] = matching.get(type_rule, False) | matches
+        for type_rule, matches in matching.items():
+            self._note(type_rule, _distinct(numbers[given[matches]]))
 
 
 def _starts_after(ends: Positions) -> Positions:
