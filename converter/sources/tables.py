@@ -239,11 +239,11 @@ def _without(arrays: Sequence[pa.Array], are_left_out: npt.NDArray[np.bool_]) ->
     for array in arrays:
         left_out = are_left_out[first : first + len(array)]
         first += len(array)
-        if pa.types.is_string_view(array.type) or pa.types.is_binary_view(array.type):  # Arrow cannot filter these
+        try:
+            yield array.filter(pa.array(~left_out))
+        except pa.ArrowNotImplementedError:  # of views, and of types that hold some
             edges = [-1, *np.flatnonzero(left_out).tolist(), len(array)]
             yield from (array[start + 1 : end] for start, end in itertools.pairwise(edges) if end > start + 1)
-        else:
-            yield array.filter(pa.array(~left_out))
     if are_left_out.all():
         yield arrays[0][:0]
 
