@@ -24,7 +24,7 @@ _LEAST_SPARK, _LEAST_JAVA = 4, 17
 _JAVA_SECONDS = 60
 _REMOTE = "sc://"
 _CONNECT_PORT = 15002
-_LISTENING_SECONDS = 30
+_CONNECT_SECONDS = 30
 _PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")  # by which gRPC connects, if they are set
 
 
@@ -51,7 +51,7 @@ def open_session(master: str | None = None) -> SparkSession:
     handler = signal.getsignal(signal.SIGINT)
     try:
         if is_remote:
-            _check_listening(master or os.environ["SPARK_REMOTE"])
+            _check_reachable(master or os.environ["SPARK_REMOTE"])
         session = builder.getOrCreate()
         check_spark(session.version)
     except (PySparkException, RuntimeError, OSError, ValueError) as error:
@@ -66,12 +66,12 @@ def open_session(master: str | None = None) -> SparkSession:
     return session
 
 
-def _check_listening(url: str) -> None:
+def _check_reachable(url: str) -> None:
     """Raise `OSError` where nothing listens at a URL of Spark Connect, whose client would try for 15 minutes."""
     if any(os.environ.get(name) for name in _PROXIES):
         return
     parts = urlsplit(url)
-    with socket.create_connection((parts.hostname or "", parts.port or _CONNECT_PORT), _LISTENING_SECONDS):
+    with socket.create_connection((parts.hostname or "", parts.port or _CONNECT_PORT), _CONNECT_SECONDS):
         pass
 
 
