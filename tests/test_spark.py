@@ -116,7 +116,7 @@ def test_row_groups_of_a_file_give_what_the_file_gives(session: Any, run: Run) -
     assert report.records == one.records
     assert rejects_of(report) == rejects_of(one)
     assert report.input == one.input
-    assert [name.rsplit(".", 2)[1] for name in run.files] == ["1", "2", "3"]  # the fourth has nothing but rejects
+    assert [name.rsplit(".", 2)[1] for name in run.files] == ["1", "2", "3"]  # all rows of the fourth are rejected
 
 
 def write_text(run: Run, name: str, row: str, rows: int, torn: str = "") -> None:

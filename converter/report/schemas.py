@@ -76,8 +76,8 @@ class SignalsModel(_Model):
     missing_words: dict[str, int] | None = None
 
 
-class RejectModel(_Model):
-    """A rejected row, a line of the file of rejects."""
+class _RowModel(_Model):
+    """Where a row is."""
 
     file: str
     """The file of the input."""
@@ -85,6 +85,11 @@ class RejectModel(_Model):
     """The number of the row in it, from 1, in what `unit` says."""
     unit: Literal["line", "row"]
     """`line` of a text, with its header and blank lines; `row` of a table, or the number of an item of JSON."""
+
+
+class RejectModel(_RowModel):
+    """A rejected row, a line of the file of rejects."""
+
     rule: str
     """The rule that the row breaks."""
     code: str
@@ -99,15 +104,9 @@ class RejectModel(_Model):
     """The text of a row that could not be parsed, with `report.show_rows` alone."""
 
 
-class SkippedModel(_Model):
+class SkippedModel(_RowModel):
     """A row that is skipped, as an example."""
 
-    file: str
-    """The file of the input."""
-    row: int
-    """The number of the row in it, from 1, in what `unit` says."""
-    unit: Literal["line", "row"]
-    """`line` or `row`, as in the rejects."""
     rule: str
     """The rule by which it is skipped."""
     code: str
